@@ -1,0 +1,290 @@
+/*
+ * conf_file.c - see conf_file.h.
+ *
+ * The file is read here and not by libconfig for two reasons. Its contents go into a digest, and an @include would
+ * bring in a file that the digest does not know; so that is refused. And libconfig (1.5 at least) cuts a number that
+ * does not fit 32 bits down to what does, without a word: 5368709120 bytes become 1073741824. Only a number with the
+ * suffix L is safe, so every number is given one.
+ */
+#define _GNU_SOURCE
+#include "conf_file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#define FILE_BYTES ((size_t)1 << 20) /* a larger file is refused */
+
+static const char INCLUDE[] = "@include";
+
+static void
+digest_add(uint64_t *digest, const void *data, size_t size)
+{
+	const unsigned char *byte = data;
+
+	for (size_t i = 0; i < size; i++) {
+		*digest ^= byte[i];
+		*digest *= UINT64_C(0x100000001b3);
+	}
+}
+
+/* Read the whole of a regular file. Returns its bytes for free(3), or NULL with errno. */
+static char *
+file_read(const char *path, size_t *size)
+{
+	struct stat st;
+	char *data;
+	size_t at = 0;
+	ssize_t n;
+	int fd, saved;
+
+	/* Without O_NONBLOCK a FIFO by that name would hang the start. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	if (fd < 0)
+		return NULL;
+	if (fstat(fd, &st) < 0)
+		goto fail;
+	if (!S_ISREG(st.st_mode)) {
+		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
+		goto fail;
+	}
+	data = malloc(FILE_BYTES + 1);
+	if (data == NULL)
+		goto fail;
+	while ((n = read(fd, data + at, FILE_BYTES + 1 - at)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n > 0)
+			at += (size_t)n;
+		if (n < 0 || at > FILE_BYTES) {
+			if (n > 0)
+				errno = EFBIG;
+			free(data);
+			goto fail;
+		}
+	}
+	close(fd);
+	*size = at;
+	return data;
+
+fail:
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return NULL;
+}
+
+/* The length of the string or comment that starts at `text`, or 0 when none does. An open end reaches to the NUL. */
+static size_t
+skip_quoted(const char *text)
+{
+	const char *end;
+
+	if (text[0] == '"') {
+		for (end = text + 1; *end != '\0' && *end != '"'; end++) {
+			if (end[0] == '\\' && end[1] != '\0')
+				end++;
+		}
+		return (size_t)(end - text) + (*end != '\0');
+	}
+	if (text[0] == '#' || (text[0] == '/' && text[1] == '/'))
+		return strcspn(text, "\n");
+	if (text[0] == '/' && text[1] == '*') {
+		end = strstr(text + 2, "*/");
+		return end != NULL ? (size_t)(end - text) + 2 : strlen(text);
+	}
+	return 0;
+}
+
+static bool
+is_integer(const char *word, size_t length)
+{
+	bool hex = length > 2 && word[0] == '0' && (word[1] == 'x' || word[1] == 'X');
+
+	for (size_t i = hex ? 2 : 0; i < length; i++) {
+		if (!(hex ? isxdigit((unsigned char)word[i]) : isdigit((unsigned char)word[i])))
+			return false;
+	}
+	return true;
+}
+
+/* Returns a copy of `text` with the suffix L on every integer, or NULL with *include_line set: the text has one. */
+static char *
+widen_integers(const char *text, unsigned *include_line)
+{
+	char *wide = malloc(2 * strlen(text) + 1);
+	unsigned line = 1;
+	size_t at = 0;
+
+	if (wide == NULL)
+		die("out of memory");
+	while (*text != '\0') {
+		size_t length = skip_quoted(text);
+		bool integer = false;
+
+		if (length == 0 && strncmp(text, INCLUDE, sizeof INCLUDE - 1) == 0) {
+			*include_line = line;
+			free(wide);
+			return NULL;
+		}
+		if (length == 0 && (isalnum((unsigned char)*text) || *text == '*')) {
+			/* A name, a number, or a float, whose point keeps it from being taken for an integer. */
+			while (isalnum((unsigned char)text[length]) || (text[length] != '\0' && strchr("*_-.+", text[length])))
+				length++;
+			integer = is_integer(text, length);
+		}
+		if (length == 0)
+			length = 1;
+		for (size_t i = 0; i < length; i++)
+			line += text[i] == '\n';
+		memcpy(wide + at, text, length);
+		at += length;
+		text += length;
+		if (integer)
+			wide[at++] = 'L';
+	}
+	wide[at] = '\0';
+	return wide;
+}
+
+char *
+conf_strdup(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy == NULL)
+		die("out of memory");
+	return copy;
+}
+
+/* Read `path` (for the digest see conf_open). Returns text for libconfig and free(3), or NULL. */
+static char *
+text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
+{
+	uint64_t length;
+	unsigned include_line;
+	char *data, *text;
+	size_t size;
+
+	data = file_read(path, &size);
+	if (data == NULL) {
+		snprintf(error, error_size, "%s: cannot be read: %s", path, strerror(errno));
+		return NULL;
+	}
+	if (digest != NULL) {
+		length = size;
+		digest_add(digest, &length, sizeof length); /* else two files could trade text at their border */
+		digest_add(digest, data, size);
+	}
+	data[size] = '\0';
+	if (strlen(data) != size) {
+		snprintf(error, error_size, "%s: has a NUL byte in it; allowed: text", path);
+		free(data);
+		return NULL;
+	}
+	text = widen_integers(data, &include_line);
+	free(data);
+	if (text == NULL)
+		snprintf(error, error_size, "%s:%u: %s is not allowed here", path, include_line, INCLUDE);
+	return text;
+}
+
+int
+conf_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size)
+{
+	char *text, *slash;
+
+	*file = (struct conf_file){ .path = path, .error = error, .error_size = error_size };
+	text = text_load(path, digest, error, error_size);
+	if (text == NULL)
+		return -1;
+	/* realpath of the folder, not of the file: a link to a file elsewhere must not move the paths in it. */
+	file->folder = conf_strdup(path);
+	slash = strrchr(file->folder, '/');
+	if (slash == NULL)
+		strcpy(file->folder, ".");
+	else
+		slash[slash == file->folder] = '\0';
+	slash = realpath(file->folder, NULL);
+	free(file->folder);
+	file->folder = slash;
+	if (slash == NULL) {
+		snprintf(error, error_size, "%s: cannot be resolved: %s", path, strerror(errno));
+		free(text);
+		return -1;
+	}
+	config_init(&file->parsed);
+	if (!config_read_string(&file->parsed, text)) {
+		snprintf(error, error_size, "%s:%d: %s", path, config_error_line(&file->parsed),
+		    config_error_text(&file->parsed));
+		free(text);
+		conf_close(file);
+		return -1;
+	}
+	free(text);
+	return 0;
+}
+
+void
+conf_close(struct conf_file *file)
+{
+	config_destroy(&file->parsed);
+	free(file->folder);
+}
+
+int
+conf_fail(const struct conf_file *file, const config_setting_t *at, const char *format, ...)
+{
+	unsigned line = config_setting_source_line(at);
+	va_list args;
+	int n;
+
+	/* The root has no line of its own: what is missing there is missing from the first line on. */
+	n = snprintf(file->error, file->error_size, "%s:%u: ", file->path, line > 0 ? line : 1);
+	if (n < 0 || (size_t)n >= file->error_size)
+		return -1;
+	va_start(args, format);
+	vsnprintf(file->error + n, file->error_size - (size_t)n, format, args);
+	va_end(args);
+	return -1;
+}
+
+const char *
+conf_where(const config_setting_t *setting, char *text, size_t size)
+{
+	const config_setting_t *parent = config_setting_parent(setting);
+	size_t at;
+
+	text[0] = '\0';
+	if (parent == NULL)
+		return text;
+	conf_where(parent, text, size);
+	at = strlen(text);
+	if (config_setting_name(setting) != NULL)
+		snprintf(text + at, size - at, "%s%s", at > 0 ? "." : "", config_setting_name(setting));
+	else
+		snprintf(text + at, size - at, "[%d]", config_setting_index(setting));
+	return text;
+}
+
+unsigned
+conf_list_count(const config_setting_t *group, const char *name)
+{
+	const config_setting_t *list = config_setting_get_member(group, name);
+
+	return list != NULL ? (unsigned)config_setting_length(list) : 0;
+}
+
+const config_setting_t *
+conf_list_element(const config_setting_t *group, const char *name, unsigned index)
+{
+	return config_setting_get_elem(config_setting_get_member(group, name), index);
+}

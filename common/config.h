@@ -1,0 +1,112 @@
+/*
+ * config.h - what the operator wrote: cellblock.conf and languages/NAME.conf, checked and with every default filled in.
+ *
+ * The worker and the runner read the same files at start, before either locks itself up; nothing reads them later.
+ * The man page is cellblock.conf(5).
+ */
+#ifndef CELLBLOCK_CONFIG_H
+#define CELLBLOCK_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "run_limits.h"
+#include "proto.h"
+#include "string_list.h"
+
+#define CONFIG_MAX_LANGUAGES 64
+#define CONFIG_MAX_WARM 8
+
+/* A run's limit when it asks for none, and the most that it may ask for. Both fit and default <= maximum. */
+struct limits_config {
+	struct run_limits standard;
+	struct run_limits maximum;
+};
+
+enum requirement { /* what to do about a layer that the host may lack */
+	LAYER_OFF,      /* do without */
+	LAYER_OPTIONAL, /* use it where it can be had; say so where not */
+	LAYER_REQUIRED, /* do not start without it */
+};
+
+enum start_kind {
+	START_ZYGOTE, /* guests are forked from a warm interpreter */
+};
+
+/* A set of modules that a zygote has imported before it forks. Set 0 is the one for programs that fit no other. */
+struct warm_set {
+	char *name;
+	struct strings imports; /* modules, in the order to import them */
+	struct strings hints;   /* a program that contains one of these words is given to this set; empty for set 0 */
+	uint32_t armed;         /* cells kept ready */
+	uint32_t zygotes;       /* warm interpreters that fork in turn */
+};
+
+struct language_config {
+	char *file; /* where it was read, for messages */
+	char *name; /* as in a request */
+	struct strings aliases;
+	char *main_file; /* "main.py" */
+	enum start_kind start;
+	char *driver;      /* a folder below driver_dir: what runs inside the interpreter ("python3") */
+	char *interpreter; /* absolute path */
+	struct strings root; /* more host paths to bind read-only; a path with a leading '?' may be missing */
+	struct strings env;  /* NAME=value, on top of the standard ones */
+	char *policy;        /* a file in policy_dir without ".conf" */
+	uint64_t recycle_runs; /* a zygote is replaced after so many runs */
+	struct warm_set warm[CONFIG_MAX_WARM];
+	size_t warm_count; /* at least 1 */
+	struct limits_config limits; /* the global ones, overridden here */
+};
+
+struct config {
+	char *path; /* of cellblock.conf */
+	uint64_t digest;
+
+	/* folders, absolute */
+	char *language_dir;
+	char *policy_dir;
+	char *driver_dir; /* what is bound into the zygotes */
+
+	/* runner */
+	char *socket_path;
+	char *worker_user; /* who may connect; NULL: whoever the runner runs as */
+	uint32_t first_uid; /* host uid (and gid) of the runner after a start as root; a cell's is first_uid + 1 + its number */
+	uint32_t cells;     /* cells at most, armed and running */
+	uint32_t queue;     /* runs that may wait for a cell */
+	uint64_t queue_ms;  /* how long one may wait */
+
+	/* isolation */
+	enum requirement cgroup;
+	char *cgroup_parent; /* NULL: find it */
+	uint32_t cpu_percent; /* CPU time a cell may use per time; 100 is one core */
+	uint32_t threads;     /* threads of a run at most, on top of its processes */
+	uint32_t open_files;  /* RLIMIT_NOFILE of a guest */
+	uint32_t inodes;      /* files in a cell's tmpfs */
+
+	/* worker */
+	uint64_t body_bytes; /* the largest request body */
+	enum requirement landlock; /* for the worker's own wall */
+
+	/* network */
+	enum network network;
+	bool network_strict;
+
+	struct limits_config limits;
+	struct language_config *language[CONFIG_MAX_LANGUAGES]; /* sorted by name */
+	size_t language_count;
+};
+
+/*
+ * Read and check `path` and the files that it names. Returns a config for config_free, or NULL with one line in
+ * `error` (FILE:LINE: what is wrong, and what is allowed).
+ */
+struct config *config_load(const char *path, char *error, size_t error_size);
+
+void config_free(struct config *config);
+
+/* The index of a language by name or alias, or -1. */
+int config_find_language(const struct config *config, const char *name);
+
+#endif

@@ -1,0 +1,78 @@
+/* log.c - see log.h. */
+#define _GNU_SOURCE
+#include "log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LINE_BYTES 1024
+
+static const char *log_program = "cellblock";
+
+void
+log_open(const char *program)
+{
+	log_program = program;
+}
+
+static void
+log_line(const char *level, const char *format, va_list args)
+{
+	char line[LINE_BYTES];
+	struct timespec now;
+	struct tm utc;
+	size_t at;
+	int n;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	at = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
+	at += (size_t)snprintf(line + at, sizeof line - at, ".%03ldZ %s[%ld] %s: ", now.tv_nsec / 1000000, log_program,
+	    (long)getpid(), level);
+	n = vsnprintf(line + at, sizeof line - at - 1, format, args);
+	if (n > 0)
+		at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;
+	/* A text that came from outside must not forge a second line. */
+	for (size_t i = 0; i < at; i++) {
+		if ((unsigned char)line[i] < ' ')
+			line[i] = ' ';
+	}
+	line[at++] = '\n';
+	/* A log that is full or gone must not stop the service. */
+	if (write(STDERR_FILENO, line, at) < 0)
+		return;
+}
+
+void
+log_info(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line("info", format, args);
+	va_end(args);
+}
+
+void
+log_warn(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line("warning", format, args);
+	va_end(args);
+}
+
+void
+die(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	log_line("fatal", format, args);
+	va_end(args);
+	exit(1);
+}

@@ -1,0 +1,263 @@
+/* policy.c - see policy.h. Here a policy's files become rules; the tables below are what cellblock-policy(5) describes. */
+#define _GNU_SOURCE
+#include "policy.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf_read.h"
+#include "log.h"
+#include "policy_rules.h"
+
+#define INCLUDE_DEPTH 4
+#define WHERE_BYTES 128
+
+struct policy_file {
+	struct strings include;
+};
+
+struct row {
+	char *reason;
+	struct strings calls;
+	bool optional;
+};
+
+struct condition {
+	uint32_t arg;
+	struct strings one_of;
+	struct strings mask;
+	struct strings equals;
+};
+
+static const struct conf_key file_keys[] = {
+	{ .name = "include", .type = CONF_STRINGS, .offset = offsetof(struct policy_file, include), .max = 16,
+	    .form = &conf_form_name },
+	{ .name = "allow", .type = CONF_LIST, .max = 256 },
+	{ .name = "processes", .type = CONF_LIST, .max = 256 },
+	{ .name = "network", .type = CONF_LIST, .max = 256 },
+	{ .name = "zygote", .type = CONF_LIST, .max = 256 },
+	{ .name = "enosys", .type = CONF_LIST, .max = 256 },
+	{ .name = "kill", .type = CONF_LIST, .max = 256 },
+	{ .name = NULL },
+};
+
+/* Nobody reads a reason but the next person to change the row, so a row without one is refused. */
+static const struct conf_key row_keys[] = {
+	{ .name = "reason", .type = CONF_STRING, .required = true, .offset = offsetof(struct row, reason), .max = 512 },
+	{ .name = "calls", .type = CONF_STRINGS, .required = true, .offset = offsetof(struct row, calls), .min = 1,
+	    .max = 512, .form = &conf_form_name },
+	{ .name = "when", .type = CONF_LIST, .min = 1, .max = RULE_ARGS },
+	{ .name = "optional", .type = CONF_BOOL, .offset = offsetof(struct row, optional) },
+	{ .name = NULL },
+};
+
+static const struct conf_key condition_keys[] = {
+	{ .name = "arg", .type = CONF_UINT32, .required = true, .offset = offsetof(struct condition, arg), .min = 0,
+	    .max = RULE_ARGS - 1 },
+	{ .name = "one_of", .type = CONF_STRINGS, .offset = offsetof(struct condition, one_of), .min = 1, .max = 64 },
+	{ .name = "mask", .type = CONF_STRINGS, .offset = offsetof(struct condition, mask), .min = 1, .max = 64 },
+	{ .name = "equals", .type = CONF_STRINGS, .offset = offsetof(struct condition, equals), .min = 0, .max = 64 },
+	{ .name = NULL },
+};
+
+/* What is being read. */
+struct reader {
+	struct rules *rules;
+	enum rule_section section;
+	const struct conf_file *file;
+	const config_setting_t *row;
+};
+
+static int
+value_of(const struct conf_file *file, const config_setting_t *at, const char *text, uint64_t *value)
+{
+	char where[WHERE_BYTES];
+
+	if (policy_value(text, value) == 0)
+		return 0;
+	return conf_fail(file, at, "%s: \"%.64s\" is unknown; allowed: a number, or a name that cellblock-policy(5) lists",
+	    conf_where(at, where, sizeof where), text);
+}
+
+static int
+sum_of(const struct conf_file *file, const config_setting_t *at, const struct strings *names, uint64_t *sum)
+{
+	*sum = 0;
+	for (size_t i = 0; i < names->count; i++) {
+		uint64_t value;
+
+		if (value_of(file, at, names->item[i], &value) < 0)
+			return -1;
+		*sum |= value;
+	}
+	return 0;
+}
+
+static int
+add_rule(const struct reader *reader, const struct rule *rule, const char *name)
+{
+	const struct rule *old = rules_conflict(reader->rules, rule);
+	char where[WHERE_BYTES];
+
+	if (old != NULL)
+		return conf_fail(reader->file, reader->row, "%s: %s meets a rule of \"%s\" that it cannot be told apart from; "
+		    "allowed: arguments that never fit both", conf_where(reader->row, where, sizeof where), name,
+		    rule_section_names[old->section]);
+	rules_add(reader->rules, rule);
+	return 0;
+}
+
+/* Set what condition `index` and those behind it want, and add the rule; with one_of, a rule for each value. */
+static int
+add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, const char *name)
+{
+	struct condition condition = { .arg = 0 };
+	const config_setting_t *at;
+	struct rule_match *match;
+	char where[WHERE_BYTES];
+	int result = -1;
+
+	if (index == conf_list_count(reader->row, "when"))
+		return add_rule(reader, rule, name);
+	at = conf_list_element(reader->row, "when", index);
+	conf_where(at, where, sizeof where);
+	if (conf_read(reader->file, at, condition_keys, &condition) < 0)
+		goto out;
+	match = &rule->arg[condition.arg];
+	if (match->mask != 0)
+		conf_fail(reader->file, at, "%s: argument %u has a condition already; allowed: one", where, condition.arg);
+	else if ((condition.one_of.count > 0) == (condition.mask.count > 0) ||
+	    (condition.mask.count > 0) != (config_setting_get_member(at, "equals") != NULL))
+		conf_fail(reader->file, at, "%s: what the argument must be is not clear; allowed: one_of, or mask and equals",
+		    where);
+	else if (condition.one_of.count > 0) {
+		result = 0;
+		for (size_t i = 0; i < condition.one_of.count && result == 0; i++) {
+			match->mask = UINT64_MAX;
+			result = value_of(reader->file, at, condition.one_of.item[i], &match->value);
+			if (result == 0)
+				result = add_rules_when(reader, index + 1, rule, name);
+		}
+	} else if (sum_of(reader->file, at, &condition.mask, &match->mask) == 0 &&
+	    sum_of(reader->file, at, &condition.equals, &match->value) == 0) {
+		if ((match->value & ~match->mask) != 0 || match->mask == 0)
+			conf_fail(reader->file, at, "%s.equals can never be; allowed: a part of the mask", where);
+		else
+			result = add_rules_when(reader, index + 1, rule, name);
+	}
+	*match = (struct rule_match){ 0, 0 };
+out:
+	conf_free(condition_keys, &condition);
+	return result;
+}
+
+static int
+read_row(const struct reader *reader)
+{
+	struct row row = { .reason = NULL };
+	int result = conf_read(reader->file, reader->row, row_keys, &row);
+
+	for (size_t i = 0; i < row.calls.count && result == 0; i++) {
+		struct rule rule = { .section = reader->section };
+		char where[WHERE_BYTES];
+
+		rule.call = seccomp_syscall_resolve_name(row.calls.item[i]);
+		if (rule.call == __NR_SCMP_ERROR && !row.optional)
+			result = conf_fail(reader->file, config_setting_get_member(reader->row, "calls"),
+			    "%s.calls: libseccomp knows no \"%s\"; allowed: system calls, or optional = true",
+			    conf_where(reader->row, where, sizeof where), row.calls.item[i]);
+		/* Other negative numbers are calls that this architecture does not have. */
+		if (rule.call >= 0)
+			result = add_rules_when(reader, 0, &rule, row.calls.item[i]);
+	}
+	conf_free(row_keys, &row);
+	return result;
+}
+
+static int
+read_file(const char *dir, const char *name, int depth, struct rules *rules, char *error, size_t error_size)
+{
+	struct policy_file contents = { { NULL, 0 } };
+	struct conf_file file;
+	const config_setting_t *root;
+	struct reader reader = { .rules = rules, .file = &file };
+	int result = -1;
+	char *path;
+
+	if (asprintf(&path, "%s/%s.conf", dir, name) < 0)
+		die("out of memory");
+	if (conf_open(&file, path, NULL, error, error_size) < 0) {
+		free(path);
+		return -1;
+	}
+	root = config_root_setting(&file.parsed);
+	if (conf_read(&file, root, file_keys, &contents) < 0)
+		goto out;
+	if (contents.include.count > 0 && depth == INCLUDE_DEPTH) {
+		conf_fail(&file, root, "include: policies include each other %d deep; allowed: less", INCLUDE_DEPTH);
+		goto out;
+	}
+	for (size_t i = 0; i < contents.include.count; i++) {
+		if (read_file(dir, contents.include.item[i], depth + 1, rules, error, error_size) < 0)
+			goto out;
+	}
+	for (reader.section = 0; reader.section < RULES_SECTIONS; reader.section++) {
+		const char *list = rule_section_names[reader.section];
+
+		for (unsigned i = 0; i < conf_list_count(root, list); i++) {
+			reader.row = conf_list_element(root, list, i);
+			if (read_row(&reader) < 0)
+				goto out;
+		}
+	}
+	result = 0;
+out:
+	conf_free(file_keys, &contents);
+	conf_close(&file);
+	free(path);
+	return result;
+}
+
+int
+rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size)
+{
+	*rules = (struct rules){ NULL, 0 };
+	if (!conf_form_name.fits(name)) {
+		snprintf(error, error_size, "policy \"%.64s\": not a name; allowed: %s", name, conf_form_name.allowed);
+		return -1;
+	}
+	return read_file(dir, name, 0, rules, error, error_size);
+}
+
+struct policy *
+policy_load(const char *dir, const char *name, char *error, size_t error_size)
+{
+	struct policy *policy = calloc(1, sizeof *policy);
+	struct rules rules;
+
+	if (policy == NULL)
+		die("out of memory");
+	policy->name = conf_strdup(name);
+	if (rules_load(&rules, dir, name, error, error_size) < 0 ||
+	    policy_compile(&rules, policy, error, error_size) < 0) {
+		policy_free(policy);
+		policy = NULL;
+	}
+	rules_free(&rules);
+	return policy;
+}
+
+void
+policy_free(struct policy *policy)
+{
+	if (policy == NULL)
+		return;
+	free(policy->base.code);
+	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
+		free(policy->last[grant].code);
+	free(policy->name);
+	free(policy);
+}

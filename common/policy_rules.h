@@ -1,0 +1,69 @@
+/* policy_rules.h - between the parts of policy.c: a policy as a list of plain rules. */
+#ifndef CELLBLOCK_POLICY_RULES_H
+#define CELLBLOCK_POLICY_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy.h"
+
+#define RULE_ARGS 6
+
+enum rule_section {
+	RULES_ALLOW,     /* for every guest */
+	RULES_PROCESSES, /* for a guest with GRANT_PROCESSES */
+	RULES_NETWORK,   /* for a guest with GRANT_NETWORK */
+	RULES_ZYGOTE,    /* for the zygote alone */
+	RULES_ENOSYS,    /* fails with ENOSYS, for libc to do without */
+	RULES_KILL,      /* ends the process */
+	RULES_SECTIONS   /* whatever has no rule fails with EPERM */
+};
+
+/* (argument & mask) == value. A mask of 0 lets every argument fit. */
+struct rule_match {
+	uint64_t mask;
+	uint64_t value;
+};
+
+/* A call by its number on this architecture, with arguments that all fit. */
+struct rule {
+	enum rule_section section;
+	int call;
+	struct rule_match arg[RULE_ARGS];
+};
+
+struct rules {
+	struct rule *rule;
+	size_t count;
+};
+
+/* "allow", as in a file. */
+extern const char *const rule_section_names[RULES_SECTIONS];
+
+/* Read DIR/NAME.conf and what it includes. Returns 0, or -1 with `error` set; `rules` is for rules_free either way. */
+int rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size);
+void rules_free(struct rules *rules);
+
+/* Append a rule. */
+void rules_add(struct rules *rules, const struct rule *rule);
+
+/*
+ * The first rule that cannot stand beside `rule`, or NULL. Such a pair gives one call two fates, or is one that a
+ * filter of `last` could not tell apart: see policy_rules.c.
+ */
+const struct rule *rules_conflict(const struct rules *rules, const struct rule *rule);
+
+/* Whether the rules of a section hold for a guest with `grant` (a set of GRANT_*). */
+bool rules_permit(enum rule_section section, unsigned grant);
+
+/* Whether all that fits `inner` fits `outer` too. */
+bool rule_covers(const struct rule *outer, const struct rule *inner);
+
+/* Compile the rules into the filters of `policy`. Returns 0, or -1 with `error` set to what libseccomp says. */
+int policy_compile(const struct rules *rules, struct policy *policy, char *error, size_t error_size);
+
+/* The value of a name that the kernel's headers have ("CLONE_VM"), or of a number. Returns 0, or -1: unknown. */
+int policy_value(const char *text, uint64_t *value);
+
+#endif

@@ -1,0 +1,37 @@
+/* verdict.c - the names that go into a reply. */
+#include "proto.h"
+
+static const char *const verdict_names[VERDICT_COUNT] = {
+	[VERDICT_OK] = "ok",
+	[VERDICT_EXIT] = "exit",
+	[VERDICT_SIGNAL] = "signal",
+	[VERDICT_TIMEOUT] = "timeout",
+	[VERDICT_CPU_LIMIT] = "cpu_limit",
+	[VERDICT_MEMORY_LIMIT] = "memory_limit",
+	[VERDICT_OUTPUT_LIMIT] = "output_limit",
+	[VERDICT_PROCESS_LIMIT] = "process_limit",
+	[VERDICT_DISK_LIMIT] = "disk_limit",
+	[VERDICT_DENIED] = "denied",
+	[VERDICT_COMPILE_ERROR] = "compile_error",
+	[VERDICT_CANCELLED] = "cancelled",
+};
+
+const char *
+verdict_name(enum verdict v)
+{
+	return (unsigned)v < VERDICT_COUNT ? verdict_names[v] : "signal";
+}
+
+const char *
+network_name(enum network n)
+{
+	switch (n) {
+	case NETWORK_PROXY:
+		return "proxy";
+	case NETWORK_HOST:
+		return "host";
+	case NETWORK_NONE:
+		break;
+	}
+	return "none";
+}

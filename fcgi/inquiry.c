@@ -1,0 +1,129 @@
+/* inquiry.c - see inquiry.h. Runs in the worker; the runner answers, and the configuration. */
+#define _GNU_SOURCE
+#include "inquiry.h"
+
+#include <json-c/json.h>
+#include <string.h>
+
+#include "autoconfig.h"
+
+#define MAX_LAYERS 64
+
+static void
+unavailable(struct exchange *exchange, const char *why)
+{
+	struct problem problem;
+
+	problem_set(&problem, 503, "%s", why);
+	reply_problem(&exchange->reply, &problem, NULL);
+}
+
+/* A text from a message, which may fill its field to the last byte. */
+static struct json_object *
+text(const char *field, size_t size)
+{
+	return json_object_new_string_len(field, (int)strnlen(field, size));
+}
+
+void
+inquiry_health(struct worker *worker, struct exchange *exchange)
+{
+	struct proto_reply answer;
+	struct proto_state *state = &answer.u.state;
+
+	if (runner_link_ask(&worker->link, PROTO_STATE, 0, &answer) < 0) {
+		unavailable(exchange, "the runner is away");
+	} else if (!state->healthy) {
+		state->reason[sizeof state->reason - 1] = '\0';
+		unavailable(exchange, state->reason[0] != '\0' ? state->reason : "the runner is not fit to serve");
+	} else {
+		reply_send(&exchange->reply, 200, NULL, "\"ok\"", 4);
+	}
+}
+
+static struct json_object *
+describe_language(const struct language_config *config, const struct proto_language *language)
+{
+	struct json_object *object = json_object_new_object();
+	struct json_object *aliases = json_object_new_array();
+
+	for (size_t i = 0; i < config->aliases.count; i++)
+		json_object_array_add(aliases, json_object_new_string(config->aliases.item[i]));
+	json_object_object_add(object, "name", json_object_new_string(config->name));
+	json_object_object_add(object, "aliases", aliases);
+	json_object_object_add(object, "version", text(language->version, sizeof language->version));
+	json_object_object_add(object, "start", json_object_new_string("zygote"));
+	json_object_object_add(object, "available", json_object_new_boolean(language->available != 0));
+	json_object_object_add(object, "reason", text(language->reason, sizeof language->reason));
+	return object;
+}
+
+void
+inquiry_languages(struct worker *worker, struct exchange *exchange)
+{
+	const struct config *config = worker->config;
+	struct json_object *list = json_object_new_array();
+	struct json_object *data = json_object_new_object();
+
+	json_object_object_add(data, "languages", list);
+	for (size_t i = 0; i < config->language_count; i++) {
+		struct proto_reply answer;
+
+		if (runner_link_ask(&worker->link, PROTO_LANGUAGE, (uint32_t)i, &answer) < 0) {
+			json_object_put(data);
+			unavailable(exchange, "the runner is away");
+			return;
+		}
+		json_object_array_add(list, describe_language(config->language[i], &answer.u.language));
+	}
+	reply_data(&exchange->reply, data);
+}
+
+static struct json_object *
+describe_limits(const struct limits_config *config)
+{
+	struct json_object *object = json_object_new_object();
+
+	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
+		const struct request_limit *limit = &request_limits[i];
+		struct json_object *both = json_object_new_object();
+
+		json_object_object_add(both, "default", json_object_new_uint64(request_limit_of(limit, &config->standard)));
+		json_object_object_add(both, "maximum", json_object_new_uint64(request_limit_of(limit, &config->maximum)));
+		json_object_object_add(object, limit->name, both);
+	}
+	return object;
+}
+
+void
+inquiry_capabilities(struct worker *worker, struct exchange *exchange)
+{
+	struct json_object *data = json_object_new_object();
+	struct json_object *layers = json_object_new_object();
+
+	json_object_object_add(data, "version", json_object_new_string(PACKAGE_VERSION));
+	json_object_object_add(data, "level", json_object_new_string("namespaces"));
+	json_object_object_add(data, "layers", layers);
+	for (uint32_t i = 0; i < MAX_LAYERS; i++) {
+		struct proto_reply answer;
+		struct proto_layer *layer = &answer.u.layer;
+		struct json_object *object;
+
+		if (runner_link_ask(&worker->link, PROTO_LAYER, i, &answer) < 0) {
+			json_object_put(data);
+			unavailable(exchange, "the runner is away");
+			return;
+		}
+		layer->name[sizeof layer->name - 1] = '\0';
+		if (layer->name[0] == '\0')
+			break;
+		object = json_object_new_object();
+		json_object_object_add(object, "required", json_object_new_boolean(layer->required != 0));
+		json_object_object_add(object, "in_force", json_object_new_boolean(layer->in_force != 0));
+		json_object_object_add(object, "detail", text(layer->detail, sizeof layer->detail));
+		json_object_object_add(layers, layer->name, object);
+	}
+	json_object_object_add(data, "limits", describe_limits(&worker->config->limits));
+	json_object_object_add(data, "network", json_object_new_string(network_name(worker->config->network)));
+	reply_data(&exchange->reply, data);
+}

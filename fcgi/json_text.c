@@ -1,0 +1,145 @@
+/* json_text.c - see json_text.h. Runs in the worker, over what guests wrote: every byte of it is hostile. */
+#include "json_text.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define ONES UINT64_C(0x0101010101010101)
+#define TOPS UINT64_C(0x8080808080808080)
+
+/* How each ASCII character is written: 0 as it is, 'u' as \u00XX, else as a backslash and this letter. */
+static const char escapes[128] = {
+	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
+	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
+	['"'] = '"', ['\\'] = '\\',
+};
+
+/*
+ * Whether none of eight bytes needs care: not a control character, a quote, a backslash, or beyond ASCII. The usual test
+ * for a zero byte, three times; a borrow out of a lower byte can only make it say no too often.
+ */
+static bool
+plain8(uint64_t eight)
+{
+	uint64_t quote = eight ^ (ONES * '"');
+	uint64_t backslash = eight ^ (ONES * '\\');
+
+	return ((eight | (eight - ONES * 0x20) | (quote - ONES) | (backslash - ONES)) & TOPS) == 0;
+}
+
+/*
+ * The length of the sequence (2 to 4) that starts at `p`, a byte beyond ASCII. When it is ill-formed, or cut by the end
+ * of the input, *valid is false and the length that of its maximal part (1 to 3). *cut tells the second from the first.
+ */
+static size_t
+sequence(const unsigned char *p, size_t size, bool *valid, bool *cut)
+{
+	unsigned char low = 0x80, high = 0xbf; /* of the second byte: no overlong form, no surrogate, nothing past U+10FFFF */
+	size_t length, i;
+
+	*valid = *cut = false;
+	if (p[0] < 0xc2 || p[0] > 0xf4)
+		return 1;
+	length = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	if (p[0] == 0xe0)
+		low = 0xa0;
+	else if (p[0] == 0xed)
+		high = 0x9f;
+	else if (p[0] == 0xf0)
+		low = 0x90;
+	else if (p[0] == 0xf4)
+		high = 0x8f;
+	for (i = 1; i < length; i++, low = 0x80, high = 0xbf) {
+		if (i == size) {
+			*cut = true;
+			return i;
+		}
+		if (p[i] < low || p[i] > high)
+			return i;
+	}
+	*valid = true;
+	return length;
+}
+
+size_t
+json_text_escape(const char *in, size_t size, size_t *used, char *out, size_t out_size)
+{
+	const unsigned char *p = (const unsigned char *)in;
+	const unsigned char *end = p + size;
+	char *to = out;
+	const char *stop = out + out_size;
+
+	while (p < end && stop - to >= JSON_TEXT_MAX) {
+		while (end - p >= 8 && stop - to >= 8) {
+			uint64_t eight;
+
+			memcpy(&eight, p, 8);
+			if (!plain8(eight))
+				break;
+			memcpy(to, &eight, 8);
+			p += 8;
+			to += 8;
+		}
+		/* At most eight one by one, and then the fast way again. */
+		for (int i = 0; i < 8 && p < end && stop - to >= JSON_TEXT_MAX; i++) {
+			if (*p >= 0x80) {
+				bool valid, cut;
+				size_t length = sequence(p, (size_t)(end - p), &valid, &cut);
+
+				if (valid) {
+					memcpy(to, p, length);
+					to += length;
+				} else {
+					memcpy(to, "\xef\xbf\xbd", 3);
+					to += 3;
+				}
+				p += length;
+			} else if (escapes[*p] == 0) {
+				*to++ = (char)*p++;
+			} else {
+				*to++ = '\\';
+				*to++ = escapes[*p];
+				if (escapes[*p] == 'u') {
+					*to++ = '0';
+					*to++ = '0';
+					*to++ = "0123456789abcdef"[*p >> 4];
+					*to++ = "0123456789abcdef"[*p & 15];
+				}
+				p++;
+			}
+		}
+	}
+	*used = (size_t)(p - (const unsigned char *)in);
+	return (size_t)(to - out);
+}
+
+size_t
+json_text_length(const char *in, size_t size)
+{
+	/* The same code as writes it, so that a Content-Length can never differ from what follows. */
+	char block[8192];
+	size_t length = 0, used;
+
+	for (size_t at = 0; at < size; at += used)
+		length += json_text_escape(in + at, size - at, &used, block, sizeof block);
+	return length;
+}
+
+size_t
+json_text_trim(const char *in, size_t size)
+{
+	const unsigned char *p = (const unsigned char *)in;
+
+	for (size_t back = 1; back <= 3 && back <= size; back++) {
+		bool valid, cut;
+
+		if (p[size - back] < 0x80)
+			break;
+		if (p[size - back] >= 0xc0) {
+			sequence(p + size - back, back, &valid, &cut);
+			return cut ? size - back : size;
+		}
+	}
+	return size;
+}

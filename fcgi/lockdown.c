@@ -1,0 +1,197 @@
+/*
+ * lockdown.c - see lockdown.h. Runs in the worker before its first request.
+ *
+ * The worker parses what strangers send, so it is built to be of no use to one who takes it over: an ordinary user that
+ * cannot become another, start a program, open a file, or reach the network. What is left is its listening socket and
+ * the runner's socket, where it may say what proto.h lets it say.
+ */
+#define _GNU_SOURCE
+#include "lockdown.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "autoconfig.h"
+#include "log.h"
+
+/* Landlock as of ABI 7, spelled out here because the headers that we build with may be older than the kernel. */
+struct landlock_ruleset {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net; /* ABI 4 */
+	uint64_t scoped;             /* ABI 6 */
+};
+
+#define LANDLOCK_VERSION_FLAG (1U << 0)
+#define LANDLOCK_FS_ABI1 ((UINT64_C(1) << 13) - 1) /* execute, read, write, make, remove */
+#define LANDLOCK_FS_REFER (UINT64_C(1) << 13)      /* ABI 2 */
+#define LANDLOCK_FS_TRUNCATE (UINT64_C(1) << 14)   /* ABI 3 */
+#define LANDLOCK_FS_IOCTL_DEV (UINT64_C(1) << 15)  /* ABI 5 */
+#define LANDLOCK_NET_TCP UINT64_C(3)               /* ABI 4: bind, connect */
+#define LANDLOCK_SCOPE_ALL UINT64_C(3)             /* ABI 6: abstract unix sockets, signals */
+
+void
+lockdown_check(void)
+{
+	uid_t real, effective, saved;
+	int fd;
+
+	if (getresuid(&real, &effective, &saved) < 0)
+		die("getresuid: %s", strerror(errno));
+	if (real == 0 || effective == 0 || saved == 0)
+		die("the worker must not run as root: start it as an ordinary user (spawn-fcgi -u)");
+	/* Were one of the three free, the next thing opened would be taken for it: a log line, say, would go into a job. */
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		die("/dev/null: %s", strerror(errno));
+	/* spawn-fcgi(1) hands down what it does not know. */
+	if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
+		die("close_range: %s", strerror(errno));
+}
+
+static void
+drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	/* An ordinary user may not, and need not: with no_new_privs the bounding set is never drawn upon. */
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EPERM)
+			break;
+		die("PR_CAPBSET_DROP: %s", strerror(errno));
+	}
+	if (syscall(SYS_capset, &header, none) < 0)
+		die("capset: %s", strerror(errno));
+	/* And the proof. The ambient set is empty when the permitted one is. */
+	memset(none, 0xff, sizeof none);
+	if (syscall(SYS_capget, &header, none) < 0)
+		die("capget: %s", strerror(errno));
+	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
+		if ((none[i].effective | none[i].permitted | none[i].inheritable) != 0)
+			die("capabilities are left after they were dropped");
+	}
+	if (setuid(0) == 0 || setgid(0) == 0)
+		die("the worker can become root");
+}
+
+static void
+limit(const char *name, int resource, rlim_t most)
+{
+	struct rlimit value = { most, most };
+
+	if (setrlimit(resource, &value) < 0)
+		die("%s: %s", name, strerror(errno));
+}
+
+static void
+set_limits(void)
+{
+	limit("RLIMIT_CORE", RLIMIT_CORE, 0);
+	/* RLIMIT_FSIZE stays: it would bound the memfds, and end logging where standard error is a big file. */
+	limit("RLIMIT_NPROC", RLIMIT_NPROC, 0);
+	/* Few are needed; and libfcgi uses select(2), which writes past its sets from 1024 on. */
+	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, 64);
+}
+
+/* Returns the ABI in force, or -1 with errno. */
+static int
+restrict_landlock(void)
+{
+	struct landlock_ruleset ruleset = { .handled_access_fs = LANDLOCK_FS_ABI1 };
+	size_t size = offsetof(struct landlock_ruleset, handled_access_net);
+	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
+	int fd, error;
+
+	if (abi < 1)
+		return -1;
+	if (abi >= 2)
+		ruleset.handled_access_fs |= LANDLOCK_FS_REFER;
+	if (abi >= 3)
+		ruleset.handled_access_fs |= LANDLOCK_FS_TRUNCATE;
+	if (abi >= 4) {
+		ruleset.handled_access_net = LANDLOCK_NET_TCP;
+		size = offsetof(struct landlock_ruleset, scoped);
+	}
+	if (abi >= 5)
+		ruleset.handled_access_fs |= LANDLOCK_FS_IOCTL_DEV;
+	if (abi >= 6) {
+		ruleset.scoped = LANDLOCK_SCOPE_ALL;
+		size = sizeof ruleset;
+	}
+	/* With no rule at all nothing is allowed. Connecting to the runner's socket is no access to a file. */
+	fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
+	if (fd < 0)
+		return -1;
+	if (syscall(SYS_landlock_restrict_self, fd, 0) < 0) {
+		error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	close(fd);
+	fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		die("Landlock is in force, and still a directory could be opened");
+	return abi;
+}
+
+static void
+enter_landlock(enum requirement wanted)
+{
+	int abi;
+
+	if (wanted == LAYER_OFF) {
+		log_info("Landlock: off, as configured");
+		return;
+	}
+	abi = restrict_landlock();
+	if (abi > 0)
+		log_info("Landlock: in force, ABI %d", abi);
+	else if (wanted == LAYER_OPTIONAL)
+		log_info("Landlock: not to be had here (%s)", strerror(errno));
+	else
+		die("Landlock: %s: boot with landlock in the lsm= list, or set worker.landlock to \"optional\"", strerror(errno));
+}
+
+static void
+enter_seccomp(const struct bpf *filter)
+{
+	if (filter->count == 0)
+		die("seccomp: the policy of the worker filters nothing");
+#ifdef CELLBLOCK_SANITIZERS
+	/* The sanitizers' run time makes system calls of its own, which no policy should allow for its sake. */
+	log_warn("seccomp: off, because this program is built with sanitizers (%zu instructions)", filter->count);
+#else
+	struct sock_fprog program = { .len = (unsigned short)filter->count, .filter = filter->code };
+
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+		die("seccomp: %s", strerror(errno));
+#endif
+}
+
+void
+lockdown_enter(const struct config *config, const struct policy *policy)
+{
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+		die("PR_SET_DUMPABLE: %s", strerror(errno));
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		die("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
+	drop_capabilities();
+	set_limits();
+	enter_landlock(config->landlock);
+	/* Last, since the filter refuses what the steps above need. */
+	enter_seccomp(&policy->base);
+}

@@ -1,0 +1,181 @@
+/*
+ * main.c - cellblock-fcgi, the worker: one request at a time from nginx, over FastCGI.
+ *
+ * Started as an ordinary user by spawn-fcgi(1), with the listening socket as descriptor 0; multiwatch(1) starts several
+ * that share it. It reads its configuration, locks itself up (lockdown.c), and from then on owns nothing but that
+ * socket and its connection to the runner.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcgiapp.h>
+#include <getopt.h>
+#include <json-c/json.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "autoconfig.h"
+#include "lockdown.h"
+#include "log.h"
+#include "route.h"
+
+#define LISTEN_FD 0
+#define STALE_MS 15000 /* more than the 10 s in which multiwatch(1) counts how often a child has ended */
+
+static volatile sig_atomic_t stopping;
+
+static void
+usage(FILE *to)
+{
+	fprintf(to, "usage: cellblock-fcgi -c file\n"
+	            "       cellblock-fcgi --help | --version\n\n"
+	            "  -c, --config file  the configuration, see cellblock.conf(5)\n\n"
+	            "spawn-fcgi(1) or multiwatch(1) starts it, with the listening socket as descriptor 0.\n");
+}
+
+static const char *
+parse_options(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *path = NULL;
+	int c;
+
+	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			path = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			exit(0);
+		case 'V':
+			puts("cellblock-fcgi " PACKAGE_VERSION);
+			exit(0);
+		default:
+			usage(stderr);
+			exit(2);
+		}
+	}
+	if (path == NULL || optind != argc) {
+		usage(stderr);
+		exit(2);
+	}
+	return path;
+}
+
+/*
+ * The current request is finished, and no other begun. With SA_RESTART nothing that libfcgi does is interrupted; its
+ * accept(2), whether it waits already or comes next, finds that there is no listening socket any more.
+ */
+static void
+on_sigterm(int number)
+{
+	int error = errno;
+
+	(void)number;
+	stopping = 1;
+	dup3(STDERR_FILENO, LISTEN_FD, 0);
+	errno = error;
+}
+
+/* After FCGX_Init, which installs handlers of its own that break the current request off. */
+static void
+set_signals(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction stop = { .sa_handler = on_sigterm, .sa_flags = SA_RESTART };
+
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGUSR1, &ignore, NULL) < 0 ||
+	    sigaction(SIGTERM, &stop, NULL) < 0)
+		die("sigaction: %s", strerror(errno));
+}
+
+static void
+check_listening(void)
+{
+	int listening = 0;
+	socklen_t size = sizeof listening;
+
+	if (getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+		die("descriptor 0 is not a listening socket: start the worker with spawn-fcgi(1)");
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* What libraries do at their first use would be refused once the walls are up: json-c reads a seed for its tables. */
+static void
+warm_up(void)
+{
+	json_object_put(json_tokener_parse("{\"a\":1.5}"));
+	/* A fixed threshold: whatever is bigger is mapped by itself, and goes back to the system when it is freed. */
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+}
+
+int
+main(int argc, char **argv)
+{
+	int64_t start_ms = now_ms();
+	struct worker worker;
+	struct proto_reply state;
+	struct policy *policy;
+	struct config *config;
+	FCGX_Request fcgi;
+	char error[512];
+	const char *path;
+
+	log_open("cellblock-fcgi");
+	path = parse_options(argc, argv);
+	lockdown_check();
+	check_listening();
+	config = config_load(path, error, sizeof error);
+	if (config == NULL)
+		die("%s", error);
+	policy = policy_load(config->policy_dir, "worker", error, sizeof error);
+	if (policy == NULL)
+		die("%s", error);
+	warm_up();
+	if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
+		die("libfcgi cannot be initialised");
+	set_signals();
+	worker.config = config;
+	run_init(&worker.run);
+	runner_link_init(&worker.link, config);
+	/* The runner may be started later: until then requests are answered with 503. */
+	if (runner_link_ask(&worker.link, PROTO_STATE, 0, &state) == 0)
+		log_info("%s: connected to the runner", worker.link.path);
+	lockdown_enter(config, policy);
+	policy_free(policy);
+
+	while (!stopping && FCGX_Accept_r(&fcgi) == 0) {
+		/* A connection that is kept would keep the other workers' requests waiting in it. */
+		fcgi.keepConnection = 0;
+		route_serve(&worker, &fcgi);
+		/*
+		 * Only a new worker reads the configuration that the runner has. But a worker that ends too soon too often is
+		 * given up by multiwatch(1), so a young one answers 503 for a while, and sees whether the runner changes.
+		 */
+		if (worker.link.stale && now_ms() - start_ms > STALE_MS)
+			die("%s: ending, for a new worker to read the runner's configuration", worker.link.path);
+	}
+	if (!stopping)
+		die("accept: %s", strerror(errno));
+	log_info("stopped by SIGTERM");
+	return 0;
+}

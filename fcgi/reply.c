@@ -1,0 +1,234 @@
+/*
+ * reply.c - see reply.h. Runs in the worker.
+ *
+ * The reply to a run may be tens of megabytes. It is never put together in memory: its length is counted first, and
+ * then it is escaped block by block into libfcgi's buffer.
+ */
+#define _GNU_SOURCE
+#include "reply.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "json_text.h"
+
+#define SUCCESS "{\"code\":0,\"message\":\"success\",\"data\":"
+
+static const char *
+phrase(int status)
+{
+	switch (status) {
+	case 200:
+		return "OK";
+	case 400:
+		return "Bad Request";
+	case 404:
+		return "Not Found";
+	case 405:
+		return "Method Not Allowed";
+	case 413:
+		return "Content Too Large";
+	case 503:
+		return "Service Unavailable";
+	default:
+		return "Internal Server Error";
+	}
+}
+
+static void
+put(struct reply *reply, const char *bytes, size_t size)
+{
+	/* libfcgi counts in int; a client that has gone away is none of our business any more. */
+	while (size > 0) {
+		int part = size < 1 << 20 ? (int)size : 1 << 20;
+
+		if (FCGX_PutStr(bytes, part, reply->out) < 0)
+			return;
+		bytes += part;
+		size -= (size_t)part;
+	}
+}
+
+static void
+put_escaped(struct reply *reply, const char *bytes, size_t size)
+{
+	char block[8192];
+	size_t used;
+
+	for (size_t at = 0; at < size; at += used) {
+		size_t n = json_text_escape(bytes + at, size - at, &used, block, sizeof block);
+
+		if (FCGX_PutStr(block, (int)n, reply->out) < 0)
+			return;
+	}
+}
+
+static void
+put_header(struct reply *reply, int status, const char *header, size_t size)
+{
+	char text[512];
+	int n;
+
+	reply->status = status;
+	reply->bytes = size;
+	n = snprintf(text, sizeof text,
+	    "Status: %d %s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n%s\r\n", status,
+	    phrase(status), size, header != NULL ? header : "");
+	put(reply, text, (size_t)n);
+}
+
+void
+reply_send(struct reply *reply, int status, const char *header, const char *json, size_t size)
+{
+	put_header(reply, status, header, size);
+	put(reply, json, size);
+}
+
+void
+reply_data(struct reply *reply, struct json_object *data)
+{
+	size_t size;
+	const char *json =
+	    json_object_to_json_string_length(data, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+
+	put_header(reply, 200, NULL, strlen(SUCCESS) + size + 1);
+	put(reply, SUCCESS, strlen(SUCCESS));
+	put(reply, json, size);
+	put(reply, "}", 1);
+	json_object_put(data);
+}
+
+void
+reply_problem(struct reply *reply, const struct problem *problem, const char *header)
+{
+	char text[PROBLEM_TEXT_SIZE * JSON_TEXT_MAX];
+	char json[sizeof text + 64];
+	size_t used, length;
+	int n;
+
+	length = json_text_escape(problem->text, strlen(problem->text), &used, text, sizeof text);
+	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", problem->code, (int)length,
+	    text);
+	if (problem->status == 503)
+		header = "Retry-After: 1\r\n";
+	reply_send(reply, problem->status, header, json, (size_t)n);
+}
+
+/* "segmentation fault" */
+static void
+describe_signal(int number, char *text, size_t size)
+{
+	const char *known = sigdescr_np(number);
+
+	snprintf(text, size, "%s", known != NULL ? known : "unknown signal");
+	text[0] = (char)tolower((unsigned char)text[0]);
+}
+
+/* "SIGSEGV", in quotes, or null */
+static void
+name_signal(int number, char *text, size_t size)
+{
+	const char *known = sigabbrev_np(number);
+
+	if (number == 0)
+		snprintf(text, size, "null");
+	else if (known != NULL)
+		snprintf(text, size, "\"SIG%s\"", known);
+	else
+		snprintf(text, size, "\"%d\"", number);
+}
+
+/* The second line of `error`, as the inside of a JSON string: why the run ended, or nothing when its exit code says it. */
+static void
+describe_end(const struct run_result *result, const struct run_limits *limits, char *text, size_t size)
+{
+	char name[64];
+
+	switch ((enum verdict)result->verdict) {
+	case VERDICT_TIMEOUT:
+		snprintf(text, size, "error: timeout (%" PRIu64 " ms)\\n", limits->wall_ms);
+		break;
+	case VERDICT_CPU_LIMIT:
+		snprintf(text, size, "error: cpu limit exceeded (%" PRIu64 " ms)\\n", limits->cpu_ms);
+		break;
+	case VERDICT_MEMORY_LIMIT:
+		snprintf(text, size, "error: memory limit exceeded (%" PRIu64 " bytes)\\n", limits->memory_bytes);
+		break;
+	case VERDICT_OUTPUT_LIMIT:
+		snprintf(text, size, "error: output limit exceeded (%" PRIu64 " bytes)\\n", limits->output_bytes);
+		break;
+	case VERDICT_PROCESS_LIMIT:
+		snprintf(text, size, "error: process limit exceeded (%" PRIu64 ")\\n", limits->processes);
+		break;
+	case VERDICT_DISK_LIMIT:
+		snprintf(text, size, "error: disk limit exceeded (%" PRIu64 " bytes)\\n", limits->disk_bytes);
+		break;
+	case VERDICT_DENIED:
+		snprintf(text, size, "error: operation not permitted\\n");
+		break;
+	case VERDICT_CANCELLED:
+		snprintf(text, size, "error: cancelled\\n");
+		break;
+	case VERDICT_SIGNAL:
+		describe_signal(result->signal, name, sizeof name);
+		snprintf(text, size, "error: signal: %s\\n", name);
+		break;
+	default:
+		text[0] = '\0';
+	}
+}
+
+/* What follows the texts. */
+static int
+describe_rest(const struct run *run, char *text, size_t size)
+{
+	const struct run_result *r = &run->result;
+	char name[32];
+
+	name_signal(r->signal, name, sizeof name);
+	return snprintf(text, size,
+	    "\",\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",\"truncated\":%s,\"denied\":[],\"usage\":{"
+	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
+	    ",\"processes_peak\":%u,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64
+	    ".%03u,\"spawn_ms\":%" PRIu64 ".%03u},\"network\":\"%s\",\"isolation\":\"namespaces\"}}",
+	    r->exit_code, name, verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
+	    r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
+	    r->memory_peak_bytes, r->processes_peak, run->out.size, run->err.size, r->queue_us / 1000,
+	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), network_name(r->network));
+}
+
+void
+reply_run(struct reply *reply, const struct run *run, const struct run_limits *limits)
+{
+	static const char before_out[] = SUCCESS "{\"stdout\":\"";
+	static const char before_err[] = "\",\"stderr\":\"";
+	static const char before_error[] = "\",\"error\":\"";
+	bool failed = run->result.verdict != VERDICT_OK;
+	char why[128] = "", error[192] = "", rest[1024];
+	size_t err_length = json_text_length(run->err.bytes, run->err.size);
+	int error_length = 0, rest_length;
+	size_t length;
+
+	if (failed) {
+		describe_end(&run->result, limits, why, sizeof why);
+		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s", run->result.exit_code, why);
+	}
+	rest_length = describe_rest(run, rest, sizeof rest);
+	length = strlen(before_out) + json_text_length(run->out.bytes, run->out.size) + strlen(before_err) + err_length +
+	    strlen(before_error) + (size_t)error_length + (failed ? err_length : 0) + (size_t)rest_length;
+
+	put_header(reply, 200, NULL, length);
+	put(reply, before_out, strlen(before_out));
+	put_escaped(reply, run->out.bytes, run->out.size);
+	put(reply, before_err, strlen(before_err));
+	put_escaped(reply, run->err.bytes, run->err.size);
+	put(reply, before_error, strlen(before_error));
+	put(reply, error, (size_t)error_length);
+	if (failed)
+		put_escaped(reply, run->err.bytes, run->err.size);
+	put(reply, rest, (size_t)rest_length);
+}

@@ -1,0 +1,440 @@
+/*
+ * request.c - see request.h. Runs in the worker, over what a stranger sent.
+ *
+ * json-c gets the body only after its values have been counted: an empty list costs it a hundred times the bytes of the
+ * text, so without that a body of a few megabytes would be worth a gigabyte of memory.
+ */
+#define _GNU_SOURCE
+#include "request.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_DEPTH 32
+#define MAX_VALUES 16384
+
+const struct request_limit request_limits[REQUEST_LIMITS] = {
+	{ "wall_ms", offsetof(struct run_limits, wall_ms) },
+	{ "cpu_ms", offsetof(struct run_limits, cpu_ms) },
+	{ "memory_bytes", offsetof(struct run_limits, memory_bytes) },
+	{ "processes", offsetof(struct run_limits, processes) },
+	{ "output_bytes", offsetof(struct run_limits, output_bytes) },
+	{ "disk_bytes", offsetof(struct run_limits, disk_bytes) },
+};
+
+/* What later versions understand. To ignore them would be to answer something that was not asked. */
+static const char *const later_fields[] = { "files", "collect", "tests" };
+
+/*
+ * Variables that steer a loader, libc or an interpreter before the program's first line. The walls hold without this
+ * list; it keeps a run from breaking its own interpreter. A '*' at the end stands for any rest.
+ */
+static const char *const refused_env[] = {
+	"LD_*", "GLIBC_TUNABLES", "MALLOC_*", "GCONV_PATH", "LOCPATH", "NLSPATH", "RES_OPTIONS", "HOSTALIASES", /* libc */
+	"BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "IFS", "PS4",                                               /* shells */
+	"PYTHON*", "NODE_*", "PERL5*", "PERLLIB", "RUBY*", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS",
+	"LUA_*", "PHPRC", "PHP_INI_SCAN_DIR", "OPENSSL_CONF", "OPENSSL_MODULES",
+};
+
+static bool
+matches(const char *pattern, const char *name)
+{
+	size_t length = strlen(pattern);
+
+	if (pattern[length - 1] == '*')
+		return strncmp(pattern, name, length - 1) == 0;
+	return strcmp(pattern, name) == 0;
+}
+
+static bool
+valid_env_name(const char *name)
+{
+	if (*name == '\0' || isdigit((unsigned char)*name))
+		return false;
+	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
+}
+
+/* At least as many values as json-c would make of it, and no more than one per byte. */
+static size_t
+count_values(const char *body, size_t size)
+{
+	bool in_string = false;
+	size_t count = 0;
+
+	for (size_t i = 0; i < size; i++) {
+		char c = body[i];
+
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_string = false;
+		} else if (c == '"') {
+			in_string = true;
+		} else if (c == '[' || c == '{' || c == ',' || c == ':') {
+			count++;
+		}
+	}
+	return count;
+}
+
+static struct json_object *
+parse_tree(const char *body, size_t size, struct problem *problem)
+{
+	struct json_tokener *tokener;
+	struct json_object *tree;
+	enum json_tokener_error error;
+	size_t end;
+
+	if (size > INT32_MAX || count_values(body, size) > MAX_VALUES) {
+		problem_set(problem, 400, "body: must not hold more than %d values", MAX_VALUES);
+		return NULL;
+	}
+	tokener = json_tokener_new_ex(MAX_DEPTH);
+	if (tokener == NULL) {
+		problem_set(problem, 500, "out of memory");
+		return NULL;
+	}
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	tree = json_tokener_parse_ex(tokener, body, (int)size);
+	error = json_tokener_get_error(tokener);
+	end = json_tokener_get_parse_end(tokener);
+	json_tokener_free(tokener);
+
+	if (error == json_tokener_continue) {
+		problem_set(problem, 400, "body: must be a JSON object, and it ends too early");
+	} else if (error != json_tokener_success) {
+		problem_set(problem, 400, "body: must be a JSON object: %s at byte %zu", json_tokener_error_desc(error), end);
+	} else if (!json_object_is_type(tree, json_type_object)) {
+		problem_set(problem, 400, "body: must be a JSON object");
+	} else {
+		while (end < size && strchr(" \t\r\n", body[end]) != NULL && body[end] != '\0')
+			end++;
+		if (end == size)
+			return tree;
+		problem_set(problem, 400, "body: must be one JSON object and nothing after it");
+	}
+	json_object_put(tree);
+	return NULL;
+}
+
+/* NULL for a field that is missing or null. */
+static struct json_object *
+field(struct json_object *object, const char *name)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(object, name, &value);
+	return value;
+}
+
+static struct text
+text_of(struct json_object *string)
+{
+	return (struct text){ json_object_get_string(string), (size_t)json_object_get_string_len(string) };
+}
+
+static int
+take_text(struct json_object *tree, const char *name, struct text *text, struct problem *problem)
+{
+	struct json_object *value = field(tree, name);
+
+	if (value == NULL)
+		return 0;
+	if (!json_object_is_type(value, json_type_string))
+		return problem_set(problem, 400, "%s: must be a string", name);
+	*text = text_of(value);
+	return 0;
+}
+
+static int
+take_language(const struct config *config, struct json_object *tree, struct run_request *request,
+    struct problem *problem)
+{
+	struct json_object *value = field(tree, "language");
+	char known[PROBLEM_TEXT_SIZE] = "";
+	struct text name;
+	int language;
+
+	if (value == NULL)
+		return problem_set(problem, 400, "language: is required");
+	if (!json_object_is_type(value, json_type_string))
+		return problem_set(problem, 400, "language: must be a string");
+	name = text_of(value);
+	if (name.size == 0)
+		return problem_set(problem, 400, "language: must not be empty");
+	language = strlen(name.bytes) == name.size ? config_find_language(config, name.bytes) : -1;
+	if (language >= 0) {
+		request->language = (size_t)language;
+		return 0;
+	}
+	for (size_t i = 0; i < config->language_count; i++) {
+		size_t at = strlen(known);
+
+		snprintf(known + at, sizeof known - at, "%s%s", i == 0 ? "" : ", ", config->language[i]->name);
+	}
+	return problem_set(problem, 400, "unsupported language; supported are: %s", known);
+}
+
+/* A whole number above zero in *number, or -1. A client's library may write 1000 as 1000.0. */
+static int
+positive_integer(struct json_object *value, uint64_t *number)
+{
+	if (json_object_is_type(value, json_type_double)) {
+		double d = json_object_get_double(value);
+
+		if (!(d >= 1 && d <= 9007199254740992.0) || (double)(uint64_t)d != d)
+			return -1;
+		*number = (uint64_t)d;
+		return 0;
+	}
+	if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) <= 0)
+		return -1;
+	*number = json_object_get_uint64(value);
+	return 0;
+}
+
+uint64_t
+request_limit_of(const struct request_limit *limit, const struct run_limits *limits)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)limits + limit->offset, sizeof value);
+	return value;
+}
+
+static int
+take_limits(const struct limits_config *allowed, struct json_object *tree, struct run_limits *limits,
+    struct problem *problem)
+{
+	struct json_object *object = field(tree, "limits");
+
+	*limits = allowed->standard;
+	if (object == NULL)
+		return 0;
+	if (!json_object_is_type(object, json_type_object))
+		return problem_set(problem, 400, "limits: must be an object");
+	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
+		const struct request_limit *f = &request_limits[i];
+		struct json_object *value = field(object, f->name);
+		uint64_t maximum, number;
+
+		if (value == NULL)
+			continue;
+		maximum = request_limit_of(f, &allowed->maximum);
+		if (positive_integer(value, &number) < 0 || number > maximum)
+			return problem_set(problem, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name, maximum);
+		memcpy((char *)limits + f->offset, &number, sizeof number);
+	}
+	return 0;
+}
+
+/* Write a piece of an entry; the room was counted before. */
+static char *
+append(char *to, const char *bytes, size_t size)
+{
+	memcpy(to, bytes, size);
+	return to + size;
+}
+
+static int
+take_args(struct json_object *tree, struct block *args, struct problem *problem)
+{
+	struct json_object *list = field(tree, "args");
+	size_t count;
+	char *to;
+
+	if (list == NULL)
+		return 0;
+	if (!json_object_is_type(list, json_type_array))
+		return problem_set(problem, 400, "args: must be a list of strings");
+	count = json_object_array_length(list);
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *value = json_object_array_get_idx(list, i);
+		struct text text;
+
+		if (!json_object_is_type(value, json_type_string))
+			return problem_set(problem, 400, "args[%zu]: must be a string", i);
+		text = text_of(value);
+		if (strlen(text.bytes) != text.size)
+			return problem_set(problem, 400, "args[%zu]: must not hold a NUL character", i);
+		args->size += text.size + 1;
+	}
+	if (count == 0)
+		return 0;
+	args->bytes = to = malloc(args->size);
+	if (to == NULL)
+		return problem_set(problem, 500, "out of memory");
+	args->count = (uint32_t)count;
+	for (size_t i = 0; i < count; i++) {
+		struct text text = text_of(json_object_array_get_idx(list, i));
+
+		to = append(to, text.bytes, text.size + 1);
+	}
+	return 0;
+}
+
+static int
+check_env(const char *name, struct json_object *value, struct problem *problem)
+{
+	struct text text;
+
+	if (!valid_env_name(name))
+		return problem_set(problem, 400, "env: \"%.64s\" is not a name: letters, digits and _ are allowed, and no digit first",
+		    name);
+	for (size_t i = 0; i < sizeof refused_env / sizeof refused_env[0]; i++) {
+		if (matches(refused_env[i], name))
+			return problem_set(problem, 400, "env.%.64s: may not be set", name);
+	}
+	if (!json_object_is_type(value, json_type_string))
+		return problem_set(problem, 400, "env.%.64s: must be a string", name);
+	text = text_of(value);
+	if (strlen(text.bytes) != text.size)
+		return problem_set(problem, 400, "env.%.64s: must not hold a NUL character", name);
+	return 0;
+}
+
+static int
+take_env(struct json_object *tree, struct block *env, struct problem *problem)
+{
+	struct json_object *object = field(tree, "env");
+	char *to;
+
+	if (object == NULL)
+		return 0;
+	if (!json_object_is_type(object, json_type_object))
+		return problem_set(problem, 400, "env: must be an object of strings");
+	json_object_object_foreach(object, name, value) {
+		if (check_env(name, value, problem) < 0)
+			return -1;
+		env->size += strlen(name) + 1 + text_of(value).size + 1;
+		env->count++;
+	}
+	if (env->count == 0)
+		return 0;
+	env->bytes = to = malloc(env->size);
+	if (to == NULL)
+		return problem_set(problem, 500, "out of memory");
+	json_object_object_foreach(object, key, entry) {
+		struct text text = text_of(entry);
+
+		to = append(to, key, strlen(key));
+		to = append(to, "=", 1);
+		to = append(to, text.bytes, text.size + 1);
+	}
+	return 0;
+}
+
+static int
+take_network(const struct config *config, struct json_object *tree, bool *network, struct problem *problem)
+{
+	struct json_object *value = field(tree, "enable_network");
+
+	if (value == NULL)
+		return 0;
+	if (!json_object_is_type(value, json_type_boolean))
+		return problem_set(problem, 400, "enable_network: must be true or false");
+	if (!json_object_get_boolean(value))
+		return 0;
+	if (config->network == NETWORK_NONE && config->network_strict) {
+		problem_set(problem, 400, "enable_network: there is no network here");
+		problem->status = 200;
+		return -1;
+	}
+	*network = config->network != NETWORK_NONE;
+	return 0;
+}
+
+static int
+refuse_later_fields(struct json_object *tree, struct problem *problem)
+{
+	for (size_t i = 0; i < sizeof later_fields / sizeof later_fields[0]; i++) {
+		struct json_object *value = field(tree, later_fields[i]);
+
+		if (value == NULL || (json_object_is_type(value, json_type_array) && json_object_array_length(value) == 0))
+			continue;
+		return problem_set(problem, 400, "%s: is not supported by this version", later_fields[i]);
+	}
+	return 0;
+}
+
+static bool
+in_word(char c)
+{
+	return isalnum((unsigned char)c) || c == '_';
+}
+
+static bool
+mentions(const struct text *text, const char *word)
+{
+	size_t length = strlen(word), left = text->size;
+	const char *at = text->bytes, *end = text->bytes + text->size;
+
+	for (; left >= length && (at = memmem(at, left, word, length)) != NULL; at++, left = (size_t)(end - at)) {
+		if ((at == text->bytes || !in_word(at[-1])) && (at + length == end || !in_word(at[length])))
+			return true;
+	}
+	return false;
+}
+
+/* The last set that a word of the program speaks for; the first one for all others. */
+static uint32_t
+choose_warm(const struct language_config *language, const struct run_request *request)
+{
+	for (size_t set = language->warm_count - 1; set > 0; set--) {
+		const struct strings *hints = &language->warm[set].hints;
+
+		for (size_t i = 0; i < hints->count; i++) {
+			if (mentions(&request->code, hints->item[i]) || mentions(&request->preload, hints->item[i]))
+				return (uint32_t)set;
+		}
+	}
+	return 0;
+}
+
+int
+request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
+    struct problem *problem)
+{
+	struct json_object *tree = parse_tree(body, size, problem);
+
+	memset(request, 0, sizeof *request);
+	if (tree == NULL)
+		return -1;
+	request->tree = tree;
+	if (take_language(config, tree, request, problem) < 0 ||
+	    take_text(tree, "code", &request->code, problem) < 0 ||
+	    take_text(tree, "preload", &request->preload, problem) < 0 ||
+	    take_text(tree, "stdin", &request->input, problem) < 0 ||
+	    take_args(tree, &request->args, problem) < 0 ||
+	    take_env(tree, &request->env, problem) < 0 ||
+	    take_limits(&config->language[request->language]->limits, tree, &request->limits, problem) < 0 ||
+	    refuse_later_fields(tree, problem) < 0 ||
+	    take_network(config, tree, &request->network, problem) < 0)
+		goto refused;
+	if (request->code.size == 0) {
+		problem_set(problem, 400, "code: is required and must not be empty");
+		goto refused;
+	}
+	request->warm = choose_warm(config->language[request->language], request);
+	return 0;
+
+refused:
+	request_free(request);
+	return -1;
+}
+
+void
+request_free(struct run_request *request)
+{
+	json_object_put(request->tree);
+	free(request->args.bytes);
+	free(request->env.bytes);
+	request->tree = NULL;
+	request->code = request->preload = request->input = (struct text){ NULL, 0 };
+	request->args = request->env = (struct block){ NULL, 0, 0 };
+}

@@ -1,0 +1,292 @@
+/*
+ * run.c - see run.h. Runs in the worker.
+ *
+ * The guest writes straight into our pipes, and whoever ran the code is dead when the result comes, so the end of
+ * both pipes and the result are waited for, in whichever order they arrive. Nothing that a guest does can make this wait
+ * longer than its limits: the runner kills it in time, and there are deadlines for a runner that does not.
+ */
+#define _GNU_SOURCE
+#include "run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fdpass.h"
+#include "json_text.h"
+#include "log.h"
+#include "memfd.h"
+
+#define PIPE_BYTES 65536             /* what a pipe holds at first */
+#define BIG_PIPE_BYTES (1024 * 1024) /* what any user may enlarge it to */
+#define KEPT_BYTES (4 * PIPE_BYTES)  /* a buffer beyond this is given back after the run */
+#define RUNNER_GRACE_MS 10000        /* by which a result may be later than queue_ms and wall_ms allow */
+#define DRAIN_GRACE_MS 5000          /* by which the end of the pipes may be later than the result */
+
+enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_COUNT };
+
+static uint32_t last_id;
+
+static void
+output_init(struct output *output)
+{
+	*output = (struct output){ .bytes = malloc(PIPE_BYTES), .capacity = PIPE_BYTES };
+	if (output->bytes == NULL)
+		die("out of memory");
+}
+
+void
+run_init(struct run *run)
+{
+	memset(run, 0, sizeof *run);
+	output_init(&run->out);
+	output_init(&run->err);
+}
+
+static void
+output_release(struct output *output)
+{
+	if (output->capacity > KEPT_BYTES) {
+		free(output->bytes);
+		output_init(output);
+	}
+	output->size = 0;
+	output->truncated = false;
+}
+
+void
+run_release(struct run *run)
+{
+	output_release(&run->out);
+	output_release(&run->err);
+}
+
+static int64_t
+now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void
+cancel(struct runner_link *link, enum proto_cancel why)
+{
+	struct proto_request request = { .kind = PROTO_CANCEL, .id = last_id, .cancel = why };
+
+	/* Should it not arrive, then neither does a result, and that has an end of its own. */
+	if (fdpass_send(link->fd, &request, sizeof request, NULL, 0) < 0)
+		log_warn("%s: cancel: %s", link->path, strerror(errno));
+}
+
+/* One byte more than the limit tells that there was more. */
+static int
+output_grow(struct output *output, uint64_t limit)
+{
+	size_t capacity = output->capacity * 2;
+	char *bytes;
+
+	if (capacity > limit + 1)
+		capacity = (size_t)limit + 1;
+	bytes = realloc(output->bytes, capacity);
+	if (bytes == NULL)
+		return -1;
+	output->bytes = bytes;
+	output->capacity = capacity;
+	return 0;
+}
+
+/* Read once. Returns 1 while the pipe is open, 0 at its end, or -1 with errno. */
+static int
+output_read(struct output *output, int fd, uint64_t limit)
+{
+	char waste[PIPE_BYTES];
+	ssize_t n;
+
+	if (!output->truncated && output->size == output->capacity && output_grow(output, limit) < 0)
+		return -1;
+	if (output->truncated)
+		n = read(fd, waste, sizeof waste);
+	else
+		n = read(fd, output->bytes + output->size, output->capacity - output->size);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 1 : -1;
+	if (n == 0)
+		return 0;
+	if (output->truncated)
+		return 1;
+	/* A run that fills its pipe at once has more to say: fewer, bigger reads. */
+	if (output->size == 0 && n == PIPE_BYTES)
+		fcntl(fd, F_SETPIPE_SZ, BIG_PIPE_BYTES);
+	output->size += (size_t)n;
+	if (output->size > limit) {
+		output->size = (size_t)limit;
+		output->truncated = true;
+	}
+	return 1;
+}
+
+/* A stream that the worker itself has cut is the run's end, even when the program ended before it could be told. */
+static void
+settle(struct run *run, bool limit_hit)
+{
+	if (run->out.truncated)
+		run->out.size = json_text_trim(run->out.bytes, run->out.size);
+	if (run->err.truncated)
+		run->err.size = json_text_trim(run->err.bytes, run->err.size);
+	if (limit_hit) {
+		run->result.verdict = VERDICT_OUTPUT_LIMIT;
+		run->result.exit_code = -1;
+	}
+}
+
+static enum run_end
+collect(struct run *run, struct runner_link *link, const struct run_limits *limits, struct pollfd *polled,
+    int64_t deadline_ms)
+{
+	struct output *outputs[] = { [POLL_OUT] = &run->out, [POLL_ERR] = &run->err };
+	bool answered = false, limit_hit = false;
+
+	while (!answered || polled[POLL_OUT].fd >= 0 || polled[POLL_ERR].fd >= 0) {
+		int64_t left_ms = deadline_ms - now_ms();
+		int n = left_ms > 0 ? poll(polled, POLL_COUNT, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX) : 0;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			log_warn("poll: %s", strerror(errno));
+			return RUN_FAULT;
+		}
+		if (n == 0 && answered) {
+			log_warn("run %u: the pipes stay open after the result", last_id);
+			run->out.truncated |= polled[POLL_OUT].fd >= 0;
+			run->err.truncated |= polled[POLL_ERR].fd >= 0;
+			break;
+		}
+		if (n == 0) {
+			log_warn("run %u: the runner has not ended it in time", last_id);
+			return RUN_NO_RUNNER;
+		}
+		for (int i = POLL_OUT; i <= POLL_ERR; i++) {
+			bool whole = !outputs[i]->truncated;
+			int more = 1;
+
+			if (polled[i].revents != 0)
+				more = output_read(outputs[i], polled[i].fd, limits->output_bytes);
+			if (more < 0) {
+				log_warn("run %u: output: %s", last_id, strerror(errno));
+				return RUN_FAULT;
+			}
+			if (more == 0)
+				polled[i].fd = -1;
+			if (whole && outputs[i]->truncated) {
+				if (!answered && !limit_hit)
+					cancel(link, CANCEL_OUTPUT_LIMIT);
+				limit_hit = true;
+			}
+		}
+		if (polled[POLL_CLIENT].revents != 0) {
+			polled[POLL_CLIENT].fd = -1;
+			if (!answered)
+				cancel(link, CANCEL_CLIENT_GONE);
+		}
+		if (polled[POLL_RUNNER].revents != 0) {
+			struct proto_reply reply;
+
+			if (runner_link_receive(link, &reply) < 0)
+				return RUN_NO_RUNNER;
+			if (reply.id == last_id && reply.kind == PROTO_REFUSED) {
+				run->refusal = reply.u.refusal;
+				return RUN_REFUSED;
+			}
+			if (reply.id != last_id || reply.kind != PROTO_RESULT) {
+				log_warn("run %u: answered by %u for %u", last_id, reply.kind, reply.id);
+				return RUN_FAULT;
+			}
+			run->result = reply.u.result;
+			answered = true;
+			polled[POLL_RUNNER].fd = -1;
+			deadline_ms = now_ms() + DRAIN_GRACE_MS;
+		}
+	}
+	settle(run, limit_hit);
+	return RUN_ENDED;
+}
+
+/* What the runner is given, in the order of PROTO_RUN. */
+enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_COUNT };
+
+/* Open all of it, and our `ends` of the pipes. Returns 0, or -1 with errno; the caller closes either way. */
+static int
+open_fds(const struct run_request *request, int *fds, int *ends)
+{
+	for (int i = 0; i < 2; i++) {
+		int both[2];
+
+		if (pipe2(both, O_CLOEXEC) < 0)
+			return -1;
+		ends[i] = both[0];
+		fds[FD_OUT + i] = both[1];
+		/* Only our end: a program expects to block. And it can open its pipe for reading, and be the first to read. */
+		if (fcntl(ends[i], F_SETFL, O_NONBLOCK) < 0)
+			return -1;
+	}
+	fds[FD_JOB] = memfd_job(request);
+	if (fds[FD_JOB] < 0)
+		return -1;
+	if (request->input.size > 0) {
+		fds[FD_INPUT] = memfd_text(&request->input);
+		if (fds[FD_INPUT] < 0)
+			return -1;
+	}
+	return 0;
+}
+
+enum run_end
+run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    int client_fd)
+{
+	int fds[FD_COUNT] = { -1, -1, -1, -1 };
+	int ends[2] = { -1, -1 };
+	struct proto_request order = {
+		.kind = PROTO_RUN,
+		.id = ++last_id,
+		.index = (uint32_t)request->language,
+		.warm = request->warm,
+		.flags = request->network ? RUN_NETWORK : 0,
+		.limits = request->limits,
+	};
+	enum run_end end;
+
+	if (open_fds(request, fds, ends) < 0) {
+		log_warn("run %u: %s", last_id, strerror(errno));
+		end = RUN_FAULT;
+	} else if (runner_link_send(link, &order, fds, fds[FD_INPUT] < 0 ? FD_INPUT : FD_COUNT, true) < 0) {
+		end = RUN_NO_RUNNER;
+	} else {
+		struct pollfd polled[POLL_COUNT] = {
+			[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
+			[POLL_ERR] = { .fd = ends[1], .events = POLLIN },
+			[POLL_RUNNER] = { .fd = link->fd, .events = POLLIN },
+			[POLL_CLIENT] = { .fd = client_fd, .events = POLLRDHUP },
+		};
+
+		/* The pipes end only when nobody but the guest can write into them. */
+		fdpass_close(fds, FD_COUNT);
+		request_free(request);
+		end = collect(run, link, &request->limits, polled,
+		    now_ms() + (int64_t)(config->queue_ms + request->limits.wall_ms) + RUNNER_GRACE_MS);
+		/* Without its connection the runner ends the run, and its late answer cannot be taken for another's. */
+		if (end == RUN_NO_RUNNER || end == RUN_FAULT)
+			runner_link_close(link);
+	}
+	fdpass_close(fds, FD_COUNT);
+	fdpass_close(ends, 2);
+	request_free(request);
+	return end;
+}

@@ -1,0 +1,395 @@
+/* broker.c - see broker.h. Pid 1 of the runner's pid namespace, root of its user namespace, nobody on the host. */
+#define _GNU_SOURCE
+#include "broker.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cell.h"
+#include "client.h"
+#include "fdpass.h"
+#include "log.h"
+#include "orders.h"
+
+#define EVENTS_AT_ONCE 64
+#define RETRY_FIRST_US 20000u
+#define RETRY_MOST_US 5000000u
+
+void
+broker_wake_at(struct broker *broker, uint64_t at_us)
+{
+	if (at_us < broker->wake_us)
+		broker->wake_us = at_us;
+}
+
+/* ---- who runs where --------------------------------------------------------------------------------------------- */
+
+static struct cell *
+free_cell(struct broker *broker)
+{
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		if (broker->cell[i].state == CELL_FREE)
+			return &broker->cell[i];
+	}
+	return NULL;
+}
+
+/* When every cell is taken: an armed one of a set that nobody waits for, so that a set that is waited for gets it. */
+static struct cell *
+spare_cell(struct broker *broker)
+{
+	for (size_t l = 0; l < broker->language_count; l++) {
+		for (size_t w = 0; w < broker->language[l].config->warm_count; w++) {
+			struct pool *pool = &broker->language[l].pool[w];
+
+			if (pool->queued == 0 && pool->armed != NULL)
+				return pool->armed;
+		}
+	}
+	return NULL;
+}
+
+/* Arm what a set wants: its ready ones, and one for each run that waits. Returns whether a cell was missing. */
+static bool
+replenish(struct broker *broker, struct language *language, uint32_t warm)
+{
+	struct pool *pool = &language->pool[warm];
+	uint32_t wanted = language->config->warm[warm].armed + pool->queued;
+
+	while (pool->armed_count + pool->arming_count < wanted) {
+		struct cell *cell = free_cell(broker);
+
+		if (cell == NULL)
+			return pool->queued > pool->arming_count;
+		if (cell_arm(broker, cell, language, warm) != 0)
+			return false;
+	}
+	return false;
+}
+
+void
+broker_dispatch(struct broker *broker)
+{
+	struct client *client = broker->queue;
+	bool short_of_cells = false;
+
+	while (client != NULL) {
+		struct client *next = client->next_queued;
+		struct pool *pool = &broker->language[client->request.index].pool[client->request.warm];
+
+		if (pool->armed != NULL) {
+			client_dequeue(broker, client);
+			cell_start_run(broker, pool->armed, client);
+		}
+		client = next;
+	}
+	if (clock_us() < broker->arm_retry_us)
+		return;
+	for (size_t l = 0; l < broker->language_count; l++) {
+		for (uint32_t w = 0; w < broker->language[l].config->warm_count; w++)
+			short_of_cells = replenish(broker, &broker->language[l], w) || short_of_cells;
+	}
+	if (short_of_cells) {
+		struct cell *spare = spare_cell(broker);
+
+		if (spare != NULL)
+			cell_give_up(broker, spare);
+	}
+}
+
+/* ---- wardens and zygotes ---------------------------------------------------------------------------------------- */
+
+static uint64_t
+backoff_us(unsigned failures)
+{
+	uint64_t wait_us = (uint64_t)RETRY_FIRST_US << (failures < 8 ? failures : 8);
+
+	return wait_us < RETRY_MOST_US ? wait_us : RETRY_MOST_US;
+}
+
+/* One that was to serve did not come up. */
+static void
+zygote_failed(struct broker *broker, struct zygote *zygote)
+{
+	event_close(broker, &zygote->report);
+	zygote->starting_pid = 0;
+	zygote->retry_us = clock_us() + backoff_us(zygote->failures++);
+	broker_wake_at(broker, zygote->retry_us);
+}
+
+static void
+zygote_died(struct broker *broker, struct zygote *zygote, int wait_status)
+{
+	log_warn("%s: a zygote died (wait status 0x%x); another is started", zygote->language->config->name,
+	    (unsigned)wait_status);
+	zygote->pid = 0;
+	broker_wake_at(broker, 0);
+}
+
+void
+broker_zygote_reported(struct broker *broker, struct event *event, uint32_t events)
+{
+	struct zygote *zygote = event_owner(event, struct zygote, report);
+	struct language *language = zygote->language;
+	struct warden_order order = { .kind = WARDEN_ZYGOTE, .zygote = zygote->number };
+	struct zygote_report report = { .error = 1 };
+	size_t count;
+	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, NULL, 0, &count, NULL);
+
+	(void)events;
+	report.text[sizeof report.text - 1] = '\0';
+	report.version[sizeof report.version - 1] = '\0';
+	if (n != (ssize_t)sizeof report || report.error != 0) {
+		snprintf(language->reason, sizeof language->reason, "%s", n == (ssize_t)sizeof report ? report.text :
+		    "its interpreter ended at its start; the log may say more");
+		log_warn("%s: a zygote could not start: %s", language->config->name, language->reason);
+		event_close(broker, event);
+		return; /* its exit comes next, and with it another try */
+	}
+	if (language->warden.sock < 0 || fdpass_send(language->warden.sock, &order, sizeof order, &event->fd, 1) != 0) {
+		/* It ends when its socket closes. */
+		event_close(broker, event);
+		return;
+	}
+	/* The warden lets go of the one before, which ends when it has carried out its last orders. */
+	event_close(broker, event);
+	zygote->pid = zygote->starting_pid;
+	zygote->starting_pid = 0;
+	zygote->forks = 0;
+	zygote->failures = 0;
+	language->reason[0] = '\0';
+	memcpy(language->version, report.version, sizeof language->version);
+	broker_dispatch(broker);
+}
+
+static void
+warden_died(struct broker *broker, struct language *language, int wait_status)
+{
+	log_warn("%s: the warden died (wait status 0x%x); another is started", language->config->name,
+	    (unsigned)wait_status);
+	close(language->warden.sock);
+	language->warden.sock = -1;
+	language->warden.pid = 0;
+	language->warden.retry_us = clock_us() + RETRY_FIRST_US;
+	broker_wake_at(broker, language->warden.retry_us);
+	/* Its zygotes lost their socket with it, end, and are started anew. */
+}
+
+/* Start what is down and due; replace a zygote that has served its number of runs. Returns when to look again. */
+static uint64_t
+mend_language(struct broker *broker, struct language *language, uint64_t now_us)
+{
+	uint64_t next_us = UINT64_MAX;
+
+	if (language->warden.sock < 0) {
+		if (now_us < language->warden.retry_us || language_start_warden(broker, language) != 0)
+			return now_us < language->warden.retry_us ? language->warden.retry_us : now_us + RETRY_MOST_US;
+	}
+	for (size_t i = 0; i < language->zygote_count; i++) {
+		struct zygote *zygote = &language->zygote[i];
+
+		bool wanted = zygote->pid == 0 || zygote->forks >= language->config->recycle_runs;
+		uint64_t at_us = UINT64_MAX;
+
+		if (zygote->starting_pid != 0 && now_us >= zygote->deadline_us) {
+			log_warn("%s: a zygote did not start in time", language->config->name);
+			kill(zygote->starting_pid, SIGKILL);
+			zygote->deadline_us = UINT64_MAX;
+		}
+		if (zygote->starting_pid == 0 && wanted && now_us >= zygote->retry_us &&
+		    language_start_zygote(broker, zygote) != 0)
+			zygote_failed(broker, zygote);
+		if (zygote->starting_pid != 0)
+			at_us = zygote->deadline_us;
+		else if (wanted)
+			at_us = zygote->retry_us;
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	return next_us;
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------------------- */
+
+/* Find whose process it was, and tell him. */
+static void
+child_exited(struct broker *broker, pid_t pid, int wait_status, const struct rusage *usage)
+{
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		if (broker->cell[i].guest_pid == pid) {
+			cell_guest_exited(broker, &broker->cell[i], wait_status, usage);
+			return;
+		}
+	}
+	for (size_t l = 0; l < broker->language_count; l++) {
+		struct language *language = &broker->language[l];
+
+		if (language->warden.pid == pid) {
+			warden_died(broker, language, wait_status);
+			return;
+		}
+		for (size_t z = 0; z < language->zygote_count; z++) {
+			if (language->zygote[z].pid == pid) {
+				zygote_died(broker, &language->zygote[z], wait_status);
+				return;
+			}
+			if (language->zygote[z].starting_pid == pid) {
+				zygote_failed(broker, &language->zygote[z]);
+				return;
+			}
+		}
+	}
+	/* Else a zygote that was replaced, a guest that died before it could report, or an init whose warden died: we are
+	 * pid 1, and it came to us. */
+}
+
+static void
+children_ready(struct broker *broker, struct event *event, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	struct rusage usage;
+	int wait_status;
+	pid_t pid;
+
+	(void)events;
+	/* One signal may stand for many deaths. */
+	if (read(event->fd, &info, sizeof info) < 0 && errno != EAGAIN)
+		log_warn("read the signal descriptor: %s", strerror(errno));
+	while ((pid = wait4(-1, &wait_status, WNOHANG, &usage)) > 0)
+		child_exited(broker, pid, wait_status, &usage);
+	broker_dispatch(broker);
+}
+
+/* A connection that the door has let in; or the door has gone, and with it we. */
+static void
+door_ready(struct broker *broker, struct event *event, uint32_t events)
+{
+	char byte;
+	int fd = -1;
+	size_t count;
+	ssize_t n = fdpass_recv(event->fd, &byte, sizeof byte, &fd, 1, &count, NULL);
+
+	(void)events;
+	if (n <= 0) {
+		log_info("ending, with every cell");
+		_exit(0);
+	}
+	if (count == 1)
+		client_add(broker, fd);
+}
+
+/* Deadlines. Sets when to look again. */
+static void
+keep_time(struct broker *broker)
+{
+	uint64_t now_us = clock_us();
+	uint64_t next_us = UINT64_MAX;
+	uint64_t at_us;
+
+	broker->wake_us = UINT64_MAX;
+	for (size_t l = 0; l < broker->language_count; l++) {
+		at_us = mend_language(broker, &broker->language[l], now_us);
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		at_us = cell_check(broker, &broker->cell[i], now_us);
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	while (broker->queue != NULL && now_us >= broker->queue->queued_us + broker->config->queue_ms * 1000) {
+		struct client *client = broker->queue;
+
+		client_dequeue(broker, client);
+		client_refuse(broker, client, REFUSED_BUSY);
+	}
+	if (broker->queue != NULL) {
+		at_us = broker->queue->queued_us + broker->config->queue_ms * 1000;
+		next_us = at_us < next_us ? at_us : next_us;
+	}
+	if (broker->arm_retry_us != 0 && now_us >= broker->arm_retry_us)
+		broker->arm_retry_us = 0;
+	else if (broker->arm_retry_us != 0 && broker->arm_retry_us < next_us)
+		next_us = broker->arm_retry_us;
+	broker_wake_at(broker, next_us);
+	broker_dispatch(broker);
+}
+
+static int
+timeout_ms(uint64_t wake_us)
+{
+	uint64_t now_us = clock_us();
+
+	if (wake_us == UINT64_MAX)
+		return -1;
+	if (wake_us <= now_us)
+		return 0;
+	return wake_us - now_us > 60000000u ? 60000 : (int)((wake_us - now_us + 999u) / 1000u);
+}
+
+void
+broker_state(const struct broker *broker, struct proto_state *state)
+{
+	const struct proto_layer *missing = layers_missing(&broker->layers);
+
+	*state = (struct proto_state){ .running = broker->running, .queued = broker->queued };
+	for (size_t l = 0; l < broker->language_count; l++) {
+		const struct language *language = &broker->language[l];
+		uint32_t ready = 0;
+
+		for (uint32_t w = 0; w < language->config->warm_count; w++)
+			ready += language->pool[w].armed_count;
+		for (size_t z = 0; z < language->zygote_count; z++)
+			ready += language->zygote[z].pid != 0;
+		for (uint32_t w = 0; w < language->config->warm_count; w++)
+			state->armed += language->pool[w].armed_count;
+		if (ready == 0 && state->reason[0] == '\0')
+			snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,
+			    language->reason[0] != '\0' ? language->reason : "no zygote serves yet");
+	}
+	if (broker->failures > 3)
+		memcpy(state->reason, broker->trouble, sizeof state->reason);
+	if (missing != NULL)
+		snprintf(state->reason, sizeof state->reason, "layer %s is required and not in force", missing->name);
+	state->healthy = state->reason[0] == '\0';
+}
+
+int
+broker_serve(struct broker *broker, int door_fd)
+{
+	sigset_t children;
+	int child_fd;
+
+	broker->queue_tail = &broker->queue;
+	broker->wake_us = 0;
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, NULL);
+	broker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	child_fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (broker->epoll_fd < 0 || child_fd < 0 || event_add(broker, &broker->children, child_fd, children_ready) != 0 ||
+	    event_add(broker, &broker->door, door_fd, door_ready) != 0)
+		die("the broker cannot wait for events: %s", strerror(errno));
+	for (;;) {
+		struct epoll_event events[EVENTS_AT_ONCE];
+		int count;
+
+		if (clock_us() >= broker->wake_us)
+			keep_time(broker);
+		count = epoll_wait(broker->epoll_fd, events, EVENTS_AT_ONCE, timeout_ms(broker->wake_us));
+		if (count < 0 && errno != EINTR)
+			die("epoll_wait: %s", strerror(errno));
+		for (int i = 0; i < count; i++) {
+			struct event *event = events[i].data.ptr;
+
+			/* An earlier one of this batch may have closed it. */
+			if (event->fd >= 0)
+				event->ready(broker, event, events[i].events);
+		}
+	}
+}

@@ -1,0 +1,123 @@
+/*
+ * broker.h - the broker: pid 1 of the runner's pid namespace, the one process that knows all cells and all runs.
+ *
+ * One loop, one thread. It never reads what a client or a guest wrote: fixed-size messages come from workers, and
+ * descriptors pass through.
+ */
+#ifndef CELLBLOCK_BROKER_H
+#define CELLBLOCK_BROKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cgroup.h"
+#include "config.h"
+#include "event.h"
+#include "language.h"
+#include "layers.h"
+#include "proto.h"
+
+#define CLIENT_RUN_FDS 4
+
+enum client_state {
+	CLIENT_IDLE,
+	CLIENT_QUEUED,
+	CLIENT_RUNNING,
+};
+
+/* A connected worker and the one run that it may have. */
+struct client {
+	struct event event;
+	enum client_state state;
+	struct proto_request request; /* of the run */
+	int fds[CLIENT_RUN_FDS];      /* its job, stdout, stderr, stdin; the broker's until handed to the guest */
+	size_t fd_count;
+	uint64_t queued_us;
+	struct cell *cell;
+	struct client *next; /* all clients */
+	struct client *next_queued;
+};
+
+enum cell_state {
+	CELL_FREE,
+	CELL_ARMING,  /* until its guest reports */
+	CELL_ARMED,   /* a guest waits for a run */
+	CELL_RUNNING,
+	CELL_ENDING,  /* until its init is gone, and with it all that was in the cell */
+};
+
+/* Why the broker ended a run; not set when it ended by itself. */
+enum cell_end {
+	END_ITSELF,
+	END_WALL,
+	END_CPU,
+	END_CLIENT_GONE,
+	END_OUTPUT,
+};
+
+struct cell {
+	uint32_t number;
+	enum cell_state state;
+	struct language *language;
+	uint32_t warm;
+	struct cell *next_armed;
+	struct event control; /* until the run is handed over */
+	struct event init;    /* pidfd of the cell's init; waited for only at the end */
+	pid_t guest_pid;      /* our child; 0: none, or not known yet */
+	int init_fd; /* until it is waited for */
+	int box_fd;  /* the tmpfs */
+	struct cgroup_cell cgroup;
+
+	struct client *client; /* NULL: nobody waits for the result any more */
+	struct run_limits limits;
+	enum cell_end end;
+	uint64_t state_us; /* since when it is in its state */
+	uint64_t spawn_us;
+	uint64_t cpu_base_us;
+	uint64_t oom_base;
+	uint64_t fork_base;
+	uint64_t check_us; /* when to look at its deadlines next */
+};
+
+struct broker {
+	const struct config *config;
+	bool single_uid; /* no uid but 0 is mapped */
+	int epoll_fd;
+	struct event children; /* SIGCHLD */
+	struct event door;     /* where connections of workers come from */
+	struct cgroup_tree cgroup;
+	struct layer_list layers;
+	struct language *language;
+	size_t language_count;
+	struct cell *cell;
+	struct client *clients;
+	struct client *queue, **queue_tail;
+	uint32_t queued;
+	uint32_t running;
+	uint64_t wake_us; /* when something is due */
+	uint64_t failures; /* cells that could not be made, in a row */
+	uint64_t arm_retry_us; /* none is tried before */
+	char trouble[PROTO_TEXT_SIZE]; /* why the last one could not be made */
+};
+
+/*
+ * Serve until the door closes. Everything in *broker from config to language is set up by the caller; `door_fd` is
+ * where workers' connections arrive. Returns the exit status.
+ */
+int broker_serve(struct broker *broker, int door_fd);
+
+/* Have the loop look at deadlines at `at_us` or earlier. */
+void broker_wake_at(struct broker *broker, uint64_t at_us);
+
+/* A zygote's report on how it came up can be read. */
+void broker_zygote_reported(struct broker *broker, struct event *event, uint32_t events);
+
+/* Give waiting runs to armed cells, and arm what is wanted. Called after whatever may have changed either. */
+void broker_dispatch(struct broker *broker);
+
+/* Whether runs can be served, with a reason in `state` if not. */
+void broker_state(const struct broker *broker, struct proto_state *state);
+
+#endif

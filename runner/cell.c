@@ -1,0 +1,444 @@
+/* cell.c - see cell.h. Runs in the broker. */
+#define _GNU_SOURCE
+#include "cell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "fdpass.h"
+#include "log.h"
+#include "orders.h"
+#include "result.h"
+
+#define ARM_LIMIT_US 10000000u    /* for a guest to report */
+#define ENDING_LIMIT_US 10000000u /* for a killed cell to be gone, before we say so */
+#define CPU_CHECK_MIN_US 5000u
+#define CPU_RLIMIT_SPARE_S 2u
+#define RESIZE_LIMIT_MS 2000
+
+static void control_ready(struct broker *broker, struct event *event, uint32_t events);
+static void init_exited(struct broker *broker, struct event *event, uint32_t events);
+
+static struct pool *
+pool_of(const struct cell *cell)
+{
+	return &cell->language->pool[cell->warm];
+}
+
+static void
+enter_state(struct cell *cell, enum cell_state state)
+{
+	cell->state = state;
+	cell->state_us = clock_us();
+}
+
+/* ---- arming ----------------------------------------------------------------------------------------------------- */
+
+/* The next zygote of the set that serves, in turn; NULL if none does. */
+static struct zygote *
+pick_zygote(struct language *language, uint32_t warm)
+{
+	struct pool *pool = &language->pool[warm];
+
+	for (size_t i = 0; i < language->zygote_count; i++) {
+		struct zygote *z = &language->zygote[(pool->turn + i) % language->zygote_count];
+
+		if (z->warm == warm && z->pid != 0) {
+			pool->turn = z->number + 1;
+			return z;
+		}
+	}
+	return NULL;
+}
+
+int
+cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t warm)
+{
+	struct zygote *zygote = pick_zygote(language, warm);
+	struct warden_order order = { .kind = WARDEN_MAKE, .cell = cell->number };
+	int fds[1 + ORDER_CGROUPS_MAX], pair[2], yes = 1;
+
+	if (zygote == NULL || language->warden.sock < 0)
+		return -1;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -1;
+	/* The kernel vouches for the guest's pid. */
+	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0 ||
+	    fcntl(pair[0], F_SETFL, O_NONBLOCK) != 0 ||
+	    event_add(broker, &cell->control, pair[0], control_ready) != 0) {
+		fdpass_close(pair, 2);
+		return -1;
+	}
+	order.zygote = zygote->number;
+	fds[0] = pair[1];
+	memcpy(fds + 1, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
+	cell->language = language;
+	cell->warm = warm;
+	if (fdpass_send(language->warden.sock, &order, sizeof order, fds, 1 + cell->cgroup.joins) != 0) {
+		close(pair[1]);
+		event_close(broker, &cell->control);
+		return -1;
+	}
+	close(pair[1]);
+	if (++zygote->forks == language->config->recycle_runs)
+		broker_wake_at(broker, 0);
+	/* Nothing is in the cell, so these counters stand still until the guest starts. */
+	cell->oom_base = cgroup_oom_kills(&cell->cgroup);
+	cell->fork_base = cgroup_fork_refusals(&cell->cgroup);
+	enter_state(cell, CELL_ARMING);
+	pool_of(cell)->arming_count++;
+	cell->check_us = cell->state_us + ARM_LIMIT_US;
+	broker_wake_at(broker, cell->check_us);
+	return 0;
+}
+
+static void
+arming_failed(struct broker *broker, struct cell *cell, const char *why, int error)
+{
+	snprintf(broker->trouble, sizeof broker->trouble, "%s: a cell could not be made: %s%s%s", cell->language->config->name,
+	    why, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
+	/* One line for each failure would fill the disk when every one fails. */
+	if (broker->failures++ == 0)
+		log_warn("%s", broker->trouble);
+	broker->arm_retry_us = clock_us() + (broker->failures < 4 ? 10000u : 500000u);
+	broker_wake_at(broker, broker->arm_retry_us);
+	cell_take_down(broker, cell);
+	broker_dispatch(broker);
+}
+
+/* The guest's report, or word of why there is none. */
+static void
+control_ready(struct broker *broker, struct event *event, uint32_t events)
+{
+	struct cell *cell = event_owner(event, struct cell, control);
+	struct guest_report report = { 0 };
+	int fds[2] = { -1, -1 };
+	size_t count = 0;
+	pid_t pid;
+	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, fds, 2, &count, &pid);
+
+	(void)events;
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (cell->state != CELL_ARMING) {
+		/* An armed guest has nothing to say: it has died, and is reaped elsewhere. */
+		fdpass_close(fds, count);
+		event_close(broker, event);
+		return;
+	}
+	if (n == (ssize_t)sizeof report && report.error == 0 && count == 2 && pid > 0) {
+		cell->init_fd = fds[0];
+		cell->box_fd = fds[1];
+		/* It may have died, and been reaped as a stranger, before this was read. */
+		if (kill(pid, 0) != 0) {
+			arming_failed(broker, cell, "the guest died at once", 0);
+			return;
+		}
+		cell->guest_pid = pid;
+		pool_of(cell)->arming_count--;
+		enter_state(cell, CELL_ARMED);
+		cell->check_us = UINT64_MAX;
+		cell->next_armed = pool_of(cell)->armed;
+		pool_of(cell)->armed = cell;
+		pool_of(cell)->armed_count++;
+		broker->failures = 0;
+		broker_dispatch(broker);
+		return;
+	}
+	fdpass_close(fds, count);
+	report.step[sizeof report.step - 1] = '\0';
+	if (n == (ssize_t)sizeof report)
+		arming_failed(broker, cell, report.step, report.error);
+	else
+		arming_failed(broker, cell, "its warden, zygote or guest died", 0);
+}
+
+/* ---- a run ------------------------------------------------------------------------------------------------------ */
+
+/* CPU time of the guest alone, its threads included. */
+static uint64_t
+guest_cpu_us(const struct cell *cell)
+{
+	/* The kernel's encoding of "CPU clock of process N"; clock_getcpuclockid(3) would make the same and check more. */
+	clockid_t clock = (clockid_t)((~(unsigned)cell->guest_pid << 3) | 2u);
+	struct timespec t;
+
+	return clock_gettime(clock, &t) != 0 ? 0 : (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+/* CPU time of all that is in the cell. One process is asked directly, which is cheaper; more need the control group. */
+static uint64_t
+cell_cpu_us(const struct broker *broker, const struct cell *cell)
+{
+	if (cell->limits.processes == 1 || broker->cgroup.version == 0)
+		return guest_cpu_us(cell);
+	return cgroup_cpu_us(&broker->cgroup, &cell->cgroup);
+}
+
+static void
+unlink_armed(struct cell *cell)
+{
+	struct cell **link = &pool_of(cell)->armed;
+
+	while (*link != cell)
+		link = &(*link)->next_armed;
+	*link = cell->next_armed;
+	pool_of(cell)->armed_count--;
+}
+
+/* Give the tmpfs the size that this run asked for. Rare, so it may wait for the warden. Returns 0 or -1. */
+static int
+resize_disk(struct cell *cell, uint64_t disk_bytes)
+{
+	struct warden_order order = { .kind = WARDEN_RESIZE, .cell = cell->number, .disk_bytes = disk_bytes };
+	struct guest_report report = { .error = ETIMEDOUT };
+	struct pollfd answer = { .events = POLLIN };
+	size_t count;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -1;
+	answer.fd = pair[0];
+	if (fdpass_send(cell->language->warden.sock, &order, sizeof order, &pair[1], 1) == 0 &&
+	    poll(&answer, 1, RESIZE_LIMIT_MS) == 1 &&
+	    fdpass_recv(pair[0], &report, sizeof report, NULL, 0, &count, NULL) != (ssize_t)sizeof report)
+		report.error = EPROTO;
+	fdpass_close(pair, 2);
+	errno = report.error;
+	return report.error == 0 ? 0 : -1;
+}
+
+/* All that must be in force before the guest gets its code. Returns NULL, or what failed. */
+static const char *
+prepare_run(struct broker *broker, struct cell *cell, const struct client *client)
+{
+	const struct run_limits *limits = &client->request.limits;
+
+	if (broker->cgroup.version != 0 &&
+	    cgroup_limit(&cell->cgroup, limits->memory_bytes, limits->processes + broker->config->threads) != 0)
+		return "set the limits of its control group";
+	if (limits->disk_bytes != cell->language->config->limits.standard.disk_bytes &&
+	    resize_disk(cell, limits->disk_bytes) != 0)
+		return "set the size of its tmpfs";
+	return NULL;
+}
+
+void
+cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
+{
+	const struct run_limits *limits = &client->request.limits;
+	struct guest_start start = { .has_stdin = client->fd_count == 4,
+		.grant = limits->processes > 1 ? GRANT_PROCESSES : 0,
+		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
+	uint64_t began_us = clock_us();
+	const char *failed;
+
+	if (broker->cgroup.version == 0) {
+		start.data_bytes = limits->memory_bytes;
+		start.tasks = limits->processes + broker->config->threads;
+	}
+	unlink_armed(cell);
+	cell->limits = *limits;
+	cell->end = END_ITSELF;
+	failed = prepare_run(broker, cell, client);
+	cell->cpu_base_us = cell_cpu_us(broker, cell);
+	if (failed == NULL && fdpass_send(cell->control.fd, &start, sizeof start, client->fds, client->fd_count) != 0)
+		failed = "hand it to the guest";
+	if (failed != NULL) {
+		log_warn("%s: a run could not start: %s: %s", cell->language->config->name, failed, strerror(errno));
+		client_refuse(broker, client, REFUSED_FAULT);
+		cell_take_down(broker, cell);
+		return;
+	}
+	event_close(broker, &cell->control);
+	fdpass_close(client->fds, client->fd_count);
+	client->fd_count = 0;
+	client->state = CLIENT_RUNNING;
+	client->cell = cell;
+	cell->client = client;
+	enter_state(cell, CELL_RUNNING);
+	cell->spawn_us = cell->state_us - began_us;
+	cell->check_us = cell->state_us + (limits->wall_ms < limits->cpu_ms ? limits->wall_ms : limits->cpu_ms) * 1000;
+	broker->running++;
+	broker_wake_at(broker, cell->check_us);
+}
+
+void
+cell_end_run(struct broker *broker, struct cell *cell, enum cell_end why)
+{
+	(void)broker;
+	if (cell->state != CELL_RUNNING || cell->end != END_ITSELF)
+		return;
+	cell->end = why;
+	/* The guest's death comes as an event, and is told from there. */
+	syscall(SYS_pidfd_send_signal, cell->init_fd, SIGKILL, NULL, 0);
+}
+
+static bool
+is_disk_full(const struct cell *cell)
+{
+	struct statfs fs;
+
+	return cell->box_fd >= 0 && fstatfs(cell->box_fd, &fs) == 0 && (fs.f_bavail == 0 || fs.f_ffree == 0);
+}
+
+/* Tell the worker how its run ended. */
+static void
+tell_result(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage)
+{
+	struct client *client = cell->client;
+	struct run_result result = { .network = NETWORK_NONE, .spawn_us = cell->spawn_us };
+	struct run_facts facts = { .end = cell->end, .wait_status = wait_status, .cpu_limit_ms = cell->limits.cpu_ms };
+	bool good = cell->end == END_ITSELF && wait_status == 0;
+	uint64_t now_us = clock_us();
+	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ?
+	    (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000u +
+	    (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) : cell_cpu_us(broker, cell);
+
+	if (client == NULL)
+		return;
+	result.wall_us = now_us - cell->state_us;
+	result.queue_us = cell->state_us - cell->spawn_us - client->queued_us;
+	result.cpu_us = facts.cpu_us = cpu_us > cell->cpu_base_us ? cpu_us - cell->cpu_base_us : 0;
+	if (broker->cgroup.version != 0) {
+		result.memory_peak_bytes = cgroup_memory_peak_bytes(&cell->cgroup);
+		result.processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
+	}
+	if (result.memory_peak_bytes == 0)
+		result.memory_peak_bytes = (uint64_t)usage->ru_maxrss * 1024u;
+	/* The rest only explains a failure. */
+	if (!good && broker->cgroup.version != 0) {
+		facts.out_of_memory = cgroup_oom_kills(&cell->cgroup) > cell->oom_base;
+		facts.fork_refused = cgroup_fork_refusals(&cell->cgroup) > cell->fork_base;
+	}
+	if (!good)
+		facts.disk_full = is_disk_full(cell);
+	result_judge(&facts, &result);
+	cell->client = NULL;
+	client_result(broker, client, &result);
+}
+
+void
+cell_guest_exited(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage)
+{
+	cell->guest_pid = 0;
+	switch (cell->state) {
+	case CELL_RUNNING:
+		broker->running--;
+		tell_result(broker, cell, wait_status, usage);
+		break;
+	case CELL_ARMED:
+		log_warn("%s: an armed guest died (wait status 0x%x)", cell->language->config->name, (unsigned)wait_status);
+		unlink_armed(cell);
+		break;
+	case CELL_ENDING: /* killed unused; its init, which waits for this, goes next */
+	case CELL_ARMING:
+	case CELL_FREE:
+		return;
+	}
+	cell_take_down(broker, cell);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------------------- */
+
+void
+cell_give_up(struct broker *broker, struct cell *cell)
+{
+	unlink_armed(cell);
+	cell_take_down(broker, cell);
+}
+
+void
+cell_take_down(struct broker *broker, struct cell *cell)
+{
+	if (cell->state == CELL_ARMING)
+		pool_of(cell)->arming_count--;
+	event_close(broker, &cell->control);
+	fdpass_close(&cell->box_fd, 1);
+	if (cell->init_fd >= 0) {
+		int init_fd = cell->init_fd;
+
+		/* Killing init kills all that is in the cell; it is gone only after all of them are. */
+		syscall(SYS_pidfd_send_signal, init_fd, SIGKILL, NULL, 0);
+		cell->init_fd = -1;
+		enter_state(cell, CELL_ENDING);
+		cell->check_us = cell->state_us + ENDING_LIMIT_US;
+		broker_wake_at(broker, cell->check_us);
+		if (event_add(broker, &cell->init, init_fd, init_exited) == 0)
+			return;
+		log_warn("cell %u: cannot watch its end: %s", cell->number, strerror(errno));
+		close(init_fd);
+	}
+	if (cell->state == CELL_ARMING && cell->language->warden.sock >= 0) {
+		struct warden_order order = { .kind = WARDEN_DROP, .cell = cell->number };
+
+		fdpass_send(cell->language->warden.sock, &order, sizeof order, NULL, 0);
+	}
+	cell->check_us = UINT64_MAX;
+	enter_state(cell, CELL_FREE);
+}
+
+static void
+init_exited(struct broker *broker, struct event *event, uint32_t events)
+{
+	struct cell *cell = event_owner(event, struct cell, init);
+
+	(void)events;
+	event_close(broker, event);
+	/* An init's exit waits for every process of its namespace to be reaped: nothing is left in the cell. */
+	cell->check_us = UINT64_MAX;
+	enter_state(cell, CELL_FREE);
+	broker_dispatch(broker);
+}
+
+uint64_t
+cell_check(struct broker *broker, struct cell *cell, uint64_t now_us)
+{
+	uint64_t wall_us, cpu_us, left_us;
+
+	if (now_us < cell->check_us)
+		return cell->check_us;
+	switch (cell->state) {
+	case CELL_ARMING:
+		arming_failed(broker, cell, "the guest did not report in time", 0);
+		break;
+	case CELL_RUNNING:
+		wall_us = now_us - cell->state_us;
+		cpu_us = cell_cpu_us(broker, cell) - cell->cpu_base_us;
+		if (wall_us >= cell->limits.wall_ms * 1000) {
+			cell_end_run(broker, cell, END_WALL);
+		} else if (cpu_us >= cell->limits.cpu_ms * 1000) {
+			cell_end_run(broker, cell, END_CPU);
+		} else {
+			/* CPU time runs no faster than the cell's share of it, so it cannot be used up before then. */
+			left_us = (cell->limits.cpu_ms * 1000 - cpu_us) * 100 / broker->config->cpu_percent;
+			left_us = left_us > CPU_CHECK_MIN_US ? left_us : CPU_CHECK_MIN_US;
+			if (left_us > cell->limits.wall_ms * 1000 - wall_us)
+				left_us = cell->limits.wall_ms * 1000 - wall_us;
+			cell->check_us = now_us + left_us;
+			return cell->check_us;
+		}
+		cell->check_us = now_us + ENDING_LIMIT_US;
+		return cell->check_us;
+	case CELL_ENDING:
+		log_warn("cell %u: killed %u s ago and not gone yet", cell->number, ENDING_LIMIT_US / 1000000u);
+		cell->check_us = now_us + ENDING_LIMIT_US;
+		return cell->check_us;
+	case CELL_FREE:
+	case CELL_ARMED:
+		break;
+	}
+	return UINT64_MAX;
+}

@@ -1,0 +1,255 @@
+/* client.c - see client.h. Runs in the broker. A worker that breaks the rules loses its connection and its run. */
+#define _GNU_SOURCE
+#include "client.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cell.h"
+#include "fdpass.h"
+#include "log.h"
+
+static void client_gone(struct broker *broker, struct client *client);
+
+static int
+reply(struct broker *broker, struct client *client, const struct proto_reply *message)
+{
+	if (fdpass_send(client->event.fd, message, sizeof *message, NULL, 0) == 0)
+		return 0;
+	/* It does not read its answers, or is gone. Closing comes as an event of its own. */
+	(void)broker;
+	shutdown(client->event.fd, SHUT_RDWR);
+	return -1;
+}
+
+void
+client_enqueue(struct broker *broker, struct client *client)
+{
+	client->state = CLIENT_QUEUED;
+	client->next_queued = NULL;
+	*broker->queue_tail = client;
+	broker->queue_tail = &client->next_queued;
+	broker->queued++;
+	broker->language[client->request.index].pool[client->request.warm].queued++;
+	broker_wake_at(broker, client->queued_us + broker->config->queue_ms * 1000);
+}
+
+void
+client_dequeue(struct broker *broker, struct client *client)
+{
+	struct client **link = &broker->queue;
+
+	while (*link != client)
+		link = &(*link)->next_queued;
+	*link = client->next_queued;
+	if (broker->queue_tail == &client->next_queued)
+		broker->queue_tail = link;
+	broker->queued--;
+	broker->language[client->request.index].pool[client->request.warm].queued--;
+	client->state = CLIENT_IDLE;
+}
+
+static void
+end_wait(struct client *client)
+{
+	fdpass_close(client->fds, client->fd_count);
+	client->fd_count = 0;
+	client->cell = NULL;
+	client->state = CLIENT_IDLE;
+}
+
+void
+client_result(struct broker *broker, struct client *client, const struct run_result *result)
+{
+	struct proto_reply message = { .kind = PROTO_RESULT, .id = client->request.id, .u.result = *result };
+
+	end_wait(client);
+	reply(broker, client, &message);
+}
+
+void
+client_refuse(struct broker *broker, struct client *client, enum refusal reason)
+{
+	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->request.id, .u.refusal = reason };
+
+	end_wait(client);
+	reply(broker, client, &message);
+}
+
+/* Is each limit above zero and not above what this language allows? The worker has checked; we do not trust it. */
+static bool
+limits_allowed(const struct run_limits *asked, const struct run_limits *most)
+{
+	return asked->wall_ms - 1 < most->wall_ms && asked->cpu_ms - 1 < most->cpu_ms &&
+	    asked->memory_bytes - 1 < most->memory_bytes && asked->processes - 1 < most->processes &&
+	    asked->output_bytes - 1 < most->output_bytes && asked->disk_bytes - 1 < most->disk_bytes;
+}
+
+/* A run. Returns -1 if the worker broke the rules. */
+static int
+take_run(struct broker *broker, struct client *client, const struct proto_request *request, int *fds, size_t fd_count)
+{
+	const struct language *language;
+
+	if (client->state != CLIENT_IDLE || fd_count < 3 || request->index >= broker->language_count)
+		return -1;
+	language = &broker->language[request->index];
+	if (request->warm >= language->config->warm_count ||
+	    !limits_allowed(&request->limits, &language->config->limits.maximum))
+		return -1;
+	client->request = *request;
+	memcpy(client->fds, fds, fd_count * sizeof *fds);
+	client->fd_count = fd_count;
+	client->queued_us = clock_us();
+	if (language->reason[0] != '\0')
+		client_refuse(broker, client, REFUSED_UNAVAILABLE);
+	else if (broker->queued >= broker->config->queue)
+		client_refuse(broker, client, REFUSED_BUSY);
+	else {
+		client_enqueue(broker, client);
+		broker_dispatch(broker);
+	}
+	return 0;
+}
+
+static void
+cancel_run(struct broker *broker, struct client *client, const struct proto_request *request)
+{
+	static const struct run_result cancelled = { .verdict = VERDICT_CANCELLED, .exit_code = -1 };
+
+	if (client->request.id != request->id)
+		return;
+	if (client->state == CLIENT_QUEUED) {
+		client_dequeue(broker, client);
+		client_result(broker, client, &cancelled);
+	} else if (client->state == CLIENT_RUNNING) {
+		cell_end_run(broker, client->cell, request->cancel == CANCEL_OUTPUT_LIMIT ? END_OUTPUT : END_CLIENT_GONE);
+	}
+}
+
+static void
+answer_language(struct broker *broker, struct client *client, uint32_t index)
+{
+	struct proto_reply message = { .kind = PROTO_LANGUAGE };
+	struct proto_language *answer = &message.u.language;
+
+	if (index < broker->language_count) {
+		const struct language *language = &broker->language[index];
+
+		answer->available = language->reason[0] == '\0';
+		memcpy(answer->version, language->version, sizeof answer->version);
+		memcpy(answer->reason, language->reason, sizeof answer->reason);
+	}
+	reply(broker, client, &message);
+}
+
+static void
+answer_layer(struct broker *broker, struct client *client, uint32_t index)
+{
+	struct proto_reply message = { .kind = PROTO_LAYER };
+
+	if (index < broker->layers.count)
+		message.u.layer = broker->layers.layer[index];
+	reply(broker, client, &message);
+}
+
+static void
+answer_state(struct broker *broker, struct client *client)
+{
+	struct proto_reply message = { .kind = PROTO_STATE };
+
+	broker_state(broker, &message.u.state);
+	reply(broker, client, &message);
+}
+
+/* One message. Returns -1 if the worker broke the rules. Descriptors that come with a run are kept, others closed. */
+static int
+take_request(struct broker *broker, struct client *client, const struct proto_request *request, int *fds,
+    size_t fd_count)
+{
+	if (request->kind == PROTO_RUN)
+		return take_run(broker, client, request, fds, fd_count);
+	if (fd_count != 0)
+		return -1;
+	switch (request->kind) {
+	case PROTO_CANCEL:
+		cancel_run(broker, client, request);
+		return 0;
+	case PROTO_LANGUAGE:
+		answer_language(broker, client, request->index);
+		return 0;
+	case PROTO_LAYER:
+		answer_layer(broker, client, request->index);
+		return 0;
+	case PROTO_STATE:
+		answer_state(broker, client);
+		return 0;
+	default:
+		return -1;
+	}
+}
+
+static void
+client_ready(struct broker *broker, struct event *event, uint32_t events)
+{
+	struct client *client = event_owner(event, struct client, event);
+	struct proto_request request;
+	int fds[CLIENT_RUN_FDS];
+	size_t fd_count;
+	ssize_t n;
+
+	(void)events;
+	n = fdpass_recv(event->fd, &request, sizeof request, fds, CLIENT_RUN_FDS, &fd_count, NULL);
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n == (ssize_t)sizeof request && take_request(broker, client, &request, fds, fd_count) == 0)
+		return;
+	if (n > 0 || (n < 0 && errno == EMSGSIZE))
+		log_warn("a worker broke the protocol and was disconnected");
+	if (n > 0)
+		fdpass_close(fds, fd_count);
+	client_gone(broker, client);
+}
+
+/* A worker that goes takes its run with it. */
+static void
+client_gone(struct broker *broker, struct client *client)
+{
+	struct client **link = &broker->clients;
+
+	if (client->state == CLIENT_QUEUED)
+		client_dequeue(broker, client);
+	if (client->state == CLIENT_RUNNING) {
+		client->cell->client = NULL;
+		cell_end_run(broker, client->cell, END_CLIENT_GONE);
+	}
+	end_wait(client);
+	while (*link != client)
+		link = &(*link)->next;
+	*link = client->next;
+	event_close(broker, &client->event);
+	free(client);
+}
+
+void
+client_add(struct broker *broker, int fd)
+{
+	struct client *client = calloc(1, sizeof *client);
+	struct proto_reply welcome = { .kind = PROTO_WELCOME, .u.welcome = { .version = PROTO_VERSION,
+		.languages = (uint32_t)broker->language_count, .config_digest = broker->config->digest } };
+
+	if (client == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
+	    event_add(broker, &client->event, fd, client_ready) != 0) {
+		log_warn("cannot take on a worker: %s", strerror(errno));
+		free(client);
+		close(fd);
+		return;
+	}
+	client->next = broker->clients;
+	broker->clients = client;
+	reply(broker, client, &welcome);
+}

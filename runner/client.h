@@ -1,0 +1,18 @@
+/* client.h - the workers' connections: what they ask and what they are told. */
+#ifndef CELLBLOCK_CLIENT_H
+#define CELLBLOCK_CLIENT_H
+
+#include "broker.h"
+
+/* Take on a worker whose connection is `fd`. */
+void client_add(struct broker *broker, int fd);
+
+/* End a run's wait: tell its worker how it went. */
+void client_result(struct broker *broker, struct client *client, const struct run_result *result);
+void client_refuse(struct broker *broker, struct client *client, enum refusal reason);
+
+/* Put a client with a run at the end of the queue, or take it out. */
+void client_enqueue(struct broker *broker, struct client *client);
+void client_dequeue(struct broker *broker, struct client *client);
+
+#endif

@@ -1,0 +1,239 @@
+/*
+ * doctor.c - see doctor.h. Each trial is carried out in a child, so that none is in the way of the next, and in the
+ * order in which the start needs them. Nothing is believed of a version number.
+ */
+#define _GNU_SOURCE
+#include "doctor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "host.h"
+#include "policy.h"
+#include "rootfs.h"
+
+#ifndef SYS_landlock_create_ruleset
+#define SYS_landlock_create_ruleset 444
+#endif
+
+#define TEXT_SIZE 256
+#define LANDLOCK_VERSION 1u /* flag: ask for the ABI */
+
+struct trial {
+	const char *layer;
+	/* Carried out in a child that is root of a fresh user namespace, if `inside`. Returns 0, or -1 with errno. */
+	int (*carry_out)(const struct config *config, char *text);
+	bool inside;
+	bool (*required)(const struct config *config);
+	const char *advice;
+};
+
+static bool
+always(const struct config *config)
+{
+	(void)config;
+	return true;
+}
+
+static bool
+cgroup_required(const struct config *config)
+{
+	return config->cgroup == LAYER_REQUIRED;
+}
+
+static bool
+landlock_required(const struct config *config)
+{
+	return config->landlock == LAYER_REQUIRED;
+}
+
+static int
+try_user_namespace(const struct config *config, char *text)
+{
+	(void)config;
+	snprintf(text, TEXT_SIZE, "started as uid %u", (unsigned)geteuid());
+	return 0;
+}
+
+static int
+try_other_namespaces(const struct config *config, char *text)
+{
+	(void)config;
+	snprintf(text, TEXT_SIZE, "pid, mount, ipc, uts and network namespaces");
+	return unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET);
+}
+
+static int
+try_root(const struct config *config, char *text)
+{
+	struct rootfs fs;
+
+	(void)config;
+	/* pivot_root and all before it, with the devices alone. */
+	return unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    rootfs_init(&fs, text, TEXT_SIZE) != 0 || rootfs_open(&fs, text, TEXT_SIZE) != 0 ||
+	    rootfs_enter(&fs, text, TEXT_SIZE) != 0 ? -1 : snprintf(text, TEXT_SIZE, "a read-only root by open_tree, "
+	    "mount_setattr and pivot_root") < 0;
+}
+
+static int
+try_disk(const struct config *config, char *text)
+{
+	(void)config;
+	snprintf(text, TEXT_SIZE, "a tmpfs with limits");
+	return unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+	    mount("cell", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=16,mode=700,uid=0,gid=0") != 0 ? -1 : 0;
+}
+
+static int
+try_pidfd(const struct config *config, char *text)
+{
+	int *tid_address = NULL;
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	(void)config;
+	snprintf(text, TEXT_SIZE, "pidfd_open, clone3, PR_GET_TID_ADDRESS");
+	if (fd < 0 || prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0)
+		return -1;
+	/* Joining namespaces through a pidfd is what a guest does first. */
+	return unshare(CLONE_NEWUTS) != 0 || setns(fd, CLONE_NEWUTS) != 0 ? -1 : 0;
+}
+
+static int
+try_cgroup(const struct config *config, char *text)
+{
+	struct cgroup_tree tree;
+	int result = cgroup_open(&tree, config->cgroup_parent, "cellblock-doctor",
+	    geteuid() == 0 ? (uid_t)config->first_uid : geteuid(), text, TEXT_SIZE);
+
+	if (result == 0) {
+		snprintf(text, TEXT_SIZE, "version %d: memory, pids, cpu", tree.version);
+		cgroup_remove(&tree);
+	}
+	return result;
+}
+
+static int
+try_seccomp(const struct config *config, char *text)
+{
+	struct policy *policy = policy_load(config->policy_dir, config->language[0]->policy, text, TEXT_SIZE);
+	struct sock_fprog filter;
+
+	if (policy == NULL)
+		return -1;
+	filter = (struct sock_fprog){ .len = (unsigned short)policy->base.count, .filter = policy->base.code };
+	snprintf(text, TEXT_SIZE, "filters; %zu instructions for %s", policy->base.count, config->language[0]->name);
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, 2, &filter) != 0 ? -1 : 0;
+}
+
+static int
+try_landlock(const struct config *config, char *text)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+
+	(void)config;
+	snprintf(text, TEXT_SIZE, "ABI %ld, for the worker", abi);
+	return abi > 0 ? 0 : -1;
+}
+
+static const struct trial trials[] = {
+	{ "user_namespace", try_user_namespace, true, always,
+	    "allow them: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
+	    "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that lets unshare through" },
+	{ "namespaces", try_other_namespaces, true, always, "see user_namespace" },
+	{ "root", try_root, true, always, "Linux 5.12 or later; in a container, one that may mount" },
+	{ "tmpfs", try_disk, true, always, "Linux 5.12 or later; in a container, one that may mount" },
+	{ "pidfd", try_pidfd, true, always, "Linux 5.8 or later, built with CONFIG_CHECKPOINT_RESTORE" },
+	{ "cgroup", try_cgroup, false, cgroup_required,
+	    "start as root, or name a delegated group with isolation.cgroup_parent (systemd: Delegate=yes), or do without "
+	    "by isolation.cgroup = \"off\"" },
+	{ "seccomp", try_seccomp, false, always, "a kernel with CONFIG_SECCOMP_FILTER" },
+	{ "landlock", try_landlock, false, landlock_required,
+	    "a kernel with CONFIG_SECURITY_LANDLOCK and \"landlock\" in its lsm= list, or worker.landlock = \"optional\"" },
+};
+
+/* Carry out one trial in a child. Returns whether it went well; `text` says what was found. */
+static bool
+carry_out(const struct trial *trial, const struct config *config, char *text)
+{
+	int found[2], mapped[2], status = -1;
+	char error[TEXT_SIZE] = "", byte;
+	ssize_t n;
+	pid_t pid;
+
+	snprintf(text, TEXT_SIZE, "%s", "");
+	if (pipe2(found, O_CLOEXEC) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
+		return false;
+	pid = trial->inside ? host_fork_into(CLONE_NEWUSER) : fork();
+	if (pid < 0) {
+		snprintf(text, TEXT_SIZE, "%s", strerror(errno));
+		return false;
+	}
+	if (pid == 0) {
+		close(mapped[1]);
+		if (trial->inside) {
+			if (read(mapped[0], &byte, 1) != 1)
+				_exit(1);
+			host_become_namespace_root(true);
+		}
+		errno = 0;
+		if (trial->carry_out(config, text) == 0)
+			status = 0;
+		else if (errno != 0)
+			snprintf(text + strlen(text), TEXT_SIZE - strlen(text), "%s%s", text[0] != '\0' ? ": " : "", strerror(errno));
+		_exit(write(found[1], text, strlen(text)) < 0 || status != 0);
+	}
+	close(found[1]);
+	close(mapped[0]);
+	if (trial->inside && host_map_ids(pid, geteuid() == 0 ? (uid_t)config->first_uid : geteuid(), config->cells + 1,
+	    error, sizeof error) != 0)
+		snprintf(text, TEXT_SIZE, "%s", error);
+	else if (write(mapped[1], "", 1) != 1)
+		snprintf(text, TEXT_SIZE, "%s", strerror(errno));
+	close(mapped[1]);
+	n = read(found[0], text, TEXT_SIZE - 1);
+	if (n > 0)
+		text[n] = '\0';
+	close(found[0]);
+	waitpid(pid, &status, 0);
+	return status == 0;
+}
+
+int
+doctor(const struct config *config)
+{
+	struct utsname kernel;
+	int missing = 0;
+
+	uname(&kernel);
+	printf("%s %s, %s; as %s\n", kernel.sysname, kernel.release, kernel.machine,
+	    geteuid() == 0 ? "root" : "an ordinary user");
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
+		const struct trial *trial = &trials[i];
+		bool required = trial->required(config);
+		char text[TEXT_SIZE];
+		bool good;
+
+		fflush(stdout);
+		good = carry_out(trial, config, text);
+
+		printf("%-16s %-8s %-8s %s\n", trial->layer, good ? "ok" : "missing", required ? "required" : "optional", text);
+		if (!good)
+			printf("%-16s what to do: %s\n", "", trial->advice);
+		missing += !good && required;
+	}
+	return missing != 0;
+}

@@ -1,0 +1,27 @@
+/*
+ * door.h - the door: the process of the runner that stays on the host, without any privilege.
+ *
+ * Workers connect to it. It looks at who they are while uids still mean what they mean on the host (inside the user
+ * namespace a worker's uid is not mapped, and every stranger would look alike), and hands the connections to the
+ * broker.
+ */
+#ifndef CELLBLOCK_DOOR_H
+#define CELLBLOCK_DOOR_H
+
+#include <sys/types.h>
+
+#include "config.h"
+
+/* Who may connect. Dies if the configured user does not exist. */
+uid_t door_worker_uid(const struct config *config, gid_t *gid);
+
+/* Make the socket and listen on it. Dies if that fails, or if another runner serves there. Returns a descriptor. */
+int door_listen(const struct config *config);
+
+/*
+ * Let in workers until a signal says to end or the broker dies. `broker_fd`: where the connections go. Returns the
+ * exit status.
+ */
+int door_serve(int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid);
+
+#endif

@@ -1,0 +1,93 @@
+/* host.c - see host.h. */
+#define _GNU_SOURCE
+#include "host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "log.h"
+
+const uint64_t host_broker_namespaces =
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
+
+pid_t
+host_fork_into(uint64_t namespaces)
+{
+	struct clone_args args = { .flags = namespaces, .exit_signal = SIGCHLD };
+
+	/* libc has no fork with flags. What its own fork does beyond this concerns threads, of which there are none. */
+	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+}
+
+static int
+write_map(pid_t pid, const char *file, const char *text, char *error, size_t size)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, file);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+		snprintf(error, size, "write \"%s\" to %s: %s", text, path, strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	close(fd);
+	return 0;
+}
+
+int
+host_map_ids(pid_t pid, uid_t owner, uint32_t count, char *error, size_t size)
+{
+	char uids[64], gids[64];
+	bool root = geteuid() == 0;
+
+	snprintf(uids, sizeof uids, "0 %u %u", (unsigned)owner, root ? count : 1);
+	snprintf(gids, sizeof gids, "0 %u %u", (unsigned)(root ? owner : getegid()), root ? count : 1);
+	/* Who is not root may give his group away only if it can be used to drop no other. */
+	if (!root && write_map(pid, "setgroups", "deny", error, size) != 0)
+		return -1;
+	return write_map(pid, "uid_map", uids, error, size) != 0 ? -1 : write_map(pid, "gid_map", gids, error, size);
+}
+
+void
+host_become_namespace_root(bool single_uid)
+{
+	/* An ordinary user's groups cannot be dropped; they are of no use where no file is theirs. */
+	if ((!single_uid && setgroups(0, NULL) != 0) || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
+		die("become root of the user namespace: %s", strerror(errno));
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		die("set no_new_privs: %s", strerror(errno));
+}
+
+void
+host_drop_privileges(uid_t owner)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct none[2] = { { 0 } };
+	struct __user_cap_data_struct now[2];
+
+	if (geteuid() == 0) {
+		for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
+			prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
+		if (setgroups(0, NULL) != 0 || setresgid(owner, owner, owner) != 0 || setresuid(owner, owner, owner) != 0)
+			die("become uid %u: %s", (unsigned)owner, strerror(errno));
+	}
+	if (syscall(SYS_capset, &head, none) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		die("drop all capabilities: %s", strerror(errno));
+	/* Proved, not believed. */
+	if (syscall(SYS_capget, &head, now) != 0 || memcmp(now, none, sizeof now) != 0 || getuid() == 0 ||
+	    geteuid() == 0 || setresuid(0, 0, 0) == 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		die("privileges are still there after they were dropped");
+}

@@ -1,0 +1,35 @@
+/*
+ * host.h - what the runner is on the host, and how it stops being anything there.
+ */
+#ifndef CELLBLOCK_HOST_H
+#define CELLBLOCK_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The namespaces of the broker and all below it. */
+extern const uint64_t host_broker_namespaces;
+
+/*
+ * fork(2), with the child in new namespaces (CLONE_NEW* flags). Returns like fork.
+ */
+pid_t host_fork_into(uint64_t namespaces);
+
+/*
+ * Map uids and gids into the user namespace of `pid`, a child: uid 0 there is `owner` here. Root maps `count` ids from
+ * `owner` on; an ordinary user has only his own to give. Returns 0, or -1 with a text in `error`.
+ */
+int host_map_ids(pid_t pid, uid_t owner, uint32_t count, char *error, size_t size);
+
+/* In the child, when it is mapped: become root of the user namespace. Dies if that fails. */
+void host_become_namespace_root(bool single_uid);
+
+/*
+ * Become `owner` with no group, no capability and no way to any, for good, and prove it. For a process that stays on
+ * the host. Dies if that fails.
+ */
+void host_drop_privileges(uid_t owner);
+
+#endif

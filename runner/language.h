@@ -1,0 +1,89 @@
+/*
+ * language.h - a language at work: its root, its warden and its zygotes.
+ *
+ * language_prepare runs with the rights the runner was started with; all else in the broker.
+ */
+#ifndef CELLBLOCK_LANGUAGE_H
+#define CELLBLOCK_LANGUAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "config.h"
+#include "event.h"
+#include "policy.h"
+#include "rootfs.h"
+
+struct cell;
+struct language;
+
+/* A place for a warm interpreter. A new one is started while the old one still serves. */
+struct zygote {
+	struct language *language;
+	uint32_t number; /* within the language */
+	uint32_t warm;   /* which set it has imported */
+	pid_t pid;          /* serves; 0: none */
+	pid_t starting_pid; /* will serve when it has reported; 0: none */
+	struct event report; /* where it reports */
+	uint64_t forks;      /* of the one that serves */
+	uint64_t deadline_us; /* for the report */
+	uint64_t retry_us;    /* none is started before */
+	unsigned failures;    /* in a row */
+};
+
+struct warden {
+	pid_t pid; /* 0: down */
+	int sock;  /* -1: down */
+	uint64_t retry_us;
+};
+
+/* What is ready of a warm set. */
+struct pool {
+	struct cell *armed; /* list */
+	uint32_t armed_count;
+	uint32_t arming_count;
+	uint32_t queued; /* runs that wait for this set */
+	uint32_t turn;   /* zygotes take turns */
+};
+
+struct language {
+	const struct language_config *config;
+	struct policy *policy;
+	struct rootfs fs;
+	int driver_tree_fd;  /* bound into the zygotes' root */
+	int cell_mount_fd;   /* mount namespace of the root, as cells see it */
+	int zygote_mount_fd; /* the same with the driver */
+	int setup_fd[CONFIG_MAX_WARM]; /* what a zygote of each set reads at its start */
+	struct warden warden;
+	struct zygote *zygote;
+	size_t zygote_count;
+	struct pool pool[CONFIG_MAX_WARM];
+	char version[PROTO_NAME_SIZE];
+	char reason[PROTO_TEXT_SIZE]; /* why it is not available; else empty */
+};
+
+/*
+ * Compile the policy, ask the interpreter what it is made of, look up what its root needs. `probe_uid`: who asks (the
+ * interpreter is not run as root); (uid_t)-1: whoever we are. Returns 0, or -1 with a text in `error`.
+ */
+int language_prepare(struct language *language, const struct config *config, const struct language_config *from,
+    uid_t probe_uid, char *error, size_t size);
+
+/* Clone what is to be bound; see rootfs_open. */
+int language_open(struct language *language, const struct config *config, char *error, size_t size);
+
+/*
+ * Put the root together, in mount namespaces of its own that only descriptors keep. The caller's mount namespace is
+ * left. `proc_fd`: /proc. Returns 0, or -1 with a text.
+ */
+int language_build(struct language *language, int proc_fd, bool single_uid, char *error, size_t size);
+
+/* Start the warden, or start it again. Returns 0 or -1, having logged why. */
+int language_start_warden(struct broker *broker, struct language *language);
+
+/* Start a zygote. Its report comes later, to `event`. Returns 0 or -1, having logged why. */
+int language_start_zygote(struct broker *broker, struct zygote *zygote);
+
+#endif

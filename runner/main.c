@@ -1,0 +1,344 @@
+/*
+ * main.c - cellblock-runner: its start, from what it is on the host to what it is afterwards.
+ *
+ *     started as root, or as an ordinary user
+ *       reads the configuration, compiles the policies, asks the interpreters, clones the mounts, makes the control
+ *       groups and the socket
+ *       |-- door    stays on the host: its own uid, no capability; accepts workers (door.c)
+ *       `-- broker  pid 1 of its namespaces, root of a user namespace that owns nothing on the host (broker.c)
+ *             |-- warden, per language: makes cells (warden.c)
+ *             |-- zygotes, per language: warm interpreters that fork guests (python3/)
+ *             `-- guests, each in its cell, below the wardens' inits
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "autoconfig.h"
+#include "broker.h"
+#include "config.h"
+#include "doctor.h"
+#include "door.h"
+#include "fdpass.h"
+#include "host.h"
+#include "log.h"
+#include "policy.h"
+
+#define ERROR_SIZE 512
+
+struct options {
+	const char *config_path;
+	bool check_config;
+	bool check_host;
+	bool clean;
+};
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: cellblock-runner [-c FILE] [--check-config | --check-host | --clean]\n"
+	      "  -c, --config FILE  the configuration (default " SYSCONFDIR "/cellblock/cellblock.conf)\n"
+	      "  --check-config     say whether the configuration is good, and end\n"
+	      "  --check-host       say what this host offers, layer by layer, and end\n"
+	      "  --clean            remove what a runner with this configuration left on the host, and end\n"
+	      "  -V, --version      print the version, and end\n"
+	      "  -h, --help         print this, and end\n",
+	    to);
+}
+
+static struct options
+parse_options(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "check-config", no_argument, NULL, 'C' },
+		{ "check-host", no_argument, NULL, 'H' },
+		{ "clean", no_argument, NULL, 'R' },
+		{ "version", no_argument, NULL, 'V' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct options options = { .config_path = SYSCONFDIR "/cellblock/cellblock.conf" };
+	int option;
+
+	while ((option = getopt_long(argc, argv, "c:Vh", known, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			options.config_path = optarg;
+			break;
+		case 'C':
+			options.check_config = true;
+			break;
+		case 'H':
+			options.check_host = true;
+			break;
+		case 'R':
+			options.clean = true;
+			break;
+		case 'V':
+			puts(PACKAGE_STRING);
+			exit(0);
+		case 'h':
+			usage(stdout);
+			exit(0);
+		default:
+			usage(stderr);
+			exit(2);
+		}
+	}
+	if (optind != argc) {
+		usage(stderr);
+		exit(2);
+	}
+	return options;
+}
+
+/* The name of our control groups: two runners on a host have two sockets, and so two names. */
+static void
+cgroup_name(const struct config *config, char *name, size_t size)
+{
+	uint32_t hash = 2166136261u;
+
+	for (const char *c = config->socket_path; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	snprintf(name, size, "cellblock-%08x", hash);
+}
+
+static int
+check_config(const struct config *config)
+{
+	char error[ERROR_SIZE];
+
+	for (size_t i = 0; i <= config->language_count; i++) {
+		const char *name = i < config->language_count ? config->language[i]->policy : "worker";
+		struct policy *policy = policy_load(config->policy_dir, name, error, sizeof error);
+
+		if (policy == NULL) {
+			fprintf(stderr, "%s\n", error);
+			return 1;
+		}
+		policy_free(policy);
+	}
+	printf("%s: good\n", config->path);
+	return 0;
+}
+
+static void
+open_cgroups(struct broker *broker, uid_t owner)
+{
+	const struct config *config = broker->config;
+	char error[ERROR_SIZE], name[32];
+
+	if (config->cgroup == LAYER_OFF)
+		return;
+	cgroup_name(config, name, sizeof name);
+	if (cgroup_open(&broker->cgroup, config->cgroup_parent, name, owner, error, sizeof error) == 0)
+		return;
+	if (config->cgroup == LAYER_REQUIRED)
+		die("control groups are required and cannot be had: %s. Start as root, name a delegated group with "
+		    "isolation.cgroup_parent, or do without by isolation.cgroup = \"off\"", error);
+	log_warn("control groups cannot be had, so memory and process limits are rlimits only: %s", error);
+	broker->cgroup.version = 0;
+}
+
+/* The languages, as far as the rights of the start are needed. */
+static void
+prepare_languages(struct broker *broker, bool root)
+{
+	const struct config *config = broker->config;
+	char error[ERROR_SIZE];
+
+	broker->language_count = config->language_count;
+	broker->language = calloc(config->language_count, sizeof *broker->language);
+	if (broker->language == NULL)
+		die("out of memory");
+	for (size_t i = 0; i < config->language_count; i++) {
+		if (language_prepare(&broker->language[i], config, config->language[i],
+		    root ? (uid_t)config->first_uid : (uid_t)-1, error, sizeof error) != 0 ||
+		    (root && language_open(&broker->language[i], config, error, sizeof error) != 0))
+			die("%s", error);
+	}
+}
+
+static void
+list_layers(struct broker *broker, uid_t owner)
+{
+	struct layer_list *list = &broker->layers;
+	static const char *const versions[] = { "none to be had", "version 1", "version 2" };
+
+	layers_add(list, "user_namespace", true, true, "root of the runner is uid %u on the host; %s", (unsigned)owner,
+	    broker->single_uid ? "all cells have it too" : "each cell has a uid of its own");
+	layers_add(list, "mount_namespace", true, true, "per cell; a read-only root of bound host paths, by pivot_root");
+	layers_add(list, "tmpfs", true, true, "per cell; /tmp and /box, limited in size and inodes");
+	layers_add(list, "pid_namespace", true, true, "per cell, below the runner's own");
+	layers_add(list, "ipc_namespace", true, true, "per cell");
+	layers_add(list, "uts_namespace", true, true, "per cell");
+	layers_add(list, "network_namespace", true, true, "one for all cells, empty, its loopback down; sockets refused");
+	layers_add(list, "cgroup", broker->config->cgroup == LAYER_REQUIRED, broker->cgroup.version != 0,
+	    "%s: memory, pids, cpu", versions[broker->cgroup.version]);
+	layers_add(list, "rlimits", true, true, "per cell");
+	layers_add(list, "capabilities", true, true, "none; bounding set empty");
+	layers_add(list, "no_new_privs", true, true, "set");
+	layers_add(list, "seccomp", true, true, "allow-list per language, loaded last");
+}
+
+/* The rest of the start, as root of the new user namespace; then serve. */
+static void
+broker_main(struct broker *broker, int door_fd, bool root)
+{
+	const struct config *config = broker->config;
+	struct rlimit files;
+	char error[ERROR_SIZE];
+	int proc_fd, home_fd;
+
+	host_become_namespace_root(broker->single_uid);
+	if (sethostname("cellblock", strlen("cellblock")) != 0)
+		die("set the cells' host name: %s", strerror(errno));
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		die("set the parent-death signal: %s", strerror(errno));
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (proc_fd < 0 || home_fd < 0)
+		die("open our mount namespace: %s (is /proc mounted?)", strerror(errno));
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		die("make all mounts private: %s", strerror(errno));
+	for (size_t i = 0; i < broker->language_count; i++) {
+		struct language *language = &broker->language[i];
+
+		if ((!root && language_open(language, config, error, sizeof error) != 0) ||
+		    language_build(language, proc_fd, broker->single_uid, error, sizeof error) != 0)
+			die("%s: %s", language->config->name, error);
+		if (setns(home_fd, CLONE_NEWNS) != 0)
+			die("return to our mount namespace: %s", strerror(errno));
+	}
+	broker->cell = calloc(config->cells, sizeof *broker->cell);
+	if (broker->cell == NULL)
+		die("out of memory");
+	for (uint32_t i = 0; i < config->cells; i++) {
+		struct cell *cell = &broker->cell[i];
+
+		*cell = (struct cell){ .number = i, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1,
+			.check_us = UINT64_MAX };
+		if (broker->cgroup.version == 0)
+			cell->cgroup = cgroup_no_cell;
+		else if (cgroup_make_cell(&broker->cgroup, i, config->cpu_percent, &cell->cgroup, error, sizeof error) != 0)
+			die("%s", error);
+	}
+	/* From here on the host's files are out of sight. */
+	if (setns(broker->language[0].cell_mount_fd, CLONE_NEWNS) != 0 || chdir("/") != 0)
+		die("leave the host's mount namespace: %s", strerror(errno));
+	close(proc_fd);
+	close(home_fd);
+	for (size_t i = 0; i < broker->language_count; i++)
+		rootfs_free(&broker->language[i].fs);
+	log_info("serving %zu language(s) with up to %u cells", broker->language_count, config->cells);
+	exit(broker_serve(broker, door_fd));
+}
+
+static int
+serve(struct config *config)
+{
+	struct broker broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 } };
+	bool root = geteuid() == 0;
+	uid_t owner = root ? (uid_t)config->first_uid : geteuid();
+	char error[ERROR_SIZE];
+	uid_t worker_uid;
+	gid_t worker_gid;
+	int listen_fd, pair[2], mapped[2];
+	pid_t pid;
+	char byte;
+
+	if (config->network != NETWORK_NONE)
+		die("%s: network.mode: this version knows \"none\" only", config->path);
+	signal(SIGPIPE, SIG_IGN);
+	broker.single_uid = !root;
+	worker_uid = door_worker_uid(config, &worker_gid);
+	prepare_languages(&broker, root);
+	open_cgroups(&broker, owner);
+	list_layers(&broker, owner);
+	listen_fd = door_listen(config);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
+		die("make the channels between our processes: %s", strerror(errno));
+	pid = host_fork_into(host_broker_namespaces);
+	if (pid < 0)
+		die("make the broker's namespaces: %s (cellblock-runner --check-host says what this host offers)",
+		    strerror(errno));
+	if (pid == 0) {
+		close(pair[0]);
+		close(listen_fd);
+		close(mapped[1]);
+		/* Until we are mapped we are nobody and can do nothing. */
+		if (read(mapped[0], &byte, 1) != 1)
+			exit(1);
+		close(mapped[0]);
+		broker_main(&broker, pair[1], root);
+	}
+	close(pair[1]);
+	close(mapped[0]);
+	if (host_map_ids(pid, owner, config->cells + 1, error, sizeof error) != 0)
+		die("%s", error);
+	host_drop_privileges(owner);
+	if (write(mapped[1], "", 1) != 1)
+		die("wake the broker: %s", strerror(errno));
+	close(mapped[1]);
+	for (size_t i = 0; i < broker.language_count; i++)
+		rootfs_free(&broker.language[i].fs);
+	return door_serve(listen_fd, pair[0], pid, worker_uid);
+}
+
+static int
+clean(const struct config *config)
+{
+	struct cgroup_tree tree;
+	char error[ERROR_SIZE], name[32];
+
+	cgroup_name(config, name, sizeof name);
+	if (cgroup_open(&tree, config->cgroup_parent, name, geteuid(), error, sizeof error) == 0)
+		cgroup_remove(&tree);
+	unlink(config->socket_path);
+	return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct options options = parse_options(argc, argv);
+	char error[ERROR_SIZE];
+	struct config *config;
+
+	log_open("cellblock-runner");
+	/* Whoever started us may have left more open than he knows. */
+	syscall(SYS_close_range, 3u, ~0u, 0u);
+	config = config_load(options.config_path, error, sizeof error);
+	if (config == NULL) {
+		if (options.check_config)
+			fprintf(stderr, "%s\n", error);
+		else
+			log_warn("%s", error);
+		return 1;
+	}
+	if (options.check_config)
+		return check_config(config);
+	if (options.check_host)
+		return doctor(config);
+	if (options.clean)
+		return clean(config);
+	return serve(config);
+}

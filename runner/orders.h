@@ -1,0 +1,81 @@
+/*
+ * orders.h - what the runner, its wardens, the zygotes and the guests say to each other until a guest runs.
+ *
+ *     broker --WARDEN_MAKE--> warden --guest_order--> zygote --fork--> guest --guest_report--> broker
+ *     broker --guest_start--> guest, which from then on holds no channel to any of us
+ *
+ * All over SOCK_SEQPACKET sockets, all fixed-size, all between processes that have not run user code.
+ */
+#ifndef CELLBLOCK_ORDERS_H
+#define CELLBLOCK_ORDERS_H
+
+#include <stdint.h>
+
+#define ORDER_STEP_SIZE 48
+#define ORDER_CGROUPS_MAX 4
+
+/* Descriptors that a zygote is started with. */
+#define ZYGOTE_ORDERS_FD 3 /* its socket; guest_order comes in, one zygote_report goes out */
+#define ZYGOTE_SETUP_FD 4  /* struct zygote_setup and what follows it */
+
+enum warden_order_kind {
+	WARDEN_MAKE = 1, /* make cell `cell`; descriptors: the guest's end of its control socket, then its cgroups */
+	WARDEN_DROP,     /* kill whatever is left of `cell` */
+	WARDEN_ZYGOTE,   /* with one descriptor: from now on this is zygote `zygote` */
+	WARDEN_RESIZE,   /* give the tmpfs of `cell` `disk_bytes`; descriptor: a socket to answer on */
+};
+
+struct warden_order {
+	uint32_t kind;
+	uint32_t cell;
+	uint32_t zygote;
+	uint32_t reserved;
+	uint64_t disk_bytes;
+};
+
+/* With descriptors: pidfd of the cell's init, the control socket, the cgroups to join. */
+struct guest_order {
+	uint32_t cell;
+	uint32_t uid; /* and gid, in the runner's user namespace */
+};
+
+/* How a zygote came up: sent once by it. */
+struct zygote_report {
+	int32_t error;                 /* 0: ready */
+	char version[32];              /* of the interpreter */
+	char text[192];                /* what failed */
+};
+
+/*
+ * How a cell came up: sent once on its control socket, by the guest, or by the warden or zygote that could not make
+ * one. From a guest that is ready it brings two descriptors: a pidfd of its cell's init, and its tmpfs (O_PATH).
+ */
+struct guest_report {
+	int32_t error;              /* 0: armed; else an errno */
+	char step[ORDER_STEP_SIZE]; /* what failed */
+};
+
+/* The run: with descriptors job, stdout, stderr and, if has_stdin, stdin. */
+struct guest_start {
+	uint32_t grant; /* enum policy_grant */
+	uint32_t has_stdin;
+	uint64_t cpu_seconds; /* RLIMIT_CPU, behind the runner's own CPU deadline */
+	uint64_t data_bytes;  /* RLIMIT_DATA, where there is no control group; 0: leave it */
+	uint64_t tasks;       /* RLIMIT_NPROC, likewise */
+};
+
+/* What a zygote reads from ZYGOTE_SETUP_FD; behind it: the BPF programs, then the imports, each ended by a NUL. */
+#define ZYGOTE_SETUP_MAGIC 0x3159475au /* "ZGY1" */
+#define ZYGOTE_GRANTS 4
+
+struct zygote_setup {
+	uint32_t magic;
+	uint32_t single_uid;               /* no uid but 0 is mapped: guests keep it */
+	uint32_t base_count;               /* instructions of the base filter */
+	uint32_t last_count[ZYGOTE_GRANTS]; /* of the last filters */
+	uint32_t imports;
+	uint32_t imports_bytes;
+	char main_file[64];                /* "main.py" */
+};
+
+#endif

@@ -1,0 +1,62 @@
+"""Ask an interpreter what it is made of. Run as `python3 -I probe.py`; prints one "word value" per line.
+
+    version 3.11.2      of the interpreter
+    bind /usr/lib/...   a directory or file that its programs need, to be bound read-only
+"""
+import os
+import sys
+import sysconfig
+
+paths = set()
+
+
+def add(path):
+    if path and os.path.exists(path):
+        paths.add(os.path.normpath(path))
+
+
+def import_extensions(directory):
+    """Import what the standard library has in C, to learn which shared libraries that brings in."""
+    for name in os.listdir(directory) if os.path.isdir(directory) else ():
+        module = name.partition(".")[0]
+        if name.endswith(".so") and not module.startswith(("_test", "_xxtest", "xxlimited", "_ctypes_test", "_tkinter")):
+            try:
+                __import__(module)
+            except Exception:
+                pass  # an extension that does not load here does not load in a cell
+
+
+print("version", sys.version.split()[0])
+stdlib = sysconfig.get_paths()
+for key in ("stdlib", "platstdlib", "purelib", "platlib"):
+    add(stdlib.get(key))
+for path in sys.path:
+    add(path)
+add(sys.executable)
+add(os.path.realpath(sys.executable))
+if sys.prefix != sys.base_prefix:
+    add(os.path.join(sys.prefix, "pyvenv.cfg"))
+import_extensions(sysconfig.get_config_var("DESTSHARED") or "")
+with open("/proc/self/maps") as maps:
+    for line in maps:
+        path = line.rstrip("\n").partition("/")
+        if path[1] and ".so" in path[2]:
+            add(os.path.dirname("/" + path[2]))
+            if "/ld-" in path[2]:
+                add("/" + path[2])
+for path in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/etc/ld.so.cache"):
+    add(path)
+try:
+    import zoneinfo
+
+    for path in zoneinfo.TZPATH:
+        add(path)
+except ImportError:
+    pass
+
+# A directory brings all that is in it.
+kept = []
+for path in sorted(paths):
+    if not any(path.startswith(parent + "/") for parent in kept):
+        kept.append(path)
+        print("bind", path)

@@ -1,0 +1,27 @@
+/*
+ * warden.h - the warden: a small process per language that makes the cells.
+ *
+ * It lives in the language's root and in no cell. For each cell it steps into fresh namespaces, mounts there, leaves
+ * an init behind and steps back. The inits share its memory (clone with CLONE_VM: a process of its own costs 0.07 ms
+ * more) and do nothing but exist: when init is killed, the kernel kills all that is in the cell, and the mounts go.
+ */
+#ifndef CELLBLOCK_WARDEN_H
+#define CELLBLOCK_WARDEN_H
+
+#include <stdint.h>
+
+struct warden_config {
+	uint32_t cells;    /* how many numbers there are */
+	uint32_t zygotes;  /* likewise */
+	uint32_t inodes;   /* of a cell's tmpfs */
+	uint64_t disk_bytes;
+	int single_uid;    /* no uid but 0 is mapped */
+};
+
+/*
+ * Serve warden_orders on `sock` until it closes. Called in a child of the broker that is in the mount namespace of
+ * the language's root and has nothing else open; never returns.
+ */
+void warden_main(int sock, const struct warden_config *config) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,122 @@
+# The configuration: what is shipped is good, and each mistake is told by file, line and what is allowed.
+use strict;
+use warnings;
+use Cellblock qw(command runner_program slurp write_configuration);
+use File::Temp qw(tempdir);
+use Test::More;
+
+my $runner = runner_program();
+
+# Write the shipped configuration with changes and check it. Returns the folder, exit code, stdout, stderr.
+sub check {
+    my (@changes) = @_;
+    my $dir = tempdir(CLEANUP => 1);
+    write_configuration($dir, @changes);
+    return ($dir, command([$runner, '--check-config', '-c', "$dir/cellblock.conf"]));
+}
+
+my (undef, $exit, $out, $err) = check();
+is $exit, 0, 'the shipped configuration is good' or diag $err;
+is $err, '', 'and nothing is said against it';
+
+my $c = 'cellblock.conf';
+my $p = 'languages/python3.conf';
+my @good = (
+    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0']],
+    ['a queue of none',           [$c, qr/queue = 256/, 'queue = 0']],
+    ['a limit at its least',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
+    ['a limit at its most',       [$c, qr/wall_ms = \{ default = 15000; maximum = 120000/, 'wall_ms = { default = 86400000; maximum = 86400000']],
+    ['limits of a language',      [$p, qr/^#limits = .*/m, 'limits = { wall_ms = { default = 5; maximum = 50; }; };']],
+    ['an absolute folder',        [$c, qr{policies = "seccomp"}, 'policies = "/etc"']],
+);
+for (@good) {
+    my ($name, @changes) = @$_;
+    my ($dir, $exit, undef, $err) = check(@changes);
+    # A folder without the policy is a good configuration that cannot be started; it may be told here or there.
+    next if $name eq 'an absolute folder' && $err =~ m{/etc/python3\.conf};
+    is $exit, 0, "good: $name" or diag $err;
+}
+
+# name, [file, what is there, what is put there], what the message must say; the line is that of what was put there.
+my @bad = (
+    ['an unknown key',            [$c, qr/queue = 256;/, "queue = 256;\n\tcolour = 5;"],           qr/colour.*allowed|colour.*known/i, 'colour'],
+    ['an unknown group',          [$c, qr/^network = \{/m, "gizmo = { };\nnetwork = {"],            qr/gizmo/],
+    ['a key at the wrong place',  [$c, qr/^runner = \{/m, "cells = 5;\nrunner = {"],                qr/cells/],
+    ['a text for a number',       [$c, qr/cells = 32/, 'cells = "32"'],                             qr/runner\.cells.*1 to 4096/],
+    ['a float for a number',      [$c, qr/cells = 32/, 'cells = 3.5'],                              qr/runner\.cells.*1 to 4096/],
+    ['a bool for a number',       [$c, qr/cells = 32/, 'cells = true'],                             qr/runner\.cells.*1 to 4096/],
+    ['a number for a text',       [$c, qr/worker_user = "[^"]*"/, 'worker_user = 5'],               qr/runner\.worker_user/],
+    ['a number for a group',      [$c, qr/wall_ms = \{[^}]*\}/, 'wall_ms = 5'],                     qr/limits\.wall_ms/],
+    ['a group for a number',      [$c, qr/cells = 32/, 'cells = { }'],                              qr/runner\.cells/],
+    ['a list for a text',         [$c, qr/languages = "languages"/, 'languages = ["languages"]'],   qr/languages/],
+    ['zero cells',                [$c, qr/cells = 32/, 'cells = 0'],                                qr/runner\.cells.*1 to 4096/],
+    ['too many cells',            [$c, qr/cells = 32/, 'cells = 4097'],                             qr/runner\.cells.*1 to 4096/],
+    ['a negative number',         [$c, qr/cells = 32/, 'cells = -1'],                               qr/runner\.cells.*1 to 4096/],
+    ['a uid of the host',         [$c, qr/first_uid = 2000000/, 'first_uid = 0'],                   qr/runner\.first_uid.*65536 to 4000000000/],
+    ['a limit of zero',           [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 0'], qr/limits\.wall_ms\.default.*1 to 86400000/],
+    ['a negative limit',          [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = -1'], qr/limits\.wall_ms\.default.*1 to 86400000/],
+    ['a limit too large',         [$c, qr/maximum = 120000; \};(?=\s+# Mem)|maximum = 120000/, 'maximum = 86400001'], qr/limits\.wall_ms\.maximum.*86400000/],
+    ['a default above its maximum', [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 120001'], qr/limits\.wall_ms.*120000/],
+    ['an unknown limit',          [$c, qr/^limits = \{/m, "limits = {\n\thappiness = { default = 1; maximum = 2; };"], qr/happiness/, 'happiness'],
+    ['an unknown word',           [$c, qr/cgroup = "required"/, 'cgroup = "maybe"'],                qr/isolation\.cgroup.*required.*optional.*off|isolation\.cgroup.*off.*optional.*required/],
+    ['an unknown network',        [$c, qr/mode = "none"/, 'mode = "wifi"'],                         qr/network\.mode.*none/],
+    ['a number for a bool',       [$c, qr/strict = false/, 'strict = 0'],                           qr/network\.strict.*true/],
+    ['a relative cgroup',         [$c, qr/#cgroup_parent = .*;/, 'cgroup_parent = "here";'],        qr/cgroup_parent.*absolute/],
+    ['a socket path too long',    [$c, qr{socket = "[^"]*"}, 'socket = "/' . 'x' x 120 . '"'],      qr/runner\.socket.*107/],
+    ['a key twice',               [$c, qr/cells = 32;/, "cells = 32;\n\tcells = 33;"],              qr/./, 'cells = 33'],
+    ['bad syntax',                [$c, qr/cells = 32;/, 'cells = = 32;'],                           qr/syntax/],
+    ['an open string',            [$c, qr/mode = "none"/, 'mode = "none'],                          qr/./, ''],
+    ['no folder of languages',    [$c, qr/languages = "languages"/, 'languages = "nowhere"'],       qr{nowhere}],
+    ['a folder without languages', [$c, qr/languages = "languages"/, 'languages = "seccomp/.."'],   qr/languages/, ''],
+    ['a language without a name', [$p, qr/^name = "python3";/m, ''],                                qr/name/, ''],
+    ['a bad name',                [$p, qr/^name = "python3"/m, 'name = "../x"'],                    qr/name/],
+    ['an alias twice',            [$p, qr/aliases = \["python"\]/, 'aliases = ["python", "python"]'], qr/"python" is there twice/],
+    ['an alias that is its name', [$p, qr/aliases = \["python"\]/, 'aliases = ["python3"]'],        qr/"python3" is there twice/],
+    ['an unknown start',          [$p, qr/start = "zygote"/, 'start = "hot"'],                      qr/start.*zygote/],
+    ['a relative interpreter',    [$p, qr{interpreter = "[^"]*"}, 'interpreter = "python3"'],       qr/interpreter.*absolute/],
+    ['a relative root',           [$p, qr/^root = \[\]/m, 'root = ["opt"]'],                        qr/root.*absolute/],
+    ['a bad environment',         [$p, qr/^env = \[\]/m, 'env = ["novalue"]'],                      qr/env.*NAME=value/],
+    ['more armed than cells',     [$p, qr/armed = 8/, 'armed = 31'],                                qr/armed.*32/, ''],
+    ['two sets of one name',      [$p, qr/name = "jinja2"/, 'name = "base"'],                       qr/warm\[1\]\.name/, ''],
+    ['a set without hints',       [$p, qr/hints = \["jinja2"\];/, ''],                              qr/warm\[1\]\.hints/, ''],
+    ['an unknown key in a set',   [$p, qr/armed = 8;/, 'armed = 8; legs = 2;'],                     qr/legs/],
+    ['a language limit too large', [$p, qr/^#limits = .*/m, 'limits = { wall_ms = { default = 86400001; maximum = 86400001; }; };'], qr/limits\.wall_ms/],
+);
+for (@bad) {
+    my ($name, $change, $says, $at) = @$_;
+    my ($dir, $exit, $out, $err) = check($change);
+    my ($file, undef, $put) = @$change;
+    is $exit, 1, "bad: $name: exit 1";
+    like $err, $says, "bad: $name: says what is wrong";
+    is scalar(() = $err =~ /\n/g), 1, "bad: $name: in one line" or diag $err;
+    # '' stands for a mistake that belongs to no one line.
+    my $line = qr/\d+/;
+    if (($at // 'put') ne '') {
+        my $text = slurp("$dir/$file");
+        my $where = index $text, $at // ($put =~ /\n/ ? (split /\n/, $put)[0] : $put);
+        $line = 1 + (() = substr($text, 0, $where) =~ /\n/g);
+    }
+    like $err, qr{\Q$dir/$file\E:$line: }, "bad: $name: FILE:LINE";
+}
+
+($exit, $out, $err) = command([$runner, '--check-config', '-c', '/nonexistent/cellblock.conf']);
+is $exit, 1, 'a missing file: exit 1';
+like $err, qr{/nonexistent/cellblock\.conf.*No such file}, 'a missing file is named';
+
+($exit, $out, $err) = command([$runner, '--no-such-option']);
+isnt $exit, 0, 'an unknown option is refused';
+like $err, qr/no-such-option/, 'and named';
+($exit, $out, $err) = command([$runner, '--version']);
+is $exit, 0, '--version: exit 0';
+like $out, qr/\A(?:cellblock-runner|cellblock) \d+\.\d+/i, '--version';
+
+# --check-host: what this host has of each layer, a row for each.
+($exit, $out, $err) = do {
+    my $dir = tempdir(CLEANUP => 1);
+    write_configuration($dir);
+    command([$runner, '--check-host', '-c', "$dir/cellblock.conf"]);
+};
+is $exit, 0, '--check-host: exit 0 on a host that has all' or diag "$out$err";
+like $out, qr/^\W*$_\b/mi, "--check-host: a row for $_" for qw(user mount pid cgroup seccomp landlock);
+
+done_testing;

@@ -1,0 +1,122 @@
+# Death of any process, under load: every client still gets an answer in JSON, and the service heals itself.
+use strict;
+use warnings;
+use Cellblock qw(eventually json);
+use Test::More;
+use Time::HiRes qw(time);
+
+my $cb = Cellblock->start(own => 1, args => ['--workers', 6],
+    # What supervisord, nginx and the others may say about the murders below.
+    allow => [qr/\[alert\].*exited on signal 9/, qr/fatal: .*(?:runner|connection|link)/]);
+
+# Who dies: one of a kind, or all.
+my @victims = (
+    (map { [$_, 1] } 'worker', 'zygote', 'warden', 'broker', 'runner', 'init', 'nginx', 'nginx master', 'multiwatch'),
+    (map { [$_, 1000] } 'worker', 'zygote', 'guest'),
+);
+
+my $processes_at_start = keys %{ { $cb->processes } };
+for (@victims) {
+    my ($role, $count) = @$_;
+    my @pids;
+    my $who = $count == 1 ? $role : "every $role";
+
+    # 12 clients; the kill comes when 40 answers are in, the load goes on until 160 runs have been sent.
+    my ($sent, $answers, %status, @strange) = (0, 0);
+    my $killed;
+    $cb->many(12, sub {
+        return if $sent >= 160;
+        $sent++;
+        return { code => "import time; time.sleep(.02); print($sent)", number => $sent };
+    }, sub {
+        my ($fields, $r) = @_;
+        $answers++;
+        if ($answers == 40) {
+            @pids = $cb->pids($role);
+            splice @pids, $count if @pids > $count;
+            kill 9, @pids;
+            $killed = time;
+        }
+        $status{ $r->{status} }++;
+        # A guest that is killed has an answer, which says so.
+        my $fine = $r->{status} == 200 ? $r->{data}{status} eq 'ok' && $r->{data}{stdout} eq "$fields->{number}\n" || $role =~ /guest|init/ && $r->{data}{signal} eq 'SIGKILL'
+            : $r->{status} =~ /\A50[03]\z/ ? ref $r->{json} eq 'HASH' && $r->{json}{code} == -$r->{status} && !defined $r->{json}{data}
+            : 0;
+        push @strange, "$r->{status} " . substr $r->{body}, 0, 300 if !$fine;
+    }, 60);
+    is $answers, 160, "$who killed: no client waits for ever";
+    ok @pids > 0, "$who killed: there was one" or next;
+    if ($role =~ /nginx/) {
+        # A killed nginx process takes its own connections with it: nobody is left to answer on them.
+        @strange = grep { !/\A0 / } @strange;
+        cmp_ok $status{0} // 0, '<=', 12, "$who killed: only its own clients lose their connection";
+    }
+    is join("\n", @strange), '', "$who killed: every answer is right or an error in the envelope";
+    diag "$who killed: answers: " . json->encode(\%status);
+    my $healed = $cb->healthy_within(5);
+    ok defined $healed, "$who killed: healthy again within 5 s";
+    diag sprintf '%s killed: healthy %.2f s after it', $who, time - $killed if defined $healed;
+    $cb->healthy_within(30) if !defined $healed;
+    ok eventually(10, sub { keys %{ { $cb->processes } } == $processes_at_start }), "$who killed: as many processes as before"
+        or diag scalar(keys %{ { $cb->processes } }) . " instead of $processes_at_start";
+}
+
+# --- killed in the middle of a run -----------------------------------------------------------------------------------------------
+
+# A run that waits, known by its threads; returns its client's socket and its pid.
+sub waiting_run {
+    my ($threads, %more) = @_;
+    my $socket = $cb->connect_raw($cb->run_bytes(
+        code => "import threading, time\nfor _ in range($threads): threading.Thread(target=time.sleep, args=(60,)).start()\ntime.sleep(60)", %more));
+    my $pid = eventually(10, sub { $cb->find_by_threads($threads + 1) });
+    ok $pid, "a run with $threads threads is seen";
+    return ($socket, $pid);
+}
+
+{
+    my ($socket, $pid) = waiting_run(31);
+    close $socket;
+    my $begin = time;
+    ok eventually(2, sub { !-d "/proc/$pid" }), 'a client goes: its run ends';
+    diag sprintf 'it ended after %.0f ms', 1000 * (time - $begin);
+}
+{
+    my ($socket, $pid) = waiting_run(33);
+    kill 9, $cb->pids('worker');
+    ok eventually(2, sub { !-d "/proc/$pid" }), 'a worker dies: its run ends';
+    my $r = $cb->read_reply($socket);
+    is $r->{status}, 503, 'and its client is told';
+    is $r->{json}{code}, -503, 'in the envelope';
+}
+ok defined $cb->healthy_within(5), 'healthy after that';
+{
+    my ($socket, $pid) = waiting_run(35);
+    kill 9, $cb->pids('broker');
+    ok eventually(2, sub { !-d "/proc/$pid" }), 'the runner dies: its cells die';
+    my $r = $cb->read_reply($socket);
+    like $r->{status}, qr/\A50[03]\z/, 'and the client is told';
+    is $r->{json}{code}, -$r->{status}, 'in the envelope';
+}
+ok defined $cb->healthy_within(5), 'healthy after that';
+{
+    my ($socket, $pid) = waiting_run(37);
+    kill 9, $pid;
+    my $r = $cb->read_reply($socket);
+    is $r->{status}, 200, 'a guest is killed from outside: that is an answer';
+    is $r->{data}{signal}, 'SIGKILL', 'which names the signal';
+}
+
+# A worker stopped, not dead: the others serve on.
+{
+    my ($victim) = $cb->pids('worker');
+    kill 'STOP', $victim;
+    my ($sent, $good) = (0, 0);
+    $cb->many(4, sub { $sent++ < 40 ? { code => 'print(1)' } : undef }, sub { $good++ if $_[1]{status} == 200 }, 20);
+    kill 'CONT', $victim;
+    cmp_ok $good, '>=', 39, 'a worker that hangs holds up no more than the request it has';
+}
+
+ok eventually(10, sub { keys %{ { $cb->processes } } == $processes_at_start }), 'at the end: as many processes as at the start'
+    or diag scalar(keys %{ { $cb->processes } }) . " instead of $processes_at_start";
+$cb->finish;
+done_testing;

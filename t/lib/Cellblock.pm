@@ -1,0 +1,590 @@
+# Cellblock.pm - a real service for a test to talk to: nginx, workers, runner and cells, on ports of its own.
+#
+#   my $cb = Cellblock->start;                     # or one that runs already: CELLBLOCK_TEST_URL, CELLBLOCK_API_KEY
+#   my $r = $cb->run(code => 'print(1)');          # {status, headers, body, json, data}
+#   is $r->{data}{stdout}, "1\n";
+#   $cb->finish;                                   # stop it: a clean log, and nothing left behind
+#
+# The environment: CELLBLOCK_PREFIX (test what is installed there; else the tree is built once, in run/test),
+# CELLBLOCK_MUST_WORK=1 (a skip is a failure), CELLBLOCK_TEST_KEEP=1 (keep the state folder of an instance).
+package Cellblock;
+use strict;
+use warnings;
+
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use Fcntl qw(:flock);
+use File::Basename qw(dirname);
+use File::Find ();
+use File::Path qw(make_path remove_tree);
+use File::Spec;
+use File::Temp ();
+use HTTP::Tiny;
+use IO::Select;
+use IO::Socket::INET;
+use JSON::PP ();
+use POSIX qw(EAGAIN EWOULDBLOCK EINTR);
+use Test::More;
+use Time::HiRes qw(time);
+
+our @EXPORT_OK = qw(command envelope_ok eventually json missing prefix process_status root runner_program skip_all slurp spew write_configuration);
+
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+my $root = abs_path(dirname(__FILE__) . '/../..');
+
+sub json { return $json }
+sub root { return $root }
+
+# --- small tools ---------------------------------------------------------------------------------------------------
+
+sub slurp {
+    my ($path) = @_;
+    open my $in, '<:raw', $path or return;
+    local $/;
+    return scalar <$in>;
+}
+
+sub spew {
+    my ($path, $text) = @_;
+    open my $out, '>:raw', $path or die "$path: $!";
+    print {$out} $text or die "$path: $!";
+    close $out or die "$path: $!";
+    return $path;
+}
+
+# Call $probe until it returns something true, for $seconds at most. Returns that, or what it returned last.
+sub eventually {
+    my ($seconds, $probe) = @_;
+    my $end = time + $seconds;
+    while (1) {
+        my $found = $probe->();
+        return $found if $found || time > $end;
+        select undef, undef, undef, 0.01;
+    }
+}
+
+# Run a program without a shell. Returns its exit code (or 128 + signal), stdout, stderr and the signal. Ended after
+# option `seconds`; more options: env, dir, stdin (a file).
+sub command {
+    my ($argv, %option) = @_;
+    my $limit = $option{seconds} // 60;
+    my ($out, $err) = (File::Temp->new, File::Temp->new);
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        %ENV = (%ENV, %{ $option{env} || {} });
+        chdir $option{dir} or POSIX::_exit(126) if $option{dir};
+        open STDIN, '<', $option{stdin} // '/dev/null' or POSIX::_exit(126);
+        open STDOUT, '>&', $out or POSIX::_exit(126);
+        open STDERR, '>&', $err or POSIX::_exit(126);
+        { no warnings 'exec'; exec { $argv->[0] } @$argv }
+        print STDERR "$argv->[0]: $!\n";
+        POSIX::_exit(127);
+    }
+    my $ended = eventually($limit, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
+    my $status = $?;
+    if (!$ended) {
+        kill 9, $pid;
+        waitpid $pid, 0;
+        return (124, slurp("$out"), slurp("$err") . "\n(ended after $limit s)\n");
+    }
+    my $signal = $status & 127;
+    return ($signal ? 128 + $signal : $status >> 8, slurp("$out"), slurp("$err"), $signal);
+}
+
+# A facility is missing: the whole file or, inside a subtest, the subtest is skipped; in CI that is a failure.
+sub skip_all {
+    my ($reason) = @_;
+    if ($ENV{CELLBLOCK_MUST_WORK}) {
+        fail "must work here: $reason";
+        done_testing;
+        exit 1;
+    }
+    plan skip_all => $reason;
+}
+
+# The same for a few tests: "SKIP: { skip $why, 1 if $why = missing($reason, $is_there); ... }"
+sub missing {
+    my ($reason, $is_there) = @_;
+    return if $is_there;
+    return $reason if !$ENV{CELLBLOCK_MUST_WORK};
+    fail "must work here: $reason";
+    return $reason;
+}
+
+# Where the programs are installed. Without CELLBLOCK_PREFIX the tree is built, by the first test that comes here.
+sub prefix {
+    our $prefix //= $ENV{CELLBLOCK_PREFIX} || do {
+        make_path("$root/run/test");
+        open my $lock, '>', "$root/run/test/lock" or die "run/test/lock: $!";
+        flock $lock, LOCK_EX;
+        my ($exit, $out, $err) = command(['bash', '-euc', '. "$0/script/lib.sh"; build "$0/run/test"', $root], seconds => 900);
+        if ($exit != 0) {
+            diag "$out$err";
+            fail 'the build';
+            done_testing;
+            exit 1;
+        }
+        "$root/run/test/prefix";
+    };
+    return $prefix;
+}
+
+sub runner_program { return prefix() . '/bin/cellblock-runner' }
+
+# A copy of the shipped configuration in $dir, with changes: each is [file, pattern, replacement] and has to fit.
+sub write_configuration {
+    my ($dir, @changes) = @_;
+    make_path($dir);
+    for my $name (qw(cellblock.conf languages seccomp)) {
+        my ($exit, undef, $err) = command(['cp', '-R', "$root/etc/$name", "$dir/"]);
+        die "cp: $err" if $exit;
+    }
+    for (@changes) {
+        my ($file, $pattern, $replacement) = @$_;
+        my $text = slurp("$dir/$file") // die "no $file";
+        $text =~ s/$pattern/$replacement/ or die "$file has nothing like $pattern";
+        spew("$dir/$file", $text);
+    }
+    return;
+}
+
+# --- an instance -----------------------------------------------------------------------------------------------------
+
+my @started; # by this process; the END block below ends what a test that died left running
+
+# A port that no other test takes: each holds a lock on the numbers it uses for as long as it lives.
+sub free_port {
+    my ($self) = @_;
+    my $locks = File::Spec->tmpdir . "/cellblock-test-ports-$>";
+    make_path($locks);
+    for (1 .. 500) {
+        my $port = 20000 + int rand 10000;
+        open my $lock, '>', "$locks/$port" or next;
+        flock $lock, LOCK_EX | LOCK_NB or next;
+        IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1', LocalPort => $port, ReuseAddr => 1) or next;
+        push @{ $self->{locks} }, $lock;
+        return $port;
+    }
+    die 'no free port';
+}
+
+# Start a service, or skip the file. Options: key, args (more options for script/server), conf (changes of the
+# configuration, see write_configuration), keys (more keys by name), allow (patterns of log lines that this test
+# provokes), own (do not use a service that runs already).
+sub start {
+    my ($class, %option) = @_;
+    my $self = bless { owner => $$, allow => $option{allow} || [], key => $option{key} // 'test-key-' . int rand 1e9 }, $class;
+
+    if ($ENV{CELLBLOCK_TEST_URL}) {
+        $self->{url} = $ENV{CELLBLOCK_TEST_URL} =~ s{/\z}{}r;
+        $self->{key} = $ENV{CELLBLOCK_API_KEY} // '';
+        skip_all('this test needs an instance of its own') if $option{own};
+        return $self;
+    }
+    $self->{dir} = File::Temp::tempdir('cellblock-test-XXXXXX', TMPDIR => 1);
+    push @started, $self;
+    chmod 0755, $self->{dir}; # nginx and the workers run as other users
+    ($self->{port}, $self->{tls_port}) = ($self->free_port, $self->free_port);
+    $self->{url} = "http://127.0.0.1:$self->{port}";
+    $self->{tls_url} = "https://127.0.0.1:$self->{tls_port}";
+    $self->{mounts_before} = { map { $_ => 1 } host_mounts() };
+    write_configuration("$self->{dir}/conf", @{ $option{conf} }) if $option{conf};
+    for my $name (sort keys %{ $option{keys} || {} }) {
+        make_path("$self->{dir}/keys");
+        spew("$self->{dir}/keys/$name.map", "\"~^\\Q$option{keys}{$name}\\E\$\" $name;\n");
+    }
+    my ($exit, $out, $err) = $self->up(@{ $option{args} || [] });
+    $self->{said} = $out;
+    if ($exit != 0) {
+        my $log = join '', map { slurp($_) // '' } grep { -f } glob "$self->{dir}/log/*";
+        diag substr "$out$err$log", -6000;
+        fail "script/server --detach: exit $exit";
+        done_testing;
+        exit 1;
+    }
+    return $self;
+}
+
+# (Re)start on the same ports, with the state folder as it is.
+sub up {
+    my ($self, @args) = @_;
+    my $server = "$root/script/server";
+    skip_all('no script/server') if !-x $server;
+    $self->{running} = 1;
+    return command([$server, '--detach', '--prefix', prefix(), '--dir', $self->{dir}, '--port', $self->{port},
+        '--tls-port', $self->{tls_port}, @args], env => { CELLBLOCK_API_KEY => $self->{key} }, seconds => 120);
+}
+
+sub down {
+    my ($self) = @_;
+    $self->{running} = 0;
+    return command(["$root/script/server", '--stop', '--dir', $self->{dir}], seconds => 60);
+}
+
+# Stop it and assert that all is well: the end of every test file.
+sub finish {
+    my ($self) = @_;
+    return if !$self->{dir};
+    my %were = $self->processes;
+    my @cgroups = $self->cgroups;
+    my ($exit, $out, $err) = $self->down;
+    is $exit, 0, 'stop: exit 0' or diag "$out$err";
+
+    my %left;
+    eventually(5, sub {
+        my %now = $self->processes;
+        my %all = all_processes();
+        $now{$_} //= $all{$_} for grep { $all{$_} && $all{$_}{start} eq $were{$_}{start} } keys %were;
+        %left = %now;
+        return !%left;
+    });
+    is join("\n", map { "$_ $left{$_}{comm} $left{$_}{cmdline}" } sort keys %left), '', 'stop: no process is left';
+    is join("\n", grep { -d } @cgroups), '', 'stop: no cgroup is left';
+    is join("\n", grep { !$self->{mounts_before}{$_} } host_mounts()), '', 'stop: no mount is left';
+    is join("\n", $self->sockets), '', 'stop: no socket is left';
+    $self->log_is_clean;
+    return;
+}
+
+my $bad_log = qr{\bfatal\b|\[(?:alert|emerg|crit)\]|Sanitizer|runtime error:|\bTraceback\b|core dumped|Assertion}i;
+
+sub log_is_clean {
+    my ($self) = @_;
+    my @bad;
+    for my $file ($self->logs) {
+        for my $line (grep { $_ =~ $bad_log } split /\n/, slurp($file) // '') {
+            push @bad, "$file: $line" if !grep { $line =~ $_ } @{ $self->{allow} };
+        }
+    }
+    is join("\n", @bad[0 .. ($#bad < 20 ? $#bad : 20)]), '', 'the log is clean';
+    return;
+}
+
+sub logs {
+    my ($self) = @_;
+    my @files;
+    File::Find::find(sub { push @files, $File::Find::name if -f }, "$self->{dir}/log") if -d "$self->{dir}/log";
+    return sort @files;
+}
+
+sub log_text {
+    my ($self) = @_;
+    return join '', map { slurp($_) // '' } $self->logs;
+}
+
+sub sockets {
+    my ($self) = @_;
+    my @found;
+    File::Find::find({ no_chdir => 1, wanted => sub { push @found, $_ if -S } }, $self->{dir});
+    return @found;
+}
+
+# A test that died must not leave a service behind.
+$SIG{INT} = $SIG{TERM} = sub { exit 1 };
+
+END {
+    my $status = $?;
+    for my $self (grep { $_->{owner} == $$ } @started) {
+        $self->down if $self->{running};
+        remove_tree($self->{dir}) if !$ENV{CELLBLOCK_TEST_KEEP};
+    }
+    $? = $status;
+}
+
+# --- what the host sees ----------------------------------------------------------------------------------------------
+
+# pid => {ppid, start, comm, cmdline, uid}
+sub all_processes {
+    my %all;
+    for my $proc (glob '/proc/[0-9]*') {
+        my ($pid) = $proc =~ /(\d+)\z/;
+        my $stat = slurp("$proc/stat") // next;
+        my ($comm, $rest) = $stat =~ /\((.*)\) (.*)/s or next;
+        my @field = split / /, $rest;
+        next if $field[0] eq 'Z';
+        my $cmdline = slurp("$proc/cmdline") // '';
+        $cmdline =~ tr/\0/ /;
+        $all{$pid} = { pid => $pid, comm => $comm, ppid => $field[1], start => $field[19], cmdline => $cmdline };
+    }
+    return %all;
+}
+
+# All that belongs to this instance: what names its folder or is in it, and every descendant of such a process.
+sub processes {
+    my ($self) = @_;
+    my %all = all_processes();
+    my %mine;
+    my $dir = $self->{dir} // return;
+    for my $pid (keys %all) {
+        next if $pid == $$;
+        $mine{$pid} = $all{$pid} if index($all{$pid}{cmdline}, $dir) >= 0 || (readlink("/proc/$pid/cwd") // '') eq $dir;
+    }
+    my $more = 1;
+    while ($more) {
+        $more = 0;
+        for my $pid (grep { !$mine{$_} && $mine{ $all{$_}{ppid} } } keys %all) {
+            $mine{$pid} = $all{$pid};
+            $more = 1;
+        }
+    }
+    return %mine;
+}
+
+# The pids of one kind. Ours are told apart by their depth in pid namespaces: the runner that supervisord started, the
+# broker (pid 1 of the runner's namespace), warden and zygotes beside it, and a cell's init and guest below.
+sub pids {
+    my ($self, $role) = @_;
+    my %mine = $self->processes;
+    my @found;
+    my $base = () = process_status($$)->{NSpid} =~ /\d+/g;
+    for my $pid (keys %mine) {
+        my ($comm, $cmdline) = @{ $mine{$pid} }{qw(comm cmdline)};
+        my $status = process_status($pid) // next;
+        my @ns = split ' ', $status->{NSpid};
+        my $depth = @ns - $base;
+        my $runner = $comm =~ /\Acellblock-runne/;
+        my $is
+            = $comm eq 'cellblock-fcgi'         ? 'worker'
+            : $comm eq 'multiwatch'             ? 'multiwatch'
+            : $cmdline =~ /\Anginx: worker/     ? 'nginx'
+            : $cmdline =~ /\Anginx: master/     ? 'nginx master'
+            : $depth == 0                       ? ($runner ? 'runner' : '')
+            : $depth == 1 && $ns[-1] == 1       ? 'broker'
+            : $depth == 1                       ? ($runner ? 'warden' : 'zygote')
+            : $ns[-1] == 1                      ? 'init'
+            :                                     'guest';
+        push @found, $pid if $is eq $role;
+    }
+    return sort { $a <=> $b } @found;
+}
+
+# The fields of /proc/PID/status, each a string.
+sub process_status {
+    my ($pid) = @_;
+    my $text = slurp("/proc/$pid/status") // return;
+    return { $text =~ /^(\w+):\s*(.*?)\s*$/mg };
+}
+
+# The process of this instance that has exactly so many threads: how a test recognises its own guest from outside.
+sub find_by_threads {
+    my ($self, $threads) = @_;
+    my %mine = $self->processes;
+    for my $pid (keys %mine) {
+        my $status = process_status($pid) // next;
+        return $pid if $status->{Threads} == $threads;
+    }
+    return;
+}
+
+# The cgroup directories that this instance's processes are in and that carry our name, and those below them.
+sub cgroups {
+    my ($self) = @_;
+    my %mine = $self->processes;
+    my %mounted; # controller list, or '' for version 2, => mount point
+    for (split /\n/, slurp('/proc/self/mounts')) {
+        my (undef, $where, $type, $options) = split / /;
+        if ($type eq 'cgroup2') { $mounted{''} = $where }
+        if ($type eq 'cgroup') { $mounted{$_} = $where for split /,/, $options }
+    }
+    my %found;
+    for my $pid (keys %mine) {
+        for (split /\n/, slurp("/proc/$pid/cgroup") // '') {
+            my (undef, $controllers, $path) = split /:/, $_, 3;
+            my ($first) = split /,/, $controllers;
+            my $mount = $mounted{ $first // '' } // next;
+            my ($top) = $path =~ m{\A(.*?/cellblock[^/]*)} or next;
+            File::Find::find(sub { $found{$File::Find::name} = 1 if -d }, "$mount$top") if -d "$mount$top";
+        }
+    }
+    return sort keys %found;
+}
+
+sub host_mounts {
+    return grep {/cellblock/} split /\n/, slurp('/proc/self/mountinfo') // '';
+}
+
+# --- talking to it ---------------------------------------------------------------------------------------------------
+
+sub http {
+    my ($self) = @_;
+    return $self->{http} //= HTTP::Tiny->new(timeout => 120, verify_SSL => 0);
+}
+
+# One request. $option: headers, content, tls (over TLS), key (undef: none).
+# Returns {status, headers, body, json, data}; json is undef when the body is not JSON.
+sub request {
+    my ($self, $method, $path, %option) = @_;
+    my %headers = %{ $option{headers} || {} };
+    my $key = exists $option{key} ? $option{key} : $self->{key};
+    $headers{'X-Api-Key'} = $key if defined $key;
+    my %args = (headers => \%headers);
+    $args{content} = $option{content} if defined $option{content};
+    my $reply = $self->http->request($method, ($option{tls} ? $self->{tls_url} : $self->{url}) . $path, \%args);
+    return _reply($reply->{status}, $reply->{headers}, $reply->{content});
+}
+
+sub _reply {
+    my ($status, $headers, $body) = @_;
+    my $decoded = eval { $json->decode($body) };
+    return {
+        status  => $status,
+        headers => $headers,
+        body    => $body,
+        json    => $decoded,
+        data    => ref $decoded eq 'HASH' ? $decoded->{data} : undef,
+    };
+}
+
+sub get {
+    my ($self, $path, %option) = @_;
+    return $self->request('GET', $path, %option);
+}
+
+# POST /v1/sandbox/run with these fields; the language is Python unless they say otherwise.
+sub run {
+    my ($self, %field) = @_;
+    return $self->post(_body(%field));
+}
+
+sub _body {
+    my (%field) = @_;
+    return $json->encode({ language => 'python3', %field });
+}
+
+# The same with a body that is given as bytes.
+sub post {
+    my ($self, $body, %option) = @_;
+    return $self->request('POST', '/v1/sandbox/run', headers => { 'Content-Type' => 'application/json' }, content => $body, %option);
+}
+
+# Bytes as they are on a new plain connection; returns the socket. For requests that no client library would send.
+sub connect_raw {
+    my ($self, $bytes) = @_;
+    my ($host, $port) = $self->{url} =~ m{//([^:/]+):(\d+)};
+    my $socket = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 30) or die "connect: $!";
+    print {$socket} $bytes;
+    $socket->flush;
+    return $socket;
+}
+
+sub run_bytes {
+    my ($self, %field) = @_;
+    my $body = _body(%field);
+    return "POST /v1/sandbox/run HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: $self->{key}\r\n"
+        . "Content-Type: application/json\r\nContent-Length: " . length($body) . "\r\n\r\n$body";
+}
+
+# Read one response from a socket of connect_raw.
+sub read_reply {
+    my ($self, $socket) = @_;
+    my $in = '';
+    while (1) {
+        my $whole = _parse(\$in);
+        return $whole if $whole;
+        sysread $socket, $in, 65536, length $in or return _reply(0, {}, $in);
+    }
+}
+
+# Take one whole response off the front of $$in, or return undef.
+sub _parse {
+    my ($in) = @_;
+    my $head_end = index $$in, "\r\n\r\n";
+    return if $head_end < 0;
+    my ($first, @lines) = split /\r\n/, substr $$in, 0, $head_end;
+    my ($status) = $first =~ m{\AHTTP/1\.[01] (\d+)} or return _reply(0, {}, $$in);
+    my %headers = map { /\A([^:]+):\s*(.*)\z/ ? (lc $1 => $2) : () } @lines;
+    my $size = $headers{'content-length'} // return _reply(0, \%headers, $$in); # the contract promises one
+    return if length $$in < $head_end + 4 + $size;
+    my $body = substr $$in, $head_end + 4, $size;
+    substr $$in, 0, $head_end + 4 + $size, '';
+    return _reply($status, \%headers, $body);
+}
+
+# Many runs, $at_once at a time, over that many kept connections. $next->() gives the fields of the next run as a hash,
+# or undef at the end; $done->(fields, reply) gets each answer; a connection that broke gives a reply with status 0.
+# Bounded by $seconds for all of it.
+sub many {
+    my ($self, $at_once, $next, $done, $seconds) = @_;
+    my $end = time + ($seconds // 120);
+    my $select = IO::Select->new;
+    my %open;
+    my $more = 1;
+    my $begin = sub {
+        my ($socket) = @_;
+        my $fields = $more ? $next->() : undef;
+        if (!$fields) { $more = 0; return }
+        # While nginx is being started again a client is turned away, and comes again.
+        $socket //= eventually(10, sub { eval { $self->connect_raw('') } }) or die 'nobody listens any more';
+        $socket->blocking(1);
+        print {$socket} $self->run_bytes(%$fields);
+        $socket->flush;
+        $socket->blocking(0);
+        $select->add($socket);
+        $open{$socket} = { socket => $socket, fields => $fields, in => '' };
+        return 1;
+    };
+    local $SIG{PIPE} = 'IGNORE';
+    for (1 .. $at_once) { $begin->() or last }
+    while (%open) {
+        my $left = $end - time;
+        if ($left <= 0) {
+            $done->($_->{fields}, _reply(0, {}, 'no answer in time')) for values %open;
+            return;
+        }
+        for my $socket ($select->can_read($left)) {
+            my $one = $open{$socket};
+            my $got = sysread $socket, $one->{in}, 65536, length $one->{in};
+            next if !defined $got && ($! == EAGAIN || $! == EWOULDBLOCK || $! == EINTR);
+            my $reply = $got ? _parse(\$one->{in}) : _reply(0, {}, $one->{in});
+            next if !$reply;
+            $select->remove($socket);
+            delete $open{$socket};
+            my $keep = $reply->{status} && lc($reply->{headers}{connection} // '') ne 'close';
+            $done->($one->{fields}, $reply);
+            $begin->($keep ? $socket : undef);
+        }
+    }
+    return;
+}
+
+# Wait until it serves. Returns the seconds that took, or undef.
+sub healthy_within {
+    my ($self, $seconds) = @_;
+    my $begin = time;
+    my $well = eventually($seconds, sub {
+        my $health = $self->get('/health', key => undef);
+        return if $health->{status} != 200;
+        my $run = $self->run(code => 'print("up")');
+        return $run->{status} == 200 && ($run->{data}{stdout} // '') eq "up\n";
+    });
+    return $well ? time - $begin : undef;
+}
+
+# --- assertions ------------------------------------------------------------------------------------------------------
+
+# A reply has this status and code, wears the envelope, and says its own length and type.
+sub envelope_ok {
+    my ($reply, $status, $code, $name) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $json = $reply->{json};
+    my @wrong;
+    push @wrong, "status is $reply->{status}, not $status" if $reply->{status} != $status;
+    if (ref $json ne 'HASH') { push @wrong, 'the body is not a JSON object' }
+    else {
+        push @wrong, 'keys: ' . join ' ', sort keys %$json if "@{[sort keys %$json]}" ne 'code data message';
+        push @wrong, 'code is ' . ($json->{code} // 'null') . ", not $code" if ($json->{code} // '') ne $code;
+        push @wrong, 'no message' if !length($json->{message} // '');
+        push @wrong, 'message of a success' if $code == 0 && $json->{message} ne 'success';
+        push @wrong, 'data of an error is not null' if $code != 0 && defined $json->{data};
+    }
+    push @wrong, 'type: ' . ($reply->{headers}{'content-type'} // 'none')
+        if ($reply->{headers}{'content-type'} // '') ne 'application/json; charset=utf-8';
+    push @wrong, 'content-length: ' . ($reply->{headers}{'content-length'} // 'none')
+        if ($reply->{headers}{'content-length'} // -1) != length $reply->{body};
+    return ok !@wrong, $name if !@wrong;
+    fail $name;
+    diag join("\n", @wrong, substr $reply->{body} // '', 0, 600);
+    return 0;
+}
+
+1;

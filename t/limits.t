@@ -1,0 +1,200 @@
+# Limits: each one ends a run in its own way, is told by its own name, and costs the service nothing.
+use strict;
+use warnings;
+use Cellblock qw(envelope_ok eventually json process_status);
+use Test::More;
+use Time::HiRes qw(time);
+
+# The shipped configuration allows one process; here a run may ask for up to ten.
+my $cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/(processes\b[^}]*maximum\s*=\s*)\d+/s, '${1}10']]);
+my $MB = 1 << 20;
+
+# What a run does, its limits, how it ends: status, exit code, error, the longest time an answer may take (s), stdout.
+my @ends = (
+    ['sleeps',                    'import time; time.sleep(60)',                        { wall_ms => 300 },
+        'timeout', -1, qr/error: timeout \(300 ms\)/, 3],
+    ['spins',                     'while True: pass',                                   { wall_ms => 400 },
+        'timeout', -1, qr/error: timeout \(400 ms\)/, 3],
+    ['waits for a lock that nobody frees', 'import threading; l = threading.Lock(); l.acquire(); l.acquire()', { wall_ms => 300 },
+        'timeout', -1, qr/timeout/, 3],
+    ['computes without a bytecode', 'x = 10 ** (10 ** 8)',                              { wall_ms => 500 },
+        'timeout', -1, qr/timeout/, 3],
+    ['ignores every signal',      "import signal\nfor s in signal.valid_signals():\n  try: signal.signal(s, signal.SIG_IGN)\n  except OSError: pass\nwhile True: pass", { wall_ms => 400 },
+        'timeout', -1, qr/timeout/, 3],
+    ['blocks every signal',       "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\nwhile True: pass", { wall_ms => 400 },
+        'timeout', -1, qr/timeout/, 3],
+    ['catches every exception',   "while True:\n  try:\n    while True: pass\n  except BaseException: pass", { wall_ms => 400 },
+        'timeout', -1, qr/timeout/, 3],
+    ['leaves a thread running',   "import threading\ndef f():\n  while True: pass\nthreading.Thread(target=f).start(); print('main ends', flush=True)", { wall_ms => 500 },
+        'timeout', -1, qr/timeout/, 3, "main ends\n"],
+    ['leaves daemon threads spinning', "import threading\ndef f():\n  while True: pass\nfor _ in range(8): threading.Thread(target=f, daemon=True).start()\nprint('main ends')", { wall_ms => 5000 },
+        'ok', 0, qr/\A\z/, 6, "main ends\n"],
+    ['sleeps in an exit hook',    'import atexit, time; atexit.register(time.sleep, 60); print("x", flush=True)', { wall_ms => 400 },
+        'timeout', -1, qr/timeout/, 3, "x\n"],
+    ['closes its output and goes on', "import os\nos.write(1, b'said')\nos.close(1); os.close(2)\nwhile True: pass", { wall_ms => 500 },
+        'timeout', -1, qr/timeout/, 3, 'said'],
+    ['closes its output and ends well', "import os, time\nos.write(1, b'said')\nos.close(1); os.close(2)\ntime.sleep(.3); os._exit(5)", {},
+        'exit', 5, qr/code 5/, 3, 'said'],
+    ['what was printed before a timeout is kept', "import time\nprint('first', flush=True)\ntime.sleep(60)", { wall_ms => 300 },
+        'timeout', -1, qr/timeout/, 3, "first\n"],
+    ['uses CPU time',             'while True: pass',                                   { cpu_ms => 300, wall_ms => 10_000 },
+        'cpu_limit', -1, qr/error: cpu limit exceeded \(300 ms\)|error: .*cpu.*300/i, 5],
+    ['uses CPU time in threads',  "import threading, hashlib\ndef f():\n  while True: hashlib.sha256(bytes(1 << 20))\nfor _ in range(4): threading.Thread(target=f).start()", { cpu_ms => 400, wall_ms => 10_000 },
+        'cpu_limit', -1, qr/cpu/i, 8],
+    ['sleeps under a CPU limit',  'import time; time.sleep(.5); print("rested")',       { cpu_ms => 300 },
+        'ok', 0, qr/\A\z/, 3, "rested\n"],
+    ['eats memory',               "x = []\nwhile True: x.append(bytes(1 << 20) + b'x')", { memory_bytes => 64 * $MB },
+        'memory_limit', -1, qr/error: memory limit exceeded \(67108864 bytes\)/, 10],
+    ['eats memory by one big block', "x = bytearray(b'x') * (100 << 20)\nprint(len(x))", { memory_bytes => 64 * $MB },
+        undef, undef, qr/memory limit exceeded \(67108864 bytes\)|MemoryError/, 10, ''],
+    ['eats memory in small pieces', "x = {}\nfor i in range(10 ** 9): x[i] = str(i)",  { memory_bytes => 64 * $MB, wall_ms => 30_000 },
+        'memory_limit', -1, qr/memory limit/, 30],
+    ['fills the memory with files', "f = open('big', 'wb')\nwhile True: f.write(bytes(1 << 20))", { memory_bytes => 64 * $MB, disk_bytes => 200 * $MB },
+        'memory_limit', -1, qr/memory limit/, 10],
+    ['uses most of its memory',   'x = bytearray(b"x") * (150 << 20); print(len(x))',   { memory_bytes => 256 * $MB },
+        'ok', 0, qr/\A\z/, 10, (150 << 20) . "\n"],
+    ['writes more than its disk', "with open('f', 'wb', 0) as f:\n  for _ in range(64): f.write(bytes(1 << 20))", { disk_bytes => 8 * $MB },
+        undef, 1, qr/No space left on device|disk limit/, 5],
+    ['writes just its disk',      "with open('f', 'wb', 0) as f:\n  for _ in range(64): f.write(bytes(1 << 20))\nimport os; print(os.path.getsize('f'))", { disk_bytes => 80 * $MB, memory_bytes => 256 * $MB },
+        'ok', 0, qr/\A\z/, 10, (64 << 20) . "\n"],
+    ['writes in every place it can', "import os, tempfile\nn = 0\ntry:\n  for d in ('/box', '/tmp', '/dev/shm', os.environ['HOME'], tempfile.gettempdir()):\n    try:\n      with open(d + '/fill', 'ab', 0) as f:\n        while True: n += f.write(bytes(1 << 16))\n    except OSError: pass\nfinally: print(n < 10 << 20)", { disk_bytes => 8 * $MB },
+        undef, undef, qr//, 10, "True\n"],
+    ['makes many small files',    "n = 0\ntry:\n  while True:\n    open(f'f{n}', 'w').close()\n    n += 1\nexcept OSError as e: print(e.strerror, n < 100_000)", { wall_ms => 10_000 },
+        'ok', 0, qr/\A\z/, 10, "No space left on device True\n"],
+    ['makes many directories',    "import os\nn = 0\ntry:\n  while True:\n    os.mkdir(str(n)); os.chdir(str(n))\n    n += 1\nexcept OSError as e: print(n < 100_000)", { wall_ms => 10_000 },
+        'ok', 0, qr/\A\z/, 10, "True\n"],
+    ['opens many files',          "import os\nn = 0\ntry:\n  while True: os.open('/dev/null' if os.path.exists('/dev/null') else '/box/main.py', 0); n += 1\nexcept OSError as e: print(e.strerror, n < 5000)", {},
+        'ok', 0, qr/\A\z/, 5, "Too many open files True\n"],
+    ['starts many threads',       "import threading, time\nn = 0\ntry:\n  while True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); n += 1\nexcept RuntimeError as e: print(e, 32 <= n < 5000)", {},
+        'ok', 0, qr/\A\z/, 5, "can't start new thread True\n"],
+    ['dies of a signal',          'import os; os.kill(os.getpid(), 11)',                {},
+        'signal', -1, qr/error: signal: segmentation fault/, 3],
+    ['kills itself',              'import os; os.kill(os.getpid(), 9)',                 {},
+        'signal', -1, qr/error: signal: killed/i, 3],
+    ['overflows its stack',       "import sys\nsys.setrecursionlimit(10 ** 9)\nexec('def f(): [*map(lambda _: f(), [1])]')\nf()", { memory_bytes => 256 * $MB, wall_ms => 20_000 },
+        undef, -1, qr/signal: segmentation fault|memory limit/, 20],
+);
+for (@ends) {
+    my ($name, $code, $limits, $status, $exit, $error, $seconds, $stdout) = @$_;
+    my $begin = time;
+    my $r = $cb->run(code => $code, limits => $limits);
+    my $took = time - $begin;
+    envelope_ok($r, 200, 0, "$name: an answer") or next;
+    my $d = $r->{data};
+    my $shown = "status $d->{status}, exit code $d->{exit_code}, error: " . substr $d->{error}, 0, 500;
+    is $d->{status}, $status, "$name: status" or diag $shown if defined $status;
+    is $d->{exit_code}, $exit, "$name: exit code" or diag $shown if defined $exit;
+    like $d->{error}, $error, "$name: error";
+    is $d->{stdout}, $stdout, "$name: stdout" or diag $shown if defined $stdout;
+    cmp_ok $took, '<', $seconds, "$name: in good time";
+}
+
+# --- output --------------------------------------------------------------------------------------------------------------
+
+my @floods = (
+    ['print for ever',            "while True: print('x' * 1000)",                                      'stdout'],
+    ['write for ever to stderr',  "import sys\nwhile True: sys.stderr.write('x' * 1000)",               'stderr'],
+    ['write for ever by the descriptor', "import os\nwhile True: os.write(1, b'x' * 100000)",           'stdout'],
+    ['write byte by byte',        "import os\nwhile True: os.write(1, b'x')",                           'stdout'],
+    ['write from threads',        "import threading, os\ndef f():\n  while True: os.write(1, b'x' * 5000)\nfor _ in range(4): threading.Thread(target=f).start()", 'stdout'],
+);
+for (@floods) {
+    my ($name, $code, $stream) = @$_;
+    my $begin = time;
+    my $r = $cb->run(code => $code, limits => { output_bytes => $MB, wall_ms => 30_000, cpu_ms => 30_000 });
+    envelope_ok($r, 200, 0, "$name: an answer") or next;
+    my $d = $r->{data};
+    is $d->{status}, 'output_limit', "$name: status";
+    ok JSON::PP::is_bool($d->{truncated}) && $d->{truncated}, "$name: truncated";
+    is $d->{exit_code}, -1, "$name: exit code";
+    like $d->{error}, qr/output limit exceeded \(1048576 bytes\)|error: .*output.*1048576/, "$name: error";
+    my $size = length $d->{$stream};
+    ok $size >= $MB - 1000 && $size <= $MB, "$name: $stream is cut at the limit" or diag $size;
+    cmp_ok time - $begin, '<', 15, "$name: in good time";
+}
+for my $size ($MB, $MB + 1) {
+    my $d = $cb->run(code => "import os\nn = $size\nwhile n: n -= os.write(1, b'x' * min(n, 65536))", limits => { output_bytes => $MB })->{data};
+    is $d->{status}, $size > $MB ? 'output_limit' : 'ok', "$size bytes of output with a limit of $MB: status";
+    is !!$d->{truncated}, $size > $MB, "$size bytes of output: truncated";
+    is length $d->{stdout}, $MB, "$size bytes of output: stdout";
+}
+my $d = $cb->run(code => "import sys\nprint('x' * 1000)\nwhile True: sys.stderr.write('y' * 1000)", limits => { output_bytes => 5000 })->{data};
+is $d->{stdout} =~ s/\n//r, 'x' x 1000, 'a limit is for each stream: the other one is whole' if $d->{stdout} ne '';
+is length $d->{stderr}, 5000, 'and this one is cut';
+my $cut = $cb->run(code => "print('\x{20ac}' * 1000)", limits => { output_bytes => 1000 })->{data};
+like $cut->{stdout}, qr/\A\x{20ac}{333}\x{fffd}?\z/, 'a cut inside of a character leaves no half of it';
+
+# --- a request's limits against the configured ones -----------------------------------------------------------------------
+
+my $limits = $cb->get('/v1/sandbox/capabilities')->{data}{limits};
+for my $limit (sort keys %$limits) {
+    my $most = $limits->{$limit}{maximum};
+    envelope_ok($cb->run(code => 'print(1)', limits => { $limit => $most }), 200, 0, "$limit at its maximum");
+    envelope_ok($cb->run(code => 'print(1)', limits => { $limit => $most + 1 }), 400, -400, "$limit above it");
+}
+my $whole = 40 * $MB; # more than the default of output_bytes, less than the maximum
+SKIP: {
+    skip 'the configured limits leave no room for this', 2
+        if $limits->{output_bytes}{default} >= $whole || $limits->{output_bytes}{maximum} < $whole;
+    my $r = $cb->run(code => "import os\nn = $whole\nwhile n: n -= os.write(1, b'x' * min(n, 1 << 20))", limits => { output_bytes => $whole });
+    is $r->{data}{status}, 'ok', 'output_bytes is raised by a request';
+    is length($r->{data}{stdout} // ''), $whole, 'and the output is whole';
+}
+is $cb->run(code => 'print(1)', limits => { wall_ms => 100_000, cpu_ms => 100_000 })->{data}{stdout}, "1\n", 'several limits raised at once';
+
+# The smallest limits are limits too: a verdict each, and never a failure of the service.
+for ([wall_ms => qr/ok|timeout/], [cpu_ms => qr/ok|cpu_limit/], [memory_bytes => qr/memory_limit/], [output_bytes => qr/output_limit/],
+    [disk_bytes => qr/ok|exit|disk_limit/]) {
+    my ($limit, $status) = @$_;
+    my $r = $cb->run(code => 'print("more than a byte")', limits => { $limit => 1 });
+    envelope_ok($r, 200, 0, "$limit of 1") and like $r->{data}{status}, qr/\A(?:$status)\z/, "$limit of 1: status";
+}
+
+# --- processes -----------------------------------------------------------------------------------------------------------
+
+my @processes = (
+    ['three allowed, two used', "import os\nr, w = os.pipe()\npid = os.fork()\nif pid == 0:\n  os.write(w, b'child')\n  os._exit(7)\nprint(os.read(r, 9), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))", 3, "b'child' 7\n"],
+    ['three allowed, many wanted', "import os, time\nn = 1\ntry:\n  while n < 50:\n    if os.fork() == 0: time.sleep(60)\n    n += 1\nexcept OSError as e: print(e.strerror, n)\nfinally: print('done')", 3, "Resource temporarily unavailable 3\ndone\n"],
+    ['a subprocess', "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'print(6 * 7)'], capture_output=True, text=True))", 5, qr/returncode=0, stdout='42\\n'/],
+);
+for (@processes) {
+    my ($name, $code, $allowed, $stdout) = @$_;
+    my $got = $cb->run(code => $code, limits => { processes => $allowed, wall_ms => 10_000 })->{data};
+    ref $stdout ? like $got->{stdout}, $stdout, $name : is $got->{stdout}, $stdout, $name;
+    diag json->encode($got) if !($got->{stdout} =~ (ref $stdout ? $stdout : qr/\A\Q$stdout\E\z/));
+}
+my $bomb = $cb->run(code => "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", limits => { processes => 10, wall_ms => 1000, cpu_ms => 10_000 });
+is $bomb->{data}{status}, 'timeout', 'a fork bomb with ten processes ends by its time';
+# A grandchild in a session of its own, known from outside by its threads.
+my $orphan = $cb->run(limits => { processes => 5 }, code => <<'PYTHON');
+import os, threading, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.close(1)
+        os.close(2)
+        for _ in range(17):
+            threading.Thread(target=time.sleep, args=(300,)).start()
+        time.sleep(300)
+    os._exit(0)
+os.wait()
+time.sleep(.2)
+print('parent ends')
+PYTHON
+is $orphan->{data}{stdout}, "parent ends\n", 'a run ends with its program, whatever that has started';
+ok eventually(5, sub { !$cb->find_by_threads(18) }), 'and nothing of it is left';
+is $cb->run(code => 'print(1)', limits => { processes => 11 })->{status}, 400, 'more processes than the configuration allows';
+ok defined $cb->healthy_within(5), 'healthy after all that';
+
+# --- what it cost the workers ----------------------------------------------------------------------------------------------
+
+my @workers = $cb->pids('worker');
+ok @workers > 0, 'there are workers';
+for my $pid (@workers) {
+    my ($kb) = process_status($pid)->{VmHWM} =~ /(\d+)/;
+    # A reply of 40 MB was made above: the output, its JSON and a growing buffer.
+    cmp_ok $kb, '<', 250 << 10, "worker $pid: most memory ever used, in kB";
+}
+
+$cb->finish;
+done_testing;

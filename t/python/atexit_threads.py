@@ -1,0 +1,14 @@
+# Threads are waited for before the hooks run.
+import atexit
+import threading
+import time
+atexit.register(print, "hook")
+
+
+def work():
+    time.sleep(0.1)
+    print("thread ends")
+
+
+threading.Thread(target=work).start()
+print("main ends")

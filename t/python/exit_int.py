@@ -1,0 +1,3 @@
+import sys
+print("unflushed", end="")
+sys.exit(7)

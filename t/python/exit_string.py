@@ -1,0 +1,3 @@
+import sys
+print("to stdout")
+sys.exit("to stderr: é\nsecond line")

@@ -1,0 +1,11 @@
+# As deep as Python's own limit lets it, and a little deeper by request.
+import sys
+
+
+def f(n):
+    return n if n == 0 else 1 + f(n - 1)
+
+
+print(f(900))
+sys.setrecursionlimit(9000)
+print(f(8000))

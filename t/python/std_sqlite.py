@@ -1,0 +1,12 @@
+import sqlite3
+db = sqlite3.connect("x.db")
+db.execute("create table t(a integer primary key, b text)")
+db.executemany("insert into t(b) values (?)", [("é",), (None,), ("😀",)])
+db.commit()
+db.close()
+db = sqlite3.connect("x.db")
+print(db.execute("select a, b, length(b) from t order by a").fetchall(), db.execute("pragma journal_mode=wal").fetchall())
+db.execute("insert into t(b) values ('wal')")
+db.commit()
+print(db.execute("select count(*), max(b) from t").fetchone(), sqlite3.connect(":memory:").execute("select 1+1").fetchone())
+db.execute("select * from missing")

@@ -1,0 +1,4 @@
+import importlib
+open("broken.py", "w").write("def f(:\n")
+importlib.invalidate_caches()
+import broken

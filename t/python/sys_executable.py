@@ -1,0 +1,2 @@
+import sys
+print(sys.executable, sys.orig_argv, sys._base_executable)

@@ -1,0 +1,170 @@
+# A program behaves in a cell as it does when Python runs it alone: same output, same errors, same end.
+#
+# Every program of t/python/ and of the table below is run twice: cold, by `python3 main.py` in an empty folder, and by
+# the service. stdout, stderr, exit code and signal must be equal once the folder is called by its name in a cell.
+use strict;
+use warnings;
+use Cellblock qw(command envelope_ok json missing slurp spew);
+use Encode qw(decode encode_utf8);
+use File::Basename qw(basename);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+
+my $python = $ENV{CELLBLOCK_TEST_PYTHON} // '/usr/bin/python3';
+my $cb = Cellblock->start;
+
+my $here = $cb->run(code => 'import json, os, platform; print(json.dumps([platform.python_version(), dict(os.environ), os.getcwd()]))');
+my ($version, $env, $cwd) = @{ json->decode($here->{data}{stdout} || '[]') };
+is $cwd, '/box', 'the working directory';
+my $cold_version = (command([$python, '-c', 'import platform; print(platform.python_version(), end="")']))[1];
+is $version, $cold_version, "the service runs the Python that it is compared with ($python)";
+
+# A program's cold run: (stdout, stderr, exit code, signal).
+sub cold {
+    my ($source, $stdin, @args) = @_;
+    my $outside = tempdir(CLEANUP => 1);
+    my $dir = "$outside/box"; # the program alone is in it
+    mkdir $dir or die "$dir: $!";
+    my $input = spew("$outside/stdin", $stdin);
+    spew("$dir/main.py", $source);
+    # The names are those that a cell has; two of the values name folders.
+    my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG PATH TMPDIR);
+    my ($exit, $out, $err, $signal) = command(['/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
+        stdin => $input);
+    s/\Q$dir\E/\/box/g for $out, $err;
+    return (same_form(decode('UTF-8', $out)), same_form(decode('UTF-8', $err)), $signal ? -1 : $exit, $signal ? signal_name($signal) : undef);
+}
+
+sub signal_name {
+    my ($number) = @_;
+    my ($name) = grep { POSIX->can($_) && POSIX->can($_)->() == $number } qw(SIGHUP SIGINT SIGABRT SIGKILL SIGSEGV SIGUSR1 SIGPIPE SIGALRM SIGTERM);
+    return $name;
+}
+
+# Addresses differ from run to run; how many U+FFFD a bad sequence makes is the decoder's choice.
+sub same_form {
+    my ($text) = @_;
+    $text =~ s/0x[0-9a-f]{6,}/0xADDRESS/g;
+    $text =~ s/\x{fffd}+/\x{fffd}/g;
+    return $text;
+}
+
+my $lines = "one\nzwei \xc3\xa9\nthree";
+
+# name, source (bytes), stdin (bytes), arguments
+my @cases = map {
+    my $name = basename($_, '.py');
+    [$name, slurp($_), $name =~ /\A(?:input|stdin)_(?!empty)/ ? $lines : '']
+} sort glob Cellblock::root() . '/t/python/*.py';
+push @cases, (
+    ['arguments',            'import sys; print(sys.argv, sys.orig_argv[1:])', '', '-x', '', 'a b', "\xc3\xa9"],
+    ['argument --help',      "import argparse\nargparse.ArgumentParser().parse_args()", '', '--help'],
+    ['white space only',     "\n \n"],
+    ['a comment only',       '# nothing'],
+    ['no newline at the end', 'print(1)'],
+    ['CRLF lines',           "def f():\r\n    return '''a\r\nb'''\r\nprint(repr(f()), f.__code__.co_firstlineno)\r\n1/0\r\n"],
+    ['CR lines',             "x = 1\rprint(x)\r"],
+    ['a form feed',          "x = 1\n\x0cprint(x)\n"],
+    ['a byte order mark',    "\xef\xbb\xbfprint('with a BOM')\n1/0\n"],
+    ['a latin-1 cookie',     "# -*- coding: latin-1 -*-\nprint('\xc3\xa9', len('\xc3\xa9'))\n1/0 # \xc3\xa9\n"],
+    ['a cookie on line two', "#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\nprint(ascii('\xe2\x82\xac'))\n"],
+    ['an ascii cookie',      "# coding: ascii\nprint('\xc3\xa9')\n"],
+    ['an unknown cookie',    "# coding: klingon\nprint(1)\n"],
+    ['a BOM and a wrong cookie', "\xef\xbb\xbf# coding: latin-1\nprint(1)\n"],
+    ['unicode names',        "gr\xc3\xb6\xc3\x9fe = 5\nprint(gr\xc3\xb6\xc3\x9fe, '\xf0\x9f\x98\x80')\nprint(unbekannt\xc3\xa9)\n"],
+    ['a bad character',      "x = 5\nprint(x) \xe2\x82\xac\n"],
+    ['a no-break space',     "print\xc2\xa0(1)\n"],
+    ['line separators',      "s = 'a\xe2\x80\xa8b\x0cc\x1dd'\nprint(ascii(s))\n1/0\n"],
+    ['a NUL in a string',    "print('a\0b')\nprint(2)\n"],
+    ['a NUL in a comment',   "print(1) # \0\nprint(2)\n"],
+    ['a NUL at the end',     "print(1)\n\0"],
+    ['a NUL at the start',   "\0print(1)\n"],
+    ['a very long line',     'x = [' . '1,' x 200_000 . "]\nprint(len(x), sum(x))\n"],
+    ['a very long line that fails', 'x = "' . 'y' x 50_000 . "\" + 1\n"],
+    ['many lines',           join('', map {"x$_ = $_\n"} 1 .. 20_000) . "print(x20000)\n1/0\n"],
+    ['nested deeply',        '(' x 300 . ')' x 300],
+    ['nested too deeply to run', 'x = ' . '-' x 100_000 . '1'],
+    ['backslash at the end', 'x = 1 + \\'],
+    ['a shebang',            "#!/bin/false\nprint(1)\n"],
+    ['an interactive prompt', ">>> print(1)\n"],
+);
+
+for my $case (@cases) {
+    my ($name, $source, $stdin, @args) = @$case;
+    my @cold = cold($source, $stdin // '', @args);
+    my $r = $cb->run(code => decode('UTF-8', my $copy = $source), stdin => decode('UTF-8', my $in = $stdin // ''), args => [map { decode('UTF-8', $_) } @args]);
+    my $d = $r->{data};
+    if ($r->{status} != 200) {
+        fail $name;
+        diag "status $r->{status}: $r->{body}";
+        next;
+    }
+    my @warm = (same_form($d->{stdout}), same_form($d->{stderr}), @$d{qw(exit_code signal)});
+    my @differ = grep { ($cold[$_] // 'none') ne ($warm[$_] // 'none') } 0 .. 3;
+    ok !@differ, $name or do {
+        for (@differ) {
+            my @shown = map { encode_utf8(substr $_ // 'none', 0, 3000) } $cold[$_], $warm[$_];
+            diag +(qw(stdout stderr exit_code signal))[$_] . "\n--- cold:\n$shown[0]\n--- service:\n$shown[1]";
+        }
+    };
+}
+cmp_ok scalar @cases, '>=', 150, 'all programs were found';
+
+# --- what a cell forbids, and says so as Python would ------------------------------------------------------------------
+
+my @refused = (
+    ['subprocess.run',         'import subprocess; subprocess.run(["/bin/true"])'],
+    ['subprocess with a shell', 'import subprocess; subprocess.check_output("true", shell=True)'],
+    ['os.fork',                'import os; os.fork()'],
+    ['os.forkpty',             'import os; os.forkpty()'],
+    ['os.posix_spawn',         'import os; os.posix_spawn("/bin/true", ["true"], {})'],
+    ['multiprocessing',        'import multiprocessing; multiprocessing.get_context("fork").Process(target=print).start()'],
+    ['ProcessPoolExecutor',    'from concurrent.futures import ProcessPoolExecutor as P; P(1).submit(int).result()'],
+    ['socket',                 'import socket; socket.socket()'],
+    ['urlopen',                'import urllib.request; urllib.request.urlopen("http://127.0.0.1:1/")'],
+);
+for (@refused) {
+    my ($name, $code) = @$_;
+    my $d = $cb->run(code => $code)->{data};
+    like $d->{stderr}, qr/PermissionError: \[Errno 1\]|Operation not permitted/, "refused: $name";
+    is $d->{exit_code}, 1, "refused: $name: an uncaught exception";
+    ok @{ $d->{denied} || [] }, "refused: $name: the reply names the call";
+}
+my $execv = $cb->run(code => 'import os; os.execv("/usr/bin/python3", ["python3", "-c", "print(1)"])')->{data};
+isnt $execv->{status}, 'ok', 'os.execv does not succeed';
+is $cb->run(code => 'import os; print(os.system("echo x"))')->{data}{stdout}, "-1\n", 'os.system starts nothing';
+
+# --- what a fork server makes alike unless it takes care -----------------------------------------------------------------
+
+my @random = (
+    'import random; print(random.random())',
+    'import random; print(random.Random().random())',
+    'import random; print(random.sample(range(10**9), 2))',
+    'import secrets; print(secrets.token_hex())',
+    'import os; print(os.urandom(8).hex())',
+    'import uuid; print(uuid.uuid4())',
+    'import uuid; print(uuid.uuid1())',
+    'import ssl; print(ssl.RAND_bytes(8).hex())',
+    'import tempfile; print(tempfile.mktemp())',
+    'import numpy; print(numpy.random.rand())',
+    'import numpy; print(numpy.random.default_rng().random())',
+);
+for my $code (@random) {
+    my @got;
+    $cb->many(4, sub { @got < 12 ? { code => $code } : undef }, sub { push @got, $_[1]{data} });
+    SKIP: {
+        my $no_numpy = missing('numpy', $got[0]{stderr} !~ /No module named 'numpy'/) and skip 'numpy is not installed', 1;
+        my %values = map { ($_->{stdout} // '') => 1 } @got;
+        delete $values{''};
+        is scalar keys %values, scalar @got, "differs from run to run: $code" or diag $got[0]{stderr};
+    }
+}
+my %hashes;
+my $left = 80;
+$cb->many(8, sub { $left-- > 0 ? { code => 'print(hash("x"))' } : undef }, sub { $hashes{ $_[1]{data}{stdout} // '' }++ });
+delete $hashes{''};
+cmp_ok scalar keys %hashes, '>=', 2, 'zygotes have hash seeds of their own';
+
+$cb->finish;
+done_testing;

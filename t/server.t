@@ -1,0 +1,132 @@
+# script/server: from nothing to a service and back to nothing.
+use strict;
+use warnings;
+use Cellblock qw(command eventually prefix root slurp spew);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+
+my $server = root() . '/script/server';
+
+# --- options ----------------------------------------------------------------------------------------------------------------
+
+my ($exit, $out, $err) = command([$server, '--help']);
+is $exit, 0, '--help: exit 0';
+like $out, qr/^\s+$_\b/m, "--help tells of $_" for qw(--dir --port --tls-port --workers --prefix --detach --stop --help);
+
+my @bad = (
+    [['--colour'],                    qr/--colour/],
+    [['extra'],                       qr/extra/],
+    [['--port'],                      qr/--port/],
+    [['--port', '0'],                 qr/--port.*1 to 65535/],
+    [['--port', '65536'],             qr/--port.*1 to 65535/],
+    [['--port', '12x'],               qr/--port.*1 to 65535/],
+    [['--port', '-1'],                qr/--port.*1 to 65535/],
+    [['--port=8194', '--tls-port=8194'], qr/must differ/],
+    [['--workers', '0'],              qr/--workers/],
+    [['--dir', ''],                   qr/--dir/],
+);
+for (@bad) {
+    my ($arguments, $says) = @$_;
+    ($exit, $out, $err) = command([$server, @$arguments]);
+    is $exit, 2, "bad: @$arguments: exit 2";
+    like $err, $says, "bad: @$arguments: says why";
+    like $err, qr/^usage: /m, "bad: @$arguments: shows the usage";
+}
+my $empty = tempdir(CLEANUP => 1);
+my @refused = (
+    ['no instance to stop',  ['--stop', '--dir', $empty],                            {}, qr/no instance in \Q$empty\E/],
+    ['a directory with a quote', ['--dir', "$empty/a'b"],                            {}, qr/--dir/],
+    ['nothing installed',    ['--prefix', $empty, '--dir', $empty],                  {}, qr/\Q$empty\E/],
+    ['a key too short',      ['--dir', $empty], { CELLBLOCK_API_KEY => 'short' },        qr/CELLBLOCK_API_KEY.*8 to 200/],
+    ['a key with a quote',   ['--dir', $empty], { CELLBLOCK_API_KEY => 'abcdefgh"; x' }, qr/CELLBLOCK_API_KEY.*allowed/],
+);
+for (@refused) {
+    my ($name, $arguments, $env, $says) = @$_;
+    ($exit, $out, $err) = command([$server, @$arguments], env => $env);
+    is $exit, 1, "$name: exit 1";
+    like $err, $says, "$name: says why";
+}
+
+# --- two instances side by side ------------------------------------------------------------------------------------------------
+
+my @two = map { Cellblock->start(own => 1, allow => [qr/exited on signal 9|\[alert\]/]) } 1, 2;
+for my $n (0, 1) {
+    my ($one, $other) = @two[$n, 1 - $n];
+    like $one->{said}, qr/Hello from Python \d+\.\d+/, "instance $n: the demo run is printed";
+    like $one->{said}, qr/\Q$one->{key}\E/, "instance $n: so is the key";
+    like $one->{said}, qr{https://localhost:$one->{tls_port}}, "instance $n: and the address";
+    is $one->run(code => "print('instance $n')")->{data}{stdout}, "instance $n\n", "instance $n: serves";
+    is $one->request('GET', '/v1/sandbox/languages', key => $other->{key})->{status}, 401, "instance $n: not with the other's key";
+    is slurp("$one->{dir}/api_key"), "$one->{key}\n", "instance $n: the key is in its folder";
+    is sprintf('%o', (stat "$one->{dir}/$_")[2] & 077), 0, "instance $n: $_ is root's only" for qw(api_key keys tls log);
+}
+($exit, $out, $err) = $two[0]->up;
+is $exit, 1, 'a second start in the same folder is refused';
+like $err, qr/served already|--stop/, 'and says why';
+{
+    my $busy = tempdir(CLEANUP => 1);
+    ($exit, $out, $err) = command([$server, '--detach', '--prefix', prefix(), '--dir', $busy, '--port', $two[0]{port}, '--tls-port', $two[1]{tls_port}]);
+    is $exit, 1, 'a port that is taken is refused';
+    like $err, qr/$two[0]{port} is in use/, 'and says which';
+}
+is $_->run(code => 'print(1)')->{status}, 200, 'both serve on' for @two;
+
+$two[0]->finish;
+is $two[1]->run(code => 'print("still")')->{data}{stdout}, "still\n", 'the end of one is not the end of the other';
+($exit, $out, $err) = $two[0]->down;
+is $exit, 0, 'a second --stop: exit 0';
+
+# --- state is kept from one start to the next -------------------------------------------------------------------------------------
+
+my $one = $two[1];
+my $certificate = slurp("$one->{dir}/tls/cert.pem");
+($exit) = $one->down;
+is $exit, 0, 'stop';
+is $one->get('/health', key => undef)->{status}, 599, 'nobody listens any more';
+my $conf = "$one->{dir}/conf/cellblock.conf";
+my $text = slurp($conf);
+$text =~ s/(wall_ms = \{ default = )15000/${1}777/ or die 'no wall_ms';
+spew($conf, $text);
+($exit, $out, $err) = $one->up('--workers', 3);
+is $exit, 0, 'start again' or diag "$out$err";
+is slurp("$one->{dir}/tls/cert.pem"), $certificate, 'the certificate is the same';
+is $one->get('/v1/sandbox/capabilities')->{data}{limits}{wall_ms}{default}, 777, 'a change of the configuration counts';
+is scalar $one->pids('worker'), 3, '--workers counts';
+
+# --- supervisord dies ---------------------------------------------------------------------------------------------------------------
+
+my $supervisor = slurp("$one->{dir}/supervisord.pid");
+kill 9, $supervisor;
+ok eventually(5, sub { !-d '/proc/' . ($supervisor =~ s/\s//gr) }), 'supervisord is killed';
+my %before = $one->processes;
+ok keys %before > 0, 'it leaves processes behind';
+$one->finish; # --stop finds and ends them
+
+# --- in the foreground -------------------------------------------------------------------------------------------------------------
+
+for my $signal (qw(INT TERM)) {
+    my $new = bless { %$one, dir => tempdir('cellblock-test-XXXXXX', TMPDIR => 1, CLEANUP => 1) }, 'Cellblock';
+    chmod 0755, $new->{dir};
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$new->{dir}/said";
+        open STDERR, '>&', \*STDOUT;
+        $SIG{INT} = 'DEFAULT';
+        exec $server, '--prefix', prefix(), '--dir', $new->{dir}, '--port', $new->{port}, '--tls-port', $new->{tls_port}
+            or POSIX::_exit(127);
+    }
+    ok eventually(60, sub { (slurp("$new->{dir}/said") // '') =~ /Ctrl-C stops it/ }), "foreground: it says how to stop it";
+    $new->{key} = slurp("$new->{dir}/api_key") =~ s/\n//r;
+    is length $new->{key}, 48, 'foreground: a key was made';
+    is $new->run(code => 'print(2)')->{data}{stdout}, "2\n", 'foreground: it serves';
+    my %were = $new->processes;
+    kill $signal, $pid;
+    ok eventually(30, sub { waitpid($pid, POSIX::WNOHANG()) == $pid }), "foreground: SIG$signal ends it";
+    is $?, 0, "foreground: SIG$signal: exit 0";
+    ok eventually(5, sub { my %now = $new->processes; !%now }), "foreground: SIG$signal: no process is left";
+    is join(' ', $new->sockets), '', "foreground: SIG$signal: no socket is left";
+}
+
+done_testing;

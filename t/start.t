@@ -1,0 +1,111 @@
+# Fail closed: a runner that cannot have a layer does not start, and says which, and why.
+use strict;
+use warnings;
+use Cellblock qw(command eventually runner_program skip_all slurp write_configuration);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+
+skip_all('needs root') if $> != 0;
+my $runner = runner_program();
+
+# Start the runner in a folder of its own. Returns its pid; its messages go to $dir/log.
+sub start {
+    my ($dir) = @_;
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/log";
+        open STDERR, '>&', \*STDOUT;
+        exec($runner, '-c', "$dir/conf/cellblock.conf") or POSIX::_exit(127);
+    }
+    return $pid;
+}
+
+sub prepared {
+    my (@changes) = @_;
+    my $dir = tempdir('cellblock-start-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    chmod 0755, $dir;
+    write_configuration("$dir/conf", ['cellblock.conf', qr{socket = "[^"]*"}, "socket = \"$dir/runner.sock\""],
+        ['cellblock.conf', qr{worker_user = "[^"]*"}, 'worker_user = "nobody"'], @changes);
+    return $dir;
+}
+
+# All processes that were started with this folder in their command line.
+sub processes_of {
+    my ($dir) = @_;
+    my %all = Cellblock::all_processes();
+    return grep { index($all{$_}{cmdline}, $dir) >= 0 } keys %all;
+}
+
+# --- first of all: it does start when nothing is in the way, and ends when told to -----------------------------------------
+
+{
+    my $dir = prepared();
+    my $pid = start($dir);
+    ok eventually(30, sub { -S "$dir/runner.sock" }), 'with the shipped configuration it starts' or diag slurp("$dir/log");
+    is waitpid($pid, POSIX::WNOHANG()), 0, 'and stays';
+    kill 'TERM', $pid;
+    my $gone = eventually(10, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
+    ok $gone, 'SIGTERM ends it' or do { kill 9, $pid; waitpid $pid, 0 };
+    is $? >> 8, 0, 'with exit 0';
+    ok eventually(5, sub { !processes_of($dir) }), 'and nothing is left of it';
+    ok !-e "$dir/runner.sock", 'nor its socket';
+    unlike slurp("$dir/log"), qr/fatal/, 'nothing fatal in its log';
+}
+
+# --- and not when a layer cannot be had ------------------------------------------------------------------------------------------
+
+my $c = 'cellblock.conf';
+my $p = 'languages/python3.conf';
+my $bad_policy = sub { my ($text) = @_; return sub { Cellblock::spew("$_[0]/conf/seccomp/python3.conf", $text) } };
+# name, changes of the configuration or a function of the folder, what it must say
+my @impossible = (
+    ['a cgroup parent that is not there', [$c, qr/#cgroup_parent = .*;/, 'cgroup_parent = "/no/such/group";'], qr{cgroup.*/no/such/group|/no/such/group.*cgroup}i],
+    ['an interpreter that is not there',  [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/usr/bin/no-such-python"'], qr{/usr/bin/no-such-python}],
+    ['an interpreter that is none',       [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/etc/hostname"'], qr{/etc/hostname|python3}],
+    ['an interpreter that ends at once',  [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/bin/false"'], qr{/bin/false|python3}],
+    ['a module to warm that is not there', [$p, qr/"json", "re", "math"/, '"no_such_module_here"'],   qr/no_such_module_here|warm|zygote/],
+    ['a driver that is not there',        [$p, qr/driver = "python3"/, 'driver = "python9"'],          qr/python9/],
+    ['a folder of drivers that is not there', [$c, qr/#drivers = .*;.*/, 'drivers = "/no/such/drivers";'], qr{/no/such/drivers}],
+    ['a policy that is not there',        [$p, qr/policy = "python3"/, 'policy = "none-such"'],        qr/none-such/],
+    ['a policy that is empty',            $bad_policy->(''),                                           qr{seccomp/python3\.conf}],
+    ['a policy that is rubbish',          $bad_policy->("}{ not a policy\n"),                          qr{seccomp/python3\.conf}],
+    ['a root that is not there',          [$p, qr/^root = \[\]/m, 'root = ["/no/such/root"]'],         qr{/no/such/root}],
+    ['a user that is not there',          [$c, qr/worker_user = "[^"]*"/, 'worker_user = "no-such-user"'], qr/no-such-user/],
+    ['a folder for the socket that is not there', [$c, qr/socket = "[^"]*"/, 'socket = "/no/such/folder/runner.sock"'], qr{/no/such/folder}],
+    ['a configuration that is not there', sub { unlink "$_[0]/conf/cellblock.conf" },                  qr/cellblock\.conf/],
+);
+for (@impossible) {
+    my ($name, $change, $says) = @$_;
+    my $dir = ref $change eq 'ARRAY' ? prepared($change) : prepared();
+    $change->($dir) if ref $change eq 'CODE';
+    my $pid = start($dir);
+    my $ended = eventually(30, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
+    my $status = $?;
+    my $log = slurp("$dir/log");
+    ok $ended, "$name: it does not stay" or do { kill 'TERM', $pid; waitpid $pid, 0 };
+    isnt $status, 0, "$name: and fails" if $ended;
+    is $status & 127, 0, "$name: by itself, not by a signal" if $ended;
+    like $log, $says, "$name: it says why";
+    like $log, qr/fatal/, "$name: as a fatal error";
+    unlike $log, qr/Sanitizer|runtime error/, "$name: no sanitizer speaks";
+    ok !-e "$dir/runner.sock", "$name: it never listened";
+    ok eventually(5, sub { !processes_of($dir) }), "$name: nothing is left";
+}
+
+# The host can refuse too: without the capability to make a namespace or a cgroup there is no start by halves.
+my @powerless = (
+    ['no user namespaces',  ['setpriv', '--bounding-set=-sys_admin,-setuid,-setgid', '--inh-caps=-all'], qr/user namespace|namespace|uid|not permitted/i],
+);
+for (@powerless) {
+    my ($name, $prefix, $says) = @$_;
+    my $dir = prepared();
+    my ($exit, $out, $err) = command([@$prefix, $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
+    isnt $exit, 0, "$name: refuses to start";
+    isnt $exit, 124, "$name: at once";
+    like "$out$err", $says, "$name: and says why" or diag "$out$err";
+    ok !-e "$dir/runner.sock", "$name: it never listened";
+}
+
+done_testing;

@@ -1,0 +1,285 @@
+# The walls: what a guest sees and can do from inside, and what the host sees of it from outside.
+use strict;
+use warnings;
+use Cellblock qw(command envelope_ok eventually json process_status slurp);
+use POSIX ();
+use Test::More;
+
+my $cb = Cellblock->start(own => 1);
+
+# --- from inside ---------------------------------------------------------------------------------------------------------
+# What it tries, the program, what it must print.
+
+my @inside = (
+    ['no password file',          'import os; print(os.path.exists("/etc/passwd"), os.path.exists("/etc/shadow"))', "False False\n"],
+    ['no /proc, /sys, host folders', 'import os; print([d for d in ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt") if os.path.exists(d)])', "[]\n"],
+    ['only three descriptors',    "import os\nfound = []\nfor fd in range(1024):\n  try: os.fstat(fd); found.append(fd)\n  except OSError: pass\nprint(found)", "[0, 1, 2]\n"],
+    ['descriptors are not of a host file', 'import os, stat; print([stat.S_ISDIR(os.fstat(fd).st_mode) or stat.S_ISBLK(os.fstat(fd).st_mode) or stat.S_ISSOCK(os.fstat(fd).st_mode) for fd in range(3)])', "[False, False, False]\n"],
+    ['a clean environment',       'import os; print(sorted(os.environ))', "['HOME', 'LANG', 'PATH', 'TMPDIR']\n"],
+    ['not root',                  'import os; print(0 in os.getresuid() + os.getresgid(), os.getuid() == os.geteuid(), len(os.getgroups()) == 0 or os.getgroups() == [os.getgid()])', "False True True\n"],
+    ['cannot become another',     "import os\nfor f in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), lambda: os.setresuid(1, 1, 1)):\n  try: f(); print('changed')\n  except PermissionError: pass\nprint('no')", "no\n"],
+    ['a pid namespace of its own', 'import os; print(os.getpid() < 50, os.getppid() < 50)', "True True\n"],
+    ['is not pid 1',              'import os; print(os.getpid() != 1)', "True\n"],
+    ['no capability',             "import ctypes\nh = (ctypes.c_uint32 * 2)(0x20080522, 0)\nd = (ctypes.c_uint32 * 6)()\nr = ctypes.CDLL(None).capget(h, d)\nprint(r, list(d))", qr/\A(?:0 \[0, 0, 0, 0, 0, 0\]|-1 \[0, 0, 0, 0, 0, 0\])\n\z/],
+    ['no capability in the bounding set', "import ctypes\np = ctypes.CDLL(None).prctl\nprint(max(p(23, c, 0, 0, 0) for c in range(41)))", qr/\A(?:0|-1)\n\z/],
+    ['no new privileges',         'import ctypes; print(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))', qr/\A(?:1|-1)\n\z/],
+    ['not dumpable',              'import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))', qr/\A(?:0|-1)\n\z/],
+    ['cannot signal others',      "import os\ndef t(*a):\n  try: os.kill(*a); return 'sent'\n  except (PermissionError, ProcessLookupError): return 'no'\nprint(t(1, 9), t(1, 15), t(-1, 9), t(os.getppid() or 1, 9), [t(n, 0) for n in range(3, 30) if t(n, 0) == 'sent' and n != os.getpid()])", "no no no no []\n"],
+    ['sees no other process group', "import os\nfor pid in range(1, 300):\n  if pid in (os.getpid(), 1): continue\n  try: print(pid, os.getpgid(pid))\n  except OSError: pass\nprint('end')", "end\n"],
+    ['HOME and TMPDIR are writable', "import os, tempfile\nfor d in os.environ['HOME'], os.environ['TMPDIR'], '/tmp', '.', tempfile.gettempdir():\n  open(d + '/probe', 'w').write('x'); os.unlink(d + '/probe')\nprint('all')", "all\n"],
+    ['no name of the host',       'import os; print(os.uname().nodename)', qr/\A(?!\Q@{[(POSIX::uname())[1]]}\E\n)[\w.-]+\n\z/],
+    ['no chroot, mknod, mount',   "import os, stat\nfor f in (lambda: os.chroot('/tmp'), lambda: os.mknod('/tmp/d', stat.S_IFCHR | 0o666, os.makedev(1, 3)), lambda: os.mknod('/tmp/b', stat.S_IFBLK | 0o666, os.makedev(8, 0))):\n  try: f(); print('done')\n  except PermissionError: pass\nprint('no')", "no\n"],
+    ['no priority to raise',      "import os\ntry: os.nice(-5); print('raised')\nexcept OSError: print('no')", "no\n"],
+    ['no limit to raise',         "import resource as r\nfor n in ('NOFILE', 'NPROC', 'FSIZE', 'CPU', 'CORE', 'AS', 'MEMLOCK'):\n  k = getattr(r, 'RLIMIT_' + n); s, h = r.getrlimit(k)\n  if h == r.RLIM_INFINITY: continue\n  try: r.setrlimit(k, (h + 1, h + 1)); print('raised', n)\n  except (OSError, ValueError): pass\nprint(r.getrlimit(r.RLIMIT_CORE)[0])", "0\n"],
+    ['set-uid files give nothing', "import os, stat\nfound = []\nfor d, _, files in os.walk('/'):\n  for f in files:\n    try:\n      if os.lstat(d + '/' + f).st_mode & (stat.S_ISUID | stat.S_ISGID): found.append(d + '/' + f)\n    except OSError: pass\nprint([f for f in found if not os.statvfs(f).f_flag & os.ST_NOSUID])", "[]\n"],
+    ['no device of a disk or memory', "import os, stat\nfound = []\nfor d, _, files in os.walk('/dev'):\n  for f in files:\n    s = os.lstat(d + '/' + f)\n    if stat.S_ISBLK(s.st_mode) or stat.S_ISCHR(s.st_mode) and f not in ('null', 'zero', 'full', 'random', 'urandom', 'tty'): found.append(f)\nprint(found)", "[]\n"],
+);
+for (@inside) {
+    my ($name, $code, $prints) = @$_;
+    my $r = $cb->run(code => $code);
+    my $d = $r->{data} || {};
+    (ref $prints ? like $d->{stdout}, $prints, $name : is $d->{stdout}, $prints, $name) or diag $r->{body};
+}
+
+# Everything that can be reached by name: nothing outside of the cell's own tmpfs can be made, changed or removed.
+my $writes = $cb->run(limits => { wall_ms => 60_000, cpu_ms => 60_000 }, code => <<'PYTHON');
+import os
+own = ("/box", "/tmp", "/dev/shm", os.environ["HOME"])
+places = 0
+for folder, folders, files in os.walk("/"):
+    if folder.startswith(own):
+        continue
+    places += 1
+    attempts = [lambda: open(folder + "/planted", "w"), lambda: os.mkdir(folder + "/planted"), lambda: os.symlink("x", folder + "/planted")]
+    for name in files[:3] + folders[:2]:
+        path = folder + "/" + name
+        attempts += [lambda: os.unlink(path), lambda: os.rmdir(path), lambda: os.chmod(path, 0o777),
+                     lambda: os.rename(path, "/tmp/stolen"), lambda: os.utime(path), lambda: os.truncate(path, 0)]
+    for attempt in attempts:
+        try:
+            attempt()
+            if not name in ("null", "zero", "full", "tty", "random", "urandom"):
+                print("could change something in", folder, name)
+        except (OSError, NameError):
+            pass
+print(places > 10)
+PYTHON
+is $writes->{data}{stdout}, "True\n", 'nothing outside of its own folders can be written' or diag substr $writes->{body}, 0, 2000;
+
+# --- one run after another, one beside another -----------------------------------------------------------------------------
+
+my $leave = <<'PYTHON';
+import os, sys, builtins
+for d in ("/tmp", "/box", "/dev/shm", os.environ["HOME"]):
+    try:
+        open(d + "/left-behind", "w").write("secret")
+        os.makedirs(d + "/folder/deep")
+    except OSError:
+        pass
+builtins.left = 1
+sys.modules["left"] = sys
+os.umask(0)
+PYTHON
+my $look = <<'PYTHON';
+import os, sys, builtins
+found = []
+for d in ("/tmp", "/box", "/dev/shm", os.environ["HOME"]):
+    try:
+        found += [d + "/" + f for f in os.listdir(d) if f not in ("main.py", "tmp", "home")]
+    except OSError:
+        pass
+print(found, hasattr(builtins, "left"), "left" in sys.modules)
+PYTHON
+my @runs = map { ($leave, $look) } 1 .. 12;
+my (%seen, $looked);
+$cb->many(4, sub { @runs ? { code => shift @runs } : undef }, sub {
+    my ($fields, $reply) = @_;
+    return if $fields->{code} ne $look;
+    $seen{ $reply->{data}{stdout} // $reply->{body} }++;
+    $looked++;
+});
+is_deeply \%seen, { "[] False False\n" => $looked }, 'nothing is left from another run, before or beside';
+
+# --- system calls that a guest must not have ---------------------------------------------------------------------------------
+# With arguments that make an unfiltered kernel answer something else than EPERM, so that a missing filter shows, and
+# that do no harm if it is missing. Numbers are those of x86-64.
+
+my @calls = (
+    [mount           => 165, '1, 1, 1, 0, 0'],
+    [umount2         => 166, '1, -1'],
+    [pivot_root      => 155, '1, 1'],
+    [chroot          => 161, '1'],
+    [unshare         => 272, '0'],
+    ['unshare NEWUSER' => 272, '0x10000000'],
+    [setns           => 308, '-1, 0'],
+    ['clone NEWUSER' => 56,  '0x10000200, 0, 0, 0, 0'], # with CLONE_FS, which is EINVAL
+    ['clone NEWNS'   => 56,  '0x00020200, 0, 0, 0, 0'],
+    [clone3          => 435, '1, 64'],
+    [fork            => 57,  ''],
+    [execve          => 59,  '1, 0, 0'],
+    [execveat        => 322, '-1, 1, 0, 0, 0'],
+    [ptrace          => 101, '0x4206, 999999, 0, 0'],
+    [process_vm_readv => 310, '999999, 0, 0, 0, 0, 0'],
+    [bpf             => 321, '-1, 1, 0'],
+    [perf_event_open => 298, '1, 0, -1, -1, 0'],
+    [keyctl          => 250, '9999, 0, 0, 0, 0'],
+    [add_key         => 248, '1, 1, 1, 0, 0'],
+    [request_key     => 249, '1, 1, 1, 0'],
+    [io_uring_setup  => 425, '0, 1'],
+    [io_uring_enter  => 426, '-1, 0, 0, 0, 0, 0'],
+    [userfaultfd     => 323, '1'],
+    [open_by_handle_at => 304, '-1, 1, 0'],
+    [name_to_handle_at => 303, '-1, 1, 1, 1, 0'],
+    [init_module     => 175, '1, 0, 1'],
+    [finit_module    => 313, '-1, 1, 0'],
+    [delete_module   => 176, '1, 0'],
+    [kexec_load      => 246, '0, 0, 0, 0xffff'],
+    [reboot          => 169, '0, 0, 0, 0'],
+    [swapon          => 167, '1, 0'],
+    [acct            => 163, '1'],
+    [sethostname     => 170, '1, 1'],
+    [settimeofday    => 164, '1, 1'],
+    [clock_settime   => 227, '99, 1'],
+    [syslog          => 103, '99, 0, 0'],
+    [quotactl        => 179, '-1, 1, 0, 0'],
+    [fsopen          => 430, '1, 0'],
+    [fsmount         => 432, '-1, 0, 0'],
+    [open_tree       => 428, '-1, 1, 0'],
+    [move_mount      => 429, '-1, 1, -1, 1, 0'],
+    [mount_setattr   => 442, '-1, 1, 0, 1, 32'],
+    [memfd_secret    => 447, '-1'],
+    [pidfd_getfd     => 438, '-1, 0, 0'],
+    [kcmp            => 312, '999999, 999999, 0, 0, 0'],
+    [personality     => 135, '0x0040000'],
+    [modify_ldt      => 154, '99, 0, 0'],
+    [iopl            => 172, '0'],
+    [fanotify_init   => 300, '-1, 0'],
+    [socket          => 41,  '2, 1, 0'],
+    ['socket AF_NETLINK' => 41, '16, 3, 0'],
+    ['socket AF_PACKET'  => 41, '17, 3, 0'],
+    ['socket AF_VSOCK'   => 41, '40, 1, 0'],
+    ['socket AF_ALG'     => 41, '38, 5, 0'],
+    ['the x32 getpid' => '0x40000000 | 39', ''],
+);
+# Refused: EPERM, or ENOSYS so that libc falls back, or the end of the program by SIGSYS.
+my $refused = qr/\A-1 (?:EPERM|ENOSYS)\n\z/;
+SKIP: {
+    skip 'the numbers are of x86-64', scalar @calls if (POSIX::uname())[4] ne 'x86_64';
+    for (@calls) {
+        my ($name, $number, $arguments) = @$_;
+        my $list = join ', ', map {"c_long($_)"} $number, grep { length } split /, /, $arguments;
+        my $d = $cb->run(code => "import os, errno\nfrom ctypes import *\nme = os.getpid()\nlibc = CDLL(None, use_errno=True)\n"
+                . "libc.syscall.restype = c_long\nr = libc.syscall($list)\n"
+                . "if os.getpid() != me: os._exit(0)\nprint(r, errno.errorcode.get(get_errno()))")->{data};
+        ok $d->{stdout} =~ $refused || ($d->{signal} // '') eq 'SIGSYS', "refused: $name" or diag "$d->{stdout}$d->{error}";
+    }
+}
+my $int80 = $cb->run(code => <<'PYTHON');
+# The 32-bit entry: mov eax, 20 (getpid); int 0x80; ret
+import ctypes, mmap
+m = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+m.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
+f = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))
+print(f() > 0)
+PYTHON
+isnt $int80->{data}{stdout}, "True\n", 'no system call by the 32-bit entry' if (POSIX::uname())[4] eq 'x86_64';
+
+# What was refused is reported by name.
+my @reported = (
+    ['socket',  'import socket; socket.socket()',                                               qr/\bsocket\b/],
+    ['fork',    'import os; os.fork()',                                                         qr/\b(?:clone3?|fork)\b/],
+    ['execve',  'import os; os.execv("/usr/bin/python3", ["python3"])',                         qr/\bexecve\b/],
+    ['mount',   'import ctypes; ctypes.CDLL(None).mount(None, None, None, 0, None); 1/0',        qr/\bmount\b/],
+    ['ptrace',  'import ctypes; ctypes.CDLL(None).ptrace(0, 0, 0, 0); 1/0',                      qr/\bptrace\b/],
+);
+for (@reported) {
+    my ($name, $code, $call) = @$_;
+    my $d = $cb->run(code => $code)->{data};
+    like join(' ', @{ $d->{denied} || [] }), $call, "refused calls are named: $name" or diag json->encode($d);
+    like $d->{error}, qr/operation not permitted \([^)]*$call/, "and in the error: $name";
+}
+
+# --- from outside ------------------------------------------------------------------------------------------------------------
+
+# Two programs that wait, known by their numbers of threads.
+my @socket = map {
+    $cb->connect_raw($cb->run_bytes(code => "import threading, time\nfor _ in range($_): threading.Thread(target=time.sleep, args=(60,)).start()\ntime.sleep(60)"))
+} 21, 22;
+my @guest = map { my $n = $_; eventually(10, sub { $cb->find_by_threads($n) }) } 22, 23;
+ok $guest[0] && $guest[1], 'two guests are seen from the host' or BAIL_OUT('no guest is found');
+my @status = map { process_status($_) } @guest;
+for my $one (@status) {
+    my @uids = split /\s+/, $one->{Uid};
+    is_deeply [grep { $_ == 0 } @uids, split /\s+/, $one->{Gid}], [], "guest $one->{Pid}: not root on the host";
+    is getpwuid($uids[0]), undef, "guest $one->{Pid}: nor any user of the host";
+    is $one->{Groups}, '', "guest $one->{Pid}: no groups" or diag $one->{Groups};
+    is hex $one->{$_}, 0, "guest $one->{Pid}: $_" for qw(CapInh CapPrm CapEff CapBnd CapAmb);
+    is $one->{NoNewPrivs}, 1, "guest $one->{Pid}: no_new_privs";
+    is $one->{Seccomp}, 2, "guest $one->{Pid}: a seccomp filter";
+    for my $namespace (qw(user mnt pid ipc uts net cgroup)) {
+        my ($own, $host) = map { readlink "/proc/$_/ns/$namespace" } $one->{Pid}, $$;
+        isnt $own, $host, "guest $one->{Pid}: $namespace namespace" if $namespace ne 'cgroup';
+    }
+}
+isnt((split /\s+/, $status[0]{Uid})[0], (split /\s+/, $status[1]{Uid})[0], 'two runs have two uids');
+for my $namespace (qw(mnt pid ipc uts)) {
+    isnt readlink("/proc/$guest[0]/ns/$namespace"), readlink("/proc/$guest[1]/ns/$namespace"), "two runs have two $namespace namespaces";
+}
+isnt slurp("/proc/$guest[0]/cgroup"), slurp("/proc/$guest[1]/cgroup"), 'two runs have two cgroups';
+like slurp("/proc/$guest[0]/cgroup"), qr{/cellblock}, 'which are ours';
+my @bad_mounts = grep { !/ - tmpfs / && !/^\S+ \S+ \S+ \S+ \S+ ro[ ,]/ } split /\n/, slurp("/proc/$guest[0]/mountinfo");
+is join("\n", @bad_mounts), '', 'all mounts of a guest but its tmpfs are read-only';
+my @lax_mounts = grep { !/^\S+ \S+ \S+ \S+ \S+ \S*nosuid/ || !m{^\S+ \S+ \S+ \S+ (?!/dev/)\S+ \S*nodev|^\S+ \S+ \S+ \S+ /dev/} } split /\n/, slurp("/proc/$guest[0]/mountinfo");
+is join("\n", @lax_mounts), '', 'all are nosuid, and nodev but for single devices';
+close $_ for @socket;
+ok eventually(5, sub { !grep { -d "/proc/$_" } @guest }), 'guests end when their clients go';
+
+for my $role (qw(runner broker warden zygote init)) {
+    my @pids = $cb->pids($role);
+    ok @pids > 0, "there is a $role";
+    for my $pid (@pids) {
+        my $one = process_status($pid) // next;
+        is_deeply [grep { $_ == 0 } split ' ', "$one->{Uid} $one->{Gid}"], [], "$role $pid: not root on the host";
+        is $one->{NoNewPrivs}, 1, "$role $pid: no_new_privs";
+        isnt readlink("/proc/$pid/ns/user"), readlink("/proc/$$/ns/user"), "$role $pid: a user namespace of its own";
+        my @maps = map { [split] } split /\n/, slurp("/proc/$pid/uid_map") // '';
+        ok @maps > 0, "$role $pid: uids are mapped";
+        is_deeply [grep { $_->[1] == 0 } @maps], [], "$role $pid: the host's root is not among them";
+        is $one->{Seccomp}, 2, "$role $pid: a seccomp filter" if $role eq 'zygote';
+    }
+}
+my @workers = $cb->pids('worker');
+ok @workers > 0, 'there are workers';
+for my $pid (@workers) {
+    my $one = process_status($pid) // next;
+    isnt((split /\s+/, $one->{Uid})[$_], 0, "worker $pid: uid $_ is not root") for 0 .. 3;
+    is hex $one->{$_}, 0, "worker $pid: $_" for qw(CapInh CapPrm CapEff CapAmb);
+    is $one->{NoNewPrivs}, 1, "worker $pid: no_new_privs";
+    is $one->{Seccomp}, 2, "worker $pid: a seccomp filter";
+    # What belongs to a process that is not dumpable belongs to root in /proc.
+    is +(stat "/proc/$pid/mem")[4], 0, "worker $pid: not dumpable";
+}
+for my $pid ($cb->pids('nginx')) {
+    isnt((split /\s+/, process_status($pid)->{Uid})[0], 0, "nginx worker $pid: not root");
+}
+
+# The sockets of the runner and the workers are for their own users.
+my ($stranger) = grep { !defined getpwuid $_ } 54_321 .. 54_400;
+my $tried = 0;
+for my $path ($cb->sockets) {
+    my ($exit, $out, $err) = command(['setpriv', '--reuid', $stranger, '--regid', $stranger, '--clear-groups', $^X, '-MSocket', '-e',
+        'for (SOCK_STREAM, SOCK_SEQPACKET) { socket my $s, AF_UNIX, $_, 0; connect($s, sockaddr_un($ARGV[0])) and print "connected"; print "$!\n" }', $path]);
+    unlike $out, qr/connected/, 'a stranger cannot connect to ' . $path =~ s{.*/}{}r;
+    like $out, qr/Permission denied/, 'by permissions: ' . $path =~ s{.*/}{}r or diag "$out$err";
+    $tried++;
+}
+cmp_ok $tried, '>=', 2, 'there are the sockets of workers and runner to try';
+
+# Nor can a guest reach a key or a socket: what is secret on the host is not even readable for other users.
+for my $file ("$cb->{dir}/api_key", glob("$cb->{dir}/keys/*"), glob("$cb->{dir}/tls/key.pem")) {
+    my ($exit) = command(['setpriv', '--reuid', $stranger, '--regid', $stranger, '--clear-groups', 'cat', $file]);
+    isnt $exit, 0, 'a stranger cannot read ' . $file =~ s{.*/}{}r;
+}
+
+$cb->finish;
+done_testing;
