@@ -1,9 +1,4 @@
-/*
- * request.c - see request.h. Runs in the worker, over what a stranger sent.
- *
- * json-c gets the body only after its values have been counted: an empty list costs it a hundred times the bytes of the
- * text, so without that a body of a few megabytes would be worth a gigabyte of memory.
- */
+/* request.c - see request.h. Runs in the worker, over what a stranger sent. */
 #define _GNU_SOURCE
 #include "request.h"
 
@@ -14,9 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_DEPTH 32
-#define MAX_VALUES 16384
+#include "json_tree.h"
 
+/* Every limit that a request may name. */
 const struct request_limit request_limits[REQUEST_LIMITS] = {
 	{ "wall_ms", offsetof(struct run_limits, wall_ms) },
 	{ "cpu_ms", offsetof(struct run_limits, cpu_ms) },
@@ -36,8 +31,9 @@ static const char *const later_fields[] = { "files", "collect", "tests" };
 static const char *const refused_env[] = {
 	"LD_*", "GLIBC_TUNABLES", "MALLOC_*", "GCONV_PATH", "LOCPATH", "NLSPATH", "RES_OPTIONS", "HOSTALIASES", /* libc */
 	"BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "IFS", "PS4",                                               /* shells */
-	"PYTHON*", "NODE_*", "PERL5*", "PERLLIB", "RUBY*", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS",
-	"LUA_*", "PHPRC", "PHP_INI_SCAN_DIR", "OPENSSL_CONF", "OPENSSL_MODULES",
+	"PYTHON*", "NODE_OPTIONS", "NODE_PATH", "NODE_V8_COVERAGE", "NODE_ICU_DATA", "PERL5*", "PERLLIB", "RUBY*",
+	"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "LUA_*", "PHPRC", "PHP_INI_SCAN_DIR", "OPENSSL_CONF",
+	"OPENSSL_MODULES",
 };
 
 static bool
@@ -56,70 +52,6 @@ valid_env_name(const char *name)
 	if (*name == '\0' || isdigit((unsigned char)*name))
 		return false;
 	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
-}
-
-/* At least as many values as json-c would make of it, and no more than one per byte. */
-static size_t
-count_values(const char *body, size_t size)
-{
-	bool in_string = false;
-	size_t count = 0;
-
-	for (size_t i = 0; i < size; i++) {
-		char c = body[i];
-
-		if (in_string) {
-			if (c == '\\')
-				i++;
-			else if (c == '"')
-				in_string = false;
-		} else if (c == '"') {
-			in_string = true;
-		} else if (c == '[' || c == '{' || c == ',' || c == ':') {
-			count++;
-		}
-	}
-	return count;
-}
-
-static struct json_object *
-parse_tree(const char *body, size_t size, struct problem *problem)
-{
-	struct json_tokener *tokener;
-	struct json_object *tree;
-	enum json_tokener_error error;
-	size_t end;
-
-	if (size > INT32_MAX || count_values(body, size) > MAX_VALUES) {
-		problem_set(problem, 400, "body: must not hold more than %d values", MAX_VALUES);
-		return NULL;
-	}
-	tokener = json_tokener_new_ex(MAX_DEPTH);
-	if (tokener == NULL) {
-		problem_set(problem, 500, "out of memory");
-		return NULL;
-	}
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
-	tree = json_tokener_parse_ex(tokener, body, (int)size);
-	error = json_tokener_get_error(tokener);
-	end = json_tokener_get_parse_end(tokener);
-	json_tokener_free(tokener);
-
-	if (error == json_tokener_continue) {
-		problem_set(problem, 400, "body: must be a JSON object, and it ends too early");
-	} else if (error != json_tokener_success) {
-		problem_set(problem, 400, "body: must be a JSON object: %s at byte %zu", json_tokener_error_desc(error), end);
-	} else if (!json_object_is_type(tree, json_type_object)) {
-		problem_set(problem, 400, "body: must be a JSON object");
-	} else {
-		while (end < size && strchr(" \t\r\n", body[end]) != NULL && body[end] != '\0')
-			end++;
-		if (end == size)
-			return tree;
-		problem_set(problem, 400, "body: must be one JSON object and nothing after it");
-	}
-	json_object_put(tree);
-	return NULL;
 }
 
 /* NULL for a field that is missing or null. */
@@ -371,12 +303,15 @@ in_word(char c)
 static bool
 mentions(const struct text *text, const char *word)
 {
-	size_t length = strlen(word), left = text->size;
-	const char *at = text->bytes, *end = text->bytes + text->size;
+	size_t length = strlen(word), from = 0;
+	const char *at;
 
-	for (; left >= length && (at = memmem(at, left, word, length)) != NULL; at++, left = (size_t)(end - at)) {
-		if ((at == text->bytes || !in_word(at[-1])) && (at + length == end || !in_word(at[length])))
+	while (from < text->size && (at = memmem(text->bytes + from, text->size - from, word, length)) != NULL) {
+		size_t start = (size_t)(at - text->bytes), end = start + length;
+
+		if ((start == 0 || !in_word(at[-1])) && (end == text->size || !in_word(at[length])))
 			return true;
+		from = start + 1;
 	}
 	return false;
 }
@@ -400,7 +335,7 @@ int
 request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
     struct problem *problem)
 {
-	struct json_object *tree = parse_tree(body, size, problem);
+	struct json_object *tree = json_tree_parse(body, size, problem);
 
 	memset(request, 0, sizeof *request);
 	if (tree == NULL)

@@ -131,91 +131,130 @@ output_read(struct output *output, int fd, uint64_t limit)
 	return 1;
 }
 
-/* A stream that the worker itself has cut is the run's end, even when the program ended before it could be told. */
+/* A run while it is waited for. */
+struct watch {
+	struct runner_link *link;
+	uint64_t output_bytes;
+	int64_t deadline_ms;
+	struct pollfd polled[POLL_COUNT]; /* an fd of -1 is done with */
+	bool answered;                    /* the result is there */
+	bool limit_hit;                   /* a stream went over output_bytes */
+};
+
+/* Read the pipes that have something, or have ended. Returns 0, or -1 after a line in the log. */
+static int
+take_output(struct run *run, struct watch *watch)
+{
+	struct output *const outputs[] = { [POLL_OUT] = &run->out, [POLL_ERR] = &run->err };
+
+	for (int i = POLL_OUT; i <= POLL_ERR; i++) {
+		int more;
+
+		if (watch->polled[i].revents == 0)
+			continue;
+		more = output_read(outputs[i], watch->polled[i].fd, watch->output_bytes);
+		/* Nobody writes any more, so the end is likely to be next: it saves a poll(2) to look at once. */
+		if (more > 0 && (watch->polled[i].revents & POLLHUP) != 0)
+			more = output_read(outputs[i], watch->polled[i].fd, watch->output_bytes);
+		if (more < 0) {
+			log_warn("run %u: output: %s", last_id, strerror(errno));
+			return -1;
+		}
+		if (more == 0)
+			watch->polled[i].fd = -1;
+		if (outputs[i]->truncated && !watch->limit_hit) {
+			watch->limit_hit = true;
+			if (!watch->answered)
+				cancel(watch->link, CANCEL_OUTPUT_LIMIT);
+		}
+	}
+	return 0;
+}
+
+/* Returns RUN_ENDED when the message was the result, and otherwise what there is to be done instead of waiting on. */
+static enum run_end
+take_answer(struct run *run, struct watch *watch)
+{
+	struct proto_reply reply;
+
+	if (runner_link_receive(watch->link, &reply) < 0)
+		return RUN_NO_RUNNER;
+	if (reply.id == last_id && reply.kind == PROTO_REFUSED) {
+		run->refusal = reply.u.refusal;
+		return RUN_REFUSED;
+	}
+	if (reply.id != last_id || reply.kind != PROTO_RESULT) {
+		log_warn("run %u: the runner answers with message %u about run %u", last_id, reply.kind, reply.id);
+		return RUN_FAULT;
+	}
+	run->result = reply.u.result;
+	watch->answered = true;
+	watch->polled[POLL_RUNNER].fd = -1;
+	watch->deadline_ms = now_ms() + DRAIN_GRACE_MS;
+	return RUN_ENDED;
+}
+
+/* The time is up. What that means depends on who is late. */
+static enum run_end
+give_up(struct run *run, struct watch *watch)
+{
+	if (!watch->answered) {
+		log_warn("run %u: the runner has not ended it in time", last_id);
+		return RUN_NO_RUNNER;
+	}
+	log_warn("run %u: its pipes stay open after the result", last_id);
+	run->out.truncated |= watch->polled[POLL_OUT].fd >= 0;
+	run->err.truncated |= watch->polled[POLL_ERR].fd >= 0;
+	return RUN_ENDED;
+}
+
+static enum run_end
+wait_for_end(struct run *run, struct watch *watch)
+{
+	struct pollfd *polled = watch->polled;
+
+	while (!watch->answered || polled[POLL_OUT].fd >= 0 || polled[POLL_ERR].fd >= 0) {
+		int64_t left_ms = watch->deadline_ms - now_ms();
+		int n;
+
+		if (left_ms <= 0)
+			return give_up(run, watch);
+		n = poll(polled, POLL_COUNT, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX);
+		if (n < 0 && errno != EINTR) {
+			log_warn("run %u: poll: %s", last_id, strerror(errno));
+			return RUN_FAULT;
+		}
+		if (n <= 0)
+			continue;
+		if (take_output(run, watch) < 0)
+			return RUN_FAULT;
+		if (polled[POLL_CLIENT].revents != 0) {
+			polled[POLL_CLIENT].fd = -1;
+			if (!watch->answered)
+				cancel(watch->link, CANCEL_CLIENT_GONE);
+		}
+		if (polled[POLL_RUNNER].revents != 0) {
+			enum run_end end = take_answer(run, watch);
+
+			if (end != RUN_ENDED)
+				return end;
+		}
+	}
+	return RUN_ENDED;
+}
+
+/* A stream that was cut ends with a whole character, and is the reason of the end even if the program was faster. */
 static void
-settle(struct run *run, bool limit_hit)
+settle(struct run *run, const struct watch *watch)
 {
 	if (run->out.truncated)
 		run->out.size = json_text_trim(run->out.bytes, run->out.size);
 	if (run->err.truncated)
 		run->err.size = json_text_trim(run->err.bytes, run->err.size);
-	if (limit_hit) {
+	if (watch->limit_hit) {
 		run->result.verdict = VERDICT_OUTPUT_LIMIT;
 		run->result.exit_code = -1;
 	}
-}
-
-static enum run_end
-collect(struct run *run, struct runner_link *link, const struct run_limits *limits, struct pollfd *polled,
-    int64_t deadline_ms)
-{
-	struct output *outputs[] = { [POLL_OUT] = &run->out, [POLL_ERR] = &run->err };
-	bool answered = false, limit_hit = false;
-
-	while (!answered || polled[POLL_OUT].fd >= 0 || polled[POLL_ERR].fd >= 0) {
-		int64_t left_ms = deadline_ms - now_ms();
-		int n = left_ms > 0 ? poll(polled, POLL_COUNT, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX) : 0;
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0) {
-			log_warn("poll: %s", strerror(errno));
-			return RUN_FAULT;
-		}
-		if (n == 0 && answered) {
-			log_warn("run %u: the pipes stay open after the result", last_id);
-			run->out.truncated |= polled[POLL_OUT].fd >= 0;
-			run->err.truncated |= polled[POLL_ERR].fd >= 0;
-			break;
-		}
-		if (n == 0) {
-			log_warn("run %u: the runner has not ended it in time", last_id);
-			return RUN_NO_RUNNER;
-		}
-		for (int i = POLL_OUT; i <= POLL_ERR; i++) {
-			bool whole = !outputs[i]->truncated;
-			int more = 1;
-
-			if (polled[i].revents != 0)
-				more = output_read(outputs[i], polled[i].fd, limits->output_bytes);
-			if (more < 0) {
-				log_warn("run %u: output: %s", last_id, strerror(errno));
-				return RUN_FAULT;
-			}
-			if (more == 0)
-				polled[i].fd = -1;
-			if (whole && outputs[i]->truncated) {
-				if (!answered && !limit_hit)
-					cancel(link, CANCEL_OUTPUT_LIMIT);
-				limit_hit = true;
-			}
-		}
-		if (polled[POLL_CLIENT].revents != 0) {
-			polled[POLL_CLIENT].fd = -1;
-			if (!answered)
-				cancel(link, CANCEL_CLIENT_GONE);
-		}
-		if (polled[POLL_RUNNER].revents != 0) {
-			struct proto_reply reply;
-
-			if (runner_link_receive(link, &reply) < 0)
-				return RUN_NO_RUNNER;
-			if (reply.id == last_id && reply.kind == PROTO_REFUSED) {
-				run->refusal = reply.u.refusal;
-				return RUN_REFUSED;
-			}
-			if (reply.id != last_id || reply.kind != PROTO_RESULT) {
-				log_warn("run %u: answered by %u for %u", last_id, reply.kind, reply.id);
-				return RUN_FAULT;
-			}
-			run->result = reply.u.result;
-			answered = true;
-			polled[POLL_RUNNER].fd = -1;
-			deadline_ms = now_ms() + DRAIN_GRACE_MS;
-		}
-	}
-	settle(run, limit_hit);
-	return RUN_ENDED;
 }
 
 /* What the runner is given, in the order of PROTO_RUN. */
@@ -269,18 +308,24 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 	} else if (runner_link_send(link, &order, fds, fds[FD_INPUT] < 0 ? FD_INPUT : FD_COUNT, true) < 0) {
 		end = RUN_NO_RUNNER;
 	} else {
-		struct pollfd polled[POLL_COUNT] = {
-			[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
-			[POLL_ERR] = { .fd = ends[1], .events = POLLIN },
-			[POLL_RUNNER] = { .fd = link->fd, .events = POLLIN },
-			[POLL_CLIENT] = { .fd = client_fd, .events = POLLRDHUP },
+		struct watch watch = {
+			.link = link,
+			.output_bytes = request->limits.output_bytes,
+			.deadline_ms = now_ms() + (int64_t)(config->queue_ms + request->limits.wall_ms) + RUNNER_GRACE_MS,
+			.polled = {
+				[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
+				[POLL_ERR] = { .fd = ends[1], .events = POLLIN },
+				[POLL_RUNNER] = { .fd = link->fd, .events = POLLIN },
+				[POLL_CLIENT] = { .fd = client_fd, .events = POLLRDHUP },
+			},
 		};
 
 		/* The pipes end only when nobody but the guest can write into them. */
 		fdpass_close(fds, FD_COUNT);
 		request_free(request);
-		end = collect(run, link, &request->limits, polled,
-		    now_ms() + (int64_t)(config->queue_ms + request->limits.wall_ms) + RUNNER_GRACE_MS);
+		end = wait_for_end(run, &watch);
+		if (end == RUN_ENDED)
+			settle(run, &watch);
 		/* Without its connection the runner ends the run, and its late answer cannot be taken for another's. */
 		if (end == RUN_NO_RUNNER || end == RUN_FAULT)
 			runner_link_close(link);

@@ -355,9 +355,11 @@ exec_zygote(const struct broker *broker, const struct zygote *zygote)
 	set_rlimits(broker->config);
 	for (size_t i = 0; standard_env[i] != NULL; i++)
 		env[count++] = (char *)standard_env[i];
-	for (size_t i = 0; i < language->env.count && count < 60; i++)
+	for (size_t i = 0; i < language->env.count && count < 58; i++)
 		env[count++] = language->env.item[i];
 	env[count++] = (char *)driver->env;
+	/* Symbols are resolved once, in the zygote, not in every guest; the driver takes this out of its environment. */
+	env[count++] = (char *)"LD_BIND_NOW=1";
 	env[count] = NULL;
 	memcpy(argv + 1, driver->args, sizeof driver->args);
 	execve(language->interpreter, argv, env);

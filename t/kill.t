@@ -15,7 +15,7 @@ my @victims = (
     (map { [$_, 1000] } 'worker', 'zygote', 'guest'),
 );
 
-my $processes_at_start = keys %{ { $cb->processes } };
+my $processes_at_start = $cb->processes_at_rest;
 for (@victims) {
     my ($role, $count) = @$_;
     my @pids;
@@ -39,7 +39,10 @@ for (@victims) {
         }
         $status{ $r->{status} }++;
         # A guest that is killed has an answer, which says so.
-        my $fine = $r->{status} == 200 ? $r->{data}{status} eq 'ok' && $r->{data}{stdout} eq "$fields->{number}\n" || $role =~ /guest|init/ && $r->{data}{signal} eq 'SIGKILL'
+        my $d = $r->{data};
+        my $fine
+            = $r->{status} == 200
+            ? $d->{status} eq 'ok' && $d->{stdout} eq "$fields->{number}\n" || $role eq 'guest' && $d->{signal} eq 'SIGKILL'
             : $r->{status} =~ /\A50[03]\z/ ? ref $r->{json} eq 'HASH' && $r->{json}{code} == -$r->{status} && !defined $r->{json}{data}
             : 0;
         push @strange, "$r->{status} " . substr $r->{body}, 0, 300 if !$fine;
@@ -57,8 +60,7 @@ for (@victims) {
     ok defined $healed, "$who killed: healthy again within 5 s";
     diag sprintf '%s killed: healthy %.2f s after it', $who, time - $killed if defined $healed;
     $cb->healthy_within(30) if !defined $healed;
-    ok eventually(10, sub { keys %{ { $cb->processes } } == $processes_at_start }), "$who killed: as many processes as before"
-        or diag scalar(keys %{ { $cb->processes } }) . " instead of $processes_at_start";
+    is $cb->processes_at_rest, $processes_at_start, "$who killed: as many processes as before";
 }
 
 # --- killed in the middle of a run -----------------------------------------------------------------------------------------------
@@ -116,7 +118,6 @@ ok defined $cb->healthy_within(5), 'healthy after that';
     cmp_ok $good, '>=', 39, 'a worker that hangs holds up no more than the request it has';
 }
 
-ok eventually(10, sub { keys %{ { $cb->processes } } == $processes_at_start }), 'at the end: as many processes as at the start'
-    or diag scalar(keys %{ { $cb->processes } }) . " instead of $processes_at_start";
+is $cb->processes_at_rest, $processes_at_start, 'at the end: as many processes as at the start';
 $cb->finish;
 done_testing;

@@ -6,7 +6,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 # The shipped configuration allows one process; here a run may ask for up to ten.
-my $cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/(processes\b[^}]*maximum\s*=\s*)\d+/s, '${1}10']]);
+my $cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 10;']]);
 my $MB = 1 << 20;
 
 # What a run does, its limits, how it ends: status, exit code, error, the longest time an answer may take (s), stdout.

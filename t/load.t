@@ -8,8 +8,9 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $runs = $ENV{CELLBLOCK_LOAD_RUNS} // 2000;
-my $cb = Cellblock->start(own => 1, args => ['--workers', 8]);
-is scalar $cb->pids('worker'), 8, 'eight workers';
+# As many cells as can be armed or running with eight workers: so all of them are in use from early on.
+my $cb = Cellblock->start(own => 1, args => ['--workers', 8], conf => [['cellblock.conf', qr/cells = 32/, 'cells = 18']]);
+is scalar(my @workers = $cb->pids('worker')), 8, 'eight workers';
 
 # --- 64 clients on 8 workers ------------------------------------------------------------------------------------------------
 
@@ -59,7 +60,7 @@ is_deeply \%mixed, \%expected, 'mixed ends: each run has the status that it shou
 
 # What an instance holds on the host when it is at rest.
 sub holdings {
-    my %now = (processes => 0, cgroups => scalar $cb->cgroups);
+    my %now = (processes => 0, cgroups => scalar(my @groups = $cb->cgroups));
     my %mine = $cb->processes;
     $now{processes} = keys %mine;
     for my $role (qw(runner broker warden zygote)) {
@@ -92,20 +93,20 @@ sub at_rest {
 }
 
 sub quick_runs {
-    my ($count) = @_;
+    my ($count, $at_once) = @_;
     my ($sent, $good) = (0, 0);
     my $begin = time;
-    $cb->many(16, sub { $sent++ < $count ? { code => "print($sent * 2)", number => $sent } : undef }, sub {
+    $cb->many($at_once, sub { $sent++ < $count ? { code => "print($sent * 2)", number => $sent } : undef }, sub {
         my ($fields, $r) = @_;
         $good++ if $r->{status} == 200 && $r->{data}{stdout} eq $fields->{number} * 2 . "\n";
     }, 60 + $count / 20);
     return ($good, time - $begin);
 }
 
-my ($warmed) = quick_runs(300); # caches, pools and allocators fill up first
-is $warmed, 300, 'the first 300 quick runs';
+my ($warmed) = quick_runs(500, 64); # caches, pools and allocators fill up first, and every cell is made
+is $warmed, 500, 'the first 500 quick runs';
 my $before = at_rest();
-my ($good, $took) = quick_runs($runs);
+my ($good, $took) = quick_runs($runs, 16);
 is $good, $runs, "$runs quick runs: every answer is right";
 diag sprintf '%d runs in %.1f s: %.0f a second', $runs, $took, $runs / $took;
 my $after = at_rest();

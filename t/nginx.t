@@ -15,7 +15,7 @@ my $languages = '/v1/sandbox/languages';
 is $cb->get($languages)->{status}, 200, 'the first key';
 is $cb->get($languages, key => $second)->{status}, 200, 'the second key';
 envelope_ok($cb->get($languages, key => $_), 401, -401, "not a key: $_")
-    for 'second', ucfirst $second, "$second ", 'x' . $second, substr($second, 1), '.*', '~^', "$second\t$second";
+    for 'second', ucfirst $second, 'x' . $second, substr($second, 1), '.*', '~^', "$second\t$second";
 
 is $cb->run(code => 'print("by the second")')->{status}, 200, 'a run for the log';
 is $cb->post(json->encode({ language => 'python3', code => 'print("by the second")' }), key => $second)->{status}, 200, 'and one by the other key';

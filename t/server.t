@@ -92,7 +92,7 @@ spew($conf, $text);
 is $exit, 0, 'start again' or diag "$out$err";
 is slurp("$one->{dir}/tls/cert.pem"), $certificate, 'the certificate is the same';
 is $one->get('/v1/sandbox/capabilities')->{data}{limits}{wall_ms}{default}, 777, 'a change of the configuration counts';
-is scalar $one->pids('worker'), 3, '--workers counts';
+is scalar(my @workers = $one->pids('worker')), 3, '--workers counts';
 
 # --- supervisord dies ---------------------------------------------------------------------------------------------------------------
 

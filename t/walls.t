@@ -24,6 +24,8 @@ my @inside = (
     ['no capability in the bounding set', "import ctypes\np = ctypes.CDLL(None).prctl\nprint(max(p(23, c, 0, 0, 0) for c in range(41)))", qr/\A(?:0|-1)\n\z/],
     ['no new privileges',         'import ctypes; print(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))', qr/\A(?:1|-1)\n\z/],
     ['not dumpable',              'import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))', qr/\A(?:0|-1)\n\z/],
+    ['kill(0) reaches nobody else', "import os, signal\nsignal.signal(signal.SIGUSR1, lambda *a: print('only me'))\ntry: os.kill(0, signal.SIGUSR1)\nexcept OSError: print('only me')", "only me\n"],
+    ['a session of its own',      'import os; print(os.getsid(0) > 0, os.getpgrp() > 0)', "True True\n"],
     ['cannot signal others',      "import os\ndef t(*a):\n  try: os.kill(*a); return 'sent'\n  except (PermissionError, ProcessLookupError): return 'no'\nprint(t(1, 9), t(1, 15), t(-1, 9), t(os.getppid() or 1, 9), [t(n, 0) for n in range(3, 30) if t(n, 0) == 'sent' and n != os.getpid()])", "no no no no []\n"],
     ['sees no other process group', "import os\nfor pid in range(1, 300):\n  if pid in (os.getpid(), 1): continue\n  try: print(pid, os.getpgid(pid))\n  except OSError: pass\nprint('end')", "end\n"],
     ['HOME and TMPDIR are writable', "import os, tempfile\nfor d in os.environ['HOME'], os.environ['TMPDIR'], '/tmp', '.', tempfile.gettempdir():\n  open(d + '/probe', 'w').write('x'); os.unlink(d + '/probe')\nprint('all')", "all\n"],
@@ -46,22 +48,36 @@ my $writes = $cb->run(limits => { wall_ms => 60_000, cpu_ms => 60_000 }, code =>
 import os
 own = ("/box", "/tmp", "/dev/shm", os.environ["HOME"])
 places = 0
+
+
+def attempt(what, *arguments):
+    try:
+        what(*arguments)
+        print(what.__name__, *arguments)
+    except OSError:
+        pass
+
+
 for folder, folders, files in os.walk("/"):
     if folder.startswith(own):
         continue
     places += 1
-    attempts = [lambda: open(folder + "/planted", "w"), lambda: os.mkdir(folder + "/planted"), lambda: os.symlink("x", folder + "/planted")]
-    for name in files[:3] + folders[:2]:
+    attempt(os.mkdir, folder + "/planted")
+    attempt(os.symlink, "x", folder + "/planted")
+    attempt(os.open, folder + "/planted", os.O_CREAT | os.O_WRONLY)
+    for name in files[:5] + folders[:2]:
         path = folder + "/" + name
-        attempts += [lambda: os.unlink(path), lambda: os.rmdir(path), lambda: os.chmod(path, 0o777),
-                     lambda: os.rename(path, "/tmp/stolen"), lambda: os.utime(path), lambda: os.truncate(path, 0)]
-    for attempt in attempts:
-        try:
-            attempt()
-            if not name in ("null", "zero", "full", "tty", "random", "urandom"):
-                print("could change something in", folder, name)
-        except (OSError, NameError):
-            pass
+        if path.startswith(own):
+            continue
+        attempt(os.unlink, path)
+        attempt(os.rmdir, path)
+        attempt(os.chmod, path, 0o777)
+        attempt(os.chown, path, os.getuid(), -1)
+        attempt(os.rename, path, folder + "/stolen")
+        attempt(os.utime, path)
+        attempt(os.truncate, path, 0)
+        if not folder.startswith("/dev"):
+            attempt(os.open, path, os.O_WRONLY)
 print(places > 10)
 PYTHON
 is $writes->{data}{stdout}, "True\n", 'nothing outside of its own folders can be written' or diag substr $writes->{body}, 0, 2000;
@@ -241,6 +257,10 @@ for my $role (qw(runner broker warden zygote init)) {
         my $one = process_status($pid) // next;
         is_deeply [grep { $_ == 0 } split ' ', "$one->{Uid} $one->{Gid}"], [], "$role $pid: not root on the host";
         is $one->{NoNewPrivs}, 1, "$role $pid: no_new_privs";
+        if ($role eq 'runner') { # what stays of it on the host can do nothing there
+            is hex $one->{$_}, 0, "$role $pid: $_" for qw(CapInh CapPrm CapEff CapBnd CapAmb);
+            next;
+        }
         isnt readlink("/proc/$pid/ns/user"), readlink("/proc/$$/ns/user"), "$role $pid: a user namespace of its own";
         my @maps = map { [split] } split /\n/, slurp("/proc/$pid/uid_map") // '';
         ok @maps > 0, "$role $pid: uids are mapped";

@@ -16,15 +16,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <link.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
+#include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -39,6 +42,9 @@
 #include "orders.h"
 
 #define BOX "/box"
+#define HEAP_CHUNK_MAX 120000 /* below malloc's threshold for a mapping of its own */
+#define HEAP_CHUNK_MIN 528    /* smaller ones are Python's own allocator's business */
+#define JOB_FD 3
 #define STATUS_INTERRUPTED 256 /* no exit status: the program dies of SIGINT, as Python does */
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 
@@ -46,6 +52,14 @@ static struct zygote_setup setup;
 static struct sock_fprog base_filter;
 static struct sock_fprog last_filter[ZYGOTE_GRANTS];
 static PyObject *driver;     /* driver.py's module */
+static PyObject *hook;       /* what the interactive hook was */
+static PyObject *globals;    /* of the program's __main__; sys.modules holds it, not we */
+static PyObject *gc_collect, *gc_get_count;
+static PyObject *name_main, *name_threading, *name_atexit;
+static Py_ssize_t module_count;     /* in sys.modules before the program */
+static bool generations_are_simple; /* counts tell which generation was ever collected */
+static bool reseed;          /* a module was imported whose randomness must be seen to */
+static char main_path[sizeof BOX + sizeof setup.main_file];
 static int control_fd = -1; /* of a guest, until it is started */
 static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
 
@@ -141,6 +155,41 @@ is_directory(int fd)
 	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Executable parts of the interpreter and of libc: what every program runs through. */
+static struct {
+	void *start;
+	size_t size;
+} code_part[4];
+static size_t code_parts;
+
+static int
+note_text(struct dl_phdr_info *object, size_t size, void *unused)
+{
+	bool wanted = object->dlpi_name[0] == '\0' || strstr(object->dlpi_name, "/libc.so") != NULL ||
+	    strstr(object->dlpi_name, "/libpython3") != NULL;
+
+	(void)size;
+	(void)unused;
+	for (int i = 0; wanted && i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+		uintptr_t start = (object->dlpi_addr + part->p_vaddr) & ~(uintptr_t)4095;
+
+		if (part->p_type == PT_LOAD && (part->p_flags & PF_X) != 0 && code_parts < sizeof code_part / sizeof code_part[0]) {
+			code_part[code_parts].start = (void *)start;
+			code_part[code_parts++].size = object->dlpi_addr + part->p_vaddr + part->p_memsz - start;
+		}
+	}
+	return 0;
+}
+
+/* One system call for some forty page faults: a fork does not bring along the mappings of a file's pages. */
+static void
+map_text(void)
+{
+	for (size_t i = 0; i < code_parts; i++)
+		madvise(code_part[i].start, code_part[i].size, MADV_POPULATE_READ);
+}
+
 /* Make guests until the warden closes the socket. Returns in each guest, inside its cell; never in the zygote. */
 static void
 make_guests(void)
@@ -178,6 +227,7 @@ make_guests(void)
 			shown_fds[0] = fds[0];
 			enter_cell(&order, fds[0], cgroups, cgroup_count);
 			fdpass_close(fds + 2, count - 2);
+			map_text();
 			PyOS_AfterFork_Child();
 			return;
 		}
@@ -239,78 +289,6 @@ strings_of(const char *bytes, size_t size, uint32_t count)
 	return list;
 }
 
-/* (code, preload, args, env) of the job in `fd`; also writes the main file. NULL and a Python error on failure. */
-static PyObject *
-read_job(int fd)
-{
-	struct job_header head;
-	struct stat st;
-	PyObject *job = NULL, *args = NULL, *env = NULL;
-	const char *text;
-	char *map;
-	uint64_t size;
-
-	if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof head)
-		return PyErr_Format(PyExc_ValueError, "malformed job");
-	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return PyErr_SetFromErrno(PyExc_OSError);
-	memcpy(&head, map, sizeof head);
-	size = sizeof head + (uint64_t)head.code_bytes + head.preload_bytes + head.args_bytes + head.env_bytes;
-	if (head.magic != JOB_MAGIC || size != (uint64_t)st.st_size) {
-		PyErr_SetString(PyExc_ValueError, "malformed job");
-		goto out;
-	}
-	text = map + sizeof head;
-	write_main_file(text, head.code_bytes);
-	args = strings_of(text + head.code_bytes + head.preload_bytes, head.args_bytes, head.argc);
-	env = args == NULL ? NULL :
-	    strings_of(text + head.code_bytes + head.preload_bytes + head.args_bytes, head.env_bytes, head.envc);
-	if (env != NULL)
-		job = Py_BuildValue("(y#y#OO)", text, (Py_ssize_t)head.code_bytes, text + head.code_bytes,
-		    (Py_ssize_t)head.preload_bytes, args, env);
-out:
-	Py_XDECREF(args);
-	Py_XDECREF(env);
-	munmap(map, (size_t)st.st_size);
-	return job;
-}
-
-static int
-limit(int resource, uint64_t value)
-{
-	struct rlimit both = { (rlim_t)value, (rlim_t)value };
-
-	return setrlimit((__rlimit_resource_t)resource, &both);
-}
-
-/* Wait for the run. Returns the job (see read_job), its stdio on 0, 1 and 2 and nothing else open, walls complete. */
-static PyObject *
-receive_job(void)
-{
-	struct guest_start start;
-	PyObject *job;
-	size_t count;
-	int fds[4];
-
-	if (fdpass_recv(control_fd, &start, sizeof start, fds, 4, &count, NULL) != (ssize_t)sizeof start ||
-	    count != (start.has_stdin != 0 ? 4u : 3u) || start.grant >= ZYGOTE_GRANTS)
-		_exit(0); /* the cell is taken down unused */
-	if (dup2(fds[1], STDOUT_FILENO) < 0 || dup2(fds[2], STDERR_FILENO) < 0 ||
-	    (start.has_stdin != 0 && dup2(fds[3], STDIN_FILENO) < 0))
-		fail("take over stdin, stdout and stderr");
-	job = read_job(fds[0]);
-	if (limit(RLIMIT_CPU, start.cpu_seconds) != 0 || (start.data_bytes != 0 && limit(RLIMIT_DATA, start.data_bytes) != 0) ||
-	    (start.tasks != 0 && limit(RLIMIT_NPROC, start.tasks) != 0))
-		fail("set its rlimits");
-	if (syscall(SYS_close_range, 3u, ~0u, 0u) != 0)
-		fail("close what is not the program's");
-	control_fd = -1;
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &last_filter[start.grant]) != 0)
-		_exit(127); /* nobody is left to tell; the program has not run */
-	return job;
-}
-
 /* Call NAME(...) of driver.py; a new reference or NULL. */
 static PyObject *
 call_driver(const char *name, PyObject *args)
@@ -322,12 +300,111 @@ call_driver(const char *name, PyObject *args)
 	return result;
 }
 
+/* Set the stage for a job with a preload, arguments or environment. The compiled preload, or NULL and an error. */
+static PyObject *
+begin(const struct job_header *head, const char *preload)
+{
+	const char *args_text = preload + head->preload_bytes;
+	PyObject *args = strings_of(args_text, head->args_bytes, head->argc);
+	PyObject *env = args == NULL ? NULL : strings_of(args_text + head->args_bytes, head->env_bytes, head->envc);
+	PyObject *all = env == NULL ? NULL :
+	    Py_BuildValue("(y#OO)", preload, (Py_ssize_t)head->preload_bytes, args, env);
+	PyObject *code = all == NULL ? NULL : call_driver("begin", all);
+
+	Py_XDECREF(all);
+	Py_XDECREF(env);
+	Py_XDECREF(args);
+	return code;
+}
+
+/* Compile as the interpreter compiles a file. A new reference or NULL and an error. */
+static PyObject *
+compile_program(const char *text, size_t size)
+{
+	/* A copy that ends with a NUL, which compilers want and jobs lack. */
+	PyObject *source = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
+	PyObject *code = NULL;
+
+	if (source != NULL && memchr(text, '\0', size) != NULL)
+		PyErr_SetString(PyExc_SyntaxError, "source code cannot contain null bytes");
+	else if (source != NULL)
+		code = Py_CompileString(PyBytes_AsString(source), main_path, Py_file_input);
+	Py_XDECREF(source);
+	return code;
+}
+
+/*
+ * Take in the job: steps[0] becomes the preload (NULL if there is none) and steps[1] the program. Also writes the main
+ * file. Returns 0, or -1 and an error.
+ */
+static int
+read_job(int fd, PyObject *steps[2])
+{
+	struct job_header head;
+	struct stat st;
+	const char *text;
+	char *map;
+
+	if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof head ||
+	    (map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
+		fail("read the job");
+	memcpy(&head, map, sizeof head);
+	if (head.magic != JOB_MAGIC || sizeof head + (uint64_t)head.code_bytes + head.preload_bytes + head.args_bytes +
+	    head.env_bytes != (uint64_t)st.st_size)
+		fail("understand the job");
+	text = map + sizeof head;
+	write_main_file(text, head.code_bytes);
+	if (head.preload_bytes + head.argc + head.envc > 0)
+		steps[0] = begin(&head, text + head.code_bytes);
+	if (!PyErr_Occurred())
+		steps[1] = compile_program(text, head.code_bytes);
+	munmap(map, (size_t)st.st_size);
+	close(fd);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+static int
+limit(int resource, uint64_t value)
+{
+	struct rlimit both = { (rlim_t)value, (rlim_t)value };
+
+	return setrlimit((__rlimit_resource_t)resource, &both);
+}
+
+/*
+ * Wait for the run, and take its first steps: stdio on 0, 1 and 2 and nothing else open, rlimits, and the last filter.
+ * What is compiled is compiled behind all walls. Returns read_job's result.
+ */
+static int
+receive_job(PyObject *steps[2])
+{
+	struct guest_start start;
+	size_t count;
+	int fds[4];
+
+	if (fdpass_recv(control_fd, &start, sizeof start, fds, 4, &count, NULL) != (ssize_t)sizeof start ||
+	    count != (start.has_stdin != 0 ? 4u : 3u) || start.grant >= ZYGOTE_GRANTS)
+		_exit(0); /* the cell is taken down unused */
+	if (dup2(fds[1], STDOUT_FILENO) < 0 || dup2(fds[2], STDERR_FILENO) < 0 ||
+	    (start.has_stdin != 0 && dup2(fds[3], STDIN_FILENO) < 0) || dup2(fds[0], JOB_FD) < 0)
+		fail("take over stdin, stdout and stderr");
+	if (limit(RLIMIT_CPU, start.cpu_seconds) != 0 || (start.data_bytes != 0 && limit(RLIMIT_DATA, start.data_bytes) != 0) ||
+	    (start.tasks != 0 && limit(RLIMIT_NPROC, start.tasks) != 0))
+		fail("set its rlimits");
+	/* The control socket goes too: from here on there is nobody to tell, and what fails ends the guest at once. */
+	if (syscall(SYS_close_range, JOB_FD + 1u, ~0u, 0u) != 0 ||
+	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &last_filter[start.grant]) != 0)
+		_exit(127);
+	control_fd = -1;
+	return read_job(JOB_FD, steps);
+}
+
 /*
  * Run a code object as an interpreter runs a script. Returns -1 when it came to its end, else the exit status of the
  * program: what SystemExit says, or 1 after the exception has been printed by sys.excepthook.
  */
 static int
-run_code(PyObject *code, PyObject *globals)
+run_code(PyObject *code)
 {
 	PyObject *result = PyEval_EvalCode(code, globals, globals);
 	PyObject *type, *value, *trace, *args, *answer;
@@ -359,37 +436,134 @@ run_code(PyObject *code, PyObject *globals)
 	return status & 0xff;
 }
 
+/* ---- the end of a program, as far as it can tell, is that of an interpreter; see Py_FinalizeEx ------------------- */
+
+/* Flush sys.NAME as an interpreter does at its end. Returns 0, or -1 if what was written could not be. */
+static int
+flush_stream(const char *name, bool tell)
+{
+	PyObject *stream = PySys_GetObject(name), *closed, *done;
+	int is_closed = 0;
+
+	if (stream == NULL || stream == Py_None)
+		return 0;
+	done = PyObject_CallMethod(stream, "flush", NULL);
+	if (done != NULL) {
+		Py_DECREF(done);
+		return 0;
+	}
+	if (PyErr_ExceptionMatches(PyExc_ValueError)) {
+		PyObject *type, *value, *trace;
+
+		PyErr_Fetch(&type, &value, &trace);
+		closed = PyObject_GetAttrString(stream, "closed");
+		is_closed = closed != NULL && PyObject_IsTrue(closed) == 1;
+		Py_XDECREF(closed);
+		PyErr_Restore(type, value, trace);
+	}
+	if (tell && !is_closed)
+		PyErr_WriteUnraisable(stream);
+	PyErr_Clear();
+	return is_closed ? 0 : -1;
+}
+
+static int
+flush_streams(void)
+{
+	int out = flush_stream("stdout", true), err = flush_stream("stderr", false);
+
+	return out != 0 || err != 0 ? -1 : 0;
+}
+
+/* Call FUNCTION of a module, if the module has been imported. */
+static void
+call_if_imported(PyObject *modules, PyObject *name, const char *function)
+{
+	PyObject *module = PyDict_GetItem(modules, name);
+	PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, function, NULL);
+
+	if (done == NULL && PyErr_Occurred())
+		PyErr_WriteUnraisable(module);
+	Py_XDECREF(done);
+}
+
+/*
+ * The oldest generation of the garbage collector that can hold an object of the program: what is older is still as it
+ * was frozen. A full collection would touch, and so copy, the pages of every type.
+ */
+static long
+oldest_used_generation(void)
+{
+	PyObject *counts = PyObject_CallObject(gc_get_count, NULL);
+	long generation = 2;
+
+	if (counts != NULL && PyTuple_Size(counts) == 3) {
+		while (generation > 0 && PyLong_AsLong(PyTuple_GetItem(counts, generation)) == 0)
+			generation--;
+	}
+	Py_XDECREF(counts);
+	PyErr_Clear();
+	return generation;
+}
+
+/* Let go of the program's modules, and collect what then hangs in cycles: their finalizers may still have to speak. */
+static void
+finalize_program(PyObject *modules)
+{
+	PyObject *done;
+
+	if (PyDict_Size(modules) != module_count) {
+		done = call_driver("forget_modules", NULL);
+		Py_XDECREF(done);
+	}
+	PyDict_DelItem(modules, name_main);
+	PyErr_Clear();
+	done = PyObject_CallFunction(gc_collect, "l", generations_are_simple ? oldest_used_generation() : 2);
+	Py_XDECREF(done);
+	PyErr_Clear();
+}
+
+/* All that follows the program's last line. Returns the exit status. */
+static int
+end_program(int status)
+{
+	PyObject *modules = PyImport_GetModuleDict();
+	int flushed;
+
+	call_if_imported(modules, name_threading, "_shutdown");
+	call_if_imported(modules, name_atexit, "_run_exitfuncs");
+	flushed = flush_streams();
+	finalize_program(modules);
+	flushed = flush_streams() != 0 ? -1 : flushed;
+	return flushed != 0 && status != STATUS_INTERRUPTED ? 120 : status;
+}
+
 /* The guest, from its code to its end. */
 static void
 run_guest(void)
 {
-	PyObject *job, *steps, *answer, *args;
+	PyObject *steps[2] = { NULL, NULL }; /* preload and program */
+	PyObject *answer;
 	int status = -1;
 
-	answer = call_driver("arm", NULL);
-	if (answer == NULL)
-		fail("arm the interpreter");
-	Py_DECREF(answer);
+	if (reseed) {
+		answer = call_driver("reseed", NULL);
+		if (answer == NULL)
+			fail("reseed");
+		Py_DECREF(answer);
+	}
 	report_ready();
-	job = receive_job();
-	/* [(code, globals), ...] of the preload and the program. What does not compile is told like any other exception. */
-	steps = job == NULL ? NULL : call_driver("begin", job);
-	Py_XDECREF(job);
-	if (steps == NULL) {
+	/* What does not compile is told like any other exception. */
+	if (receive_job(steps) != 0) {
 		PyErr_Print();
 		status = 1;
 	}
-	for (Py_ssize_t i = 0; status < 0 && i < PyList_Size(steps); i++) {
-		PyObject *step = PyList_GetItem(steps, i);
-
-		status = run_code(PyTuple_GetItem(step, 0), PyTuple_GetItem(step, 1));
+	for (int i = 0; i < 2; i++) {
+		if (status < 0 && steps[i] != NULL)
+			status = run_code(steps[i]);
+		Py_XDECREF(steps[i]);
 	}
-	/* The program's globals must have no holder but the program, or what it left would not be finalized. */
-	Py_XDECREF(steps);
-	args = Py_BuildValue("(i)", status < 0 ? 0 : status);
-	answer = args == NULL ? NULL : call_driver("end", args);
-	if (answer != NULL)
-		status = (int)PyLong_AsLong(answer);
+	status = end_program(status < 0 ? 0 : status);
 	if (status == STATUS_INTERRUPTED) {
 		signal(SIGINT, SIG_DFL);
 		raise(SIGINT);
@@ -399,12 +573,39 @@ run_guest(void)
 
 /* ---- start of the zygote ---------------------------------------------------------------------------------------- */
 
+/*
+ * Leave no free chunk in the heap but its top. A guest's mallocs would take one here and one there, dirtying (which is
+ * copying) a page each; from the top they come side by side. What fills the holes is memory that is there anyway.
+ */
+static void
+fill_heap(void)
+{
+	void *highest;
+	uintptr_t top;
+
+	malloc_trim(0);
+	highest = malloc(HEAP_CHUNK_MAX);
+	top = (uintptr_t)highest;
+	free(highest);
+	for (size_t size = HEAP_CHUNK_MAX; size >= HEAP_CHUNK_MIN; size -= 16) {
+		void *chunk;
+
+		while ((chunk = malloc(size)) != NULL && (uintptr_t)chunk < top)
+			continue;
+		free(chunk);
+	}
+}
+
 /* serve(): the interactive hook; see the top. */
 static PyObject *
 serve(PyObject *self, PyObject *unused)
 {
 	(void)self;
 	(void)unused;
+	/* What the program finds as its hook is what a fresh interpreter has. */
+	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
+	fill_heap();
+	dl_iterate_phdr(note_text, NULL);
 	make_guests();
 	run_guest();
 	return NULL; /* never: a guest ends there */
@@ -502,16 +703,52 @@ plain_flags(PyObject *self, PyObject *args)
 	return fresh;
 }
 
+static long
+python_minor(void)
+{
+	PyObject *info = PySys_GetObject("version_info");
+
+	return info == NULL ? 0 : PyLong_AsLong(PyStructSequence_GetItem(info, 1));
+}
+
+/* Look up what the end of every program needs. Returns 0, or -1 and an error. */
+static int
+find_at_end(PyObject *modules)
+{
+	PyObject *gc = PyImport_ImportModule("gc");
+
+	gc_collect = gc == NULL ? NULL : PyObject_GetAttrString(gc, "collect");
+	gc_get_count = gc == NULL ? NULL : PyObject_GetAttrString(gc, "get_count");
+	name_main = PyUnicode_InternFromString("__main__");
+	name_threading = PyUnicode_InternFromString("threading");
+	name_atexit = PyUnicode_InternFromString("atexit");
+	module_count = PyDict_Size(modules);
+	/* From 3.13 on the collector works in increments, and counts say less. */
+	generations_are_simple = PyDict_GetItemString(modules, "gc") == gc && python_minor() < 13;
+	Py_XDECREF(gc);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
 /*
- * wall_in(driver): the last step before a zygote serves. Everything set here is inherited by its guests: no uid 0
- * magic, an empty bounding set, and the base filter. A process with a second thread cannot be forked faithfully.
+ * wall_in(driver, main, hook): the last step before a zygote serves. Everything set here is inherited by its guests:
+ * no uid 0 magic, an empty bounding set, and the base filter. A process with a second thread cannot be forked
+ * faithfully.
  */
 static PyObject *
-wall_in(PyObject *self, PyObject *module_of_driver)
+wall_in(PyObject *self, PyObject *args)
 {
+	PyObject *modules = PyImport_GetModuleDict(), *main_module;
+
 	(void)self;
-	Py_INCREF(module_of_driver);
-	driver = module_of_driver;
+	if (!PyArg_ParseTuple(args, "OOO", &driver, &main_module, &hook))
+		return NULL;
+	Py_INCREF(driver);
+	Py_INCREF(hook);
+	globals = PyModule_GetDict(main_module);
+	if (find_at_end(modules) != 0)
+		return NULL;
+	snprintf(main_path, sizeof main_path, "%s/%s", BOX, setup.main_file);
+	reseed = PyDict_GetItemString(modules, "numpy.random") != NULL || PyDict_GetItemString(modules, "_ssl") != NULL;
 	if (unshare(CLONE_THREAD) != 0)
 		return PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread");
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
@@ -530,7 +767,7 @@ static PyMethodDef methods[] = {
 	{ "load_setup", load_setup, METH_NOARGS, NULL },
 	{ "plain_flags", plain_flags, METH_VARARGS, NULL },
 	{ "send_report", send_report, METH_VARARGS, NULL },
-	{ "wall_in", wall_in, METH_O, NULL },
+	{ "wall_in", wall_in, METH_VARARGS, NULL },
 	{ "serve", serve, METH_VARARGS, NULL },
 	{ NULL, NULL, 0, NULL },
 };

@@ -33,11 +33,10 @@ print(1, sorted({3: "a", 1: "b"}), "a,b".split(","), b"x".decode(), sum(i * i fo
 
 
 class State:
-    """What arm, begin and end must know of the start."""
+    """What a guest must know of the start."""
 
     main_path = None
-    modules = ()
-    hook = None
+    module_count = 0
 
 
 def without_interactive_flags():
@@ -46,15 +45,34 @@ def without_interactive_flags():
     return _cellblock.plain_flags(sys.flags, values)
 
 
-def warm_up():
-    """Run the warm-up program through the steps of a real run, its output thrown away."""
-    for code, scope in begin(WARM_UP.encode(), b"", ["x"], []):
-        try:
-            exec(code, scope)
-            raise ValueError("warm")
-        except ValueError:
-            sys.excepthook(*sys.exc_info())
+def new_main(path):
+    """The __main__ of a program, as a fresh interpreter makes it for a script."""
+    main = type(sys)("__main__")
+    scope = vars(main)
+    scope.clear()
+    scope.update(initial_main)
+    if "__annotations__" in scope:
+        scope["__annotations__"] = {}
+    scope["__loader__"] = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", path)
+    scope["__file__"] = path
+    scope["__cached__"] = None
+    return main
+
+
+def warm_up(driver):
+    """Run the warm-up program as a guest runs its own, its output thrown away."""
+    log = os.dup(2)
+    os.dup2(1, 2)
+    sys.modules["__main__"] = main = new_main("warm")
+    try:
+        exec(compile(WARM_UP, "warm", "exec", dont_inherit=True), vars(main))
+        exec(compile("1 / 0", "warm", "exec", dont_inherit=True), vars(main))
+    except ZeroDivisionError:
+        sys.excepthook(*sys.exc_info())
     sys.stdout.flush()
+    sys.modules["__main__"] = driver
+    os.dup2(log, 2)
+    os.close(log)
 
 
 def prepare():
@@ -69,74 +87,50 @@ def prepare():
     sys.path[0] = HOME
     for name in imports:
         __import__(name)
-    del os.environ["PYTHONSTARTUP"]
-    State.hook = getattr(sys, "__interactivehook__", None)
+    for name in ("PYTHONSTARTUP", "LD_BIND_NOW"):
+        os.environ.pop(name, None)
+    hook = getattr(sys, "__interactivehook__", None)
     sys.__interactivehook__ = _cellblock.serve
     sys.flags = without_interactive_flags()
-    driver = sys.modules["__main__"]
-    log = os.dup(2)
     null = os.open("/dev/null", os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    try:
-        warm_up()
-    finally:
-        os.dup2(log, 2)
-        os.close(log)
-        sys.modules["__main__"] = driver
-    os.dup2(null, 2)
-    os.close(null)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    driver = sys.modules["__main__"]
+    warm_up(driver)
     for leftover in ("last_type", "last_value", "last_traceback", "last_exc"):
         vars(sys).pop(leftover, None)
     sys.path_importer_cache.clear()
-    State.modules = frozenset(sys.modules)
+    sys.argv[:] = [main_file]
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[:] = ["python3", main_file]
+    sys.modules["__main__"] = main = new_main(State.main_path)
+    State.module_count = len(sys.modules)
     gc.collect()
     gc.freeze()
-    gc.disable()
-    _cellblock.wall_in(driver)
+    _cellblock.wall_in(driver, main, hook)
+    os.dup2(null, 2)
+    os.close(null)
 
 
-def arm():
-    """In a guest, before it has its code: what must differ between runs, and what would else be slow later."""
-    sys.__interactivehook__ = State.hook
-    if State.hook is None:
-        del sys.__interactivehook__
+def reseed():
+    """In a guest, before it has its code: what must differ between runs, beyond what Python sees to itself."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
-    if "_ssl" in sys.modules:
-        sys.modules["_ssl"].RAND_add(os.urandom(32), 32.0)
-    gc.enable()
+    ssl = sys.modules.get("_ssl")
+    if ssl is not None:
+        ssl.RAND_add(os.urandom(32), 32.0)
 
 
-def begin(code, preload, args, env):
-    """Set the stage; return [(code object, globals), ...] to run in turn. Raises what compile() raises."""
-    path = State.main_path
-    name = path.rpartition("/")[2]
+def begin(preload, args, env):
+    """Set the stage for a run that asks for more than the usual; return the compiled preload."""
     for entry in env:
         key, _, value = entry.partition("=")
         os.environ[key] = value
-    sys.argv[:] = [name, *args]
+    sys.argv += args
     if hasattr(sys, "orig_argv"):
-        sys.orig_argv[:] = ["python3", *sys.argv]
-    main = type(sys)("__main__")
-    scope = vars(main)
-    scope.clear()
-    scope.update(initial_main)
-    if "__annotations__" in scope:
-        scope["__annotations__"] = {}
-    scope["__loader__"] = sys.modules["_frozen_importlib_external"].SourceFileLoader("__main__", path)
-    scope["__file__"] = path
-    scope["__cached__"] = None
-    sys.modules["__main__"] = main
-    steps = []
-    try:
-        if preload:
-            steps.append((compile(preload, "<preload>", "exec", dont_inherit=True), scope))
-        steps.append((compile(code, path, "exec", dont_inherit=True), scope))
-    except (SyntaxError, ValueError, OverflowError, MemoryError, RecursionError) as error:
-        raise error.with_traceback(None)
-    return steps
+        sys.orig_argv += args
+    return compile(preload, "<preload>", "exec", dont_inherit=True)
 
 
 def exit_status(error):
@@ -151,32 +145,10 @@ def exit_status(error):
     return 1
 
 
-def end(status):
-    """What an interpreter does at its end, as far as a program can tell; return the exit status."""
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        threading._shutdown()
-    atexit = sys.modules.get("atexit")
-    if atexit is not None:
-        atexit._run_exitfuncs()
-    flush()
-    # The program's globals go, and with them what only they held; what hung in cycles is collected. The modules
-    # that were there before the program are left alone: they have nothing to finalize.
-    for name in [name for name in sys.modules if name not in State.modules or name == "__main__"]:
+def forget_modules():
+    """Let go of what the program has imported."""
+    for name in list(sys.modules)[State.module_count :]:
         del sys.modules[name]
-    gc.collect()
-    return status if flush() else 120
-
-
-def flush():
-    good = True
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            if stream is not None and not stream.closed:
-                stream.flush()
-        except Exception as error:
-            good = False
-    return good
 
 
 try:

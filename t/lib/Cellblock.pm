@@ -115,7 +115,7 @@ sub missing {
 sub prefix {
     our $prefix //= $ENV{CELLBLOCK_PREFIX} || do {
         make_path("$root/run/test");
-        open my $lock, '>', "$root/run/test/lock" or die "run/test/lock: $!";
+        open my $lock, '>>', "$root/run/test/.instance" or die "run/test/.instance: $!"; # script/test takes it too
         flock $lock, LOCK_EX;
         my ($exit, $out, $err) = command(['bash', '-euc', '. "$0/script/lib.sh"; build "$0/run/test"', $root], seconds => 900);
         if ($exit != 0) {
@@ -264,7 +264,8 @@ sub logs {
     my ($self) = @_;
     my @files;
     File::Find::find(sub { push @files, $File::Find::name if -f }, "$self->{dir}/log") if -d "$self->{dir}/log";
-    return sort @files;
+    @files = sort @files;
+    return @files;
 }
 
 sub log_text {
@@ -275,7 +276,7 @@ sub log_text {
 sub sockets {
     my ($self) = @_;
     my @found;
-    File::Find::find({ no_chdir => 1, wanted => sub { push @found, $_ if -S } }, $self->{dir});
+    File::Find::find({ no_chdir => 1, wanted => sub { push @found, $_ if -S } }, grep { -d } $self->{dir}, "$self->{dir}/live/");
     return @found;
 }
 
@@ -330,6 +331,19 @@ sub processes {
     return %mine;
 }
 
+# How many processes an instance has at rest: when cells are armed and taken down, and nothing changes for a moment.
+sub processes_at_rest {
+    my ($self) = @_;
+    my ($last, $since) = ('', time);
+    eventually(10, sub {
+        my %now = $self->processes;
+        my $pids = join ' ', sort keys %now;
+        ($last, $since) = ($pids, time) if $pids ne $last;
+        return time - $since > 0.3;
+    });
+    return scalar(() = $last =~ /\d+/g);
+}
+
 # The pids of one kind. Ours are told apart by their depth in pid namespaces: the runner that supervisord started, the
 # broker (pid 1 of the runner's namespace), warden and zygotes beside it, and a cell's init and guest below.
 sub pids {
@@ -355,14 +369,15 @@ sub pids {
             :                                     'guest';
         push @found, $pid if $is eq $role;
     }
-    return sort { $a <=> $b } @found;
+    @found = sort { $a <=> $b } @found;
+    return @found;
 }
 
 # The fields of /proc/PID/status, each a string.
 sub process_status {
     my ($pid) = @_;
     my $text = slurp("/proc/$pid/status") // return;
-    return { $text =~ /^(\w+):\s*(.*?)\s*$/mg };
+    return { $text =~ /^(\w+):[ \t]*(.*?)[ \t]*$/mg };
 }
 
 # The process of this instance that has exactly so many threads: how a test recognises its own guest from outside.
@@ -396,7 +411,8 @@ sub cgroups {
             File::Find::find(sub { $found{$File::Find::name} = 1 if -d }, "$mount$top") if -d "$mount$top";
         }
     }
-    return sort keys %found;
+    my @found = sort keys %found;
+    return @found;
 }
 
 sub host_mounts {

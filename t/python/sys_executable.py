@@ -1,2 +1,2 @@
 import sys
-print(sys.executable, sys.orig_argv, sys._base_executable)
+print(sys.executable, sys.orig_argv[1:], sys._base_executable)

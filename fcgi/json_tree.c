@@ -1,0 +1,78 @@
+/* json_tree.c - see json_tree.h. Runs in the worker, over what a stranger sent. */
+#include "json_tree.h"
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#define MAX_DEPTH 32
+#define MAX_VALUES 16384
+
+/* At least as many values as json-c would make of it, and no more than one per byte. */
+static size_t
+count_values(const char *body, size_t size)
+{
+	bool in_string = false;
+	size_t count = 0;
+
+	for (size_t i = 0; i < size; i++) {
+		char c = body[i];
+
+		if (in_string) {
+			if (c == '\\')
+				i++;
+			else if (c == '"')
+				in_string = false;
+		} else if (c == '"') {
+			in_string = true;
+		} else if (c == '[' || c == '{' || c == ',' || c == ':') {
+			count++;
+		}
+	}
+	return count;
+}
+
+struct json_object *
+json_tree_parse(const char *body, size_t size, struct problem *problem)
+{
+	struct json_tokener *tokener;
+	struct json_object *tree;
+	enum json_tokener_error error;
+	size_t end;
+
+	if (size > INT32_MAX) {
+		problem_set(problem, 413, "body: is too large");
+		return NULL;
+	}
+	if (count_values(body, size) > MAX_VALUES) {
+		problem_set(problem, 400, "body: must not hold more than %d values", MAX_VALUES);
+		return NULL;
+	}
+	tokener = json_tokener_new_ex(MAX_DEPTH);
+	if (tokener == NULL) {
+		problem_set(problem, 500, "out of memory");
+		return NULL;
+	}
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	tree = json_tokener_parse_ex(tokener, body, (int)size);
+	error = json_tokener_get_error(tokener);
+	end = json_tokener_get_parse_end(tokener);
+	json_tokener_free(tokener);
+
+	if (error == json_tokener_continue) {
+		problem_set(problem, 400, "body: must be a JSON object, and it ends too early");
+	} else if (error != json_tokener_success) {
+		problem_set(problem, 400, "body: must be a JSON object: %s at byte %zu", json_tokener_error_desc(error), end);
+	} else if (!json_object_is_type(tree, json_type_object)) {
+		problem_set(problem, 400, "body: must be a JSON object");
+	} else {
+		while (end < size && strchr(" \t\r\n", body[end]) != NULL && body[end] != '\0')
+			end++;
+		if (end == size)
+			return tree;
+		problem_set(problem, 400, "body: must be one JSON object and nothing after it");
+	}
+	json_object_put(tree);
+	return NULL;
+}

@@ -1,0 +1,440 @@
+/*
+ * policy_test.c - policy files: which are refused, and whether the filters do what the files say.
+ *
+ * The second is not left to examples. The filters are run here, instruction by instruction, on every call number and,
+ * for calls with conditions, on arguments around every value that a condition names; the rules are then asked the same
+ * thing in the plainest way. policy_kernel_test.c has the kernel run them.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "policy_rules.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define ZYGOTE GRANT_COUNT /* who has loaded `base` alone */
+
+static char folder[] = "/tmp/policy_test.XXXXXX";
+static char policy_path[sizeof folder + 16], other_path[sizeof folder + 16];
+static char shipped[512];
+
+static int
+make_folder(void **state)
+{
+	const char *srcdir = getenv("srcdir");
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(policy_path, sizeof policy_path, "%s/p.conf", folder);
+	snprintf(other_path, sizeof other_path, "%s/other.conf", folder);
+	snprintf(shipped, sizeof shipped, "%s/etc/seccomp", srcdir != NULL ? srcdir : ".");
+	return 0;
+}
+
+static int
+remove_folder(void **state)
+{
+	(void)state;
+	unlink(policy_path);
+	unlink(other_path);
+	return rmdir(folder);
+}
+
+static void
+write_file(const char *path, const char *text)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	assert_int_equal(fputs(text, file) < 0, 0);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* ---- bad files --------------------------------------------------------------------------------------------------- */
+
+#define ROW(rest) "( { reason = \"r\"; " rest " } );\n"
+#define WHEN(call, condition) ROW("calls = [\"" call "\"]; when = ( { " condition " } );")
+#define TOLD_APART "that it cannot be told apart from; allowed: arguments that never fit both"
+#define UNCLEAR "what the argument must be is not clear; allowed: one_of, or mask and equals"
+
+static const struct bad_file {
+	const char *text, *rest;
+} bad_files[] = {
+	{ "alow = ();", ":1: unknown key \"alow\"; allowed: include, allow, processes, network, zygote, enosys, kill" },
+	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
+	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
+	{ "allow = ( { calls = [\"read\"]; } );", ":1: allow[0].reason is missing; allowed: any text in quotes, 1 to 512 "
+	    "bytes" },
+	{ "allow = " ROW(""), ":1: allow[0].calls is missing; allowed: [...] with 1 to 512 of: letters, digits and ._+#-, at "
+	    "most 31, first a letter or digit in quotes" },
+	{ "allow = " ROW("calls = [];"), ":1: allow[0].calls: 0 are out of range; allowed: [...] with 1 to 512 of: letters, "
+	    "digits and ._+#-, at most 31, first a letter or digit in quotes" },
+	{ "allow = " ROW("\ncalls = [\"read\", \"raed\"];"), ":2: allow[0].calls: libseccomp knows no \"raed\"; allowed: system "
+	    "calls, or optional = true" },
+	{ "kill = " ROW("calls = [\"read\"]; optional = 1;"), ":1: kill[0].optional: is not a bool; allowed: true, false" },
+	{ "allow = " ROW("calls = [\"read\"]; when = { };"), ":1: allow[0].when: is not a list of groups; allowed: ( { ... }, "
+	    "... ) with 1 to 6 groups" },
+	{ "allow = " WHEN("read", "one_of = [\"1\"];"), ":1: allow[0].when[0].arg is missing; allowed: 0 to 5" },
+	{ "allow = " WHEN("read", "arg = 6; one_of = [\"1\"];"), ":1: allow[0].when[0].arg: 6 is out of range; allowed: 0 to "
+	    "5" },
+	{ "allow = " WHEN("read", "arg = 1;"), ":1: allow[0].when[0]: " UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; mask = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; equals = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; equals = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; mask = [\"1\"]; equals = [];"), ":1: allow[0].when[0]: "
+	    UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [];"), ":1: allow[0].when[0].one_of: 0 are out of range; allowed: [...] "
+	    "with 1 to 64 of: any text in quotes" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [1];"), ":1: allow[0].when[0].one_of[0]: is not a string; allowed: [...] "
+	    "with 1 to 64 of: any text in quotes" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"CLONE\"];"), ":1: allow[0].when[0]: \"CLONE\" is unknown; allowed: a "
+	    "number, or a name that cellblock-policy(5) lists" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"-1\"];"), ":1: allow[0].when[0]: \"-1\" is unknown; allowed: a number, "
+	    "or a name that cellblock-policy(5) lists" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"12x\"];"), ":1: allow[0].when[0]: \"12x\" is unknown; allowed: a "
+	    "number, or a name that cellblock-policy(5) lists" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"0x10000000000000000\"];"), ":1: allow[0].when[0]: "
+	    "\"0x10000000000000000\" is unknown; allowed: a number, or a name that cellblock-policy(5) lists" },
+	{ "allow = " WHEN("read", "arg = 1; mask = [\"6\"]; equals = [\"1\"];"), ":1: allow[0].when[0].equals can never be; "
+	    "allowed: a part of the mask" },
+	{ "allow = " WHEN("read", "arg = 1; mask = [\"0\"]; equals = [];"), ":1: allow[0].when[0].equals can never be; "
+	    "allowed: a part of the mask" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; }, { arg = 1; one_of = [\"2\"];"), ":1: allow[0].when[1]: argument "
+	    "1 has a condition already; allowed: one" },
+	{ "allow = " WHEN("read", "arg = 1; one = [\"1\"];"), ":1: unknown key \"one\" in allow[0].when[0]; allowed: arg, "
+	    "one_of, mask, equals" },
+
+	/* Two fates for one call. */
+	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read meets a rule of "
+	    "\"allow\" " TOLD_APART },
+	{ "enosys = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read meets a rule of "
+	    "\"enosys\" " TOLD_APART },
+	{ "network = " WHEN("read", "arg = 0; one_of = [\"1\"];") "enosys = " ROW("calls = [\"read\"];"), ":2: enosys[0]: read "
+	    "meets a rule of \"network\" " TOLD_APART },
+	{ "zygote = " WHEN("read", "arg = 0; one_of = [\"1\"];") "enosys = " ROW("calls = [\"read\"];"), ":2: enosys[0]: read "
+	    "meets a rule of \"zygote\" " TOLD_APART },
+	/* What is taken away would take with it what stays. */
+	{ "allow = " WHEN("read", "arg = 0; one_of = [\"1\"];") "zygote = " ROW("calls = [\"read\"];"), ":2: zygote[0]: read "
+	    "meets a rule of \"allow\" " TOLD_APART },
+	{ "allow = " WHEN("read", "arg = 0; mask = [\"1\"]; equals = [\"1\"];") "processes = "
+	    WHEN("read", "arg = 0; mask = [\"2\"]; equals = [\"2\"];"), ":2: processes[0]: read meets a rule of \"allow\" "
+	    TOLD_APART },
+	{ "processes = " WHEN("read", "arg = 0; one_of = [\"1\"];") "network = " WHEN("read", "arg = 1; one_of = [\"1\"];"),
+	    ":2: network[0]: read meets a rule of \"processes\" " TOLD_APART },
+
+	{ "include = [\"p\"];", ":1: include: policies include each other 4 deep; allowed: less" },
+	{ "include = [\"../p\"];", ":1: include[0]: \"../p\" does not fit; allowed: [...] with 0 to 16 of: letters, digits and "
+	    "._+#-, at most 31, first a letter or digit in quotes" },
+};
+
+static void
+test_bad_files(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LENGTH(bad_files); i++) {
+		char error[512] = "", expected[512];
+		struct policy *policy;
+
+		write_file(policy_path, bad_files[i].text);
+		policy = policy_load(folder, "p", error, sizeof error);
+		if (policy != NULL)
+			fail_msg("taken, and not refused with \"%s\"", bad_files[i].rest);
+		snprintf(expected, sizeof expected, "%s%s", policy_path, bad_files[i].rest);
+		assert_string_equal(error, expected);
+	}
+}
+
+static void
+test_bad_names_and_includes(void **state)
+{
+	char error[512], expected[512];
+
+	(void)state;
+	assert_null(policy_load(folder, "../p", error, sizeof error));
+	assert_string_equal(error, "policy \"../p\": not a name; allowed: letters, digits and ._+#-, at most 31, first a letter "
+	    "or digit");
+	write_file(policy_path, "include = [\"other\"];");
+	assert_null(policy_load(folder, "p", error, sizeof error));
+	snprintf(expected, sizeof expected, "%s: cannot be read: No such file or directory", other_path);
+	assert_string_equal(error, expected);
+	write_file(other_path, "\nallow = 1;");
+	assert_null(policy_load(folder, "p", error, sizeof error));
+	snprintf(expected, sizeof expected, "%s:2: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 "
+	    "groups", other_path);
+	assert_string_equal(error, expected);
+	unlink(other_path);
+}
+
+/* ---- the filters ------------------------------------------------------------------------------------------------- */
+
+/* Run a filter as the kernel does (struct seccomp_data is all that it can load). */
+static uint32_t
+run(const struct bpf *bpf, const struct seccomp_data *data)
+{
+	uint32_t a = 0;
+
+	for (size_t pc = 0; pc < bpf->count; pc++) {
+		const struct sock_filter *code = &bpf->code[pc];
+		bool is_true;
+
+		switch (code->code) {
+		case BPF_LD | BPF_W | BPF_ABS:
+			assert_true(code->k % 4 == 0 && code->k < sizeof *data);
+			memcpy(&a, (const char *)data + code->k, sizeof a);
+			continue;
+		case BPF_ALU | BPF_AND | BPF_K:
+			a &= code->k;
+			continue;
+		case BPF_RET | BPF_K:
+			return code->k;
+		case BPF_JMP | BPF_JA:
+			pc += code->k;
+			continue;
+		case BPF_JMP | BPF_JEQ | BPF_K:
+			is_true = a == code->k;
+			break;
+		case BPF_JMP | BPF_JGT | BPF_K:
+			is_true = a > code->k;
+			break;
+		case BPF_JMP | BPF_JGE | BPF_K:
+			is_true = a >= code->k;
+			break;
+		case BPF_JMP | BPF_JSET | BPF_K:
+			is_true = (a & code->k) != 0;
+			break;
+		default:
+			fail_msg("instruction %zu: unknown code 0x%x", pc, code->code);
+			return 0;
+		}
+		pc += is_true ? code->jt : code->jf;
+	}
+	fail_msg("the filter has no end");
+	return 0;
+}
+
+/* What both filters together say: of two answers the kernel takes the stricter one, which is the smaller as a number. */
+static uint32_t
+run_both(const struct policy *policy, unsigned who, const struct seccomp_data *data)
+{
+	uint32_t base = run(&policy->base, data), last = SECCOMP_RET_ALLOW;
+
+	if (who != ZYGOTE && policy->last[who].count > 0)
+		last = run(&policy->last[who], data);
+	return (int32_t)(last & SECCOMP_RET_ACTION_FULL) < (int32_t)(base & SECCOMP_RET_ACTION_FULL) ? last : base;
+}
+
+static bool
+fits(const struct rule *rule, const struct seccomp_data *data)
+{
+	for (int i = 0; i < RULE_ARGS; i++) {
+		if ((data->args[i] & rule->arg[i].mask) != rule->arg[i].value)
+			return false;
+	}
+	return rule->call == data->nr;
+}
+
+/* What the file says. */
+static uint32_t
+expected(const struct rules *rules, unsigned who, int newest, const struct seccomp_data *data)
+{
+	uint32_t answer = data->nr > newest ? SECCOMP_RET_ERRNO | ENOSYS : SECCOMP_RET_ERRNO | EPERM;
+
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct rule *rule = &rules->rule[i];
+		bool is_zygotes = who == ZYGOTE && rule->section <= RULES_ZYGOTE;
+
+		if (!fits(rule, data))
+			continue;
+		if (is_zygotes || rules_permit(rule->section, who))
+			return SECCOMP_RET_ALLOW;
+		if (rule->section == RULES_ENOSYS)
+			answer = SECCOMP_RET_ERRNO | ENOSYS;
+		if (rule->section == RULES_KILL)
+			answer = SECCOMP_RET_KILL_PROCESS;
+	}
+	return answer;
+}
+
+static void
+check(const struct policy *policy, const struct rules *rules, int newest, const struct seccomp_data *data)
+{
+	for (unsigned who = 0; who <= ZYGOTE; who++) {
+		uint32_t wanted = expected(rules, who, newest, data), got = run_both(policy, who, data);
+
+		if (got != wanted)
+			fail_msg("%s: call %d (0x%llx, 0x%llx, 0x%llx) of %u: 0x%x, and not 0x%x", policy->name, data->nr,
+			    (unsigned long long)data->args[0], (unsigned long long)data->args[1],
+			    (unsigned long long)data->args[2], who, got, wanted);
+	}
+}
+
+/* Arguments that fit the rule, and those that miss it by one bit in one argument. */
+static void
+check_around(const struct policy *policy, const struct rules *rules, int newest, const struct rule *rule)
+{
+	struct seccomp_data data = { .nr = rule->call, .arch = seccomp_arch_native() };
+
+	for (int i = 0; i < RULE_ARGS; i++)
+		data.args[i] = rule->arg[i].value;
+	check(policy, rules, newest, &data);
+	for (int i = 0; i < RULE_ARGS; i++) {
+		for (int bit = 0; bit < 64; bit++) {
+			data.args[i] ^= UINT64_C(1) << bit;
+			check(policy, rules, newest, &data);
+			data.args[i] ^= UINT64_C(1) << bit;
+		}
+		data.args[i] = ~rule->arg[i].value;
+		check(policy, rules, newest, &data);
+		data.args[i] = UINT64_MAX;
+		check(policy, rules, newest, &data);
+		data.args[i] = 0;
+		check(policy, rules, newest, &data);
+		data.args[i] = rule->arg[i].value;
+	}
+}
+
+static int
+newest_call(void)
+{
+	int newest = 0;
+
+	for (int call = 0; call < 4096; call++) {
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
+
+		newest = name != NULL ? call : newest;
+		free(name);
+	}
+	return newest;
+}
+
+static void
+check_filters(const char *dir, const char *name)
+{
+	char error[512];
+	struct policy *policy = policy_load(dir, name, error, sizeof error);
+	int newest = newest_call();
+	struct rules rules;
+
+	if (policy == NULL)
+		fail_msg("refused: %s", error);
+	assert_string_equal(policy->name, name);
+	assert_int_equal(rules_load(&rules, dir, name, error, sizeof error), 0);
+	for (int call = 0; call < 4096; call++) {
+		struct seccomp_data data = { .nr = call, .arch = seccomp_arch_native() };
+
+		check(policy, &rules, newest, &data);
+		memset(data.args, 0xff, sizeof data.args);
+		check(policy, &rules, newest, &data);
+	}
+	for (size_t i = 0; i < rules.count; i++)
+		check_around(policy, &rules, newest, &rules.rule[i]);
+	rules_free(&rules);
+	policy_free(policy);
+}
+
+static void
+test_shipped_policies(void **state)
+{
+	(void)state;
+	check_filters(shipped, "python3");
+	check_filters(shipped, "worker");
+}
+
+/* Every way in which rules for one call may stand side by side. */
+static void
+test_rules_side_by_side(void **state)
+{
+	(void)state;
+	write_file(policy_path,
+	    "include = [\"other\"];\n"
+	    "allow = ( { reason = \"r\"; calls = [\"read\", \"read\", \"close\"]; },\n"
+	    "  { reason = \"narrower than the row above\"; calls = [\"close\"]; when = ( { arg = 0; one_of = [\"7\"]; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"ioctl\"]; when = ( { arg = 1; one_of = [\"1\", \"2\"]; },\n"
+	    "    { arg = 2; one_of = [\"3\", \"0xfffffffff\"]; }, { arg = 5; mask = [\"0xf0000000f\"]; equals = [\"1\"]; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"clone\"]; when = ( { arg = 0; mask = [\"6\"]; equals = [\"2\"]; } ); } );\n"
+	    "processes = ( { reason = \"r\"; calls = [\"fork\", \"write\"]; },\n"
+	    "  { reason = \"r\"; calls = [\"clone\"]; when = ( { arg = 0; mask = [\"4\"]; equals = [\"4\"]; } ); },\n"
+	    "  { reason = \"allowed anyhow\"; calls = [\"read\"]; when = ( { arg = 3; one_of = [\"9\"]; } ); } );\n"
+	    "network = ( { reason = \"granted twice\"; calls = [\"write\"]; },\n"
+	    "  { reason = \"r\"; calls = [\"socket\"]; when = ( { arg = 0; one_of = [\"2\", \"10\"]; } ); } );\n"
+	    "zygote = ( { reason = \"r\"; calls = [\"setns\", \"clone3\", \"write\", \"bpf\"]; },\n"
+	    "  { reason = \"r\"; calls = [\"clone\"]; when = ( { arg = 0; mask = [\"6\"]; equals = []; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"socket\"]; when = ( { arg = 0; one_of = [\"1\"]; } ); } );\n");
+	write_file(other_path,
+	    "enosys = ( { reason = \"r\"; calls = [\"clone3\", \"openat2\"]; } );\n"
+	    "kill = ( { reason = \"r\"; calls = [\"bpf\", \"acct\"]; } );\n"
+	    "allow = ( { reason = \"r\"; calls = [\"no_such_call\", \"exit\"]; optional = true; },\n"
+	    "  { reason = \"of another architecture\"; calls = [\"socketcall\"]; } );\n");
+	check_filters(folder, "p");
+	unlink(other_path);
+}
+
+static void
+test_nothing_is_allowed_by_an_empty_file(void **state)
+{
+	char error[512];
+	struct policy *policy;
+
+	(void)state;
+	write_file(policy_path, "");
+	check_filters(folder, "p");
+	policy = policy_load(folder, "p", error, sizeof error);
+	assert_non_null(policy);
+	assert_true(policy->base.count > 0);
+	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
+		assert_int_equal(policy->last[grant].count, 0);
+	policy_free(policy);
+}
+
+static void
+test_other_architectures_die(void **state)
+{
+	static const uint32_t others[] = { AUDIT_ARCH_I386, AUDIT_ARCH_ARM, AUDIT_ARCH_S390X, 0, UINT32_MAX };
+	struct seccomp_data data = { .nr = 0 };
+	char error[512];
+	struct policy *policy = policy_load(shipped, "python3", error, sizeof error);
+
+	(void)state;
+	assert_non_null(policy);
+	for (size_t i = 0; i < LENGTH(others); i++) {
+		for (data.nr = 0; data.nr < 600; data.nr++) {
+			data.arch = others[i];
+			assert_int_equal(run(&policy->base, &data), SECCOMP_RET_KILL_PROCESS);
+		}
+	}
+#if defined(__x86_64__) && !defined(__ILP32__)
+	data.arch = AUDIT_ARCH_X86_64;
+	for (int call = 0; call < 600; call++) {
+		data.nr = 0x40000000 + call; /* x32 */
+		assert_int_equal(run(&policy->base, &data), SECCOMP_RET_KILL_PROCESS);
+	}
+#endif
+	policy_free(policy);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_files),
+		cmocka_unit_test(test_bad_names_and_includes),
+		cmocka_unit_test(test_shipped_policies),
+		cmocka_unit_test(test_rules_side_by_side),
+		cmocka_unit_test(test_nothing_is_allowed_by_an_empty_file),
+		cmocka_unit_test(test_other_architectures_die),
+	};
+
+	return cmocka_run_group_tests_name("policy", tests, make_folder, remove_folder);
+}

@@ -1,0 +1,417 @@
+/* request_test.c - the body of POST /v1/sandbox/run: what is understood, and what is refused in which words. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "request.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define MINIMAL "\"language\":\"python3\",\"code\":\"x\""
+
+static char *python_aliases[] = { "python", "py" };
+static char *jinja_hints[] = { "jinja2", "markupsafe" };
+static char *numpy_hints[] = { "numpy" };
+
+static struct language_config nodejs = {
+	.name = "nodejs",
+	.warm_count = 1,
+	.limits = { { 1, 1, 1, 1, 1, 1 }, { 1, 1, 1, 1, 1, 1 } },
+};
+
+static struct language_config python = {
+	.name = "python3",
+	.aliases = { python_aliases, 2 },
+	.warm = { { .name = "base" }, { .name = "jinja2", .hints = { jinja_hints, 2 } },
+	    { .name = "numpy", .hints = { numpy_hints, 1 } } },
+	.warm_count = 3,
+	.limits = { { 15000, 10000, 1 << 28, 1, 1000, 2000 }, { 120000, 60000, 1 << 30, 8, 5000, UINT64_MAX } },
+};
+
+static struct config config = { .language = { &nodejs, &python }, .language_count = 2 };
+
+static struct run_request request;
+static struct problem problem;
+
+static int
+parse(const char *body)
+{
+	memset(&problem, 0, sizeof problem);
+	return request_parse(&config, body, strlen(body), &request, &problem);
+}
+
+/* A body that is understood; request_free is the caller's. */
+static void
+accept_body(const char *body)
+{
+	if (parse(body) != 0)
+		fail_msg("%s: %s", body, problem.text);
+}
+
+static void
+refuse_body(const char *body, const char *text)
+{
+	if (parse(body) == 0)
+		fail_msg("%s: was accepted", body);
+	if (strncmp(problem.text, text, strlen(text)) != 0)
+		fail_msg("%s: \"%s\" instead of \"%s\"", body, problem.text, text);
+	assert_int_equal(problem.status, 400);
+	assert_int_equal(problem.code, -400);
+}
+
+static void
+test_minimal(void **state)
+{
+	(void)state;
+	accept_body("{" MINIMAL "}");
+	assert_int_equal(request.language, 1);
+	assert_int_equal(request.code.size, 1);
+	assert_memory_equal(request.code.bytes, "x", 1);
+	assert_int_equal(request.preload.size, 0);
+	assert_int_equal(request.input.size, 0);
+	assert_int_equal(request.args.count, 0);
+	assert_int_equal(request.env.count, 0);
+	assert_int_equal(request.warm, 0);
+	assert_false(request.network);
+	assert_memory_equal(&request.limits, &python.limits.standard, sizeof request.limits);
+	request_free(&request);
+	request_free(&request);
+}
+
+static void
+test_everything(void **state)
+{
+	static const char args[] = "one\0\0" "caf\xc3\xa9";
+	static const char env[] = "A_1=x=y\0_b=";
+
+	(void)state;
+	accept_body(" {\"language\":\"py\",\"code\":\"a\\u0000b\",\"preload\":\"p\",\"stdin\":\"in\\u0000\",\"args\":[\"one\",\"\","
+	            "\"caf\xc3\xa9\"],\"env\":{\"A_1\":\"x=y\",\"_b\":\"\"},\"limits\":{\"wall_ms\":120000,\"cpu_ms\":1,"
+	            "\"processes\":8.0,\"disk_bytes\":18446744073709551615,\"other\":-1},\"files\":[],\"tests\":null,"
+	            "\"dependencies\":[{\"name\":\"x\"}],\"unknown\":{}}\r\n\t ");
+	assert_int_equal(request.language, 1);
+	assert_int_equal(request.code.size, 3);
+	assert_memory_equal(request.code.bytes, "a\0b", 3);
+	assert_int_equal(request.preload.size, 1);
+	assert_int_equal(request.input.size, 3);
+	assert_int_equal(request.args.count, 3);
+	assert_int_equal(request.args.size, sizeof args);
+	assert_memory_equal(request.args.bytes, args, sizeof args);
+	assert_int_equal(request.env.count, 2);
+	assert_int_equal(request.env.size, sizeof env);
+	assert_memory_equal(request.env.bytes, env, sizeof env);
+	assert_int_equal(request.limits.wall_ms, 120000);
+	assert_int_equal(request.limits.cpu_ms, 1);
+	assert_int_equal(request.limits.memory_bytes, 1 << 28);
+	assert_int_equal(request.limits.processes, 8);
+	assert_true(request.limits.disk_bytes == UINT64_MAX);
+	request_free(&request);
+}
+
+static void
+test_null_is_missing(void **state)
+{
+	(void)state;
+	accept_body("{" MINIMAL ",\"preload\":null,\"stdin\":null,\"args\":null,\"env\":null,\"limits\":null,"
+	            "\"enable_network\":null,\"files\":null,\"collect\":null}");
+	request_free(&request);
+	accept_body("{" MINIMAL ",\"limits\":{\"wall_ms\":null}}");
+	assert_int_equal(request.limits.wall_ms, 15000);
+	request_free(&request);
+	refuse_body("{\"language\":null,\"code\":\"x\"}", "language: is required");
+	refuse_body("{\"language\":\"python3\",\"code\":null}", "code: is required");
+}
+
+static void
+test_bodies_that_are_no_json_object(void **state)
+{
+	static const char *const bodies[] = { "", " ", "{", "null", "nul", "1", "-", "\"x\"", "[]", "NaN", "{} x", "{}{}", "{}]",
+		"{" MINIMAL, "{" MINIMAL ",}", "{" MINIMAL "}}", "{'language':'python3'}", "/**/{" MINIMAL "}", "\xef\xbb\xbf{}",
+		"{\"language\":\"python3\",\"code\":\"\xff\"}",
+		"{\"language\":\"python3\",\"code\":\"x\" \"env\":1}", "{\"language\":\"python3\",\"code\":\"\\x\"}" };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(bodies); i++)
+		refuse_body(bodies[i], "body: must be ");
+	/* A NUL ends json-c's reading, but not the body. */
+	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &problem), -1);
+	assert_string_equal(problem.text, "body: must be one JSON object and nothing after it");
+}
+
+/* Small for its sender, large for a parser. */
+static void
+test_bodies_that_grow(void **state)
+{
+	static const char *const pieces[] = { "[", "{\"a\":", "[],", "{},", "1," };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(pieces); i++) {
+		size_t length = strlen(pieces[i]);
+		char *body = malloc(100000 * length + 8);
+
+		assert_non_null(body);
+		memcpy(body, "{\"a\":[", 6);
+		for (size_t j = 0; j < 100000; j++)
+			memcpy(body + 6 + j * length, pieces[i], length);
+		body[6 + 100000 * length] = '\0';
+		refuse_body(body, "body: must not hold more than 16384 values");
+		free(body);
+	}
+	refuse_body("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "body: must be a JSON object: nesting too deep");
+	/* Inside a string they are just text. */
+	{
+		char *body = malloc(200100);
+		int at = sprintf(body, "{\"language\":\"python3\",\"code\":\"");
+
+		for (int i = 0; i < 100000; i++)
+			at += sprintf(body + at, "%s", i % 2 == 0 ? ",[" : "\\\"");
+		sprintf(body + at, "\"}");
+		accept_body(body);
+		assert_int_equal(request.code.size, 150000);
+		request_free(&request);
+		free(body);
+	}
+}
+
+static void
+test_language(void **state)
+{
+	(void)state;
+	refuse_body("{\"code\":\"x\"}", "language: is required");
+	refuse_body("{\"language\":\"\",\"code\":\"x\"}", "language: must not be empty");
+	refuse_body("{\"language\":3,\"code\":\"x\"}", "language: must be a string");
+	refuse_body("{\"language\":\"cobol\",\"code\":\"x\"}", "unsupported language; supported are: nodejs, python3");
+	refuse_body("{\"language\":\"Python3\",\"code\":\"x\"}", "unsupported language");
+	refuse_body("{\"language\":\"python3\\u0000\",\"code\":\"x\"}", "unsupported language");
+	accept_body("{\"language\":\"nodejs\",\"code\":\"x\"}");
+	assert_int_equal(request.language, 0);
+	assert_int_equal(request.limits.wall_ms, 1);
+	request_free(&request);
+}
+
+static void
+test_wrong_types(void **state)
+{
+	static const char *const texts[] = { "code", "preload", "stdin" };
+	static const char *const values[] = { "1", "true", "[]", "{}" };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(texts); i++) {
+		for (size_t j = 0; j < LENGTH(values); j++) {
+			char body[128], text[64];
+
+			snprintf(body, sizeof body, "{" MINIMAL ",\"%s\":%s}", texts[i], values[j]);
+			snprintf(text, sizeof text, "%s: must be a string", texts[i]);
+			refuse_body(body, text);
+		}
+	}
+	refuse_body("{\"language\":\"python3\"}", "code: is required and must not be empty");
+	refuse_body("{\"language\":\"python3\",\"code\":\"\"}", "code: is required and must not be empty");
+	refuse_body("{" MINIMAL ",\"args\":\"a\"}", "args: must be a list of strings");
+	refuse_body("{" MINIMAL ",\"args\":[\"a\",1]}", "args[1]: must be a string");
+	refuse_body("{" MINIMAL ",\"args\":[null]}", "args[0]: must be a string");
+	refuse_body("{" MINIMAL ",\"args\":[\"a\\u0000b\"]}", "args[0]: must not hold a NUL character");
+	refuse_body("{" MINIMAL ",\"env\":[]}", "env: must be an object of strings");
+	refuse_body("{" MINIMAL ",\"env\":{\"A\":1}}", "env.A: must be a string");
+	refuse_body("{" MINIMAL ",\"env\":{\"A\":null}}", "env.A: must be a string");
+	refuse_body("{" MINIMAL ",\"env\":{\"A\":\"\\u0000\"}}", "env.A: must not hold a NUL character");
+	refuse_body("{" MINIMAL ",\"limits\":1}", "limits: must be an object");
+	refuse_body("{" MINIMAL ",\"limits\":[]}", "limits: must be an object");
+	refuse_body("{" MINIMAL ",\"enable_network\":1}", "enable_network: must be true or false");
+	refuse_body("{" MINIMAL ",\"enable_network\":\"true\"}", "enable_network: must be true or false");
+}
+
+static void
+test_limits(void **state)
+{
+	static const char *const values[] = { "0", "-0", "-1", "0.0", "0.5", "1.5", "120001", "1e99", "1e400", "-1e400",
+		"9223372036854775807", "9223372036854775808", "18446744073709551616", "99999999999999999999999999", "NaN", "-NaN",
+		"Infinity", "-Infinity", "true", "false", "\"1\"", "\"\"", "[]", "[1]", "{}" };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(values); i++) {
+		char body[128];
+
+		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"wall_ms\":%s}}", values[i]);
+		assert_int_equal(parse(body), -1);
+		assert_int_equal(problem.status, 400);
+		/* What json-c does not take for a number at all, it refuses itself. */
+		if (strncmp(problem.text, "body: ", 6) != 0)
+			assert_string_equal(problem.text, "limits.wall_ms: must be an integer from 1 to 120000");
+	}
+	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
+		char body[128], text[128];
+
+		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"%s\":0}}", request_limits[i].name);
+		snprintf(text, sizeof text, "limits.%s: must be an integer from 1 to ", request_limits[i].name);
+		refuse_body(body, text);
+		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"%s\":%d}}", request_limits[i].name, (int)i + 1);
+		accept_body(body);
+		for (size_t j = 0; j < REQUEST_LIMITS; j++) {
+			assert_int_equal(request_limit_of(&request_limits[j], &request.limits),
+			    j == i ? i + 1 : request_limit_of(&request_limits[j], &python.limits.standard));
+		}
+		request_free(&request);
+	}
+}
+
+static void
+test_env_names(void **state)
+{
+	static const char *const bad[] = { "", "1A", "A-B", "A B", "A=B", "caf\xc3\xa9", "A." };
+	static const char *const refused[] = { "LD_PRELOAD", "LD_", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHON", "NODE_OPTIONS",
+		"GLIBC_TUNABLES", "BASH_ENV", "ENV", "PERL5LIB", "PERL5OPT", "RUBYOPT", "JAVA_TOOL_OPTIONS", "GCONV_PATH",
+		"MALLOC_ARENA_MAX" };
+	static const char *const good[] = { "A", "_", "a1", "LD", "PATH", "HOME", "ENVIRONMENT", "MY_LD_PRELOAD", "ld_preload" };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(bad) + LENGTH(refused) + LENGTH(good); i++) {
+		char body[128], text[128];
+		const char *name = i < LENGTH(bad) ? bad[i]
+		    : i < LENGTH(bad) + LENGTH(refused) ? refused[i - LENGTH(bad)] : good[i - LENGTH(bad) - LENGTH(refused)];
+
+		snprintf(body, sizeof body, "{" MINIMAL ",\"env\":{\"%s\":\"v\"}}", name);
+		if (i < LENGTH(bad)) {
+			snprintf(text, sizeof text, "env: \"%s\" is not a name", name);
+			refuse_body(body, text);
+		} else if (i < LENGTH(bad) + LENGTH(refused)) {
+			snprintf(text, sizeof text, "env.%s: may not be set", name);
+			refuse_body(body, text);
+		} else {
+			accept_body(body);
+			request_free(&request);
+		}
+	}
+}
+
+static void
+test_later_fields(void **state)
+{
+	static const char *const names[] = { "files", "collect", "tests" };
+	static const char *const values[] = { "[{}]", "[\"x\"]", "{}", "\"\"", "false", "0" };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(names); i++) {
+		for (size_t j = 0; j < LENGTH(values); j++) {
+			char body[128], text[64];
+
+			snprintf(body, sizeof body, "{" MINIMAL ",\"%s\":%s}", names[i], values[j]);
+			snprintf(text, sizeof text, "%s: is not supported by this version", names[i]);
+			refuse_body(body, text);
+		}
+	}
+}
+
+static void
+test_network(void **state)
+{
+	(void)state;
+	accept_body("{" MINIMAL ",\"enable_network\":true}");
+	assert_false(request.network);
+	request_free(&request);
+
+	config.network_strict = true;
+	accept_body("{" MINIMAL ",\"enable_network\":false}");
+	request_free(&request);
+	assert_int_equal(parse("{" MINIMAL ",\"enable_network\":true}"), -1);
+	assert_int_equal(problem.status, 200);
+	assert_int_equal(problem.code, -400);
+
+	config.network = NETWORK_PROXY;
+	accept_body("{" MINIMAL ",\"enable_network\":true}");
+	assert_true(request.network);
+	request_free(&request);
+	accept_body("{" MINIMAL ",\"enable_network\":false}");
+	assert_false(request.network);
+	request_free(&request);
+	config.network = NETWORK_NONE;
+	config.network_strict = false;
+}
+
+static void
+test_warm_set(void **state)
+{
+	static const struct {
+		const char *code, *preload;
+		uint32_t set;
+	} programs[] = {
+		{ "print(1)", "", 0 },
+		{ "import jinja2", "", 1 },
+		{ "from jinja2.sandbox import x", "", 1 },
+		{ "x", "import markupsafe", 1 },
+		{ "import jinja2, numpy", "", 2 },
+		{ "numpy", "jinja2", 2 },
+		{ "numpy_like", "", 0 },
+		{ "notnumpy", "", 0 },
+		{ "numpynumpy numpy", "", 2 },
+		{ "nump", "y", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(programs); i++) {
+		char body[256];
+
+		snprintf(body, sizeof body, "{\"language\":\"python3\",\"code\":\"%s\",\"preload\":\"%s\"}", programs[i].code,
+		    programs[i].preload);
+		accept_body(body);
+		assert_int_equal(request.warm, programs[i].set);
+		request_free(&request);
+	}
+}
+
+/* Every body that is cut or has a byte changed is answered, one way or the other. */
+static void
+test_damaged_bodies(void **state)
+{
+	static const char whole[] = "{\"language\":\"py\",\"code\":\"a\\u0000\\ud83d\\ude00b\",\"args\":[\"\xc3\xa9\",\"\"],\"env\":"
+	                            "{\"A\":\"b\"},\"limits\":{\"wall_ms\":1e2},\"files\":[]}";
+
+	(void)state;
+	for (size_t i = 0; i < sizeof whole - 1; i++) {
+		/* Of the exact size, so that a sanitizer sees a read past it. */
+		char *body = malloc(i + 1);
+
+		assert_non_null(body);
+		memcpy(body, whole, i);
+		assert_int_equal(request_parse(&config, body, i, &request, &problem), -1);
+		free(body);
+	}
+	for (size_t i = 0; i < sizeof whole - 1; i++) {
+		for (unsigned byte = 0; byte < 256; byte++) {
+			char body[sizeof whole];
+
+			memcpy(body, whole, sizeof whole);
+			body[i] = (char)byte;
+			if (request_parse(&config, body, sizeof whole - 1, &request, &problem) == 0)
+				request_free(&request);
+		}
+	}
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_minimal),
+		cmocka_unit_test(test_everything),
+		cmocka_unit_test(test_null_is_missing),
+		cmocka_unit_test(test_bodies_that_are_no_json_object),
+		cmocka_unit_test(test_bodies_that_grow),
+		cmocka_unit_test(test_language),
+		cmocka_unit_test(test_wrong_types),
+		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_env_names),
+		cmocka_unit_test(test_later_fields),
+		cmocka_unit_test(test_network),
+		cmocka_unit_test(test_warm_set),
+		cmocka_unit_test(test_damaged_bodies),
+	};
+
+	return cmocka_run_group_tests_name("request", tests, NULL, NULL);
+}
