@@ -197,40 +197,40 @@ text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
 	return text;
 }
 
+/* The absolute path of the folder that `path` is in, for free(3), or NULL with errno. */
+static char *
+folder_of(const char *path)
+{
+	char *folder = conf_strdup(path), *slash = strrchr(folder, '/'), *absolute;
+
+	if (slash != NULL)
+		slash[slash == folder] = '\0';
+	absolute = realpath(slash != NULL ? folder : ".", NULL);
+	free(folder);
+	return absolute;
+}
+
 int
 conf_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size)
 {
-	char *text, *slash;
+	char *text = text_load(path, digest, error, error_size);
 
-	*file = (struct conf_file){ .path = path, .error = error, .error_size = error_size };
-	text = text_load(path, digest, error, error_size);
 	if (text == NULL)
 		return -1;
-	/* realpath of the folder, not of the file: a link to a file elsewhere must not move the paths in it. */
-	file->folder = conf_strdup(path);
-	slash = strrchr(file->folder, '/');
-	if (slash == NULL)
-		strcpy(file->folder, ".");
-	else
-		slash[slash == file->folder] = '\0';
-	slash = realpath(file->folder, NULL);
-	free(file->folder);
-	file->folder = slash;
-	if (slash == NULL) {
-		snprintf(error, error_size, "%s: cannot be resolved: %s", path, strerror(errno));
-		free(text);
-		return -1;
-	}
+	*file = (struct conf_file){ .path = path, .folder = folder_of(path), .error = error, .error_size = error_size };
 	config_init(&file->parsed);
-	if (!config_read_string(&file->parsed, text)) {
+	if (file->folder == NULL)
+		snprintf(error, error_size, "%s: the folder that it is in cannot be found: %s", path, strerror(errno));
+	else if (!config_read_string(&file->parsed, text))
 		snprintf(error, error_size, "%s:%d: %s", path, config_error_line(&file->parsed),
 		    config_error_text(&file->parsed));
+	else {
 		free(text);
-		conf_close(file);
-		return -1;
+		return 0;
 	}
 	free(text);
-	return 0;
+	conf_close(file);
+	return -1;
 }
 
 void

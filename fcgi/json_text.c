@@ -16,8 +16,8 @@ static const char escapes[128] = {
 };
 
 /*
- * Whether none of eight bytes needs care: not a control character, a quote, a backslash, or beyond ASCII. The usual test
- * for a zero byte, three times; a borrow out of a lower byte can only make it say no too often.
+ * Whether none of eight bytes needs care: no control character, quote or backslash, and nothing beyond ASCII. The
+ * usual test for a zero byte, three times; a borrow out of a lower byte can only make it say no too often.
  */
 static bool
 plain8(uint64_t eight)
@@ -35,7 +35,8 @@ plain8(uint64_t eight)
 static size_t
 sequence(const unsigned char *p, size_t size, bool *valid, bool *cut)
 {
-	unsigned char low = 0x80, high = 0xbf; /* of the second byte: no overlong form, no surrogate, nothing past U+10FFFF */
+	/* Of the second byte, where there are overlong forms, surrogates, and what is past U+10FFFF. */
+	unsigned char low = 0x80, high = 0xbf;
 	size_t length, i;
 
 	*valid = *cut = false;

@@ -7,8 +7,8 @@
 #define JSON_TEXT_MAX 6 /* bytes that one character of input can become at most: \u0000 */
 
 /*
- * Escape as much of `in` as fits into `out` (of JSON_TEXT_MAX bytes or more). Returns the bytes written, and in *used the
- * bytes of `in` that they stand for; what is left is a new call's input. Only `"`, `\` and control characters are
+ * Escape as much of `in` as fits into `out` (of JSON_TEXT_MAX bytes or more). Returns the bytes written, and in *used
+ * the bytes of `in` that they stand for; what is left is a new call's input. Only `"`, `\` and control characters are
  * escaped, the rest is UTF-8 as it came. Each maximal part of an ill-formed sequence becomes one U+FFFD (Unicode 15,
  * section 3.9), which is what Python's errors='replace' does.
  */

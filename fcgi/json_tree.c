@@ -63,7 +63,8 @@ json_tree_parse(const char *body, size_t size, struct problem *problem)
 	if (error == json_tokener_continue) {
 		problem_set(problem, 400, "body: must be a JSON object, and it ends too early");
 	} else if (error != json_tokener_success) {
-		problem_set(problem, 400, "body: must be a JSON object: %s at byte %zu", json_tokener_error_desc(error), end);
+		problem_set(problem, 400, "body: must be a JSON object: %s at byte %zu",
+		    json_tokener_error_desc(error), end);
 	} else if (!json_object_is_type(tree, json_type_object)) {
 		problem_set(problem, 400, "body: must be a JSON object");
 	} else {

@@ -48,7 +48,7 @@ lockdown_check(void)
 		die("getresuid: %s", strerror(errno));
 	if (real == 0 || effective == 0 || saved == 0)
 		die("the worker must not run as root: start it as an ordinary user (spawn-fcgi -u)");
-	/* Were one of the three free, the next thing opened would be taken for it: a log line, say, would go into a job. */
+	/* Were one of the three free, the next thing opened would be taken for it: a log line would go into a job. */
 	do
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	while (fd >= 0 && fd <= STDERR_FILENO);
@@ -163,7 +163,8 @@ enter_landlock(enum requirement wanted)
 	else if (wanted == LAYER_OPTIONAL)
 		log_info("Landlock: not to be had here (%s)", strerror(errno));
 	else
-		die("Landlock: %s: boot with landlock in the lsm= list, or set worker.landlock to \"optional\"", strerror(errno));
+		die("Landlock: %s: boot with landlock in the lsm= list, or set worker.landlock to \"optional\"",
+		    strerror(errno));
 }
 
 static void

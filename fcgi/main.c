@@ -168,8 +168,8 @@ main(int argc, char **argv)
 		fcgi.keepConnection = 0;
 		route_serve(&worker, &fcgi);
 		/*
-		 * Only a new worker reads the configuration that the runner has. But a worker that ends too soon too often is
-		 * given up by multiwatch(1), so a young one answers 503 for a while, and sees whether the runner changes.
+		 * Only a new worker reads the configuration that the runner has. But multiwatch(1) gives a worker up that
+		 * ends too soon too often, so a young one answers 503 for a while, and sees whether the runner changes.
 		 */
 		if (worker.link.stale && now_ms() - start_ms > STALE_MS)
 			die("%s: ending, for a new worker to read the runner's configuration", worker.link.path);
@@ -177,5 +177,8 @@ main(int argc, char **argv)
 	if (!stopping)
 		die("accept: %s", strerror(errno));
 	log_info("stopped by SIGTERM");
+	runner_link_close(&worker.link);
+	run_free(&worker.run);
+	config_free(config);
 	return 0;
 }

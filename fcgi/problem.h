@@ -7,7 +7,7 @@
 struct problem {
 	int status;                   /* of HTTP */
 	int code;                     /* of the envelope; negative */
-	char text[PROBLEM_TEXT_SIZE]; /* of the envelope; may be cut, and need not be UTF-8: it is escaped when it is written */
+	char text[PROBLEM_TEXT_SIZE]; /* of the envelope; may be cut, and need not be UTF-8 before it is escaped */
 };
 
 /* Fill it in, printf-style, with the code that goes with the status. Returns -1, for the caller to return. */

@@ -142,7 +142,7 @@ name_signal(int number, char *text, size_t size)
 		snprintf(text, size, "\"%d\"", number);
 }
 
-/* The second line of `error`, as the inside of a JSON string: why the run ended, or nothing when its exit code says it. */
+/* The second line of `error`, as the inside of a JSON string: why the run ended, unless its exit code says it all. */
 static void
 describe_end(const struct run_result *result, const struct run_limits *limits, char *text, size_t size)
 {
@@ -198,7 +198,8 @@ describe_rest(const struct run *run, char *text, size_t size)
 	    r->exit_code, name, verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
 	    r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
 	    r->memory_peak_bytes, r->processes_peak, run->out.size, run->err.size, r->queue_us / 1000,
-	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), network_name(r->network));
+	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000),
+	    network_name(r->network));
 }
 
 void
@@ -209,17 +210,19 @@ reply_run(struct reply *reply, const struct run *run, const struct run_limits *l
 	static const char before_error[] = "\",\"error\":\"";
 	bool failed = run->result.verdict != VERDICT_OK;
 	char why[128] = "", error[192] = "", rest[1024];
+	size_t out_length = json_text_length(run->out.bytes, run->out.size);
 	size_t err_length = json_text_length(run->err.bytes, run->err.size);
 	int error_length = 0, rest_length;
 	size_t length;
 
 	if (failed) {
 		describe_end(&run->result, limits, why, sizeof why);
-		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s", run->result.exit_code, why);
+		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s", run->result.exit_code,
+		    why);
 	}
 	rest_length = describe_rest(run, rest, sizeof rest);
-	length = strlen(before_out) + json_text_length(run->out.bytes, run->out.size) + strlen(before_err) + err_length +
-	    strlen(before_error) + (size_t)error_length + (failed ? err_length : 0) + (size_t)rest_length;
+	length = strlen(before_out) + out_length + strlen(before_err) + err_length + strlen(before_error) +
+	    (size_t)error_length + (failed ? err_length : 0) + (size_t)rest_length;
 
 	put_header(reply, 200, NULL, length);
 	put(reply, before_out, strlen(before_out));

@@ -29,11 +29,15 @@ static const char *const later_fields[] = { "files", "collect", "tests" };
  * list; it keeps a run from breaking its own interpreter. A '*' at the end stands for any rest.
  */
 static const char *const refused_env[] = {
-	"LD_*", "GLIBC_TUNABLES", "MALLOC_*", "GCONV_PATH", "LOCPATH", "NLSPATH", "RES_OPTIONS", "HOSTALIASES", /* libc */
-	"BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "IFS", "PS4",                                               /* shells */
+	/* libc and its loader */
+	"LD_*", "GLIBC_TUNABLES", "MALLOC_*", "GCONV_PATH", "LOCPATH", "NLSPATH", "RES_OPTIONS", "HOSTALIASES",
+	/* shells */
+	"BASH_ENV", "ENV", "SHELLOPTS", "BASHOPTS", "IFS", "PS4",
+	/* interpreters and virtual machines */
 	"PYTHON*", "NODE_OPTIONS", "NODE_PATH", "NODE_V8_COVERAGE", "NODE_ICU_DATA", "PERL5*", "PERLLIB", "RUBY*",
-	"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "LUA_*", "PHPRC", "PHP_INI_SCAN_DIR", "OPENSSL_CONF",
-	"OPENSSL_MODULES",
+	"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "LUA_*", "PHPRC", "PHP_INI_SCAN_DIR",
+	/* OpenSSL, which can be told to load a library */
+	"OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES",
 };
 
 static bool
@@ -159,7 +163,8 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 			continue;
 		maximum = request_limit_of(f, &allowed->maximum);
 		if (positive_integer(value, &number) < 0 || number > maximum)
-			return problem_set(problem, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name, maximum);
+			return problem_set(problem, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name,
+			    maximum);
 		memcpy((char *)limits + f->offset, &number, sizeof number);
 	}
 	return 0;
@@ -216,8 +221,8 @@ check_env(const char *name, struct json_object *value, struct problem *problem)
 	struct text text;
 
 	if (!valid_env_name(name))
-		return problem_set(problem, 400, "env: \"%.64s\" is not a name: letters, digits and _ are allowed, and no digit first",
-		    name);
+		return problem_set(problem, 400,
+		    "env: \"%.64s\" is not a name: letters, digits and _ are allowed, and no digit first", name);
 	for (size_t i = 0; i < sizeof refused_env / sizeof refused_env[0]; i++) {
 		if (matches(refused_env[i], name))
 			return problem_set(problem, 400, "env.%.64s: may not be set", name);
@@ -287,9 +292,10 @@ refuse_later_fields(struct json_object *tree, struct problem *problem)
 	for (size_t i = 0; i < sizeof later_fields / sizeof later_fields[0]; i++) {
 		struct json_object *value = field(tree, later_fields[i]);
 
-		if (value == NULL || (json_object_is_type(value, json_type_array) && json_object_array_length(value) == 0))
+		if (value == NULL)
 			continue;
-		return problem_set(problem, 400, "%s: is not supported by this version", later_fields[i]);
+		if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) > 0)
+			return problem_set(problem, 400, "%s: is not supported by this version", later_fields[i]);
 	}
 	return 0;
 }

@@ -70,7 +70,8 @@ read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct
 		return NULL;
 	}
 	if (errno != 0 || n > worker->config->body_bytes) {
-		problem_set(problem, 413, "body: must not be larger than %" PRIu64 " bytes", worker->config->body_bytes);
+		problem_set(problem, 413, "body: must not be larger than %" PRIu64 " bytes",
+		    worker->config->body_bytes);
 		return NULL;
 	}
 	body = malloc((size_t)n + 1);
@@ -133,8 +134,8 @@ serve_run(struct worker *worker, struct exchange *exchange)
 		reply_run(&exchange->reply, &worker->run, &request.limits);
 		break;
 	case RUN_REFUSED:
-		exchange->outcome = explain_refusal(worker->run.refusal, worker->config->language[request.language]->name,
-		    &problem);
+		exchange->outcome = explain_refusal(worker->run.refusal,
+		    worker->config->language[request.language]->name, &problem);
 		refuse(exchange, &problem);
 		break;
 	case RUN_NO_RUNNER:

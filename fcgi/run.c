@@ -2,8 +2,8 @@
  * run.c - see run.h. Runs in the worker.
  *
  * The guest writes straight into our pipes, and whoever ran the code is dead when the result comes, so the end of
- * both pipes and the result are waited for, in whichever order they arrive. Nothing that a guest does can make this wait
- * longer than its limits: the runner kills it in time, and there are deadlines for a runner that does not.
+ * both pipes and the result are waited for, in whichever order they arrive. Nothing that a guest does can make this
+ * wait longer than its limits: the runner kills it in time, and there are deadlines for a runner that does not.
  */
 #define _GNU_SOURCE
 #include "run.h"
@@ -45,6 +45,13 @@ run_init(struct run *run)
 	memset(run, 0, sizeof *run);
 	output_init(&run->out);
 	output_init(&run->err);
+}
+
+void
+run_free(struct run *run)
+{
+	free(run->out.bytes);
+	free(run->err.bytes);
 }
 
 static void
@@ -271,7 +278,7 @@ open_fds(const struct run_request *request, int *fds, int *ends)
 			return -1;
 		ends[i] = both[0];
 		fds[FD_OUT + i] = both[1];
-		/* Only our end: a program expects to block. And it can open its pipe for reading, and be the first to read. */
+		/* Only our end: a program expects to block. It might read its own pipe, and be faster than we are. */
 		if (fcntl(ends[i], F_SETFL, O_NONBLOCK) < 0)
 			return -1;
 	}
@@ -311,7 +318,8 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 		struct watch watch = {
 			.link = link,
 			.output_bytes = request->limits.output_bytes,
-			.deadline_ms = now_ms() + (int64_t)(config->queue_ms + request->limits.wall_ms) + RUNNER_GRACE_MS,
+			.deadline_ms = now_ms() + RUNNER_GRACE_MS +
+			    (int64_t)(config->queue_ms + request->limits.wall_ms),
 			.polled = {
 				[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
 				[POLL_ERR] = { .fd = ends[1], .events = POLLIN },

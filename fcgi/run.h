@@ -39,6 +39,9 @@ void run_init(struct run *run);
 enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config,
     struct run_request *request, int client_fd);
 
+/* Give the buffers back. */
+void run_free(struct run *run);
+
 /* Forget the output, and give memory back that only an unusual run needs. */
 void run_release(struct run *run);
 

@@ -1,4 +1,4 @@
-/* runner_link.c - see runner_link.h. Runs in the worker; what the runner sends is trusted, but its size and kind are checked. */
+/* runner_link.c - see runner_link.h. Runs in the worker. The runner is trusted; still, size and kind are checked. */
 #define _GNU_SOURCE
 #include "runner_link.h"
 

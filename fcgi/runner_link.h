@@ -27,9 +27,7 @@ void runner_link_init(struct runner_link *link, const struct config *config);
 int runner_link_send(struct runner_link *link, const struct proto_request *request, const int *fds, size_t fd_count,
     bool patience);
 
-/*
- * Take the message that poll(2) announced. Returns 0; or -1 when there is no connection any more, after a line in the log.
- */
+/* Take the message that poll(2) announced. Returns 0, or -1 after a line in the log: there is no connection then. */
 int runner_link_receive(struct runner_link *link, struct proto_reply *reply);
 
 /* Ask a question that is answered at once, by a reply of the same kind. Returns 0, or -1 after a line in the log. */

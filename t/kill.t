@@ -12,7 +12,7 @@ my $cb = Cellblock->start(own => 1, args => ['--workers', 6],
 # Who dies: one of a kind, or all.
 my @victims = (
     (map { [$_, 1] } 'worker', 'zygote', 'warden', 'broker', 'runner', 'init', 'nginx', 'nginx master', 'multiwatch'),
-    (map { [$_, 1000] } 'worker', 'zygote', 'guest'),
+    (map { [$_, 1000] } 'worker', 'zygote', 'init', 'guest'),
 );
 
 my $processes_at_start = $cb->processes_at_rest;

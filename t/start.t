@@ -96,7 +96,7 @@ for (@impossible) {
 {
     my $dir = prepared([$p, qr/"json", "re", "math"/, '"no_such_module_here"']);
     my $pid = start($dir);
-    ok eventually(30, sub { slurp("$dir/log") =~ /no_such_module_here/ }), 'a module to warm that is not there: it is named';
+    ok eventually(30, sub { (slurp("$dir/log") // '') =~ /no_such_module_here/ }), 'a module to warm that is not there: it is named';
     is waitpid($pid, POSIX::WNOHANG()), 0, 'a module to warm that is not there: the runner stays';
     kill 'TERM', $pid;
     ok eventually(10, sub { waitpid($pid, POSIX::WNOHANG()) == $pid }), 'and ends when told to';

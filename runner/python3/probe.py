@@ -6,7 +6,9 @@
 import os
 import sys
 import sysconfig
+import warnings
 
+warnings.simplefilter("ignore")  # of deprecated modules, which programs may still want
 paths = set()
 
 
