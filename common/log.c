@@ -18,7 +18,7 @@ log_open(const char *program)
 	log_program = program;
 }
 
-static void
+static void __attribute__((format(printf, 2, 0)))
 log_line(const char *level, const char *format, va_list args)
 {
 	char line[LINE_BYTES];

@@ -1,7 +1,6 @@
 /* policy_compile.c - rules to BPF. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stddef.h>
@@ -157,19 +156,6 @@ choose_last(const struct rules *rules, unsigned grant, struct rules *chosen)
 	}
 }
 
-/* Whether another of the rules covers rule `index`; of equal ones, the first is covered by none. */
-static bool
-is_redundant(const struct rules *rules, size_t index)
-{
-	const struct rule *rule = &rules->rule[index];
-
-	for (size_t i = 0; i < rules->count; i++) {
-		if (i != index && rule_covers(&rules->rule[i], rule) && (i < index || !rule_covers(rule, &rules->rule[i])))
-			return true;
-	}
-	return false;
-}
-
 static int
 add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
 {
@@ -197,8 +183,7 @@ compile(const struct rules *rules, const struct rules *chosen, bool is_base, str
 		const struct rule *rule = &chosen->rule[i];
 		bool is_allowed = is_base && !is_refused(rule);
 
-		if (!is_redundant(chosen, i))
-			error = add_rule(filter, is_allowed ? SCMP_ACT_ALLOW : refusal(rules, rule->call), rule);
+		error = add_rule(filter, is_allowed ? SCMP_ACT_ALLOW : refusal(rules, rule->call), rule);
 	}
 	if (error == 0)
 		error = export_filter(filter, bpf);

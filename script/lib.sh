@@ -62,14 +62,13 @@ apt_install() (
 )
 
 # copy_sources DIR - bring DIR up to date with the source tree, without what git ignores and without the directories of
-# instances (.instance, see script/server). The build is done in a copy
-# because a tree in which a developer has run ./configure cannot be built from outside, and because two builds may
-# run at one time.
+# instances (.instance, see script/server). The build is done in a copy because a tree in which a developer has run
+# ./configure cannot be built from outside, and because two builds may run at one time.
 copy_sources() {
 	mkdir -p "$1"
 	touch "$1/.copied"
-	# .gitignore's /NAME and NAME/ are ./NAME and NAME to tar
-	sed -e '/^#/d' -e '/^$/d' -e 's|/$||' -e 's|^/|./|' "$top/.gitignore" |
+	# .gitignore's /NAME and NAME/ are ./NAME and NAME to tar; a release may come without the file
+	{ cat "$top/.gitignore" 2>/dev/null || true; } | sed -e '/^#/d' -e '/^$/d' -e 's|/$||' -e 's|^/|./|' |
 		tar -C "$top" --exclude-from=- --exclude=./.git --exclude-tag-all=.instance -cf - . |
 		tar -C "$1" --no-same-owner -xvf - | sort >"$1/.copied.new"
 	# a test that is no longer in the tree must not be in the copy
@@ -80,26 +79,28 @@ copy_sources() {
 # build DIR - bring DIR/build up to date and install it in DIR/prefix. Takes a second when nothing has changed.
 # CC, CFLAGS and LDFLAGS are configure's; CELLBLOCK_CONFIGURE holds more arguments for it.
 build() {
-	local log=$1/log/build.log
+	local log=$1/log/build.log how
 
 	mkdir -p "$1/log"
+	how="$1 ${CC-} ${CFLAGS-} ${LDFLAGS-} ${CELLBLOCK_CONFIGURE-}"
+	if [[ -e $1/build/Makefile && $(cat "$1/build/.configured" 2>/dev/null) != "$how" ]]; then
+		rm -rf "$1/build" "$1/prefix"
+	fi
 	copy_sources "$1/build"
-	if ! make_install "$1/build" "$1/prefix" >"$log" 2>&1 </dev/null; then
+	if ! make_install "$1/build" "$1/prefix" "$how" >"$log" 2>&1 </dev/null; then
 		tail -n 30 "$log" >&2
 		die "the build failed; all of it is in $log"
 	fi
 }
 
-# One chain of && because set -e does nothing inside of an `if`.
+# make_install BUILD PREFIX HOW - one chain of && because set -e does nothing inside of an `if`
 # shellcheck disable=SC2086 # CELLBLOCK_CONFIGURE is a list of arguments
 make_install() (
-	how="$2 ${CC-} ${CFLAGS-} ${LDFLAGS-} ${CELLBLOCK_CONFIGURE-}"
 	cd "$1" &&
-		if [[ ! -e Makefile || $(cat .configured 2>/dev/null) != "$how" ]]; then
+		if [[ ! -e Makefile ]]; then
 			{ [[ -e configure ]] || ./autogen.sh; } &&
-				{ [[ ! -e Makefile ]] || make distclean; } &&
 				./configure --prefix="$2" --sysconfdir="$2/etc" ${CELLBLOCK_CONFIGURE-} &&
-				printf '%s\n' "$how" >.configured
+				printf '%s\n' "$3" >.configured
 		fi &&
 		make -j "$(nproc)" &&
 		make install
