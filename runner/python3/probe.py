@@ -2,6 +2,8 @@
 
     version 3.11.2      of the interpreter
     bind /usr/lib/...   a directory or file that its programs need, to be bound read-only
+
+It is run in the environment that programs will have, so the locale is theirs.
 """
 import os
 import sys
@@ -41,11 +43,11 @@ if sys.prefix != sys.base_prefix:
 import_extensions(sysconfig.get_config_var("DESTSHARED") or "")
 with open("/proc/self/maps") as maps:
     for line in maps:
-        path = line.rstrip("\n").partition("/")
-        if path[1] and ".so" in path[2]:
-            add(os.path.dirname("/" + path[2]))
-            if "/ld-" in path[2]:
-                add("/" + path[2])
+        path = "/" + line.rstrip("\n").partition("/")[2]
+        if ".so" in path or "/locale/" in path:
+            add(os.path.dirname(path))
+        if "/ld-" in path:
+            add(path)
 for path in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/etc/ld.so.cache"):
     add(path)
 try:
