@@ -190,7 +190,7 @@ rootfs_open(struct rootfs *fs, char *error, size_t size)
 		if (e->kind == ROOTFS_BIND)
 			e->tree_fd = rootfs_clone(e->path, error, size);
 		else if (e->kind == ROOTFS_DEVICE &&
-		    (e->tree_fd = clone_tree(e->path, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) < 0)
+		    (e->tree_fd = clone_tree(e->path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) < 0)
 			failed(error, size, "clone", e->path);
 		if (e->kind != ROOTFS_LINK && e->tree_fd < 0)
 			return -1;

@@ -50,22 +50,84 @@ my @nodes = (
     ['no inputs',           'def main(): return {"x": None, "l": [], "s": ""}',        {},               { x => undef, l => [], s => '' }],
     ['nested values',       'def main(v): return {"v": v, "n": len(v)}',               { v => { a => [1, 2.5, { b => 'c' }] } }, { v => { a => [1, 2.5, { b => 'c' }] }, n => 1 }],
     ['unicode',             'def main(s): return {"s": s, "r": s[::-1]}',              { s => "\x{e4}\x{20ac}\x{1f600}" }, { s => "\x{e4}\x{20ac}\x{1f600}", r => "\x{1f600}\x{20ac}\x{e4}" }],
-    ['unicode as it is',    "def main(s):\n    print(s)\n    return {'s': s}",         { s => "\x{65e5}\x{672c}\x{1f600}" }, { s => "\x{65e5}\x{672c}\x{1f600}" }],
+    ['unicode as it is', <<'PYTHON',         { s => "\x{65e5}\x{672c}\x{1f600}" }, { s => "\x{65e5}\x{672c}\x{1f600}" }],
+def main(s):
+    print(s)
+    return {'s': s}
+PYTHON
     ['quotes and backslashes', 'def main(s): return {"s": s}',                         { s => q('''"""\\n\\'"${x}{y}%s) . "\n\t\r\0\x7f" }, { s => q('''"""\\n\\'"${x}{y}%s) . "\n\t\r\0\x7f" }],
     ['a mark in the result', 'def main(s): return {"s": s}',                           { s => "a${mark}b" }, { s => "a${mark}b" }],
-    ['prints before',       "def main():\n    print('some', 'text')\n    return {'a': 1}", {},           { a => 1 }],
-    ['prints to stderr',    "import sys\ndef main():\n    print('bad things', file=sys.stderr)\n    return {'a': 1}", {}, { a => 1 }],
-    ['warns',               "import warnings\ndef main():\n    warnings.warn('careful')\n    warnings.warn('old', DeprecationWarning)\n    return {'a': '\\d'}", {}, { a => '\\d' }],
-    ['an invalid escape',   "def main():\n    return {'a': len('\\d')}",               {},               { a => 2 }],
-    ['logs',                "import logging\ndef main():\n    logging.error('not one')\n    return {'a': 1}", {}, { a => 1 }],
-    ['imports',             "import json, re, math, datetime, collections, base64, hashlib, random, time, uuid, itertools\ndef main(t: str) -> dict:\n    return {'n': re.findall('[0-9]+', t), 'p': math.floor(math.pi)}", { t => 'a1b22' }, { n => ['1', '22'], p => 3 }],
-    ['redefines names',     "import sys\ncode = json_ = exec = compile = open = None\nb64 = 1\ndef main():\n    return {'a': 1}", {}, { a => 1 }],
-    ['classes and globals', "counter = 0\nclass A:\n    def f(self):\n        global counter\n        counter += 1\n        return counter\ndef main():\n    A().f()\n    return {'c': A().f()}", {}, { c => 2 }],
-    ['threads',             "from concurrent.futures import ThreadPoolExecutor\ndef main(n):\n    with ThreadPoolExecutor(8) as p:\n        return {'r': list(p.map(lambda x: x * x, range(n)))}", { n => 5 }, { r => [0, 1, 4, 9, 16] }],
-    ['asyncio',             "import asyncio\nasync def work():\n    await asyncio.sleep(0.01)\n    return 5\ndef main():\n    return {'r': asyncio.run(work())}", {}, { r => 5 }],
+    ['prints before', <<'PYTHON', {},           { a => 1 }],
+def main():
+    print('some', 'text')
+    return {'a': 1}
+PYTHON
+    ['prints to stderr', <<'PYTHON', {}, { a => 1 }],
+import sys
+def main():
+    print('bad things', file=sys.stderr)
+    return {'a': 1}
+PYTHON
+    ['warns', <<'PYTHON', {}, { a => '\\d' }],
+import warnings
+def main():
+    warnings.warn('careful')
+    warnings.warn('old', DeprecationWarning)
+    return {'a': '\d'}
+PYTHON
+    ['an invalid escape', <<'PYTHON',               {},               { a => 2 }],
+def main():
+    return {'a': len('\d')}
+PYTHON
+    ['logs', <<'PYTHON', {}, { a => 1 }],
+import logging
+def main():
+    logging.error('not one')
+    return {'a': 1}
+PYTHON
+    ['imports', <<'PYTHON', { t => 'a1b22' }, { n => ['1', '22'], p => 3 }],
+import json, re, math, datetime, collections, base64, hashlib, random, time, uuid, itertools
+def main(t: str) -> dict:
+    return {'n': re.findall('[0-9]+', t), 'p': math.floor(math.pi)}
+PYTHON
+    ['redefines names', <<'PYTHON', {}, { a => 1 }],
+import sys
+code = json_ = exec = compile = open = None
+b64 = 1
+def main():
+    return {'a': 1}
+PYTHON
+    ['classes and globals', <<'PYTHON', {}, { c => 2 }],
+counter = 0
+class A:
+    def f(self):
+        global counter
+        counter += 1
+        return counter
+def main():
+    A().f()
+    return {'c': A().f()}
+PYTHON
+    ['threads', <<'PYTHON', { n => 5 }, { r => [0, 1, 4, 9, 16] }],
+from concurrent.futures import ThreadPoolExecutor
+def main(n):
+    with ThreadPoolExecutor(8) as p:
+        return {'r': list(p.map(lambda x: x * x, range(n)))}
+PYTHON
+    ['asyncio', <<'PYTHON', {}, { r => 5 }],
+import asyncio
+async def work():
+    await asyncio.sleep(0.01)
+    return 5
+def main():
+    return {'r': asyncio.run(work())}
+PYTHON
     ['many inputs',         'def main(**kw): return {"n": len(kw), "s": sum(kw.values())}', { map { ("v$_" => $_) } 1 .. 200 }, { n => 200, s => 20100 }],
     ['large inputs',        'def main(s): return {"n": len(s)}',                       { s => 'x' x 3_000_000 }, { n => 3_000_000 }],
-    ['Windows lines',       "def main():\r\n    return {'a': 1}\r\n",                  {},               { a => 1 }],
+    ['Windows lines', <<'PYTHON',                  {},               { a => 1 }],
+def main():r
+    return {'a': 1}r
+PYTHON
 );
 for (@nodes) {
     my ($name, $main, $inputs, $result) = @$_;
@@ -99,15 +161,37 @@ for (['5 MB', 5 << 20, 'x'], ['20 MB', 20 << 20, 'y'], ['8 MB of what JSON escap
 }
 
 my @fails = (
-    ['an exception',        "def main():\n    x = {}\n    return x['no']",  {}, qr/\Aprocess exited with code 1\n.*Traceback.*"[^"]*main\.py", line 3, in main.*KeyError: 'no'/s],
-    ['a syntax error',      "def main(:\n    pass",                         {}, qr/SyntaxError/],
+    ['an exception', <<'PYTHON',  {}, qr/\Aprocess exited with code 1\n.*Traceback.*"[^"]*main\.py", line 3, in main.*KeyError: 'no'/s],
+def main():
+    x = {}
+    return x['no']
+PYTHON
+    ['a syntax error', <<'PYTHON',                         {}, qr/SyntaxError/],
+def main(:
+    pass
+PYTHON
     ['missing inputs',      'def main(a, b): return {}',                    { a => 1 }, qr/TypeError: main\(\) missing 1 required positional argument: 'b'/],
     ['a result that is not JSON', 'def main(): return {"s": {1, 2}}',       {}, qr/TypeError: Object of type set is not JSON serializable/],
-    ['an exit',             "import sys\ndef main(): sys.exit(2)",          {}, qr/\Aprocess exited with code 2\n/],
-    ['no such module',      "import no_such_module\ndef main(): return {}", {}, qr/ModuleNotFoundError: No module named 'no_such_module'/],
-    ['a forbidden thing',   "import os\ndef main(): os.fork()",             {}, qr/PermissionError/],
-    ['a process',           "import subprocess\ndef main(): return {'o': subprocess.check_output('ls')}", {}, qr/PermissionError/],
-    ['the network',         "import urllib.request\ndef main(): return {'o': urllib.request.urlopen('http://example.com').read()}", {}, qr/PermissionError|urlopen error/],
+    ['an exit', <<'PYTHON',          {}, qr/\Aprocess exited with code 2\n/],
+import sys
+def main(): sys.exit(2)
+PYTHON
+    ['no such module', <<'PYTHON', {}, qr/ModuleNotFoundError: No module named 'no_such_module'/],
+import no_such_module
+def main(): return {}
+PYTHON
+    ['a forbidden thing', <<'PYTHON',             {}, qr/PermissionError/],
+import os
+def main(): os.fork()
+PYTHON
+    ['a process', <<'PYTHON', {}, qr/PermissionError/],
+import subprocess
+def main(): return {'o': subprocess.check_output('ls')}
+PYTHON
+    ['the network', <<'PYTHON', {}, qr/PermissionError|urlopen error/],
+import urllib.request
+def main(): return {'o': urllib.request.urlopen('http://example.com').read()}
+PYTHON
 );
 for (@fails) {
     my ($name, $main, $inputs, $why) = @$_;

@@ -19,59 +19,174 @@ my @ends = (
         'timeout', -1, qr/timeout/, 3],
     ['computes without a bytecode', 'x = 10 ** (10 ** 8)',                              { wall_ms => 500 },
         'timeout', -1, qr/timeout/, 3],
-    ['ignores every signal',      "import signal\nfor s in signal.valid_signals():\n  try: signal.signal(s, signal.SIG_IGN)\n  except OSError: pass\nwhile True: pass", { wall_ms => 400 },
+    ['ignores every signal', <<'PYTHON', { wall_ms => 400 },
+import signal
+for s in signal.valid_signals():
+    try: signal.signal(s, signal.SIG_IGN)
+    except OSError: pass
+while True: pass
+PYTHON
         'timeout', -1, qr/timeout/, 3],
-    ['blocks every signal',       "import signal\nsignal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\nwhile True: pass", { wall_ms => 400 },
+    ['blocks every signal', <<'PYTHON', { wall_ms => 400 },
+import signal
+signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+while True: pass
+PYTHON
         'timeout', -1, qr/timeout/, 3],
-    ['catches every exception',   "while True:\n  try:\n    while True: pass\n  except BaseException: pass", { wall_ms => 400 },
+    ['stops itself',              'import os, signal; os.kill(os.getpid(), signal.SIGSTOP)', { wall_ms => 300 },
         'timeout', -1, qr/timeout/, 3],
-    ['leaves a thread running',   "import threading\ndef f():\n  while True: pass\nthreading.Thread(target=f).start(); print('main ends', flush=True)", { wall_ms => 500 },
+    ['stops its process group', <<'PYTHON', { wall_ms => 300 },
+import os, signal
+try: os.kill(0, signal.SIGSTOP)
+except OSError: pass
+while True: pass
+PYTHON
+        'timeout', -1, qr/timeout/, 3],
+    ['catches every exception', <<'PYTHON', { wall_ms => 400 },
+while True:
+    try:
+        while True: pass
+    except BaseException: pass
+PYTHON
+        'timeout', -1, qr/timeout/, 3],
+    ['leaves a thread running', <<'PYTHON', { wall_ms => 500 },
+import threading
+def f():
+    while True: pass
+threading.Thread(target=f).start(); print('main ends', flush=True)
+PYTHON
         'timeout', -1, qr/timeout/, 3, "main ends\n"],
-    ['leaves daemon threads spinning', "import threading\ndef f():\n  while True: pass\nfor _ in range(8): threading.Thread(target=f, daemon=True).start()\nprint('main ends')", { wall_ms => 5000 },
+    ['leaves daemon threads spinning', <<'PYTHON', { wall_ms => 5000 },
+import threading
+def f():
+    while True: pass
+for _ in range(8): threading.Thread(target=f, daemon=True).start()
+print('main ends')
+PYTHON
         'ok', 0, qr/\A\z/, 6, "main ends\n"],
     ['sleeps in an exit hook',    'import atexit, time; atexit.register(time.sleep, 60); print("x", flush=True)', { wall_ms => 400 },
         'timeout', -1, qr/timeout/, 3, "x\n"],
-    ['closes its output and goes on', "import os\nos.write(1, b'said')\nos.close(1); os.close(2)\nwhile True: pass", { wall_ms => 500 },
+    ['closes its output and goes on', <<'PYTHON', { wall_ms => 500 },
+import os
+os.write(1, b'said')
+os.close(1); os.close(2)
+while True: pass
+PYTHON
         'timeout', -1, qr/timeout/, 3, 'said'],
-    ['closes its output and ends well', "import os, time\nos.write(1, b'said')\nos.close(1); os.close(2)\ntime.sleep(.3); os._exit(5)", {},
+    ['closes its output and ends well', <<'PYTHON', {},
+import os, time
+os.write(1, b'said')
+os.close(1); os.close(2)
+time.sleep(.3); os._exit(5)
+PYTHON
         'exit', 5, qr/code 5/, 3, 'said'],
-    ['what was printed before a timeout is kept', "import time\nprint('first', flush=True)\ntime.sleep(60)", { wall_ms => 300 },
+    ['what was printed before a timeout is kept', <<'PYTHON', { wall_ms => 300 },
+import time
+print('first', flush=True)
+time.sleep(60)
+PYTHON
         'timeout', -1, qr/timeout/, 3, "first\n"],
     ['uses CPU time',             'while True: pass',                                   { cpu_ms => 300, wall_ms => 10_000 },
         'cpu_limit', -1, qr/error: cpu limit exceeded \(300 ms\)|error: .*cpu.*300/i, 5],
-    ['uses CPU time in threads',  "import threading, hashlib\ndef f():\n  while True: hashlib.sha256(bytes(1 << 20))\nfor _ in range(4): threading.Thread(target=f).start()", { cpu_ms => 400, wall_ms => 10_000 },
+    ['uses CPU time in threads', <<'PYTHON', { cpu_ms => 400, wall_ms => 10_000 },
+import threading, hashlib
+def f():
+    while True: hashlib.sha256(bytes(1 << 20))
+for _ in range(4): threading.Thread(target=f).start()
+PYTHON
         'cpu_limit', -1, qr/cpu/i, 8],
     ['sleeps under a CPU limit',  'import time; time.sleep(.5); print("rested")',       { cpu_ms => 300 },
         'ok', 0, qr/\A\z/, 3, "rested\n"],
-    ['eats memory',               "x = []\nwhile True: x.append(bytes(1 << 20) + b'x')", { memory_bytes => 64 * $MB },
+    ['eats memory', <<'PYTHON', { memory_bytes => 64 * $MB },
+x = []
+while True: x.append(bytes(1 << 20) + b'x')
+PYTHON
         'memory_limit', -1, qr/error: memory limit exceeded \(67108864 bytes\)/, 10],
-    ['eats memory by one big block', "x = bytearray(b'x') * (100 << 20)\nprint(len(x))", { memory_bytes => 64 * $MB },
+    ['eats memory by one big block', <<'PYTHON', { memory_bytes => 64 * $MB },
+x = bytearray(b'x') * (100 << 20)
+print(len(x))
+PYTHON
         undef, undef, qr/memory limit exceeded \(67108864 bytes\)|MemoryError/, 10, ''],
-    ['eats memory in small pieces', "x = {}\nfor i in range(10 ** 9): x[i] = str(i)",  { memory_bytes => 64 * $MB, wall_ms => 30_000 },
+    ['eats memory in small pieces', <<'PYTHON',  { memory_bytes => 64 * $MB, wall_ms => 30_000 },
+x = {}
+for i in range(10 ** 9): x[i] = str(i)
+PYTHON
         'memory_limit', -1, qr/memory limit/, 30],
-    ['fills the memory with files', "f = open('big', 'wb')\nwhile True: f.write(bytes(1 << 20))", { memory_bytes => 64 * $MB, disk_bytes => 200 * $MB },
+    ['fills the memory with files', <<'PYTHON', { memory_bytes => 64 * $MB, disk_bytes => 200 * $MB },
+f = open('big', 'wb')
+while True: f.write(bytes(1 << 20))
+PYTHON
         'memory_limit', -1, qr/memory limit/, 10],
     ['uses most of its memory',   'x = bytearray(b"x") * (150 << 20); print(len(x))',   { memory_bytes => 256 * $MB },
         'ok', 0, qr/\A\z/, 10, (150 << 20) . "\n"],
-    ['writes more than its disk', "with open('f', 'wb', 0) as f:\n  for _ in range(64): f.write(bytes(1 << 20))", { disk_bytes => 8 * $MB },
+    ['writes more than its disk', <<'PYTHON', { disk_bytes => 8 * $MB },
+with open('f', 'wb', 0) as f:
+    for _ in range(64): f.write(bytes(1 << 20))
+PYTHON
         undef, 1, qr/No space left on device|disk limit/, 5],
-    ['writes just its disk',      "with open('f', 'wb', 0) as f:\n  for _ in range(64): f.write(bytes(1 << 20))\nimport os; print(os.path.getsize('f'))", { disk_bytes => 80 * $MB, memory_bytes => 256 * $MB },
+    ['writes just its disk', <<'PYTHON', { disk_bytes => 80 * $MB, memory_bytes => 256 * $MB },
+with open('f', 'wb', 0) as f:
+    for _ in range(64): f.write(bytes(1 << 20))
+import os; print(os.path.getsize('f'))
+PYTHON
         'ok', 0, qr/\A\z/, 10, (64 << 20) . "\n"],
-    ['writes in every place it can', "import os, tempfile\nn = 0\ntry:\n  for d in ('/box', '/tmp', '/dev/shm', os.environ['HOME'], tempfile.gettempdir()):\n    try:\n      with open(d + '/fill', 'ab', 0) as f:\n        while True: n += f.write(bytes(1 << 16))\n    except OSError: pass\nfinally: print(n < 10 << 20)", { disk_bytes => 8 * $MB },
+    ['writes in every place it can', <<'PYTHON', { disk_bytes => 8 * $MB },
+import os, tempfile
+n = 0
+try:
+    for d in ('/box', '/tmp', '/dev/shm', os.environ['HOME'], tempfile.gettempdir()):
+        try:
+            with open(d + '/fill', 'ab', 0) as f:
+                while True: n += f.write(bytes(1 << 16))
+        except OSError: pass
+finally: print(n < 10 << 20)
+PYTHON
         undef, undef, qr//, 10, "True\n"],
-    ['makes many small files',    "n = 0\ntry:\n  while True:\n    open(f'f{n}', 'w').close()\n    n += 1\nexcept OSError as e: print(e.strerror, n < 100_000)", { wall_ms => 10_000 },
+    ['makes many small files', <<'PYTHON', { wall_ms => 10_000 },
+n = 0
+try:
+    while True:
+        open(f'f{n}', 'w').close()
+        n += 1
+except OSError as e: print(e.strerror, n < 100_000)
+PYTHON
         'ok', 0, qr/\A\z/, 10, "No space left on device True\n"],
-    ['makes many directories',    "import os\nn = 0\ntry:\n  while True:\n    os.mkdir(str(n)); os.chdir(str(n))\n    n += 1\nexcept OSError as e: print(n < 100_000)", { wall_ms => 10_000 },
+    ['makes many directories', <<'PYTHON', { wall_ms => 10_000 },
+import os
+n = 0
+try:
+    while True:
+        os.mkdir(str(n)); os.chdir(str(n))
+        n += 1
+except OSError as e: print(n < 100_000)
+PYTHON
         'ok', 0, qr/\A\z/, 10, "True\n"],
-    ['opens many files',          "import os\nn = 0\ntry:\n  while True: os.open('/dev/null' if os.path.exists('/dev/null') else '/box/main.py', 0); n += 1\nexcept OSError as e: print(e.strerror, n < 5000)", {},
+    ['opens many files', <<'PYTHON', {},
+import os
+n = 0
+try:
+    while True: os.open('/dev/null' if os.path.exists('/dev/null') else '/box/main.py', 0); n += 1
+except OSError as e: print(e.strerror, n < 5000)
+PYTHON
         'ok', 0, qr/\A\z/, 5, "Too many open files True\n"],
-    ['starts many threads',       "import threading, time\nn = 0\ntry:\n  while True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); n += 1\nexcept RuntimeError as e: print(e, 32 <= n < 5000)", {},
+    ['starts many threads', <<'PYTHON', {},
+import threading, time
+n = 0
+try:
+    while True: threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); n += 1
+except RuntimeError as e: print(e, 32 <= n < 5000)
+PYTHON
         'ok', 0, qr/\A\z/, 5, "can't start new thread True\n"],
     ['dies of a signal',          'import os; os.kill(os.getpid(), 11)',                {},
         'signal', -1, qr/error: signal: segmentation fault/, 3],
     ['kills itself',              'import os; os.kill(os.getpid(), 9)',                 {},
         'signal', -1, qr/error: signal: killed/i, 3],
-    ['overflows its stack',       "import sys\nsys.setrecursionlimit(10 ** 9)\nexec('def f(): [*map(lambda _: f(), [1])]')\nf()", { memory_bytes => 256 * $MB, wall_ms => 20_000 },
+    ['overflows its stack', <<'PYTHON', { memory_bytes => 256 * $MB, wall_ms => 20_000 },
+import sys
+sys.setrecursionlimit(10 ** 9)
+exec('def f(): [*map(lambda _: f(), [1])]')
+f()
+PYTHON
         undef, -1, qr/signal: segmentation fault|memory limit/, 20],
 );
 for (@ends) {
@@ -93,10 +208,24 @@ for (@ends) {
 
 my @floods = (
     ['print for ever',            "while True: print('x' * 1000)",                                      'stdout'],
-    ['write for ever to stderr',  "import sys\nwhile True: sys.stderr.write('x' * 1000)",               'stderr'],
-    ['write for ever by the descriptor', "import os\nwhile True: os.write(1, b'x' * 100000)",           'stdout'],
-    ['write byte by byte',        "import os\nwhile True: os.write(1, b'x')",                           'stdout'],
-    ['write from threads',        "import threading, os\ndef f():\n  while True: os.write(1, b'x' * 5000)\nfor _ in range(4): threading.Thread(target=f).start()", 'stdout'],
+    ['write for ever to stderr', <<'PYTHON',               'stderr'],
+import sys
+while True: sys.stderr.write('x' * 1000)
+PYTHON
+    ['write for ever by the descriptor', <<'PYTHON',           'stdout'],
+import os
+while True: os.write(1, b'x' * 100000)
+PYTHON
+    ['write byte by byte', <<'PYTHON',                           'stdout'],
+import os
+while True: os.write(1, b'x')
+PYTHON
+    ['write from threads', <<'PYTHON', 'stdout'],
+import threading, os
+def f():
+    while True: os.write(1, b'x' * 5000)
+for _ in range(4): threading.Thread(target=f).start()
+PYTHON
 );
 for (@floods) {
     my ($name, $code, $stream) = @$_;
@@ -153,9 +282,29 @@ for ([wall_ms => qr/ok|timeout/], [cpu_ms => qr/ok|cpu_limit/], [memory_bytes =>
 # --- processes -----------------------------------------------------------------------------------------------------------
 
 my @processes = (
-    ['three allowed, two used', "import os\nr, w = os.pipe()\npid = os.fork()\nif pid == 0:\n  os.write(w, b'child')\n  os._exit(7)\nprint(os.read(r, 9), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))", 3, "b'child' 7\n"],
-    ['three allowed, many wanted', "import os, time\nn = 1\ntry:\n  while n < 50:\n    if os.fork() == 0: time.sleep(60)\n    n += 1\nexcept OSError as e: print(e.strerror, n)\nfinally: print('done')", 3, "Resource temporarily unavailable 3\ndone\n"],
-    ['a subprocess', "import subprocess, sys\nprint(subprocess.run([sys.executable, '-c', 'print(6 * 7)'], capture_output=True, text=True))", 5, qr/returncode=0, stdout='42\\n'/],
+    ['three allowed, two used', <<'PYTHON', 3, "b'child' 7\n"],
+import os
+r, w = os.pipe()
+pid = os.fork()
+if pid == 0:
+    os.write(w, b'child')
+    os._exit(7)
+print(os.read(r, 9), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+PYTHON
+    ['three allowed, many wanted', <<'PYTHON', 3, "Resource temporarily unavailable 3\ndone\n"],
+import os, time
+n = 1
+try:
+    while n < 50:
+        if os.fork() == 0: time.sleep(60)
+        n += 1
+except OSError as e: print(e.strerror, n)
+finally: print('done')
+PYTHON
+    ['a subprocess', <<'PYTHON', 5, qr/returncode=0, stdout='42\\n'/],
+import subprocess, sys
+print(subprocess.run([sys.executable, '-c', 'print(6 * 7)'], capture_output=True, text=True))
+PYTHON
 );
 for (@processes) {
     my ($name, $code, $allowed, $stdout) = @$_;

@@ -13,28 +13,109 @@ my $cb = Cellblock->start(own => 1);
 my @inside = (
     ['no password file',          'import os; print(os.path.exists("/etc/passwd"), os.path.exists("/etc/shadow"))', "False False\n"],
     ['no /proc, /sys, host folders', 'import os; print([d for d in ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt") if os.path.exists(d)])', "[]\n"],
-    ['only three descriptors',    "import os\nfound = []\nfor fd in range(1024):\n  try: os.fstat(fd); found.append(fd)\n  except OSError: pass\nprint(found)", "[0, 1, 2]\n"],
+    ['only three descriptors', <<'PYTHON', "[0, 1, 2]\n"],
+import os
+found = []
+for fd in range(1024):
+    try: os.fstat(fd); found.append(fd)
+    except OSError: pass
+print(found)
+PYTHON
     ['descriptors are not of a host file', 'import os, stat; print([stat.S_ISDIR(os.fstat(fd).st_mode) or stat.S_ISBLK(os.fstat(fd).st_mode) or stat.S_ISSOCK(os.fstat(fd).st_mode) for fd in range(3)])', "[False, False, False]\n"],
     ['a clean environment',       'import os; print(sorted(os.environ))', "['HOME', 'LANG', 'PATH', 'TMPDIR']\n"],
     ['not root',                  'import os; print(0 in os.getresuid() + os.getresgid(), os.getuid() == os.geteuid(), len(os.getgroups()) == 0 or os.getgroups() == [os.getgid()])', "False True True\n"],
-    ['cannot become another',     "import os\nfor f in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), lambda: os.setresuid(1, 1, 1)):\n  try: f(); print('changed')\n  except PermissionError: pass\nprint('no')", "no\n"],
+    ['cannot become another', <<'PYTHON', "no\n"],
+import os
+for f in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), lambda: os.setresuid(1, 1, 1)):
+    try: f(); print('changed')
+    except PermissionError: pass
+print('no')
+PYTHON
     ['a pid namespace of its own', 'import os; print(os.getpid() < 50, os.getppid() < 50)', "True True\n"],
     ['is not pid 1',              'import os; print(os.getpid() != 1)', "True\n"],
-    ['no capability',             "import ctypes\nh = (ctypes.c_uint32 * 2)(0x20080522, 0)\nd = (ctypes.c_uint32 * 6)()\nr = ctypes.CDLL(None).capget(h, d)\nprint(r, list(d))", qr/\A(?:0 \[0, 0, 0, 0, 0, 0\]|-1 \[0, 0, 0, 0, 0, 0\])\n\z/],
-    ['no capability in the bounding set', "import ctypes\np = ctypes.CDLL(None).prctl\nprint(max(p(23, c, 0, 0, 0) for c in range(41)))", qr/\A(?:0|-1)\n\z/],
+    ['no capability', <<'PYTHON', qr/\A(?:0 \[0, 0, 0, 0, 0, 0\]|-1 \[0, 0, 0, 0, 0, 0\])\n\z/],
+import ctypes
+h = (ctypes.c_uint32 * 2)(0x20080522, 0)
+d = (ctypes.c_uint32 * 6)()
+r = ctypes.CDLL(None).capget(h, d)
+print(r, list(d))
+PYTHON
+    ['no capability in the bounding set', <<'PYTHON', qr/\A(?:0|-1)\n\z/],
+import ctypes
+p = ctypes.CDLL(None).prctl
+print(max(p(23, c, 0, 0, 0) for c in range(41)))
+PYTHON
     ['no new privileges',         'import ctypes; print(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))', qr/\A(?:1|-1)\n\z/],
     ['not dumpable',              'import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))', qr/\A(?:0|-1)\n\z/],
-    ['kill(0) reaches nobody else', "import os, signal\nsignal.signal(signal.SIGUSR1, lambda *a: print('only me'))\ntry: os.kill(0, signal.SIGUSR1)\nexcept OSError: print('only me')", "only me\n"],
+    ['kill(0) reaches nobody else', <<'PYTHON', "only me\n"],
+import os, signal
+signal.signal(signal.SIGUSR1, lambda *a: print('only me'))
+try: os.kill(0, signal.SIGUSR1)
+except OSError: print('only me')
+PYTHON
     ['a session of its own',      'import os; print(os.getsid(0) > 0, os.getpgrp() > 0)', "True True\n"],
-    ['cannot signal others',      "import os\ndef t(*a):\n  try: os.kill(*a); return 'sent'\n  except (PermissionError, ProcessLookupError): return 'no'\nprint(t(1, 9), t(1, 15), t(-1, 9), t(os.getppid() or 1, 9), [t(n, 0) for n in range(3, 30) if t(n, 0) == 'sent' and n != os.getpid()])", "no no no no []\n"],
-    ['sees no other process group', "import os\nfor pid in range(1, 300):\n  if pid in (os.getpid(), 1): continue\n  try: print(pid, os.getpgid(pid))\n  except OSError: pass\nprint('end')", "end\n"],
-    ['HOME and TMPDIR are writable', "import os, tempfile\nfor d in os.environ['HOME'], os.environ['TMPDIR'], '/tmp', '.', tempfile.gettempdir():\n  open(d + '/probe', 'w').write('x'); os.unlink(d + '/probe')\nprint('all')", "all\n"],
+    ['cannot signal others', <<'PYTHON', "no no no no []\n"],
+import os
+def t(*a):
+    try: os.kill(*a); return 'sent'
+    except (PermissionError, ProcessLookupError): return 'no'
+print(t(1, 9), t(1, 15), t(-1, 9), t(os.getppid() or 1, 9), [t(n, 0) for n in range(3, 30) if t(n, 0) == 'sent' and n != os.getpid()])
+PYTHON
+    ['sees no other process group', <<'PYTHON', "end\n"],
+import os
+for pid in range(1, 300):
+    if pid in (os.getpid(), 1): continue
+    try: print(pid, os.getpgid(pid))
+    except OSError: pass
+print('end')
+PYTHON
+    ['HOME and TMPDIR are writable', <<'PYTHON', "all\n"],
+import os, tempfile
+for d in os.environ['HOME'], os.environ['TMPDIR'], '/tmp', '.', tempfile.gettempdir():
+    open(d + '/probe', 'w').write('x'); os.unlink(d + '/probe')
+print('all')
+PYTHON
     ['no name of the host',       'import os; print(os.uname().nodename)', qr/\A(?!\Q@{[(POSIX::uname())[1]]}\E\n)[\w.-]+\n\z/],
-    ['no chroot, mknod, mount',   "import os, stat\nfor f in (lambda: os.chroot('/tmp'), lambda: os.mknod('/tmp/d', stat.S_IFCHR | 0o666, os.makedev(1, 3)), lambda: os.mknod('/tmp/b', stat.S_IFBLK | 0o666, os.makedev(8, 0))):\n  try: f(); print('done')\n  except PermissionError: pass\nprint('no')", "no\n"],
-    ['no priority to raise',      "import os\ntry: os.nice(-5); print('raised')\nexcept OSError: print('no')", "no\n"],
-    ['no limit to raise',         "import resource as r\nfor n in ('NOFILE', 'NPROC', 'FSIZE', 'CPU', 'CORE', 'AS', 'MEMLOCK'):\n  k = getattr(r, 'RLIMIT_' + n); s, h = r.getrlimit(k)\n  if h == r.RLIM_INFINITY: continue\n  try: r.setrlimit(k, (h + 1, h + 1)); print('raised', n)\n  except (OSError, ValueError): pass\nprint(r.getrlimit(r.RLIMIT_CORE)[0])", "0\n"],
-    ['set-uid files give nothing', "import os, stat\nfound = []\nfor d, _, files in os.walk('/'):\n  for f in files:\n    try:\n      if os.lstat(d + '/' + f).st_mode & (stat.S_ISUID | stat.S_ISGID): found.append(d + '/' + f)\n    except OSError: pass\nprint([f for f in found if not os.statvfs(f).f_flag & os.ST_NOSUID])", "[]\n"],
-    ['no device of a disk or memory', "import os, stat\nfound = []\nfor d, _, files in os.walk('/dev'):\n  for f in files:\n    s = os.lstat(d + '/' + f)\n    if stat.S_ISBLK(s.st_mode) or stat.S_ISCHR(s.st_mode) and f not in ('null', 'zero', 'full', 'random', 'urandom', 'tty'): found.append(f)\nprint(found)", "[]\n"],
+    ['no chroot, mknod, mount', <<'PYTHON', "no\n"],
+import os, stat
+for f in (lambda: os.chroot('/tmp'), lambda: os.mknod('/tmp/d', stat.S_IFCHR | 0o666, os.makedev(1, 3)), lambda: os.mknod('/tmp/b', stat.S_IFBLK | 0o666, os.makedev(8, 0))):
+    try: f(); print('done')
+    except PermissionError: pass
+print('no')
+PYTHON
+    ['no priority to raise', <<'PYTHON', "no\n"],
+import os
+try: os.nice(-5); print('raised')
+except OSError: print('no')
+PYTHON
+    ['no limit to raise', <<'PYTHON', "0\n"],
+import resource as r
+for n in ('NOFILE', 'NPROC', 'FSIZE', 'CPU', 'CORE', 'AS', 'MEMLOCK'):
+    k = getattr(r, 'RLIMIT_' + n); s, h = r.getrlimit(k)
+    if h == r.RLIM_INFINITY: continue
+    try: r.setrlimit(k, (h + 1, h + 1)); print('raised', n)
+    except (OSError, ValueError): pass
+print(r.getrlimit(r.RLIMIT_CORE)[0])
+PYTHON
+    ['set-uid files give nothing', <<'PYTHON', "[]\n"],
+import os, stat
+found = []
+for d, _, files in os.walk('/'):
+    for f in files:
+        try:
+            if os.lstat(d + '/' + f).st_mode & (stat.S_ISUID | stat.S_ISGID): found.append(d + '/' + f)
+        except OSError: pass
+print([f for f in found if not os.statvfs(f).f_flag & os.ST_NOSUID])
+PYTHON
+    ['no device of a disk or memory', <<'PYTHON', "[]\n"],
+import os, stat
+found = []
+for d, _, files in os.walk('/dev'):
+    for f in files:
+        s = os.lstat(d + '/' + f)
+        if stat.S_ISBLK(s.st_mode) or stat.S_ISCHR(s.st_mode) and f not in ('null', 'zero', 'full', 'random', 'urandom', 'tty'): found.append(f)
+print(found)
+PYTHON
 );
 for (@inside) {
     my ($name, $code, $prints) = @$_;
@@ -177,7 +258,11 @@ my @calls = (
     ['socket AF_ALG'     => 41, '38, 5, 0'],
     ['the x32 getpid' => '0x40000000 | 39', ''],
 );
-# Refused: EPERM, or ENOSYS so that libc falls back, or the end of the program by SIGSYS.
+# Calls that no program makes by accident end it. For most of them the kernel itself would say EPERM: only so does it
+# show that the filter comes first.
+my %kills = map { $_ => 1 } qw(acct bpf delete_module finit_module init_module iopl kexec_load open_by_handle_at quotactl
+    reboot swapon userfaultfd);
+# The others are refused: EPERM, or ENOSYS so that libc falls back.
 my $refused = qr/\A-1 (?:EPERM|ENOSYS)\n\z/;
 SKIP: {
     skip 'the numbers are of x86-64', scalar @calls if (POSIX::uname())[4] ne 'x86_64';
@@ -187,7 +272,8 @@ SKIP: {
         my $d = $cb->run(code => "import os, errno\nfrom ctypes import *\nme = os.getpid()\nlibc = CDLL(None, use_errno=True)\n"
                 . "libc.syscall.restype = c_long\nr = libc.syscall($list)\n"
                 . "if os.getpid() != me: os._exit(0)\nprint(r, errno.errorcode.get(get_errno()))")->{data};
-        ok $d->{stdout} =~ $refused || ($d->{signal} // '') eq 'SIGSYS', "refused: $name" or diag "$d->{stdout}$d->{error}";
+        my $killed = ($d->{signal} // '') eq 'SIGSYS';
+        ok $killed || !$kills{$name} && $d->{stdout} =~ $refused, "refused: $name" or diag "$d->{stdout}$d->{error}";
     }
 }
 my $int80 = $cb->run(code => <<'PYTHON');

@@ -103,6 +103,8 @@ enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, 
 {
 	if (setns(init_fd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
 		fail("join the cell's namespaces");
+	if (setsid() < 0)
+		fail("leave the runner's session");
 	/* "0" moves the writer. Version 2 needs no write: there the guest was born in its cgroup. */
 	for (size_t i = 0; i < cgroups; i++) {
 		if (write(cgroup_fds[i], "0", 1) != 1)

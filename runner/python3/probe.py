@@ -30,6 +30,13 @@ def import_extensions(directory):
                 pass  # an extension that does not load here does not load in a cell
 
 
+def leads_to(directory, place):
+    """Does a shared library in `directory` link to a path below `place`?"""
+    with os.scandir(directory) as entries:
+        links = [e.path for e in entries if ".so" in e.name and e.is_symlink()]
+    return any(os.readlink(link).startswith(place + "/") for link in links)
+
+
 print("version", sys.version.split()[0])
 stdlib = sysconfig.get_paths()
 for key in ("stdlib", "platstdlib", "purelib", "platlib"):
@@ -48,6 +55,9 @@ with open("/proc/self/maps") as maps:
             add(os.path.dirname(path))
         if "/ld-" in path:
             add(path)
+# Debian lets an administrator choose between libraries (BLAS, say) by links to links.
+if any(os.path.isdir(path) and leads_to(path, "/etc/alternatives") for path in list(paths)):
+    add("/etc/alternatives")
 for path in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/etc/ld.so.cache"):
     add(path)
 try:

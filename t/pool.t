@@ -1,0 +1,94 @@
+# The pool: how runs wait for cells, what happens when there are none, and how zygotes are replaced.
+use strict;
+use warnings;
+use Cellblock qw(envelope_ok eventually json);
+use Test::More;
+use Time::HiRes qw(time);
+
+my $p = 'languages/python3.conf';
+
+# --- two cells, a queue of one, more workers than both ------------------------------------------------------------------------
+
+my $cb = Cellblock->start(own => 1, args => ['--workers', 6], conf => [
+    ['cellblock.conf', qr/cells = 32/,        'cells = 2'],
+    ['cellblock.conf', qr/queue = 256/,       'queue = 1'],
+    ['cellblock.conf', qr/queue_ms = 10000/,  'queue_ms = 1500'],
+    [$p,               qr/armed = 8/,         'armed = 1'],
+    [$p,               qr/armed = 2/,         'armed = 0'],
+]);
+
+# A run that waits until its client goes, known from outside by its threads.
+sub holder {
+    my ($threads) = @_;
+    my $socket = $cb->connect_raw($cb->run_bytes(
+        code => "import threading, time\nfor _ in range($threads): threading.Thread(target=time.sleep, args=(60,)).start()\ntime.sleep(60)"));
+    ok eventually(10, sub { $cb->find_by_threads($threads + 1) }), "a run holds a cell";
+    return $socket;
+}
+my @holders = map { holder($_) } 11, 12;
+
+my $begin = time;
+my $waiting = $cb->connect_raw($cb->run_bytes(code => 'print("never")'));
+my $refused;
+ok eventually(1.2, sub { $refused = $cb->run(code => 'print(1)'); $refused->{status} == 503 }), 'one waits, the next one is refused';
+cmp_ok time - $begin, '<', 1.4, 'at once';
+envelope_ok($refused, 503, -503, 'in the envelope');
+like $refused->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, 'with Retry-After';
+is $cb->get('/health', key => undef)->{status}, 200, 'a service that is busy is healthy';
+my $late = $cb->read_reply($waiting);
+my $waited = time - $begin;
+envelope_ok($late, 503, -503, 'the one that waited is refused when its time is up');
+ok $waited > 1.4 && $waited < 4, 'which is that of the configuration' or diag $waited;
+
+# A place comes free in time.
+my $lucky = $cb->connect_raw($cb->run_bytes(code => 'print("served")'));
+ok eventually(1, sub { $cb->run(code => '1')->{status} == 503 }), 'one waits again';
+close shift @holders;
+my $served = $cb->read_reply($lucky);
+is $served->{data}{stdout}, "served\n", 'when a cell comes free, it is served' or diag $served->{body};
+cmp_ok $served->{data}{usage}{queue_ms}, '>', 1, 'and told how long it waited';
+
+# One that waits goes away: its place is free.
+my $left = holder(13);
+my $gone = $cb->connect_raw($cb->run_bytes(code => 'print("nobody reads this")'));
+ok eventually(1, sub { $cb->run(code => '1')->{status} == 503 }), 'one waits again';
+close $gone;
+my $next = $cb->connect_raw($cb->run_bytes(code => 'print("in its place")'));
+close $left;
+my $after = $cb->read_reply($next);
+ok $after->{status} == 200 && $after->{data}{stdout} eq "in its place\n", 'who waits and goes leaves no place taken' or diag $after->{body};
+close $_ for @holders;
+
+# 300 runs through two cells: all are served, or told that there is no room; nothing is lost.
+my ($sent, %status) = (0);
+$cb->many(6, sub { $sent++ < 300 ? { code => "print($sent)", number => $sent } : undef }, sub {
+    my ($fields, $r) = @_;
+    my $right = $r->{status} == 200 ? $r->{data}{stdout} eq "$fields->{number}\n" : $r->{status} == 503 && $r->{json}{code} == -503;
+    $status{ $right ? $r->{status} : "wrong: $r->{status} $r->{body}" }++;
+}, 60);
+is_deeply [grep { !/\A(?:200|503)\z/ } keys %status], [], 'two cells, six clients: every answer is right';
+cmp_ok $status{200}, '>=', 100, 'and a good part of them are served';
+$cb->finish;
+
+# --- zygotes that are replaced every 25 runs ----------------------------------------------------------------------------------------
+
+$cb = Cellblock->start(own => 1, args => ['--workers', 4], conf => [[$p, qr/recycle_runs = 10000/, 'recycle_runs = 25']]);
+my %before = map { $_ => 1 } $cb->pids('zygote');
+my $processes = $cb->processes_at_rest;
+my $good = 0;
+my %hashes;
+$sent = 0;
+$cb->many(4, sub { $sent++ < 400 ? { code => 'print(hash("x"))' } : undef }, sub {
+    my ($fields, $r) = @_;
+    $good++ if $r->{status} == 200 && $r->{data}{status} eq 'ok';
+    $hashes{ $r->{data}{stdout} // '' }++;
+}, 60);
+is $good, 400, 'zygotes are replaced while runs go on: every run is right';
+is $cb->processes_at_rest, $processes, 'as many processes as before';
+my @now = $cb->pids('zygote');
+ok @now >= 2, 'there are zygotes';
+cmp_ok scalar(grep { $before{$_} } @now), '<', scalar(@now), 'and they are new ones';
+cmp_ok scalar keys %hashes, '>=', 6, 'with hash seeds of their own';
+$cb->finish;
+
+done_testing;
