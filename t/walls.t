@@ -12,7 +12,11 @@ my $cb = Cellblock->start(own => 1);
 
 my @inside = (
     ['no password file',          'import os; print(os.path.exists("/etc/passwd"), os.path.exists("/etc/shadow"))', "False False\n"],
-    ['no /proc, /sys, host folders', 'import os; print([d for d in ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt") if os.path.exists(d)])', "[]\n"],
+    ['no /proc, /sys, host folders', <<'PYTHON', "[]\n"],
+import os
+folders = ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt")
+print([folder for folder in folders if os.path.exists(folder)])
+PYTHON
     ['only three descriptors', <<'PYTHON', "[0, 1, 2]\n"],
 import os
 found = []
@@ -21,9 +25,16 @@ for fd in range(1024):
     except OSError: pass
 print(found)
 PYTHON
-    ['descriptors are not of a host file', 'import os, stat; print([stat.S_ISDIR(os.fstat(fd).st_mode) or stat.S_ISBLK(os.fstat(fd).st_mode) or stat.S_ISSOCK(os.fstat(fd).st_mode) for fd in range(3)])', "[False, False, False]\n"],
+    ['which are no folder, device or socket', <<'PYTHON', "[False, False, False]\n"],
+import os, stat
+modes = [os.fstat(fd).st_mode for fd in range(3)]
+print([stat.S_ISDIR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode) for mode in modes])
+PYTHON
     ['a clean environment',       'import os; print(sorted(os.environ))', "['HOME', 'LANG', 'PATH', 'TMPDIR']\n"],
-    ['not root',                  'import os; print(0 in os.getresuid() + os.getresgid(), os.getuid() == os.geteuid(), len(os.getgroups()) == 0 or os.getgroups() == [os.getgid()])', "False True True\n"],
+    ['not root', <<'PYTHON', "False True True\n"],
+import os
+print(0 in os.getresuid() + os.getresgid(), os.getuid() == os.geteuid(), os.getgroups() in ([], [os.getgid()]))
+PYTHON
     ['cannot become another', <<'PYTHON', "no\n"],
 import os
 for f in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), lambda: os.setresuid(1, 1, 1)):

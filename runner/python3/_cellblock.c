@@ -13,6 +13,7 @@
 #define _GNU_SOURCE
 #include <Python.h>
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -48,6 +49,10 @@
 #define STATUS_INTERRUPTED 256 /* no exit status: the program dies of SIGINT, as Python does */
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 
+/* Not of the stable ABI, but there in every version, and unchanged; `flags` may be NULL. */
+PyObject *PyRun_FileExFlags(FILE *file, const char *name, int start, PyObject *globals, PyObject *locals, int close,
+    void *flags);
+
 static struct zygote_setup setup;
 static struct sock_fprog base_filter;
 static struct sock_fprog last_filter[ZYGOTE_GRANTS];
@@ -58,6 +63,7 @@ static PyObject *gc_collect, *gc_get_count;
 static PyObject *name_main, *name_threading, *name_atexit;
 static Py_ssize_t module_count;     /* in sys.modules before the program */
 static bool generations_are_simple; /* counts tell which generation was ever collected */
+static void (*leave_recursive_call)(void); /* from Python 3.9 on */
 static bool reseed;          /* a module was imported whose randomness must be seen to */
 static char main_path[sizeof BOX + sizeof setup.main_file];
 static int control_fd = -1; /* of a guest, until it is started */
@@ -247,8 +253,11 @@ report_ready(void)
 	fdpass_close(shown_fds, 2);
 }
 
-/* Write the source where a fresh interpreter would have found it: tracebacks and inspect read it from there. */
-static void
+/*
+ * Write the source where a fresh interpreter would have found it: tracebacks and inspect read it from there. Returns
+ * whether all of it is there. A program that does not fit on its disk runs all the same: its text is in memory.
+ */
+static bool
 write_main_file(const char *code, size_t size)
 {
 	int fd = open(setup.main_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -259,12 +268,12 @@ write_main_file(const char *code, size_t size)
 	while (done < size) {
 		ssize_t n = write(fd, code + done, size - done);
 
-		/* A program that does not fit on its disk runs all the same: its text is in memory. */
 		if (n <= 0)
 			break;
 		done += (size_t)n;
 	}
 	close(fd);
+	return done == size;
 }
 
 /* A list of `count` strings out of `size` bytes, each ended by a NUL. NULL and a Python error if that is not so. */
@@ -319,25 +328,37 @@ begin(const struct job_header *head, const char *preload)
 	return code;
 }
 
+/*
+ * Is this a source in which reading a file and reading memory come to different ends? One with a NUL, a byte order
+ * mark, or what may be an encoding cookie in its first two lines.
+ */
+static bool
+is_odd_source(const char *text, size_t size)
+{
+	const char *line = memchr(text, '\n', size);
+	size_t head = line == NULL ? size : (size_t)(line + 1 - text);
+
+	if (line != NULL && (line = memchr(text + head, '\n', size - head)) != NULL)
+		head = (size_t)(line - text);
+	return (size > 0 && (unsigned char)text[0] == 0xef) || memchr(text, '\0', size) != NULL ||
+	    memmem(text, head, "coding", 6) != NULL;
+}
+
 /* Compile as the interpreter compiles a file. A new reference or NULL and an error. */
 static PyObject *
 compile_program(const char *text, size_t size)
 {
 	/* A copy that ends with a NUL, which compilers want and jobs lack. */
 	PyObject *source = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
-	PyObject *code = NULL;
+	PyObject *code = source == NULL ? NULL : Py_CompileString(PyBytes_AsString(source), main_path, Py_file_input);
 
-	if (source != NULL && memchr(text, '\0', size) != NULL)
-		PyErr_SetString(PyExc_SyntaxError, "source code cannot contain null bytes");
-	else if (source != NULL)
-		code = Py_CompileString(PyBytes_AsString(source), main_path, Py_file_input);
 	Py_XDECREF(source);
 	return code;
 }
 
 /*
- * Take in the job: steps[0] becomes the preload (NULL if there is none) and steps[1] the program. Also writes the main
- * file. Returns 0, or -1 and an error.
+ * Take in the job: steps[0] becomes the preload (NULL if there is none) and steps[1] the program (NULL if it is to be
+ * run from its file). Also writes the main file. Returns 0, or -1 and an error.
  */
 static int
 read_job(int fd, PyObject *steps[2])
@@ -345,6 +366,7 @@ read_job(int fd, PyObject *steps[2])
 	struct job_header head;
 	struct stat st;
 	const char *text;
+	bool is_written;
 	char *map;
 
 	if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof head ||
@@ -355,10 +377,10 @@ read_job(int fd, PyObject *steps[2])
 	    head.env_bytes != (uint64_t)st.st_size)
 		fail("understand the job");
 	text = map + sizeof head;
-	write_main_file(text, head.code_bytes);
+	is_written = write_main_file(text, head.code_bytes);
 	if (head.preload_bytes + head.argc + head.envc > 0)
 		steps[0] = begin(&head, text + head.code_bytes);
-	if (!PyErr_Occurred())
+	if (!PyErr_Occurred() && !(is_written && is_odd_source(text, head.code_bytes)))
 		steps[1] = compile_program(text, head.code_bytes);
 	munmap(map, (size_t)st.st_size);
 	close(fd);
@@ -402,13 +424,14 @@ receive_job(PyObject *steps[2])
 }
 
 /*
- * Run a code object as an interpreter runs a script. Returns -1 when it came to its end, else the exit status of the
+ * Run `code`, or the main file if it is NULL, as an interpreter runs a script. Returns -1 when it came to its end, else the exit status of the
  * program: what SystemExit says, or 1 after the exception has been printed by sys.excepthook.
  */
 static int
 run_code(PyObject *code)
 {
-	PyObject *result = PyEval_EvalCode(code, globals, globals);
+	PyObject *result = code != NULL ? PyEval_EvalCode(code, globals, globals) :
+	    PyRun_FileExFlags(fopen(setup.main_file, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
 	PyObject *type, *value, *trace, *args, *answer;
 	int status;
 
@@ -440,41 +463,64 @@ run_code(PyObject *code)
 
 /* ---- the end of a program, as far as it can tell, is that of an interpreter; see Py_FinalizeEx ------------------- */
 
-/* Flush sys.NAME as an interpreter does at its end. Returns 0, or -1 if what was written could not be. */
+/* Flush a stream. Returns 0, or -1 and an error. A closed one is nothing to complain about. */
 static int
-flush_stream(const char *name, bool tell)
+flush(PyObject *stream)
 {
-	PyObject *stream = PySys_GetObject(name), *closed, *done;
-	int is_closed = 0;
+	PyObject *done = PyObject_CallMethod(stream, "flush", NULL), *closed;
+	PyObject *type, *value, *trace;
+	bool is_closed;
 
-	if (stream == NULL || stream == Py_None)
-		return 0;
-	done = PyObject_CallMethod(stream, "flush", NULL);
 	if (done != NULL) {
 		Py_DECREF(done);
 		return 0;
 	}
-	if (PyErr_ExceptionMatches(PyExc_ValueError)) {
-		PyObject *type, *value, *trace;
-
-		PyErr_Fetch(&type, &value, &trace);
-		closed = PyObject_GetAttrString(stream, "closed");
-		is_closed = closed != NULL && PyObject_IsTrue(closed) == 1;
-		Py_XDECREF(closed);
-		PyErr_Restore(type, value, trace);
-	}
-	if (tell && !is_closed)
-		PyErr_WriteUnraisable(stream);
+	PyErr_Fetch(&type, &value, &trace);
+	closed = PyObject_GetAttrString(stream, "closed");
+	is_closed = closed != NULL && PyObject_IsTrue(closed) == 1;
+	Py_XDECREF(closed);
 	PyErr_Clear();
-	return is_closed ? 0 : -1;
+	if (!is_closed) {
+		PyErr_Restore(type, value, trace);
+		return -1;
+	}
+	Py_XDECREF(type);
+	Py_XDECREF(value);
+	Py_XDECREF(trace);
+	return 0;
 }
 
+/* Flush stdout and stderr, whatever they are by now. Returns 0, or -1 if something could not be written. */
 static int
 flush_streams(void)
 {
-	int out = flush_stream("stdout", true), err = flush_stream("stderr", false);
+	PyObject *out = PySys_GetObject("stdout"), *err = PySys_GetObject("stderr");
+	int result = 0;
 
-	return out != 0 || err != 0 ? -1 : 0;
+	if (out != NULL && out != Py_None && flush(out) != 0) {
+		PyErr_WriteUnraisable(out);
+		result = -1;
+	}
+	if (err != NULL && err != Py_None && flush(err) != 0) {
+		PyErr_Clear();
+		result = -1;
+	}
+	return result;
+}
+
+/* Flush, silently, the streams that an interpreter's own finalization would: those that are files of its making. */
+static void
+flush_files(void)
+{
+	static const char *const names[] = { "__stdout__", "__stderr__", "stdout", "stderr" };
+	PyObject *file = PySys_GetObject("__stdout__");
+	PyTypeObject *type = file == NULL ? NULL : Py_TYPE(file);
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		file = PySys_GetObject(names[i]);
+		if (file != NULL && Py_TYPE(file) == type && flush(file) != 0)
+			PyErr_Clear();
+	}
 }
 
 /* Call FUNCTION of a module, if the module has been imported. */
@@ -536,7 +582,7 @@ end_program(int status)
 	call_if_imported(modules, name_atexit, "_run_exitfuncs");
 	flushed = flush_streams();
 	finalize_program(modules);
-	flushed = flush_streams() != 0 ? -1 : flushed;
+	flush_files();
 	return flushed != 0 && status != STATUS_INTERRUPTED ? 120 : status;
 }
 
@@ -560,11 +606,15 @@ run_guest(void)
 		PyErr_Print();
 		status = 1;
 	}
-	for (int i = 0; i < 2; i++) {
-		if (status < 0 && steps[i] != NULL)
-			status = run_code(steps[i]);
-		Py_XDECREF(steps[i]);
-	}
+	/* The interpreter's call of its hook must not count in the program's recursion. */
+	if (leave_recursive_call != NULL)
+		leave_recursive_call();
+	if (status < 0 && steps[0] != NULL)
+		status = run_code(steps[0]);
+	if (status < 0)
+		status = run_code(steps[1]);
+	Py_XDECREF(steps[0]);
+	Py_XDECREF(steps[1]);
 	status = end_program(status < 0 ? 0 : status);
 	if (status == STATUS_INTERRUPTED) {
 		signal(SIGINT, SIG_DFL);
@@ -606,6 +656,7 @@ serve(PyObject *self, PyObject *unused)
 	(void)unused;
 	/* What the program finds as its hook is what a fresh interpreter has. */
 	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
+	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
 	fill_heap();
 	dl_iterate_phdr(note_text, NULL);
 	make_guests();

@@ -103,10 +103,11 @@ def prepare():
     sys.argv[:] = [main_file]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = ["python3", main_file]
-    sys.modules["__main__"] = main = new_main(State.main_path)
     State.module_count = len(sys.modules)
     gc.collect()
     gc.freeze()
+    # After the freeze: what hangs in cycles with the program's globals has to be found at its end.
+    sys.modules["__main__"] = main = new_main(State.main_path)
     _cellblock.wall_in(driver, main, hook)
     os.dup2(null, 2)
     os.close(null)
@@ -141,7 +142,11 @@ def exit_status(error):
     if isinstance(code, int):
         return code & 0xFF if -(2**63) <= code < 2**63 else 0xFF
     sys.stdout.flush()
-    print(code, file=sys.stderr, flush=True)
+    try:
+        sys.stderr.write(str(code))
+    except Exception:
+        pass  # a fresh interpreter says nothing either
+    print(file=sys.stderr, flush=True)
     return 1
 
 
