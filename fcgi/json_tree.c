@@ -9,28 +9,35 @@
 #define MAX_DEPTH 32
 #define MAX_VALUES 16384
 
-/* At least as many values as json-c would make of it, and no more than one per byte. */
-static size_t
-count_values(const char *body, size_t size)
+/*
+ * What json-c must not be asked to find out: how many values it would make at the most (no more than one per byte), and
+ * whether a name holds a NUL, at which json-c would cut it.
+ */
+static void
+survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
 {
-	bool in_string = false;
-	size_t count = 0;
+	bool in_string = false, holds_nul = false;
 
+	*values = 0;
+	*nul_in_name = false;
 	for (size_t i = 0; i < size; i++) {
 		char c = body[i];
 
 		if (in_string) {
-			if (c == '\\')
+			if (c == '\\') {
 				i++;
-			else if (c == '"')
+				holds_nul = holds_nul || (size - i >= 5 && memcmp(body + i, "u0000", 5) == 0);
+			} else if (c == '"') {
 				in_string = false;
+			}
 		} else if (c == '"') {
 			in_string = true;
+			holds_nul = false;
 		} else if (c == '[' || c == '{' || c == ',' || c == ':') {
-			count++;
+			++*values;
+			*nul_in_name = *nul_in_name || (c == ':' && holds_nul);
 		}
 	}
-	return count;
 }
 
 struct json_object *
@@ -39,14 +46,20 @@ json_tree_parse(const char *body, size_t size, struct problem *problem)
 	struct json_tokener *tokener;
 	struct json_object *tree;
 	enum json_tokener_error error;
-	size_t end;
+	size_t end, values;
+	bool nul_in_name;
 
 	if (size > INT32_MAX) {
 		problem_set(problem, 413, "body: is too large");
 		return NULL;
 	}
-	if (count_values(body, size) > MAX_VALUES) {
+	survey(body, size, &values, &nul_in_name);
+	if (values > MAX_VALUES) {
 		problem_set(problem, 400, "body: must not hold more than %d values", MAX_VALUES);
+		return NULL;
+	}
+	if (nul_in_name) {
+		problem_set(problem, 400, "body: a name, in env as elsewhere, must not hold a NUL");
 		return NULL;
 	}
 	tokener = json_tokener_new_ex(MAX_DEPTH);

@@ -220,6 +220,16 @@ resize_disk(struct cell *cell, uint64_t disk_bytes)
 	return report.error == 0 ? 0 : -1;
 }
 
+/*
+ * Processes and threads that a run may have at one time. A program that may start no process has the configured number of
+ * threads. One that may is held to exactly what it asked for, and there every thread counts, as the kernel counts.
+ */
+static uint64_t
+allowed_tasks(const struct broker *broker, const struct run_limits *limits)
+{
+	return limits->processes > 1 ? limits->processes : 1 + broker->config->threads;
+}
+
 /* All that must be in force before the guest gets its code. Returns NULL, or what failed. */
 static const char *
 prepare_run(struct broker *broker, struct cell *cell, const struct client *client)
@@ -227,7 +237,7 @@ prepare_run(struct broker *broker, struct cell *cell, const struct client *clien
 	const struct run_limits *limits = &client->request.limits;
 
 	if (broker->cgroup.version != 0 &&
-	    cgroup_limit(&cell->cgroup, limits->memory_bytes, limits->processes + broker->config->threads) != 0)
+	    cgroup_limit(&cell->cgroup, limits->memory_bytes, allowed_tasks(broker, limits)) != 0)
 		return "set the limits of its control group";
 	if (limits->disk_bytes != cell->language->config->limits.standard.disk_bytes &&
 	    resize_disk(cell, limits->disk_bytes) != 0)
@@ -242,12 +252,13 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	struct guest_start start = { .has_stdin = client->fd_count == 4,
 		.grant = limits->processes > 1 ? GRANT_PROCESSES : 0,
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
+	static const struct run_result over_memory_limit = { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
 	uint64_t began_us = clock_us();
 	const char *failed;
 
 	if (broker->cgroup.version == 0) {
 		start.data_bytes = limits->memory_bytes;
-		start.tasks = limits->processes + broker->config->threads;
+		start.tasks = allowed_tasks(broker, limits);
 	}
 	unlink_armed(cell);
 	cell->limits = *limits;
@@ -256,6 +267,12 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	cell->cpu_base_us = cell_cpu_us(broker, cell);
 	if (failed == NULL && fdpass_send(cell->control.fd, &start, sizeof start, client->fds, client->fd_count) != 0)
 		failed = "hand it to the guest";
+	if (failed != NULL && errno == EBUSY) {
+		/* The kernel cannot make the group as small as that: the waiting guest alone is over the limit. */
+		client_result(broker, client, &over_memory_limit);
+		cell_take_down(broker, cell);
+		return;
+	}
 	if (failed != NULL) {
 		log_warn("%s: a run could not start: %s: %s", cell->language->config->name, failed, strerror(errno));
 		client_refuse(broker, client, REFUSED_FAULT);

@@ -6,13 +6,16 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/mount.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -27,6 +30,43 @@ host_fork_into(uint64_t namespaces)
 
 	/* libc has no fork with flags. What its own fork does beyond this concerns threads, of which there are none. */
 	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+}
+
+static bool
+can_make_user_namespace(void)
+{
+	pid_t pid = host_fork_into(CLONE_NEWUSER);
+
+	if (pid == 0)
+		_exit(0);
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	return pid > 0 || errno != EPERM;
+}
+
+void
+host_leave_chroot(void)
+{
+	int root_fd, tree_fd, namespace_fd;
+
+	if (can_make_user_namespace())
+		return;
+	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root_fd < 0 || unshare(CLONE_NEWNS) != 0)
+		return; /* the start will say what it could not do */
+	namespace_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	/* Joining the namespace that we are in sets our root to its own, which is out of the chroot. */
+	if (namespace_fd < 0 || setns(namespace_fd, CLONE_NEWNS) != 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0 ||
+	    (tree_fd = (int)syscall(SYS_open_tree, root_fd, "",
+	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH)) < 0 ||
+	    syscall(SYS_move_mount, tree_fd, "", root_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0 ||
+	    fchdir(tree_fd) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 ||
+	    chdir("/") != 0)
+		die("make the chroot's root the root of a mount namespace: %s", strerror(errno));
+	close(namespace_fd);
+	close(tree_fd);
+	close(root_fd);
 }
 
 static int

@@ -18,6 +18,13 @@ extern const uint64_t host_broker_namespaces;
 pid_t host_fork_into(uint64_t namespaces);
 
 /*
+ * Leave a chroot without leaving its files: make its root the root of a mount namespace of our own. The kernel makes no
+ * user namespace for a process in a chroot. For a start as root; does nothing where there is no chroot. Dies if it
+ * fails.
+ */
+void host_leave_chroot(void);
+
+/*
  * Map uids and gids into the user namespace of `pid`, a child: uid 0 there is `owner` here. Root maps `count` ids from
  * `owner` on; an ordinary user has only his own to give. Returns 0, or -1 with a text in `error`.
  */

@@ -336,6 +336,8 @@ main(int argc, char **argv)
 	}
 	if (options.check_config)
 		return check_config(config);
+	if (geteuid() == 0)
+		host_leave_chroot();
 	if (options.check_host)
 		return doctor(config);
 	if (options.clean)

@@ -124,10 +124,7 @@ def main():
 PYTHON
     ['many inputs',         'def main(**kw): return {"n": len(kw), "s": sum(kw.values())}', { map { ("v$_" => $_) } 1 .. 200 }, { n => 200, s => 20100 }],
     ['large inputs',        'def main(s): return {"n": len(s)}',                       { s => 'x' x 3_000_000 }, { n => 3_000_000 }],
-    ['Windows lines', <<'PYTHON',                  {},               { a => 1 }],
-def main():r
-    return {'a': 1}r
-PYTHON
+    ['Windows lines',       "def main():\r\n    return {'a': 1}\r\n",                  {},               { a => 1 }],
 );
 for (@nodes) {
     my ($name, $main, $inputs, $result) = @$_;
