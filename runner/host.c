@@ -51,12 +51,12 @@ host_leave_chroot(void)
 
 	if (can_make_user_namespace())
 		return;
-	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (root_fd < 0 || unshare(CLONE_NEWNS) != 0)
+	if (unshare(CLONE_NEWNS) != 0)
 		return; /* the start will say what it could not do */
+	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	namespace_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	/* Joining the namespace that we are in sets our root to its own, which is out of the chroot. */
-	if (namespace_fd < 0 || setns(namespace_fd, CLONE_NEWNS) != 0 ||
+	if (root_fd < 0 || namespace_fd < 0 || setns(namespace_fd, CLONE_NEWNS) != 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0 ||
 	    (tree_fd = (int)syscall(SYS_open_tree, root_fd, "",
 	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH)) < 0 ||
