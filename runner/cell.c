@@ -27,6 +27,7 @@
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
 #define RESIZE_LIMIT_MS 2000
+#define TORN_DOWN_WAIT_MS 2
 
 static void control_ready(struct broker *broker, struct event *event, uint32_t events);
 static void init_exited(struct broker *broker, struct event *event, uint32_t events);
@@ -311,6 +312,20 @@ is_disk_full(const struct cell *cell)
 	return cell->box_fd >= 0 && fstatfs(cell->box_fd, &fs) == 0 && (fs.f_bavail == 0 || fs.f_ffree == 0);
 }
 
+/*
+ * Was a guest that died of SIGKILL torn down with its cell, by somebody who killed its init or our warden? Its init
+ * then only waits for the guest to be reaped, which it is, and is gone in a moment; else it lives on. Only a program
+ * that kills itself makes us wait for the answer.
+ */
+static bool
+was_torn_down(const struct cell *cell, int wait_status)
+{
+	struct pollfd init = { .fd = cell->init_fd, .events = POLLIN };
+
+	return cell->end == END_ITSELF && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL &&
+	    poll(&init, 1, TORN_DOWN_WAIT_MS) == 1;
+}
+
 /* Tell the worker how its run ended. */
 static void
 tell_result(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage)
@@ -342,8 +357,13 @@ tell_result(struct broker *broker, struct cell *cell, int wait_status, const str
 	}
 	if (!good)
 		facts.disk_full = is_disk_full(cell);
-	result_judge(&facts, &result);
 	cell->client = NULL;
+	if (!facts.out_of_memory && was_torn_down(cell, wait_status)) {
+		log_warn("%s: a cell was killed under a run", cell->language->config->name);
+		client_refuse(broker, client, REFUSED_FAULT);
+		return;
+	}
+	result_judge(&facts, &result);
 	client_result(broker, client, &result);
 }
 

@@ -51,8 +51,13 @@ door_listen(const struct config *config)
 
 	snprintf(address.sun_path, sizeof address.sun_path, "%s", config->socket_path);
 	snprintf(folder, sizeof folder, "%s", config->socket_path);
-	if (mkdir(dirname(folder), 0755) != 0 && errno != EEXIST)
+	if (mkdir(dirname(folder), 0755) == 0) {
+		/* A folder that is ours alone is given to what we become, which can then remove the socket at its end. */
+		if (geteuid() == 0 && chown(folder, (uid_t)config->first_uid, (gid_t)config->first_uid) != 0)
+			die("take over the socket's folder %s: %s", folder, strerror(errno));
+	} else if (errno != EEXIST) {
 		die("make the socket's folder %s: %s", folder, strerror(errno));
+	}
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		die("make a socket: %s", strerror(errno));
@@ -91,7 +96,7 @@ let_in(int listen_fd, int broker_fd, uid_t worker_uid)
 }
 
 int
-door_serve(int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid)
+door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid)
 {
 	struct pollfd waits[2] = { { .fd = listen_fd, .events = POLLIN }, { .events = POLLIN } };
 	struct signalfd_siginfo info;
@@ -120,6 +125,8 @@ door_serve(int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid)
 		    info.ssi_signo != SIGCHLD)
 			break;
 	}
+	/* Fails where the folder is not ours; the next start, or --clean, removes it then. */
+	unlink(config->socket_path);
 	/* The broker ends when its door closes, and everything in its pid namespace with it. */
 	close(broker_fd);
 	waitpid(broker_pid, &wait_status, 0);

@@ -19,9 +19,9 @@ uid_t door_worker_uid(const struct config *config, gid_t *gid);
 int door_listen(const struct config *config);
 
 /*
- * Let in workers until a signal says to end or the broker dies. `broker_fd`: where the connections go. Returns the
- * exit status.
+ * Let in workers until a signal says to end or the broker dies. `listen_fd` is door_listen's; `broker_fd`: where the
+ * connections go. Returns the exit status.
  */
-int door_serve(int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid);
+int door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid);
 
 #endif

@@ -180,6 +180,11 @@ language_prepare(struct language *language, const struct config *config, const s
 		return -1;
 	}
 	language->policy = policy_load(config->policy_dir, from->policy, error, size);
+	if (language->policy != NULL && (language->policy->base.count == 0 || language->policy->last[0].count == 0)) {
+		snprintf(error, size, "%s/%s.conf: allows no call, or takes none away from guests: not a policy for a language",
+		    config->policy_dir, from->policy);
+		return -1;
+	}
 	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0 ||
 	    ask_interpreter(language, config->driver_dir, probe_uid, error, size) != 0)
 		return -1;

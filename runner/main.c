@@ -300,7 +300,7 @@ serve(struct config *config)
 	close(mapped[1]);
 	for (size_t i = 0; i < broker.language_count; i++)
 		rootfs_free(&broker.language[i].fs);
-	return door_serve(listen_fd, pair[0], pid, worker_uid);
+	return door_serve(config, listen_fd, pair[0], pid, worker_uid);
 }
 
 static int

@@ -127,7 +127,7 @@ rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
 		done[done_size + 1 + part_size] = '\0';
 		memmove(rest, part + part_size, strlen(part + part_size) + 1);
 		if (lstat(done, &st) != 0)
-			return failed(error, size, "look at", done);
+			return failed(error, size, "bind", path);
 		if (!S_ISLNK(st.st_mode))
 			continue;
 		n = readlink(done, link, sizeof link - 1);

@@ -26,7 +26,7 @@ sub prepared {
     my (@changes) = @_;
     my $dir = tempdir('cellblock-start-XXXXXX', TMPDIR => 1, CLEANUP => 1);
     chmod 0755, $dir;
-    write_configuration("$dir/conf", ['cellblock.conf', qr{socket = "[^"]*"}, "socket = \"$dir/runner.sock\""],
+    write_configuration("$dir/conf", ['cellblock.conf', qr{socket = "[^"]*"}, "socket = \"$dir/run/runner.sock\""],
         ['cellblock.conf', qr{worker_user = "[^"]*"}, 'worker_user = "nobody"'], @changes);
     return $dir;
 }
@@ -43,14 +43,14 @@ sub processes_of {
 {
     my $dir = prepared();
     my $pid = start($dir);
-    ok eventually(30, sub { -S "$dir/runner.sock" }), 'with the shipped configuration it starts' or diag slurp("$dir/log");
+    ok eventually(30, sub { -S "$dir/run/runner.sock" }), 'with the shipped configuration it starts' or diag slurp("$dir/log");
     is waitpid($pid, POSIX::WNOHANG()), 0, 'and stays';
     kill 'TERM', $pid;
     my $gone = eventually(10, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
     ok $gone, 'SIGTERM ends it' or do { kill 9, $pid; waitpid $pid, 0 };
     is $? >> 8, 0, 'with exit 0';
     ok eventually(5, sub { !processes_of($dir) }), 'and nothing is left of it';
-    ok !-e "$dir/runner.sock", 'nor its socket';
+    ok !-e "$dir/run/runner.sock", 'nor its socket';
     unlike slurp("$dir/log"), qr/fatal/, 'nothing fatal in its log';
 }
 
@@ -88,7 +88,7 @@ for (@impossible) {
     is $status & 127, 0, "$name: by itself, not by a signal" if $ended;
     like $log, $says, "$name: it says why";
     unlike $log, qr/Sanitizer|runtime error/, "$name: no sanitizer speaks";
-    ok !-e "$dir/runner.sock", "$name: it never listened";
+    ok !-e "$dir/run/runner.sock", "$name: it never listened";
     ok eventually(5, sub { !processes_of($dir) }), "$name: nothing is left";
 }
 
@@ -114,7 +114,7 @@ for (@powerless) {
     isnt $exit, 0, "$name: refuses to start";
     isnt $exit, 124, "$name: at once";
     like "$out$err", $says, "$name: and says why" or diag "$out$err";
-    ok !-e "$dir/runner.sock", "$name: it never listened";
+    ok !-e "$dir/run/runner.sock", "$name: it never listened";
 }
 
 done_testing;
