@@ -1,0 +1,263 @@
+#!/usr/bin/env python3
+"""bench.py - Cellblock beside what it is made of, in one run: latency, throughput, CPU time, memory.
+
+Everything is measured in rounds, each of which takes every measure once and in another order, so that a machine that
+changes its speed does so for all of them. A figure is the median of the rounds, a ratio the median of the rounds'
+ratios. What is missing here is a row that says so; the exit status is 0 whatever the figures are.
+"""
+import sys
+
+sys.dont_write_bytecode = True  # a benchmark leaves nothing in the source tree
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import time
+
+import instance
+import report
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PRINT = "print(1)"
+CLIENTS = (1, 2, 8, 32)
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # what the service starts with
+NODES = {"code": "dify_code.py", "jinja2": "dify_jinja2.py"}
+SETTLE_SECONDS = 0.03  # for what the last measure has left to be done
+
+
+class Measure:
+    """One way to run one program with so many clients. `argv` makes the command for a number of runs."""
+
+    def __init__(self, way, clients, argv, hot=False, user=None, why_not=None):
+        self.way, self.clients, self.argv, self.user, self.why_not = way, clients, argv, user, why_not
+        self.warm_up_runs = 40 + 2 * clients if hot else 2 + clients
+        self.runs = 0
+        self.rounds = []  # what the load generator has printed in each
+        self.failed = 0
+        self.used, self.used_runs = {}, 0  # by the instance, where it is looked at
+
+    def take(self, runs):
+        """Run the load generator. None if that could not be done; then why_not says why."""
+        user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
+        try:
+            done = subprocess.run(self.argv(runs), env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.PIPE, text=True, timeout=120, check=False, **user)
+            taken = json.loads(done.stdout)
+        except (OSError, LookupError, subprocess.TimeoutExpired) as error:
+            self.why_not = str(error)
+        except ValueError:
+            self.why_not = done.stderr.strip()[-200:] or f"exit status {done.returncode}"
+        if self.why_not:
+            return None
+        self.failed += taken["failed"]
+        if taken["failed"] == taken["runs"]:
+            self.why_not = f"all of {taken['runs']} runs failed: {done.stderr.strip()[-200:]}"
+            return None
+        return taken
+
+    def warm_up(self, seconds):
+        taken = self.take(self.warm_up_runs) if not self.why_not else None
+        if taken:
+            self.runs = max(5, self.clients + self.clients // 2, round(taken["per_second"] * seconds))
+
+    def measure(self, service):
+        """Once more; with a `service`, what it uses meanwhile is added up."""
+        time.sleep(SETTLE_SECONDS)
+        before = service.cpu() if service else {}
+        taken = self.take(self.runs)
+        if service and taken:
+            time.sleep(SETTLE_SECONDS)  # cells for the next runs are made, which belongs to the price of these
+            for kind, value in service.cpu().items():
+                self.used[kind] = self.used.get(kind, 0) + value - before.get(kind, 0)
+            self.used_runs += taken["runs"]
+        self.rounds.append(taken)
+
+
+class Measures:
+    """All of them, by (way, clients)."""
+
+    def __init__(self):
+        self.every = {}
+
+    def add(self, way, clients, argv, **more):
+        self.every[way, clients] = Measure(way, clients, argv, **more)
+
+    def get(self, way, clients=1):
+        return self.every[way, clients]
+
+    def value(self, way, key, clients=1):
+        """The median of the rounds, or None."""
+        measure = self.get(way, clients)
+        values = [taken[key] for taken in measure.rounds if taken] if not measure.why_not else []
+        return statistics.median(values) if values else None
+
+    def ratio(self, way, other, key, clients=1, other_clients=None):
+        """The median of the rounds' ratios of one measure to another, or None."""
+        one, two = self.get(way, clients), self.get(other, other_clients or clients)
+        if one.why_not or two.why_not:
+            return None
+        values = [a[key] / b[key] for a, b in zip(one.rounds, two.rounds) if a and b and b[key]]
+        return statistics.median(values) if values else None
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.measures = Measures()
+        self.service = None  # an Instance that serves
+        self.why_no_service = None
+        self.idle = self.loaded = None  # Instance.memory()
+
+    # ---- what is measured ----
+
+    def start_service(self, service):
+        if os.geteuid() != 0:
+            self.why_no_service = "only root can start it"
+        else:
+            self.why_no_service = service.start()
+        if not self.why_no_service:
+            self.service = service
+
+    def program(self, name):
+        path = os.path.join(self.options.programs, name)
+        return path, None if os.access(path, os.X_OK) else f"{name} has not been built"
+
+    def add_bare(self, interpreter, imports):
+        spawn, why_not = self.program("spawn_load")
+        bwrap = shutil.which("bwrap")
+        walls = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--ro-bind", "/", "/",
+                 "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
+        why_no_bwrap = why_not or (None if bwrap else "bwrap is not installed")
+        bare, usual = [interpreter, "-I", "-S", "-c", PRINT], [interpreter, "-c", PRINT]
+
+        def spawned(clients, command, expect="1\n"):
+            return lambda runs: [spawn, str(clients), str(runs), expect, *command]
+
+        self.measures.add("floor", 1, lambda runs: [interpreter, f"{HERE}/floor.py", str(runs), *imports], hot=True)
+        self.measures.add("usual", 1, spawned(1, usual), why_not=why_not)
+        self.measures.add("bwrap_usual", 1, spawned(1, walls + usual), why_not=why_no_bwrap)
+        for clients in CLIENTS:
+            self.measures.add("bare", clients, spawned(clients, bare), why_not=why_not)
+            self.measures.add("bwrap", clients, spawned(clients, walls + bare), why_not=why_no_bwrap)
+        for node, file in NODES.items():
+            self.measures.add(f"{node}_cold", 1, spawned(1, [interpreter, f"{HERE}/{file}"], "<<RESULT>>"), why_not=why_not)
+
+    def add_cellblock(self, folder):
+        service = self.service
+        http, why_no_http = self.program("http_load")
+        runner, why_no_runner = self.program("runner_load")
+        why_no_http, why_no_runner = self.why_no_service or why_no_http, self.why_no_service or why_no_runner
+        if not why_no_runner:
+            runner = shutil.copy(runner, folder)  # where the workers' user can reach it
+            os.chmod(runner, 0o755)
+        scheme_ports = {"plain": ("http", service.port), "tls": ("https", service.tls_port)} if service else {}
+
+        def body(name, code):
+            path = f"{folder}/{name}.json"
+            instance.write(path, json.dumps({"language": "python3", "code": code, "preload": "", "enable_network": True}))
+            return path
+
+        def asked(way, clients, path, expect):
+            scheme, port = scheme_ports.get(way, (None, None))
+            url = f"{scheme}://127.0.0.1:{port}/v1/sandbox/run"
+            return lambda runs: [http, url, str(clients), str(runs), path, expect]
+
+        def connected(clients):
+            return lambda runs: [runner, service.socket, str(clients), str(runs)]
+
+        path = body("print", PRINT + "\n")
+        for clients in CLIENTS:
+            self.measures.add("runner", clients, connected(clients), hot=True, why_not=why_no_runner,
+                              user=service.worker_user if service else None)
+            for way in ("plain", "tls"):
+                self.measures.add(way, clients, asked(way, clients, path, '"stdout":"1\\n"'), hot=True, why_not=why_no_http)
+        for node, file in NODES.items():
+            path = body(node, instance.read(f"{HERE}/{file}"))
+            self.measures.add(f"{node}_hot", 1, asked("tls", 1, path, "<<RESULT>>"), hot=True, why_not=why_no_http)
+
+    # ---- measuring ----
+
+    def tell(self, text):
+        if sys.stderr.isatty():
+            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+    def measure(self):
+        every = list(self.measures.every.values())
+        for number, measure in enumerate(every):
+            self.tell(f"warming up, {number + 1} of {len(every)}")
+            measure.warm_up(self.options.seconds)
+        for number in range(self.options.rounds):
+            random.Random(number).shuffle(every)
+            for done, measure in enumerate(every):
+                self.tell(f"round {number + 1} of {self.options.rounds}, measure {done + 1} of {len(every)}")
+                if not measure.why_not:
+                    measure.measure(self.service if measure.way == "tls" and measure.clients in (1, 8) else None)
+        if self.service:
+            self.tell("memory")
+            self.measure_memory()
+        self.tell("")
+
+    def measure_memory(self):
+        load = self.measures.get("tls", 8)
+        seconds = 4 * self.options.seconds
+        if not load.why_not:
+            runs = round(load.runs * seconds / self.options.seconds)
+            with subprocess.Popen(load.argv(runs), env=ENVIRONMENT, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL) as client:
+                samples = []
+                while client.poll() is None:
+                    samples.append(self.service.memory())
+                    time.sleep(seconds / 50)
+            samples.sort(key=lambda used: used["all"][1])
+            self.loaded = samples[len(samples) // 2] if samples else None
+        time.sleep(1)
+        self.idle = self.service.memory()
+
+    def run(self):
+        started = time.time()
+        load_average = [os.getloadavg()[0]]
+        service = instance.Instance(self.options.prefix)
+        try:
+            self.tell("starting the service")
+            self.start_service(service)
+            interpreter, imports = instance.configured_interpreter(self.service.conf if self.service else
+                                                                   f"{instance.ROOT}/etc")
+            if self.service:
+                ENVIRONMENT["CELLBLOCK_API_KEY"] = service.key
+            self.add_bare(interpreter, imports)
+            self.add_cellblock(service.dir)
+            self.measure()
+        finally:
+            self.tell("")
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            service.stop()
+        load_average.append(os.getloadavg()[0])
+        return report.collect(self, interpreter, load_average, time.time() - started)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measure Cellblock beside bare Python.")
+    parser.add_argument("--quick", action="store_true", help="about 20 seconds, and rougher")
+    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
+    parser.add_argument("--prefix", help="serve what is installed there; without it the tree is built")
+    parser.add_argument("--programs", default=HERE, help="where the load generators are (default: beside this file)")
+    options = parser.parse_args()
+    options.rounds, options.seconds = (3, 0.1) if options.quick else (7, 0.5)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
+    try:
+        result = Bench(options).run()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    report.show(result)
+    if options.json:
+        instance.write(options.json, json.dumps(result, indent=1) + "\n")
+
+
+main()

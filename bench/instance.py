@@ -1,0 +1,230 @@
+"""instance.py - a service of the benchmark's own, and what its processes use.
+
+It is started by script/server in a new folder, on free ports, in a control group of its own where one can be made, and
+stopped with nothing left. Its processes are known as descendants of its supervisord.
+"""
+import ctypes
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
+KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}.get(platform.machine())  # the number of the system call
+KCMP_VM = 1
+KINDS = ("supervisord", "nginx", "multiwatch", "worker", "door", "broker", "warden", "zygote", "guest")
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def configured(conf, key):
+    """A string of a configuration file."""
+    found = re.search(rf'^\s*{key}\s*=\s*"([^"]*)"', conf, re.MULTILINE)
+    return found[1] if found else None
+
+
+def configured_interpreter(folder):
+    """The Python that programs are run with, and what its first warm set imports."""
+    conf = read(f"{folder}/languages/python3.conf")
+    imports = re.search(r"^\s*imports\s*=\s*\[([^]]*)\]", conf, re.MULTILINE)
+    return configured(conf, "interpreter"), re.findall(r'"([^"]+)"', imports[1] if imports else "")
+
+
+def free_ports():
+    sockets = [socket.socket() for _ in range(2)]
+    for one in sockets:
+        one.bind(("", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Group:
+    """A control group that counts CPU time, for one instance and nothing else."""
+
+    def __init__(self):
+        self.path = self.inside = None  # what is counted, and where processes start
+        self.why_not = ""
+        mounts = [line.split()[1:4] for line in read("/proc/self/mounts").splitlines()]
+        version_1 = [path for path, kind, options in mounts if kind == "cgroup" and "cpuacct" in options.split(",")]
+        version_2 = [path for path, kind, _ in mounts if kind == "cgroup2" and "cpu" in
+                     read(f"{path}/cgroup.controllers").split()]
+        self.version = 2 if version_2 else 1
+        if not version_1 and not version_2:
+            self.why_not = "no control group hierarchy counts CPU time"
+            return
+        try:
+            self.path = self.inside = tempfile.mkdtemp(prefix="cellblock-bench-", dir=(version_2 or version_1)[0])
+            if self.version == 2:
+                # the runner makes its cells' groups beside the one it was started in, and so below ours
+                self.inside = f"{self.path}/services"
+                os.mkdir(self.inside)
+        except OSError as error:
+            self.remove()
+            self.why_not = str(error)
+
+    def enter(self):
+        if self.inside:
+            write(f"{self.inside}/cgroup.procs", "0")
+
+    def holds(self, pids):
+        name = os.path.basename(self.path or "")
+        return bool(name) and all(f"/{name}" in read(f"/proc/{pid}/cgroup") for pid in pids)
+
+    def cpu_ms(self):
+        if self.version == 1:
+            return int(read(f"{self.path}/cpuacct.usage")) / 1e6
+        return int(re.search(r"usage_usec (\d+)", read(f"{self.path}/cpu.stat"))[1]) / 1e3
+
+    def remove(self):
+        for folder, _, _ in os.walk(self.path, topdown=False) if self.path else ():
+            for _ in range(50):
+                try:
+                    os.rmdir(folder)
+                    break
+                except OSError:
+                    time.sleep(0.02)
+        self.path = self.inside = None
+
+
+class Process:
+    """What /proc says of one process."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        stat = read(f"/proc/{pid}/stat")
+        if not stat:
+            raise ProcessLookupError(pid)
+        self.name = stat[stat.index("(") + 1:stat.rindex(")")]
+        field = stat[stat.rindex(")") + 2:].split()
+        self.parent = int(field[1])
+        self.children_faults = int(field[8]) + int(field[10])
+        self.cpu_ms = TICK_MS * (int(field[11]) + int(field[12]))
+        self.children_cpu_ms = TICK_MS * (int(field[13]) + int(field[14]))
+
+    def kind(self):
+        """One of KINDS. Which one of the runner's a process is is seen by the pid namespaces that it is in."""
+        if self.name in ("supervisord", "nginx", "multiwatch"):
+            return self.name
+        if self.name == "cellblock-fcgi":
+            return "worker"
+        found = re.search(r"^NSpid:\s*(.*)", read(f"/proc/{self.pid}/status"), re.MULTILINE)
+        inner = found[1].split()[1:] if found else []
+        if self.name.startswith("cellblock-run"):
+            return "door" if not inner else "broker" if inner == ["1"] else "warden"
+        return "zygote" if len(inner) == 1 else "guest" if len(inner) == 2 else self.name
+
+    def shares_memory_with(self, other):
+        libc = ctypes.CDLL(None)
+        return KCMP is not None and libc.syscall(KCMP, self.pid, other, KCMP_VM, 0, 0) == 0
+
+    def memory_kb(self):
+        """(proportional, private)"""
+        rollup = read(f"/proc/{self.pid}/smaps_rollup")
+        count = {key: int(kb) for key, kb in re.findall(r"^(\w+):\s+(\d+) kB", rollup, re.MULTILINE)}
+        return count.get("Pss", 0), count.get("Private_Clean", 0) + count.get("Private_Dirty", 0)
+
+
+class Instance:
+    def __init__(self, prefix):
+        self.dir = tempfile.mkdtemp(prefix="cellblock-bench-")
+        os.chmod(self.dir, 0o755)  # nginx and the workers run as other users
+        self.prefix = prefix
+        self.port, self.tls_port = free_ports()
+        self.group = Group()
+        self.started = False
+
+    def server(self, *arguments):
+        # --stop is run inside too: it tidies up the groups that it finds below its own
+        return subprocess.run([f"{ROOT}/script/server", "--dir", f"{self.dir}/service", *arguments],
+                              preexec_fn=self.group.enter, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+
+    def start(self):
+        """None, or why it does not serve."""
+        self.started = True
+        done = self.server("--detach", "--port", str(self.port), "--tls-port", str(self.tls_port), "--rate", "1000000",
+                           "--connections", "60000", *(["--prefix", self.prefix] if self.prefix else []))
+        if done.returncode != 0:
+            return " ".join(done.stdout.split())[-300:] or f"script/server: exit status {done.returncode}"
+        self.key = read(f"{self.dir}/service/api_key").strip()
+        self.supervisord = int(read(f"{self.dir}/service/supervisord.pid"))
+        self.conf = os.path.realpath(f"{self.dir}/service/live/conf")
+        self.socket = configured(read(f"{self.conf}/cellblock.conf"), "socket")
+        self.worker_user = configured(read(f"{self.conf}/cellblock.conf"), "worker_user")
+        if self.group.path and not self.group.holds([process.pid for process in self.processes()]):
+            self.group.why_not = "the instance is not in the control group that was made for it"
+        return None
+
+    def stop(self):
+        if self.started:
+            done = self.server("--stop")
+            if done.returncode != 0:
+                print(f"script/server --stop: {done.stdout}")
+        self.group.remove()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def processes(self):
+        every, children = {}, {}
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                process = Process(int(pid))
+            except (ProcessLookupError, ValueError, IndexError):
+                continue
+            every[process.pid] = process
+            children.setdefault(process.parent, []).append(process)
+        found = [every[self.supervisord]]
+        for process in found:
+            found.extend(children.get(process.pid, ()))
+        return found
+
+    def cpu(self):
+        """CPU time so far, in ms, by kind of process; "all" is by the control group where there is one."""
+        used = dict.fromkeys(KINDS, 0.0)
+        faults = 0
+        for process in self.processes():
+            kind = process.kind()
+            if kind != "guest":
+                used[kind] = used.get(kind, 0) + process.cpu_ms
+            if kind == "broker":  # the parent of all guests
+                used["guest"] += process.children_cpu_ms
+                faults += process.children_faults
+        used["all"] = sum(used.values()) if self.group.why_not else self.group.cpu_ms()
+        used["guest_faults"] = faults
+        return used
+
+    def cpu_how(self):
+        if self.group.why_not:
+            return f"/proc ({self.group.why_not})"
+        return f"control group version {self.group.version}, split by /proc"
+
+    def memory(self):
+        """By kind of process: [count, proportional kB, private kB], and "all"."""
+        used = {}
+        for process in self.processes():
+            kind = process.kind()
+            if kind == "warden" and process.shares_memory_with(process.parent):
+                continue  # the inits of cells, which would be counted again and again
+            shared, private = process.memory_kb()
+            for name in (kind, "all"):
+                entry = used.setdefault(name, [0, 0, 0])
+                for i, value in enumerate((1, shared, private)):
+                    entry[i] += value
+        return used

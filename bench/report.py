@@ -1,0 +1,252 @@
+"""report.py - what was measured, as one tree of values (collect) and as a table of it (show)."""
+import os
+import platform
+import subprocess
+import time
+
+BARE = "python3 -I -S -c 'print(1)'"
+LATENCY = (  # way, what it is
+    ("floor", "floor: fork, _exit, wait of a warm Python"),
+    ("bare", BARE),
+    ("usual", "python3 -c 'print(1)'"),
+    ("bwrap", "bwrap, python3 -I -S"),
+    ("bwrap_usual", "bwrap, python3"),
+    ("runner", "Cellblock, at the runner's socket"),
+    ("plain", "Cellblock, through nginx"),
+    ("tls", "Cellblock, through nginx with TLS"),
+)
+THROUGHPUT = ("bare", "bwrap", "runner", "plain", "tls")
+NODES = (
+    ("code_hot", "code_cold", "Dify's code node (re, json, base64)"),
+    ("jinja2_hot", "jinja2_cold", "Dify's template node (Jinja2)"),
+)
+RUNNER_KINDS = ("door", "broker", "warden")
+TARGETS = (  # name, what, the limit, the aim beyond it (None: none), whether more is better
+    ("latency_per_bare", "p50 through TLS / p50 of bare -I -S", 0.15, 0.10, False),
+    ("latency_per_floor", "p50 through TLS / p50 of the floor", 2, None, False),
+    ("throughput_per_bare", "runs/s with 8 clients through TLS / bare -I -S, 8 at once", 6, 8, True),
+    ("armed_cell_mb", "PSS of an armed cell, MB", 2, None, False),
+    ("idle_mb", "PSS of the whole service when idle, MB", 80, None, False),
+)
+
+
+# ---- the tree ----
+
+def collect(bench, interpreter, load_average, seconds):
+    measures = bench.measures
+    result = {
+        "machine": machine(interpreter), "when": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "took_seconds": round(seconds, 1),
+        "load_average": load_average, "quick": bench.options.quick, "rounds": bench.options.rounds,
+        "service": bench.why_no_service or "serves",
+        "latency": [latency_row(measures, way, what) for way, what in LATENCY],
+        "throughput": [throughput_row(measures, clients, way, dict(LATENCY)[way])
+                       for clients in sorted({clients for _, clients in measures.every}) for way in THROUGHPUT],
+        "nodes": [node_row(measures, *node) for node in NODES],
+        "stages": stages(measures),
+        "cpu": cpu(bench),
+        "memory": {"idle": memory(bench.idle), "8 clients": memory(bench.loaded)},
+    }
+    result["targets"] = targets(measures, result)
+    return result
+
+
+def machine(interpreter):
+    model = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8") if
+             line.startswith("model name")]
+    try:
+        version = subprocess.run([interpreter, "-V"], stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+    except OSError as error:
+        version = str(error)
+    return {"kernel": platform.release(), "cpus": os.cpu_count(), "cpu": model[0] if model else platform.machine(),
+            "interpreter": interpreter, "version": version}
+
+
+def common_row(measure, what):
+    row = {"way": measure.way, "what": what, "clients": measure.clients, "runs": sum(t["runs"] for t in measure.rounds if t),
+           "failed": measure.failed}
+    if measure.why_not:
+        row["not_here"] = measure.why_not
+    return row
+
+
+def latency_row(measures, way, what):
+    row = common_row(measures.get(way), what)
+    for key in ("p50_ms", "p95_ms", "p99_ms"):
+        row[key] = measures.value(way, key)
+    row["p50_per_floor"] = measures.ratio(way, "floor", "p50_ms")
+    row["p50_per_bare"] = measures.ratio(way, "bare", "p50_ms")
+    return row
+
+
+def throughput_row(measures, clients, way, what):
+    row = common_row(measures.get(way, clients), what)
+    for key in ("per_second", "p50_ms", "p95_ms", "p99_ms"):
+        row[key] = measures.value(way, key, clients)
+    row["ms_per_run"] = 1000 / row["per_second"] if row["per_second"] else None
+    row["per_bare"] = measures.ratio(way, "bare", "per_second", clients)
+    return row
+
+
+def node_row(measures, hot, cold, what):
+    row = common_row(measures.get(hot), what)
+    row["p50_ms"], row["cold_p50_ms"] = measures.value(hot, "p50_ms"), measures.value(cold, "p50_ms")
+    row["p50_per_cold"] = measures.ratio(hot, cold, "p50_ms")
+    row["cold_not_here"] = measures.get(cold).why_not
+    return row
+
+
+def stages(measures):
+    """Where the median request goes: each way's p50 less that of the way that it contains."""
+    whole = {way: measures.value(way, "p50_ms") for way in ("runner", "plain", "tls")}
+    if None in whole.values():
+        return None
+    told = {key: measures.value("runner", f"p50_{key}") for key in ("queue_ms", "spawn_ms", "guest_wall_ms")}
+    return {"tls_ms": whole["tls"] - whole["plain"], "nginx_and_worker_ms": whole["plain"] - whole["runner"],
+            "job_and_pipes_ms": whole["runner"] - sum(told.values()), **told, "all_ms": whole["tls"]}
+
+
+def cpu(bench):
+    measures, rows = bench.measures, []
+    for way, what in LATENCY[:5]:
+        rows.append({"what": what, "all": measures.value(way, "cpu_ms") if way != "floor" or not
+                     measures.get(way).why_not else None, "page_faults": measures.value(way, "page_faults")})
+    for clients in (1, 8):
+        measure = measures.get("tls", clients)
+        row = {"what": f"Cellblock with TLS, {clients} client{'s' if clients > 1 else ''}", "all": None}
+        if measure.used_runs:
+            each = {kind: value / measure.used_runs for kind, value in measure.used.items()}
+            row.update(all=each["all"], nginx=each["nginx"], workers=each["worker"],
+                       runner=sum(each[kind] for kind in RUNNER_KINDS), zygotes=each["zygote"], guests=each["guest"],
+                       page_faults=each["guest_faults"])
+        rows.append(row)
+    bare = rows[1]["all"]
+    for row in rows:
+        row["per_bare"] = row["all"] / bare if bare and row["all"] is not None else None
+    return {"how": bench.service.cpu_how() if bench.service else None, "ms_per_run": rows}
+
+
+def memory(used):
+    """kB to MB."""
+    return used and {kind: {"count": count, "pss_mb": pss / 1024, "private_mb": private / 1024}
+                     for kind, (count, pss, private) in used.items()}
+
+
+def targets(measures, result):
+    idle = result["memory"]["idle"] or {}
+    cells = idle.get("guest")
+    value = {
+        "latency_per_bare": measures.ratio("tls", "bare", "p50_ms"),
+        "latency_per_floor": measures.ratio("tls", "floor", "p50_ms"),
+        "throughput_per_bare": measures.ratio("tls", "bare", "per_second", 8),
+        "armed_cell_mb": cells["pss_mb"] / cells["count"] if cells else None,
+        "idle_mb": idle["all"]["pss_mb"] if idle else None,
+    }
+    return [{"name": name, "what": what, "limit": limit, "aim": aim, "value": value[name],
+             "verdict": verdict(value[name], limit, aim, more)} for name, what, limit, aim, more in TARGETS]
+
+
+def verdict(value, limit, aim, more):
+    if value is None:
+        return "not here"
+    if (value < limit) if more else (value > limit):
+        return "missed"
+    return "met, and the aim" if aim and ((value >= aim) if more else (value <= aim)) else "met"
+
+
+# ---- the table ----
+
+def number(value, width, digits=3, sign=""):
+    return f"{'-' if value is None else f'{sign}{value:.{digits}f}':>{width}}"
+
+
+def line(row, text):
+    if "not_here" in row:
+        print(f"  {row['what']:<43} not here: {row['not_here']}")
+    else:
+        print(f"  {row['what']:<43}{text}{'   %d FAILED' % row['failed'] if row.get('failed') else ''}")
+
+
+def show(result):
+    m = result["machine"]
+    print(f"Cellblock's benchmark, {result['when']}: {m['cpus']} x {m['cpu']}, Linux {m['kernel']}, {m['version']} "
+          f"({m['interpreter']})")
+    print(f"medians of {result['rounds']} rounds in {result['took_seconds']:.0f} s; load average "
+          f"{result['load_average'][0]:.1f} before, {result['load_average'][1]:.1f} after"
+          f"{'; quick, and so rough' if result['quick'] else ''}")
+    show_latency(result["latency"])
+    show_throughput(result["throughput"])
+    show_nodes(result["nodes"])
+    show_stages(result["stages"])
+    show_cpu(result["cpu"])
+    show_memory(result["memory"])
+    show_targets(result["targets"])
+
+
+def show_latency(rows):
+    print(f"\n{'print(1), one client, ms':<45}{'p50':>9}{'p95':>9}{'p99':>9}{'/ floor':>10}{'/ -I -S':>10}")
+    for row in rows:
+        line(row, "".join(number(row[key], 9) for key in ("p50_ms", "p95_ms", "p99_ms")) +
+             number(row["p50_per_floor"], 10, 2, "x") + number(row["p50_per_bare"], 10, 3, "x"))
+
+
+def show_throughput(rows):
+    clients = None
+    for row in rows:
+        if row["clients"] != clients:
+            clients = row["clients"]
+            title = f"{clients} client{'s' if clients > 1 else ''}"
+            print(f"\n{title:<45}{'runs/s':>9}{'ms/run':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'/ -I -S':>10}")
+        line(row, number(row["per_second"], 9, 1) + "".join(number(row[key], 9) for key in
+             ("ms_per_run", "p50_ms", "p95_ms", "p99_ms")) + number(row["per_bare"], 10, 2, "x"))
+
+
+def show_nodes(rows):
+    print(f"\n{'realistic programs, through TLS, one client':<45}{'p50':>9}{'cold':>9}{'/ cold':>10}")
+    for row in rows:
+        line(row, number(row["p50_ms"], 9) + number(row["cold_p50_ms"], 9) + number(row["p50_per_cold"], 10, 3, "x") +
+             (f"   cold: not here: {row['cold_not_here']}" if row["cold_not_here"] else ""))
+
+
+def show_stages(stage):
+    print(f"\n{'where the time of a request goes':<45}{'ms':>9}{'share':>9}")
+    names = (("tls_ms", "TLS"), ("nginx_and_worker_ms", "nginx and worker: HTTP, FastCGI, JSON"),
+             ("job_and_pipes_ms", "around the run: job, pipes, messages"), ("queue_ms", "waiting for a cell"),
+             ("spawn_ms", "handing it the job"), ("guest_wall_ms", "the program, to its end"), ("all_ms", "all of it"))
+    for key, what in names:
+        row = {"what": what} if stage else {"what": what, "not_here": "a way is missing above"}
+        line(row, number(stage[key], 9) + number(100 * stage[key] / stage["all_ms"], 8, 0) + "%" if stage else "")
+
+
+def show_cpu(used):
+    kinds = ("all", "nginx", "workers", "runner", "zygotes", "guests")
+    print(f"\n{'CPU time of a run, ms':<45}" + "".join(f"{kind:>9}" for kind in kinds) + f"{'/ -I -S':>10}{'faults':>9}")
+    for row in used["ms_per_run"]:
+        if row["all"] is None:
+            row = {**row, "not_here": "see above"}
+        line(row, "".join(number(row[kind], 9) if kind in row else " " * 9 for kind in kinds) +
+             number(row["per_bare"], 10, 3, "x") + number(row.get("page_faults"), 9, 0))
+    if used["how"]:
+        print(f"  by {used['how']}; runner: door, broker and wardens; faults: of the guest")
+
+
+def show_memory(memory_of):
+    idle, loaded = memory_of["idle"], memory_of["8 clients"]
+    print(f"\n{'memory, MB':<45}{'processes':>9}{'PSS':>9}{'each':>9}{'private':>9}   under 8 clients: PSS")
+    if not idle:
+        line({"what": "the service", "not_here": "it does not run, see above"}, "")
+        return
+    for kind in [kind for kind in idle if kind != "all"] + ["all"]:
+        entry = idle[kind]
+        under = (loaded or {}).get(kind)
+        line({"what": "guest (armed cell)" if kind == "guest" else kind},
+             f"{entry['count']:>9}" + number(entry["pss_mb"], 9, 2) + number(entry["pss_mb"] / entry["count"], 9, 2) +
+             number(entry["private_mb"] / entry["count"], 9, 2) + number(under["pss_mb"] if under else None, 12, 2))
+    print("  PSS: memory that several processes share is split among them; private: of each, on average")
+
+
+def show_targets(rows):
+    print(f"\n{'targets':<62}{'here':>9}{'target':>9}{'aim':>7}")
+    for row in rows:
+        sign = ">=" if row["name"] == "throughput_per_bare" else "<="
+        print(f"  {row['what']:<60}{number(row['value'], 9)}{sign + format(row['limit'], 'g'):>9}"
+              f"{format(row['aim'], 'g') if row['aim'] else '':>7}   {row['verdict']}")
