@@ -11,6 +11,7 @@ sys.dont_write_bytecode = True  # a benchmark leaves nothing in the source tree
 
 import argparse
 import json
+import operator
 import os
 import random
 import shutil
@@ -33,8 +34,9 @@ SETTLE_SECONDS = 0.03  # for what the last measure has left to be done
 class Measure:
     """One way to run one program with so many clients. `argv` makes the command for a number of runs."""
 
-    def __init__(self, way, clients, argv, hot=False, user=None, why_not=None):
+    def __init__(self, way, clients, argv, hot=False, user=None, group=None, why_not=None):
         self.way, self.clients, self.argv, self.user, self.why_not = way, clients, argv, user, why_not
+        self.group = group  # an instance.Group that counts CPU time: bwrap does not wait for what it has started
         self.warm_up_runs = 40 + 2 * clients if hot else 2 + clients
         self.runs = 0
         self.rounds = []  # what the load generator has printed in each
@@ -43,11 +45,17 @@ class Measure:
 
     def take(self, runs):
         """Run the load generator. None if that could not be done; then why_not says why."""
-        user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
+        more = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
+        if self.group and self.group.path:
+            more["preexec_fn"] = self.group.enter
         try:
+            before_ms = self.group.cpu_ms() if self.group and self.group.path else None
             done = subprocess.run(self.argv(runs), env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                  stderr=subprocess.PIPE, text=True, timeout=120, check=False, **user)
+                                  stderr=subprocess.PIPE, text=True, timeout=120, check=False, **more)
             taken = json.loads(done.stdout)
+            if self.group:
+                taken["cpu_ms"] = (self.group.cpu_ms() - before_ms) / runs if self.group.path else None
+                taken["page_faults"] = None
         except (OSError, LookupError, subprocess.TimeoutExpired) as error:
             self.why_not = str(error)
         except ValueError:
@@ -93,22 +101,36 @@ class Measures:
     def value(self, way, key, clients=1):
         """The median of the rounds, or None."""
         measure = self.get(way, clients)
-        values = [taken[key] for taken in measure.rounds if taken] if not measure.why_not else []
+        values = [taken[key] for taken in measure.rounds if taken and taken[key] is not None]
+        values = [] if measure.why_not else values
         return statistics.median(values) if values else None
 
-    def ratio(self, way, other, key, clients=1, other_clients=None):
-        """The median of the rounds' ratios of one measure to another, or None."""
-        one, two = self.get(way, clients), self.get(other, other_clients or clients)
+    def best(self, way, key, clients=1):
+        """That of the round in which the machine was least busy with something else, or None."""
+        values = [taken[key] for taken in self.get(way, clients).rounds if taken]
+        return (max if key == "per_second" else min)(values) if values else None
+
+    def compare(self, operation, way, other, key, clients):
+        one, two = self.get(way, clients), self.get(other, clients)
         if one.why_not or two.why_not:
             return None
-        values = [a[key] / b[key] for a, b in zip(one.rounds, two.rounds) if a and b and b[key]]
+        values = [operation(a[key], b[key]) for a, b in zip(one.rounds, two.rounds) if a and b and b[key]]
         return statistics.median(values) if values else None
+
+    def ratio(self, way, other, key, clients=1):
+        """The median of the rounds' ratios of one measure to another, or None."""
+        return self.compare(operator.truediv, way, other, key, clients)
+
+    def difference(self, way, other, key, clients=1):
+        """The same of their differences."""
+        return self.compare(operator.sub, way, other, key, clients)
 
 
 class Bench:
     def __init__(self, options):
         self.options = options
         self.measures = Measures()
+        self.group = instance.Group()
         self.service = None  # an Instance that serves
         self.why_no_service = None
         self.idle = self.loaded = None  # Instance.memory()
@@ -140,10 +162,10 @@ class Bench:
 
         self.measures.add("floor", 1, lambda runs: [interpreter, f"{HERE}/floor.py", str(runs), *imports], hot=True)
         self.measures.add("usual", 1, spawned(1, usual), why_not=why_not)
-        self.measures.add("bwrap_usual", 1, spawned(1, walls + usual), why_not=why_no_bwrap)
+        self.measures.add("bwrap_usual", 1, spawned(1, walls + usual), group=self.group, why_not=why_no_bwrap)
         for clients in CLIENTS:
             self.measures.add("bare", clients, spawned(clients, bare), why_not=why_not)
-            self.measures.add("bwrap", clients, spawned(clients, walls + bare), why_not=why_no_bwrap)
+            self.measures.add("bwrap", clients, spawned(clients, walls + bare), group=self.group, why_not=why_no_bwrap)
         for node, file in NODES.items():
             self.measures.add(f"{node}_cold", 1, spawned(1, [interpreter, f"{HERE}/{file}"], "<<RESULT>>"), why_not=why_not)
 
@@ -213,7 +235,7 @@ class Bench:
                 while client.poll() is None:
                     samples.append(self.service.memory())
                     time.sleep(seconds / 50)
-            samples.sort(key=lambda used: used["all"][1])
+            samples.sort(key=lambda used: sum(pss for pss, _ in used["all"]))
             self.loaded = samples[len(samples) // 2] if samples else None
         time.sleep(1)
         self.idle = self.service.memory()
@@ -225,8 +247,8 @@ class Bench:
         try:
             self.tell("starting the service")
             self.start_service(service)
-            interpreter, imports = instance.configured_interpreter(self.service.conf if self.service else
-                                                                   f"{instance.ROOT}/etc")
+            conf = self.service.conf if self.service else f"{instance.ROOT}/etc"
+            interpreter, imports = instance.configured_interpreter(conf)
             if self.service:
                 ENVIRONMENT["CELLBLOCK_API_KEY"] = service.key
             self.add_bare(interpreter, imports)
@@ -237,6 +259,7 @@ class Bench:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             service.stop()
+            self.group.remove()
         load_average.append(os.getloadavg()[0])
         return report.collect(self, interpreter, load_average, time.time() - started)
 
@@ -248,7 +271,9 @@ def main():
     parser.add_argument("--prefix", help="serve what is installed there; without it the tree is built")
     parser.add_argument("--programs", default=HERE, help="where the load generators are (default: beside this file)")
     options = parser.parse_args()
-    options.rounds, options.seconds = (3, 0.1) if options.quick else (7, 0.5)
+    options.rounds, options.seconds = (3, 0.1) if options.quick else (7, 0.4)
+    if options.json:
+        instance.write(options.json, "")  # better known now than in the end
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
     try:

@@ -43,7 +43,7 @@ def configured_interpreter(folder):
     """The Python that programs are run with, and what its first warm set imports."""
     conf = read(f"{folder}/languages/python3.conf")
     imports = re.search(r"^\s*imports\s*=\s*\[([^]]*)\]", conf, re.MULTILINE)
-    return configured(conf, "interpreter"), re.findall(r'"([^"]+)"', imports[1] if imports else "")
+    return configured(conf, "interpreter") or "/usr/bin/python3", re.findall(r'"([^"]+)"', imports[1] if imports else "")
 
 
 def free_ports():
@@ -57,7 +57,7 @@ def free_ports():
 
 
 class Group:
-    """A control group that counts CPU time, for one instance and nothing else."""
+    """A control group that counts CPU time."""
 
     def __init__(self):
         self.path = self.inside = None  # what is counted, and where processes start
@@ -149,7 +149,6 @@ class Instance:
         self.prefix = prefix
         self.port, self.tls_port = free_ports()
         self.group = Group()
-        self.started = False
 
     def server(self, *arguments):
         # --stop is run inside too: it tidies up the groups that it finds below its own
@@ -159,7 +158,6 @@ class Instance:
 
     def start(self):
         """None, or why it does not serve."""
-        self.started = True
         done = self.server("--detach", "--port", str(self.port), "--tls-port", str(self.tls_port), "--rate", "1000000",
                            "--connections", "60000", *(["--prefix", self.prefix] if self.prefix else []))
         if done.returncode != 0:
@@ -174,7 +172,7 @@ class Instance:
         return None
 
     def stop(self):
-        if self.started:
+        if os.path.exists(f"{self.dir}/service/.instance"):
             done = self.server("--stop")
             if done.returncode != 0:
                 print(f"script/server --stop: {done.stdout}")
@@ -216,15 +214,13 @@ class Instance:
         return f"control group version {self.group.version}, split by /proc"
 
     def memory(self):
-        """By kind of process: [count, proportional kB, private kB], and "all"."""
+        """By kind of process, and for "all": the (proportional, private) kB of each."""
         used = {}
         for process in self.processes():
             kind = process.kind()
             if kind == "warden" and process.shares_memory_with(process.parent):
                 continue  # the inits of cells, which would be counted again and again
-            shared, private = process.memory_kb()
+            sizes = process.memory_kb()
             for name in (kind, "all"):
-                entry = used.setdefault(name, [0, 0, 0])
-                for i, value in enumerate((1, shared, private)):
-                    entry[i] += value
+                used.setdefault(name, []).append(sizes)
         return used

@@ -84,6 +84,7 @@ struct cell {
 struct broker {
 	const struct config *config;
 	bool single_uid; /* no uid but 0 is mapped */
+	bool background; /* cells may be made in the background; see background.h */
 	int epoll_fd;
 	struct event children; /* SIGCHLD */
 	struct event door;     /* where connections of workers come from */

@@ -83,6 +83,8 @@ cell_arm(struct broker *broker, struct cell *cell, struct language *language, ui
 		return -1;
 	}
 	order.zygote = zygote->number;
+	order.background = broker->background && language->pool[warm].queued == 0 &&
+	    language->pool[warm].armed_count * 2 >= language->config->warm[warm].armed;
 	fds[0] = pair[1];
 	memcpy(fds + 1, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
 	cell->language = language;

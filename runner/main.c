@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "autoconfig.h"
+#include "background.h"
 #include "broker.h"
 #include "config.h"
 #include "doctor.h"
@@ -195,6 +196,17 @@ list_layers(struct broker *broker, uid_t owner)
 	layers_add(list, "seccomp", true, true, "allow-list per language, loaded last");
 }
 
+/* Root may let its children come back from the background; an ordinary user mostly may not, and then does without. */
+static void
+allow_background(struct broker *broker)
+{
+	struct rlimit nice = { BACKGROUND_NICE_RLIMIT, BACKGROUND_NICE_RLIMIT };
+
+	if (geteuid() == 0)
+		setrlimit(RLIMIT_NICE, &nice);
+	broker->background = background_is_possible();
+}
+
 /* The rest of the start, as root of the new user namespace; then serve. */
 static void
 broker_main(struct broker *broker, int door_fd, bool root)
@@ -273,6 +285,7 @@ serve(struct config *config)
 	prepare_languages(&broker, root);
 	open_cgroups(&broker, owner);
 	list_layers(&broker, owner);
+	allow_background(&broker);
 	listen_fd = door_listen(config);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
 		die("make the channels between our processes: %s", strerror(errno));

@@ -37,7 +37,7 @@ PYTHON
 # What the client makes of a reply: (result, undef) or (undef, why the node fails).
 sub taken {
     my ($r) = @_;
-    return (undef, "HTTP $r->{status}") if $r->{status} != 200;
+    return (undef, "HTTP $r->{status}: $r->{body}") if $r->{status} != 200;
     return (undef, "code $r->{json}{code}: $r->{json}{message}") if $r->{json}{code} != 0;
     return (undef, $r->{data}{error}) if $r->{data}{error} ne '';
     my ($result) = $r->{data}{stdout} =~ /\Q$mark\E(.*)\Q$mark\E/s or return (undef, 'no result');

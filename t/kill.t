@@ -7,7 +7,7 @@ use Time::HiRes qw(time);
 
 my $cb = Cellblock->start(own => 1, args => ['--workers', 6],
     # What supervisord, nginx and the others may say about the murders below.
-    allow => [qr/\[alert\].*exited on signal 9/, qr/fatal: .*(?:runner|connection|link)/]);
+    allow => [qr/\[alert\].*exited on signal 9/, qr/\[crit\] .*connect\(\) to unix:\S+ failed/, qr/fatal: .*(?:runner|connection|link)/]);
 
 # Who dies: one of a kind, or all.
 my @victims = (

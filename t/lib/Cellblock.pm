@@ -24,6 +24,7 @@ use IO::Select;
 use IO::Socket::INET;
 use JSON::PP ();
 use POSIX qw(EAGAIN EWOULDBLOCK EINTR);
+use Socket qw(IPPROTO_TCP TCP_NODELAY);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -429,6 +430,18 @@ sub host_mounts {
 }
 
 # --- talking to it ---------------------------------------------------------------------------------------------------
+
+# HTTP::Tiny writes a request in two pieces, and the second would wait 40 ms for the other side's delayed
+# acknowledgement of the first.
+{
+    no warnings 'redefine';
+    my $connect = \&HTTP::Tiny::Handle::connect;
+    *HTTP::Tiny::Handle::connect = sub {
+        my $handle = $connect->(@_);
+        setsockopt $handle->{fh}, IPPROTO_TCP, TCP_NODELAY, 1;
+        return $handle;
+    };
+}
 
 sub http {
     my ($self) = @_;
