@@ -115,6 +115,16 @@ backoff_us(unsigned failures)
 	return wait_us < RETRY_MOST_US ? wait_us : RETRY_MOST_US;
 }
 
+static bool
+language_serves(const struct language *language)
+{
+	for (size_t z = 0; z < language->zygote_count; z++) {
+		if (language->zygote[z].pid != 0)
+			return true;
+	}
+	return false;
+}
+
 /* One that was to serve did not come up. */
 static void
 zygote_failed(struct broker *broker, struct zygote *zygote)
@@ -148,9 +158,12 @@ broker_zygote_reported(struct broker *broker, struct event *event, uint32_t even
 	report.text[sizeof report.text - 1] = '\0';
 	report.version[sizeof report.version - 1] = '\0';
 	if (n != (ssize_t)sizeof report || report.error != 0) {
-		snprintf(language->reason, sizeof language->reason, "%s", n == (ssize_t)sizeof report ? report.text :
-		    "its interpreter ended at its start; the log may say more");
-		log_warn("%s: a zygote could not start: %s", language->config->name, language->reason);
+		const char *why = n == (ssize_t)sizeof report ? report.text :
+		    "its interpreter ended at its start; the log may say more";
+
+		log_warn("%s: a zygote could not start: %s", language->config->name, why);
+		if (!language_serves(language))
+			snprintf(language->reason, sizeof language->reason, "%s", why);
 		event_close(broker, event);
 		return; /* its exit comes next, and with it another try */
 	}
@@ -340,15 +353,11 @@ broker_state(const struct broker *broker, struct proto_state *state)
 	*state = (struct proto_state){ .running = broker->running, .queued = broker->queued };
 	for (size_t l = 0; l < broker->language_count; l++) {
 		const struct language *language = &broker->language[l];
-		uint32_t ready = 0;
+		bool ready = language_serves(language);
 
 		for (uint32_t w = 0; w < language->config->warm_count; w++)
-			ready += language->pool[w].armed_count;
-		for (size_t z = 0; z < language->zygote_count; z++)
-			ready += language->zygote[z].pid != 0;
-		for (uint32_t w = 0; w < language->config->warm_count; w++)
 			state->armed += language->pool[w].armed_count;
-		if (ready == 0 && state->reason[0] == '\0')
+		if (!ready && state->reason[0] == '\0')
 			snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,
 			    language->reason[0] != '\0' ? language->reason : "no zygote serves yet");
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
 #include <linux/sched.h>
@@ -47,9 +48,10 @@ can_make_user_namespace(void)
 void
 host_leave_chroot(void)
 {
+	char folder[PATH_MAX];
 	int root_fd, tree_fd, namespace_fd;
 
-	if (can_make_user_namespace())
+	if (can_make_user_namespace() || getcwd(folder, sizeof folder) == NULL)
 		return;
 	if (unshare(CLONE_NEWNS) != 0)
 		return; /* the start will say what it could not do */
@@ -62,7 +64,7 @@ host_leave_chroot(void)
 	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH)) < 0 ||
 	    syscall(SYS_move_mount, tree_fd, "", root_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0 ||
 	    fchdir(tree_fd) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 ||
-	    chdir("/") != 0)
+	    chdir(folder) != 0)
 		die("make the chroot's root the root of a mount namespace: %s", strerror(errno));
 	close(namespace_fd);
 	close(tree_fd);

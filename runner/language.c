@@ -30,6 +30,7 @@
 _Static_assert(ZYGOTE_GRANTS == GRANT_COUNT, "a last filter per combination of grants");
 
 #define ZYGOTE_REPORT_US 30000000u
+#define HUGE_PAGE_GUESTS 3 /* armed cells per zygote, from which on huge pages cost each little memory */
 
 /* What every program of a cell finds in its environment; a language's configuration adds to it. */
 static const char *const standard_env[] = {
@@ -144,7 +145,8 @@ write_setup(const struct language *language, size_t warm, bool single_uid)
 	const struct policy *policy = language->policy;
 	const struct strings *imports = &language->config->warm[warm].imports;
 	struct zygote_setup setup = { .magic = ZYGOTE_SETUP_MAGIC, .single_uid = single_uid,
-		.base_count = (uint32_t)policy->base.count, .imports = (uint32_t)imports->count };
+		.base_count = (uint32_t)policy->base.count, .imports = (uint32_t)imports->count,
+		.huge_pages = language->config->warm[warm].armed >= HUGE_PAGE_GUESTS * language->config->warm[warm].zygotes };
 	FILE *file;
 	int fd = memfd_create("zygote", MFD_CLOEXEC);
 

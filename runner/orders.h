@@ -76,6 +76,7 @@ struct zygote_setup {
 	uint32_t last_count[ZYGOTE_GRANTS]; /* of the last filters */
 	uint32_t imports;
 	uint32_t imports_bytes;
+	uint32_t huge_pages;               /* for the interpreter's code: enough guests share them to be worth it */
 	char main_file[64];                /* "main.py" */
 };
 

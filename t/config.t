@@ -22,7 +22,7 @@ is $err, '', 'and nothing is said against it';
 my $c = 'cellblock.conf';
 my $p = 'languages/python3.conf';
 my @good = (
-    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0']],
+    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0'], [$p, qr/armed = 4/, 'armed = 0']],
     ['a queue of none',           [$c, qr/queue = 256/, 'queue = 0']],
     ['a limit at its least',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
     ['a limit at its most',       [$c, qr/wall_ms = \{ default = 15000; maximum = 120000/, 'wall_ms = { default = 86400000; maximum = 86400000']],
@@ -76,8 +76,8 @@ my @bad = (
     ['a relative root',           [$p, qr/^root = \[\]/m, 'root = ["opt"]'],                        qr/root.*absolute/],
     ['a bad environment',         [$p, qr/^env = \[\]/m, 'env = ["novalue"]'],                      qr/env.*NAME=value/],
     ['more armed than cells',     [$p, qr/armed = 8/, 'armed = 31'],                                qr/armed.*32/, ''],
-    ['two sets of one name',      [$p, qr/name = "jinja2"/, 'name = "base"'],                       qr/warm\[1\]\.name/, ''],
-    ['a set without hints',       [$p, qr/hints = \["jinja2"\];/, ''],                              qr/warm\[1\]\.hints/, ''],
+    ['two sets of one name',      [$p, qr/name = "jinja2"/, 'name = "base"'],                       qr/warm\[2\]\.name/, ''],
+    ['a set without hints',       [$p, qr/hints = \["jinja2"\];/, ''],                              qr/warm\[2\]\.hints/, ''],
     ['an unknown key in a set',   [$p, qr/armed = 8;/, 'armed = 8; legs = 2;'],                     qr/legs/],
     ['a language limit too large', [$p, qr/^#limits = .*/m, 'limits = { wall_ms = { default = 86400001; maximum = 86400001; }; };'], qr/limits\.wall_ms/],
 );

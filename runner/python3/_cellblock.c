@@ -701,7 +701,8 @@ serve(PyObject *self, PyObject *unused)
 	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
 	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
 	fill_heap();
-	dl_iterate_phdr(find_code, NULL);
+	if (setup.huge_pages != 0)
+		dl_iterate_phdr(find_code, NULL);
 	make_guests();
 	run_guest();
 	return NULL; /* never: a guest ends there */

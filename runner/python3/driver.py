@@ -86,7 +86,11 @@ def prepare():
         raise RuntimeError("a zygote must not be pid 2")
     sys.path[0] = HOME
     for name in imports:
-        __import__(name)
+        try:
+            __import__(name)
+        except Exception as error:
+            # Programs go on without its being warm, and get the same error if they import it.
+            print(f"zygote: import {name}: {type(error).__name__}: {error}", file=sys.stderr)
     for name in ("PYTHONSTARTUP", "LD_BIND_NOW"):
         os.environ.pop(name, None)
     hook = getattr(sys, "__interactivehook__", None)
