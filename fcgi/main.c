@@ -128,6 +128,23 @@ warm_up(void)
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 }
 
+/*
+ * Wait for a request. libfcgi would poll(2) for a connection first, which wakes every idle worker for each one; in
+ * accept(2) the kernel wakes one. libfcgi goes on with a connection that it finds in the request and is told to keep.
+ */
+static int
+accept_request(FCGX_Request *fcgi)
+{
+	FCGX_Finish_r(fcgi);
+	do
+		fcgi->ipcFd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
+	while (fcgi->ipcFd < 0 && (errno == ECONNABORTED || (errno == EINTR && !stopping)));
+	if (fcgi->ipcFd < 0)
+		return -1;
+	fcgi->keepConnection = 1;
+	return FCGX_Accept_r(fcgi);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -163,7 +180,7 @@ main(int argc, char **argv)
 	lockdown_enter(config, policy);
 	policy_free(policy);
 
-	while (!stopping && FCGX_Accept_r(&fcgi) == 0) {
+	while (!stopping && accept_request(&fcgi) == 0) {
 		/* A connection that is kept would keep the other workers' requests waiting in it. */
 		fcgi.keepConnection = 0;
 		route_serve(&worker, &fcgi);
