@@ -84,7 +84,8 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 		errno = EMSGSIZE;
 		return -1;
 	}
-	memcpy(fds, got, got_count * sizeof(int));
+	if (got_count > 0) /* `fds` may be NULL where none is expected */
+		memcpy(fds, got, got_count * sizeof(int));
 	*fd_count = got_count;
 	return n;
 }

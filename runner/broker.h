@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "cgroup.h"
@@ -74,6 +75,9 @@ struct cell {
 	struct run_limits limits;
 	enum cell_end end;
 	uint64_t state_us; /* since when it is in its state */
+	int wait_status;      /* of the guest, when it has ended */
+	struct rusage usage;  /* likewise */
+	uint64_t ended_us;
 	uint64_t spawn_us;
 	uint64_t cpu_base_us;
 	uint64_t oom_base;
@@ -84,7 +88,6 @@ struct cell {
 struct broker {
 	const struct config *config;
 	bool single_uid; /* no uid but 0 is mapped */
-	bool background; /* cells may be made in the background; see background.h */
 	int epoll_fd;
 	struct event children; /* SIGCHLD */
 	struct event door;     /* where connections of workers come from */

@@ -27,7 +27,7 @@
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
 #define RESIZE_LIMIT_MS 2000
-#define TORN_DOWN_WAIT_MS 2
+#define TORN_DOWN_WAIT_US 20000u /* for an init to follow its guest */
 
 static void control_ready(struct broker *broker, struct event *event, uint32_t events);
 static void init_exited(struct broker *broker, struct event *event, uint32_t events);
@@ -83,8 +83,6 @@ cell_arm(struct broker *broker, struct cell *cell, struct language *language, ui
 		return -1;
 	}
 	order.zygote = zygote->number;
-	order.background = broker->background && language->pool[warm].queued == 0 &&
-	    language->pool[warm].armed_count * 2 >= language->config->warm[warm].armed;
 	fds[0] = pair[1];
 	memcpy(fds + 1, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
 	cell->language = language;
@@ -299,7 +297,7 @@ void
 cell_end_run(struct broker *broker, struct cell *cell, enum cell_end why)
 {
 	(void)broker;
-	if (cell->state != CELL_RUNNING || cell->end != END_ITSELF)
+	if (cell->state != CELL_RUNNING || cell->end != END_ITSELF || cell->guest_pid == 0)
 		return;
 	cell->end = why;
 	/* The guest's death comes as an event, and is told from there. */
@@ -314,36 +312,21 @@ is_disk_full(const struct cell *cell)
 	return cell->box_fd >= 0 && fstatfs(cell->box_fd, &fs) == 0 && (fs.f_bavail == 0 || fs.f_ffree == 0);
 }
 
-/*
- * Was a guest that died of SIGKILL torn down with its cell, by somebody who killed its init or our warden? Its init
- * then only waits for the guest to be reaped, which it is, and is gone in a moment; else it lives on. Only a program
- * that kills itself makes us wait for the answer.
- */
-static bool
-was_torn_down(const struct cell *cell, int wait_status)
-{
-	struct pollfd init = { .fd = cell->init_fd, .events = POLLIN };
-
-	return cell->end == END_ITSELF && WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGKILL &&
-	    poll(&init, 1, TORN_DOWN_WAIT_MS) == 1;
-}
-
 /* Tell the worker how its run ended. */
 static void
-tell_result(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage)
+tell_result(struct broker *broker, struct cell *cell)
 {
+	int wait_status = cell->wait_status;
+	const struct rusage *usage = &cell->usage;
 	struct client *client = cell->client;
 	struct run_result result = { .network = NETWORK_NONE, .spawn_us = cell->spawn_us };
 	struct run_facts facts = { .end = cell->end, .wait_status = wait_status, .cpu_limit_ms = cell->limits.cpu_ms };
 	bool good = cell->end == END_ITSELF && wait_status == 0;
-	uint64_t now_us = clock_us();
 	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ?
 	    (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000u +
 	    (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) : cell_cpu_us(broker, cell);
 
-	if (client == NULL)
-		return;
-	result.wall_us = now_us - cell->state_us;
+	result.wall_us = cell->ended_us - cell->state_us;
 	result.queue_us = cell->state_us - cell->spawn_us - client->queued_us;
 	result.cpu_us = facts.cpu_us = cpu_us > cell->cpu_base_us ? cpu_us - cell->cpu_base_us : 0;
 	if (broker->cgroup.version != 0) {
@@ -360,13 +343,33 @@ tell_result(struct broker *broker, struct cell *cell, int wait_status, const str
 	if (!good)
 		facts.disk_full = is_disk_full(cell);
 	cell->client = NULL;
-	if (!facts.out_of_memory && was_torn_down(cell, wait_status)) {
-		log_warn("%s: a cell was killed under a run", cell->language->config->name);
-		client_refuse(broker, client, REFUSED_FAULT);
-		return;
-	}
 	result_judge(&facts, &result);
 	client_result(broker, client, &result);
+}
+
+/*
+ * A guest that dies of SIGKILL, and not by us, may have killed itself or been killed for memory; or somebody has killed
+ * its init or our warden, and the kernel the whole cell. Then its init, which waited for the guest to be reaped, is
+ * gone in a moment too, and the run has not come to its end. Only for such a death does the answer wait.
+ */
+static bool
+wait_for_init(struct broker *broker, struct cell *cell)
+{
+	if (cell->end != END_ITSELF || !WIFSIGNALED(cell->wait_status) || WTERMSIG(cell->wait_status) != SIGKILL ||
+	    event_add(broker, &cell->init, cell->init_fd, init_exited) != 0)
+		return false;
+	cell->init_fd = -1;
+	cell->check_us = cell->ended_us + TORN_DOWN_WAIT_US;
+	broker_wake_at(broker, cell->check_us);
+	return true;
+}
+
+static void
+end_run(struct broker *broker, struct cell *cell)
+{
+	if (cell->client != NULL)
+		tell_result(broker, cell);
+	cell_take_down(broker, cell);
 }
 
 void
@@ -376,18 +379,22 @@ cell_guest_exited(struct broker *broker, struct cell *cell, int wait_status, con
 	switch (cell->state) {
 	case CELL_RUNNING:
 		broker->running--;
-		tell_result(broker, cell, wait_status, usage);
+		cell->wait_status = wait_status;
+		cell->usage = *usage;
+		cell->ended_us = clock_us();
+		if (!wait_for_init(broker, cell))
+			end_run(broker, cell);
 		break;
 	case CELL_ARMED:
 		log_warn("%s: an armed guest died (wait status 0x%x)", cell->language->config->name, (unsigned)wait_status);
 		unlink_armed(cell);
+		cell_take_down(broker, cell);
 		break;
 	case CELL_ENDING: /* killed unused; its init, which waits for this, goes next */
 	case CELL_ARMING:
 	case CELL_FREE:
-		return;
+		break;
 	}
-	cell_take_down(broker, cell);
 }
 
 /* ---- the end ---------------------------------------------------------------------------------------------------- */
@@ -406,19 +413,19 @@ cell_take_down(struct broker *broker, struct cell *cell)
 		pool_of(cell)->arming_count--;
 	event_close(broker, &cell->control);
 	fdpass_close(&cell->box_fd, 1);
-	if (cell->init_fd >= 0) {
-		int init_fd = cell->init_fd;
-
+	if (cell->init_fd >= 0 && event_add(broker, &cell->init, cell->init_fd, init_exited) != 0) {
+		log_warn("cell %u: cannot watch its end: %s", cell->number, strerror(errno));
+		syscall(SYS_pidfd_send_signal, cell->init_fd, SIGKILL, NULL, 0);
+		close(cell->init_fd);
+	}
+	cell->init_fd = -1;
+	if (cell->init.fd >= 0) {
 		/* Killing init kills all that is in the cell; it is gone only after all of them are. */
-		syscall(SYS_pidfd_send_signal, init_fd, SIGKILL, NULL, 0);
-		cell->init_fd = -1;
+		syscall(SYS_pidfd_send_signal, cell->init.fd, SIGKILL, NULL, 0);
 		enter_state(cell, CELL_ENDING);
 		cell->check_us = cell->state_us + ENDING_LIMIT_US;
 		broker_wake_at(broker, cell->check_us);
-		if (event_add(broker, &cell->init, init_fd, init_exited) == 0)
-			return;
-		log_warn("cell %u: cannot watch its end: %s", cell->number, strerror(errno));
-		close(init_fd);
+		return;
 	}
 	if (cell->state == CELL_ARMING && cell->language->warden.sock >= 0) {
 		struct warden_order order = { .kind = WARDEN_DROP, .cell = cell->number };
@@ -436,6 +443,12 @@ init_exited(struct broker *broker, struct event *event, uint32_t events)
 
 	(void)events;
 	event_close(broker, event);
+	if (cell->state == CELL_RUNNING && cell->client != NULL) {
+		log_warn("%s: a cell was killed under a run", cell->language->config->name);
+		client_refuse(broker, cell->client, REFUSED_FAULT);
+		cell->client = NULL;
+	}
+	fdpass_close(&cell->box_fd, 1);
 	/* An init's exit waits for every process of its namespace to be reaped: nothing is left in the cell. */
 	cell->check_us = UINT64_MAX;
 	enter_state(cell, CELL_FREE);
@@ -454,6 +467,11 @@ cell_check(struct broker *broker, struct cell *cell, uint64_t now_us)
 		arming_failed(broker, cell, "the guest did not report in time", 0);
 		break;
 	case CELL_RUNNING:
+		if (cell->guest_pid == 0) {
+			/* Its init lives on: the program has killed itself. */
+			end_run(broker, cell);
+			return cell->check_us;
+		}
 		wall_us = now_us - cell->state_us;
 		cpu_us = cell_cpu_us(broker, cell) - cell->cpu_base_us;
 		if (wall_us >= cell->limits.wall_ms * 1000) {

@@ -40,6 +40,19 @@ door_worker_uid(const struct config *config, gid_t *gid)
 	return user->pw_uid;
 }
 
+void
+door_block_signals(void)
+{
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &signals, NULL);
+}
+
 int
 door_listen(const struct config *config)
 {
@@ -103,12 +116,7 @@ door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t brok
 	sigset_t signals;
 	int wait_status;
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	sigaddset(&signals, SIGCHLD);
-	sigprocmask(SIG_BLOCK, &signals, NULL);
+	sigprocmask(SIG_BLOCK, NULL, &signals);
 	waits[1].fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	if (waits[1].fd < 0)
 		die("signalfd: %s", strerror(errno));

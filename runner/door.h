@@ -15,6 +15,9 @@
 /* Who may connect. Dies if the configured user does not exist. */
 uid_t door_worker_uid(const struct config *config, gid_t *gid);
 
+/* From here on a signal that is to end the runner waits for door_serve, which ends it in good order. */
+void door_block_signals(void);
+
 /* Make the socket and listen on it. Dies if that fails, or if another runner serves there. Returns a descriptor. */
 int door_listen(const struct config *config);
 

@@ -20,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "background.h"
 #include "broker.h"
 #include "fdpass.h"
 #include "log.h"
@@ -160,7 +159,8 @@ write_setup(const struct language *language, size_t warm, bool single_uid)
 	fwrite(&setup, sizeof setup, 1, file);
 	fwrite(policy->base.code, sizeof *policy->base.code, policy->base.count, file);
 	for (size_t g = 0; g < GRANT_COUNT; g++)
-		fwrite(policy->last[g].code, sizeof *policy->last[g].code, policy->last[g].count, file);
+		if (policy->last[g].count > 0)
+			fwrite(policy->last[g].code, sizeof *policy->last[g].code, policy->last[g].count, file);
 	for (size_t i = 0; i < imports->count; i++)
 		fwrite(imports->item[i], strlen(imports->item[i]) + 1, 1, file);
 	if (fclose(file) != 0) {
@@ -329,7 +329,7 @@ set_rlimits(const struct config *config)
 		int resource;
 		rlim_t value;
 	} limits[] = {
-		{ RLIMIT_CORE, 0 }, { RLIMIT_MEMLOCK, 64 << 10 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_NICE, background_is_possible() ? BACKGROUND_NICE_RLIMIT : 0 },
+		{ RLIMIT_CORE, 0 }, { RLIMIT_MEMLOCK, 64 << 10 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_NICE, 0 },
 		{ RLIMIT_NOFILE, config->open_files }, { RLIMIT_RTPRIO, 0 }, { RLIMIT_SIGPENDING, 1024 },
 		{ RLIMIT_STACK, 8 << 20 },
 	};

@@ -28,7 +28,6 @@
 #include <unistd.h>
 
 #include "autoconfig.h"
-#include "background.h"
 #include "broker.h"
 #include "config.h"
 #include "doctor.h"
@@ -196,17 +195,6 @@ list_layers(struct broker *broker, uid_t owner)
 	layers_add(list, "seccomp", true, true, "allow-list per language, loaded last");
 }
 
-/* Root may let its children come back from the background; an ordinary user mostly may not, and then does without. */
-static void
-allow_background(struct broker *broker)
-{
-	struct rlimit nice = { BACKGROUND_NICE_RLIMIT, BACKGROUND_NICE_RLIMIT };
-
-	if (geteuid() == 0)
-		setrlimit(RLIMIT_NICE, &nice);
-	broker->background = background_is_possible();
-}
-
 /* The rest of the start, as root of the new user namespace; then serve. */
 static void
 broker_main(struct broker *broker, int door_fd, bool root)
@@ -285,7 +273,7 @@ serve(struct config *config)
 	prepare_languages(&broker, root);
 	open_cgroups(&broker, owner);
 	list_layers(&broker, owner);
-	allow_background(&broker);
+	door_block_signals();
 	listen_fd = door_listen(config);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
 		die("make the channels between our processes: %s", strerror(errno));
@@ -335,6 +323,7 @@ main(int argc, char **argv)
 	struct options options = parse_options(argc, argv);
 	char error[ERROR_SIZE];
 	struct config *config;
+	int status;
 
 	log_open("cellblock-runner");
 	/* Whoever started us may have left more open than he knows. */
@@ -347,13 +336,16 @@ main(int argc, char **argv)
 			log_warn("%s", error);
 		return 1;
 	}
-	if (options.check_config)
-		return check_config(config);
-	if (geteuid() == 0)
+	if (geteuid() == 0 && !options.check_config)
 		host_leave_chroot();
-	if (options.check_host)
-		return doctor(config);
-	if (options.clean)
-		return clean(config);
-	return serve(config);
+	if (options.check_config)
+		status = check_config(config);
+	else if (options.check_host)
+		status = doctor(config);
+	else if (options.clean)
+		status = clean(config);
+	else
+		status = serve(config);
+	config_free(config);
+	return status;
 }

@@ -29,7 +29,7 @@ struct warden_order {
 	uint32_t kind;
 	uint32_t cell;
 	uint32_t zygote;
-	uint32_t background; /* make it in what the runs leave of the CPU; see background.h */
+	uint32_t reserved;
 	uint64_t disk_bytes;
 };
 
@@ -37,7 +37,6 @@ struct warden_order {
 struct guest_order {
 	uint32_t cell;
 	uint32_t uid; /* and gid, in the runner's user namespace */
-	uint32_t background;
 };
 
 /* How a zygote came up: sent once by it. */

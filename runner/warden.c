@@ -16,7 +16,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "background.h"
 #include "fdpass.h"
 #include "log.h"
 #include "orders.h"
@@ -132,10 +131,9 @@ static void
 make(struct warden *w, const struct warden_order *order, const int *fds, size_t fd_count)
 {
 	struct guest_report failure = { 0 };
-	struct guest_order guest = { .cell = order->cell, .uid = cell_uid(w, order->cell), .background = order->background };
+	struct guest_order guest = { .cell = order->cell, .uid = cell_uid(w, order->cell) };
 	int passed[2 + ORDER_CGROUPS_MAX];
 
-	background_set(order->background != 0);
 	drop(w, order->cell);
 	for (size_t i = 0; failure.error == 0 && i < sizeof steps / sizeof steps[0]; i++) {
 		if (steps[i].carry_out(w, order->cell) != 0) {
@@ -166,7 +164,6 @@ resize(struct warden *w, const struct warden_order *order, int answer_fd)
 	struct guest_report report = { 0 };
 	char options[64];
 
-	background_set(false);
 	snprintf(options, sizeof options, "size=%llu", (unsigned long long)order->disk_bytes);
 	if (w->init_fd[order->cell] < 0 || setns(w->init_fd[order->cell], CLONE_NEWNS) != 0 ||
 	    mount(NULL, ROOTFS_BOX, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options) != 0) {

@@ -38,7 +38,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "background.h"
 #include "fdpass.h"
 #include "job.h"
 #include "orders.h"
@@ -190,7 +189,6 @@ make_guests(void)
 		if (fdpass_recv(ZYGOTE_ORDERS_FD, &order, sizeof order, fds, GUEST_ORDER_FDS, &count, NULL) !=
 		    (ssize_t)sizeof order || count < 2)
 			_exit(0);
-		background_set(order.background != 0);
 		cgroup_count = count - 2;
 		/* A directory is a version 2 cgroup, to be born in; files are the "tasks" of version 1, to be written to. */
 		if (cgroup_count == 1 && is_directory(cgroups[0])) {
@@ -220,7 +218,6 @@ make_guests(void)
 static void
 report_ready(void)
 {
-	background_set(false);
 	report(control_fd, 0, "", shown_fds, 2);
 	fdpass_close(shown_fds, 2);
 }
