@@ -336,7 +336,7 @@ read_job(int fd, PyObject *steps[2])
 	struct stat st;
 	const char *text;
 	bool is_written;
-	char *map;
+	char *map = MAP_FAILED;
 
 	if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof head ||
 	    (map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)

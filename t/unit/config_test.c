@@ -194,7 +194,7 @@ test_shipped_files_show_the_defaults(void **state)
 	python = config->language[config_find_language(config, "python")];
 	assert_string_equal(python->name, "python3");
 	assert_string_equal(python->warm[0].name, "base");
-	assert_string_equal(python->warm[1].hints.item[0], "jinja2");
+	assert_string_equal(python->warm[2].hints.item[0], "jinja2");
 	assert_memory_equal(&python->limits, &config->limits, sizeof config->limits);
 	config_free(config);
 }
