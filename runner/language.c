@@ -226,6 +226,14 @@ language_open(struct language *language, const struct config *config, char *erro
 	return language->driver_tree_fd < 0 ? -1 : 0;
 }
 
+void
+language_free(struct language *language)
+{
+	policy_free(language->policy);
+	rootfs_free(&language->fs);
+	free(language->zygote);
+}
+
 /* ---- the root --------------------------------------------------------------------------------------------------- */
 
 int

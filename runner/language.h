@@ -80,6 +80,9 @@ int language_open(struct language *language, const struct config *config, char *
  */
 int language_build(struct language *language, int proc_fd, bool single_uid, char *error, size_t size);
 
+/* Let go of what language_prepare made. */
+void language_free(struct language *language);
+
 /* Start the warden, or start it again. Returns 0 or -1, having logged why. */
 int language_start_warden(struct broker *broker, struct language *language);
 

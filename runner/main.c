@@ -300,7 +300,8 @@ serve(struct config *config)
 		die("wake the broker: %s", strerror(errno));
 	close(mapped[1]);
 	for (size_t i = 0; i < broker.language_count; i++)
-		rootfs_free(&broker.language[i].fs);
+		language_free(&broker.language[i]);
+	free(broker.language);
 	return door_serve(config, listen_fd, pair[0], pid, worker_uid);
 }
 
