@@ -29,7 +29,7 @@
 _Static_assert(ZYGOTE_GRANTS == GRANT_COUNT, "a last filter per combination of grants");
 
 #define ZYGOTE_REPORT_US 30000000u
-#define HUGE_PAGE_GUESTS 3 /* armed cells per zygote, from which on huge pages cost each little memory */
+#define HUGE_PAGE_GUESTS 4 /* armed cells per zygote, from which on huge pages cost each little memory */
 
 /* What every program of a cell finds in its environment; a language's configuration adds to it. */
 static const char *const standard_env[] = {

@@ -15,7 +15,7 @@ my $cb = Cellblock->start(own => 1, args => ['--workers', 6], conf => [
     ['cellblock.conf', qr/queue_ms = 10000/,  'queue_ms = 1500'],
     [$p,               qr/armed = 8/,         'armed = 1'],
     [$p,               qr/armed = 2/,         'armed = 0'],
-    [$p,               qr/armed = 4/,         'armed = 0'],
+    [$p,               qr/armed = 3/,         'armed = 0'],
 ]);
 
 # A run that waits until its client goes, known from outside by its threads.
