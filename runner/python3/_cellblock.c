@@ -1,9 +1,8 @@
 /*
- * _cellblock.c - the zygote's loop and the guest's last steps, inside a Python interpreter.
+ * _cellblock.c - a Python zygote, and a guest that runs a program as Python does, from its first line to its end.
  *
- * Runs in a zygote (uid 0 of the runner's user namespace, in the language's read-only root) and, after the fork, in a
- * guest, where it ends by running user code with no privilege left. Built once against the stable ABI of Python 3.8,
- * so one file serves every later CPython.
+ * Runs inside the interpreter, on top of guest.c. Built once against the stable ABI of Python 3.8, so one file serves
+ * every later CPython.
  *
  * driver.py does what is easier said in Python. serve() is called by the interpreter itself, as its interactive hook,
  * so that no Python frame lies below the user's code: stacks and tracebacks are those of a fresh interpreter.
@@ -15,52 +14,22 @@
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <link.h>
-#include <linux/capability.h>
-#include <linux/filter.h>
-#include <linux/sched.h>
-#include <linux/seccomp.h>
-#include <linux/securebits.h>
-#include <malloc.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "fdpass.h"
-#include "job.h"
-#include "orders.h"
+#include "guest.h"
+#include "memory.h"
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25 /* Linux 6.1 */
-#endif
-
-#define BOX "/box"
-#define HEAP_CHUNK_MAX 120000 /* below malloc's threshold for a mapping of its own */
-#define HEAP_CHUNK_MIN 528    /* smaller ones are Python's own allocator's business */
-#define HUGE_PAGE ((uintptr_t)2 << 20)
-#define JOB_FD 3
 #define STATUS_INTERRUPTED 256 /* no exit status: the program dies of SIGINT, as Python does */
-#define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 
 /* Not of the stable ABI, but there in every version, and unchanged; `flags` may be NULL. */
 PyObject *PyRun_FileExFlags(FILE *file, const char *name, int start, PyObject *globals, PyObject *locals, int close,
     void *flags);
 
-static struct zygote_setup setup;
-static struct sock_fprog base_filter;
-static struct sock_fprog last_filter[ZYGOTE_GRANTS];
 static PyObject *driver;     /* driver.py's module */
 static PyObject *hook;       /* what the interactive hook was */
 static PyObject *globals;    /* of the program's __main__; sys.modules holds it, not we */
@@ -70,180 +39,9 @@ static Py_ssize_t module_count;     /* in sys.modules before the program */
 static bool generations_are_simple; /* counts tell which generation was ever collected */
 static void (*leave_recursive_call)(void); /* from Python 3.9 on */
 static bool reseed;          /* a module was imported whose randomness must be seen to */
-static char main_path[sizeof BOX + sizeof setup.main_file];
-static int control_fd = -1; /* of a guest, until it is started */
-static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
-
-/* ---- what a guest does before it has its code ------------------------------------------------------------------ */
-
-static void
-report(int sock, int error, const char *step, const int *fds, size_t fd_count)
-{
-	struct guest_report message = { .error = error };
-
-	snprintf(message.step, sizeof message.step, "%s", step);
-	fdpass_send(sock, &message, sizeof message, fds, fd_count);
-}
-
-/* A guest that cannot be made safe is not made: say which step failed, and end. */
-static void
-fail(const char *step)
-{
-	report(control_fd, errno, step, NULL, 0);
-	_exit(127);
-}
-
-static int
-drop_capabilities(void)
-{
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { { 0 } };
-	struct __user_cap_data_struct now[2];
-
-	if (syscall(SYS_capset, &head, none) != 0 || syscall(SYS_capget, &head, now) != 0)
-		return -1;
-	if (memcmp(now, none, sizeof now) != 0) {
-		errno = EPERM;
-		return -1;
-	}
-	return 0;
-}
-
-static void
-enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, size_t cgroups)
-{
-	if (setns(init_fd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
-		fail("join the cell's namespaces");
-	if (setsid() < 0)
-		fail("leave the runner's session");
-	/* "0" moves the writer. Version 2 needs no write: there the guest was born in its cgroup. */
-	for (size_t i = 0; i < cgroups; i++) {
-		if (write(cgroup_fds[i], "0", 1) != 1)
-			fail("join the cell's cgroup");
-	}
-	if (setup.single_uid == 0) {
-		if (setgroups(0, NULL) != 0 || setresgid(order->uid, order->uid, order->uid) != 0 ||
-		    setresuid(order->uid, order->uid, order->uid) != 0)
-			fail("become the cell's user");
-		if (setresuid(0, 0, 0) == 0) {
-			errno = EPERM;
-			fail("stay the cell's user");
-		}
-	}
-	if (drop_capabilities() != 0)
-		fail("drop all capabilities");
-	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
-		fail("no_new_privs");
-	if (chdir(BOX) != 0 || (shown_fds[1] = open(BOX, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
-		fail("enter the working directory");
-}
-
-/* ---- the zygote's loop ------------------------------------------------------------------------------------------ */
-
-/*
- * Fork a guest below the runner, not below us: the runner reaps it and learns its rusage without asking anybody.
- * clone3 is called past libc, so the child's thread id, which libc keeps at the address that the kernel knows, is
- * set by the kernel itself.
- */
-static pid_t
-fork_guest(int *tid_address, int cgroup_fd)
-{
-	struct clone_args args = {
-		.flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID,
-		.child_tid = (uint64_t)(uintptr_t)tid_address,
-	};
-
-	if (cgroup_fd >= 0) {
-		args.flags |= CLONE_INTO_CGROUP;
-		args.cgroup = (uint64_t)cgroup_fd;
-	}
-	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
-}
-
-static bool
-is_directory(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
-/* Make guests until the warden closes the socket. Returns in each guest, inside its cell; never in the zygote. */
-static void
-make_guests(void)
-{
-	int *tid_address = NULL;
-
-	if (prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0 || *tid_address != (int)syscall(SYS_gettid))
-		_exit(126);
-	PyOS_BeforeFork();
-	for (;;) {
-		struct guest_order order;
-		int fds[GUEST_ORDER_FDS];
-		size_t count;
-		int born_in = -1;
-		const int *cgroups = fds + 2;
-		size_t cgroup_count;
-		pid_t pid;
-
-		if (fdpass_recv(ZYGOTE_ORDERS_FD, &order, sizeof order, fds, GUEST_ORDER_FDS, &count, NULL) !=
-		    (ssize_t)sizeof order || count < 2)
-			_exit(0);
-		cgroup_count = count - 2;
-		/* A directory is a version 2 cgroup, to be born in; files are the "tasks" of version 1, to be written to. */
-		if (cgroup_count == 1 && is_directory(cgroups[0])) {
-			born_in = cgroups[0];
-			cgroup_count = 0;
-		}
-		if (setns(fds[0], CLONE_NEWPID) != 0) {
-			report(fds[1], errno, "join the cell's pid namespace", NULL, 0);
-		} else if ((pid = fork_guest(tid_address, born_in)) < 0) {
-			report(fds[1], errno, "fork a guest", NULL, 0);
-		} else if (pid == 0) {
-			close(ZYGOTE_ORDERS_FD);
-			control_fd = fds[1];
-			shown_fds[0] = fds[0];
-			enter_cell(&order, fds[0], cgroups, cgroup_count);
-			fdpass_close(fds + 2, count - 2);
-			PyOS_AfterFork_Child();
-			return;
-		}
-		fdpass_close(fds, count);
-	}
-}
+static char main_path[sizeof GUEST_BOX + sizeof zygote_setup.main_file];
 
 /* ---- what a guest does with its code ---------------------------------------------------------------------------- */
-
-/* Tell the runner that this guest waits for a run, and forget what only the runner needs. */
-static void
-report_ready(void)
-{
-	report(control_fd, 0, "", shown_fds, 2);
-	fdpass_close(shown_fds, 2);
-}
-
-/*
- * Write the source where a fresh interpreter would have found it: tracebacks and inspect read it from there. Returns
- * whether all of it is there. A program that does not fit on its disk runs all the same: its text is in memory.
- */
-static bool
-write_main_file(const char *code, size_t size)
-{
-	int fd = open(setup.main_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	size_t done = 0;
-
-	if (fd < 0)
-		fail("write the program");
-	while (done < size) {
-		ssize_t n = write(fd, code + done, size - done);
-
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
-	close(fd);
-	return done == size;
-}
 
 /* A list of `count` strings out of `size` bytes, each ended by a NUL. NULL and a Python error if that is not so. */
 static PyObject *
@@ -327,80 +125,34 @@ compile_program(const char *text, size_t size)
 
 /*
  * Take in the job: steps[0] becomes the preload (NULL if there is none) and steps[1] the program (NULL if it is to be
- * run from its file). Also writes the main file. Returns 0, or -1 and an error.
+ * run from its file). Also writes the main file: tracebacks and inspect read it from there. Returns 0, or -1 and an
+ * error.
  */
 static int
 read_job(int fd, PyObject *steps[2])
 {
 	struct job_header head;
-	struct stat st;
-	const char *text;
-	bool is_written;
-	char *map = MAP_FAILED;
+	size_t size;
+	const char *code = guest_map_job(fd, &head, &size);
+	bool is_written = guest_write_main_file(code, head.code_bytes);
 
-	if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof head ||
-	    (map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
-		fail("read the job");
-	memcpy(&head, map, sizeof head);
-	if (head.magic != JOB_MAGIC || sizeof head + (uint64_t)head.code_bytes + head.preload_bytes + head.args_bytes +
-	    head.env_bytes != (uint64_t)st.st_size)
-		fail("understand the job");
-	text = map + sizeof head;
-	is_written = write_main_file(text, head.code_bytes);
 	if (head.preload_bytes + head.argc + head.envc > 0)
-		steps[0] = begin(&head, text + head.code_bytes);
-	if (!PyErr_Occurred() && !(is_written && is_odd_source(text, head.code_bytes)))
-		steps[1] = compile_program(text, head.code_bytes);
-	munmap(map, (size_t)st.st_size);
-	close(fd);
+		steps[0] = begin(&head, code + head.code_bytes);
+	if (!PyErr_Occurred() && !(is_written && is_odd_source(code, head.code_bytes)))
+		steps[1] = compile_program(code, head.code_bytes);
+	munmap((void *)(code - sizeof head), size);
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-static int
-limit(int resource, uint64_t value)
-{
-	struct rlimit both = { (rlim_t)value, (rlim_t)value };
-
-	return setrlimit((__rlimit_resource_t)resource, &both);
-}
-
 /*
- * Wait for the run, and take its first steps: stdio on 0, 1 and 2 and nothing else open, rlimits, and the last filter.
- * What is compiled is compiled behind all walls. Returns read_job's result.
- */
-static int
-receive_job(PyObject *steps[2])
-{
-	struct guest_start start;
-	size_t count;
-	int fds[4];
-
-	if (fdpass_recv(control_fd, &start, sizeof start, fds, 4, &count, NULL) != (ssize_t)sizeof start ||
-	    count != (start.has_stdin != 0 ? 4u : 3u) || start.grant >= ZYGOTE_GRANTS)
-		_exit(0); /* the cell is taken down unused */
-	if (dup2(fds[1], STDOUT_FILENO) < 0 || dup2(fds[2], STDERR_FILENO) < 0 ||
-	    (start.has_stdin != 0 && dup2(fds[3], STDIN_FILENO) < 0) || dup2(fds[0], JOB_FD) < 0)
-		fail("take over stdin, stdout and stderr");
-	if (limit(RLIMIT_CPU, start.cpu_seconds) != 0 || (start.data_bytes != 0 && limit(RLIMIT_DATA, start.data_bytes) != 0) ||
-	    (start.tasks != 0 && limit(RLIMIT_NPROC, start.tasks) != 0))
-		fail("set its rlimits");
-	/* The control socket goes too: from here on there is nobody to tell, and what fails ends the guest at once. */
-	if (syscall(SYS_close_range, JOB_FD + 1u, ~0u, 0u) != 0 ||
-	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &last_filter[start.grant]) != 0)
-		_exit(127);
-	control_fd = -1;
-	return read_job(JOB_FD, steps);
-}
-
-/*
- * Run `code`, or the main file if it is NULL, as an interpreter runs a script. Returns -1 when it came to its end, else the exit status of the
- * program: what SystemExit says, or 1 after the exception has been printed by sys.excepthook.
+ * Run `code`, or the main file if it is NULL, as an interpreter runs a script. Returns -1 when it came to its end, else
+ * the exit status of the program: what SystemExit says, or 1 after the exception has been printed by sys.excepthook.
  */
 static int
 run_code(PyObject *code)
 {
 	PyObject *result = code != NULL ? PyEval_EvalCode(code, globals, globals) :
-	    PyRun_FileExFlags(fopen(setup.main_file, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
+	    PyRun_FileExFlags(fopen(zygote_setup.main_file, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
 	PyObject *type, *value, *trace, *args, *answer;
 	int status;
 
@@ -575,7 +327,7 @@ rehearse(void)
 	done = PyObject_CallFunction(gc_collect, "l", 0L);
 	Py_XDECREF(done);
 	if (PyErr_Occurred())
-		fail("rehearse a run");
+		guest_fail("rehearse a run");
 }
 
 /* The guest, from its code to its end. */
@@ -589,13 +341,13 @@ run_guest(void)
 	if (reseed) {
 		answer = call_driver("reseed", NULL);
 		if (answer == NULL)
-			fail("reseed");
+			guest_fail("reseed");
 		Py_DECREF(answer);
 	}
 	rehearse();
-	report_ready();
+	guest_report_ready();
 	/* What does not compile is told like any other exception. */
-	if (receive_job(steps) != 0) {
+	if (read_job(guest_receive_run(), steps) != 0) {
 		PyErr_Print();
 		status = 1;
 	}
@@ -618,76 +370,6 @@ run_guest(void)
 
 /* ---- start of the zygote ---------------------------------------------------------------------------------------- */
 
-/*
- * Leave no free chunk in the heap but its top. A guest's mallocs would take one here and one there, dirtying (which is
- * copying) a page each; from the top they come side by side. What fills the holes is memory that is there anyway.
- */
-static void
-fill_heap(void)
-{
-	void *highest;
-	uintptr_t top;
-
-	malloc_trim(0);
-	highest = malloc(HEAP_CHUNK_MAX);
-	top = (uintptr_t)highest;
-	free(highest);
-	for (size_t size = HEAP_CHUNK_MAX; size >= HEAP_CHUNK_MIN; size -= 16) {
-		void *chunk;
-
-		while ((chunk = malloc(size)) != NULL && (uintptr_t)chunk < top)
-			continue;
-		free(chunk);
-	}
-}
-
-/*
- * Put the interpreter's code into huge pages, where whole ones fit. A file's pages are mapped anew in every fork, by a
- * page fault for each sixteen of them, and unmapped at its end; a huge page of our own comes along with the fork and
- * costs nothing more. `start` to `end`: memory that is never written.
- */
-static void
-use_huge_pages(uintptr_t start, uintptr_t end)
-{
-	for (uintptr_t at = (start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1); at + HUGE_PAGE <= end; at += HUGE_PAGE) {
-		char *space = mmap(NULL, 2 * HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		char *copy = (char *)(((uintptr_t)space + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1));
-
-		if (space == MAP_FAILED)
-			return;
-		memcpy(copy, (const void *)at, HUGE_PAGE);
-		/* A huge page or none: small ones would make it worse. */
-		if (madvise(copy, HUGE_PAGE, MADV_COLLAPSE) == 0 && mprotect(copy, HUGE_PAGE, PROT_READ | PROT_EXEC) == 0)
-			mremap(copy, HUGE_PAGE, HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)at);
-		munmap(space, 2 * HUGE_PAGE);
-	}
-}
-
-/* For dl_iterate_phdr: the part of the interpreter that is never written, from its first page to the first that is. */
-static int
-find_code(struct dl_phdr_info *object, size_t size, void *unused)
-{
-	uintptr_t start = 0, end = 0;
-
-	(void)size;
-	(void)unused;
-	if (object->dlpi_name[0] != '\0' && strstr(object->dlpi_name, "/libpython3") == NULL)
-		return 0;
-	for (int i = 0; i < object->dlpi_phnum; i++) {
-		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-		uintptr_t at = (object->dlpi_addr + part->p_vaddr) & ~(uintptr_t)4095;
-
-		if (part->p_type != PT_LOAD)
-			continue;
-		if ((part->p_flags & PF_W) != 0 || (end != 0 && at != end))
-			break;
-		start = start == 0 ? at : start;
-		end = (object->dlpi_addr + part->p_vaddr + part->p_memsz + 4095) & ~(uintptr_t)4095;
-	}
-	use_huge_pages(start, end);
-	return 0;
-}
-
 /* serve(): the interactive hook; see the top. */
 static PyObject *
 serve(PyObject *self, PyObject *unused)
@@ -697,41 +379,14 @@ serve(PyObject *self, PyObject *unused)
 	/* What the program finds as its hook is what a fresh interpreter has. */
 	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
 	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
-	fill_heap();
-	if (setup.huge_pages != 0)
-		dl_iterate_phdr(find_code, NULL);
-	make_guests();
+	memory_fill_heap();
+	if (zygote_setup.huge_pages != 0)
+		memory_use_huge_pages();
+	PyOS_BeforeFork();
+	zygote_make_guests();
+	PyOS_AfterFork_Child();
 	run_guest();
 	return NULL; /* never: a guest ends there */
-}
-
-/* Read the next `size` bytes of the setup. Its file position is shared by all zygotes, so it is not used. */
-static int
-read_setup(void *to, size_t size)
-{
-	static off_t offset;
-
-	while (size > 0) {
-		ssize_t n = pread(ZYGOTE_SETUP_FD, to, size, offset);
-
-		if (n <= 0)
-			return -1;
-		offset += n;
-		to = (char *)to + n;
-		size -= (size_t)n;
-	}
-	return 0;
-}
-
-static int
-read_filter(struct sock_fprog *filter, uint32_t count)
-{
-	size_t size = count * sizeof(struct sock_filter);
-
-	if (count == 0 || count > BPF_MAXINSNS || (filter->filter = PyMem_Malloc(size)) == NULL)
-		return -1;
-	filter->len = (unsigned short)count;
-	return read_setup(filter->filter, size);
 }
 
 /* load_setup() -> (main_file, [module, ...]): read what the runner wrote for this zygote. */
@@ -739,42 +394,28 @@ static PyObject *
 load_setup(PyObject *self, PyObject *unused)
 {
 	PyObject *imports = NULL;
-	char *names = NULL;
-	bool good;
+	char *names;
 
 	(void)self;
 	(void)unused;
-	good = read_setup(&setup, sizeof setup) == 0 && setup.magic == ZYGOTE_SETUP_MAGIC &&
-	    setup.imports_bytes < (1u << 20) && read_filter(&base_filter, setup.base_count) == 0;
-	for (int i = 0; good && i < ZYGOTE_GRANTS; i++)
-		good = read_filter(&last_filter[i], setup.last_count[i]) == 0;
-	if (good && (names = PyMem_Malloc(setup.imports_bytes + 1u)) != NULL &&
-	    read_setup(names, setup.imports_bytes) == 0)
-		imports = strings_of(names, setup.imports_bytes, setup.imports);
-	PyMem_Free(names);
-	close(ZYGOTE_SETUP_FD);
+	if (zygote_read_setup(&names) == 0)
+		imports = strings_of(names, zygote_setup.imports_bytes, zygote_setup.imports);
 	if (imports == NULL)
 		return PyErr_Format(PyExc_ValueError, "malformed zygote setup");
-	setup.main_file[sizeof setup.main_file - 1] = '\0';
-	return Py_BuildValue("(sN)", setup.main_file, imports);
+	return Py_BuildValue("(sN)", zygote_setup.main_file, imports);
 }
 
 /* send_report(error, version, text): tell the runner how the zygote came up. */
 static PyObject *
 send_report(PyObject *self, PyObject *args)
 {
-	struct zygote_report message = { 0 };
 	const char *version, *text;
 	int error;
 
 	(void)self;
 	if (!PyArg_ParseTuple(args, "iss", &error, &version, &text))
 		return NULL;
-	message.error = error;
-	snprintf(message.version, sizeof message.version, "%s", version);
-	snprintf(message.text, sizeof message.text, "%s", text);
-	if (fdpass_send(ZYGOTE_ORDERS_FD, &message, sizeof message, NULL, 0) != 0)
-		return PyErr_SetFromErrno(PyExc_OSError);
+	zygote_report(error, version, text);
 	Py_RETURN_NONE;
 }
 
@@ -823,11 +464,7 @@ find_at_end(PyObject *modules)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-/*
- * wall_in(driver, main, hook): the last step before a zygote serves. Everything set here is inherited by its guests:
- * no uid 0 magic, an empty bounding set, and the base filter. A process with a second thread cannot be forked
- * faithfully.
- */
+/* wall_in(driver, main, hook): the last step before a zygote serves. */
 static PyObject *
 wall_in(PyObject *self, PyObject *args)
 {
@@ -841,19 +478,11 @@ wall_in(PyObject *self, PyObject *args)
 	globals = PyModule_GetDict(main_module);
 	if (find_at_end(modules) != 0)
 		return NULL;
-	snprintf(main_path, sizeof main_path, "%s/%s", BOX, setup.main_file);
+	snprintf(main_path, sizeof main_path, "%s/%s", GUEST_BOX, zygote_setup.main_file);
 	reseed = PyDict_GetItemString(modules, "numpy.random") != NULL || PyDict_GetItemString(modules, "_ssl") != NULL;
-	if (unshare(CLONE_THREAD) != 0)
-		return PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread");
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
-			return PyErr_SetFromErrno(PyExc_OSError);
-	}
-	if (prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0) != 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
-	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &base_filter) != 0)
-		return PyErr_SetFromErrno(PyExc_OSError);
+	if (zygote_wall_in() != 0)
+		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :
+		    PyErr_SetFromErrno(PyExc_OSError);
 	Py_RETURN_NONE;
 }
 
