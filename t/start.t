@@ -27,7 +27,8 @@ sub prepared {
     my $dir = tempdir('cellblock-start-XXXXXX', TMPDIR => 1, CLEANUP => 1);
     chmod 0755, $dir;
     write_configuration("$dir/conf", ['cellblock.conf', qr{socket = "[^"]*"}, "socket = \"$dir/run/runner.sock\""],
-        ['cellblock.conf', qr{worker_user = "[^"]*"}, 'worker_user = "nobody"'], @changes);
+        ['cellblock.conf', qr{worker_user = "[^"]*"}, 'worker_user = "nobody"'],
+        ['cellblock.conf', qr{^#?drivers = .*}m, 'drivers = "' . Cellblock::prefix() . '/lib/cellblock";'], @changes);
     return $dir;
 }
 
@@ -79,7 +80,7 @@ my @impossible = (
     ['an interpreter that is none',       [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/etc/hostname"'], qr{/etc/hostname|python3}],
     ['an interpreter that ends at once',  [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/bin/false"'], qr{/bin/false|python3}],
     ['a driver that is not there',        [$p, qr/driver = "python3"/, 'driver = "python9"'],          qr/python9/],
-    ['a folder of drivers that is not there', [$c, qr/#drivers = .*;.*/, 'drivers = "/no/such/drivers";'], qr{/no/such/drivers}],
+    ['a folder of drivers that is not there', [$c, qr/#?drivers = .*;.*/, 'drivers = "/no/such/drivers";'], qr{/no/such/drivers}],
     ['a policy that is not there',        [$p, qr/policy = "python3"/, 'policy = "none-such"'],        qr/none-such/],
     ['a policy that is empty',            $bad_policy->(''),                                           qr{seccomp/python3\.conf}],
     ['a policy that is rubbish',          $bad_policy->("}{ not a policy\n"),                          qr{seccomp/python3\.conf}],
