@@ -81,7 +81,7 @@ struct config {
 	enum requirement cgroup;
 	char *cgroup_parent; /* NULL: find it */
 	uint32_t cpu_percent; /* CPU time a cell may use per time; 100 is one core */
-	uint32_t threads;     /* threads of a run at most, on top of its processes */
+	uint32_t threads;     /* threads of a run that may start no process, on top of its first */
 	uint32_t open_files;  /* RLIMIT_NOFILE of a guest */
 	uint32_t inodes;      /* files in a cell's tmpfs */
 

@@ -25,7 +25,7 @@
 #include "route.h"
 
 #define LISTEN_FD 0
-#define STALE_MS 15000 /* more than the 10 s in which multiwatch(1) counts how often a child has ended */
+#define STALE_MS 15000 /* so that multiwatch(1) sees few ends in the time over which it counts them (-t) */
 
 static volatile sig_atomic_t stopping;
 

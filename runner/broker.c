@@ -319,7 +319,7 @@ keep_time(struct broker *broker)
 		struct client *client = broker->queue;
 
 		client_dequeue(broker, client);
-		client_refuse(broker, client, REFUSED_BUSY);
+		client_refuse(client, REFUSED_BUSY);
 	}
 	if (broker->queue != NULL) {
 		at_us = broker->queue->queued_us + broker->config->queue_ms * 1000;

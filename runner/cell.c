@@ -270,13 +270,13 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 		failed = "hand it to the guest";
 	if (failed != NULL && errno == EBUSY) {
 		/* The kernel cannot make the group as small as that: the waiting guest alone is over the limit. */
-		client_result(broker, client, &over_memory_limit);
+		client_result(client, &over_memory_limit);
 		cell_take_down(broker, cell);
 		return;
 	}
 	if (failed != NULL) {
 		log_warn("%s: a run could not start: %s: %s", cell->language->config->name, failed, strerror(errno));
-		client_refuse(broker, client, REFUSED_FAULT);
+		client_refuse(client, REFUSED_FAULT);
 		cell_take_down(broker, cell);
 		return;
 	}
@@ -344,7 +344,7 @@ tell_result(struct broker *broker, struct cell *cell)
 		facts.disk_full = is_disk_full(cell);
 	cell->client = NULL;
 	result_judge(&facts, &result);
-	client_result(broker, client, &result);
+	client_result(client, &result);
 }
 
 /*
@@ -445,7 +445,7 @@ init_exited(struct broker *broker, struct event *event, uint32_t events)
 	event_close(broker, event);
 	if (cell->state == CELL_RUNNING && cell->client != NULL) {
 		log_warn("%s: a cell was killed under a run", cell->language->config->name);
-		client_refuse(broker, cell->client, REFUSED_FAULT);
+		client_refuse(cell->client, REFUSED_FAULT);
 		cell->client = NULL;
 	}
 	fdpass_close(&cell->box_fd, 1);

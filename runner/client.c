@@ -15,15 +15,13 @@
 
 static void client_gone(struct broker *broker, struct client *client);
 
-static int
-reply(struct broker *broker, struct client *client, const struct proto_reply *message)
+static void
+reply(struct client *client, const struct proto_reply *message)
 {
 	if (fdpass_send(client->event.fd, message, sizeof *message, NULL, 0) == 0)
-		return 0;
+		return;
 	/* It does not read its answers, or is gone. Closing comes as an event of its own. */
-	(void)broker;
 	shutdown(client->event.fd, SHUT_RDWR);
-	return -1;
 }
 
 void
@@ -63,21 +61,21 @@ end_wait(struct client *client)
 }
 
 void
-client_result(struct broker *broker, struct client *client, const struct run_result *result)
+client_result(struct client *client, const struct run_result *result)
 {
 	struct proto_reply message = { .kind = PROTO_RESULT, .id = client->request.id, .u.result = *result };
 
 	end_wait(client);
-	reply(broker, client, &message);
+	reply(client, &message);
 }
 
 void
-client_refuse(struct broker *broker, struct client *client, enum refusal reason)
+client_refuse(struct client *client, enum refusal reason)
 {
 	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->request.id, .u.refusal = reason };
 
 	end_wait(client);
-	reply(broker, client, &message);
+	reply(client, &message);
 }
 
 /* Is each limit above zero and not above what this language allows? The worker has checked; we do not trust it. */
@@ -106,9 +104,9 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	client->fd_count = fd_count;
 	client->queued_us = clock_us();
 	if (language->reason[0] != '\0')
-		client_refuse(broker, client, REFUSED_UNAVAILABLE);
+		client_refuse(client, REFUSED_UNAVAILABLE);
 	else if (broker->queued >= broker->config->queue)
-		client_refuse(broker, client, REFUSED_BUSY);
+		client_refuse(client, REFUSED_BUSY);
 	else {
 		client_enqueue(broker, client);
 		broker_dispatch(broker);
@@ -125,7 +123,7 @@ cancel_run(struct broker *broker, struct client *client, const struct proto_requ
 		return;
 	if (client->state == CLIENT_QUEUED) {
 		client_dequeue(broker, client);
-		client_result(broker, client, &cancelled);
+		client_result(client, &cancelled);
 	} else if (client->state == CLIENT_RUNNING) {
 		cell_end_run(broker, client->cell, request->cancel == CANCEL_OUTPUT_LIMIT ? END_OUTPUT : END_CLIENT_GONE);
 	}
@@ -144,7 +142,7 @@ answer_language(struct broker *broker, struct client *client, uint32_t index)
 		memcpy(answer->version, language->version, sizeof answer->version);
 		memcpy(answer->reason, language->reason, sizeof answer->reason);
 	}
-	reply(broker, client, &message);
+	reply(client, &message);
 }
 
 static void
@@ -154,7 +152,7 @@ answer_layer(struct broker *broker, struct client *client, uint32_t index)
 
 	if (index < broker->layers.count)
 		message.u.layer = broker->layers.layer[index];
-	reply(broker, client, &message);
+	reply(client, &message);
 }
 
 static void
@@ -163,7 +161,7 @@ answer_state(struct broker *broker, struct client *client)
 	struct proto_reply message = { .kind = PROTO_STATE };
 
 	broker_state(broker, &message.u.state);
-	reply(broker, client, &message);
+	reply(client, &message);
 }
 
 /* One message. Returns -1 if the worker broke the rules. Descriptors that come with a run are kept, others closed. */
@@ -251,5 +249,5 @@ client_add(struct broker *broker, int fd)
 	}
 	client->next = broker->clients;
 	broker->clients = client;
-	reply(broker, client, &welcome);
+	reply(client, &welcome);
 }

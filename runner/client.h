@@ -8,8 +8,8 @@
 void client_add(struct broker *broker, int fd);
 
 /* End a run's wait: tell its worker how it went. */
-void client_result(struct broker *broker, struct client *client, const struct run_result *result);
-void client_refuse(struct broker *broker, struct client *client, enum refusal reason);
+void client_result(struct client *client, const struct run_result *result);
+void client_refuse(struct client *client, enum refusal reason);
 
 /* Put a client with a run at the end of the queue, or take it out. */
 void client_enqueue(struct broker *broker, struct client *client);
