@@ -5,20 +5,20 @@
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
 #include "conf_read.h"
+#include "config_language.h"
+#include "config_limits.h"
 #include "log.h"
 
 #define KIB(n) ((uint64_t)(n) << 10)
 #define MIB(n) ((uint64_t)(n) << 20)
 #define GIB(n) ((uint64_t)(n) << 30)
 
-#define DAY_MS 86400000
 #define PATH_BYTES 1024
 
 static bool
@@ -27,55 +27,12 @@ is_user(const char *text)
 	return isalpha((unsigned char)text[0]) || text[0] == '_';
 }
 
-static bool
-is_environment(const char *text)
-{
-	size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
-
-	return length > 0 && !isdigit((unsigned char)text[0]) && text[length] == '=';
-}
-
-static bool
-is_root(const char *text)
-{
-	return text[text[0] == '?'] == '/';
-}
-
 static const struct conf_form form_user = { is_user, "a user's name" };
-static const struct conf_form form_environment = { is_environment, "NAME=value" };
-static const struct conf_form form_root = { is_root, "an absolute path, or '?' and one" };
 
 static const char *const requirement_names[] = {
 	[LAYER_OFF] = "off", [LAYER_OPTIONAL] = "optional", [LAYER_REQUIRED] = "required", NULL
 };
 static const char *const network_names[] = { [NETWORK_NONE] = "none", NULL };
-static const char *const start_names[] = { [START_ZYGOTE] = "zygote", NULL };
-
-/* The default and the maximum of one limit. Check_limits counts on this order. */
-#define LIMIT_KEYS(field, least, most, standard_value, maximum_value)                                                  \
-	static const struct conf_key field##_keys[] = {                                                                \
-		{ .name = "default", .type = CONF_UINT64, .offset = offsetof(struct limits_config, standard.field),    \
-		    .min = (least), .max = (most), .number = (standard_value) },                                       \
-		{ .name = "maximum", .type = CONF_UINT64, .offset = offsetof(struct limits_config, maximum.field),     \
-		    .min = (least), .max = (most), .number = (maximum_value) },                                        \
-		{ .name = NULL },                                                                                      \
-	}
-LIMIT_KEYS(wall_ms, 1, DAY_MS, 15000, 120000);
-LIMIT_KEYS(cpu_ms, 1, DAY_MS, 15000, 120000);
-LIMIT_KEYS(memory_bytes, MIB(1), GIB(1024), MIB(256), GIB(1));
-LIMIT_KEYS(processes, 1, 32768, 1, 1);
-LIMIT_KEYS(output_bytes, 1, GIB(1), MIB(32), MIB(64));
-LIMIT_KEYS(disk_bytes, KIB(4), GIB(1024), MIB(64), MIB(512));
-
-static const struct conf_key limits_keys[] = {
-	{ .name = "wall_ms", .type = CONF_GROUP, .keys = wall_ms_keys },
-	{ .name = "cpu_ms", .type = CONF_GROUP, .keys = cpu_ms_keys },
-	{ .name = "memory_bytes", .type = CONF_GROUP, .keys = memory_bytes_keys },
-	{ .name = "processes", .type = CONF_GROUP, .keys = processes_keys },
-	{ .name = "output_bytes", .type = CONF_GROUP, .keys = output_bytes_keys },
-	{ .name = "disk_bytes", .type = CONF_GROUP, .keys = disk_bytes_keys },
-	{ .name = NULL },
-};
 
 #define AT(member) .offset = offsetof(struct config, member)
 
@@ -88,6 +45,8 @@ static const struct conf_key runner_keys[] = {
 	{ .name = "cells", .type = CONF_UINT32, AT(cells), .min = 1, .max = 4096, .number = 32 },
 	{ .name = "queue", .type = CONF_UINT32, AT(queue), .min = 0, .max = 65536, .number = 256 },
 	{ .name = "queue_ms", .type = CONF_UINT64, AT(queue_ms), .min = 1, .max = 600000, .number = 10000 },
+	{ .name = "compiled_bytes", .type = CONF_UINT64, AT(compiled_bytes), .min = 0, .max = GIB(1024),
+	    .number = MIB(128) },
 	{ .name = NULL },
 };
 
@@ -123,164 +82,11 @@ static const struct conf_key config_keys[] = {
 	{ .name = "isolation", .type = CONF_GROUP, .keys = isolation_keys },
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = network_keys },
-	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = limits_keys },
+	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
 	{ .name = NULL },
 };
 
 #undef AT
-#define AT(member) .offset = offsetof(struct language_config, member)
-
-static const struct conf_key language_keys[] = {
-	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1,
-	    .form = &conf_form_name },
-	{ .name = "aliases", .type = CONF_STRINGS, AT(aliases), .max = 16, .form = &conf_form_name },
-	{ .name = "main_file", .type = CONF_STRING, .required = true, AT(main_file), .max = PROTO_NAME_SIZE - 1,
-	    .form = &conf_form_name },
-	{ .name = "start", .type = CONF_CHOICE, AT(start), .choices = start_names, .number = START_ZYGOTE },
-	{ .name = "driver", .type = CONF_STRING, .required = true, AT(driver), .max = PROTO_NAME_SIZE - 1,
-	    .form = &conf_form_name },
-	{ .name = "interpreter", .type = CONF_STRING, .required = true, AT(interpreter), .max = PATH_BYTES,
-	    .form = &conf_form_absolute },
-	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
-	{ .name = "env", .type = CONF_STRINGS, AT(env), .max = 64, .form = &form_environment },
-	{ .name = "policy", .type = CONF_STRING, .required = true, AT(policy), .max = PROTO_NAME_SIZE - 1,
-	    .form = &conf_form_name },
-	{ .name = "recycle_runs", .type = CONF_UINT64, AT(recycle_runs), .min = 1, .max = 1000000000, .number = 10000 },
-	{ .name = "warm", .type = CONF_LIST, .required = true, .min = 1, .max = CONFIG_MAX_WARM },
-	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = limits_keys },
-	{ .name = NULL },
-};
-
-#undef AT
-#define AT(member) .offset = offsetof(struct warm_set, member)
-
-static const struct conf_key warm_keys[] = {
-	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1,
-	    .form = &conf_form_name },
-	{ .name = "imports", .type = CONF_STRINGS, AT(imports), .max = 256 },
-	{ .name = "hints", .type = CONF_STRINGS, AT(hints), .max = 64 },
-	{ .name = "armed", .type = CONF_UINT32, AT(armed), .min = 0, .max = 4096, .number = 1 },
-	{ .name = "zygotes", .type = CONF_UINT32, AT(zygotes), .min = 1, .max = 64, .number = 1 },
-	{ .name = NULL },
-};
-
-static int
-check_limits(const struct conf_file *file, const struct limits_config *limits)
-{
-	for (const struct conf_key *key = limits_keys; key->name != NULL; key++) {
-		uint64_t standard, maximum;
-		const config_setting_t *at;
-
-		memcpy(&standard, (const char *)limits + key->keys[0].offset, sizeof standard);
-		memcpy(&maximum, (const char *)limits + key->keys[1].offset, sizeof maximum);
-		if (standard <= maximum)
-			continue;
-		/* The file has this limit, or it would still have values that fit. */
-		at = config_setting_get_member(config_lookup(&file->parsed, "limits"), key->name);
-		return conf_fail(file, at, "limits.%s: default %" PRIu64 " is above the maximum; allowed: up to %" PRIu64,
-		    key->name, standard, maximum);
-	}
-	return 0;
-}
-
-/* No name may mean two languages. */
-static int
-check_names(const struct conf_file *file, const struct config *config, const struct language_config *language)
-{
-	const config_setting_t *root = config_root_setting(&file->parsed);
-
-	for (size_t i = 0; i <= language->aliases.count; i++) {
-		const char *name = i == 0 ? language->name : language->aliases.item[i - 1];
-		const config_setting_t *at = config_setting_get_member(root, i == 0 ? "name" : "aliases");
-		int other = config_find_language(config, name);
-
-		if (other >= 0)
-			return conf_fail(file, at, "\"%s\" is taken by %s; allowed: a name of its own", name,
-			    config->language[other]->file);
-		for (size_t j = 0; j < i; j++) {
-			if (strcmp(name, j == 0 ? language->name : language->aliases.item[j - 1]) == 0)
-				return conf_fail(file, at, "\"%s\" is there twice; allowed: once", name);
-		}
-	}
-	return 0;
-}
-
-/* Every armed cell is a cell: asking for more than there are would leave some set without any. */
-static int
-check_armed(const struct conf_file *file, const struct config *config, const struct language_config *language)
-{
-	uint64_t armed = 0;
-
-	for (size_t i = 0; i <= config->language_count; i++) {
-		const struct language_config *one = i < config->language_count ? config->language[i] : language;
-
-		for (size_t w = 0; w < one->warm_count; w++)
-			armed += one->warm[w].armed;
-	}
-	if (armed <= config->cells)
-		return 0;
-	return conf_fail(file, config_lookup(&file->parsed, "warm"), "warm: with this file %" PRIu64
-	    " cells are to be armed; allowed: up to runner.cells, %" PRIu32, armed, config->cells);
-}
-
-static int
-read_warm(const struct conf_file *file, struct language_config *language)
-{
-	const config_setting_t *root = config_root_setting(&file->parsed);
-
-	for (unsigned i = 0; i < conf_list_count(root, "warm"); i++) {
-		const config_setting_t *group = conf_list_element(root, "warm", i);
-		struct warm_set *set = &language->warm[language->warm_count++];
-
-		conf_defaults(file, warm_keys, set);
-		if (conf_read(file, group, warm_keys, set) < 0)
-			return -1;
-		if (i == 0 && set->hints.count > 0)
-			return conf_fail(file, group, "warm[0].hints: the first set is for what fits no other; allowed: none");
-		if (i > 0 && set->hints.count == 0)
-			return conf_fail(file, group, "warm[%u].hints is missing; allowed: 1 or more words", i);
-		for (unsigned j = 0; j < i; j++) {
-			if (strcmp(set->name, language->warm[j].name) == 0)
-				return conf_fail(file, group, "warm[%u].name: \"%s\" is the name of warm[%u]; allowed: another", i,
-				    set->name, j);
-		}
-	}
-	return 0;
-}
-
-static void
-language_free(struct language_config *language)
-{
-	for (size_t i = 0; i < language->warm_count; i++)
-		conf_free(warm_keys, &language->warm[i]);
-	conf_free(language_keys, language);
-	free(language->file);
-	free(language);
-}
-
-static struct language_config *
-language_load(struct config *config, const char *path, char *error, size_t error_size)
-{
-	struct language_config *language;
-	struct conf_file file;
-
-	if (conf_open(&file, path, &config->digest, error, error_size) < 0)
-		return NULL;
-	language = calloc(1, sizeof *language);
-	if (language == NULL)
-		die("out of memory");
-	language->file = conf_strdup(path);
-	conf_defaults(&file, language_keys, language);
-	language->limits = config->limits;
-	if (conf_read(&file, config_root_setting(&file.parsed), language_keys, language) < 0 ||
-	    check_limits(&file, &language->limits) < 0 || check_names(&file, config, language) < 0 ||
-	    read_warm(&file, language) < 0 || check_armed(&file, config, language) < 0) {
-		language_free(language);
-		language = NULL;
-	}
-	conf_close(&file);
-	return language;
-}
 
 static int
 is_conf(const struct dirent *entry)
@@ -325,7 +131,7 @@ read_languages(struct config *config, const struct conf_file *file)
 		if (asprintf(&path, "%s/%s", config->language_dir, entry[i]->d_name) < 0)
 			die("out of memory");
 		if (failed == 0)
-			language = language_load(config, path, file->error, file->error_size);
+			language = config_language_load(config, path, file->error, file->error_size);
 		if (language != NULL)
 			config->language[config->language_count++] = language;
 		else
@@ -354,7 +160,7 @@ config_load(const char *path, char *error, size_t error_size)
 	}
 	conf_defaults(&file, config_keys, config);
 	if (conf_read(&file, config_root_setting(&file.parsed), config_keys, config) < 0 ||
-	    check_limits(&file, &config->limits) < 0 || read_languages(config, &file) < 0) {
+	    config_check_limits(&file, &config->limits) < 0 || read_languages(config, &file) < 0) {
 		config_free(config);
 		config = NULL;
 	}
@@ -368,7 +174,7 @@ config_free(struct config *config)
 	if (config == NULL)
 		return;
 	for (size_t i = 0; i < config->language_count; i++)
-		language_free(config->language[i]);
+		config_language_free(config->language[i]);
 	conf_free(config_keys, config);
 	free(config->path);
 	free(config);

@@ -30,9 +30,6 @@ enum requirement { /* what to do about a layer that the host may lack */
 	LAYER_REQUIRED, /* do not start without it */
 };
 
-enum start_kind {
-	START_ZYGOTE, /* guests are forked from a warm interpreter */
-};
 
 /* A set of modules that a zygote has imported before it forks. Set 0 is the one for programs that fit no other. */
 struct warm_set {
@@ -49,16 +46,31 @@ struct language_config {
 	struct strings aliases;
 	char *main_file; /* "main.py" */
 	enum start_kind start;
-	char *driver;      /* a folder below driver_dir: what runs inside the interpreter ("python3") */
-	char *interpreter; /* absolute path */
+	char *driver;      /* START_ZYGOTE: a folder below driver_dir: what runs inside the interpreter ("python3") */
+	char *interpreter; /* START_ZYGOTE: absolute path */
+	struct strings run; /* how a program is started; none: what was compiled is executed itself */
+	struct {
+		struct strings command; /* none: programs are not compiled */
+		char *output;           /* the file that it makes, in the working directory */
+		struct run_limits limits;
+	} compile;
+	struct strings version; /* a command that prints it; none: START_ZYGOTE, which knows by itself */
 	struct strings root; /* more host paths to bind read-only; a path with a leading '?' may be missing */
 	struct strings env;  /* NAME=value, on top of the standard ones */
 	char *policy;        /* a file in policy_dir without ".conf" */
+	uint64_t idle_s;     /* after so long without a run all that it has in memory is let go; 0: never, not even at first */
 	uint64_t recycle_runs; /* a zygote is replaced after so many runs */
-	struct warm_set warm[CONFIG_MAX_WARM];
-	size_t warm_count; /* at least 1 */
+	struct warm_set warm[CONFIG_MAX_WARM]; /* without START_ZYGOTE: one, which only says how many are armed */
+	size_t warm_count;                     /* at least 1 */
 	struct limits_config limits; /* the global ones, overridden here */
 };
+
+/* Are its programs compiled first? */
+static inline bool
+config_is_compiled(const struct language_config *language)
+{
+	return language->compile.command.count > 0;
+}
 
 struct config {
 	char *path; /* of cellblock.conf */
@@ -76,6 +88,7 @@ struct config {
 	uint32_t cells;     /* cells at most, armed and running */
 	uint32_t queue;     /* runs that may wait for a cell */
 	uint64_t queue_ms;  /* how long one may wait */
+	uint64_t compiled_bytes; /* compiled programs that are kept, together; 0: none */
 
 	/* isolation */
 	enum requirement cgroup;

@@ -5,22 +5,28 @@
  * costs the sender its connection. The worker sends struct proto_request, the runner struct proto_reply.
  *
  * Right after the connection is made the runner sends a PROTO_WELCOME. From then on the worker asks and the runner
- * answers, one answer to each question: PROTO_RUN is answered by PROTO_RESULT or PROTO_REFUSED, the questions by a
- * reply of their own kind. A worker has at most one run at a time. PROTO_CANCEL has no answer of its own: the run
+ * answers, one answer to each question: PROTO_RUN and PROTO_COMPILE are answered by PROTO_RESULT or PROTO_REFUSED, the
+ * questions by a reply of their own kind. A worker has at most one run at a time. PROTO_CANCEL has no answer of its own: the run
  * that it names ends, and its PROTO_RESULT says so (a PROTO_CANCEL that crosses a PROTO_RESULT is ignored).
+ *
+ * A compiled language takes two steps. PROTO_FIND asks for what an earlier PROTO_COMPILE of the same source came to; if
+ * there is none, PROTO_COMPILE makes it. Either way it is then held for this connection, and its next PROTO_RUN runs it.
  */
 #ifndef CELLBLOCK_PROTO_H
 #define CELLBLOCK_PROTO_H
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 1u
+#define PROTO_VERSION 2u
 #define PROTO_NAME_SIZE 32
 #define PROTO_TEXT_SIZE 192
+#define PROTO_DIGEST_SIZE 32
 
 enum proto_kind {
 	/* to the runner */
 	PROTO_RUN = 1,  /* with 3 or 4 descriptors: job memfd (job.h), stdout, stderr, and stdin unless it is empty */
+	PROTO_FIND,     /* has the source with `digest` been compiled for language `index`? */
+	PROTO_COMPILE,  /* with 3 descriptors: job memfd, stdout, stderr */
 	PROTO_CANCEL,   /* end run `id`; `cancel` says why */
 	PROTO_LANGUAGE, /* how is language `index`? */
 	PROTO_LAYER,    /* how is layer `index`? (its `name` is empty past the last one) */
@@ -60,8 +66,16 @@ enum verdict {
 enum refusal {
 	REFUSED_BUSY = 1,    /* the queue is full, or no cell came free in time */
 	REFUSED_UNAVAILABLE, /* the language has no working interpreter now */
+	REFUSED_MISSING,     /* the language's interpreter is not installed */
 	REFUSED_FAULT,       /* a cell could not be made, or died before it took the run; the runner's log says why */
 	REFUSED_MALFORMED,   /* the worker's message broke the rules above */
+};
+
+/* How a language's programs are started. */
+enum start_kind {
+	START_ZYGOTE, /* forked from a warm interpreter */
+	START_SPARE,  /* by an interpreter that was started ahead and waits for one program */
+	START_COLD,   /* by an interpreter, or as a program, that is started for it */
 };
 
 enum network {
@@ -72,12 +86,13 @@ enum network {
 
 struct proto_request {
 	uint32_t kind;
-	uint32_t id;     /* PROTO_RUN: chosen by the worker; PROTO_CANCEL: the run meant */
+	uint32_t id;     /* PROTO_RUN, PROTO_COMPILE: chosen by the worker; PROTO_CANCEL: the run meant */
 	uint32_t index;  /* a language (the order of the configuration) or a layer */
 	uint32_t warm;   /* PROTO_RUN: which of the language's warm sets suits the program best; a hint */
 	uint32_t flags;  /* PROTO_RUN: enum proto_run_flag */
 	uint32_t cancel; /* PROTO_CANCEL: enum proto_cancel */
-	struct run_limits limits;
+	struct run_limits limits; /* PROTO_RUN; a compiler's are the configuration's */
+	uint8_t digest[PROTO_DIGEST_SIZE]; /* PROTO_FIND, PROTO_COMPILE: of the source */
 };
 
 struct run_result {
@@ -102,6 +117,7 @@ struct proto_welcome {
 
 struct proto_language {
 	uint32_t available; /* bool */
+	uint32_t start;     /* enum start_kind: what is in force, which may be less than what is configured */
 	char version[PROTO_NAME_SIZE];
 	char reason[PROTO_TEXT_SIZE]; /* why it is not available; else empty */
 };
@@ -128,6 +144,7 @@ struct proto_reply {
 		struct proto_welcome welcome;
 		struct run_result result;
 		uint32_t refusal; /* enum refusal */
+		uint32_t found; /* PROTO_FIND: bool */
 		struct proto_language language;
 		struct proto_layer layer;
 		struct proto_state state;
@@ -136,6 +153,9 @@ struct proto_reply {
 
 /* The name of a verdict as in API.md ("memory_limit"). Never NULL. */
 const char *verdict_name(enum verdict v);
+
+/* The name of a kind of start as in API.md ("zygote"). Never NULL. */
+const char *start_name(enum start_kind s);
 
 /* The name of a network mode as in API.md ("none", "proxy", "host"). Never NULL. */
 const char *network_name(enum network n);

@@ -23,6 +23,20 @@ verdict_name(enum verdict v)
 }
 
 const char *
+start_name(enum start_kind s)
+{
+	switch (s) {
+	case START_SPARE:
+		return "spare";
+	case START_COLD:
+		return "cold";
+	case START_ZYGOTE:
+		break;
+	}
+	return "zygote";
+}
+
+const char *
 network_name(enum network n)
 {
 	switch (n) {

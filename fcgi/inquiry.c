@@ -18,6 +18,14 @@ unavailable(struct exchange *exchange, const char *why)
 	reply_problem(&exchange->reply, &problem, NULL);
 }
 
+static int
+ask(struct worker *worker, uint32_t kind, uint32_t index, struct proto_reply *answer)
+{
+	struct proto_request question = { .kind = kind, .index = index };
+
+	return runner_link_ask(&worker->link, &question, false, answer);
+}
+
 /* A text from a message, which may fill its field to the last byte. */
 static struct json_object *
 text(const char *field, size_t size)
@@ -31,7 +39,7 @@ inquiry_health(struct worker *worker, struct exchange *exchange)
 	struct proto_reply answer;
 	struct proto_state *state = &answer.u.state;
 
-	if (runner_link_ask(&worker->link, PROTO_STATE, 0, &answer) < 0) {
+	if (ask(worker, PROTO_STATE, 0, &answer) < 0) {
 		unavailable(exchange, "the runner is away");
 	} else if (!state->healthy) {
 		state->reason[sizeof state->reason - 1] = '\0';
@@ -52,7 +60,7 @@ describe_language(const struct language_config *config, const struct proto_langu
 	json_object_object_add(object, "name", json_object_new_string(config->name));
 	json_object_object_add(object, "aliases", aliases);
 	json_object_object_add(object, "version", text(language->version, sizeof language->version));
-	json_object_object_add(object, "start", json_object_new_string("zygote"));
+	json_object_object_add(object, "start", json_object_new_string(start_name(language->start)));
 	json_object_object_add(object, "available", json_object_new_boolean(language->available != 0));
 	json_object_object_add(object, "reason", text(language->reason, sizeof language->reason));
 	return object;
@@ -69,7 +77,7 @@ inquiry_languages(struct worker *worker, struct exchange *exchange)
 	for (size_t i = 0; i < config->language_count; i++) {
 		struct proto_reply answer;
 
-		if (runner_link_ask(&worker->link, PROTO_LANGUAGE, (uint32_t)i, &answer) < 0) {
+		if (ask(worker, PROTO_LANGUAGE, (uint32_t)i, &answer) < 0) {
 			json_object_put(data);
 			unavailable(exchange, "the runner is away");
 			return;
@@ -111,7 +119,7 @@ inquiry_capabilities(struct worker *worker, struct exchange *exchange)
 		struct proto_layer *layer = &answer.u.layer;
 		struct json_object *object;
 
-		if (runner_link_ask(&worker->link, PROTO_LAYER, i, &answer) < 0) {
+		if (ask(worker, PROTO_LAYER, i, &answer) < 0) {
 			json_object_put(data);
 			unavailable(exchange, "the runner is away");
 			return;

@@ -148,6 +148,7 @@ describe_end(const struct run_result *result, const struct run_limits *limits, c
 {
 	char name[64];
 
+	text[0] = '\0';
 	switch ((enum verdict)result->verdict) {
 	case VERDICT_TIMEOUT:
 		snprintf(text, size, "error: timeout (%" PRIu64 " ms)\\n", limits->wall_ms);
@@ -177,9 +178,39 @@ describe_end(const struct run_result *result, const struct run_limits *limits, c
 		describe_signal(result->signal, name, sizeof name);
 		snprintf(text, size, "error: signal: %s\\n", name);
 		break;
-	default:
-		text[0] = '\0';
+	case VERDICT_COMPILE_ERROR:
+		snprintf(text, size, "error: compile error\\n");
+		break;
+	case VERDICT_OK:
+	case VERDICT_EXIT:
+	case VERDICT_COUNT:
+		break;
 	}
+}
+
+/* The same for a program that was not run because its compiler had something to object, or met a limit. */
+static void
+describe_compile_error(const struct compilation *compilation, char *text, size_t size)
+{
+	char why[128];
+
+	describe_end(&compilation->result, compilation->limits, why, sizeof why);
+	if (why[0] == '\0' || compilation->result.verdict == VERDICT_COMPILE_ERROR)
+		snprintf(text, size, "error: compile error\\n");
+	else
+		snprintf(text, size, "error: compile %s", why);
+}
+
+/* What the compiler said, as far as it is not the error itself; and the end of a text in either case. */
+static int
+describe_compilation(const struct compilation *compilation, char *text, size_t size)
+{
+	if (!compilation->took_place)
+		return snprintf(text, size, "\",");
+	return snprintf(text, size, "\",\"compile\":{\"cached\":%s,\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64
+	    ".%03u,\"output\":\"", compilation->was_cached ? "true" : "false", compilation->result.wall_us / 1000,
+	    (unsigned)(compilation->result.wall_us % 1000), compilation->result.cpu_us / 1000,
+	    (unsigned)(compilation->result.cpu_us % 1000));
 }
 
 /* What follows the texts. */
@@ -191,7 +222,7 @@ describe_rest(const struct run *run, char *text, size_t size)
 
 	name_signal(r->signal, name, sizeof name);
 	return snprintf(text, size,
-	    "\",\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",\"truncated\":%s,\"denied\":[],\"usage\":{"
+	    "\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",\"truncated\":%s,\"denied\":[],\"usage\":{"
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
 	    ",\"processes_peak\":%u,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64
 	    ".%03u,\"spawn_ms\":%" PRIu64 ".%03u},\"network\":\"%s\",\"isolation\":\"namespaces\"}}",
@@ -208,21 +239,29 @@ reply_run(struct reply *reply, const struct run *run, const struct run_limits *l
 	static const char before_out[] = SUCCESS "{\"stdout\":\"";
 	static const char before_err[] = "\",\"stderr\":\"";
 	static const char before_error[] = "\",\"error\":\"";
+	static const char after_compilation[] = "\"},";
+	const struct compilation *compilation = &run->compilation;
 	bool failed = run->result.verdict != VERDICT_OK;
-	char why[128] = "", error[192] = "", rest[1024];
+	char why[160] = "", error[224] = "", compiled[160], rest[1024];
 	size_t out_length = json_text_length(run->out.bytes, run->out.size);
 	size_t err_length = json_text_length(run->err.bytes, run->err.size);
-	int error_length = 0, rest_length;
+	int error_length = 0, compiled_length, rest_length;
 	size_t length;
 
 	if (failed) {
-		describe_end(&run->result, limits, why, sizeof why);
+		if (run->result.verdict == VERDICT_COMPILE_ERROR)
+			describe_compile_error(compilation, why, sizeof why);
+		else
+			describe_end(&run->result, limits, why, sizeof why);
 		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s", run->result.exit_code,
 		    why);
 	}
+	compiled_length = describe_compilation(compilation, compiled, sizeof compiled);
 	rest_length = describe_rest(run, rest, sizeof rest);
 	length = strlen(before_out) + out_length + strlen(before_err) + err_length + strlen(before_error) +
-	    (size_t)error_length + (failed ? err_length : 0) + (size_t)rest_length;
+	    (size_t)error_length + (failed ? err_length : 0) + (size_t)compiled_length + (size_t)rest_length;
+	if (compilation->took_place)
+		length += json_text_length(compilation->text.bytes, compilation->text.size) + strlen(after_compilation);
 
 	put_header(reply, 200, NULL, length);
 	put(reply, before_out, strlen(before_out));
@@ -233,5 +272,10 @@ reply_run(struct reply *reply, const struct run *run, const struct run_limits *l
 	put(reply, error, (size_t)error_length);
 	if (failed)
 		put_escaped(reply, run->err.bytes, run->err.size);
+	put(reply, compiled, (size_t)compiled_length);
+	if (compilation->took_place) {
+		put_escaped(reply, compilation->text.bytes, compilation->text.size);
+		put(reply, after_compilation, strlen(after_compilation));
+	}
 	put(reply, rest, (size_t)rest_length);
 }

@@ -99,6 +99,9 @@ explain_refusal(enum refusal refusal, const char *language, struct problem *prob
 	case REFUSED_UNAVAILABLE:
 		problem_set(problem, 503, "%s is not available now", language);
 		return "unavailable";
+	case REFUSED_MISSING:
+		problem_set(problem, 400, "unsupported language: %s is not installed here; /v1/sandbox/languages says more", language);
+		return "missing";
 	case REFUSED_MALFORMED:
 		problem_set(problem, 500, "the runner finds the message malformed");
 		return "malformed";

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "digest.h"
 #include "fdpass.h"
 #include "json_text.h"
 #include "log.h"
@@ -45,6 +46,7 @@ run_init(struct run *run)
 	memset(run, 0, sizeof *run);
 	output_init(&run->out);
 	output_init(&run->err);
+	output_init(&run->compilation.text);
 }
 
 void
@@ -52,6 +54,7 @@ run_free(struct run *run)
 {
 	free(run->out.bytes);
 	free(run->err.bytes);
+	free(run->compilation.text.bytes);
 }
 
 static void
@@ -70,6 +73,9 @@ run_release(struct run *run)
 {
 	output_release(&run->out);
 	output_release(&run->err);
+	output_release(&run->compilation.text);
+	run->compilation.took_place = false;
+	run->compilation.result.verdict = VERDICT_OK;
 }
 
 static int64_t
@@ -267,25 +273,38 @@ settle(struct run *run, const struct watch *watch)
 /* What the runner is given, in the order of PROTO_RUN. */
 enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_COUNT };
 
+/* Make a pipe. Returns its end to write to, and our own in *end; or -1 with errno. */
+static int
+open_pipe(int *end)
+{
+	int both[2];
+
+	if (pipe2(both, O_CLOEXEC) < 0)
+		return -1;
+	*end = both[0];
+	/* Only our end: a program expects to block. It might read its own pipe, and be faster than we are. */
+	if (fcntl(*end, F_SETFL, O_NONBLOCK) < 0) {
+		close(both[1]);
+		return -1;
+	}
+	return both[1];
+}
+
 /* Open all of it, and our `ends` of the pipes. Returns 0, or -1 with errno; the caller closes either way. */
 static int
-open_fds(const struct run_request *request, int *fds, int *ends)
+open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends)
 {
-	for (int i = 0; i < 2; i++) {
-		int both[2];
-
-		if (pipe2(both, O_CLOEXEC) < 0)
-			return -1;
-		ends[i] = both[0];
-		fds[FD_OUT + i] = both[1];
-		/* Only our end: a program expects to block. It might read its own pipe, and be faster than we are. */
-		if (fcntl(ends[i], F_SETFL, O_NONBLOCK) < 0)
-			return -1;
-	}
+	fds[FD_OUT] = open_pipe(&ends[0]);
+	if (fds[FD_OUT] < 0)
+		return -1;
+	/* A compiler's two streams are one text, in the order in which it was written. */
+	fds[FD_ERR] = is_compile ? fcntl(fds[FD_OUT], F_DUPFD_CLOEXEC, 0) : open_pipe(&ends[1]);
+	if (fds[FD_ERR] < 0)
+		return -1;
 	fds[FD_JOB] = memfd_job(request);
 	if (fds[FD_JOB] < 0)
 		return -1;
-	if (request->input.size > 0) {
+	if (request->input.size > 0 && !is_compile) {
 		fds[FD_INPUT] = memfd_text(&request->input);
 		if (fds[FD_INPUT] < 0)
 			return -1;
@@ -293,33 +312,27 @@ open_fds(const struct run_request *request, int *fds, int *ends)
 	return 0;
 }
 
-enum run_end
-run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
-    int client_fd)
+/* Carry out `order` with what `request` holds, which is freed as soon as it is written down, unless it is to be compiled. */
+static enum run_end
+carry_out(struct run *run, struct runner_link *link, const struct config *config, struct proto_request *order,
+    struct run_request *request, int client_fd)
 {
+	bool is_compile = order->kind == PROTO_COMPILE;
 	int fds[FD_COUNT] = { -1, -1, -1, -1 };
 	int ends[2] = { -1, -1 };
-	struct proto_request order = {
-		.kind = PROTO_RUN,
-		.id = ++last_id,
-		.index = (uint32_t)request->language,
-		.warm = request->warm,
-		.flags = request->network ? RUN_NETWORK : 0,
-		.limits = request->limits,
-	};
 	enum run_end end;
 
-	if (open_fds(request, fds, ends) < 0) {
+	order->id = ++last_id;
+	if (open_fds(request, is_compile, fds, ends) < 0) {
 		log_warn("run %u: %s", last_id, strerror(errno));
 		end = RUN_FAULT;
-	} else if (runner_link_send(link, &order, fds, fds[FD_INPUT] < 0 ? FD_INPUT : FD_COUNT, true) < 0) {
+	} else if (runner_link_send(link, order, fds, fds[FD_INPUT] < 0 ? FD_INPUT : FD_COUNT, true) < 0) {
 		end = RUN_NO_RUNNER;
 	} else {
 		struct watch watch = {
 			.link = link,
-			.output_bytes = request->limits.output_bytes,
-			.deadline_ms = now_ms() + RUNNER_GRACE_MS +
-			    (int64_t)(config->queue_ms + request->limits.wall_ms),
+			.output_bytes = order->limits.output_bytes,
+			.deadline_ms = now_ms() + RUNNER_GRACE_MS + (int64_t)(config->queue_ms + order->limits.wall_ms),
 			.polled = {
 				[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
 				[POLL_ERR] = { .fd = ends[1], .events = POLLIN },
@@ -330,7 +343,8 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 
 		/* The pipes end only when nobody but the guest can write into them. */
 		fdpass_close(fds, FD_COUNT);
-		request_free(request);
+		if (!is_compile)
+			request_free(request);
 		end = wait_for_end(run, &watch);
 		if (end == RUN_ENDED)
 			settle(run, &watch);
@@ -340,6 +354,71 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 	}
 	fdpass_close(fds, FD_COUNT);
 	fdpass_close(ends, 2);
+	return end;
+}
+
+static void
+swap(struct output *a, struct output *b)
+{
+	struct output other = *a;
+
+	*a = *b;
+	*b = other;
+}
+
+/*
+ * See to it that the runner holds what the source was compiled to. RUN_ENDED: it does, or compilation.result says why
+ * not, and then run->result says that there is no run.
+ */
+static enum run_end
+compile(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    int client_fd)
+{
+	struct compilation *compilation = &run->compilation;
+	struct proto_request order = { .kind = PROTO_FIND, .index = (uint32_t)request->language };
+	struct proto_reply answer;
+	enum run_end end;
+
+	compilation->took_place = true;
+	compilation->limits = &config->language[request->language]->compile.limits;
+	compilation->result = (struct run_result){ .verdict = VERDICT_OK };
+	digest_source(request, order.digest);
+	if (runner_link_ask(link, &order, true, &answer) < 0)
+		return RUN_NO_RUNNER;
+	compilation->was_cached = answer.u.found != 0;
+	if (compilation->was_cached)
+		return RUN_ENDED;
+	order.kind = PROTO_COMPILE;
+	order.limits = *compilation->limits;
+	end = carry_out(run, link, config, &order, request, client_fd);
+	compilation->result = run->result;
+	swap(&compilation->text, &run->out);
+	if (end == RUN_ENDED && run->result.verdict != VERDICT_OK) {
+		/* What the compiler had to say is what the client is waiting for. */
+		swap(&compilation->text, &run->err);
+		if (run->result.verdict != VERDICT_CANCELLED)
+			run->result.verdict = VERDICT_COMPILE_ERROR;
+	}
+	return end;
+}
+
+enum run_end
+run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    int client_fd)
+{
+	struct proto_request order = {
+		.kind = PROTO_RUN,
+		.index = (uint32_t)request->language,
+		.warm = request->warm,
+		.flags = request->network ? RUN_NETWORK : 0,
+		.limits = request->limits,
+	};
+	enum run_end end = RUN_ENDED;
+
+	if (config_is_compiled(config->language[request->language]))
+		end = compile(run, link, config, request, client_fd);
+	if (end == RUN_ENDED && run->compilation.result.verdict == VERDICT_OK)
+		end = carry_out(run, link, config, &order, request, client_fd);
 	request_free(request);
 	return end;
 }

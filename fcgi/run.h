@@ -23,9 +23,19 @@ enum run_end {
 	RUN_FAULT,     /* our own; the log says what */
 };
 
+/* What came before the run of a compiled language. */
+struct compilation {
+	bool took_place;     /* or else the language is not compiled */
+	bool was_cached;     /* an earlier one of the same source did */
+	struct output text;  /* what the compiler printed, on both streams */
+	struct run_result result;
+	const struct run_limits *limits; /* the compiler's */
+};
+
 struct run {
 	struct output out, err;
-	struct run_result result;
+	struct run_result result; /* VERDICT_COMPILE_ERROR: there was no run; `compilation` says why */
+	struct compilation compilation;
 	enum refusal refusal;
 };
 
@@ -33,7 +43,7 @@ struct run {
 void run_init(struct run *run);
 
 /*
- * Have `request` run, and wait for its end or for that of `client_fd`, which ends it. The request is freed as soon as
+ * Have `request` compiled, if its language is, and run, and wait for its end or for that of `client_fd`, which ends it. The request is freed as soon as
  * it is written down. What the run came to is in `run` until run_release.
  */
 enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config,

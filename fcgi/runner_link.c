@@ -139,11 +139,10 @@ runner_link_send(struct runner_link *link, const struct proto_request *request, 
 }
 
 int
-runner_link_ask(struct runner_link *link, uint32_t kind, uint32_t index, struct proto_reply *reply)
+runner_link_ask(struct runner_link *link, const struct proto_request *question, bool patience,
+    struct proto_reply *reply)
 {
-	struct proto_request request = { .kind = kind, .index = index };
-
-	if (runner_link_send(link, &request, NULL, 0, false) < 0)
+	if (runner_link_send(link, question, NULL, 0, patience) < 0)
 		return -1;
 	if (!wait_readable(link->fd, ANSWER_MS)) {
 		log_warn("%s: no answer in %d ms", link->path, ANSWER_MS);
@@ -152,8 +151,8 @@ runner_link_ask(struct runner_link *link, uint32_t kind, uint32_t index, struct 
 	}
 	if (runner_link_receive(link, reply) < 0)
 		return -1;
-	if (reply->kind != kind) {
-		log_warn("%s: asked %u, answered %u", link->path, kind, reply->kind);
+	if (reply->kind != question->kind) {
+		log_warn("%s: asked %u, answered %u", link->path, question->kind, reply->kind);
 		runner_link_close(link);
 		return -1;
 	}

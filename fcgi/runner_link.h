@@ -30,8 +30,12 @@ int runner_link_send(struct runner_link *link, const struct proto_request *reque
 /* Take the message that poll(2) announced. Returns 0, or -1 after a line in the log: there is no connection then. */
 int runner_link_receive(struct runner_link *link, struct proto_reply *reply);
 
-/* Ask a question that is answered at once, by a reply of the same kind. Returns 0, or -1 after a line in the log. */
-int runner_link_ask(struct runner_link *link, uint32_t kind, uint32_t index, struct proto_reply *reply);
+/*
+ * Ask a question that is answered at once, by a reply of the same kind. `patience` as above. Returns 0, or -1 after a line
+ * in the log.
+ */
+int runner_link_ask(struct runner_link *link, const struct proto_request *question, bool patience,
+    struct proto_reply *reply);
 
 /* End the connection, and with it the run that it has. */
 void runner_link_close(struct runner_link *link);

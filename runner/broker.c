@@ -64,6 +64,8 @@ replenish(struct broker *broker, struct language *language, uint32_t warm)
 	struct pool *pool = &language->pool[warm];
 	uint32_t wanted = language->config->warm[warm].armed + pool->queued;
 
+	if (!language->is_awake)
+		return false;
 	while (pool->armed_count + pool->arming_count < wanted) {
 		struct cell *cell = free_cell(broker);
 
@@ -125,11 +127,25 @@ language_serves(const struct language *language)
 	return false;
 }
 
+/* The language is not to be had as it was meant to be, but it is to be had. */
+static void
+fall_back(struct language *language)
+{
+	log_warn("%s: programs are run by interpreters that are started ahead, one for each: %s", language->config->name,
+	    language->reason);
+	language->start = START_SPARE;
+	language->reason[0] = '\0';
+}
+
 /* One that was to serve did not come up. */
 static void
 zygote_failed(struct broker *broker, struct zygote *zygote)
 {
+	struct language *language = zygote->language;
+
 	event_close(broker, &zygote->report);
+	if (language->start == START_ZYGOTE && language->config->run.count > 0 && !language_serves(language))
+		fall_back(language);
 	zygote->starting_pid = 0;
 	zygote->retry_us = clock_us() + backoff_us(zygote->failures++);
 	broker_wake_at(broker, zygote->retry_us);
@@ -202,6 +218,8 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 {
 	uint64_t next_us = UINT64_MAX;
 
+	if (!language->is_awake)
+		return UINT64_MAX;
 	if (language->warden.sock < 0) {
 		if (now_us < language->warden.retry_us || language_start_warden(broker, language) != 0)
 			return now_us < language->warden.retry_us ? language->warden.retry_us : now_us + RETRY_MOST_US;
@@ -227,6 +245,47 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 		next_us = at_us < next_us ? at_us : next_us;
 	}
 	return next_us;
+}
+
+/* Is there anything of the language that has to come to its end first? */
+static bool
+is_busy(const struct broker *broker, const struct language *language)
+{
+	for (size_t z = 0; z < language->zygote_count; z++) {
+		if (language->zygote[z].starting_pid != 0)
+			return true;
+	}
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		const struct cell *cell = &broker->cell[i];
+
+		if (cell->language == language && cell->state != CELL_FREE && cell->state != CELL_ARMED)
+			return true;
+	}
+	for (const struct client *client = broker->queue; client != NULL; client = client->next_queued) {
+		if (&broker->language[client->request.index] == language)
+			return true;
+	}
+	return false;
+}
+
+/* A language that nobody has used for its time is let go. Returns when to look again. */
+static uint64_t
+rest_language(struct broker *broker, struct language *language, uint64_t now_us)
+{
+	uint64_t idle_us = language->config->idle_s * 1000000u;
+
+	if (!language->is_awake || idle_us == 0)
+		return UINT64_MAX;
+	if (now_us < language->used_us + idle_us)
+		return language->used_us + idle_us;
+	if (is_busy(broker, language))
+		return now_us + RETRY_MOST_US;
+	for (uint32_t w = 0; w < language->config->warm_count; w++) {
+		while (language->pool[w].armed != NULL)
+			cell_give_up(broker, language->pool[w].armed);
+	}
+	language_sleep(language);
+	return UINT64_MAX;
 }
 
 /* ---- the loop --------------------------------------------------------------------------------------------------- */
@@ -310,6 +369,8 @@ keep_time(struct broker *broker)
 	for (size_t l = 0; l < broker->language_count; l++) {
 		at_us = mend_language(broker, &broker->language[l], now_us);
 		next_us = at_us < next_us ? at_us : next_us;
+		at_us = rest_language(broker, &broker->language[l], now_us);
+		next_us = at_us < next_us ? at_us : next_us;
 	}
 	for (uint32_t i = 0; i < broker->config->cells; i++) {
 		at_us = cell_check(broker, &broker->cell[i], now_us);
@@ -357,7 +418,7 @@ broker_state(const struct broker *broker, struct proto_state *state)
 
 		for (uint32_t w = 0; w < language->config->warm_count; w++)
 			state->armed += language->pool[w].armed_count;
-		if (!ready && state->reason[0] == '\0')
+		if (language->is_awake && !ready && state->reason[0] == '\0')
 			snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,
 			    language->reason[0] != '\0' ? language->reason : "no zygote serves yet");
 	}

@@ -14,18 +14,20 @@
 #include <sys/types.h>
 
 #include "cgroup.h"
+#include "compiled.h"
 #include "config.h"
 #include "event.h"
 #include "language.h"
 #include "layers.h"
 #include "proto.h"
 
-#define CLIENT_RUN_FDS 4
+#define CLIENT_RUN_FDS 4 /* that come with a run */
 
 enum client_state {
 	CLIENT_IDLE,
 	CLIENT_QUEUED,
 	CLIENT_RUNNING,
+	CLIENT_COLLECTING, /* what its compiler has made is taken over */
 };
 
 /* A connected worker and the one run that it may have. */
@@ -35,6 +37,11 @@ struct client {
 	struct proto_request request; /* of the run */
 	int fds[CLIENT_RUN_FDS];      /* its job, stdout, stderr, stdin; the broker's until handed to the guest */
 	size_t fd_count;
+	int compiled_fd;              /* what its next run is to run; -1: nothing */
+	struct compiled_key key;      /* of what is being compiled */
+	int box_fd;                   /* the tmpfs in which that is; -1: none */
+	struct event collected;       /* where the warden answers */
+	struct run_result result;     /* of the compiler, meanwhile */
 	uint64_t queued_us;
 	struct cell *cell;
 	struct client *next; /* all clients */
@@ -96,6 +103,7 @@ struct broker {
 	struct language *language;
 	size_t language_count;
 	struct cell *cell;
+	struct compiled_cache compiled;
 	struct client *clients;
 	struct client *queue, **queue_tail;
 	uint32_t queued;

@@ -250,13 +250,16 @@ void
 cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 {
 	const struct run_limits *limits = &client->request.limits;
-	struct guest_start start = { .has_stdin = client->fd_count == 4,
-		.grant = limits->processes > 1 ? GRANT_PROCESSES : 0,
+	struct guest_start start = { .has_stdin = client->fd_count == 4, .has_output = client->compiled_fd >= 0,
+		.is_compile = client->request.kind == PROTO_COMPILE, .grant = limits->processes > 1 ? GRANT_PROCESSES : 0,
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
 	static const struct run_result over_memory_limit = { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
+	int fds[CLIENT_RUN_FDS + 1];
 	uint64_t began_us = clock_us();
 	const char *failed;
 
+	memcpy(fds, client->fds, client->fd_count * sizeof *fds);
+	fds[client->fd_count] = client->compiled_fd;
 	if (broker->cgroup.version == 0) {
 		start.data_bytes = limits->memory_bytes;
 		start.tasks = allowed_tasks(broker, limits);
@@ -266,7 +269,8 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	cell->end = END_ITSELF;
 	failed = prepare_run(broker, cell, client);
 	cell->cpu_base_us = cell_cpu_us(broker, cell);
-	if (failed == NULL && fdpass_send(cell->control.fd, &start, sizeof start, client->fds, client->fd_count) != 0)
+	if (failed == NULL &&
+	    fdpass_send(cell->control.fd, &start, sizeof start, fds, client->fd_count + start.has_output) != 0)
 		failed = "hand it to the guest";
 	if (failed != NULL && errno == EBUSY) {
 		/* The kernel cannot make the group as small as that: the waiting guest alone is over the limit. */
@@ -282,6 +286,7 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	}
 	event_close(broker, &cell->control);
 	fdpass_close(client->fds, client->fd_count);
+	fdpass_close(&client->compiled_fd, 1);
 	client->fd_count = 0;
 	client->state = CLIENT_RUNNING;
 	client->cell = cell;
@@ -342,8 +347,16 @@ tell_result(struct broker *broker, struct cell *cell)
 	}
 	if (!good)
 		facts.disk_full = is_disk_full(cell);
-	cell->client = NULL;
 	result_judge(&facts, &result);
+	if (client->request.kind == PROTO_COMPILE && result.verdict == VERDICT_OK) {
+		/* What it made is taken when nothing in the cell can change it any more. */
+		client->state = CLIENT_COLLECTING;
+		client->result = result;
+		client->box_fd = cell->box_fd;
+		cell->box_fd = -1;
+		return;
+	}
+	cell->client = NULL;
 	client_result(client, &result);
 }
 
@@ -382,6 +395,7 @@ cell_guest_exited(struct broker *broker, struct cell *cell, int wait_status, con
 		cell->wait_status = wait_status;
 		cell->usage = *usage;
 		cell->ended_us = clock_us();
+		cell->language->used_us = cell->ended_us;
 		if (!wait_for_init(broker, cell))
 			end_run(broker, cell);
 		break;
@@ -447,6 +461,13 @@ init_exited(struct broker *broker, struct event *event, uint32_t events)
 		log_warn("%s: a cell was killed under a run", cell->language->config->name);
 		client_refuse(cell->client, REFUSED_FAULT);
 		cell->client = NULL;
+	}
+	if (cell->client != NULL) {
+		struct client *client = cell->client;
+
+		cell->client = NULL;
+		client->cell = NULL;
+		client_collect(broker, client, cell->language);
 	}
 	fdpass_close(&cell->box_fd, 1);
 	/* An init's exit waits for every process of its namespace to be reaped: nothing is left in the cell. */

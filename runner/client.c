@@ -4,14 +4,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cell.h"
 #include "fdpass.h"
 #include "log.h"
+#include "orders.h"
 
 static void client_gone(struct broker *broker, struct client *client);
 
@@ -55,6 +59,7 @@ static void
 end_wait(struct client *client)
 {
 	fdpass_close(client->fds, client->fd_count);
+	fdpass_close(&client->box_fd, 1);
 	client->fd_count = 0;
 	client->cell = NULL;
 	client->state = CLIENT_IDLE;
@@ -87,32 +92,134 @@ limits_allowed(const struct run_limits *asked, const struct run_limits *most)
 	    asked->output_bytes - 1 < most->output_bytes && asked->disk_bytes - 1 < most->disk_bytes;
 }
 
-/* A run. Returns -1 if the worker broke the rules. */
+/* A run, or the compilation before it. Returns -1 if the worker broke the rules. */
 static int
 take_run(struct broker *broker, struct client *client, const struct proto_request *request, int *fds, size_t fd_count)
 {
-	const struct language *language;
+	struct language *language;
+	bool is_compile = request->kind == PROTO_COMPILE;
 
 	if (client->state != CLIENT_IDLE || fd_count < 3 || request->index >= broker->language_count)
 		return -1;
 	language = &broker->language[request->index];
-	if (request->warm >= language->config->warm_count ||
-	    !limits_allowed(&request->limits, &language->config->limits.maximum))
+	if (request->warm >= language->config->warm_count || (is_compile && fd_count != 3) ||
+	    (is_compile && !config_is_compiled(language->config)) ||
+	    (!is_compile && config_is_compiled(language->config) != (client->compiled_fd >= 0)) ||
+	    (!is_compile && !limits_allowed(&request->limits, &language->config->limits.maximum)))
 		return -1;
 	client->request = *request;
+	if (is_compile)
+		client->request.limits = language->config->compile.limits;
 	memcpy(client->fds, fds, fd_count * sizeof *fds);
 	client->fd_count = fd_count;
 	client->queued_us = clock_us();
-	if (language->reason[0] != '\0')
+	if (language->is_missing)
+		client_refuse(client, REFUSED_MISSING);
+	else if (language->reason[0] != '\0')
 		client_refuse(client, REFUSED_UNAVAILABLE);
 	else if (broker->queued >= broker->config->queue)
 		client_refuse(client, REFUSED_BUSY);
 	else {
+		language_wake(broker, language);
 		client_enqueue(broker, client);
 		broker_dispatch(broker);
 	}
 	return 0;
 }
+
+/* ---- what compilers make ---------------------------------------------------------------------------------------- */
+
+/* The file of a language's compiler, as it is now: a new one has another inode. */
+static void
+identify_compiler(const struct language *language, uint64_t *identity)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+	int fd = (int)syscall(SYS_openat2, language->root_fd, language->config->compile.command.item[0], &how, sizeof how);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0) {
+		identity[0] = st.st_dev;
+		identity[1] = st.st_ino;
+		identity[2] = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
+	}
+	fdpass_close(&fd, 1);
+}
+
+/* Returns -1 if the worker broke the rules. */
+static int
+answer_find(struct broker *broker, struct client *client, const struct proto_request *request)
+{
+	struct proto_reply message = { .kind = PROTO_FIND };
+	const struct language *language;
+
+	if (client->state != CLIENT_IDLE || request->index >= broker->language_count)
+		return -1;
+	language = &broker->language[request->index];
+	if (!config_is_compiled(language->config))
+		return -1;
+	fdpass_close(&client->compiled_fd, 1);
+	memset(&client->key, 0, sizeof client->key);
+	client->key.language = request->index;
+	memcpy(client->key.digest, request->digest, sizeof client->key.digest);
+	if (!language->is_missing) {
+		identify_compiler(language, client->key.compiler);
+		client->compiled_fd = compiled_find(&broker->compiled, &client->key);
+	}
+	message.u.found = client->compiled_fd >= 0;
+	reply(client, &message);
+	return 0;
+}
+
+/* The warden has it, or says why not. */
+static void
+collected(struct broker *broker, struct event *event, uint32_t events)
+{
+	struct client *client = event_owner(event, struct client, collected);
+	struct guest_report report = { 0 };
+	struct run_result result = client->result;
+	int fd = -1;
+	size_t count = 0;
+	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, &fd, 1, &count, NULL);
+
+	(void)events;
+	event_close(broker, event);
+	if (n != (ssize_t)sizeof report) {
+		client_refuse(client, REFUSED_FAULT);
+		return;
+	}
+	if (count == 1) {
+		client->compiled_fd = fd;
+		compiled_keep(&broker->compiled, &client->key, fd);
+	} else {
+		/* It said that all went well, and made nothing that could be run. */
+		result.verdict = VERDICT_COMPILE_ERROR;
+	}
+	client_result(client, &result);
+}
+
+void
+client_collect(struct broker *broker, struct client *client, const struct language *language)
+{
+	struct warden_order order = { .kind = WARDEN_COLLECT };
+	int pair[2] = { -1, -1 }, fds[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 ||
+	    event_add(broker, &client->collected, pair[0], collected) != 0) {
+		fdpass_close(pair, 2);
+		client_refuse(client, REFUSED_FAULT);
+		return;
+	}
+	fds[0] = pair[1];
+	fds[1] = client->box_fd;
+	if (language->warden.sock < 0 || fdpass_send(language->warden.sock, &order, sizeof order, fds, 2) != 0) {
+		event_close(broker, &client->collected);
+		client_refuse(client, REFUSED_FAULT);
+	}
+	close(pair[1]);
+	fdpass_close(&client->box_fd, 1);
+}
+
+/* ---- questions -------------------------------------------------------------------------------------------------- */
 
 static void
 cancel_run(struct broker *broker, struct client *client, const struct proto_request *request)
@@ -139,6 +246,7 @@ answer_language(struct broker *broker, struct client *client, uint32_t index)
 		const struct language *language = &broker->language[index];
 
 		answer->available = language->reason[0] == '\0';
+		answer->start = language->start;
 		memcpy(answer->version, language->version, sizeof answer->version);
 		memcpy(answer->reason, language->reason, sizeof answer->reason);
 	}
@@ -169,11 +277,13 @@ static int
 take_request(struct broker *broker, struct client *client, const struct proto_request *request, int *fds,
     size_t fd_count)
 {
-	if (request->kind == PROTO_RUN)
+	if (request->kind == PROTO_RUN || request->kind == PROTO_COMPILE)
 		return take_run(broker, client, request, fds, fd_count);
 	if (fd_count != 0)
 		return -1;
 	switch (request->kind) {
+	case PROTO_FIND:
+		return answer_find(broker, client, request);
 	case PROTO_CANCEL:
 		cancel_run(broker, client, request);
 		return 0;
@@ -221,11 +331,13 @@ client_gone(struct broker *broker, struct client *client)
 
 	if (client->state == CLIENT_QUEUED)
 		client_dequeue(broker, client);
-	if (client->state == CLIENT_RUNNING) {
+	if (client->cell != NULL) {
 		client->cell->client = NULL;
 		cell_end_run(broker, client->cell, END_CLIENT_GONE);
 	}
 	end_wait(client);
+	event_close(broker, &client->collected);
+	fdpass_close(&client->compiled_fd, 1);
 	while (*link != client)
 		link = &(*link)->next;
 	*link = client->next;
@@ -247,6 +359,7 @@ client_add(struct broker *broker, int fd)
 		close(fd);
 		return;
 	}
+	client->compiled_fd = client->box_fd = client->collected.fd = -1;
 	client->next = broker->clients;
 	broker->clients = client;
 	reply(client, &welcome);

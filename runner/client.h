@@ -15,4 +15,10 @@ void client_refuse(struct client *client, enum refusal reason);
 void client_enqueue(struct broker *broker, struct client *client);
 void client_dequeue(struct broker *broker, struct client *client);
 
+/*
+ * Have what the compiler of `client` made taken out of its cell (client->box_fd), which is gone, and kept. The client is
+ * told client->result then.
+ */
+void client_collect(struct broker *broker, struct client *client, const struct language *language);
+
 #endif

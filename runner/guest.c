@@ -26,17 +26,21 @@
 #include <unistd.h>
 
 #include "fdpass.h"
+#include "spare.h"
 
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 #define IMPORTS_BYTES_MAX (1u << 20)
 #define JOB_FD 3
+#define START_FDS 5 /* that may come with a run */
 
 struct zygote_setup zygote_setup;
+struct guest_start guest_start;
 
 static struct sock_fprog base_filter;
 static struct sock_fprog last_filter[ZYGOTE_GRANTS];
 static int control_fd = -1;              /* of a guest, until it is started */
 static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
+static bool resumed;                  /* an interpreter has been started since, and has descriptors and threads of its own */
 
 /* ---- start of the zygote ---------------------------------------------------------------------------------------- */
 
@@ -263,25 +267,93 @@ limit(int resource, uint64_t value)
 	return setrlimit((__rlimit_resource_t)resource, &both);
 }
 
+/* Put a descriptor at `to`, to stay there across execve(2), and let go of its other number. Returns 0 or -1. */
+static int
+place(int fd, int to)
+{
+	int result = dup2(fd, to);
+
+	close(fd);
+	return result < 0 ? -1 : 0;
+}
+
+int
+guest_take_along(int setup_fd)
+{
+	const int from[] = { control_fd, setup_fd, shown_fds[0], shown_fds[1] };
+	static const int to[] = { SPARE_CONTROL_FD, SPARE_SETUP_FD, SPARE_INIT_FD, SPARE_BOX_FD };
+	int high[4];
+
+	/* Two steps: one may stand where another has to go. */
+	for (size_t i = 0; i < 4; i++) {
+		if ((high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, SPARE_FDS_END)) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < 4; i++)
+		close(from[i]);
+	for (size_t i = 0; i < 4; i++) {
+		if (place(high[i], to[i]) != 0)
+			return -1;
+	}
+	control_fd = SPARE_CONTROL_FD;
+	return 0;
+}
+
+int
+guest_resume(void)
+{
+	char *imports;
+
+	resumed = true;
+	control_fd = SPARE_CONTROL_FD;
+	shown_fds[0] = SPARE_INIT_FD;
+	shown_fds[1] = SPARE_BOX_FD;
+	for (int fd = 0; fd < SPARE_FDS_END; fd++) {
+		if (fd > STDERR_FILENO && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+			return -1;
+	}
+	if (zygote_read_setup(&imports) != 0) {
+		errno = EPROTO;
+		return -1;
+	}
+	free(imports);
+	return 0;
+}
+
+/* Leave nothing open but stdio, the job, and what was compiled. */
+static int
+close_others(const int *received, size_t count)
+{
+	if (!resumed)
+		return (int)syscall(SYS_close_range, JOB_FD + 1u + guest_start.has_output, ~0u, 0u);
+	/* What the interpreter has opened is above ours, and it goes on using it. */
+	for (size_t i = 0; i < count; i++)
+		close(received[i]);
+	return (int)syscall(SYS_close_range, JOB_FD + 1u, SPARE_FDS_END - 1u, 0u);
+}
+
 int
 guest_receive_run(void)
 {
-	struct guest_start start;
+	const struct guest_start *start = &guest_start;
+	int fds[START_FDS];
 	size_t count;
-	int fds[4];
 
-	if (fdpass_recv(control_fd, &start, sizeof start, fds, 4, &count, NULL) != (ssize_t)sizeof start ||
-	    count != (start.has_stdin != 0 ? 4u : 3u) || start.grant >= ZYGOTE_GRANTS)
+	if (fdpass_recv(control_fd, &guest_start, sizeof guest_start, fds, START_FDS, &count, NULL) !=
+	    (ssize_t)sizeof guest_start || start->has_stdin > 1 || start->has_output > 1 ||
+	    count != 3 + start->has_stdin + start->has_output || start->grant >= ZYGOTE_GRANTS)
 		_exit(0); /* the cell is taken down unused */
+	/* From here on there is nobody to tell, and what fails ends the guest at once. */
 	if (dup2(fds[1], STDOUT_FILENO) < 0 || dup2(fds[2], STDERR_FILENO) < 0 ||
-	    (start.has_stdin != 0 && dup2(fds[3], STDIN_FILENO) < 0) || dup2(fds[0], JOB_FD) < 0)
-		guest_fail("take over stdin, stdout and stderr");
-	if (limit(RLIMIT_CPU, start.cpu_seconds) != 0 || (start.data_bytes != 0 && limit(RLIMIT_DATA, start.data_bytes) != 0) ||
-	    (start.tasks != 0 && limit(RLIMIT_NPROC, start.tasks) != 0))
-		guest_fail("set its rlimits");
-	/* The control socket goes too: from here on there is nobody to tell, and what fails ends the guest at once. */
-	if (syscall(SYS_close_range, JOB_FD + 1u, ~0u, 0u) != 0 ||
-	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &last_filter[start.grant]) != 0)
+	    (start->has_stdin != 0 && dup2(fds[3], STDIN_FILENO) < 0) || dup2(fds[0], JOB_FD) < 0 ||
+	    (start->has_output != 0 && dup3(fds[count - 1], GUEST_OUTPUT_FD, O_CLOEXEC) < 0))
+		_exit(127);
+	if (limit(RLIMIT_CPU, start->cpu_seconds) != 0 ||
+	    (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes) != 0) ||
+	    (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0))
+		_exit(127);
+	if (close_others(fds, count) != 0 || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+	    resumed ? SECCOMP_FILTER_FLAG_TSYNC : 0u, &last_filter[start->grant]) != 0)
 		_exit(127);
 	control_fd = -1;
 	return JOB_FD;
@@ -305,21 +377,49 @@ guest_map_job(int fd, struct job_header *head, size_t *size)
 	return map + sizeof *head;
 }
 
-bool
-guest_write_main_file(const char *code, size_t size)
+/* Write all of it. Returns whether that could be done. */
+static bool
+write_all(int fd, const char *text, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(fd, text, size);
+
+		if (n <= 0)
+			return false;
+		text += n;
+		size -= (size_t)n;
+	}
+	return true;
+}
+
+static int
+open_main_file(void)
 {
 	int fd = open(zygote_setup.main_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	size_t done = 0;
 
 	if (fd < 0)
 		_exit(127);
-	while (done < size) {
-		ssize_t n = write(fd, code + done, size - done);
+	return fd;
+}
 
-		if (n <= 0)
-			break;
-		done += (size_t)n;
-	}
+bool
+guest_write_main_file(const char *code, size_t size)
+{
+	int fd = open_main_file();
+	bool complete = write_all(fd, code, size);
+
 	close(fd);
-	return done == size;
+	return complete;
+}
+
+bool
+guest_write_program(const struct job_header *head, const char *code)
+{
+	int fd = open_main_file();
+	bool complete = (head->preload_bytes == 0 ||
+	    (write_all(fd, code + head->code_bytes, head->preload_bytes) && write_all(fd, "\n", 1))) &&
+	    write_all(fd, code, head->code_bytes);
+
+	close(fd);
+	return complete;
 }

@@ -1,6 +1,6 @@
 /*
  * guest.h - what is the same in the zygote of every language: how it is walled in, how it makes guests, and how a guest
- * gets its run. Linked into what runs inside the interpreter; the runner's own programs do not have it.
+ * gets its run. Linked into what runs inside the interpreters, and into the runner for its launchers (launcher.c).
  *
  * A driver calls, in a zygote: zygote_read_setup, zygote_wall_in, zygote_report, zygote_make_guests; and in each guest,
  * where that returns: guest_report_ready, guest_receive_run, guest_map_job. All descriptors are those of orders.h.
@@ -17,6 +17,9 @@
 #define GUEST_BOX "/box" /* working directory of a run, and of a zygote, which finds its driver there */
 
 extern struct zygote_setup zygote_setup;
+extern struct guest_start guest_start; /* from guest_receive_run on */
+
+#define GUEST_OUTPUT_FD 4 /* what was compiled, if guest_start.has_output */
 
 /*
  * Read what the runner wrote for this zygote. *imports becomes the names of the modules to import, each ended by a NUL,
@@ -46,8 +49,15 @@ void guest_fail(const char *step) __attribute__((noreturn));
 void guest_report_ready(void);
 
 /*
- * Wait for the run, and take its first steps: stdio on 0, 1 and 2, rlimits, nothing else open but the job, and the last
- * filter. Ends the guest if one fails. Returns the descriptor of the job; what is done with it is done behind all walls.
+ * Before the execve(2) of a guest that is to be spare: put where spare.h says what the interpreter takes along.
+ * `setup_fd`: the zygote's setup. guest_resume is the other side of it, in the interpreter. Both return 0, or -1 with errno.
+ */
+int guest_take_along(int setup_fd);
+int guest_resume(void);
+
+/*
+ * Wait for the run, and take its first steps: stdio on 0, 1 and 2, rlimits, nothing else open but the job and what was
+ * compiled (and, after guest_resume, what the interpreter has opened), and the last filter, for all threads. Ends the guest if one fails. Returns the descriptor of the job; what is done with it is done behind all walls.
  */
 int guest_receive_run(void);
 
@@ -62,5 +72,8 @@ const char *guest_map_job(int fd, struct job_header *head, size_t *size);
  * not fit on its disk runs all the same, from memory.
  */
 bool guest_write_main_file(const char *code, size_t size);
+
+/* The same for a language in which a preload is text before the text: with a line break between the two. */
+bool guest_write_program(const struct job_header *head, const char *code);
 
 #endif

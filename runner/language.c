@@ -17,13 +17,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "fdpass.h"
+#include "launcher.h"
 #include "log.h"
 #include "orders.h"
+#include "probe.h"
+#include "spare.h"
 #include "warden.h"
 
 _Static_assert(ZYGOTE_GRANTS == GRANT_COUNT, "a last filter per combination of grants");
@@ -36,17 +38,21 @@ static const char *const standard_env[] = {
 	"HOME=" ROOTFS_BOX, "TMPDIR=" ROOTFS_TMP, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", NULL
 };
 
-/* How an interpreter is started so that it loads its driver, which lies in the working directory. */
+#define ENV_MAX 72 /* variables: the standard ones, the configured ones, and a driver's */
+
+/* How an interpreter is asked what it needs, and started so that it loads its driver, which lies in the working directory. */
 #define DRIVER_ARGS 3
 
 struct driver {
 	const char *name;
+	const char *probe_option;
+	const char *probe;
 	const char *args[DRIVER_ARGS];
 	const char *env;
 };
 
 static const struct driver drivers[] = {
-	{ "python3", { "-q", "-i" }, "PYTHONSTARTUP=" ROOTFS_BOX "/driver.py" },
+	{ "python3", "-I", "probe.py", { "-q", "-i" }, "PYTHONSTARTUP=" ROOTFS_BOX "/driver.py" },
 };
 
 static const struct driver *
@@ -59,83 +65,7 @@ find_driver(const char *name)
 	return NULL;
 }
 
-/* ---- before the walls: what is the language made of? ------------------------------------------------------------ */
-
-/* In a child: run the interpreter on DRIVER/probe.py, its answers on `out_fd`. */
-static void
-run_probe(const struct language_config *from, const char *driver_dir, uid_t uid, int out_fd)
-{
-	char path[4096];
-	char *argv[] = { from->interpreter, "-I", path, NULL };
-	char *env[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
-	int script_fd, null_fd = open("/dev/null", O_RDWR);
-
-	/* The script is opened before the rights go: the folder may be private. */
-	snprintf(path, sizeof path, "%s/%s/probe.py", driver_dir, from->driver);
-	script_fd = open(path, O_RDONLY);
-	if (script_fd < 0 || null_fd < 0)
-		die("%s: %s", path, strerror(errno));
-	if (uid != (uid_t)-1 && (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
-		die("cannot become uid %u to ask %s what it needs: %s", (unsigned)uid, from->interpreter, strerror(errno));
-	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0)
-		_exit(127);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", script_fd);
-	execve(from->interpreter, argv, env);
-	die("cannot run %s: %s", from->interpreter, strerror(errno));
-}
-
-/* Take in one line of the probe's. */
-static int
-take_answer(struct language *language, char *line, char *error, size_t size)
-{
-	char *value = strchr(line, ' ');
-
-	if (value == NULL)
-		return 0;
-	*value++ = '\0';
-	if (strcmp(line, "version") == 0)
-		snprintf(language->version, sizeof language->version, "%s", value);
-	else if (strcmp(line, "bind") == 0)
-		return rootfs_add(&language->fs, value, error, size);
-	return 0;
-}
-
-static int
-ask_interpreter(struct language *language, const char *driver_dir, uid_t probe_uid, char *error, size_t size)
-{
-	const struct language_config *from = language->config;
-	int out[2], status = -1, result = 0;
-	char line[4096];
-	FILE *answers;
-	pid_t pid;
-
-	if (access(from->interpreter, X_OK) != 0) {
-		snprintf(error, size, "%s: interpreter %s: %s", from->file, from->interpreter, strerror(errno));
-		return -1;
-	}
-	if (pipe2(out, O_CLOEXEC) != 0 || (pid = fork()) < 0) {
-		snprintf(error, size, "ask %s what it needs: %s", from->interpreter, strerror(errno));
-		return -1;
-	}
-	if (pid == 0)
-		run_probe(from, driver_dir, probe_uid, out[1]);
-	close(out[1]);
-	answers = fdopen(out[0], "r");
-	while (answers != NULL && result == 0 && fgets(line, sizeof line, answers) != NULL) {
-		line[strcspn(line, "\n")] = '\0';
-		result = take_answer(language, line, error, size);
-	}
-	if (answers != NULL)
-		fclose(answers);
-	waitpid(pid, &status, 0);
-	if (result == 0 && (status != 0 || language->version[0] == '\0')) {
-		snprintf(error, size, "%s: interpreter %s did not say what it needs (is it the language's own?)", from->file,
-		    from->interpreter);
-		return -1;
-	}
-	return result;
-}
+/* ---- before the walls --------------------------------------------------------------------------------------------- */
 
 /* Write what a zygote of warm set `warm` must know; see struct zygote_setup. Returns a descriptor or -1. */
 static int
@@ -170,15 +100,63 @@ write_setup(const struct language *language, size_t warm, bool single_uid)
 	return fd;
 }
 
+/* What a program of the language is started with: is it there? */
+static int
+add_program(struct rootfs *fs, const char *path, char *error, size_t size)
+{
+	if (access(path, X_OK) != 0) {
+		snprintf(error, size, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	return rootfs_add(fs, path, error, size);
+}
+
+/* Look up all that is bound into the root, and the version. Returns 0, or -1 with a text: the language is missing. */
+static int
+look_up(struct language *language, const char *driver_dir, uid_t probe_uid, char *error, size_t size)
+{
+	const struct language_config *from = language->config;
+	struct rootfs *fs = &language->fs;
+	char path[4096];
+
+	if ((from->interpreter != NULL && add_program(fs, from->interpreter, error, size) != 0) ||
+	    (from->run.count > 0 && add_program(fs, from->run.item[0], error, size) != 0) ||
+	    (config_is_compiled(from) && add_program(fs, from->compile.command.item[0], error, size) != 0))
+		return -1;
+	for (size_t i = 0; i < from->root.count; i++) {
+		const char *bound = from->root.item[i];
+
+		if (bound[0] == '?' && access(++bound, F_OK) != 0)
+			continue;
+		if (rootfs_add(fs, bound, error, size) != 0)
+			return -1;
+	}
+	if (from->start == START_ZYGOTE) {
+		const struct driver *driver = find_driver(from->driver);
+
+		snprintf(path, sizeof path, "%s/%s/%s", driver_dir, driver->name, driver->probe);
+		if (probe_interpreter(from->interpreter, driver->probe_option, path, probe_uid, fs, language->version, error,
+		    size) != 0)
+			return -1;
+	} else if (probe_version(&from->version, probe_uid, language->version, error, size) != 0) {
+		return -1;
+	}
+	if (from->start == START_SPARE || (from->start == START_ZYGOTE && from->run.count > 0)) {
+		snprintf(path, sizeof path, "%s/spare/spare.so", driver_dir);
+		return rootfs_add_at(fs, SPARE_LIBRARY, path, error, size);
+	}
+	return 0;
+}
+
 int
 language_prepare(struct language *language, const struct config *config, const struct language_config *from,
     uid_t probe_uid, char *error, size_t size)
 {
-	*language = (struct language){ .config = from, .driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1,
-		.warden = { .sock = -1 } };
+	*language = (struct language){ .config = from, .start = from->start, .is_awake = from->idle_s == 0,
+		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .root_fd = -1, .warden = { .sock = -1 } };
 	for (size_t w = 0; w < CONFIG_MAX_WARM; w++)
 		language->setup_fd[w] = -1;
-	if (find_driver(from->driver) == NULL) {
+	if (from->start == START_ZYGOTE && find_driver(from->driver) == NULL) {
 		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: %s", from->file, from->driver, drivers[0].name);
 		return -1;
 	}
@@ -188,16 +166,13 @@ language_prepare(struct language *language, const struct config *config, const s
 		    config->policy_dir, from->policy);
 		return -1;
 	}
-	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0 ||
-	    ask_interpreter(language, config->driver_dir, probe_uid, error, size) != 0)
+	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0)
 		return -1;
-	for (size_t i = 0; i < from->root.count; i++) {
-		const char *path = from->root.item[i];
-
-		if (path[0] == '?' && access(++path, F_OK) != 0)
-			continue;
-		if (rootfs_add(&language->fs, path, error, size) != 0)
-			return -1;
+	if (look_up(language, config->driver_dir, probe_uid, language->reason, sizeof language->reason) != 0) {
+		language->is_missing = true;
+		language->is_awake = false;
+		log_warn("%s is not available: %s", from->name, language->reason);
+		return 0;
 	}
 	for (size_t w = 0; w < from->warm_count; w++)
 		language->zygote_count += from->warm[w].zygotes;
@@ -219,8 +194,12 @@ language_open(struct language *language, const struct config *config, char *erro
 {
 	char path[4096];
 
+	if (language->is_missing)
+		return 0;
 	if (rootfs_open(&language->fs, error, size) != 0)
 		return -1;
+	if (language->start != START_ZYGOTE)
+		return 0;
 	snprintf(path, sizeof path, "%s/%s", config->driver_dir, language->config->driver);
 	language->driver_tree_fd = rootfs_clone(path, error, size);
 	return language->driver_tree_fd < 0 ? -1 : 0;
@@ -239,6 +218,8 @@ language_free(struct language *language)
 int
 language_build(struct language *language, int proc_fd, bool single_uid, char *error, size_t size)
 {
+	if (language->is_missing)
+		return 0;
 	if (unshare(CLONE_NEWNS) != 0) {
 		snprintf(error, size, "make a mount namespace: %s", strerror(errno));
 		return -1;
@@ -246,15 +227,20 @@ language_build(struct language *language, int proc_fd, bool single_uid, char *er
 	if (rootfs_enter(&language->fs, error, size) != 0)
 		return -1;
 	language->cell_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (language->cell_mount_fd < 0 ||
+	    (config_is_compiled(language->config) &&
+	    (language->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)) {
+		snprintf(error, size, "keep the root: %s", strerror(errno));
+		return -1;
+	}
 	/* The zygotes' root has the driver where a run has its working directory, so no path of it is left in a cell. */
-	if (language->cell_mount_fd < 0 || unshare(CLONE_NEWNS) != 0 ||
+	if (language->start == START_ZYGOTE && (unshare(CLONE_NEWNS) != 0 ||
 	    rootfs_attach(language->driver_tree_fd, ROOTFS_BOX) != 0 ||
-	    (language->zygote_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0) {
+	    (language->zygote_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0)) {
 		snprintf(error, size, "make the zygotes' root: %s", strerror(errno));
 		return -1;
 	}
-	close(language->driver_tree_fd);
-	language->driver_tree_fd = -1;
+	fdpass_close(&language->driver_tree_fd, 1);
 	for (size_t w = 0; w < language->config->warm_count; w++) {
 		language->setup_fd[w] = write_setup(language, w, single_uid);
 		if (language->setup_fd[w] < 0) {
@@ -263,6 +249,31 @@ language_build(struct language *language, int proc_fd, bool single_uid, char *er
 		}
 	}
 	return 0;
+}
+
+/* ---- awake and asleep ------------------------------------------------------------------------------------------- */
+
+void
+language_wake(struct broker *broker, struct language *language)
+{
+	language->used_us = clock_us();
+	if (language->is_awake)
+		return;
+	language->is_awake = true;
+	broker_wake_at(broker, 0);
+}
+
+void
+language_sleep(struct language *language)
+{
+	language->is_awake = false;
+	/* The warden ends when its socket closes, its zygotes when theirs do, and nobody waits for them by name. */
+	for (size_t z = 0; z < language->zygote_count; z++)
+		language->zygote[z].pid = 0;
+	language->warden.pid = 0;
+	if (language->warden.sock >= 0)
+		close(language->warden.sock);
+	language->warden.sock = -1;
 }
 
 /* ---- warden and zygotes ----------------------------------------------------------------------------------------- */
@@ -301,6 +312,7 @@ language_start_warden(struct broker *broker, struct language *language)
 	const struct config *config = broker->config;
 	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
 		.inodes = config->inodes, .disk_bytes = language->config->limits.standard.disk_bytes,
+		.output = language->config->compile.output, .output_bytes = language->config->compile.limits.disk_bytes,
 		.single_uid = broker->single_uid };
 	int pair[2], keep[2];
 	pid_t pid;
@@ -350,15 +362,52 @@ set_rlimits(const struct config *config)
 	}
 }
 
-/* In a child: become the zygote. */
-static void
-exec_zygote(const struct broker *broker, const struct zygote *zygote)
+/* The environment of the language's programs, in `env`, which has room for ENV_MAX. Returns how many there are. */
+static size_t
+make_env(const struct language_config *language, char **env)
 {
-	const struct language_config *language = zygote->language->config;
+	size_t count = 0;
+
+	for (size_t i = 0; standard_env[i] != NULL; i++)
+		env[count++] = (char *)standard_env[i];
+	for (size_t i = 0; i < language->env.count; i++)
+		env[count++] = language->env.item[i];
+	env[count] = NULL;
+	return count;
+}
+
+static void __attribute__((noreturn))
+exec_interpreter(const struct language_config *language)
+{
 	const struct driver *driver = find_driver(language->driver);
 	char *argv[DRIVER_ARGS + 2] = { language->interpreter };
-	char *env[64];
-	size_t count = 0;
+	char *env[ENV_MAX];
+	size_t count = make_env(language, env);
+
+	env[count++] = (char *)driver->env;
+	/* Symbols are resolved once, in the zygote, not in every guest; the driver takes this out of its environment. */
+	env[count++] = (char *)"LD_BIND_NOW=1";
+	env[count] = NULL;
+	memcpy(argv + 1, driver->args, sizeof driver->args);
+	execve(language->interpreter, argv, env);
+	die("zygote: run %s in its root: %s", language->interpreter, strerror(errno));
+}
+
+static void __attribute__((noreturn))
+launch(const struct language *language)
+{
+	char *env[ENV_MAX];
+	struct launcher_config launcher = { .language = language->config, .version = language->version, .env = env,
+		.is_spare = language->start == START_SPARE };
+
+	make_env(language->config, env);
+	launcher_main(&launcher);
+}
+
+/* In a child: become the zygote. */
+static void __attribute__((noreturn))
+become_zygote(const struct broker *broker, const struct language *language)
+{
 	int out[2], null_fd;
 
 	if (setns(5, CLONE_NEWNS) != 0 || chdir(ROOTFS_BOX) != 0)
@@ -369,17 +418,9 @@ exec_zygote(const struct broker *broker, const struct zygote *zygote)
 	if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
 		die("zygote: make its stdin and stdout: %s", strerror(errno));
 	set_rlimits(broker->config);
-	for (size_t i = 0; standard_env[i] != NULL; i++)
-		env[count++] = (char *)standard_env[i];
-	for (size_t i = 0; i < language->env.count && count < 58; i++)
-		env[count++] = language->env.item[i];
-	env[count++] = (char *)driver->env;
-	/* Symbols are resolved once, in the zygote, not in every guest; the driver takes this out of its environment. */
-	env[count++] = (char *)"LD_BIND_NOW=1";
-	env[count] = NULL;
-	memcpy(argv + 1, driver->args, sizeof driver->args);
-	execve(language->interpreter, argv, env);
-	die("zygote: run %s in its root: %s", language->interpreter, strerror(errno));
+	if (language->start == START_ZYGOTE)
+		exec_interpreter(language->config);
+	launch(language);
 }
 
 int
@@ -395,10 +436,10 @@ language_start_zygote(struct broker *broker, struct zygote *zygote)
 	}
 	keep[0] = pair[1];
 	keep[1] = language->setup_fd[zygote->warm];
-	keep[2] = language->zygote_mount_fd;
+	keep[2] = language->start == START_ZYGOTE ? language->zygote_mount_fd : language->cell_mount_fd;
 	pid = fork_with(keep, 3);
 	if (pid == 0)
-		exec_zygote(broker, zygote);
+		become_zygote(broker, language);
 	close(pair[1]);
 	if (pid < 0 || event_add(broker, &zygote->report, pair[0], broker_zygote_reported) != 0) {
 		log_warn("%s: start a zygote: %s", language->config->name, strerror(errno));

@@ -50,11 +50,16 @@ struct pool {
 
 struct language {
 	const struct language_config *config;
+	enum start_kind start; /* as configured, or START_SPARE where a zygote cannot be had */
+	bool is_missing;       /* not installed; `reason` says what */
+	bool is_awake;         /* its processes run, or are to */
+	uint64_t used_us;      /* when last */
 	struct policy *policy;
 	struct rootfs fs;
 	int driver_tree_fd;  /* bound into the zygotes' root */
 	int cell_mount_fd;   /* mount namespace of the root, as cells see it */
 	int zygote_mount_fd; /* the same with the driver */
+	int root_fd;         /* its root directory; -1 if nothing is compiled */
 	int setup_fd[CONFIG_MAX_WARM]; /* what a zygote of each set reads at its start */
 	struct warden warden;
 	struct zygote *zygote;
@@ -65,8 +70,8 @@ struct language {
 };
 
 /*
- * Compile the policy, ask the interpreter what it is made of, look up what its root needs. `probe_uid`: who asks (the
- * interpreter is not run as root); (uid_t)-1: whoever we are. Returns 0, or -1 with a text in `error`.
+ * Compile the policy, ask the interpreter or compiler what it is, look up what its root needs. `probe_uid`: who asks;
+ * see probe.h. A language that is not installed is missing, which is no failure. Returns 0, or -1 with a text in `error`.
  */
 int language_prepare(struct language *language, const struct config *config, const struct language_config *from,
     uid_t probe_uid, char *error, size_t size);
@@ -79,6 +84,13 @@ int language_open(struct language *language, const struct config *config, char *
  * left. `proc_fd`: /proc. Returns 0, or -1 with a text.
  */
 int language_build(struct language *language, int proc_fd, bool single_uid, char *error, size_t size);
+
+/*
+ * Start the language's processes, unless they run; the broker's loop does the rest. Called for every run. And the
+ * contrary: let go of all that it has in memory. No cell may be its own then.
+ */
+void language_wake(struct broker *broker, struct language *language);
+void language_sleep(struct language *language);
 
 /* Let go of what language_prepare made. */
 void language_free(struct language *language);

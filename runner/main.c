@@ -154,6 +154,27 @@ open_cgroups(struct broker *broker, uid_t owner)
 	broker->cgroup.version = 0;
 }
 
+/* The first one that is not missing, or NULL. */
+static struct language *
+first_language(const struct broker *broker)
+{
+	for (size_t i = 0; i < broker->language_count; i++) {
+		if (!broker->language[i].is_missing)
+			return &broker->language[i];
+	}
+	return NULL;
+}
+
+static size_t
+available_languages(const struct broker *broker)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < broker->language_count; i++)
+		count += !broker->language[i].is_missing;
+	return count;
+}
+
 /* The languages, as far as the rights of the start are needed. */
 static void
 prepare_languages(struct broker *broker, bool root)
@@ -171,6 +192,8 @@ prepare_languages(struct broker *broker, bool root)
 		    (root && language_open(&broker->language[i], config, error, sizeof error) != 0))
 			die("%s", error);
 	}
+	if (first_language(broker) == NULL)
+		die("no language is available: %s: %s", broker->language[0].config->name, broker->language[0].reason);
 }
 
 static void
@@ -242,13 +265,14 @@ broker_main(struct broker *broker, int door_fd, bool root)
 			die("%s", error);
 	}
 	/* From here on the host's files are out of sight. */
-	if (setns(broker->language[0].cell_mount_fd, CLONE_NEWNS) != 0 || chdir("/") != 0)
+	if (setns(first_language(broker)->cell_mount_fd, CLONE_NEWNS) != 0 || chdir("/") != 0)
 		die("leave the host's mount namespace: %s", strerror(errno));
 	close(proc_fd);
 	close(home_fd);
 	for (size_t i = 0; i < broker->language_count; i++)
 		rootfs_free(&broker->language[i].fs);
-	log_info("serving %zu language(s) with up to %u cells", broker->language_count, config->cells);
+	broker->compiled.most_bytes = config->compiled_bytes;
+	log_info("serving %zu language(s) with up to %u cells", available_languages(broker), config->cells);
 	exit(broker_serve(broker, door_fd));
 }
 

@@ -4,6 +4,8 @@
  *     broker --WARDEN_MAKE--> warden --guest_order--> zygote --fork--> guest --guest_report--> broker
  *     broker --guest_start--> guest, which from then on holds no channel to any of us
  *
+ * Where programs are started rather than forked from an interpreter, the zygote is a launcher (launcher.c).
+ *
  * All over SOCK_SEQPACKET sockets, all fixed-size, all between processes that have not run user code.
  */
 #ifndef CELLBLOCK_ORDERS_H
@@ -22,6 +24,8 @@ enum warden_order_kind {
 	WARDEN_MAKE = 1, /* make cell `cell`; descriptors: the guest's end of its control socket, then its cgroups */
 	WARDEN_DROP,     /* kill whatever is left of `cell` */
 	WARDEN_ZYGOTE,   /* with one descriptor: from now on this is zygote `zygote` */
+	WARDEN_COLLECT,  /* descriptors: a socket to answer on, and the box of a cell that is gone. Answered by a guest_report
+	                  * with, if all is well, a sealed memfd of what its compiler made */
 	WARDEN_RESIZE,   /* give the tmpfs of `cell` `disk_bytes`; descriptor: a socket to answer on */
 };
 
@@ -55,10 +59,12 @@ struct guest_report {
 	char step[ORDER_STEP_SIZE]; /* what failed */
 };
 
-/* The run: with descriptors job, stdout, stderr and, if has_stdin, stdin. */
+/* The run: with descriptors job, stdout, stderr, stdin if has_stdin, and what was compiled if has_output. */
 struct guest_start {
 	uint32_t grant; /* enum policy_grant */
 	uint32_t has_stdin;
+	uint32_t has_output;
+	uint32_t is_compile;  /* the program is to be compiled, not run */
 	uint64_t cpu_seconds; /* RLIMIT_CPU, behind the runner's own CPU deadline */
 	uint64_t data_bytes;  /* RLIMIT_DATA, where there is no control group; 0: leave it */
 	uint64_t tasks;       /* RLIMIT_NPROC, likewise */

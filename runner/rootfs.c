@@ -155,6 +155,15 @@ rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
 	return add_entry(fs, ROOTFS_BIND, done, NULL, S_ISDIR(st.st_mode), error, size);
 }
 
+int
+rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size)
+{
+	if (add_entry(fs, ROOTFS_BIND, path, NULL, 0, error, size) != 0)
+		return -1;
+	fs->entry[fs->count - 1].source = strdup(source);
+	return 0;
+}
+
 static int
 clone_tree(const char *path, unsigned attributes)
 {
@@ -188,7 +197,7 @@ rootfs_open(struct rootfs *fs, char *error, size_t size)
 		struct rootfs_entry *e = &fs->entry[i];
 
 		if (e->kind == ROOTFS_BIND)
-			e->tree_fd = rootfs_clone(e->path, error, size);
+			e->tree_fd = rootfs_clone(e->source != NULL ? e->source : e->path, error, size);
 		else if (e->kind == ROOTFS_DEVICE &&
 		    (e->tree_fd = clone_tree(e->path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) < 0)
 			failed(error, size, "clone", e->path);
@@ -282,6 +291,7 @@ rootfs_free(struct rootfs *fs)
 {
 	for (size_t i = 0; i < fs->count; i++) {
 		free(fs->entry[i].path);
+		free(fs->entry[i].source);
 		free(fs->entry[i].target);
 		if (fs->entry[i].tree_fd >= 0)
 			close(fs->entry[i].tree_fd);

@@ -21,7 +21,8 @@ enum rootfs_kind {
 
 struct rootfs_entry {
 	enum rootfs_kind kind;
-	char *path;   /* in the root, as on the host */
+	char *path;   /* in the root */
+	char *source; /* on the host, where that is another path; else NULL */
 	char *target; /* of a link */
 	int is_dir;
 	int tree_fd; /* detached clone of the host's path; -1 before rootfs_open */
@@ -40,6 +41,9 @@ int rootfs_init(struct rootfs *fs, char *error, size_t size);
  * means on the host. Returns 0, or -1 with a text in `error`.
  */
 int rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size);
+
+/* Bind the host's file `source`, an absolute path without links, at `path`, where nothing else is. Likewise. */
+int rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size);
 
 /* Clone what is to be bound. Needs CAP_SYS_ADMIN over the mount namespace. Returns 0, or -1 with a text. */
 int rootfs_open(struct rootfs *fs, char *error, size_t size);

@@ -15,6 +15,8 @@ struct warden_config {
 	uint32_t zygotes;  /* likewise */
 	uint32_t inodes;   /* of a cell's tmpfs */
 	uint64_t disk_bytes;
+	const char *output;    /* the file that a compiler makes; NULL: there is none */
+	uint64_t output_bytes; /* of it, at most */
 	int single_uid;    /* no uid but 0 is mapped */
 };
 

@@ -1,0 +1,232 @@
+/* config_language.c - see config_language.h. The tables below are what cellblock.conf(5) describes. */
+#define _GNU_SOURCE
+#include "config_language.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf_read.h"
+#include "config_limits.h"
+#include "log.h"
+
+#define PATH_BYTES 1024
+
+static bool
+is_environment(const char *text)
+{
+	size_t length = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789");
+
+	return length > 0 && !isdigit((unsigned char)text[0]) && text[length] == '=';
+}
+
+static bool
+is_root(const char *text)
+{
+	return text[text[0] == '?'] == '/';
+}
+
+static const struct conf_form form_environment = { is_environment, "NAME=value" };
+static const struct conf_form form_root = { is_root, "an absolute path, or '?' and one" };
+
+static const char *const start_names[] = {
+	[START_ZYGOTE] = "zygote", [START_SPARE] = "spare", [START_COLD] = "cold", NULL
+};
+
+#define AT(member) .offset = offsetof(struct language_config, member)
+
+static const struct conf_key compile_keys[] = {
+	{ .name = "command", .type = CONF_STRINGS, .required = true, AT(compile.command), .min = 1, .max = 64 },
+	{ .name = "output", .type = CONF_STRING, .required = true, AT(compile.output), .max = PROTO_NAME_SIZE - 1,
+	    .form = &conf_form_name },
+	{ .name = "limits", .type = CONF_GROUP, AT(compile.limits), .keys = config_compile_limits_keys },
+	{ .name = NULL },
+};
+
+static const struct conf_key language_keys[] = {
+	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1,
+	    .form = &conf_form_name },
+	{ .name = "aliases", .type = CONF_STRINGS, AT(aliases), .max = 16, .form = &conf_form_name },
+	{ .name = "main_file", .type = CONF_STRING, .required = true, AT(main_file), .max = PROTO_NAME_SIZE - 1,
+	    .form = &conf_form_name },
+	{ .name = "start", .type = CONF_CHOICE, AT(start), .choices = start_names, .number = START_ZYGOTE },
+	{ .name = "driver", .type = CONF_STRING, AT(driver), .max = PROTO_NAME_SIZE - 1,
+	    .form = &conf_form_name },
+	{ .name = "interpreter", .type = CONF_STRING, AT(interpreter), .max = PATH_BYTES,
+	    .form = &conf_form_absolute },
+	{ .name = "run", .type = CONF_STRINGS, AT(run), .max = 64 },
+	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
+	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = 64 },
+	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
+	{ .name = "env", .type = CONF_STRINGS, AT(env), .max = 64, .form = &form_environment },
+	{ .name = "policy", .type = CONF_STRING, .required = true, AT(policy), .max = PROTO_NAME_SIZE - 1,
+	    .form = &conf_form_name },
+	{ .name = "idle_s", .type = CONF_UINT64, AT(idle_s), .min = 0, .max = 31536000, .number = 300 },
+	{ .name = "armed", .type = CONF_UINT32, AT(warm[0].armed), .min = 0, .max = 4096, .number = 1 },
+	{ .name = "recycle_runs", .type = CONF_UINT64, AT(recycle_runs), .min = 1, .max = 1000000000, .number = 10000 },
+	{ .name = "warm", .type = CONF_LIST, .min = 1, .max = CONFIG_MAX_WARM },
+	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
+	{ .name = NULL },
+};
+
+#undef AT
+#define AT(member) .offset = offsetof(struct warm_set, member)
+
+static const struct conf_key warm_keys[] = {
+	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1,
+	    .form = &conf_form_name },
+	{ .name = "imports", .type = CONF_STRINGS, AT(imports), .max = 256 },
+	{ .name = "hints", .type = CONF_STRINGS, AT(hints), .max = 64 },
+	{ .name = "armed", .type = CONF_UINT32, AT(armed), .min = 0, .max = 4096, .number = 1 },
+	{ .name = "zygotes", .type = CONF_UINT32, AT(zygotes), .min = 1, .max = 64, .number = 1 },
+	{ .name = NULL },
+};
+
+/* No name may mean two languages. */
+static int
+check_names(const struct conf_file *file, const struct config *config, const struct language_config *language)
+{
+	const config_setting_t *root = config_root_setting(&file->parsed);
+
+	for (size_t i = 0; i <= language->aliases.count; i++) {
+		const char *name = i == 0 ? language->name : language->aliases.item[i - 1];
+		const config_setting_t *at = config_setting_get_member(root, i == 0 ? "name" : "aliases");
+		int other = config_find_language(config, name);
+
+		if (other >= 0)
+			return conf_fail(file, at, "\"%s\" is taken by %s; allowed: a name of its own", name,
+			    config->language[other]->file);
+		for (size_t j = 0; j < i; j++) {
+			if (strcmp(name, j == 0 ? language->name : language->aliases.item[j - 1]) == 0)
+				return conf_fail(file, at, "\"%s\" is there twice; allowed: once", name);
+		}
+	}
+	return 0;
+}
+
+/*
+ * Every armed cell is a cell: asking for more than there are would leave some set without any. Languages that are only
+ * there when they are used share what the others leave.
+ */
+static int
+check_armed(const struct conf_file *file, const struct config *config, const struct language_config *language)
+{
+	uint64_t armed = 0;
+
+	for (size_t i = 0; i <= config->language_count; i++) {
+		const struct language_config *one = i < config->language_count ? config->language[i] : language;
+
+		for (size_t w = 0; one->idle_s == 0 && w < one->warm_count; w++)
+			armed += one->warm[w].armed;
+	}
+	if (language->idle_s != 0 || armed <= config->cells)
+		return 0;
+	return conf_fail(file, config_lookup(&file->parsed, "warm"), "warm: with this file %" PRIu64
+	    " cells are to be armed; allowed: up to runner.cells, %" PRIu32, armed, config->cells);
+}
+
+/* The program of a command is not searched for. */
+static int
+check_command(const struct conf_file *file, const char *name, const struct strings *command)
+{
+	if (command->count == 0 || command->item[0][0] == '/')
+		return 0;
+	return conf_fail(file, config_lookup(&file->parsed, name), "%s[0]: \"%.64s\" does not fit; allowed: an absolute path",
+	    name, command->item[0]);
+}
+
+/* What each kind of start needs, and what means nothing to it. */
+static int
+check_start(const struct conf_file *file, const struct language_config *language)
+{
+	static const char *const of_zygotes[] = { "driver", "interpreter", "warm" };
+	const config_setting_t *root = config_root_setting(&file->parsed);
+	const char *start = start_names[language->start];
+
+	for (size_t i = 0; i < sizeof of_zygotes / sizeof of_zygotes[0]; i++) {
+		const config_setting_t *at = config_setting_get_member(root, of_zygotes[i]);
+
+		if (language->start == START_ZYGOTE && at == NULL)
+			return conf_fail(file, root, "%s is missing; start = \"zygote\" needs it", of_zygotes[i]);
+		if (language->start != START_ZYGOTE && at != NULL)
+			return conf_fail(file, at, "%s: means nothing to start = \"%s\"; allowed: with \"zygote\"", of_zygotes[i],
+			    start);
+	}
+	if (language->start == START_ZYGOTE && config_setting_get_member(root, "armed") != NULL)
+		return conf_fail(file, config_setting_get_member(root, "armed"),
+		    "armed: is a key of each set of warm; allowed: there");
+	if (language->start != START_COLD && config_is_compiled(language))
+		return conf_fail(file, config_setting_get_member(root, "compile"),
+		    "compile: does not go with start = \"%s\"; allowed: with \"cold\"", start);
+	if (language->start != START_ZYGOTE && language->run.count == 0 && !config_is_compiled(language))
+		return conf_fail(file, root, "run is missing; start = \"%s\" without compile needs it", start);
+	if (language->start != START_ZYGOTE && language->version.count == 0)
+		return conf_fail(file, root, "version is missing; start = \"%s\" needs it", start);
+	return check_command(file, "run", &language->run) < 0 || check_command(file, "version", &language->version) < 0 ||
+	    check_command(file, "compile.command", &language->compile.command) < 0 ? -1 : 0;
+}
+
+static int
+read_warm(const struct conf_file *file, struct language_config *language)
+{
+	const config_setting_t *root = config_root_setting(&file->parsed);
+
+	if (language->start != START_ZYGOTE) {
+		language->warm[0].zygotes = 1;
+		language->warm_count = 1;
+		return 0;
+	}
+	for (unsigned i = 0; i < conf_list_count(root, "warm"); i++) {
+		const config_setting_t *group = conf_list_element(root, "warm", i);
+		struct warm_set *set = &language->warm[language->warm_count++];
+
+		conf_defaults(file, warm_keys, set);
+		if (conf_read(file, group, warm_keys, set) < 0)
+			return -1;
+		if (i == 0 && set->hints.count > 0)
+			return conf_fail(file, group, "warm[0].hints: the first set is for what fits no other; allowed: none");
+		if (i > 0 && set->hints.count == 0)
+			return conf_fail(file, group, "warm[%u].hints is missing; allowed: 1 or more words", i);
+		for (unsigned j = 0; j < i; j++) {
+			if (strcmp(set->name, language->warm[j].name) == 0)
+				return conf_fail(file, group, "warm[%u].name: \"%s\" is the name of warm[%u]; allowed: another", i,
+				    set->name, j);
+		}
+	}
+	return 0;
+}
+
+void
+config_language_free(struct language_config *language)
+{
+	for (size_t i = 0; i < language->warm_count; i++)
+		conf_free(warm_keys, &language->warm[i]);
+	conf_free(language_keys, language);
+	free(language->file);
+	free(language);
+}
+
+struct language_config *
+config_language_load(struct config *config, const char *path, char *error, size_t error_size)
+{
+	struct language_config *language;
+	struct conf_file file;
+
+	if (conf_open(&file, path, &config->digest, error, error_size) < 0)
+		return NULL;
+	language = calloc(1, sizeof *language);
+	if (language == NULL)
+		die("out of memory");
+	language->file = conf_strdup(path);
+	conf_defaults(&file, language_keys, language);
+	language->limits = config->limits;
+	if (conf_read(&file, config_root_setting(&file.parsed), language_keys, language) < 0 ||
+	    config_check_limits(&file, &language->limits) < 0 || check_start(&file, language) < 0 || check_names(&file, config, language) < 0 ||
+	    read_warm(&file, language) < 0 || check_armed(&file, config, language) < 0) {
+		config_language_free(language);
+		language = NULL;
+	}
+	conf_close(&file);
+	return language;
+}

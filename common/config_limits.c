@@ -1,0 +1,71 @@
+/* config_limits.c - see config_limits.h. The tables are what cellblock.conf(5) describes. */
+#include "config_limits.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#define KIB(n) ((uint64_t)(n) << 10)
+#define MIB(n) ((uint64_t)(n) << 20)
+#define GIB(n) ((uint64_t)(n) << 30)
+#define DAY_MS 86400000
+
+/* The default and the maximum of one limit. config_check_limits counts on this order. */
+#define LIMIT_KEYS(field, least, most, standard_value, maximum_value)                                                  \
+	static const struct conf_key field##_keys[] = {                                                                \
+		{ .name = "default", .type = CONF_UINT64, .offset = offsetof(struct limits_config, standard.field),    \
+		    .min = (least), .max = (most), .number = (standard_value) },                                       \
+		{ .name = "maximum", .type = CONF_UINT64, .offset = offsetof(struct limits_config, maximum.field),     \
+		    .min = (least), .max = (most), .number = (maximum_value) },                                        \
+		{ .name = NULL },                                                                                      \
+	}
+LIMIT_KEYS(wall_ms, 1, DAY_MS, 15000, 120000);
+LIMIT_KEYS(cpu_ms, 1, DAY_MS, 15000, 120000);
+LIMIT_KEYS(memory_bytes, MIB(1), GIB(1024), MIB(256), GIB(1));
+LIMIT_KEYS(processes, 1, 32768, 1, 1);
+LIMIT_KEYS(output_bytes, 1, GIB(1), MIB(32), MIB(64));
+LIMIT_KEYS(disk_bytes, KIB(4), GIB(1024), MIB(64), MIB(512));
+
+const struct conf_key config_limits_keys[] = {
+	{ .name = "wall_ms", .type = CONF_GROUP, .keys = wall_ms_keys },
+	{ .name = "cpu_ms", .type = CONF_GROUP, .keys = cpu_ms_keys },
+	{ .name = "memory_bytes", .type = CONF_GROUP, .keys = memory_bytes_keys },
+	{ .name = "processes", .type = CONF_GROUP, .keys = processes_keys },
+	{ .name = "output_bytes", .type = CONF_GROUP, .keys = output_bytes_keys },
+	{ .name = "disk_bytes", .type = CONF_GROUP, .keys = disk_bytes_keys },
+	{ .name = NULL },
+};
+
+/* A limit of a compiler. */
+#define COMPILE_KEY(field, least, most, value)                                                                         \
+	{ .name = #field, .type = CONF_UINT64, .offset = offsetof(struct run_limits, field), .min = (least),           \
+	    .max = (most), .number = (value) }
+
+const struct conf_key config_compile_limits_keys[] = {
+	COMPILE_KEY(wall_ms, 1, DAY_MS, 30000),
+	COMPILE_KEY(cpu_ms, 1, DAY_MS, 30000),
+	COMPILE_KEY(memory_bytes, MIB(1), GIB(1024), GIB(1)),
+	COMPILE_KEY(processes, 1, 32768, 64),
+	COMPILE_KEY(output_bytes, 1, GIB(1), MIB(1)),
+	COMPILE_KEY(disk_bytes, KIB(4), GIB(1024), MIB(256)),
+	{ .name = NULL },
+};
+
+int
+config_check_limits(const struct conf_file *file, const struct limits_config *limits)
+{
+	for (const struct conf_key *key = config_limits_keys; key->name != NULL; key++) {
+		uint64_t standard, maximum;
+		const config_setting_t *at;
+
+		memcpy(&standard, (const char *)limits + key->keys[0].offset, sizeof standard);
+		memcpy(&maximum, (const char *)limits + key->keys[1].offset, sizeof maximum);
+		if (standard <= maximum)
+			continue;
+		/* The file has this limit, or it would still have values that fit. */
+		at = config_setting_get_member(config_lookup(&file->parsed, "limits"), key->name);
+		return conf_fail(file, at, "limits.%s: default %" PRIu64 " is above the maximum; allowed: up to %" PRIu64,
+		    key->name, standard, maximum);
+	}
+	return 0;
+}
+

@@ -1,0 +1,17 @@
+/* config_limits.h - how limits are written in a configuration file. */
+#ifndef CELLBLOCK_CONFIG_LIMITS_H
+#define CELLBLOCK_CONFIG_LIMITS_H
+
+#include "conf_read.h"
+#include "config.h"
+
+/* The group `limits` of a file, for a struct limits_config. */
+extern const struct conf_key config_limits_keys[];
+
+/* The limits of a compiler, which no request can change, for a struct run_limits. */
+extern const struct conf_key config_compile_limits_keys[];
+
+/* Is no default above its maximum? Returns 0, or -1 with the file's error set. */
+int config_check_limits(const struct conf_file *file, const struct limits_config *limits);
+
+#endif

@@ -1,0 +1,20 @@
+/* digest.c - see digest.h. Runs in the worker. */
+#include "digest.h"
+
+#include <sha2.h>
+
+_Static_assert(SHA256_DIGEST_LENGTH == PROTO_DIGEST_SIZE, "a digest is SHA-256");
+
+void
+digest_source(const struct run_request *request, uint8_t digest[PROTO_DIGEST_SIZE])
+{
+	uint64_t preload_bytes = request->preload.size;
+	SHA2_CTX context;
+
+	SHA256Init(&context);
+	/* Its length first: where the preload ends must not be left open. */
+	SHA256Update(&context, (const uint8_t *)&preload_bytes, sizeof preload_bytes);
+	SHA256Update(&context, (const uint8_t *)request->preload.bytes, request->preload.size);
+	SHA256Update(&context, (const uint8_t *)request->code.bytes, request->code.size);
+	SHA256Final(digest, &context);
+}

@@ -1,0 +1,13 @@
+/* digest.h - what a source is known by to the runner, which does not read it. */
+#ifndef CELLBLOCK_DIGEST_H
+#define CELLBLOCK_DIGEST_H
+
+#include <stdint.h>
+
+#include "proto.h"
+#include "request.h"
+
+/* SHA-256 of all that a compiler is given: preload and code. */
+void digest_source(const struct run_request *request, uint8_t digest[PROTO_DIGEST_SIZE]);
+
+#endif
