@@ -17,6 +17,7 @@
 
 #define CONFIG_MAX_LANGUAGES 64
 #define CONFIG_MAX_WARM 8
+#define CONFIG_MAX_WORDS 64 /* of a command */
 
 /* A run's limit when it asks for none, and the most that it may ask for. Both fit and default <= maximum. */
 struct limits_config {
@@ -46,21 +47,21 @@ struct language_config {
 	struct strings aliases;
 	char *main_file; /* "main.py" */
 	enum start_kind start;
-	char *driver;      /* START_ZYGOTE: a folder below driver_dir: what runs inside the interpreter ("python3") */
-	char *interpreter; /* START_ZYGOTE: absolute path */
+	char *driver;      /* a folder below driver_dir: what makes the interpreter a zygote ("python3"). NULL: hook.so does */
+	char *interpreter; /* with a driver: absolute path */
 	struct strings run; /* how a program is started; none: what was compiled is executed itself */
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it makes, in the working directory */
 		struct run_limits limits;
 	} compile;
-	struct strings version; /* a command that prints it; none: START_ZYGOTE, which knows by itself */
+	struct strings version; /* a command that prints it; none: the driver knows by itself */
 	struct strings root; /* more host paths to bind read-only; a path with a leading '?' may be missing */
 	struct strings env;  /* NAME=value, on top of the standard ones */
 	char *policy;        /* a file in policy_dir without ".conf" */
 	uint64_t idle_s;     /* after so long without a run all that it has in memory is let go; 0: never, not even at first */
 	uint64_t recycle_runs; /* a zygote is replaced after so many runs */
-	struct warm_set warm[CONFIG_MAX_WARM]; /* without START_ZYGOTE: one, which only says how many are armed */
+	struct warm_set warm[CONFIG_MAX_WARM]; /* without a driver: one, which only says how many are armed */
 	size_t warm_count;                     /* at least 1 */
 	struct limits_config limits; /* the global ones, overridden here */
 };

@@ -37,7 +37,7 @@ static const char *const start_names[] = {
 #define AT(member) .offset = offsetof(struct language_config, member)
 
 static const struct conf_key compile_keys[] = {
-	{ .name = "command", .type = CONF_STRINGS, .required = true, AT(compile.command), .min = 1, .max = 64 },
+	{ .name = "command", .type = CONF_STRINGS, .required = true, AT(compile.command), .min = 1, .max = CONFIG_MAX_WORDS },
 	{ .name = "output", .type = CONF_STRING, .required = true, AT(compile.output), .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },
 	{ .name = "limits", .type = CONF_GROUP, AT(compile.limits), .keys = config_compile_limits_keys },
@@ -55,9 +55,9 @@ static const struct conf_key language_keys[] = {
 	    .form = &conf_form_name },
 	{ .name = "interpreter", .type = CONF_STRING, AT(interpreter), .max = PATH_BYTES,
 	    .form = &conf_form_absolute },
-	{ .name = "run", .type = CONF_STRINGS, AT(run), .max = 64 },
+	{ .name = "run", .type = CONF_STRINGS, AT(run), .max = CONFIG_MAX_WORDS },
 	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
-	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = 64 },
+	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = CONFIG_MAX_WORDS },
 	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
 	{ .name = "env", .type = CONF_STRINGS, AT(env), .max = 64, .form = &form_environment },
 	{ .name = "policy", .type = CONF_STRING, .required = true, AT(policy), .max = PROTO_NAME_SIZE - 1,
@@ -136,33 +136,49 @@ check_command(const struct conf_file *file, const char *name, const struct strin
 	    name, command->item[0]);
 }
 
+static int
+refuse_key(const struct conf_file *file, const char *name, const char *why)
+{
+	return conf_fail(file, config_lookup(&file->parsed, name), "%s: %s", name, why);
+}
+
+/* What a language with a driver needs and one without must not have, and the other way round. */
+static int
+check_driver(const struct conf_file *file, const struct language_config *language)
+{
+	static const char *const of_drivers[] = { "interpreter", "warm" };
+	const config_setting_t *root = config_root_setting(&file->parsed);
+	bool has_driver = language->driver != NULL;
+
+	if (has_driver && language->start != START_ZYGOTE)
+		return refuse_key(file, "driver", "makes zygotes; allowed: with start = \"zygote\"");
+	for (size_t i = 0; i < sizeof of_drivers / sizeof of_drivers[0]; i++) {
+		bool is_there = config_setting_get_member(root, of_drivers[i]) != NULL;
+
+		if (has_driver && !is_there)
+			return conf_fail(file, root, "%s is missing; a driver needs it", of_drivers[i]);
+		if (!has_driver && is_there)
+			return refuse_key(file, of_drivers[i], "is for a driver; allowed: with one");
+	}
+	if (has_driver && config_setting_get_member(root, "armed") != NULL)
+		return refuse_key(file, "armed", "is a key of each set of warm; allowed: there");
+	if (!has_driver && language->version.count == 0)
+		return conf_fail(file, root, "version is missing; a language without a driver needs it");
+	return 0;
+}
+
 /* What each kind of start needs, and what means nothing to it. */
 static int
 check_start(const struct conf_file *file, const struct language_config *language)
 {
-	static const char *const of_zygotes[] = { "driver", "interpreter", "warm" };
 	const config_setting_t *root = config_root_setting(&file->parsed);
-	const char *start = start_names[language->start];
 
-	for (size_t i = 0; i < sizeof of_zygotes / sizeof of_zygotes[0]; i++) {
-		const config_setting_t *at = config_setting_get_member(root, of_zygotes[i]);
-
-		if (language->start == START_ZYGOTE && at == NULL)
-			return conf_fail(file, root, "%s is missing; start = \"zygote\" needs it", of_zygotes[i]);
-		if (language->start != START_ZYGOTE && at != NULL)
-			return conf_fail(file, at, "%s: means nothing to start = \"%s\"; allowed: with \"zygote\"", of_zygotes[i],
-			    start);
-	}
-	if (language->start == START_ZYGOTE && config_setting_get_member(root, "armed") != NULL)
-		return conf_fail(file, config_setting_get_member(root, "armed"),
-		    "armed: is a key of each set of warm; allowed: there");
+	if (check_driver(file, language) < 0)
+		return -1;
 	if (language->start != START_COLD && config_is_compiled(language))
-		return conf_fail(file, config_setting_get_member(root, "compile"),
-		    "compile: does not go with start = \"%s\"; allowed: with \"cold\"", start);
-	if (language->start != START_ZYGOTE && language->run.count == 0 && !config_is_compiled(language))
-		return conf_fail(file, root, "run is missing; start = \"%s\" without compile needs it", start);
-	if (language->start != START_ZYGOTE && language->version.count == 0)
-		return conf_fail(file, root, "version is missing; start = \"%s\" needs it", start);
+		return refuse_key(file, "compile", "is a start of its own; allowed: with start = \"cold\"");
+	if (language->driver == NULL && language->run.count == 0 && !config_is_compiled(language))
+		return conf_fail(file, root, "run is missing; a language without driver and compile needs it");
 	return check_command(file, "run", &language->run) < 0 || check_command(file, "version", &language->version) < 0 ||
 	    check_command(file, "compile.command", &language->compile.command) < 0 ? -1 : 0;
 }
@@ -172,7 +188,7 @@ read_warm(const struct conf_file *file, struct language_config *language)
 {
 	const config_setting_t *root = config_root_setting(&file->parsed);
 
-	if (language->start != START_ZYGOTE) {
+	if (language->driver == NULL) {
 		language->warm[0].zygotes = 1;
 		language->warm_count = 1;
 		return 0;

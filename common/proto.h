@@ -44,6 +44,7 @@ enum proto_cancel {
 
 enum proto_run_flag {
 	RUN_NETWORK = 1u << 0, /* the client asked for the configured network */
+	RUN_ARGUED = 1u << 1,  /* the job has arguments or environment, which some interpreters take only when they start */
 };
 
 /* How a run ended. The order is that of API.md; the names are in verdict.c. */

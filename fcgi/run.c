@@ -410,7 +410,8 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 		.kind = PROTO_RUN,
 		.index = (uint32_t)request->language,
 		.warm = request->warm,
-		.flags = request->network ? RUN_NETWORK : 0,
+		.flags = (request->network ? RUN_NETWORK : 0u) |
+		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
 		.limits = request->limits,
 	};
 	enum run_end end = RUN_ENDED;

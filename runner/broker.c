@@ -47,7 +47,7 @@ static struct cell *
 spare_cell(struct broker *broker)
 {
 	for (size_t l = 0; l < broker->language_count; l++) {
-		for (size_t w = 0; w < broker->language[l].config->warm_count; w++) {
+		for (size_t w = 0; w < broker->language[l].pool_count; w++) {
 			struct pool *pool = &broker->language[l].pool[w];
 
 			if (pool->queued == 0 && pool->armed != NULL)
@@ -59,10 +59,10 @@ spare_cell(struct broker *broker)
 
 /* Arm what a set wants: its ready ones, and one for each run that waits. Returns whether a cell was missing. */
 static bool
-replenish(struct broker *broker, struct language *language, uint32_t warm)
+replenish(struct broker *broker, struct language *language, uint32_t number)
 {
-	struct pool *pool = &language->pool[warm];
-	uint32_t wanted = language->config->warm[warm].armed + pool->queued;
+	struct pool *pool = &language->pool[number];
+	uint32_t wanted = language_armed(language, number) + pool->queued;
 
 	if (!language->is_awake)
 		return false;
@@ -71,7 +71,7 @@ replenish(struct broker *broker, struct language *language, uint32_t warm)
 
 		if (cell == NULL)
 			return pool->queued > pool->arming_count;
-		if (cell_arm(broker, cell, language, warm) != 0)
+		if (cell_arm(broker, cell, language, number) != 0)
 			return false;
 	}
 	return false;
@@ -85,7 +85,7 @@ broker_dispatch(struct broker *broker)
 
 	while (client != NULL) {
 		struct client *next = client->next_queued;
-		struct pool *pool = &broker->language[client->request.index].pool[client->request.warm];
+		struct pool *pool = &broker->language[client->request.index].pool[client->pool];
 
 		if (pool->armed != NULL) {
 			client_dequeue(broker, client);
@@ -96,7 +96,7 @@ broker_dispatch(struct broker *broker)
 	if (clock_us() < broker->arm_retry_us)
 		return;
 	for (size_t l = 0; l < broker->language_count; l++) {
-		for (uint32_t w = 0; w < broker->language[l].config->warm_count; w++)
+		for (uint32_t w = 0; w < broker->language[l].pool_count; w++)
 			short_of_cells = replenish(broker, &broker->language[l], w) || short_of_cells;
 	}
 	if (short_of_cells) {
@@ -195,7 +195,8 @@ broker_zygote_reported(struct broker *broker, struct event *event, uint32_t even
 	zygote->forks = 0;
 	zygote->failures = 0;
 	language->reason[0] = '\0';
-	memcpy(language->version, report.version, sizeof language->version);
+	if (report.version[0] != '\0')
+		memcpy(language->version, report.version, sizeof language->version);
 	broker_dispatch(broker);
 }
 
@@ -280,7 +281,7 @@ rest_language(struct broker *broker, struct language *language, uint64_t now_us)
 		return language->used_us + idle_us;
 	if (is_busy(broker, language))
 		return now_us + RETRY_MOST_US;
-	for (uint32_t w = 0; w < language->config->warm_count; w++) {
+	for (uint32_t w = 0; w < language->pool_count; w++) {
 		while (language->pool[w].armed != NULL)
 			cell_give_up(broker, language->pool[w].armed);
 	}
@@ -416,7 +417,7 @@ broker_state(const struct broker *broker, struct proto_state *state)
 		const struct language *language = &broker->language[l];
 		bool ready = language_serves(language);
 
-		for (uint32_t w = 0; w < language->config->warm_count; w++)
+		for (uint32_t w = 0; w < language->pool_count; w++)
 			state->armed += language->pool[w].armed_count;
 		if (language->is_awake && !ready && state->reason[0] == '\0')
 			snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,

@@ -35,6 +35,7 @@ struct client {
 	struct event event;
 	enum client_state state;
 	struct proto_request request; /* of the run */
+	uint32_t pool;                /* of its language, that it takes a cell from */
 	int fds[CLIENT_RUN_FDS];      /* its job, stdout, stderr, stdin; the broker's until handed to the guest */
 	size_t fd_count;
 	int compiled_fd;              /* what its next run is to run; -1: nothing */
@@ -69,7 +70,7 @@ struct cell {
 	uint32_t number;
 	enum cell_state state;
 	struct language *language;
-	uint32_t warm;
+	uint32_t pool; /* of the language */
 	struct cell *next_armed;
 	struct event control; /* until the run is handed over */
 	struct event init;    /* pidfd of the cell's init; waited for only at the end */
@@ -89,6 +90,7 @@ struct cell {
 	uint64_t cpu_base_us;
 	uint64_t oom_base;
 	uint64_t fork_base;
+	uint64_t processes_base;
 	uint64_t check_us; /* when to look at its deadlines next */
 };
 

@@ -35,7 +35,7 @@ static void init_exited(struct broker *broker, struct event *event, uint32_t eve
 static struct pool *
 pool_of(const struct cell *cell)
 {
-	return &cell->language->pool[cell->warm];
+	return &cell->language->pool[cell->pool];
 }
 
 static void
@@ -47,16 +47,16 @@ enter_state(struct cell *cell, enum cell_state state)
 
 /* ---- arming ----------------------------------------------------------------------------------------------------- */
 
-/* The next zygote of the set that serves, in turn; NULL if none does. */
+/* The next zygote of the pool that serves, in turn; NULL if none does. */
 static struct zygote *
-pick_zygote(struct language *language, uint32_t warm)
+pick_zygote(struct language *language, uint32_t number)
 {
-	struct pool *pool = &language->pool[warm];
+	struct pool *pool = &language->pool[number];
 
 	for (size_t i = 0; i < language->zygote_count; i++) {
 		struct zygote *z = &language->zygote[(pool->turn + i) % language->zygote_count];
 
-		if (z->warm == warm && z->pid != 0) {
+		if (z->pool == number && z->pid != 0) {
 			pool->turn = z->number + 1;
 			return z;
 		}
@@ -65,9 +65,9 @@ pick_zygote(struct language *language, uint32_t warm)
 }
 
 int
-cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t warm)
+cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t pool)
 {
-	struct zygote *zygote = pick_zygote(language, warm);
+	struct zygote *zygote = pick_zygote(language, pool);
 	struct warden_order order = { .kind = WARDEN_MAKE, .cell = cell->number };
 	int fds[1 + ORDER_CGROUPS_MAX], pair[2], yes = 1;
 
@@ -86,7 +86,7 @@ cell_arm(struct broker *broker, struct cell *cell, struct language *language, ui
 	fds[0] = pair[1];
 	memcpy(fds + 1, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
 	cell->language = language;
-	cell->warm = warm;
+	cell->pool = pool;
 	if (fdpass_send(language->warden.sock, &order, sizeof order, fds, 1 + cell->cgroup.joins) != 0) {
 		close(pair[1]);
 		event_close(broker, &cell->control);
@@ -98,6 +98,7 @@ cell_arm(struct broker *broker, struct cell *cell, struct language *language, ui
 	/* Nothing is in the cell, so these counters stand still until the guest starts. */
 	cell->oom_base = cgroup_oom_kills(&cell->cgroup);
 	cell->fork_base = cgroup_fork_refusals(&cell->cgroup);
+	cell->processes_base = cgroup_pids_peak(&cell->cgroup);
 	enter_state(cell, CELL_ARMING);
 	pool_of(cell)->arming_count++;
 	cell->check_us = cell->state_us + ARM_LIMIT_US;
@@ -337,6 +338,9 @@ tell_result(struct broker *broker, struct cell *cell)
 	if (broker->cgroup.version != 0) {
 		result.memory_peak_bytes = cgroup_memory_peak_bytes(&cell->cgroup);
 		result.processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
+		/* The kernel never sets it back: up to what an earlier run in this cell had, it cannot tell. */
+		if (result.processes_peak > 1 && result.processes_peak <= cell->processes_base)
+			result.processes_peak = 0;
 	}
 	if (result.memory_peak_bytes == 0)
 		result.memory_peak_bytes = (uint64_t)usage->ru_maxrss * 1024u;

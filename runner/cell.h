@@ -6,8 +6,8 @@
 
 #include "broker.h"
 
-/* Make a free cell ready for warm set `warm` of `language`. Returns 0, or -1 if it could not even be ordered. */
-int cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t warm);
+/* Make a free cell ready for a pool of `language`. Returns 0, or -1 if it could not even be ordered. */
+int cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t pool);
 
 /* Hand a client's run to an armed cell. What fails is told to the client. */
 void cell_start_run(struct broker *broker, struct cell *cell, struct client *client);

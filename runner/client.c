@@ -36,7 +36,7 @@ client_enqueue(struct broker *broker, struct client *client)
 	*broker->queue_tail = client;
 	broker->queue_tail = &client->next_queued;
 	broker->queued++;
-	broker->language[client->request.index].pool[client->request.warm].queued++;
+	broker->language[client->request.index].pool[client->pool].queued++;
 	broker_wake_at(broker, client->queued_us + broker->config->queue_ms * 1000);
 }
 
@@ -51,7 +51,7 @@ client_dequeue(struct broker *broker, struct client *client)
 	if (broker->queue_tail == &client->next_queued)
 		broker->queue_tail = link;
 	broker->queued--;
-	broker->language[client->request.index].pool[client->request.warm].queued--;
+	broker->language[client->request.index].pool[client->pool].queued--;
 	client->state = CLIENT_IDLE;
 }
 
@@ -110,6 +110,7 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	client->request = *request;
 	if (is_compile)
 		client->request.limits = language->config->compile.limits;
+	client->pool = language_pool(language, request->warm, request->flags);
 	memcpy(client->fds, fds, fd_count * sizeof *fds);
 	client->fd_count = fd_count;
 	client->queued_us = clock_us();

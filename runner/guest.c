@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "fdpass.h"
-#include "spare.h"
+#include "hook.h"
 
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 #define IMPORTS_BYTES_MAX (1u << 20)
@@ -35,12 +35,12 @@
 
 struct zygote_setup zygote_setup;
 struct guest_start guest_start;
+bool guest_has_interpreter;
 
 static struct sock_fprog base_filter;
 static struct sock_fprog last_filter[ZYGOTE_GRANTS];
 static int control_fd = -1;              /* of a guest, until it is started */
 static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
-static bool resumed;                  /* an interpreter has been started since, and has descriptors and threads of its own */
 
 /* ---- start of the zygote ---------------------------------------------------------------------------------------- */
 
@@ -281,12 +281,12 @@ int
 guest_take_along(int setup_fd)
 {
 	const int from[] = { control_fd, setup_fd, shown_fds[0], shown_fds[1] };
-	static const int to[] = { SPARE_CONTROL_FD, SPARE_SETUP_FD, SPARE_INIT_FD, SPARE_BOX_FD };
+	static const int to[] = { HOOK_CONTROL_FD, HOOK_SETUP_FD, HOOK_INIT_FD, HOOK_BOX_FD };
 	int high[4];
 
 	/* Two steps: one may stand where another has to go. */
 	for (size_t i = 0; i < 4; i++) {
-		if ((high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, SPARE_FDS_END)) < 0)
+		if ((high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, HOOK_FDS_END)) < 0)
 			return -1;
 	}
 	for (size_t i = 0; i < 4; i++)
@@ -295,41 +295,36 @@ guest_take_along(int setup_fd)
 		if (place(high[i], to[i]) != 0)
 			return -1;
 	}
-	control_fd = SPARE_CONTROL_FD;
+	control_fd = HOOK_CONTROL_FD;
 	return 0;
 }
 
 int
 guest_resume(void)
 {
-	char *imports;
-
-	resumed = true;
-	control_fd = SPARE_CONTROL_FD;
-	shown_fds[0] = SPARE_INIT_FD;
-	shown_fds[1] = SPARE_BOX_FD;
-	for (int fd = 0; fd < SPARE_FDS_END; fd++) {
-		if (fd > STDERR_FILENO && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+	control_fd = HOOK_CONTROL_FD;
+	shown_fds[0] = HOOK_INIT_FD;
+	shown_fds[1] = HOOK_BOX_FD;
+	for (int fd = HOOK_CONTROL_FD; fd < HOOK_FDS_END; fd++) {
+		if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
 			return -1;
 	}
-	if (zygote_read_setup(&imports) != 0) {
-		errno = EPROTO;
-		return -1;
-	}
-	free(imports);
 	return 0;
 }
 
-/* Leave nothing open but stdio, the job, and what was compiled. */
+/* Leave nothing of ours open but stdio, the job, and what was compiled. */
 static int
 close_others(const int *received, size_t count)
 {
-	if (!resumed)
+	if (!guest_has_interpreter)
 		return (int)syscall(SYS_close_range, JOB_FD + 1u + guest_start.has_output, ~0u, 0u);
-	/* What the interpreter has opened is above ours, and it goes on using it. */
-	for (size_t i = 0; i < count; i++)
-		close(received[i]);
-	return (int)syscall(SYS_close_range, JOB_FD + 1u, SPARE_FDS_END - 1u, 0u);
+	for (size_t i = 0; i < count; i++) {
+		if (received[i] > JOB_FD)
+			close(received[i]);
+	}
+	if (control_fd != JOB_FD)
+		close(control_fd);
+	return 0;
 }
 
 int
@@ -353,7 +348,7 @@ guest_receive_run(void)
 	    (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0))
 		_exit(127);
 	if (close_others(fds, count) != 0 || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-	    resumed ? SECCOMP_FILTER_FLAG_TSYNC : 0u, &last_filter[start->grant]) != 0)
+	    guest_has_interpreter ? SECCOMP_FILTER_FLAG_TSYNC : 0u, &last_filter[start->grant]) != 0)
 		_exit(127);
 	control_fd = -1;
 	return JOB_FD;

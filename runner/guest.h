@@ -18,6 +18,7 @@
 
 extern struct zygote_setup zygote_setup;
 extern struct guest_start guest_start; /* from guest_receive_run on */
+extern bool guest_has_interpreter;     /* set by one that has descriptors and threads of its own, which stay */
 
 #define GUEST_OUTPUT_FD 4 /* what was compiled, if guest_start.has_output */
 
@@ -49,7 +50,7 @@ void guest_fail(const char *step) __attribute__((noreturn));
 void guest_report_ready(void);
 
 /*
- * Before the execve(2) of a guest that is to be spare: put where spare.h says what the interpreter takes along.
+ * Before the execve(2) of a guest that is to be spare: put where hook.h says what the interpreter takes along.
  * `setup_fd`: the zygote's setup. guest_resume is the other side of it, in the interpreter. Both return 0, or -1 with errno.
  */
 int guest_take_along(int setup_fd);
@@ -57,7 +58,7 @@ int guest_resume(void);
 
 /*
  * Wait for the run, and take its first steps: stdio on 0, 1 and 2, rlimits, nothing else open but the job and what was
- * compiled (and, after guest_resume, what the interpreter has opened), and the last filter, for all threads. Ends the guest if one fails. Returns the descriptor of the job; what is done with it is done behind all walls.
+ * compiled (and what an interpreter of its own has opened), and the last filter, for all threads. Ends the guest if one fails. Returns the descriptor of the job; what is done with it is done behind all walls.
  */
 int guest_receive_run(void);
 

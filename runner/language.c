@@ -25,7 +25,7 @@
 #include "log.h"
 #include "orders.h"
 #include "probe.h"
-#include "spare.h"
+#include "hook.h"
 #include "warden.h"
 
 _Static_assert(ZYGOTE_GRANTS == GRANT_COUNT, "a last filter per combination of grants");
@@ -67,15 +67,17 @@ find_driver(const char *name)
 
 /* ---- before the walls --------------------------------------------------------------------------------------------- */
 
-/* Write what a zygote of warm set `warm` must know; see struct zygote_setup. Returns a descriptor or -1. */
+/* Write what a zygote of pool `pool` must know; see struct zygote_setup. Returns a descriptor or -1. */
 static int
-write_setup(const struct language *language, size_t warm, bool single_uid)
+write_setup(const struct language *language, size_t pool, bool single_uid)
 {
 	const struct policy *policy = language->policy;
-	const struct strings *imports = &language->config->warm[warm].imports;
+	static const struct warm_set nothing;
+	const struct warm_set *set = pool < language->config->warm_count ? &language->config->warm[pool] : &nothing;
+	const struct strings *imports = &set->imports;
 	struct zygote_setup setup = { .magic = ZYGOTE_SETUP_MAGIC, .single_uid = single_uid,
 		.base_count = (uint32_t)policy->base.count, .imports = (uint32_t)imports->count,
-		.huge_pages = language->config->warm[warm].armed >= HUGE_PAGE_GUESTS * language->config->warm[warm].zygotes };
+		.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes };
 	FILE *file;
 	int fd = memfd_create("zygote", MFD_CLOEXEC);
 
@@ -131,7 +133,7 @@ look_up(struct language *language, const char *driver_dir, uid_t probe_uid, char
 		if (rootfs_add(fs, bound, error, size) != 0)
 			return -1;
 	}
-	if (from->start == START_ZYGOTE) {
+	if (from->driver != NULL) {
 		const struct driver *driver = find_driver(from->driver);
 
 		snprintf(path, sizeof path, "%s/%s/%s", driver_dir, driver->name, driver->probe);
@@ -141,11 +143,18 @@ look_up(struct language *language, const char *driver_dir, uid_t probe_uid, char
 	} else if (probe_version(&from->version, probe_uid, language->version, error, size) != 0) {
 		return -1;
 	}
-	if (from->start == START_SPARE || (from->start == START_ZYGOTE && from->run.count > 0)) {
-		snprintf(path, sizeof path, "%s/spare/spare.so", driver_dir);
-		return rootfs_add_at(fs, SPARE_LIBRARY, path, error, size);
+	if (from->start != START_COLD && from->run.count > 0) {
+		snprintf(path, sizeof path, "%s/hook/hook.so", driver_dir);
+		return rootfs_add_at(fs, HOOK_LIBRARY, path, error, size);
 	}
 	return 0;
+}
+
+/* How many zygotes make the cells of a pool. */
+static uint32_t
+zygotes_of(const struct language_config *from, uint32_t pool)
+{
+	return pool < from->warm_count ? from->warm[pool].zygotes : 1;
 }
 
 int
@@ -154,9 +163,9 @@ language_prepare(struct language *language, const struct config *config, const s
 {
 	*language = (struct language){ .config = from, .start = from->start, .is_awake = from->idle_s == 0,
 		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .root_fd = -1, .warden = { .sock = -1 } };
-	for (size_t w = 0; w < CONFIG_MAX_WARM; w++)
-		language->setup_fd[w] = -1;
-	if (from->start == START_ZYGOTE && find_driver(from->driver) == NULL) {
+	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
+		language->setup_fd[pool] = -1;
+	if (from->driver != NULL && find_driver(from->driver) == NULL) {
 		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: %s", from->file, from->driver, drivers[0].name);
 		return -1;
 	}
@@ -174,16 +183,17 @@ language_prepare(struct language *language, const struct config *config, const s
 		log_warn("%s is not available: %s", from->name, language->reason);
 		return 0;
 	}
-	for (size_t w = 0; w < from->warm_count; w++)
-		language->zygote_count += from->warm[w].zygotes;
+	language->pool_count = (uint32_t)from->warm_count + (from->start != START_COLD && from->run.count > 0);
+	for (uint32_t pool = 0; pool < language->pool_count; pool++)
+		language->zygote_count += zygotes_of(from, pool);
 	language->zygote = calloc(language->zygote_count, sizeof *language->zygote);
 	if (language->zygote == NULL) {
 		snprintf(error, size, "out of memory");
 		return -1;
 	}
-	for (size_t w = 0, z = 0; w < from->warm_count; w++) {
-		for (uint32_t i = 0; i < from->warm[w].zygotes; i++, z++)
-			language->zygote[z] = (struct zygote){ .language = language, .number = (uint32_t)z, .warm = (uint32_t)w,
+	for (uint32_t pool = 0, z = 0; pool < language->pool_count; pool++) {
+		for (uint32_t i = 0; i < zygotes_of(from, pool); i++, z++)
+			language->zygote[z] = (struct zygote){ .language = language, .number = z, .pool = pool,
 				.report = { .fd = -1 } };
 	}
 	return 0;
@@ -198,7 +208,7 @@ language_open(struct language *language, const struct config *config, char *erro
 		return 0;
 	if (rootfs_open(&language->fs, error, size) != 0)
 		return -1;
-	if (language->start != START_ZYGOTE)
+	if (language->config->driver == NULL)
 		return 0;
 	snprintf(path, sizeof path, "%s/%s", config->driver_dir, language->config->driver);
 	language->driver_tree_fd = rootfs_clone(path, error, size);
@@ -214,6 +224,30 @@ language_free(struct language *language)
 }
 
 /* ---- the root --------------------------------------------------------------------------------------------------- */
+
+/*
+ * The root of the zygotes is that of the cells, with something where a run has its working directory: the driver, so that
+ * no path of it is left in a cell; or for hook.so an empty main file, for interpreters that look before they open.
+ */
+static int
+build_zygotes_root(struct language *language, int proc_fd)
+{
+	int main_fd;
+
+	if (unshare(CLONE_NEWNS) != 0)
+		return -1;
+	if (language->driver_tree_fd >= 0) {
+		if (rootfs_attach(language->driver_tree_fd, ROOTFS_BOX) != 0)
+			return -1;
+	} else {
+		if (mount("zygote", ROOTFS_BOX, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") != 0 ||
+		    chdir(ROOTFS_BOX) != 0 || (main_fd = open(language->config->main_file, O_CREAT | O_CLOEXEC, 0644)) < 0)
+			return -1;
+		close(main_fd);
+	}
+	language->zygote_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return language->zygote_mount_fd < 0 || chdir("/") != 0 ? -1 : 0;
+}
 
 int
 language_build(struct language *language, int proc_fd, bool single_uid, char *error, size_t size)
@@ -233,22 +267,40 @@ language_build(struct language *language, int proc_fd, bool single_uid, char *er
 		snprintf(error, size, "keep the root: %s", strerror(errno));
 		return -1;
 	}
-	/* The zygotes' root has the driver where a run has its working directory, so no path of it is left in a cell. */
-	if (language->start == START_ZYGOTE && (unshare(CLONE_NEWNS) != 0 ||
-	    rootfs_attach(language->driver_tree_fd, ROOTFS_BOX) != 0 ||
-	    (language->zygote_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC)) < 0)) {
+	if (language->start == START_ZYGOTE && build_zygotes_root(language, proc_fd) != 0) {
 		snprintf(error, size, "make the zygotes' root: %s", strerror(errno));
 		return -1;
 	}
 	fdpass_close(&language->driver_tree_fd, 1);
-	for (size_t w = 0; w < language->config->warm_count; w++) {
-		language->setup_fd[w] = write_setup(language, w, single_uid);
-		if (language->setup_fd[w] < 0) {
+	for (uint32_t pool = 0; pool < language->pool_count; pool++) {
+		language->setup_fd[pool] = write_setup(language, pool, single_uid);
+		if (language->setup_fd[pool] < 0) {
 			snprintf(error, size, "write a zygote's setup: %s", strerror(errno));
 			return -1;
 		}
 	}
 	return 0;
+}
+
+/* ---- pools ------------------------------------------------------------------------------------------------------ */
+
+/* Does the interpreter take only what it is given when it starts, and does it start ahead? */
+static bool
+starts_ahead(const struct language *language)
+{
+	return language->start == START_SPARE || (language->start == START_ZYGOTE && language->config->driver == NULL);
+}
+
+uint32_t
+language_armed(const struct language *language, uint32_t pool)
+{
+	return pool < language->config->warm_count ? language->config->warm[pool].armed : 0;
+}
+
+uint32_t
+language_pool(const struct language *language, uint32_t warm, uint32_t flags)
+{
+	return (flags & RUN_ARGUED) != 0 && starts_ahead(language) ? language->pool_count - 1 : warm;
 }
 
 /* ---- awake and asleep ------------------------------------------------------------------------------------------- */
@@ -303,6 +355,9 @@ fork_with(const int *keep, size_t count)
 		die("close_range: %s", strerror(errno));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* What the runner ignores, or may have inherited, programs find as it is usual. */
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
 	return 0;
 }
 
@@ -393,21 +448,46 @@ exec_interpreter(const struct language_config *language)
 	die("zygote: run %s in its root: %s", language->interpreter, strerror(errno));
 }
 
+/* Start the interpreter as if there were a program, and have hook.so come in where it looks for it. */
 static void __attribute__((noreturn))
-launch(const struct language *language)
+exec_hooked(const struct language_config *language)
+{
+	static const char *const hook_env[] = { "LD_PRELOAD=" HOOK_LIBRARY, HOOK_VARIABLE "=" HOOK_ZYGOTE, "LD_BIND_NOW=1" };
+	char *argv[CONFIG_MAX_WORDS + 1] = { NULL };
+	char *env[ENV_MAX];
+	size_t count = make_env(language, env);
+
+	for (size_t i = 0; i < sizeof hook_env / sizeof hook_env[0]; i++)
+		env[count++] = (char *)hook_env[i];
+	env[count] = NULL;
+	memcpy(argv, language->run.item, language->run.count * sizeof *argv);
+	execve(argv[0], argv, env);
+	die("zygote: run %s in its root: %s", argv[0], strerror(errno));
+}
+
+static void __attribute__((noreturn))
+launch(const struct language *language, bool is_spare)
 {
 	char *env[ENV_MAX];
 	struct launcher_config launcher = { .language = language->config, .version = language->version, .env = env,
-		.is_spare = language->start == START_SPARE };
+		.is_spare = is_spare };
 
 	make_env(language->config, env);
 	launcher_main(&launcher);
 }
 
+/* Is it the interpreter itself that forks, rather than a launcher? */
+static bool
+is_interpreter(const struct zygote *zygote)
+{
+	return zygote->language->start == START_ZYGOTE && zygote->pool < zygote->language->config->warm_count;
+}
+
 /* In a child: become the zygote. */
 static void __attribute__((noreturn))
-become_zygote(const struct broker *broker, const struct language *language)
+become_zygote(const struct broker *broker, const struct zygote *zygote)
 {
+	const struct language *language = zygote->language;
 	int out[2], null_fd;
 
 	if (setns(5, CLONE_NEWNS) != 0 || chdir(ROOTFS_BOX) != 0)
@@ -418,9 +498,11 @@ become_zygote(const struct broker *broker, const struct language *language)
 	if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
 		die("zygote: make its stdin and stdout: %s", strerror(errno));
 	set_rlimits(broker->config);
-	if (language->start == START_ZYGOTE)
+	if (!is_interpreter(zygote))
+		launch(language, language->start == START_SPARE && zygote->pool < language->config->warm_count);
+	if (language->config->driver != NULL)
 		exec_interpreter(language->config);
-	launch(language);
+	exec_hooked(language->config);
 }
 
 int
@@ -435,11 +517,11 @@ language_start_zygote(struct broker *broker, struct zygote *zygote)
 		return -1;
 	}
 	keep[0] = pair[1];
-	keep[1] = language->setup_fd[zygote->warm];
-	keep[2] = language->start == START_ZYGOTE ? language->zygote_mount_fd : language->cell_mount_fd;
+	keep[1] = language->setup_fd[zygote->pool];
+	keep[2] = is_interpreter(zygote) ? language->zygote_mount_fd : language->cell_mount_fd;
 	pid = fork_with(keep, 3);
 	if (pid == 0)
-		become_zygote(broker, language);
+		become_zygote(broker, zygote);
 	close(pair[1]);
 	if (pid < 0 || event_add(broker, &zygote->report, pair[0], broker_zygote_reported) != 0) {
 		log_warn("%s: start a zygote: %s", language->config->name, strerror(errno));

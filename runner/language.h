@@ -16,6 +16,8 @@
 #include "policy.h"
 #include "rootfs.h"
 
+#define LANGUAGE_POOLS (CONFIG_MAX_WARM + 1)
+
 struct cell;
 struct language;
 
@@ -23,7 +25,7 @@ struct language;
 struct zygote {
 	struct language *language;
 	uint32_t number; /* within the language */
-	uint32_t warm;   /* which set it has imported */
+	uint32_t pool;   /* whose cells it makes */
 	pid_t pid;          /* serves; 0: none */
 	pid_t starting_pid; /* will serve when it has reported; 0: none */
 	struct event report; /* where it reports */
@@ -39,7 +41,10 @@ struct warden {
 	uint64_t retry_us;
 };
 
-/* What is ready of a warm set. */
+/*
+ * What is ready of a warm set. Behind the sets' pools there may be one more, of cells whose program has not been started,
+ * for runs that an interpreter which has cannot take.
+ */
 struct pool {
 	struct cell *armed; /* list */
 	uint32_t armed_count;
@@ -60,11 +65,12 @@ struct language {
 	int cell_mount_fd;   /* mount namespace of the root, as cells see it */
 	int zygote_mount_fd; /* the same with the driver */
 	int root_fd;         /* its root directory; -1 if nothing is compiled */
-	int setup_fd[CONFIG_MAX_WARM]; /* what a zygote of each set reads at its start */
+	int setup_fd[LANGUAGE_POOLS]; /* what a zygote of each set reads at its start */
 	struct warden warden;
 	struct zygote *zygote;
 	size_t zygote_count;
-	struct pool pool[CONFIG_MAX_WARM];
+	struct pool pool[LANGUAGE_POOLS];
+	uint32_t pool_count;
 	char version[PROTO_NAME_SIZE];
 	char reason[PROTO_TEXT_SIZE]; /* why it is not available; else empty */
 };
@@ -84,6 +90,12 @@ int language_open(struct language *language, const struct config *config, char *
  * left. `proc_fd`: /proc. Returns 0, or -1 with a text.
  */
 int language_build(struct language *language, int proc_fd, bool single_uid, char *error, size_t size);
+
+/* How many cells a pool keeps ready. */
+uint32_t language_armed(const struct language *language, uint32_t pool);
+
+/* The pool for a run with these flags (enum proto_run_flag) that suits warm set `warm` best. */
+uint32_t language_pool(const struct language *language, uint32_t warm, uint32_t flags);
 
 /*
  * Start the language's processes, unless they run; the broker's loop does the rest. Called for every run. And the

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,9 @@
 #include <unistd.h>
 
 #include "guest.h"
-#include "spare.h"
+#include "hook.h"
 
-#define SPARE_PRELOAD "LD_PRELOAD=" SPARE_LIBRARY
+static const char spare_env[] = "LD_PRELOAD=" HOOK_LIBRARY "\0" HOOK_VARIABLE "=" HOOK_SPARE;
 
 static const struct launcher_config *config;
 static int setup_fd; /* our copy of the setup, for the interpreters of spares */
@@ -157,22 +156,12 @@ static void __attribute__((noreturn))
 become_spare(void)
 {
 	char **argv = make_argv(&config->language->run, 0, "");
-	char **env = make_env(1, SPARE_PRELOAD);
+	char **env = make_env(2, spare_env);
 
 	if (!guest_write_main_file("", 0) || guest_take_along(setup_fd) != 0)
 		guest_fail("prepare a spare interpreter");
 	execve(argv[0], argv, env);
 	guest_fail("start a spare interpreter");
-}
-
-/* What the runner ignores, or may have inherited, programs find as it is usual. */
-static void
-reset_signals(void)
-{
-	struct sigaction standard = { .sa_handler = SIG_DFL };
-
-	for (int signal = 1; signal < NSIG; signal++)
-		sigaction(signal, &standard, NULL);
 }
 
 void
@@ -181,8 +170,7 @@ launcher_main(const struct launcher_config *launcher)
 	char *imports;
 
 	config = launcher;
-	reset_signals();
-	setup_fd = fcntl(ZYGOTE_SETUP_FD, F_DUPFD_CLOEXEC, SPARE_FDS_END);
+	setup_fd = fcntl(ZYGOTE_SETUP_FD, F_DUPFD_CLOEXEC, HOOK_FDS_END);
 	if (setup_fd < 0 || zygote_read_setup(&imports) != 0 || zygote_wall_in() != 0) {
 		zygote_report(errno != 0 ? errno : EPROTO, launcher->version, strerror(errno));
 		_exit(1);

@@ -3,7 +3,7 @@
  * become one, or become the compiler, or what was compiled.
  *
  * A guest is the same as any other until its program starts. Of a spare one that is so although its interpreter has
- * been started already; see spare.c.
+ * been started already; see hook.c.
  */
 #ifndef CELLBLOCK_LAUNCHER_H
 #define CELLBLOCK_LAUNCHER_H

@@ -17,7 +17,6 @@
 #include "proto.h"
 
 #define PROBE_LIMIT_S 30
-#define ARGS_MAX 64
 
 /* A program that is asked. */
 struct probe {
@@ -137,14 +136,14 @@ find_version(const char *text, size_t *length)
 int
 probe_version(const struct strings *command, uid_t uid, char *version, char *error, size_t size)
 {
-	char *argv[ARGS_MAX + 1] = { NULL };
+	char *argv[CONFIG_MAX_WORDS + 1] = { NULL };
 	char text[4096];
 	struct probe probe;
 	const char *found;
 	size_t length, n;
 	bool ended_well;
 
-	for (size_t i = 0; i < command->count && i < ARGS_MAX; i++)
+	for (size_t i = 0; i < command->count; i++)
 		argv[i] = command->item[i];
 	if (start(&probe, argv, uid, true) != 0) {
 		snprintf(error, size, "ask %s for its version: %s", argv[0], strerror(errno));

@@ -1,9 +1,11 @@
 /*
- * spare.c - makes of any interpreter one that is started ahead and waits for its program.
+ * hook.c - makes a zygote, or a spare, of any interpreter.
  *
  * Loaded into the interpreter by LD_PRELOAD. Interpreters prepare themselves first and open the main file late. The first
- * open(2) of that name is where ours comes in: the guest says that it is ready, waits for its run, takes its last
- * walls, and has the program written where it was just about to be read. From then on this passes every call on.
+ * open(2) of that name is where ours comes in. In a zygote it is where guests are forked, and each returns from the
+ * open(2) to read a program of its own; a spare is such a guest already, with an interpreter to itself. A guest says that
+ * it is ready, waits for its run, takes its last walls, and has the program written where it was just about to be read.
+ * From then on this passes every call on.
  *
  * That a program can find this library in its memory gives it nothing: all that it held is closed.
  */
@@ -21,20 +23,40 @@
 #include <unistd.h>
 
 #include "guest.h"
-#include "spare.h"
+#include "hook.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
-static bool is_waiting; /* for the main file to be opened */
+static enum { PASSING_ON, ZYGOTE, SPARE } role;
 
-/* Runs before the interpreter's main(). */
+/* Runs before the interpreter's main(), while there is one thread. */
 static void __attribute__((constructor))
-resume(void)
+begin(void)
 {
+	const char *hook = getenv(HOOK_VARIABLE);
+
+	char *imports;
+
+	guest_has_interpreter = true;
+	role = hook != NULL && strcmp(hook, HOOK_SPARE) == 0 ? SPARE : ZYGOTE;
 	unsetenv("LD_PRELOAD");
-	if (guest_resume() != 0)
+	unsetenv("LD_BIND_NOW");
+	unsetenv(HOOK_VARIABLE);
+	if ((role == SPARE && guest_resume() != 0) || zygote_read_setup(&imports) != 0)
 		_exit(127);
-	is_waiting = true;
+	free(imports);
+}
+
+/* Returns in each guest. */
+static void
+fork_guests(void)
+{
+	if (zygote_wall_in() != 0) {
+		zygote_report(errno, "", errno == EBUSY ? "the interpreter has a second thread" : strerror(errno));
+		_exit(1);
+	}
+	zygote_report(0, "", "");
+	zygote_make_guests();
 }
 
 static void
@@ -44,10 +66,9 @@ wait_for_program(void)
 	size_t size;
 	const char *code;
 
-	is_waiting = false;
 	guest_report_ready();
 	code = guest_map_job(guest_receive_run(), &head, &size);
-	/* Arguments and environment cannot be given to a program that has started; such runs have cells of their own. */
+	/* Arguments and environment cannot be given to an interpreter that has started; such runs have cells of their own. */
 	if (head.argc != 0 || head.envc != 0)
 		_exit(127);
 	if (!guest_write_program(&head, code)) {
@@ -61,13 +82,15 @@ wait_for_program(void)
 static void
 look_at(const char *path)
 {
-	const char *name;
+	const char *name = path == NULL ? NULL : strrchr(path, '/');
+	bool is_zygote = role == ZYGOTE;
 
-	if (!is_waiting || path == NULL)
+	if (role == PASSING_ON || path == NULL || strcmp(name != NULL ? name + 1 : path, zygote_setup.main_file) != 0)
 		return;
-	name = strrchr(path, '/');
-	if (strcmp(name != NULL ? name + 1 : path, zygote_setup.main_file) == 0)
-		wait_for_program();
+	role = PASSING_ON;
+	if (is_zygote)
+		fork_guests();
+	wait_for_program();
 }
 
 static int
