@@ -70,6 +70,9 @@ client_result(struct client *client, const struct run_result *result)
 {
 	struct proto_reply message = { .kind = PROTO_RESULT, .id = client->request.id, .u.result = *result };
 
+	/* What was compiled is for one run, even for one that was cancelled before it began. */
+	if (client->request.kind == PROTO_RUN)
+		fdpass_close(&client->compiled_fd, 1);
 	end_wait(client);
 	reply(client, &message);
 }
@@ -79,6 +82,7 @@ client_refuse(struct client *client, enum refusal reason)
 {
 	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->request.id, .u.refusal = reason };
 
+	fdpass_close(&client->compiled_fd, 1);
 	end_wait(client);
 	reply(client, &message);
 }

@@ -338,7 +338,10 @@ guest_receive_run(void)
 	    (ssize_t)sizeof guest_start || start->has_stdin > 1 || start->has_output > 1 ||
 	    count != 3 + start->has_stdin + start->has_output || start->grant >= ZYGOTE_GRANTS)
 		_exit(0); /* the cell is taken down unused */
-	/* From here on there is nobody to tell, and what fails ends the guest at once. */
+	/*
+	 * From here on there is nobody to tell, and what fails ends the guest at once. Descriptors come with the lowest free
+	 * numbers, in their order, so none is overwritten before its turn.
+	 */
 	if (dup2(fds[1], STDOUT_FILENO) < 0 || dup2(fds[2], STDERR_FILENO) < 0 ||
 	    (start->has_stdin != 0 && dup2(fds[3], STDIN_FILENO) < 0) || dup2(fds[0], JOB_FD) < 0 ||
 	    (start->has_output != 0 && dup3(fds[count - 1], GUEST_OUTPUT_FD, O_CLOEXEC) < 0))

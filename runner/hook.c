@@ -78,14 +78,23 @@ wait_for_program(void)
 	munmap((void *)(code - sizeof head), size);
 }
 
+static bool
+is_main_file(const char *path)
+{
+	static const char box[] = GUEST_BOX "/";
+
+	if (strncmp(path, box, strlen(box)) == 0)
+		path += strlen(box);
+	return strcmp(path, zygote_setup.main_file) == 0;
+}
+
 /* Called with every path that is opened. */
 static void
 look_at(const char *path)
 {
-	const char *name = path == NULL ? NULL : strrchr(path, '/');
 	bool is_zygote = role == ZYGOTE;
 
-	if (role == PASSING_ON || path == NULL || strcmp(name != NULL ? name + 1 : path, zygote_setup.main_file) != 0)
+	if (role == PASSING_ON || path == NULL || !is_main_file(path))
 		return;
 	role = PASSING_ON;
 	if (is_zygote)
