@@ -15,6 +15,7 @@
 
 #include "cell.h"
 #include "client.h"
+#include "denied.h"
 #include "fdpass.h"
 #include "log.h"
 #include "orders.h"
@@ -47,7 +48,7 @@ static struct cell *
 spare_cell(struct broker *broker)
 {
 	for (size_t l = 0; l < broker->language_count; l++) {
-		for (size_t w = 0; w < broker->language[l].pool_count; w++) {
+		for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
 			struct pool *pool = &broker->language[l].pool[w];
 
 			if (pool->queued == 0 && pool->armed != NULL)
@@ -96,7 +97,7 @@ broker_dispatch(struct broker *broker)
 	if (clock_us() < broker->arm_retry_us)
 		return;
 	for (size_t l = 0; l < broker->language_count; l++) {
-		for (uint32_t w = 0; w < broker->language[l].pool_count; w++)
+		for (uint32_t w = 0; broker->language[l].is_awake && w < LANGUAGE_POOLS; w++)
 			short_of_cells = replenish(broker, &broker->language[l], w) || short_of_cells;
 	}
 	if (short_of_cells) {
@@ -168,9 +169,12 @@ broker_zygote_reported(struct broker *broker, struct event *event, uint32_t even
 	struct warden_order order = { .kind = WARDEN_ZYGOTE, .zygote = zygote->number };
 	struct zygote_report report = { .error = 1 };
 	size_t count;
-	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, NULL, 0, &count, NULL);
+	int listener_fd = -1;
+	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, &listener_fd, 1, &count, NULL);
 
 	(void)events;
+	if (count == 1)
+		denied_listen(broker, listener_fd);
 	report.text[sizeof report.text - 1] = '\0';
 	report.version[sizeof report.version - 1] = '\0';
 	if (n != (ssize_t)sizeof report || report.error != 0) {
@@ -228,7 +232,8 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 	for (size_t i = 0; i < language->zygote_count; i++) {
 		struct zygote *zygote = &language->zygote[i];
 
-		bool wanted = zygote->pid == 0 || zygote->forks >= language->config->recycle_runs;
+		bool wanted = language->pool[zygote->pool].is_wanted &&
+		    (zygote->pid == 0 || zygote->forks >= language->config->recycle_runs);
 		uint64_t at_us = UINT64_MAX;
 
 		if (zygote->starting_pid != 0 && now_us >= zygote->deadline_us) {
@@ -281,7 +286,7 @@ rest_language(struct broker *broker, struct language *language, uint64_t now_us)
 		return language->used_us + idle_us;
 	if (is_busy(broker, language))
 		return now_us + RETRY_MOST_US;
-	for (uint32_t w = 0; w < language->pool_count; w++) {
+	for (uint32_t w = 0; w < LANGUAGE_POOLS; w++) {
 		while (language->pool[w].armed != NULL)
 			cell_give_up(broker, language->pool[w].armed);
 	}
@@ -367,6 +372,7 @@ keep_time(struct broker *broker)
 	uint64_t at_us;
 
 	broker->wake_us = UINT64_MAX;
+	next_us = denied_keep_time(broker, now_us);
 	for (size_t l = 0; l < broker->language_count; l++) {
 		at_us = mend_language(broker, &broker->language[l], now_us);
 		next_us = at_us < next_us ? at_us : next_us;
@@ -417,7 +423,7 @@ broker_state(const struct broker *broker, struct proto_state *state)
 		const struct language *language = &broker->language[l];
 		bool ready = language_serves(language);
 
-		for (uint32_t w = 0; w < language->pool_count; w++)
+		for (uint32_t w = 0; w < LANGUAGE_POOLS; w++)
 			state->armed += language->pool[w].armed_count;
 		if (language->is_awake && !ready && state->reason[0] == '\0')
 			snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,

@@ -252,7 +252,7 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 {
 	const struct run_limits *limits = &client->request.limits;
 	struct guest_start start = { .has_stdin = client->fd_count == 4, .has_output = client->compiled_fd >= 0,
-		.is_compile = client->request.kind == PROTO_COMPILE, .grant = limits->processes > 1 ? GRANT_PROCESSES : 0,
+		.is_compile = client->request.kind == PROTO_COMPILE,
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
 	static const struct run_result over_memory_limit = { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
 	int fds[CLIENT_RUN_FDS + 1];
@@ -268,6 +268,7 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	unlink_armed(cell);
 	cell->limits = *limits;
 	cell->end = END_ITSELF;
+	cell->denied = (struct denied_calls){ .total = 0 };
 	failed = prepare_run(broker, cell, client);
 	cell->cpu_base_us = cell_cpu_us(broker, cell);
 	if (failed == NULL &&
@@ -325,7 +326,7 @@ tell_result(struct broker *broker, struct cell *cell)
 	int wait_status = cell->wait_status;
 	const struct rusage *usage = &cell->usage;
 	struct client *client = cell->client;
-	struct run_result result = { .network = NETWORK_NONE, .spawn_us = cell->spawn_us };
+	struct run_result result = { .network = NETWORK_NONE, .spawn_us = cell->spawn_us, .denied = cell->denied };
 	struct run_facts facts = { .end = cell->end, .wait_status = wait_status, .cpu_limit_ms = cell->limits.cpu_ms };
 	bool good = cell->end == END_ITSELF && wait_status == 0;
 	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ?

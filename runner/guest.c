@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
@@ -27,6 +26,7 @@
 
 #include "fdpass.h"
 #include "hook.h"
+#include "mark.h"
 
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 #define IMPORTS_BYTES_MAX (1u << 20)
@@ -38,9 +38,19 @@ struct guest_start guest_start;
 bool guest_has_interpreter;
 
 static struct sock_fprog base_filter;
-static struct sock_fprog last_filter[ZYGOTE_GRANTS];
+static struct sock_fprog last_filter;
+static int listener_fd = -1; /* of the base filter, until the runner has it */
 static int control_fd = -1;              /* of a guest, until it is started */
 static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
+
+/* A system call that only zygotes, and guests before their program, can make; see mark.h. */
+static long
+marked(long call, long a, long b, long c, long d, long e)
+{
+	return syscall(call, a, b, c, d, e, ZYGOTE_MARK);
+}
+
+#define ADDRESS(of) ((long)(uintptr_t)(of))
 
 /* ---- start of the zygote ---------------------------------------------------------------------------------------- */
 
@@ -77,10 +87,9 @@ int
 zygote_read_setup(char **imports)
 {
 	bool good = read_setup(&zygote_setup, sizeof zygote_setup) == 0 && zygote_setup.magic == ZYGOTE_SETUP_MAGIC &&
-	    zygote_setup.imports_bytes <= IMPORTS_BYTES_MAX && read_filter(&base_filter, zygote_setup.base_count) == 0;
+	    zygote_setup.imports_bytes <= IMPORTS_BYTES_MAX && read_filter(&base_filter, zygote_setup.base_count) == 0 &&
+	    read_filter(&last_filter, zygote_setup.last_count) == 0;
 
-	for (int i = 0; good && i < ZYGOTE_GRANTS; i++)
-		good = read_filter(&last_filter[i], zygote_setup.last_count[i]) == 0;
 	zygote_setup.main_file[sizeof zygote_setup.main_file - 1] = '\0';
 	*imports = good ? malloc(zygote_setup.imports_bytes + 1u) : NULL;
 	good = *imports != NULL && read_setup(*imports, zygote_setup.imports_bytes) == 0;
@@ -103,7 +112,8 @@ zygote_wall_in(void)
 	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -1;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &base_filter);
+	listener_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &base_filter);
+	return listener_fd < 0 ? -1 : 0;
 }
 
 void
@@ -113,7 +123,9 @@ zygote_report(int error, const char *version, const char *text)
 
 	snprintf(message.version, sizeof message.version, "%s", version);
 	snprintf(message.text, sizeof message.text, "%s", text);
-	fdpass_send(ZYGOTE_ORDERS_FD, &message, sizeof message, NULL, 0);
+	fdpass_send(ZYGOTE_ORDERS_FD, &message, sizeof message, &listener_fd, listener_fd < 0 ? 0 : 1);
+	/* Who has it answers for refused calls: no guest may inherit it. */
+	fdpass_close(&listener_fd, 1);
 }
 
 /* ---- what a guest does before it has its code ------------------------------------------------------------------ */
@@ -141,7 +153,7 @@ drop_capabilities(void)
 	struct __user_cap_data_struct none[2] = { { 0 } };
 	struct __user_cap_data_struct now[2];
 
-	if (syscall(SYS_capset, &head, none) != 0 || syscall(SYS_capget, &head, now) != 0)
+	if (marked(SYS_capset, ADDRESS(&head), ADDRESS(none), 0, 0, 0) != 0 || syscall(SYS_capget, &head, now) != 0)
 		return -1;
 	if (memcmp(now, none, sizeof now) != 0) {
 		errno = EPERM;
@@ -153,9 +165,9 @@ drop_capabilities(void)
 static void
 enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, size_t cgroups)
 {
-	if (setns(init_fd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
+	if (marked(SYS_setns, init_fd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS, 0, 0, 0) != 0)
 		guest_fail("join the cell's namespaces");
-	if (setsid() < 0)
+	if (marked(SYS_setsid, 0, 0, 0, 0, 0) < 0)
 		guest_fail("leave the runner's session");
 	/* "0" moves the writer. Version 2 needs no write: there the guest was born in its cgroup. */
 	for (size_t i = 0; i < cgroups; i++) {
@@ -163,10 +175,12 @@ enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, 
 			guest_fail("join the cell's cgroup");
 	}
 	if (zygote_setup.single_uid == 0) {
-		if (setgroups(0, NULL) != 0 || setresgid(order->uid, order->uid, order->uid) != 0 ||
-		    setresuid(order->uid, order->uid, order->uid) != 0)
+		long id = order->uid;
+
+		if (marked(SYS_setgroups, 0, 0, 0, 0, 0) != 0 || marked(SYS_setresgid, id, id, id, 0, 0) != 0 ||
+		    marked(SYS_setresuid, id, id, id, 0, 0) != 0)
 			guest_fail("become the cell's user");
-		if (setresuid(0, 0, 0) == 0) {
+		if (marked(SYS_setresuid, 0, 0, 0, 0, 0) == 0) {
 			errno = EPERM;
 			guest_fail("stay the cell's user");
 		}
@@ -198,7 +212,7 @@ fork_guest(int *tid_address, int cgroup_fd)
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup_fd;
 	}
-	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	return (pid_t)marked(SYS_clone3, ADDRESS(&args), sizeof args, 0, 0, 0);
 }
 
 static bool
@@ -214,7 +228,7 @@ zygote_make_guests(void)
 {
 	int *tid_address = NULL;
 
-	if (prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0 || *tid_address != (int)syscall(SYS_gettid))
+	if (marked(SYS_prctl, PR_GET_TID_ADDRESS, ADDRESS(&tid_address), 0, 0, 0) != 0 || *tid_address != (int)syscall(SYS_gettid))
 		_exit(126);
 	for (;;) {
 		struct guest_order order;
@@ -234,7 +248,7 @@ zygote_make_guests(void)
 			born_in = cgroups[0];
 			cgroup_count = 0;
 		}
-		if (setns(fds[0], CLONE_NEWPID) != 0) {
+		if (marked(SYS_setns, fds[0], CLONE_NEWPID, 0, 0, 0) != 0) {
 			report(fds[1], errno, "join the cell's pid namespace", NULL, 0);
 		} else if ((pid = fork_guest(tid_address, born_in)) < 0) {
 			report(fds[1], errno, "fork a guest", NULL, 0);
@@ -336,7 +350,7 @@ guest_receive_run(void)
 
 	if (fdpass_recv(control_fd, &guest_start, sizeof guest_start, fds, START_FDS, &count, NULL) !=
 	    (ssize_t)sizeof guest_start || start->has_stdin > 1 || start->has_output > 1 ||
-	    count != 3 + start->has_stdin + start->has_output || start->grant >= ZYGOTE_GRANTS)
+	    count != 3 + start->has_stdin + start->has_output)
 		_exit(0); /* the cell is taken down unused */
 	/*
 	 * From here on there is nobody to tell, and what fails ends the guest at once. Descriptors come with the lowest free
@@ -350,8 +364,8 @@ guest_receive_run(void)
 	    (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes) != 0) ||
 	    (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0))
 		_exit(127);
-	if (close_others(fds, count) != 0 || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-	    guest_has_interpreter ? SECCOMP_FILTER_FLAG_TSYNC : 0u, &last_filter[start->grant]) != 0)
+	if (close_others(fds, count) != 0 || marked(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+	    guest_has_interpreter ? SECCOMP_FILTER_FLAG_TSYNC : 0, ADDRESS(&last_filter), 0, 0) != 0)
 		_exit(127);
 	control_fd = -1;
 	return JOB_FD;

@@ -28,8 +28,6 @@
 #include "hook.h"
 #include "warden.h"
 
-_Static_assert(ZYGOTE_GRANTS == GRANT_COUNT, "a last filter per combination of grants");
-
 #define ZYGOTE_REPORT_US 30000000u
 #define HUGE_PAGE_GUESTS 4 /* armed cells per zygote, from which on huge pages cost each little memory */
 
@@ -73,10 +71,12 @@ write_setup(const struct language *language, size_t pool, bool single_uid)
 {
 	const struct policy *policy = language->policy;
 	static const struct warm_set nothing;
-	const struct warm_set *set = pool < language->config->warm_count ? &language->config->warm[pool] : &nothing;
+	size_t kind = pool / GRANT_COUNT;
+	const struct bpf *base = &policy->base[pool % GRANT_COUNT];
+	const struct warm_set *set = kind < language->config->warm_count ? &language->config->warm[kind] : &nothing;
 	const struct strings *imports = &set->imports;
 	struct zygote_setup setup = { .magic = ZYGOTE_SETUP_MAGIC, .single_uid = single_uid,
-		.base_count = (uint32_t)policy->base.count, .imports = (uint32_t)imports->count,
+		.base_count = (uint32_t)base->count, .last_count = (uint32_t)policy->last.count, .imports = (uint32_t)imports->count,
 		.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes };
 	FILE *file;
 	int fd = memfd_create("zygote", MFD_CLOEXEC);
@@ -84,15 +84,11 @@ write_setup(const struct language *language, size_t pool, bool single_uid)
 	if (fd < 0 || (file = fdopen(dup(fd), "w")) == NULL)
 		return -1;
 	snprintf(setup.main_file, sizeof setup.main_file, "%s", language->config->main_file);
-	for (size_t g = 0; g < GRANT_COUNT; g++)
-		setup.last_count[g] = (uint32_t)policy->last[g].count;
 	for (size_t i = 0; i < imports->count; i++)
 		setup.imports_bytes += (uint32_t)strlen(imports->item[i]) + 1;
 	fwrite(&setup, sizeof setup, 1, file);
-	fwrite(policy->base.code, sizeof *policy->base.code, policy->base.count, file);
-	for (size_t g = 0; g < GRANT_COUNT; g++)
-		if (policy->last[g].count > 0)
-			fwrite(policy->last[g].code, sizeof *policy->last[g].code, policy->last[g].count, file);
+	fwrite(base->code, sizeof *base->code, base->count, file);
+	fwrite(policy->last.code, sizeof *policy->last.code, policy->last.count, file);
 	for (size_t i = 0; i < imports->count; i++)
 		fwrite(imports->item[i], strlen(imports->item[i]) + 1, 1, file);
 	if (fclose(file) != 0) {
@@ -150,11 +146,29 @@ look_up(struct language *language, const char *driver_dir, uid_t probe_uid, char
 	return 0;
 }
 
+/* What a run of the language is granted that asks for nothing. */
+static unsigned
+usual_grant(const struct language *language)
+{
+	return language->config->limits.standard.processes > 1 ? GRANT_PROCESSES : 0;
+}
+
 /* How many zygotes make the cells of a pool. */
 static uint32_t
-zygotes_of(const struct language_config *from, uint32_t pool)
+zygotes_of(const struct language *language, uint32_t pool)
 {
-	return pool < from->warm_count ? from->warm[pool].zygotes : 1;
+	const struct language_config *from = language->config;
+	uint32_t kind = pool / GRANT_COUNT;
+
+	return kind < from->warm_count && pool % GRANT_COUNT == usual_grant(language) ? from->warm[kind].zygotes : 1;
+}
+
+/* Have the pools served that keep cells ready, and no others before they are used. */
+static void
+want_armed(struct language *language)
+{
+	for (uint32_t pool = 0; pool < LANGUAGE_POOLS; pool++)
+		language->pool[pool].is_wanted = language_armed(language, pool) > 0;
 }
 
 int
@@ -170,8 +184,8 @@ language_prepare(struct language *language, const struct config *config, const s
 		return -1;
 	}
 	language->policy = policy_load(config->policy_dir, from->policy, error, size);
-	if (language->policy != NULL && (language->policy->base.count == 0 || language->policy->last[0].count == 0)) {
-		snprintf(error, size, "%s/%s.conf: allows no call, or takes none away from guests: not a policy for a language",
+	if (language->policy != NULL && language->policy->last.count == 0) {
+		snprintf(error, size, "%s/%s.conf: has no calls for zygotes: not a policy for a language",
 		    config->policy_dir, from->policy);
 		return -1;
 	}
@@ -183,19 +197,20 @@ language_prepare(struct language *language, const struct config *config, const s
 		log_warn("%s is not available: %s", from->name, language->reason);
 		return 0;
 	}
-	language->pool_count = (uint32_t)from->warm_count + (from->start != START_COLD && from->run.count > 0);
-	for (uint32_t pool = 0; pool < language->pool_count; pool++)
-		language->zygote_count += zygotes_of(from, pool);
+	language->kinds = (uint32_t)from->warm_count + (from->start != START_COLD && from->run.count > 0);
+	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++)
+		language->zygote_count += zygotes_of(language, pool);
 	language->zygote = calloc(language->zygote_count, sizeof *language->zygote);
 	if (language->zygote == NULL) {
 		snprintf(error, size, "out of memory");
 		return -1;
 	}
-	for (uint32_t pool = 0, z = 0; pool < language->pool_count; pool++) {
-		for (uint32_t i = 0; i < zygotes_of(from, pool); i++, z++)
+	for (uint32_t pool = 0, z = 0; pool < language->kinds * GRANT_COUNT; pool++) {
+		for (uint32_t i = 0; i < zygotes_of(language, pool); i++, z++)
 			language->zygote[z] = (struct zygote){ .language = language, .number = z, .pool = pool,
 				.report = { .fd = -1 } };
 	}
+	want_armed(language);
 	return 0;
 }
 
@@ -272,7 +287,7 @@ language_build(struct language *language, int proc_fd, bool single_uid, char *er
 		return -1;
 	}
 	fdpass_close(&language->driver_tree_fd, 1);
-	for (uint32_t pool = 0; pool < language->pool_count; pool++) {
+	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
 		language->setup_fd[pool] = write_setup(language, pool, single_uid);
 		if (language->setup_fd[pool] < 0) {
 			snprintf(error, size, "write a zygote's setup: %s", strerror(errno));
@@ -294,24 +309,30 @@ starts_ahead(const struct language *language)
 uint32_t
 language_armed(const struct language *language, uint32_t pool)
 {
-	return pool < language->config->warm_count ? language->config->warm[pool].armed : 0;
+	uint32_t kind = pool / GRANT_COUNT;
+
+	return kind < language->config->warm_count && pool % GRANT_COUNT == usual_grant(language) ?
+	    language->config->warm[kind].armed : 0;
 }
 
 uint32_t
-language_pool(const struct language *language, uint32_t warm, uint32_t flags)
+language_pool(const struct language *language, uint32_t warm, uint32_t flags, unsigned grant)
 {
-	return (flags & RUN_ARGUED) != 0 && starts_ahead(language) ? language->pool_count - 1 : warm;
+	uint32_t kind = (flags & RUN_ARGUED) != 0 && starts_ahead(language) ? language->kinds - 1 : warm;
+
+	return kind * GRANT_COUNT + grant;
 }
 
 /* ---- awake and asleep ------------------------------------------------------------------------------------------- */
 
 void
-language_wake(struct broker *broker, struct language *language)
+language_wake(struct broker *broker, struct language *language, uint32_t pool)
 {
 	language->used_us = clock_us();
-	if (language->is_awake)
+	if (language->is_awake && language->pool[pool].is_wanted)
 		return;
 	language->is_awake = true;
+	language->pool[pool].is_wanted = true;
 	broker_wake_at(broker, 0);
 }
 
@@ -319,6 +340,7 @@ void
 language_sleep(struct language *language)
 {
 	language->is_awake = false;
+	want_armed(language);
 	/* The warden ends when its socket closes, its zygotes when theirs do, and nobody waits for them by name. */
 	for (size_t z = 0; z < language->zygote_count; z++)
 		language->zygote[z].pid = 0;
@@ -480,7 +502,7 @@ launch(const struct language *language, bool is_spare)
 static bool
 is_interpreter(const struct zygote *zygote)
 {
-	return zygote->language->start == START_ZYGOTE && zygote->pool < zygote->language->config->warm_count;
+	return zygote->language->start == START_ZYGOTE && zygote->pool / GRANT_COUNT < zygote->language->config->warm_count;
 }
 
 /* In a child: become the zygote. */
@@ -499,7 +521,7 @@ become_zygote(const struct broker *broker, const struct zygote *zygote)
 		die("zygote: make its stdin and stdout: %s", strerror(errno));
 	set_rlimits(broker->config);
 	if (!is_interpreter(zygote))
-		launch(language, language->start == START_SPARE && zygote->pool < language->config->warm_count);
+		launch(language, language->start == START_SPARE && zygote->pool / GRANT_COUNT < language->config->warm_count);
 	if (language->config->driver != NULL)
 		exec_interpreter(language->config);
 	exec_hooked(language->config);

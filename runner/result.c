@@ -31,6 +31,8 @@ result_judge(const struct run_facts *facts, struct run_result *result)
 		result->verdict = VERDICT_MEMORY_LIMIT;
 	else if (signal == SIGXCPU || (signal == SIGKILL && facts->cpu_us >= facts->cpu_limit_ms * 1000))
 		result->verdict = VERDICT_CPU_LIMIT;
+	else if (signal == SIGSYS)
+		result->verdict = VERDICT_DENIED;
 	else if (facts->disk_full)
 		result->verdict = VERDICT_DISK_LIMIT;
 	else if (facts->fork_refused)
