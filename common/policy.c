@@ -42,6 +42,7 @@ static const struct conf_key file_keys[] = {
 	{ .name = "zygote", .type = CONF_LIST, .max = 256 },
 	{ .name = "enosys", .type = CONF_LIST, .max = 256 },
 	{ .name = "kill", .type = CONF_LIST, .max = 256 },
+	{ .name = "quiet", .type = CONF_LIST, .max = 256 },
 	{ .name = NULL },
 };
 
@@ -129,9 +130,6 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 	match = &rule->arg[condition.arg];
 	if (match->mask != 0)
 		conf_fail(reader->file, at, "%s: argument %u has a condition already; allowed: one", where, condition.arg);
-	else if (reader->section == RULES_ZYGOTE && condition.arg == ZYGOTE_MARK_ARG)
-		conf_fail(reader->file, at, "%s: argument %u tells a zygote's calls from a program's; allowed: another", where,
-		    condition.arg);
 	else if ((condition.one_of.count > 0) == (condition.mask.count > 0) ||
 	    (condition.mask.count > 0) != (config_setting_get_member(at, "equals") != NULL))
 		conf_fail(reader->file, at, "%s: what the argument must be is not clear; allowed: one_of, or mask and equals",

@@ -137,6 +137,13 @@ add_fate(scmp_filter_ctx filter, const struct rules *rules, const struct rule *r
 	    &unmarked);
 }
 
+/* Refused, like all that has no rule, but by the filter itself. */
+static int
+add_quiet(scmp_filter_ctx filter, bool has_listener, const struct rule *rule)
+{
+	return has_listener ? add_rule(filter, SCMP_ACT_ERRNO(EPERM), rule) : 0;
+}
+
 /* Returns 0, or a negative errno. */
 static int
 finish(scmp_filter_ctx filter, int error, struct bpf *bpf)
@@ -152,7 +159,8 @@ static int
 compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
 {
 	/* Who makes guests has a runner to tell. */
-	scmp_filter_ctx filter = new_filter(has_section(rules, RULES_ZYGOTE, -1) ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EPERM));
+	bool has_listener = has_section(rules, RULES_ZYGOTE, -1);
+	scmp_filter_ctx filter = new_filter(has_listener ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EPERM));
 	int error = 0;
 
 	if (filter == NULL)
@@ -162,6 +170,8 @@ compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
 
 		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL)
 			error = add_fate(filter, rules, rule);
+		else if (rule->section == RULES_QUIET)
+			error = add_quiet(filter, has_listener, rule);
 		else if (rule->section == RULES_ZYGOTE || rules_permit(rule->section, grant))
 			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
 	}

@@ -13,6 +13,7 @@ const char *const rule_section_names[RULES_SECTIONS] = {
 	[RULES_ZYGOTE] = "zygote",
 	[RULES_ENOSYS] = "enosys",
 	[RULES_KILL] = "kill",
+	[RULES_QUIET] = "quiet",
 };
 
 bool

@@ -17,6 +17,7 @@ enum rule_section {
 	RULES_ZYGOTE,    /* for zygotes, and guests until their program starts: marked, see mark.h */
 	RULES_ENOSYS,    /* fails with ENOSYS, for libc to do without */
 	RULES_KILL,      /* ends the process */
+	RULES_QUIET,     /* refused with EPERM, and not told: libraries try it and do without */
 	RULES_SECTIONS   /* whatever has no rule is refused with EPERM */
 };
 

@@ -13,7 +13,8 @@
 #include "log.h"
 
 #define ANSWERED_AT_ONCE 256u /* of a run; later ones wait */
-#define HOLD_US 10000u
+#define HOLD_US 1000u             /* from one batch of these to the next */
+#define HELD_BATCH 8u
 
 /* A zygote's listener. It outlives the zygote by its last guest. */
 struct listener {
@@ -125,12 +126,17 @@ denied_listen(struct broker *broker, int fd)
 uint64_t
 denied_keep_time(struct broker *broker, uint64_t now_us)
 {
+	size_t batch;
+
 	if (broker->held_count == 0)
 		return UINT64_MAX;
 	if (now_us < broker->held_until_us)
 		return broker->held_until_us;
-	for (size_t i = 0; i < broker->held_count; i++)
+	batch = broker->held_count < HELD_BATCH ? broker->held_count : HELD_BATCH;
+	for (size_t i = 0; i < batch; i++)
 		answer(broker->held[i].fd, broker->held[i].id);
-	broker->held_count = 0;
-	return UINT64_MAX;
+	broker->held_count -= batch;
+	memmove(broker->held, broker->held + batch, broker->held_count * sizeof broker->held[0]);
+	broker->held_until_us = now_us + HOLD_US;
+	return broker->held_count > 0 ? broker->held_until_us : UINT64_MAX;
 }
