@@ -33,6 +33,8 @@ static const struct {
 	    { .verdict = VERDICT_CPU_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "a kill by itself, well within its time", { .wait_status = SIGKILL, .cpu_us = 5, .cpu_limit_ms = 2000 },
 	    { .verdict = VERDICT_SIGNAL, .exit_code = -1, .signal = SIGKILL } },
+	{ "a system call that only an attack makes", { .wait_status = SIGSYS },
+	    { .verdict = VERDICT_DENIED, .exit_code = -1, .signal = SIGSYS } },
 	{ "memory", { .wait_status = SIGKILL, .out_of_memory = true },
 	    { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "memory of a child that it could not do without", { .wait_status = EXITED(1), .out_of_memory = true },
