@@ -170,8 +170,6 @@ for my $run (@runs) {
     is "@wrong", '', $run->{name} or diag json->encode($data);
 }
 
-done_testing and exit 0 if !@here;
-
 # --- arguments and environment -----------------------------------------------------------------------------------------------
 
 my %is_here = map { $_ => 1 } @here;
@@ -246,5 +244,26 @@ SKIP: {
     ok $new, 'by another zygote';
 }
 
+$cb->finish;
+
+# --- many languages, few cells -----------------------------------------------------------------------------------------------------
+
+# Each of them keeps more cells armed than there are, and has descriptors of its own in the runner.
+my @many = map { "many$_" } 1 .. 40;
+my $spare = $restless =~ s/^start = .*/start = "spare";/mr =~ s/^idle_s = .*/idle_s = 300;/mr =~ s/^aliases.*//mr;
+$cb = Cellblock->start(own => 1, args => ['--workers', 4], conf => [
+    ['cellblock.conf',         qr/cells = 32/,  'cells = 3'],
+    ['languages/python3.conf', qr/^idle_s = 0/m, 'idle_s = 300'],
+    map { my $name = $_; ["languages/$name.conf", undef, $spare =~ s/restless/$name/r] } @many,
+]);
+my @unserved;
+for my $round (1, 2) {
+    my @names = @many;
+    $cb->many(4, sub { my $name = shift @names // return; return { language => $name, code => "print '$name'" } }, sub {
+        my ($fields, $reply) = @_;
+        push @unserved, "$fields->{language}: $reply->{status} $reply->{body}" if ($reply->{data}{stdout} // '') ne $fields->{language};
+    }, 60);
+}
+is "@unserved[0 .. ($#unserved < 3 ? $#unserved : 3)]", '', 'with few cells for many languages, every one is served';
 $cb->finish;
 done_testing;
