@@ -112,6 +112,7 @@ check_names(const struct conf_file *file, const struct config *config, const str
 static int
 check_armed(const struct conf_file *file, const struct config *config, const struct language_config *language)
 {
+	const char *name = language->driver != NULL ? "warm" : "armed";
 	uint64_t armed = 0;
 
 	for (size_t i = 0; i <= config->language_count; i++) {
@@ -122,8 +123,8 @@ check_armed(const struct conf_file *file, const struct config *config, const str
 	}
 	if (language->idle_s != 0 || armed <= config->cells)
 		return 0;
-	return conf_fail(file, config_lookup(&file->parsed, "warm"), "warm: with this file %" PRIu64
-	    " cells are to be armed; allowed: up to runner.cells, %" PRIu32, armed, config->cells);
+	return conf_fail(file, config_lookup(&file->parsed, name), "%s: with this file %" PRIu64
+	    " cells are to be armed; allowed: up to runner.cells, %" PRIu32, name, armed, config->cells);
 }
 
 /* The program of a command is not searched for. */

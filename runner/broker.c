@@ -43,27 +43,41 @@ free_cell(struct broker *broker)
 	return NULL;
 }
 
-/* When every cell is taken: an armed one of a set that nobody waits for, so that a set that is waited for gets it. */
+/*
+ * When every cell is taken: an armed one of a set that nobody waits for, so that a set that is waited for gets it. Of the
+ * languages that are only there when they are used, that which was not used for the longest time comes first.
+ */
 static struct cell *
 spare_cell(struct broker *broker)
 {
-	for (size_t l = 0; l < broker->language_count; l++) {
-		for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
-			struct pool *pool = &broker->language[l].pool[w];
+	struct cell *found = NULL;
+	uint64_t least = UINT64_MAX;
 
-			if (pool->queued == 0 && pool->armed != NULL)
-				return pool->armed;
+	for (size_t l = 0; l < broker->language_count; l++) {
+		const struct language *language = &broker->language[l];
+		uint64_t used_us = language->config->idle_s != 0 ? language->used_us : UINT64_MAX - 1;
+
+		for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
+			const struct pool *pool = &language->pool[w];
+
+			if (pool->queued == 0 && pool->armed != NULL && used_us < least) {
+				found = pool->armed;
+				least = used_us;
+			}
 		}
 	}
-	return NULL;
+	return found;
 }
 
-/* Arm what a set wants: its ready ones, and one for each run that waits. Returns whether a cell was missing. */
+/*
+ * Arm what a set wants: one for each run that waits, and with `ahead` its ready ones too. Returns whether a cell was
+ * missing for a run.
+ */
 static bool
-replenish(struct broker *broker, struct language *language, uint32_t number)
+replenish(struct broker *broker, struct language *language, uint32_t number, bool ahead)
 {
 	struct pool *pool = &language->pool[number];
-	uint32_t wanted = language_armed(language, number) + pool->queued;
+	uint32_t wanted = pool->queued + (ahead ? language_armed(language, number) : 0);
 
 	if (!language->is_awake)
 		return false;
@@ -96,9 +110,12 @@ broker_dispatch(struct broker *broker)
 	}
 	if (clock_us() < broker->arm_retry_us)
 		return;
-	for (size_t l = 0; l < broker->language_count; l++) {
-		for (uint32_t w = 0; broker->language[l].is_awake && w < LANGUAGE_POOLS; w++)
-			short_of_cells = replenish(broker, &broker->language[l], w) || short_of_cells;
+	/* Runs that wait come first: a cell that was given up for one must not go back to where it came from. */
+	for (int ahead = 0; ahead <= 1 && !short_of_cells; ahead++) {
+		for (size_t l = 0; l < broker->language_count; l++) {
+			for (uint32_t w = 0; broker->language[l].is_awake && w < LANGUAGE_POOLS; w++)
+				short_of_cells = replenish(broker, &broker->language[l], w, ahead != 0) || short_of_cells;
+		}
 	}
 	if (short_of_cells) {
 		struct cell *spare = spare_cell(broker);

@@ -352,25 +352,26 @@ language_sleep(struct language *language)
 
 /* ---- warden and zygotes ----------------------------------------------------------------------------------------- */
 
+#define KEEP_MAX 3
+
 /* Fork a child that keeps `keep` as descriptor 3 onward and our stderr, and nothing else. 0 in the child. */
 static pid_t
 fork_with(const int *keep, size_t count)
 {
+	int high[KEEP_MAX];
 	pid_t pid = fork();
 	sigset_t none;
 
 	if (pid != 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Two steps: a descriptor may stand where another has to go. */
+	/* Two steps, the first for all of them: one may stand where another has to go. */
 	for (size_t i = 0; i < count; i++) {
-		int high = fcntl(keep[i], F_DUPFD, 64 + (int)count);
-
-		if (high < 0 || dup2(high, 64 + (int)i) < 0)
+		if ((high[i] = fcntl(keep[i], F_DUPFD, 3 + (int)count)) < 0)
 			die("pass descriptors on: %s", strerror(errno));
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (dup2(64 + (int)i, 3 + (int)i) < 0)
+		if (dup2(high[i], 3 + (int)i) < 0)
 			die("pass descriptors on: %s", strerror(errno));
 	}
 	if (syscall(SYS_close_range, 3u + (unsigned)count, ~0u, 0u) != 0)
@@ -531,7 +532,7 @@ int
 language_start_zygote(struct broker *broker, struct zygote *zygote)
 {
 	struct language *language = zygote->language;
-	int pair[2], keep[3];
+	int pair[2], keep[KEEP_MAX];
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
