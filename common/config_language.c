@@ -28,7 +28,17 @@ is_root(const char *text)
 }
 
 static const struct conf_form form_environment = { is_environment, "NAME=value" };
+/* "/where=what it leads to" */
+static bool
+is_link(const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	return text[0] == '/' && text[1] != '\0' && equals != NULL && equals[1] == '/';
+}
+
 static const struct conf_form form_root = { is_root, "an absolute path, or '?' and one" };
+static const struct conf_form form_link = { is_link, "two absolute paths with '=' between them" };
 
 static const char *const start_names[] = {
 	[START_ZYGOTE] = "zygote", [START_SPARE] = "spare", [START_COLD] = "cold", NULL
@@ -59,6 +69,7 @@ static const struct conf_key language_keys[] = {
 	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
 	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = CONFIG_MAX_WORDS },
 	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
+	{ .name = "links", .type = CONF_STRINGS, AT(links), .max = 16, .form = &form_link },
 	{ .name = "env", .type = CONF_STRINGS, AT(env), .max = 64, .form = &form_environment },
 	{ .name = "policy", .type = CONF_STRING, .required = true, AT(policy), .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },

@@ -27,7 +27,7 @@
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
 #define RESIZE_LIMIT_MS 2000
-#define TORN_DOWN_WAIT_US 20000u /* for an init to follow its guest */
+#define TORN_DOWN_WAIT_US 100000u /* for an init to follow its guest */
 
 static void control_ready(struct broker *broker, struct event *event, uint32_t events);
 static void init_exited(struct broker *broker, struct event *event, uint32_t events);
@@ -368,12 +368,14 @@ tell_result(struct broker *broker, struct cell *cell)
 /*
  * A guest that dies of SIGKILL, and not by us, may have killed itself or been killed for memory; or somebody has killed
  * its init or our warden, and the kernel the whole cell. Then its init, which waited for the guest to be reaped, is
- * gone in a moment too, and the run has not come to its end. Only for such a death does the answer wait.
+ * gone in a moment too, and the run has not come to its end. Only for such a death does the answer wait, and not for one
+ * of which the cause is known.
  */
 static bool
 wait_for_init(struct broker *broker, struct cell *cell)
 {
 	if (cell->end != END_ITSELF || !WIFSIGNALED(cell->wait_status) || WTERMSIG(cell->wait_status) != SIGKILL ||
+	    (broker->cgroup.version != 0 && cgroup_oom_kills(&cell->cgroup) > cell->oom_base) ||
 	    event_add(broker, &cell->init, cell->init_fd, init_exited) != 0)
 		return false;
 	cell->init_fd = -1;

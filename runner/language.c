@@ -129,6 +129,13 @@ look_up(struct language *language, const char *driver_dir, uid_t probe_uid, char
 		if (rootfs_add(fs, bound, error, size) != 0)
 			return -1;
 	}
+	for (size_t i = 0; i < from->links.count; i++) {
+		const char *link = from->links.item[i];
+
+		snprintf(path, sizeof path, "%.*s", (int)strcspn(link, "="), link);
+		if (rootfs_add_link(fs, path, strchr(link, '=') + 1, error, size) != 0)
+			return -1;
+	}
 	if (from->driver != NULL) {
 		const struct driver *driver = find_driver(from->driver);
 

@@ -164,6 +164,16 @@ rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *err
 	return 0;
 }
 
+int
+rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size)
+{
+	char *known = realpath(target, NULL);
+	int result = add_entry(fs, ROOTFS_LINK, path, known != NULL ? known : target, 0, error, size);
+
+	free(known);
+	return result;
+}
+
 static int
 clone_tree(const char *path, unsigned attributes)
 {

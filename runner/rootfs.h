@@ -45,6 +45,9 @@ int rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size);
 /* Bind the host's file `source`, an absolute path without links, at `path`, where nothing else is. Likewise. */
 int rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size);
 
+/* A symbolic link of the root's own, to where `target` leads on the host. Likewise. */
+int rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size);
+
 /* Clone what is to be bound. Needs CAP_SYS_ADMIN over the mount namespace. Returns 0, or -1 with a text. */
 int rootfs_open(struct rootfs *fs, char *error, size_t size);
 
