@@ -24,7 +24,7 @@ struct rootfs_entry {
 	char *path;   /* in the root, as on the host */
 	char *target; /* of a link */
 	int is_dir;
-	int tree_fd; /* detached clone of the host's path; -1 before rootfs_open */
+	int tree_fd; /* detached clone of the host's path, or a mount of our own; -1 before rootfs_open */
 };
 
 struct rootfs {
