@@ -25,7 +25,7 @@ struct rootfs_entry {
 	char *source; /* on the host, where that is another path; else NULL */
 	char *target; /* of a link */
 	int is_dir;
-	int tree_fd; /* detached clone of the host's path; -1 before rootfs_open */
+	int tree_fd; /* detached clone of the host's path, or a mount of our own; -1 before rootfs_open */
 };
 
 struct rootfs {
