@@ -569,7 +569,7 @@ static const struct bad_file language_refusals[] = {
 	{ "name = \"a\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: warm is missing; a "
 	    "driver needs it" },
 	{ "nme = \"a\";", ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, "
-	    "version, root, env, policy, idle_s, armed, recycle_runs, warm, limits" },
+	    "version, root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
 	{ "name = \"../a\";", ":1: name: \"../a\" does not fit; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
 	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";", ":1: name: \"abcdefghijklmnopqrstuvwxyz012345\" does not fit; "
 	    "allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
