@@ -30,12 +30,15 @@
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 #define IMPORTS_BYTES_MAX (1u << 20)
 #define JOB_FD 3
+#define KEPT_FDS_MAX 16
 
 struct zygote_setup zygote_setup;
 
 static struct sock_fprog base_filter;
 static struct sock_fprog last_filter[ZYGOTE_GRANTS];
 static int control_fd = -1;              /* of a guest, until it is started */
+static int kept_fds[KEPT_FDS_MAX];       /* through the run, in ascending order */
+static size_t kept_count;
 static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
 
 /* ---- start of the zygote ---------------------------------------------------------------------------------------- */
@@ -85,9 +88,9 @@ zygote_read_setup(char **imports)
 }
 
 int
-zygote_wall_in(void)
+zygote_wall_in(bool threads)
 {
-	if (unshare(CLONE_THREAD) != 0) {
+	if (!threads && unshare(CLONE_THREAD) != 0) {
 		errno = EBUSY;
 		return -1;
 	}
@@ -99,7 +102,7 @@ zygote_wall_in(void)
 	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -1;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &base_filter);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, threads ? SECCOMP_FILTER_FLAG_TSYNC : 0ul, &base_filter);
 }
 
 void
@@ -263,6 +266,32 @@ limit(int resource, uint64_t value)
 	return setrlimit((__rlimit_resource_t)resource, &both);
 }
 
+void
+guest_keep_fd(int fd)
+{
+	size_t at = kept_count++;
+
+	if (at >= KEPT_FDS_MAX)
+		guest_fail("keep the interpreter's descriptors");
+	for (; at > 0 && kept_fds[at - 1] > fd; at--)
+		kept_fds[at] = kept_fds[at - 1];
+	kept_fds[at] = fd;
+}
+
+/* Close all from `first` on but those that are kept. */
+static int
+close_from(unsigned first)
+{
+	for (size_t i = 0; i < kept_count; i++) {
+		unsigned fd = (unsigned)kept_fds[i];
+
+		if (fd > first && syscall(SYS_close_range, first, fd - 1u, 0u) != 0)
+			return -1;
+		first = fd + 1u;
+	}
+	return (int)syscall(SYS_close_range, first, ~0u, 0u);
+}
+
 int
 guest_receive_run(void)
 {
@@ -280,7 +309,7 @@ guest_receive_run(void)
 	    (start.tasks != 0 && limit(RLIMIT_NPROC, start.tasks) != 0))
 		guest_fail("set its rlimits");
 	/* The control socket goes too: from here on there is nobody to tell, and what fails ends the guest at once. */
-	if (syscall(SYS_close_range, JOB_FD + 1u, ~0u, 0u) != 0 ||
+	if (close_from(JOB_FD + 1u) != 0 ||
 	    syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &last_filter[start.grant]) != 0)
 		_exit(127);
 	control_fd = -1;
@@ -308,7 +337,13 @@ guest_map_job(int fd, struct job_header *head, size_t *size)
 bool
 guest_write_main_file(const char *code, size_t size)
 {
-	int fd = open(zygote_setup.main_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	return guest_write_file(zygote_setup.main_file, code, size);
+}
+
+bool
+guest_write_file(const char *name, const char *code, size_t size)
+{
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	size_t done = 0;
 
 	if (fd < 0)

@@ -27,8 +27,11 @@ int zygote_read_setup(char **imports);
 /*
  * Everything set here is inherited by the guests: no uid 0 magic, an empty bounding set, no_new_privs, and the base
  * filter. Returns 0, or -1 with errno; EBUSY means that there is a second thread, and no faithful fork.
+ *
+ * With `threads` other threads are put up with: the driver answers for it that they are idle whenever the zygote forks.
+ * They come under the filter and no_new_privs too; the rest is for the calling thread, which alone forks guests.
  */
-int zygote_wall_in(void);
+int zygote_wall_in(bool threads);
 
 /* Tell the runner how the zygote came up; `error` 0 means that it serves. */
 void zygote_report(int error, const char *version, const char *text);
@@ -44,6 +47,12 @@ void guest_fail(const char *step) __attribute__((noreturn));
 
 /* Tell the runner that this guest waits for a run, and forget what only the runner needs. */
 void guest_report_ready(void);
+
+/*
+ * This descriptor stays open in the run: the interpreter cannot do without it. The guest must have opened it itself, as
+ * what it has from its zygote is shared with other guests.
+ */
+void guest_keep_fd(int fd);
 
 /*
  * Wait for the run, and take its first steps: stdio on 0, 1 and 2, rlimits, nothing else open but the job, and the last
@@ -62,5 +71,8 @@ const char *guest_map_job(int fd, struct job_header *head, size_t *size);
  * not fit on its disk runs all the same, from memory.
  */
 bool guest_write_main_file(const char *code, size_t size);
+
+/* The same under another name. */
+bool guest_write_file(const char *name, const char *code, size_t size);
 
 #endif

@@ -36,17 +36,24 @@ static const char *const standard_env[] = {
 	"HOME=" ROOTFS_BOX, "TMPDIR=" ROOTFS_TMP, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", NULL
 };
 
-/* How an interpreter is started so that it loads its driver, which lies in the working directory. */
+/*
+ * How an interpreter is started so that it loads its driver, which lies in the working directory, and how it runs the
+ * driver's probe, which it reads on its stdin. Each list ends with a NULL.
+ */
 #define DRIVER_ARGS 3
 
 struct driver {
 	const char *name;
 	const char *args[DRIVER_ARGS];
-	const char *env;
+	const char *env[3];
+	const char *probe;
+	const char *probe_args[DRIVER_ARGS];
 };
 
 static const struct driver drivers[] = {
-	{ "python3", { "-q", "-i" }, "PYTHONSTARTUP=" ROOTFS_BOX "/driver.py" },
+	{ "python3", { "-q", "-i" }, { "PYTHONSTARTUP=" ROOTFS_BOX "/driver.py" }, "probe.py", { "-I", "-" } },
+	{ "nodejs", { ROOTFS_BOX "/main.js" }, { "LD_PRELOAD=" ROOTFS_BOX "/start.so", "UV_USE_IO_URING=0" }, "probe.js",
+		{ "-" } },
 };
 
 static const struct driver *
@@ -61,26 +68,27 @@ find_driver(const char *name)
 
 /* ---- before the walls: what is the language made of? ------------------------------------------------------------ */
 
-/* In a child: run the interpreter on DRIVER/probe.py, its answers on `out_fd`. */
+/* In a child: run the interpreter on the driver's probe, its answers on `out_fd`. */
 static void
 run_probe(const struct language_config *from, const char *driver_dir, uid_t uid, int out_fd)
 {
+	const struct driver *driver = find_driver(from->driver);
 	char path[4096];
-	char *argv[] = { from->interpreter, "-I", path, NULL };
+	char *argv[DRIVER_ARGS + 2] = { from->interpreter };
 	char *env[] = { "PATH=/usr/bin:/bin", "LANG=C.UTF-8", NULL };
-	int script_fd, null_fd = open("/dev/null", O_RDWR);
+	int script_fd;
 
 	/* The script is opened before the rights go: the folder may be private. */
-	snprintf(path, sizeof path, "%s/%s/probe.py", driver_dir, from->driver);
+	snprintf(path, sizeof path, "%s/%s/%s", driver_dir, from->driver, driver->probe);
 	script_fd = open(path, O_RDONLY);
-	if (script_fd < 0 || null_fd < 0)
+	if (script_fd < 0)
 		die("%s: %s", path, strerror(errno));
 	if (uid != (uid_t)-1 && (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
 		die("cannot become uid %u to ask %s what it needs: %s", (unsigned)uid, from->interpreter, strerror(errno));
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0)
+	if (dup2(script_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0)
 		_exit(127);
-	snprintf(path, sizeof path, "/proc/self/fd/%d", script_fd);
+	memcpy(argv + 1, driver->probe_args, sizeof driver->probe_args);
 	execve(from->interpreter, argv, env);
 	die("cannot run %s: %s", from->interpreter, strerror(errno));
 }
@@ -179,7 +187,8 @@ language_prepare(struct language *language, const struct config *config, const s
 	for (size_t w = 0; w < CONFIG_MAX_WARM; w++)
 		language->setup_fd[w] = -1;
 	if (find_driver(from->driver) == NULL) {
-		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: %s", from->file, from->driver, drivers[0].name);
+		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: %s, %s", from->file, from->driver, drivers[0].name,
+		    drivers[1].name);
 		return -1;
 	}
 	language->policy = policy_load(config->policy_dir, from->policy, error, size);
@@ -371,9 +380,10 @@ exec_zygote(const struct broker *broker, const struct zygote *zygote)
 	set_rlimits(broker->config);
 	for (size_t i = 0; standard_env[i] != NULL; i++)
 		env[count++] = (char *)standard_env[i];
-	for (size_t i = 0; i < language->env.count && count < 58; i++)
+	for (size_t i = 0; i < language->env.count && count < 56; i++)
 		env[count++] = language->env.item[i];
-	env[count++] = (char *)driver->env;
+	for (size_t i = 0; driver->env[i] != NULL; i++)
+		env[count++] = (char *)driver->env[i];
 	/* Symbols are resolved once, in the zygote, not in every guest; the driver takes this out of its environment. */
 	env[count++] = (char *)"LD_BIND_NOW=1";
 	env[count] = NULL;

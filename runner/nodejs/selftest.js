@@ -1,0 +1,2 @@
+console.log(Math.random(), require('crypto').randomBytes(8).toString('hex'));
+process.exitCode = 42;
