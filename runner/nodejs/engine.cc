@@ -2,6 +2,7 @@
  * engine.cc - see engine.h. Loaded into Node by start.c, and built against the headers of the Node that it is for.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +22,8 @@
 #include <uv.h>
 
 #include "engine.h"
+
+#define LOST_FD_MAX 64
 
 namespace {
 
@@ -304,16 +307,17 @@ exit_at_once(node::Environment *, int code)
 void
 exit_at_end(void *)
 {
-	if (ends_slowly)
-		return;
-	{
-		Isolate::AllowJavascriptExecutionScope allow(isolate);
-		HandleScope scope(isolate);
-		v8::TryCatch caught(isolate);
-		Local<Value> code = get(process(), "exitCode");
+	Isolate::AllowJavascriptExecutionScope allow(isolate);
+	HandleScope scope(isolate);
+	v8::TryCatch caught(isolate);
+	Local<Value> code = get(process(), "exitCode");
 
-		_exit(code->IsUndefined() ? 0 : code->Int32Value(context()).FromMaybe(0));
-	}
+	/* Up to Node 20 process.exitCode says all. */
+	if (NODE_MAJOR_VERSION < 22 || !ends_slowly || !code->IsUndefined())
+		_exit(code->Int32Value(context()).FromMaybe(0));
+	/* Node will write to loops of threads that are no more, and is not content if their descriptors are not there. */
+	for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd >= 0 && fd < LOST_FD_MAX;)
+		fd = dup(fd);
 }
 
 /* V8 has asked for memory in vain: that is the memory limit. The runner knows it by this signal, which nobody else sends. */
@@ -474,6 +478,61 @@ enter_child()
 	seed();
 }
 
+/* ---- the clock --------------------------------------------------------------------------------------------------- */
+
+/* Where Node has its start, as performance.now() and performance.timeOrigin count from it. Node 18 does not show us. */
+#define START_TIMES_MAX 16
+
+uint64_t *started;          /* by the monotonic clock, in ns */
+double *started_at;         /* by the wall clock, in us */
+uint64_t *start_copy[START_TIMES_MAX]; /* copies of the first, */
+double *start_double[START_TIMES_MAX]; /* the same as a double, */
+double *started_at_copy[START_TIMES_MAX]; /* and of the second */
+size_t start_copies, start_doubles, started_at_copies;
+
+void
+find_start_times(void *from, void *to)
+{
+	started = (uint64_t *)dlsym(RTLD_DEFAULT, "_ZN4node11performance25performance_process_startE");
+	started_at = (double *)dlsym(RTLD_DEFAULT, "_ZN4node11performance35performance_process_start_timestampE");
+	if (started == nullptr || started_at == nullptr)
+		return;
+
+	double as_double = (double)*started;
+
+	for (char *at = (char *)(((uintptr_t)from + 7) & ~(uintptr_t)7); at + 8 <= (char *)to; at += 8) {
+		if (memcmp(at, started, 8) == 0 && start_copies < START_TIMES_MAX)
+			start_copy[start_copies++] = (uint64_t *)at;
+		else if (memcmp(at, &as_double, 8) == 0 && start_doubles < START_TIMES_MAX)
+			start_double[start_doubles++] = (double *)at;
+		else if (memcmp(at, started_at, 8) == 0 && started_at_copies < START_TIMES_MAX)
+			started_at_copy[started_at_copies++] = (double *)at;
+	}
+}
+
+/* Node has started now. */
+void
+start_clock()
+{
+	static uint64_t *node_start = (uint64_t *)dlsym(RTLD_DEFAULT, "_ZN4node11per_process15node_start_timeE");
+	uint64_t now = uv_hrtime();
+	struct timespec wall;
+
+	if (node_start != nullptr)
+		*node_start = now;
+	if (started == nullptr || started_at == nullptr)
+		return;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	*started = now;
+	*started_at = (double)wall.tv_sec * 1e6 + (double)wall.tv_nsec / 1e3;
+	for (size_t i = 0; i < start_copies; i++)
+		*start_copy[i] = now;
+	for (size_t i = 0; i < start_doubles; i++)
+		*start_double[i] = (double)now;
+	for (size_t i = 0; i < started_at_copies; i++)
+		*started_at_copy[i] = *started_at;
+}
+
 void
 rehearse()
 {
@@ -484,11 +543,9 @@ void
 begin(const char *args, uint32_t count)
 {
 	HandleScope scope(isolate);
-	uint64_t *start_time = (uint64_t *)dlsym(RTLD_DEFAULT, "_ZN4node11per_process15node_start_timeE");
 
 	uv_update_time(node::GetCurrentEventLoop(isolate));
-	if (start_time != nullptr)
-		*start_time = uv_hrtime();
+	start_clock();
 	if (count > 0) {
 		Local<v8::Array> argv = get(process(), "argv").As<v8::Array>();
 
@@ -578,6 +635,6 @@ end_slowly()
 
 extern "C" {
 extern const struct engine cellblock_engine;
-const struct engine cellblock_engine = { prepare, version, settle, enter_child, rehearse, begin, environment_changed,
+const struct engine cellblock_engine = { prepare, version, find_start_times, settle, enter_child, rehearse, begin, environment_changed,
 	is_module, run_module, end_slowly };
 }

@@ -21,6 +21,9 @@ struct engine {
 	/* The version of this Node, "20.1.2". */
 	const char *(*version)(void);
 
+	/* In the zygote: find, between these addresses of malloc's, where Node keeps the time at which it started. */
+	void (*find_start_times)(void *from, void *to);
+
 	/* The zygote's last step before it forks: nothing left to be done by any thread, and no garbage. */
 	void (*settle)(void);
 

@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -34,6 +35,7 @@
 #define MODULE_FILE GUEST_BOX "/main.mjs"
 #define DRIVER_FILE GUEST_BOX "/driver.js"
 #define SELF_TEST_FILE GUEST_BOX "/selftest.js"
+#define OWN_STAT_FILE "/proc/self/stat"
 #define SELF_TEST_MS 15000
 #define FORK_HANDLERS_MAX 32
 #define THREADS_MAX 32
@@ -46,9 +48,17 @@
  */
 static const char v8_flags[] = "--single-threaded --no-flush-bytecode --max-old-space-size=192";
 
+/* libc has an older kind of condition as well, for programs of the last century. */
+#ifdef __x86_64__
+#define CONDITION_VERSION "GLIBC_2.3.2"
+#else
+#define CONDITION_VERSION "GLIBC_2.17"
+#endif
+
 static const struct engine *engine;
 static bool is_served;                       /* the program has been opened once */
 static bool is_child;
+static void *heap_start;
 static void (*fork_handler[FORK_HANDLERS_MAX])(void);
 static size_t fork_handlers;
 static pthread_t early_thread[THREADS_MAX];
@@ -73,6 +83,7 @@ main_with_flags(int argc, char **argv, char **env)
 
 	unsetenv("LD_PRELOAD");
 	unsetenv("LD_BIND_NOW");
+	heap_start = sbrk(0);
 	if (set_flags != NULL)
 		set_flags(v8_flags); /* on the command line they would be in process.execArgv */
 	status = real_main(argc, argv, env);
@@ -138,6 +149,31 @@ pthread_join(pthread_t thread, void **result)
 			return 0;
 	}
 	return own(thread, result);
+}
+
+/* Nor do they hold a mutex, or wait at a condition, and there is nothing else that these two look at. */
+int
+pthread_mutex_destroy(pthread_mutex_t *mutex)
+{
+	static int (*own)(pthread_mutex_t *);
+
+	if (is_child)
+		return 0;
+	if (own == NULL)
+		own = (int (*)(pthread_mutex_t *))next("pthread_mutex_destroy");
+	return own(mutex);
+}
+
+int
+pthread_cond_destroy(pthread_cond_t *condition)
+{
+	static int (*own)(pthread_cond_t *);
+
+	if (is_child)
+		return 0;
+	if (own == NULL)
+		own = (int (*)(pthread_cond_t *))dlvsym(RTLD_NEXT, "pthread_cond_destroy", CONDITION_VERSION);
+	return own(condition);
 }
 
 /* V8 asks for its heap not to be there in a child. */
@@ -332,6 +368,7 @@ prepare(void)
 	if (!engine->prepare(DRIVER_FILE, imports, zygote_setup.imports, error, sizeof error))
 		fail(engine->version(), error);
 	free(imports);
+	engine->find_start_times(heap_start, sbrk(0));
 	return engine->version();
 }
 
@@ -448,10 +485,25 @@ serve(int flags)
 	return begin_run(guest_receive_run());
 }
 
+/* Cells have no /proc. Node wants one thing of it, for process.memoryUsage(): the resident pages. Here, their peak. */
+static int
+open_own_stat(void)
+{
+	struct rusage usage;
+	char text[256];
+
+	getrusage(RUSAGE_SELF, &usage);
+	snprintf(text, sizeof text, "%d (node) R 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 1 0 0 0 %ld 0 0\n", (int)getpid(),
+	    usage.ru_maxrss * 1024 / sysconf(_SC_PAGESIZE));
+	return memory_file(text, strlen(text));
+}
+
 /* Called by Node as the program is opened, and for every other file, from any thread. */
 static int
 open_file(const char *path, int flags, mode_t mode)
 {
+	if (is_child && strcmp(path, OWN_STAT_FILE) == 0 && syscall(SYS_access, path, F_OK) != 0)
+		return open_own_stat();
 	if (!is_served && strcmp(path, MAIN_FILE) == 0 && getpid() == (pid_t)syscall(SYS_gettid))
 		return serve(flags);
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
