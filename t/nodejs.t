@@ -63,6 +63,7 @@ sub same_form {
     my ($text) = @_;
     $text =~ s/\x{fffd}+/\x{fffd}/g;
     $text =~ s{^\(node:\d+\)}{(node:PID)}mg;
+    $text =~ s{^ *\d+: 0x[0-9a-f]+ .*\n}{}mg; # a native stack
     return $text;
 }
 
@@ -118,21 +119,21 @@ is_deeply [length $big->{stdout}, length $big->{stderr}], [5_000_000, 300_000], 
 # --- what a cell forbids, and says so as Node.js would -------------------------------------------------------------------
 
 my @refused = (
-    ['spawn',     "require('child_process').spawn('/bin/true').on('error', (e) => console.log(e.code))"],
+    ['spawn',     "try { require('child_process').spawn('/bin/true') } catch (e) { console.log(e.code, e instanceof Error) }"],
     ['spawnSync', "console.log(require('child_process').spawnSync('/bin/true').error.code)"],
     ['execSync',  "try { require('child_process').execSync('true') } catch (e) { console.log(e.code) }"],
-    ['exec',      "require('child_process').exec('true', (e) => console.log(e.code))"],
-    ['fork',      "require('child_process').fork('./x.js').on('error', (e) => console.log(e.code))"],
+    ['exec',      "try { require('child_process').exec('true') } catch (e) { console.log(e.code) }"],
+    ['fork',      "try { require('child_process').fork('./x.js') } catch (e) { console.log(e.code) }"],
     ['listen',    "require('http').createServer().on('error', (e) => console.log(e.code)).listen(0)"],
     ['connect',   "require('net').connect(80, '127.0.0.1').on('error', (e) => console.log(e.code))"],
     ['udp',       "require('dgram').createSocket('udp4').on('error', (e) => console.log(e.code)).bind()"],
-    ['fetch',     "fetch('http://127.0.0.1:1/').catch((e) => console.log(e.cause.code))"],
+    ['fetch',     "fetch('http://127.0.0.1:8080/').catch((e) => console.log(e.cause.code))"],
     ['inspector', "try { require('inspector').open(0) } catch (e) { console.log(e.code) } console.log('EPERM')"],
 );
 for (@refused) {
     my ($name, $code) = @$_;
     my $d = run_node($code)->{data};
-    like $d->{stdout}, qr/^(?:EPERM|EACCES)$/m, "refused: $name" or diag "$d->{stdout}$d->{stderr}";
+    like $d->{stdout}, qr/^(?:EPERM|EACCES)\b/m, "refused: $name" or diag "$d->{stdout}$d->{stderr}";
     is $d->{status}, 'ok', "refused: $name: the program goes on";
 }
 
@@ -141,7 +142,7 @@ for (@refused) {
 my @random = (
     'console.log(Math.random())',
     'console.log(require("vm").runInNewContext("Math.random()"))',
-    'console.log(crypto.randomUUID())',
+    'console.log(globalThis.crypto ? globalThis.crypto.randomUUID() : Math.random())',
     'console.log(require("crypto").randomUUID())',
     'console.log(require("crypto").randomBytes(8).toString("hex"))',
     'console.log(require("crypto").randomInt(2 ** 47))',
@@ -171,18 +172,18 @@ is $open->{data}{stdout}, "1\n", 'no file, folder or socket is open but the prog
 is run_node('console.log(process.uptime() < 1, performance.now() < 1000, process.hrtime().length)')->{data}{stdout}, "true true 2\n", 'the clock starts with the run'
     if $major >= 20;
 is run_node('console.log(typeof X)', preload => 'var X = 1;')->{data}{stdout}, "number\n", 'a preload runs before the program';
-is run_node('console.log(process.env.A, process.env.TZ, new Date(0).getHours())', env => { A => 'b=c', TZ => 'Asia/Tokyo' })->{data}{stdout}, "b=c Asia/Tokyo 9\n", 'env'
-    if 0;
+is run_node('console.log(process.env.A, process.env.TZ, new Date(0).getHours())', env => { A => 'b=c', TZ => 'Asia/Tokyo' })->{data}{stdout},
+    "b=c Asia/Tokyo 9\n", 'environment variables, the time zone among them';
 
 for (['objects', 'const a = []; for (;;) a.push({ x: a.length, y: [a.length] });'],
-    ['strings', 'let s = "x"; const a = []; for (;;) { a.push(s + a.length + "y".repeat(100000)); JSON.stringify(a); }'],
+    ['strings', 'const a = []; for (;;) a.push(JSON.stringify("y".repeat(100000) + a.length));'],
     ['buffers', 'const a = []; for (;;) a.push(Buffer.alloc(1 << 20, 1));'],
     ['an array', 'const a = []; for (;;) a.push(1.5, 2.5, 3.5, 4.5);']) {
     my ($what, $code) = @$_;
     my $d = run_node($code)->{data};
     is $d->{status}, 'memory_limit', "memory: $what" or diag substr $d->{stderr}, 0, 500;
 }
-is run_node('for (;;);', limits => { wall_ms => 300 })->{data}{status}, 'timeout', 'an endless loop' if 0;
+is run_node('for (;;);', limits => { wall_ms => 300 })->{data}{status}, 'timeout', 'an endless loop';
 
 $cb->finish;
 done_testing;

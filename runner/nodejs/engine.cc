@@ -23,7 +23,7 @@
 
 #include "engine.h"
 
-#define LOST_FD_MAX 64
+#define UNSETTLED_TOP_LEVEL_AWAIT 13 /* an exit code of Node's */
 
 namespace {
 
@@ -39,7 +39,7 @@ using v8::Value;
 /* All below the call with which Node opens the program is on its main thread, in its main context. */
 Isolate *isolate;
 node::MultiIsolatePlatform *platform;
-bool ends_slowly;
+v8::Global<Function> *rehearsal; /* what driver.js returns */
 
 Local<String>
 text_of(const char *text, size_t size)
@@ -303,6 +303,20 @@ exit_at_once(node::Environment *, int code)
 	_exit(code);
 }
 
+/*
+ * Does the main module still wait on its top level? Up to Node 20 process.exitCode tells. Later ones tell nobody, but have
+ * a function for it, which writes a warning that has been written already.
+ */
+bool
+waits_for_ever()
+{
+	typedef v8::Maybe<bool> (*is_settled)(node::Environment *);
+	is_settled check = (is_settled)dlsym(RTLD_DEFAULT, "_ZNK4node11Environment27CheckUnsettledTopLevelAwaitEv");
+	int null = check == nullptr ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	return null >= 0 && dup2(null, STDERR_FILENO) >= 0 && !check(node::GetCurrentEnvironment(context())).FromMaybe(true);
+}
+
 /* The event loop has run dry, and 'exit' has been emitted. */
 void
 exit_at_end(void *)
@@ -312,12 +326,9 @@ exit_at_end(void *)
 	v8::TryCatch caught(isolate);
 	Local<Value> code = get(process(), "exitCode");
 
-	/* Up to Node 20 process.exitCode says all. */
-	if (NODE_MAJOR_VERSION < 22 || !ends_slowly || !code->IsUndefined())
-		_exit(code->Int32Value(context()).FromMaybe(0));
-	/* Node will write to loops of threads that are no more, and is not content if their descriptors are not there. */
-	for (int fd = open("/dev/null", O_RDWR | O_CLOEXEC); fd >= 0 && fd < LOST_FD_MAX;)
-		fd = dup(fd);
+	if (code->IsUndefined() && NODE_MAJOR_VERSION > 20 && waits_for_ever())
+		_exit(UNSETTLED_TOP_LEVEL_AWAIT);
+	_exit(code->Int32Value(context()).FromMaybe(0));
 }
 
 /* V8 has asked for memory in vain: that is the memory limit. The runner knows it by this signal, which nobody else sends. */
@@ -343,29 +354,25 @@ raise_heap_limit(void *, size_t current, size_t)
 
 /*
  * Math.random() is seeded by its first call in a context, out of a generator that all children of a zygote have in the
- * same state. OpenSSL sees by the changed pid that it has to seed itself anew.
+ * same state. V8 begins it with the seed that it is made with, and has a function to seed it anew. (OpenSSL sees by the
+ * changed pid that it has to do so.)
  */
+struct Generator {
+	int64_t seed;
+	int64_t state[2];
+};
+
+void (*set_seed)(Generator *, int64_t);
+Generator *generator;
+
 void
 seed()
 {
-	typedef void *(*generator_of)(Isolate *);
-	typedef void (*set_seed)(void *, int64_t);
-	generator_of generator = (generator_of)dlsym(RTLD_DEFAULT, "_ZN2v88internal7Isolate23random_number_generatorEv");
-	set_seed set = (set_seed)dlsym(RTLD_DEFAULT, "_ZN2v84base21RandomNumberGenerator7SetSeedEl");
 	int64_t number;
-	char flag[40];
 
 	if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
 		_exit(127);
-	if (generator != nullptr && set != nullptr) {
-		set(generator(isolate), number);
-		return;
-	}
-	/* Where V8 shows us no generator: as long as this flag is set, it takes the place of one. */
-	snprintf(flag, sizeof flag, "--random-seed=%d", (int)((number & 0x7fffffff) | 1));
-	v8::V8::SetFlagsFromString(flag);
-	call(get(context()->Global(), "Math").As<Object>(), "random");
-	v8::V8::SetFlagsFromString("--random-seed=0");
+	set_seed(generator, number);
 }
 
 /* ---- the zygote ------------------------------------------------------------------------------------------------- */
@@ -427,7 +434,10 @@ prepare(const char *driver, const char *imports, uint32_t count, char *error, si
 	if (!function.IsEmpty() && Function::New(context(), turn).ToLocal(&turn_loop)) {
 		Local<Value> arguments[] = { process(), turn_loop, list };
 
-		function->Call(context(), v8::Undefined(isolate), 3, arguments).FromMaybe(Local<Value>());
+		Local<Value> result;
+
+		if (function->Call(context(), v8::Undefined(isolate), 3, arguments).ToLocal(&result) && result->IsFunction())
+			rehearsal = new v8::Global<Function>(isolate, result.As<Function>());
 	}
 	if (caught.HasCaught()) {
 		String::Utf8Value message(isolate, caught.Exception());
@@ -490,24 +500,34 @@ double *start_double[START_TIMES_MAX]; /* the same as a double, */
 double *started_at_copy[START_TIMES_MAX]; /* and of the second */
 size_t start_copies, start_doubles, started_at_copies;
 
-void
-find_start_times(void *from, void *to)
+/* What is at an address of the heap may be something else by then; what it holds is not, in a heap of a few MiB. */
+bool
+search_heap(void *from, void *to, uint32_t seed_number)
 {
+	Generator *(*generator_of)(Isolate *) =
+	    (Generator *(*)(Isolate *))dlsym(RTLD_DEFAULT, "_ZN2v88internal7Isolate23random_number_generatorEv");
+	double as_double;
+
+	set_seed = (void (*)(Generator *, int64_t))dlsym(RTLD_DEFAULT, "_ZN2v84base21RandomNumberGenerator7SetSeedEl");
 	started = (uint64_t *)dlsym(RTLD_DEFAULT, "_ZN4node11performance25performance_process_startE");
 	started_at = (double *)dlsym(RTLD_DEFAULT, "_ZN4node11performance35performance_process_start_timestampE");
-	if (started == nullptr || started_at == nullptr)
-		return;
-
-	double as_double = (double)*started;
-
-	for (char *at = (char *)(((uintptr_t)from + 7) & ~(uintptr_t)7); at + 8 <= (char *)to; at += 8) {
+	as_double = started == nullptr ? 0 : (double)*started;
+	for (uint64_t *at = (uint64_t *)(((uintptr_t)from + 7) & ~(uintptr_t)7); at + 3 <= (uint64_t *)to; at++) {
+		if (*at == seed_number && at[1] != 0 && at[2] != 0)
+			generator = (Generator *)at;
+		if (started == nullptr || started_at == nullptr)
+			continue;
 		if (memcmp(at, started, 8) == 0 && start_copies < START_TIMES_MAX)
-			start_copy[start_copies++] = (uint64_t *)at;
+			start_copy[start_copies++] = at;
 		else if (memcmp(at, &as_double, 8) == 0 && start_doubles < START_TIMES_MAX)
 			start_double[start_doubles++] = (double *)at;
 		else if (memcmp(at, started_at, 8) == 0 && started_at_copies < START_TIMES_MAX)
 			started_at_copy[started_at_copies++] = (double *)at;
 	}
+	if (generator_of != nullptr) /* up to V8 12 there is no need to guess */
+		generator = generator_of(isolate);
+	v8::V8::SetFlagsFromString("--random-seed=0");
+	return set_seed != nullptr && generator != nullptr;
 }
 
 /* Node has started now. */
@@ -536,6 +556,10 @@ start_clock()
 void
 rehearse()
 {
+	HandleScope scope(isolate);
+
+	if (rehearsal != nullptr)
+		rehearsal->Get(isolate)->Call(context(), v8::Undefined(isolate), 0, nullptr).FromMaybe(Local<Value>());
 }
 
 /* Now is when a fresh Node would have started. */
@@ -625,16 +649,10 @@ run_module(const char *path)
 	call(of, "nextTick", 2, next);
 }
 
-void
-end_slowly()
-{
-	ends_slowly = true;
-}
-
 } // namespace
 
 extern "C" {
 extern const struct engine cellblock_engine;
-const struct engine cellblock_engine = { prepare, version, find_start_times, settle, enter_child, rehearse, begin, environment_changed,
-	is_module, run_module, end_slowly };
+const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin, environment_changed,
+	is_module, run_module };
 }

@@ -21,8 +21,11 @@ struct engine {
 	/* The version of this Node, "20.1.2". */
 	const char *(*version)(void);
 
-	/* In the zygote: find, between these addresses of malloc's, where Node keeps the time at which it started. */
-	void (*find_start_times)(void *from, void *to);
+	/*
+	 * In the zygote: find, between these addresses of malloc's, where Node keeps the time at which it started, and V8 its
+	 * random number generator, which has been seeded with `seed`. Returns whether the latter is found.
+	 */
+	bool (*search_heap)(void *from, void *to, uint32_t seed);
 
 	/* The zygote's last step before it forks: nothing left to be done by any thread, and no garbage. */
 	void (*settle)(void);
@@ -44,9 +47,6 @@ struct engine {
 
 	/* Node is about to run an empty program; let it go on with the module at `path`. */
 	void (*run_module)(const char *path);
-
-	/* The program may wait for ever on its top level, of which only Node's own end knows the exit code. */
-	void (*end_slowly)(void);
 };
 
 #endif

@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -38,7 +38,6 @@
 #define OWN_STAT_FILE "/proc/self/stat"
 #define SELF_TEST_MS 15000
 #define FORK_HANDLERS_MAX 32
-#define THREADS_MAX 32
 #define FD_MAX 128
 
 /*
@@ -48,21 +47,13 @@
  */
 static const char v8_flags[] = "--single-threaded --no-flush-bytecode --max-old-space-size=192";
 
-/* libc has an older kind of condition as well, for programs of the last century. */
-#ifdef __x86_64__
-#define CONDITION_VERSION "GLIBC_2.3.2"
-#else
-#define CONDITION_VERSION "GLIBC_2.17"
-#endif
-
 static const struct engine *engine;
 static bool is_served;                       /* the program has been opened once */
 static bool is_child;
 static void *heap_start;
+static uint32_t zygote_seed;
 static void (*fork_handler[FORK_HANDLERS_MAX])(void);
 static size_t fork_handlers;
-static pthread_t early_thread[THREADS_MAX];
-static size_t early_threads;
 
 /* ---- libc's, in front of libc's --------------------------------------------------------------------------------- */
 
@@ -79,17 +70,20 @@ static int
 main_with_flags(int argc, char **argv, char **env)
 {
 	void (*set_flags)(const char *) = (void (*)(const char *))dlsym(RTLD_DEFAULT, "_ZN2v82V818SetFlagsFromStringEPKc");
-	int status;
+	char flag[40];
 
 	unsetenv("LD_PRELOAD");
 	unsetenv("LD_BIND_NOW");
 	heap_start = sbrk(0);
-	if (set_flags != NULL)
+	if (getrandom(&zygote_seed, sizeof zygote_seed, 0) != (ssize_t)sizeof zygote_seed)
+		_exit(1);
+	zygote_seed = (zygote_seed & 0x7fffffff) | 1;
+	if (set_flags != NULL) {
 		set_flags(v8_flags); /* on the command line they would be in process.execArgv */
-	status = real_main(argc, argv, env);
-	if (is_child)
-		_exit(status);
-	return status;
+		snprintf(flag, sizeof flag, "--random-seed=%u", zygote_seed);
+		set_flags(flag);
+	}
+	return real_main(argc, argv, env);
 }
 
 int __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void), void (*fini)(void),
@@ -120,60 +114,6 @@ __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(voi
 	if (child != NULL && fork_handlers < FORK_HANDLERS_MAX)
 		fork_handler[fork_handlers++] = child;
 	return own(prepare, parent, child, object);
-}
-
-/* Threads that a child does not have can be joined there all the same. */
-int
-pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*start)(void *), void *argument)
-{
-	static int (*own)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-	int error;
-
-	if (own == NULL)
-		own = (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))next("pthread_create");
-	error = own(thread, attributes, start, argument);
-	if (error == 0 && !is_served && early_threads < THREADS_MAX)
-		early_thread[early_threads++] = *thread;
-	return error;
-}
-
-int
-pthread_join(pthread_t thread, void **result)
-{
-	static int (*own)(pthread_t, void **);
-
-	if (own == NULL)
-		own = (int (*)(pthread_t, void **))next("pthread_join");
-	for (size_t i = 0; is_child && i < early_threads; i++) {
-		if (early_thread[i] == thread)
-			return 0;
-	}
-	return own(thread, result);
-}
-
-/* Nor do they hold a mutex, or wait at a condition, and there is nothing else that these two look at. */
-int
-pthread_mutex_destroy(pthread_mutex_t *mutex)
-{
-	static int (*own)(pthread_mutex_t *);
-
-	if (is_child)
-		return 0;
-	if (own == NULL)
-		own = (int (*)(pthread_mutex_t *))next("pthread_mutex_destroy");
-	return own(mutex);
-}
-
-int
-pthread_cond_destroy(pthread_cond_t *condition)
-{
-	static int (*own)(pthread_cond_t *);
-
-	if (is_child)
-		return 0;
-	if (own == NULL)
-		own = (int (*)(pthread_cond_t *))dlvsym(RTLD_NEXT, "pthread_cond_destroy", CONDITION_VERSION);
-	return own(condition);
 }
 
 /* V8 asks for its heap not to be there in a child. */
@@ -368,7 +308,8 @@ prepare(void)
 	if (!engine->prepare(DRIVER_FILE, imports, zygote_setup.imports, error, sizeof error))
 		fail(engine->version(), error);
 	free(imports);
-	engine->find_start_times(heap_start, sbrk(0));
+	if (!engine->search_heap(heap_start, sbrk(0), zygote_seed))
+		fail(engine->version(), "cannot find V8's random number generator");
 	return engine->version();
 }
 
@@ -392,7 +333,7 @@ memory_file(const char *text, size_t size)
 	return fd;
 }
 
-/* May this be an ES module, or wait on its top level? */
+/* May this be an ES module? */
 static bool
 may_be_module(const char *text, size_t size)
 {
@@ -436,12 +377,9 @@ begin_run(int job_fd)
 	if (head.envc > 0)
 		engine->environment_changed();
 	engine->begin(args, head.argc);
-	if (may_be_module(text, size)) {
-		engine->end_slowly();
-		if (engine->is_module(text, size) && guest_write_file(MODULE_FILE, text, size)) {
-			engine->run_module(MODULE_FILE);
-			fd = memory_file("", 0);
-		}
+	if (may_be_module(text, size) && engine->is_module(text, size) && guest_write_file(MODULE_FILE, text, size)) {
+		engine->run_module(MODULE_FILE);
+		fd = memory_file("", 0);
 	}
 	if (fd < 0)
 		fd = guest_write_file(MAIN_FILE, text, size) ? (int)syscall(SYS_openat, AT_FDCWD, MAIN_FILE, O_RDONLY | O_CLOEXEC) :
