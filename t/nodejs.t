@@ -83,6 +83,8 @@ push @cases, (
     ['invalid UTF-8',   "console.log('\xff\xfe', 'a\xc3');\n"],
 );
 
+# Node.js 18 does not show where it keeps its start.
+@cases = grep { $_->[0] ne 'performance' } @cases if $major < 20;
 for my $case (@cases) {
     my ($name, $source, $stdin, @args) = @$case;
     my $text = decode('UTF-8', $source);

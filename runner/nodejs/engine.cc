@@ -362,17 +362,21 @@ struct Generator {
 	int64_t state[2];
 };
 
+#define GENERATORS_MAX 8
+
 void (*set_seed)(Generator *, int64_t);
-Generator *generator;
+Generator *generator[GENERATORS_MAX];
+size_t generators;
 
 void
 seed()
 {
-	int64_t number;
+	int64_t number[GENERATORS_MAX];
 
-	if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+	if (getrandom(number, sizeof number, 0) != (ssize_t)sizeof number)
 		_exit(127);
-	set_seed(generator, number);
+	for (size_t i = 0; i < generators; i++)
+		set_seed(generator[i], number[i]);
 }
 
 /* ---- the zygote ------------------------------------------------------------------------------------------------- */
@@ -513,8 +517,8 @@ search_heap(void *from, void *to, uint32_t seed_number)
 	started_at = (double *)dlsym(RTLD_DEFAULT, "_ZN4node11performance35performance_process_start_timestampE");
 	as_double = started == nullptr ? 0 : (double)*started;
 	for (uint64_t *at = (uint64_t *)(((uintptr_t)from + 7) & ~(uintptr_t)7); at + 3 <= (uint64_t *)to; at++) {
-		if (*at == seed_number && at[1] != 0 && at[2] != 0)
-			generator = (Generator *)at;
+		if (generator_of == nullptr && *at == seed_number && at[1] != 0 && at[2] != 0 && generators < GENERATORS_MAX)
+			generator[generators++] = (Generator *)at;
 		if (started == nullptr || started_at == nullptr)
 			continue;
 		if (memcmp(at, started, 8) == 0 && start_copies < START_TIMES_MAX)
@@ -524,10 +528,10 @@ search_heap(void *from, void *to, uint32_t seed_number)
 		else if (memcmp(at, started_at, 8) == 0 && started_at_copies < START_TIMES_MAX)
 			started_at_copy[started_at_copies++] = (double *)at;
 	}
-	if (generator_of != nullptr) /* up to V8 12 there is no need to guess */
-		generator = generator_of(isolate);
+	if (generator_of != nullptr) /* up to V8 12 there is no need to search */
+		generator[generators++] = generator_of(isolate);
 	v8::V8::SetFlagsFromString("--random-seed=0");
-	return set_seed != nullptr && generator != nullptr;
+	return set_seed != nullptr && generators > 0;
 }
 
 /* Node has started now. */

@@ -1,4 +1,4 @@
-// What a guest relies on and a fork could have broken. Says what failed, or two random numbers and ends with 42.
+// What a guest relies on and a fork could have broken. Says what failed, or some random numbers, and ends with 42 then.
 'use strict';
 const assert = require('assert');
 const crypto = require('crypto');
@@ -28,7 +28,7 @@ process.on('exit', () => {
 		console.log(`never came to its end: ${[...waiting].join(', ')}`);
 		process.exitCode = 1;
 	} else if (process.exitCode === 42) {
-		console.log(Math.random(), crypto.randomBytes(8).toString('hex'));
+		console.log(Math.random(), vm.runInNewContext('Math.random()'), crypto.randomBytes(8).toString('hex'));
 	}
 });
 setTimeout(() => process.exit(1), 10000).unref();
