@@ -46,6 +46,11 @@ def configured_interpreter(folder):
     return configured(conf, "interpreter") or "/usr/bin/python3", re.findall(r'"([^"]+)"', imports[1] if imports else "")
 
 
+def configured_program(folder, language):
+    """The interpreter of another language, or None."""
+    return configured(read(f"{folder}/languages/{language}.conf"), "interpreter")
+
+
 def free_ports():
     sockets = [socket.socket() for _ in range(2)]
     for one in sockets:

@@ -22,6 +22,7 @@
 #include <uv.h>
 
 #include "engine.h"
+#include "orders.h"
 
 #define UNSETTLED_TOP_LEVEL_AWAIT 13 /* an exit code of Node's */
 
@@ -331,7 +332,7 @@ exit_at_end(void *)
 	_exit(code->Int32Value(context()).FromMaybe(0));
 }
 
-/* V8 has asked for memory in vain: that is the memory limit. The runner knows it by this signal, which nobody else sends. */
+/* V8 has asked for memory in vain, and would abort: that is the memory limit. */
 #if NODE_MAJOR_VERSION < 20
 void
 out_of_memory(const char *, bool)
@@ -340,7 +341,7 @@ void
 out_of_memory(const char *, const v8::OOMDetails &)
 #endif
 {
-	raise(SIGSTKFLT);
+	raise(GUEST_OUT_OF_MEMORY);
 	_exit(127);
 }
 
