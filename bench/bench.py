@@ -196,7 +196,7 @@ class Bench:
             return lambda runs: [http, url, str(clients), str(runs), path, expect]
 
         def connected(clients):
-            return lambda runs: [runner, service.socket, str(clients), str(runs)]
+            return lambda runs: [runner, service.socket, str(clients), str(runs), str(service.language_index("python3"))]
 
         path = body("print", PRINT + "\n")
         for clients in CLIENTS:

@@ -184,6 +184,12 @@ class Instance:
         self.group.remove()
         shutil.rmtree(self.dir, ignore_errors=True)
 
+    def language_index(self, name):
+        """Its place in the configuration, which is sorted."""
+        folder = f"{self.conf}/languages"
+        names = [configured(read(f"{folder}/{file}"), "name") for file in os.listdir(folder) if file.endswith(".conf")]
+        return sorted(names).index(name)
+
     def processes(self):
         every, children = {}, {}
         for pid in filter(str.isdigit, os.listdir("/proc")):

@@ -30,6 +30,7 @@
 
 #include "engine.h"
 #include "guest.h"
+#include "memory.h"
 
 #define MAIN_FILE GUEST_BOX "/main.js"
 #define MODULE_FILE GUEST_BOX "/main.mjs"
@@ -432,6 +433,9 @@ serve(int flags)
 	}
 	mark_descriptors();
 	engine->settle();
+	memory_fill_heap();
+	if (zygote_setup.huge_pages != 0)
+		memory_use_huge_pages();
 	zygote_report(0, version, "");
 	zygote_make_guests();
 	after_fork();
