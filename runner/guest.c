@@ -269,8 +269,11 @@ limit(int resource, uint64_t value)
 void
 guest_keep_fd(int fd)
 {
-	size_t at = kept_count++;
+	size_t at;
 
+	if (fd == control_fd || fd == shown_fds[0] || fd == shown_fds[1])
+		return;
+	at = kept_count++;
 	if (at >= KEPT_FDS_MAX)
 		guest_fail("keep the interpreter's descriptors");
 	for (; at > 0 && kept_fds[at - 1] > fd; at--)

@@ -50,7 +50,7 @@ void guest_report_ready(void);
 
 /*
  * This descriptor stays open in the run: the interpreter cannot do without it. The guest must have opened it itself, as
- * what it has from its zygote is shared with other guests.
+ * what it has from its zygote is shared with other guests. The channels of this file are not kept, whoever asks.
  */
 void guest_keep_fd(int fd);
 

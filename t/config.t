@@ -21,8 +21,10 @@ is $err, '', 'and nothing is said against it';
 
 my $c = 'cellblock.conf';
 my $p = 'languages/python3.conf';
+my $n = 'languages/nodejs.conf';
 my @good = (
-    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0'], [$p, qr/armed = 3/, 'armed = 0']],
+    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0'], [$p, qr/armed = 3/, 'armed = 0'],
+        [$n, qr/armed = 4/, 'armed = 0']],
     ['a queue of none',           [$c, qr/queue = 256/, 'queue = 0']],
     ['a limit at its least',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
     ['a limit at its most',       [$c, qr/wall_ms = \{ default = 15000; maximum = 120000/, 'wall_ms = { default = 86400000; maximum = 86400000']],
@@ -33,7 +35,7 @@ for (@good) {
     my ($name, @changes) = @$_;
     my ($dir, $exit, undef, $err) = check(@changes);
     # A folder without the policy is a good configuration that cannot be started; it may be told here or there.
-    next if $name eq 'an absolute folder' && $err =~ m{/etc/python3\.conf};
+    next if $name eq 'an absolute folder' && $err =~ m{/etc/(?:python3|nodejs)\.conf};
     is $exit, 0, "good: $name" or diag $err;
 }
 

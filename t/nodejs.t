@@ -170,7 +170,11 @@ run_node('require("fs").writeFileSync("left.js", "x"); require("fs").writeFileSy
 is run_node('console.log(require("fs").readdirSync(".").join(), require("fs").readdirSync("/tmp").join(), typeof left, process.env.LEFT)')->{data}{stdout},
     "main.js  undefined undefined\n", 'a run finds nothing of another one';
 my $open = run_node('const fs = require("fs"); let n = 0; for (let fd = 3; fd < 256; fd++) try { const s = fs.fstatSync(fd); if (s.isSocket() || s.isDirectory() || s.isFile()) n++; } catch {} console.log(n)');
-is $open->{data}{stdout}, "1\n", 'no file, folder or socket is open but the program itself';
+is $open->{data}{stdout}, "0\n", 'no file, folder or socket is open';
+my @pipes = map { run_node('const fs = require("fs"); const all = []; for (let fd = 3; fd < 256; fd++) try { const s = fs.fstatSync(fd); if (s.isFIFO()) all.push(s.ino); } catch {} console.log(all.join("\\n"))')->{data}{stdout} } 1, 2;
+my %of_first = map { $_ => 1 } split /\n/, $pipes[0];
+cmp_ok scalar keys %of_first, '>', 0, 'the event loop has pipes';
+is join(' ', grep { $of_first{$_} } split /\n/, $pipes[1]), '', 'and no two guests share one';
 is run_node('console.log(process.uptime() < 1, performance.now() < 1000, process.hrtime().length)')->{data}{stdout}, "true true 2\n", 'the clock starts with the run'
     if $major >= 20;
 is run_node('console.log(typeof X)', preload => 'var X = 1;')->{data}{stdout}, "number\n", 'a preload runs before the program';

@@ -590,9 +590,6 @@ environment_changed()
 
 	tzset();
 	isolate->DateTimeConfigurationChangeNotification(Isolate::TimeZoneDetection::kRedetect);
-	if (getenv("NODE_PATH") != nullptr) {
-		call(get(get(process(), "mainModule").As<Object>(), "constructor").As<Object>(), "_initPaths");
-	}
 }
 
 /* ---- ES modules ---------------------------------------------------------------------------------------------------- */
