@@ -1,11 +1,28 @@
+// A little of everything that a short program does first, so that guests find it done. Its output goes nowhere. Nothing
+// here may draw a random number: what has been drawn in a zygote is the same in all of its guests.
 console.log(1, 'a', [1, 2], { a: 1 });
 console.error('x');
-class A { constructor(x) { this.x = x; } get y() { return this.x; } }
-try { null.x; } catch (e) { String(e.stack); console.error(e); }
+class Warm {
+	constructor(value) {
+		this.value = value;
+	}
+
+	get twice() {
+		return this.value * 2;
+	}
+}
+try {
+	null.value;
+} catch (error) {
+	String(error.stack);
+	console.error(error);
+}
 JSON.stringify(JSON.parse('{"a":[1,2,{"b":null}]}'));
 setTimeout(() => {}, 0);
 setImmediate(() => {});
 Promise.resolve(1).then((x) => x + 1);
-(async () => { await null; })();
+(async () => {
+	await null;
+})();
 process.nextTick(() => {});
-module.exports = new A(1).y;
+module.exports = new Warm(1).twice;
