@@ -28,6 +28,8 @@ PRINT = "print(1)"
 CLIENTS = (1, 2, 8, 32)
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # what the service starts with
 NODES = {"code": "dify_code.py", "jinja2": "dify_jinja2.py"}
+NODE_PRINT = "console.log(1)"
+NODE_CLIENTS = (1, 8)
 SETTLE_SECONDS = 0.03  # for what the last measure has left to be done
 
 
@@ -149,7 +151,7 @@ class Bench:
         path = os.path.join(self.options.programs, name)
         return path, None if os.access(path, os.X_OK) else f"{name} has not been built"
 
-    def add_bare(self, interpreter, imports):
+    def add_bare(self, conf, interpreter, imports):
         spawn, why_not = self.program("spawn_load")
         bwrap = shutil.which("bwrap")
         walls = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--ro-bind", "/", "/",
@@ -166,6 +168,10 @@ class Bench:
         for clients in CLIENTS:
             self.measures.add("bare", clients, spawned(clients, bare), why_not=why_not)
             self.measures.add("bwrap", clients, spawned(clients, walls + bare), group=self.group, why_not=why_no_bwrap)
+        node_js = instance.configured_program(conf, "nodejs")
+        why_no_node = why_not or (None if node_js and os.access(node_js, os.X_OK) else "no Node.js is configured")
+        for clients in NODE_CLIENTS:
+            self.measures.add("node_bare", clients, spawned(clients, [node_js or "node", "-e", NODE_PRINT]), why_not=why_no_node)
         for node, file in NODES.items():
             self.measures.add(f"{node}_cold", 1, spawned(1, [interpreter, f"{HERE}/{file}"], "<<RESULT>>"), why_not=why_not)
 
@@ -179,9 +185,9 @@ class Bench:
             os.chmod(runner, 0o755)
         scheme_ports = {"plain": ("http", service.port), "tls": ("https", service.tls_port)} if service else {}
 
-        def body(name, code):
+        def body(name, code, language="python3"):
             path = f"{folder}/{name}.json"
-            instance.write(path, json.dumps({"language": "python3", "code": code, "preload": "", "enable_network": True}))
+            instance.write(path, json.dumps({"language": language, "code": code, "preload": "", "enable_network": True}))
             return path
 
         def asked(way, clients, path, expect):
@@ -190,7 +196,7 @@ class Bench:
             return lambda runs: [http, url, str(clients), str(runs), path, expect]
 
         def connected(clients):
-            return lambda runs: [runner, service.socket, str(clients), str(runs)]
+            return lambda runs: [runner, service.socket, str(clients), str(runs), str(service.language_index("python3"))]
 
         path = body("print", PRINT + "\n")
         for clients in CLIENTS:
@@ -198,6 +204,9 @@ class Bench:
                               user=service.worker_user if service else None)
             for way in ("plain", "tls"):
                 self.measures.add(way, clients, asked(way, clients, path, '"stdout":"1\\n"'), hot=True, why_not=why_no_http)
+        path = body("node_print", NODE_PRINT + "\n", "nodejs")
+        for clients in NODE_CLIENTS:
+            self.measures.add("node_tls", clients, asked("tls", clients, path, '"stdout":"1\\n"'), hot=True, why_not=why_no_http)
         for node, file in NODES.items():
             path = body(node, instance.read(f"{HERE}/{file}"))
             self.measures.add(f"{node}_hot", 1, asked("tls", 1, path, "<<RESULT>>"), hot=True, why_not=why_no_http)
@@ -251,7 +260,7 @@ class Bench:
             interpreter, imports = instance.configured_interpreter(conf)
             if self.service:
                 ENVIRONMENT["CELLBLOCK_API_KEY"] = service.key
-            self.add_bare(interpreter, imports)
+            self.add_bare(conf, interpreter, imports)
             self.add_cellblock(service.dir)
             self.measure()
         finally:

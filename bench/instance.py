@@ -46,6 +46,11 @@ def configured_interpreter(folder):
     return configured(conf, "interpreter") or "/usr/bin/python3", re.findall(r'"([^"]+)"', imports[1] if imports else "")
 
 
+def configured_program(folder, language):
+    """The interpreter of another language, or None."""
+    return configured(read(f"{folder}/languages/{language}.conf"), "interpreter")
+
+
 def free_ports():
     sockets = [socket.socket() for _ in range(2)]
     for one in sockets:
@@ -178,6 +183,12 @@ class Instance:
                 print(f"script/server --stop: {done.stdout}")
         self.group.remove()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def language_index(self, name):
+        """Its place in the configuration, which is sorted."""
+        folder = f"{self.conf}/languages"
+        names = [configured(read(f"{folder}/{file}"), "name") for file in os.listdir(folder) if file.endswith(".conf")]
+        return sorted(names).index(name)
 
     def processes(self):
         every, children = {}, {}

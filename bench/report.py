@@ -20,11 +20,17 @@ NODES = (
     ("code_hot", "code_cold", "Dify's code node (re, json, base64)"),
     ("jinja2_hot", "jinja2_cold", "Dify's template node (Jinja2)"),
 )
+NODE_JS = (
+    ("node_bare", "node -e 'console.log(1)'"),
+    ("node_tls", "Cellblock, through nginx with TLS"),
+)
 RUNNER_KINDS = ("door", "broker", "warden")
 TARGETS = (  # name, what, the limit, the aim beyond it (None: none), whether more is better
     ("latency_per_bare", "p50 through TLS / p50 of bare -I -S", 0.15, 0.10, False),
     ("latency_per_floor", "p50 through TLS / p50 of the floor", 2, None, False),
     ("throughput_per_bare", "runs/s with 8 clients through TLS / bare -I -S, 8 at once", 6, 8, True),
+    ("node_latency", "Node.js: p50 through TLS / p50 of bare node", 0.10, 0.06, False),
+    ("node_throughput", "Node.js: runs/s with 8 clients through TLS / bare, 8 at once", 10, None, True),
     ("armed_cell_mb", "PSS of an armed cell, MB", 2, None, False),
     ("idle_mb", "PSS of the whole service when idle, MB", 80, None, False),
 )
@@ -40,7 +46,9 @@ def collect(bench, interpreter, load_average, seconds):
         "service": bench.why_no_service or "serves",
         "latency": [latency_row(measures, way, what) for way, what in LATENCY],
         "throughput": [throughput_row(measures, clients, way, dict(LATENCY)[way])
-                       for clients in sorted({clients for _, clients in measures.every}) for way in THROUGHPUT],
+                       for clients in sorted({clients for way, clients in measures.every if way == "bare"})
+                       for way in THROUGHPUT],
+        "node_js": [node_js_row(measures, clients, way, what) for clients in (1, 8) for way, what in NODE_JS],
         "nodes": [node_row(measures, *node) for node in NODES],
         "stages": stages(measures),
         "cpu": cpu(bench),
@@ -84,6 +92,15 @@ def throughput_row(measures, clients, way, what):
         row[key] = measures.value(way, key, clients)
     row["ms_per_run"] = 1000 / row["per_second"] if row["per_second"] else None
     row["per_bare"] = measures.ratio(way, "bare", "per_second", clients)
+    return row
+
+
+def node_js_row(measures, clients, way, what):
+    row = common_row(measures.get(way, clients), f"{what}, {clients} at once" if clients > 1 else what)
+    for key in ("p50_ms", "p95_ms", "per_second"):
+        row[key] = measures.value(way, key, clients)
+    row["p50_per_bare"] = measures.ratio(way, "node_bare", "p50_ms", clients)
+    row["per_second_per_bare"] = measures.ratio(way, "node_bare", "per_second", clients)
     return row
 
 
@@ -139,11 +156,15 @@ def targets(measures, result):
     quiet = {
         "latency_per_bare": best_ratio(measures, "tls", "bare", "p50_ms"),
         "latency_per_floor": best_ratio(measures, "tls", "floor", "p50_ms"),
+        "node_latency": best_ratio(measures, "node_tls", "node_bare", "p50_ms"),
+        "node_throughput": best_ratio(measures, "node_tls", "node_bare", "per_second", 8),
         "throughput_per_bare": best_ratio(measures, "tls", "bare", "per_second", 8),
     }
     value = {
         "latency_per_bare": measures.ratio("tls", "bare", "p50_ms"),
         "latency_per_floor": measures.ratio("tls", "floor", "p50_ms"),
+        "node_latency": measures.ratio("node_tls", "node_bare", "p50_ms"),
+        "node_throughput": measures.ratio("node_tls", "node_bare", "per_second", 8),
         "throughput_per_bare": measures.ratio("tls", "bare", "per_second", 8),
         "armed_cell_mb": cells["pss_mb"] / cells["count"] if cells else None,
         "idle_mb": idle["all"]["pss_mb"] if idle else None,
@@ -187,6 +208,7 @@ def show(result):
           f"{'; quick, and so rough' if result['quick'] else ''}")
     show_latency(result["latency"])
     show_throughput(result["throughput"])
+    show_node_js(result["node_js"])
     show_nodes(result["nodes"])
     show_stages(result["stages"])
     show_cpu(result["cpu"])
@@ -210,6 +232,13 @@ def show_throughput(rows):
             print(f"\n{title:<45}{'runs/s':>9}{'ms/run':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'/ -I -S':>10}")
         line(row, number(row["per_second"], 9, 1) + "".join(number(row[key], 9) for key in
              ("ms_per_run", "p50_ms", "p95_ms", "p99_ms")) + number(row["per_bare"], 10, 2, "x"))
+
+
+def show_node_js(rows):
+    print(f"\n{'Node.js, console.log(1), ms':<45}{'p50':>9}{'p95':>9}{'/ bare':>10}{'runs/s':>9}{'/ bare':>10}")
+    for row in rows:
+        line(row, number(row["p50_ms"], 9) + number(row["p95_ms"], 9) + number(row["p50_per_bare"], 10, 3, "x") +
+             number(row["per_second"], 9, 1) + number(row["per_second_per_bare"], 10, 2, "x"))
 
 
 def show_nodes(rows):
@@ -260,7 +289,7 @@ def show_memory(memory_of):
 def show_targets(rows):
     print(f"\n{'targets':<62}{'here':>9}{'target':>9}{'aim':>7}{'at best':>9}")
     for row in rows:
-        sign = ">=" if row["name"] == "throughput_per_bare" else "<="
+        sign = ">=" if row["name"] in ("throughput_per_bare", "node_throughput") else "<="
         print(f"  {row['what']:<60}{number(row['value'], 9)}{sign + format(row['limit'], 'g'):>9}"
               f"{format(row['aim'], 'g') if row['aim'] else '':>7}"
               f"{number(row['of_best_rounds'], 9) if row['of_best_rounds'] else '':>9}   {row['verdict']}")

@@ -32,6 +32,7 @@
 #define IMPORTS_BYTES_MAX (1u << 20)
 #define JOB_FD 3
 #define START_FDS 5 /* that may come with a run */
+#define KEPT_FDS_MAX 16
 
 struct zygote_setup zygote_setup;
 struct guest_start guest_start;
@@ -41,6 +42,8 @@ static struct sock_fprog base_filter;
 static struct sock_fprog last_filter;
 static int listener_fd = -1; /* of the base filter, until the runner has it */
 static int control_fd = -1;              /* of a guest, until it is started */
+static int kept_fds[KEPT_FDS_MAX];       /* through the run, in ascending order */
+static size_t kept_count;
 static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
 
 /* A system call that only zygotes, and guests before their program, can make; see mark.h. */
@@ -98,9 +101,9 @@ zygote_read_setup(char **imports)
 }
 
 int
-zygote_wall_in(void)
+zygote_wall_in(bool threads)
 {
-	if (unshare(CLONE_THREAD) != 0) {
+	if (!threads && unshare(CLONE_THREAD) != 0) {
 		errno = EBUSY;
 		return -1;
 	}
@@ -112,7 +115,8 @@ zygote_wall_in(void)
 	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -1;
-	listener_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &base_filter);
+	listener_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER |
+	    (threads ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0ul), &base_filter);
 	return listener_fd < 0 ? -1 : 0;
 }
 
@@ -326,12 +330,41 @@ guest_resume(void)
 	return 0;
 }
 
+void
+guest_keep_fd(int fd)
+{
+	size_t at;
+
+	if (fd == control_fd || fd == shown_fds[0] || fd == shown_fds[1])
+		return;
+	at = kept_count++;
+	if (at >= KEPT_FDS_MAX)
+		guest_fail("keep the interpreter's descriptors");
+	for (; at > 0 && kept_fds[at - 1] > fd; at--)
+		kept_fds[at] = kept_fds[at - 1];
+	kept_fds[at] = fd;
+}
+
+/* Close all from `first` on but those that are kept. */
+static int
+close_from(unsigned first)
+{
+	for (size_t i = 0; i < kept_count; i++) {
+		unsigned fd = (unsigned)kept_fds[i];
+
+		if (fd > first && syscall(SYS_close_range, first, fd - 1u, 0u) != 0)
+			return -1;
+		first = fd + 1u;
+	}
+	return (int)syscall(SYS_close_range, first, ~0u, 0u);
+}
+
 /* Leave nothing of ours open but stdio, the job, and what was compiled. */
 static int
 close_others(const int *received, size_t count)
 {
 	if (!guest_has_interpreter)
-		return (int)syscall(SYS_close_range, JOB_FD + 1u + guest_start.has_output, ~0u, 0u);
+		return close_from(JOB_FD + 1u + guest_start.has_output);
 	for (size_t i = 0; i < count; i++) {
 		if (received[i] > JOB_FD)
 			close(received[i]);
@@ -364,8 +397,8 @@ guest_receive_run(void)
 	    (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes) != 0) ||
 	    (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0))
 		_exit(127);
-	if (close_others(fds, count) != 0 || marked(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-	    guest_has_interpreter ? SECCOMP_FILTER_FLAG_TSYNC : 0, ADDRESS(&last_filter), 0, 0) != 0)
+	if (close_others(fds, count) != 0 ||
+	    marked(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, ADDRESS(&last_filter), 0, 0) != 0)
 		_exit(127);
 	control_fd = -1;
 	return JOB_FD;
@@ -405,9 +438,9 @@ write_all(int fd, const char *text, size_t size)
 }
 
 static int
-open_main_file(void)
+open_to_write(const char *name)
 {
-	int fd = open(zygote_setup.main_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 	if (fd < 0)
 		_exit(127);
@@ -415,19 +448,25 @@ open_main_file(void)
 }
 
 bool
-guest_write_main_file(const char *code, size_t size)
+guest_write_file(const char *name, const char *text, size_t size)
 {
-	int fd = open_main_file();
-	bool complete = write_all(fd, code, size);
+	int fd = open_to_write(name);
+	bool complete = write_all(fd, text, size);
 
 	close(fd);
 	return complete;
 }
 
 bool
+guest_write_main_file(const char *code, size_t size)
+{
+	return guest_write_file(zygote_setup.main_file, code, size);
+}
+
+bool
 guest_write_program(const struct job_header *head, const char *code)
 {
-	int fd = open_main_file();
+	int fd = open_to_write(zygote_setup.main_file);
 	bool complete = (head->preload_bytes == 0 ||
 	    (write_all(fd, code + head->code_bytes, head->preload_bytes) && write_all(fd, "\n", 1))) &&
 	    write_all(fd, code, head->code_bytes);

@@ -38,19 +38,24 @@ static const char *const standard_env[] = {
 
 #define ENV_MAX 72 /* variables: the standard ones, the configured ones, and a driver's */
 
-/* How an interpreter is asked what it needs, and started so that it loads its driver, which lies in the working directory. */
+/*
+ * How an interpreter is started so that it loads its driver, which lies in the working directory, and how it runs the
+ * driver's probe, which it reads on its stdin. Each list ends with a NULL.
+ */
 #define DRIVER_ARGS 3
 
 struct driver {
 	const char *name;
-	const char *probe_option;
-	const char *probe;
 	const char *args[DRIVER_ARGS];
-	const char *env;
+	const char *env[3];
+	const char *probe;
+	const char *probe_args[DRIVER_ARGS];
 };
 
 static const struct driver drivers[] = {
-	{ "python3", "-I", "probe.py", { "-q", "-i" }, "PYTHONSTARTUP=" ROOTFS_BOX "/driver.py" },
+	{ "python3", { "-q", "-i" }, { "PYTHONSTARTUP=" ROOTFS_BOX "/driver.py" }, "probe.py", { "-I", "-" } },
+	{ "nodejs", { ROOTFS_BOX "/main.js" }, { "LD_PRELOAD=" ROOTFS_BOX "/start.so", "UV_USE_IO_URING=0" }, "probe.js",
+		{ "-" } },
 };
 
 static const struct driver *
@@ -140,7 +145,7 @@ look_up(struct language *language, const char *driver_dir, uid_t probe_uid, char
 		const struct driver *driver = find_driver(from->driver);
 
 		snprintf(path, sizeof path, "%s/%s/%s", driver_dir, driver->name, driver->probe);
-		if (probe_interpreter(from->interpreter, driver->probe_option, path, probe_uid, fs, language->version, error,
+		if (probe_interpreter(from->interpreter, driver->probe_args, path, probe_uid, fs, language->version, error,
 		    size) != 0)
 			return -1;
 	} else if (probe_version(&from->version, probe_uid, language->version, error, size) != 0) {
@@ -187,7 +192,8 @@ language_prepare(struct language *language, const struct config *config, const s
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
 	if (from->driver != NULL && find_driver(from->driver) == NULL) {
-		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: %s", from->file, from->driver, drivers[0].name);
+		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: %s, %s", from->file, from->driver, drivers[0].name,
+		    drivers[1].name);
 		return -1;
 	}
 	language->policy = policy_load(config->policy_dir, from->policy, error, size);
@@ -469,7 +475,8 @@ exec_interpreter(const struct language_config *language)
 	char *env[ENV_MAX];
 	size_t count = make_env(language, env);
 
-	env[count++] = (char *)driver->env;
+	for (size_t i = 0; driver->env[i] != NULL; i++)
+		env[count++] = (char *)driver->env[i];
 	/* Symbols are resolved once, in the zygote, not in every guest; the driver takes this out of its environment. */
 	env[count++] = (char *)"LD_BIND_NOW=1";
 	env[count] = NULL;

@@ -11,6 +11,7 @@
 #ifndef CELLBLOCK_ORDERS_H
 #define CELLBLOCK_ORDERS_H
 
+#include <signal.h>
 #include <stdint.h>
 
 #define ORDER_STEP_SIZE 48
@@ -68,6 +69,12 @@ struct guest_start {
 	uint64_t data_bytes;  /* RLIMIT_DATA, where there is no control group; 0: leave it */
 	uint64_t tasks;       /* RLIMIT_NPROC, likewise */
 };
+
+/*
+ * The signal with which a guest ends itself when its interpreter cannot have the memory that it needs to go on, and would
+ * abort. The kernel never sends it. A program that sends it to itself gets the same verdict, which is its own business.
+ */
+#define GUEST_OUT_OF_MEMORY SIGSTKFLT
 
 /* What a zygote reads from ZYGOTE_SETUP_FD; behind it: the two BPF programs, then the imports, each ended by a NUL. */
 #define ZYGOTE_SETUP_MAGIC 0x3159475au /* "ZGY1" */

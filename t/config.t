@@ -23,8 +23,10 @@ my $c = 'cellblock.conf';
 my $p = 'languages/python3.conf';
 my $b = 'languages/bash.conf'; # without a driver
 my $g = 'languages/c.conf';    # compiled
+my $n = 'languages/nodejs.conf';
 my @good = (
-    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0'], [$p, qr/armed = 3/, 'armed = 0']],
+    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0'], [$p, qr/armed = 3/, 'armed = 0'],
+        [$n, qr/armed = 4/, 'armed = 0']],
     ['a queue of none',           [$c, qr/queue = 256/, 'queue = 0']],
     ['a limit at its least',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
     ['a limit at its most',       [$c, qr/wall_ms = \{ default = 15000; maximum = 120000/, 'wall_ms = { default = 86400000; maximum = 86400000']],

@@ -16,6 +16,7 @@ my $cb = Cellblock->start(own => 1, args => ['--workers', 6], conf => [
     [$p,               qr/armed = 8/,         'armed = 1'],
     [$p,               qr/armed = 2/,         'armed = 0'],
     [$p,               qr/armed = 3/,         'armed = 0'],
+    ['languages/nodejs.conf', qr/armed = 4/,  'armed = 0'],
 ]);
 
 # A run that waits until its client goes, known from outside by its threads.

@@ -482,7 +482,7 @@ wall_in(PyObject *self, PyObject *args)
 	reseed = PyDict_GetItemString(modules, "numpy.random") != NULL || PyDict_GetItemString(modules, "_ssl") != NULL;
 	memory_fill_heap();
 	memory_pack_data();
-	if (zygote_wall_in() != 0)
+	if (zygote_wall_in(false) != 0)
 		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :
 		    PyErr_SetFromErrno(PyExc_OSError);
 	Py_RETURN_NONE;

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <signal.h>
 
+#include "orders.h"
 #include "result.h"
 
 #define EXITED(code) ((code) << 8)
@@ -39,6 +40,8 @@ static const struct {
 	    { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "memory of a child that it could not do without", { .wait_status = EXITED(1), .out_of_memory = true },
 	    { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 } },
+	{ "memory that an interpreter could not do without", { .wait_status = GUEST_OUT_OF_MEMORY },
+	    { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "output", { .end = END_OUTPUT, .wait_status = SIGKILL },
 	    { .verdict = VERDICT_OUTPUT_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "too much output at the end", { .end = END_OUTPUT, .wait_status = EXITED(0) },

@@ -62,14 +62,15 @@ use_huge_pages(uintptr_t start, uintptr_t end)
 static bool
 is_interpreter(const struct dl_phdr_info *object)
 {
-	return object->dlpi_name[0] == '\0' || strstr(object->dlpi_name, "/libpython3") != NULL;
+	return object->dlpi_name[0] == '\0' || strstr(object->dlpi_name, "/libpython3") != NULL ||
+	    strstr(object->dlpi_name, "/libnode") != NULL;
 }
 
-/* For dl_iterate_phdr: the part of the interpreter that is never written, from its first page to the first that is. */
+/* For dl_iterate_phdr: of the interpreter, each stretch without a gap that is never written and has much code in it. */
 static int
 find_code(struct dl_phdr_info *object, size_t size, void *unused)
 {
-	uintptr_t start = 0, end = 0;
+	uintptr_t start = 0, end = 0, code = 0;
 
 	(void)size;
 	(void)unused;
@@ -81,12 +82,17 @@ find_code(struct dl_phdr_info *object, size_t size, void *unused)
 
 		if (part->p_type != PT_LOAD)
 			continue;
-		if ((part->p_flags & PF_W) != 0 || (end != 0 && at != end))
+		if (at != end || (part->p_flags & PF_W) != 0) {
+			if (code >= HUGE_PAGE / 2)
+				use_huge_pages(start, end);
+			start = at;
+			code = 0;
+		}
+		if ((part->p_flags & PF_W) != 0)
 			break;
-		start = start == 0 ? at : start;
+		code += (part->p_flags & PF_X) != 0 ? part->p_memsz : 0;
 		end = (object->dlpi_addr + part->p_vaddr + part->p_memsz + 4095) & ~(uintptr_t)4095;
 	}
-	use_huge_pages(start, end);
 	return 0;
 }
 
