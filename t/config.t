@@ -26,6 +26,7 @@ my @good = (
     ['a queue of none',           [$c, qr/queue = 256/, 'queue = 0']],
     ['a limit at its least',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
     ['a limit at its most',       [$c, qr/wall_ms = \{ default = 15000; maximum = 120000/, 'wall_ms = { default = 86400000; maximum = 86400000']],
+    ['a link',                    [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe=/usr/bin/python3"]']],
     ['limits of a language',      [$p, qr/^#limits = .*/m, 'limits = { wall_ms = { default = 5; maximum = 50; }; };']],
     ['an absolute folder',        [$c, qr{policies = "seccomp"}, 'policies = "/etc"']],
 );
@@ -74,6 +75,9 @@ my @bad = (
     ['an unknown start',          [$p, qr/start = "zygote"/, 'start = "hot"'],                      qr/start.*zygote/],
     ['a relative interpreter',    [$p, qr{interpreter = "[^"]*"}, 'interpreter = "python3"'],       qr/interpreter.*absolute/],
     ['a relative root',           [$p, qr/^root = \[\]/m, 'root = ["opt"]'],                        qr/root.*absolute/],
+    ['half a link',               [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe"]'],            qr/links.*two absolute paths/],
+    ['a link to a relative path', [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe=python3"]'],    qr/links.*two absolute paths/],
+    ['a link out of the root',    [$p, qr/^links = \[\]/m, 'links = ["/../x=/y"]'],                  qr/links.*two absolute paths/],
     ['a bad environment',         [$p, qr/^env = \[\]/m, 'env = ["novalue"]'],                      qr/env.*NAME=value/],
     ['more armed than cells',     [$p, qr/armed = 8/, 'armed = 31'],                                qr/armed.*32/, ''],
     ['two sets of one name',      [$p, qr/name = "jinja2"/, 'name = "base"'],                       qr/warm\[2\]\.name/, ''],
