@@ -21,6 +21,7 @@ import subprocess
 import time
 
 import instance
+import languages
 import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -30,6 +31,7 @@ ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # wh
 NODES = {"code": "dify_code.py", "jinja2": "dify_jinja2.py"}
 NODE_PRINT = "console.log(1)"
 NODE_CLIENTS = (1, 8)
+FIRST_RUNS = 5  # of programs that are new each time, in a round: compilers are slow
 SETTLE_SECONDS = 0.03  # for what the last measure has left to be done
 
 
@@ -72,7 +74,7 @@ class Measure:
 
     def warm_up(self, seconds):
         taken = self.take(self.warm_up_runs) if not self.why_not else None
-        if taken:
+        if taken and not self.runs:
             self.runs = max(5, self.clients + self.clients // 2, round(taken["per_second"] * seconds))
 
     def measure(self, service):
@@ -132,6 +134,7 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.measures = Measures()
+        self.languages = Measures()  # measured after the rest: it wakes up what the memory of an idle service has not
         self.group = instance.Group()
         self.service = None  # an Instance that serves
         self.why_no_service = None
@@ -211,14 +214,41 @@ class Bench:
             path = body(node, instance.read(f"{HERE}/{file}"))
             self.measures.add(f"{node}_hot", 1, asked("tls", 1, path, "<<RESULT>>"), hot=True, why_not=why_no_http)
 
+    def add_languages(self, folder):
+        spawn, why_no_spawn = self.program("spawn_load")
+        http, why_no_http = self.program("http_load")
+        url = f"http://127.0.0.1:{self.service.port if self.service else 0}/v1/sandbox/run"
+        first = [sys.executable, f"{HERE}/languages.py", url]
+
+        def spawned(command):
+            return lambda runs: [spawn, "1", str(runs), "hello", *command]
+
+        def asked(command, path):
+            return lambda runs: [*command, str(runs), path, '"stdout":"hello\\n"']
+
+        for name, file, text, compiler, command in languages.LANGUAGES:
+            home, path = f"{folder}/bare/{name}", f"{folder}/{name}.json"
+            text = languages.source(name, file, text)
+            if text is None or (self.options.quick and name not in ("bash", "c")):
+                continue
+            instance.write(path, json.dumps({"language": name, "code": text}))
+            self.tell(f"compiling {name}")
+            why_not = languages.build(home, file, text, compiler) or why_no_spawn
+            self.languages.add(f"{name}_bare", 1, spawned([word.format(home) for word in command]), why_not=why_not)
+            self.languages.add(f"{name}_known", 1, asked([http, url, "1"], path), why_not=self.why_no_service or why_no_http)
+            if not compiler:
+                continue
+            self.languages.add(f"{name}_first", 1, asked(first, path), why_not=self.why_no_service)
+            self.languages.get(f"{name}_first").runs = FIRST_RUNS if name == "c" else 2
+
     # ---- measuring ----
 
     def tell(self, text):
         if sys.stderr.isatty():
             print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
-    def measure(self):
-        every = list(self.measures.every.values())
+    def measure(self, measures):
+        every = list(measures.every.values())
         for number, measure in enumerate(every):
             self.tell(f"warming up, {number + 1} of {len(every)}")
             measure.warm_up(self.options.seconds)
@@ -228,9 +258,6 @@ class Bench:
                 self.tell(f"round {number + 1} of {self.options.rounds}, measure {done + 1} of {len(every)}")
                 if not measure.why_not:
                     measure.measure(self.service if measure.way == "tls" and measure.clients in (1, 8) else None)
-        if self.service:
-            self.tell("memory")
-            self.measure_memory()
         self.tell("")
 
     def measure_memory(self):
@@ -262,7 +289,12 @@ class Bench:
                 ENVIRONMENT["CELLBLOCK_API_KEY"] = service.key
             self.add_bare(conf, interpreter, imports)
             self.add_cellblock(service.dir)
-            self.measure()
+            self.measure(self.measures)
+            if self.service:
+                self.tell("memory")
+                self.measure_memory()
+            self.add_languages(service.dir)
+            self.measure(self.languages)
         finally:
             self.tell("")
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -51,6 +51,12 @@ def configured_program(folder, language):
     return configured(read(f"{folder}/languages/{language}.conf"), "interpreter")
 
 
+def configured_languages(folder):
+    """The names of all, in the runner's order."""
+    return sorted(configured(read(f"{folder}/languages/{file}"), "name") or "" for file in
+                  os.listdir(f"{folder}/languages") if file.endswith(".conf"))
+
+
 def free_ports():
     sockets = [socket.socket() for _ in range(2)]
     for one in sockets:

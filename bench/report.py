@@ -31,6 +31,8 @@ TARGETS = (  # name, what, the limit, the aim beyond it (None: none), whether mo
     ("throughput_per_bare", "runs/s with 8 clients through TLS / bare -I -S, 8 at once", 6, 8, True),
     ("node_latency", "Node.js: p50 through TLS / p50 of bare node", 0.10, 0.06, False),
     ("node_throughput", "Node.js: runs/s with 8 clients through TLS / bare, 8 at once", 10, None, True),
+    ("bash_per_bare", "bash: p50 through nginx / p50 of bash", 2.5, None, False),
+    ("known_per_first", "C: p50 of a known program / of one to be compiled", 0.1, None, False),
     ("armed_cell_mb", "PSS of an armed cell, MB", 2, None, False),
     ("idle_mb", "PSS of the whole service when idle, MB", 80, None, False),
 )
@@ -50,11 +52,13 @@ def collect(bench, interpreter, load_average, seconds):
                        for way in THROUGHPUT],
         "node_js": [node_js_row(measures, clients, way, what) for clients in (1, 8) for way, what in NODE_JS],
         "nodes": [node_row(measures, *node) for node in NODES],
+        "languages": [language_row(bench.languages, name) for name in
+                      dict.fromkeys(way.rsplit("_", 1)[0] for way, _ in bench.languages.every)],
         "stages": stages(measures),
         "cpu": cpu(bench),
         "memory": {"idle": memory(bench.idle), "8 clients": memory(bench.loaded)},
     }
-    result["targets"] = targets(measures, result)
+    result["targets"] = targets(measures, bench.languages, result)
     return result
 
 
@@ -112,6 +116,17 @@ def node_row(measures, hot, cold, what):
     return row
 
 
+def language_row(measures, name):
+    row = common_row(measures.get(f"{name}_known"), name)
+    is_compiled = (f"{name}_first", 1) in measures.every
+    for key in ("bare", "first", "known"):
+        row[f"{key}_ms"] = measures.value(f"{name}_{key}", "p50_ms") if key != "first" or is_compiled else None
+    row["per_bare"] = measures.ratio(f"{name}_known", f"{name}_bare", "p50_ms")
+    row["per_first"] = measures.ratio(f"{name}_known", f"{name}_first", "p50_ms") if is_compiled else None
+    row["bare_not_here"] = measures.get(f"{name}_bare").why_not
+    return row
+
+
 def stages(measures):
     """Where the median request goes: each way's p50 less that of the way that it contains."""
     whole = {way: measures.value(way, "p50_ms") for way in ("runner", "plain", "tls")}
@@ -150,7 +165,7 @@ def memory(used):
                      for kind, sizes in used.items()}
 
 
-def targets(measures, result):
+def targets(measures, languages, result):
     idle = result["memory"]["idle"] or {}
     cells = idle.get("guest")
     quiet = {
@@ -159,6 +174,8 @@ def targets(measures, result):
         "node_latency": best_ratio(measures, "node_tls", "node_bare", "p50_ms"),
         "node_throughput": best_ratio(measures, "node_tls", "node_bare", "per_second", 8),
         "throughput_per_bare": best_ratio(measures, "tls", "bare", "per_second", 8),
+        "bash_per_bare": best_ratio(languages, "bash_known", "bash_bare", "p50_ms"),
+        "known_per_first": best_ratio(languages, "c_known", "c_first", "p50_ms"),
     }
     value = {
         "latency_per_bare": measures.ratio("tls", "bare", "p50_ms"),
@@ -166,6 +183,8 @@ def targets(measures, result):
         "node_latency": measures.ratio("node_tls", "node_bare", "p50_ms"),
         "node_throughput": measures.ratio("node_tls", "node_bare", "per_second", 8),
         "throughput_per_bare": measures.ratio("tls", "bare", "per_second", 8),
+        "bash_per_bare": languages.ratio("bash_known", "bash_bare", "p50_ms"),
+        "known_per_first": languages.ratio("c_known", "c_first", "p50_ms"),
         "armed_cell_mb": cells["pss_mb"] / cells["count"] if cells else None,
         "idle_mb": idle["all"]["pss_mb"] if idle else None,
     }
@@ -210,6 +229,7 @@ def show(result):
     show_throughput(result["throughput"])
     show_node_js(result["node_js"])
     show_nodes(result["nodes"])
+    show_languages(result["languages"])
     show_stages(result["stages"])
     show_cpu(result["cpu"])
     show_memory(result["memory"])
@@ -246,6 +266,16 @@ def show_nodes(rows):
     for row in rows:
         line(row, number(row["p50_ms"], 9) + number(row["cold_p50_ms"], 9) + number(row["p50_per_cold"], 10, 3, "x") +
              (f"   cold: not here: {row['cold_not_here']}" if row["cold_not_here"] else ""))
+
+
+def show_languages(rows):
+    print(f"\n{'hello, through nginx, one client, ms':<45}{'bare':>9}{'first':>9}{'known':>9}{'/ bare':>10}{'/ first':>10}")
+    for row in rows:
+        line(row, "".join(number(row[f"{key}_ms"], 9) for key in ("bare", "first", "known")) +
+             number(row["per_bare"], 10, 2, "x") + number(row["per_first"], 10, 3, "x") +
+             (f"   bare: not here: {row['bare_not_here']}" if row["bare_not_here"] else ""))
+    if rows:
+        print("  bare: without Cellblock and its compiler; first: a program that nobody had before; known: one that somebody had")
 
 
 def show_stages(stage):

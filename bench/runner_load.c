@@ -28,9 +28,9 @@
 enum { WALL, CPU, QUEUE, SPAWN };
 
 static const char *socket_path;
-static uint32_t language;
 static const char *code = "print(1)\n";
 static size_t code_size = 9;
+static uint32_t language;
 
 static void *
 connect_runner(void)

@@ -27,16 +27,16 @@ is_root(const char *text)
 	return text[text[0] == '?'] == '/';
 }
 
-static const struct conf_form form_environment = { is_environment, "NAME=value" };
-/* "/where=what it leads to" */
+/* Where a link is is not looked up like other paths, and must lie in the root. */
 static bool
 is_link(const char *text)
 {
 	const char *equals = strchr(text, '=');
 
-	return text[0] == '/' && text[1] != '\0' && equals != NULL && equals[1] == '/';
+	return equals != NULL && text[0] == '/' && equals > text + 1 && equals[1] == '/' && strstr(text, "/..") == NULL;
 }
 
+static const struct conf_form form_environment = { is_environment, "NAME=value" };
 static const struct conf_form form_root = { is_root, "an absolute path, or '?' and one" };
 static const struct conf_form form_link = { is_link, "two absolute paths with '=' between them" };
 

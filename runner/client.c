@@ -206,6 +206,7 @@ collected(struct broker *broker, struct event *event, uint32_t events)
 	} else {
 		/* It said that all went well, and made nothing that could be run. */
 		result.verdict = VERDICT_COMPILE_ERROR;
+		result.exit_code = -1;
 	}
 	client_result(client, &result);
 }

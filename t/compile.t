@@ -96,6 +96,8 @@ my $hello = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n
         sub { $seen{ $_[1]{data}{status} . ($_[1]{data}{compile}{cached} ? ' cached' : '') }++ });
     is_deeply \%seen, { 'ok cached' => 64 }, 'every worker finds it';
     ok !c("$code ")->{compile}{cached}, 'one more byte is another program';
+    is kept('echo "echo kept" >main')->{stdout}, "kept\n", 'a source in one language';
+    ok !made('echo "echo kept" >main')->{compile}{cached}, 'is another program in another';
 }
 {
     my $code = fresh($hello);
@@ -166,7 +168,7 @@ for (
     ['cp /bin/echo a; ln -s a main', 'compile_error', '', 'a symbolic link beside it'],
     ['ln -s main main', 'compile_error', '', 'a symbolic link to itself'],
     ['ln /bin/echo main || ln /dev/zero main; exit 0', 'compile_error', '', 'a hard link out of the cell'],
-    ['mkfifo main', 'compile_error', '', 'a FIFO'],
+    ['mkfifo main; exit 0', 'compile_error', '', 'a FIFO'],
     ['mkdir main; cp /bin/echo main/main', 'compile_error', '', 'a folder'],
     ['mknod main c 1 5; mknod main b 8 0; exit 0', 'compile_error', '', 'a device'],
     ['cp /bin/echo ../main 2>/dev/null; cp /bin/echo /tmp/main', 'compile_error', '', 'a program elsewhere'],
@@ -188,6 +190,7 @@ for (
     like $d->{status}, qr/\A(?:$status)\z/, "left as output: $what" or diag json->encode($d);
     is $d->{stdout}, $stdout, "left as output: $what: what it prints" if defined $stdout;
     isnt $d->{error}, '', "left as output: $what: the error is there" if $status !~ /ok/;
+    is $d->{exit_code}, -1, "left as output: $what: no exit code says that all is well" if $status eq 'compile_error';
     cmp_ok time - $begin, '<', 6, "left as output: $what: nothing waits for it";
 }
 serves('bad outputs');
