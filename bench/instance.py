@@ -192,9 +192,7 @@ class Instance:
 
     def language_index(self, name):
         """Its place in the configuration, which is sorted."""
-        folder = f"{self.conf}/languages"
-        names = [configured(read(f"{folder}/{file}"), "name") for file in os.listdir(folder) if file.endswith(".conf")]
-        return sorted(names).index(name)
+        return configured_languages(self.conf).index(name)
 
     def processes(self):
         every, children = {}, {}

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cell.h"
+#include "children.h"
 #include "client.h"
 #include "denied.h"
 #include "fdpass.h"
@@ -243,7 +244,7 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 	if (!language->is_awake)
 		return UINT64_MAX;
 	if (language->warden.sock < 0) {
-		if (now_us < language->warden.retry_us || language_start_warden(broker, language) != 0)
+		if (now_us < language->warden.retry_us || children_start_warden(broker, language) != 0)
 			return now_us < language->warden.retry_us ? language->warden.retry_us : now_us + RETRY_MOST_US;
 	}
 	for (size_t i = 0; i < language->zygote_count; i++) {
@@ -259,7 +260,7 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 			zygote->deadline_us = UINT64_MAX;
 		}
 		if (zygote->starting_pid == 0 && wanted && now_us >= zygote->retry_us &&
-		    language_start_zygote(broker, zygote) != 0)
+		    children_start_zygote(broker, zygote) != 0)
 			zygote_failed(broker, zygote);
 		if (zygote->starting_pid != 0)
 			at_us = zygote->deadline_us;

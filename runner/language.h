@@ -109,10 +109,4 @@ void language_sleep(struct language *language);
 /* Let go of what language_prepare made. */
 void language_free(struct language *language);
 
-/* Start the warden, or start it again. Returns 0 or -1, having logged why. */
-int language_start_warden(struct broker *broker, struct language *language);
-
-/* Start a zygote. Its report comes later, to broker_zygote_reported. Returns 0 or -1, having logged why. */
-int language_start_zygote(struct broker *broker, struct zygote *zygote);
-
 #endif

@@ -5,6 +5,7 @@
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok missing prefix skip_all slurp spew);
+use Comparison qw(same_as_cold);
 use Encode qw(decode encode_utf8);
 use File::Basename qw(basename);
 use File::Temp qw(tempdir);
@@ -93,20 +94,7 @@ for my $case (@cases) {
     $main = 'main.mjs' if $name eq 'esm_mixed' && !$detects_modules;
     my @cold = cold(encode_utf8($text), $stdin // '', $main, @args);
     my $r = run_node($text, stdin => decode('UTF-8', $stdin // ''), args => [map { decode('UTF-8', $_) } @args]);
-    my $d = $r->{data};
-    if ($r->{status} != 200) {
-        fail $name;
-        diag "status $r->{status}: $r->{body}";
-        next;
-    }
-    my @warm = (same_form($d->{stdout}), same_form($d->{stderr}), @$d{qw(exit_code signal)});
-    my @differ = grep { ($cold[$_] // 'none') ne ($warm[$_] // 'none') } 0 .. 3;
-    ok !@differ, $name or do {
-        for (@differ) {
-            my @shown = map { encode_utf8(substr $_ // 'none', 0, 3000) } $cold[$_], $warm[$_];
-            diag +(qw(stdout stderr exit_code signal))[$_] . "\n--- cold:\n$shown[0]\n--- service:\n$shown[1]";
-        }
-    };
+    same_as_cold($name, $r, \@cold, \&same_form);
 }
 cmp_ok scalar @cases, '>=', 130, 'all programs were found';
 
