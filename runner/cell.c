@@ -256,7 +256,7 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
 	static const struct run_result over_memory_limit = { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
 	int fds[CLIENT_RUN_FDS + 1];
-	uint64_t began_us = clock_us();
+	uint64_t began_us = clock_us(), handed_us;
 	const char *failed;
 
 	memcpy(fds, client->fds, client->fd_count * sizeof *fds);
@@ -271,6 +271,8 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	cell->denied = (struct denied_calls){ .total = 0 };
 	failed = prepare_run(broker, cell, client);
 	cell->cpu_base_us = cell_cpu_us(broker, cell);
+	/* Before, not after: the guest may be done by the time that we are back. */
+	handed_us = clock_us();
 	if (failed == NULL &&
 	    fdpass_send(cell->control.fd, &start, sizeof start, fds, client->fd_count + start.has_output) != 0)
 		failed = "hand it to the guest";
@@ -294,6 +296,7 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	client->cell = cell;
 	cell->client = client;
 	enter_state(cell, CELL_RUNNING);
+	cell->state_us = handed_us;
 	cell->spawn_us = cell->state_us - began_us;
 	cell->check_us = cell->state_us + (limits->wall_ms < limits->cpu_ms ? limits->wall_ms : limits->cpu_ms) * 1000;
 	broker->running++;

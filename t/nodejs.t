@@ -180,4 +180,29 @@ for (['objects', 'const a = []; for (;;) a.push({ x: a.length, y: [a.length] });
 is run_node('for (;;);', limits => { wall_ms => 300 })->{data}{status}, 'timeout', 'an endless loop';
 
 $cb->finish;
+
+# --- without its driver for this Node.js: interpreters that are started ahead, one for each program ------------------------
+
+my $bare = tempdir('cellblock-prefix-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $bare;
+is +(command(['cp', '-a', prefix() . '/.', $bare]))[0], 0, 'another prefix';
+unlink "$bare/lib/cellblock/nodejs/engine.so" or die "engine.so: $!";
+$cb = Cellblock->start(own => 1, args => ['--prefix', $bare]);
+my @spare = grep { $_->[0] =~ /\A(?:arguments|white space|stdin_.*|class.*|error_.*|exit.*|uncaught.*|unhandled.*|timers?.*|require.*|json.*|worker.*)\z/ } @cases;
+for my $case (@spare) {
+    my ($name, $source, $stdin, @args) = @$case;
+    my $text = decode('UTF-8', $source);
+    my $r = run_node($text, stdin => decode('UTF-8', $stdin // ''), args => [map { decode('UTF-8', $_) } @args]);
+    same_as_cold("spare: $name", $r, [cold(encode_utf8($text), $stdin // '', 'main.js', @args)], \&same_form);
+}
+cmp_ok scalar @spare, '>=', 15, 'spare: programs were found';
+is run_node('console.log(process.env.A)', env => { A => 'b' })->{data}{stdout}, "b\n", 'spare: an environment';
+my %spare_random = map { run_node('console.log(Math.random())')->{data}{stdout} => 1 } 1 .. 4;
+is scalar keys %spare_random, 4, 'spare: Math.random() differs';
+my ($listed) = grep { $_->{name} eq 'nodejs' } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+is $listed->{start}, 'spare', 'the list says so';
+ok $listed->{available}, 'and that it is available';
+is $cb->get('/health', key => undef)->{status}, 200, 'and the service is healthy';
+like $cb->log_text, qr/nodejs: programs are run by interpreters that are started ahead, one for each: .*engine\.so/, 'the log says why';
+$cb->finish;
 done_testing;
