@@ -134,7 +134,7 @@ struct proto_language {
 	uint32_t available; /* bool */
 	uint32_t start;     /* enum start_kind: what is in force, which may be less than what is configured */
 	char version[PROTO_NAME_SIZE];
-	char reason[PROTO_TEXT_SIZE]; /* why it is not available; else empty */
+	char reason[PROTO_TEXT_SIZE]; /* why it is not available, or not as it is configured; else empty */
 };
 
 struct proto_layer {

@@ -105,11 +105,28 @@ describe_limits(const struct limits_config *config)
 	return object;
 }
 
+/* How the programs of each available language are started. Returns 0, or -1: the runner is away. */
+static int
+describe_starts(struct worker *worker, struct json_object *languages)
+{
+	for (size_t i = 0; i < worker->config->language_count; i++) {
+		struct proto_reply answer;
+
+		if (ask(worker, PROTO_LANGUAGE, (uint32_t)i, &answer) < 0)
+			return -1;
+		if (answer.u.language.available != 0)
+			json_object_object_add(languages, worker->config->language[i]->name,
+			    json_object_new_string(start_name(answer.u.language.start)));
+	}
+	return 0;
+}
+
 void
 inquiry_capabilities(struct worker *worker, struct exchange *exchange)
 {
 	struct json_object *data = json_object_new_object();
 	struct json_object *layers = json_object_new_object();
+	struct json_object *languages = json_object_new_object();
 
 	json_object_object_add(data, "version", json_object_new_string(PACKAGE_VERSION));
 	json_object_object_add(data, "level", json_object_new_string("namespaces"));
@@ -132,6 +149,12 @@ inquiry_capabilities(struct worker *worker, struct exchange *exchange)
 		json_object_object_add(object, "in_force", json_object_new_boolean(layer->in_force != 0));
 		json_object_object_add(object, "detail", text(layer->detail, sizeof layer->detail));
 		json_object_object_add(layers, layer->name, object);
+	}
+	json_object_object_add(data, "languages", languages);
+	if (describe_starts(worker, languages) < 0) {
+		json_object_put(data);
+		unavailable(exchange, "the runner is away");
+		return;
 	}
 	json_object_object_add(data, "limits", describe_limits(&worker->config->limits));
 	json_object_object_add(data, "network", json_object_new_string(network_name(worker->config->network)));

@@ -153,6 +153,7 @@ fall_back(struct language *language)
 	log_warn("%s: programs are run by interpreters that are started ahead, one for each: %s", language->config->name,
 	    language->reason);
 	language->start = START_SPARE;
+	memcpy(language->shortfall, language->reason, sizeof language->shortfall);
 	language->reason[0] = '\0';
 }
 

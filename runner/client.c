@@ -262,7 +262,7 @@ answer_language(struct broker *broker, struct client *client, uint32_t index)
 		answer->available = language->reason[0] == '\0';
 		answer->start = language->start;
 		memcpy(answer->version, language->version, sizeof answer->version);
-		memcpy(answer->reason, language->reason, sizeof answer->reason);
+		memcpy(answer->reason, answer->available ? language->shortfall : language->reason, sizeof answer->reason);
 	}
 	reply(client, &message);
 }

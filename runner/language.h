@@ -75,6 +75,7 @@ struct language {
 	uint32_t kinds;
 	char version[PROTO_NAME_SIZE];
 	char reason[PROTO_TEXT_SIZE]; /* why it is not available; else empty */
+	char shortfall[PROTO_TEXT_SIZE]; /* why it is available only as START_SPARE; else empty */
 };
 
 /*

@@ -23,6 +23,7 @@ subtest 'the reply of a run' => sub {
     is_deeply $d->{denied}, [], 'denied';
     ok !$d->{truncated}, 'truncated';
     is $d->{network}, 'none', 'network';
+    is $d->{languages}{python3}, 'zygote', 'how programs of a language are started';
     like $d->{isolation} // '', qr/\A(?:namespaces|chroot)\z/, 'isolation';
     my $usage = $d->{usage};
     is $usage->{stdout_bytes}, 4, 'usage.stdout_bytes';

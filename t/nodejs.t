@@ -202,6 +202,8 @@ is scalar keys %spare_random, 4, 'spare: Math.random() differs';
 my ($listed) = grep { $_->{name} eq 'nodejs' } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
 is $listed->{start}, 'spare', 'the list says so';
 ok $listed->{available}, 'and that it is available';
+like $listed->{reason}, qr/engine\.so/, 'and why it is no zygote';
+is $cb->get('/v1/sandbox/capabilities')->{data}{languages}{nodejs}, 'spare', 'and so do the capabilities';
 is $cb->get('/health', key => undef)->{status}, 200, 'and the service is healthy';
 like $cb->log_text, qr/nodejs: programs are run by interpreters that are started ahead, one for each: .*engine\.so/, 'the log says why';
 $cb->finish;

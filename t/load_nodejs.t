@@ -1,0 +1,63 @@
+# Load: many different Node.js programs at once. None hangs, none is answered wrongly, and their zygote does not grow.
+#
+# CELLBLOCK_LOAD_RUNS says how many (default 1000).
+use strict;
+use warnings;
+use Cellblock qw(prefix skip_all slurp);
+use Encode ();
+use File::Basename qw(basename);
+use Test::More;
+use Time::HiRes qw(time);
+
+my $runs = $ENV{CELLBLOCK_LOAD_RUNS} // 1000;
+skip_all('built without the headers of Node.js') if !-e prefix() . '/lib/cellblock/nodejs/engine.so';
+# One zygote for all runs.
+my $cb = Cellblock->start(own => 1, conf => [['languages/nodejs.conf', qr/recycle_runs = \d+/, 'recycle_runs = 1000000']]);
+
+# What a program came to, as far as it is the same each time.
+sub outcome {
+    my ($reply) = @_;
+    return "HTTP $reply->{status}: $reply->{body}" if $reply->{status} != 200;
+    my $d = $reply->{data};
+    return join "\0", @$d{qw(status exit_code)}, $d->{signal} // '', map { s/\(node:\d+\)/(node)/gr } @$d{qw(stdout stderr)};
+}
+
+# Programs that say the same when they are run again, alone, and that are quick.
+my @programs;
+for my $file (sort glob Cellblock::root() . '/t/nodejs/*.js') {
+    my %fields = (language => 'nodejs', code => Encode::decode('UTF-8', slurp($file)));
+    my ($first, $second) = map { $cb->run(%fields) } 1, 2;
+    next if outcome($first) ne outcome($second) || $first->{data}{usage}{wall_ms} > 100;
+    push @programs, { fields => \%fields, name => basename($file), outcome => outcome($second) };
+}
+cmp_ok scalar @programs, '>=', 60, 'there are ' . @programs . ' programs to mix';
+
+# The zygote: the one process of the interpreter that is no guest.
+sub zygote_kb {
+    my %mine = $cb->processes;
+    my ($zygote) = sort { $mine{$a}{start} <=> $mine{$b}{start} } grep { $mine{$_}{cmdline} =~ m{\A/usr/bin/node /box/main\.js} } keys %mine;
+    my ($kb) = (slurp("/proc/$zygote/status") // '') =~ /^VmRSS:\s+(\d+)/m;
+    return ($zygote, $kb);
+}
+
+my ($zygote, $before) = zygote_kb();
+my ($sent, @wrong) = (0);
+my $begin = time;
+$cb->many(8, sub {
+    return if $sent >= $runs;
+    my $number = int rand @programs;
+    $sent++;
+    return { %{ $programs[$number]{fields} }, number => $number };
+}, sub {
+    my ($fields, $reply) = @_;
+    my $program = $programs[ $fields->{number} ];
+    push @wrong, "$program->{name}: " . outcome($reply) if outcome($reply) ne $program->{outcome};
+}, 60 + $runs / 10);
+my $took = time - $begin;
+is scalar @wrong, 0, "$runs runs of a mix, 8 at once: every answer is right" or diag substr join("\n", @wrong[0 .. ($#wrong < 3 ? $#wrong : 3)]), 0, 2000;
+my ($same, $after) = zygote_kb();
+is $same, $zygote, 'by one zygote';
+cmp_ok $after, '<=', $before * 1.05, "which has not grown ($before kB before, $after kB after)";
+diag sprintf '%d runs in %.1f s: %.0f a second', $runs, $took, $runs / $took;
+$cb->finish;
+done_testing;
