@@ -23,7 +23,6 @@ subtest 'the reply of a run' => sub {
     is_deeply $d->{denied}, [], 'denied';
     ok !$d->{truncated}, 'truncated';
     is $d->{network}, 'none', 'network';
-    is $d->{languages}{python3}, 'zygote', 'how programs of a language are started';
     like $d->{isolation} // '', qr/\A(?:namespaces|chroot)\z/, 'isolation';
     my $usage = $d->{usage};
     is $usage->{stdout_bytes}, 4, 'usage.stdout_bytes';
@@ -301,6 +300,7 @@ subtest 'capabilities' => sub {
     like $d->{version}, qr/\A\d+\.\d+/, 'version';
     is $d->{level}, $cb->run(code => '1')->{data}{isolation}, 'level is what a run is told';
     is $d->{network}, 'none', 'network';
+    is $d->{languages}{python3}, 'zygote', 'how programs of a language are started';
     for my $limit (@limits) {
         my ($default, $most) = @{ $d->{limits}{$limit} || {} }{qw(default maximum)};
         ok $default && $most && $default > 0 && $default <= $most, "limits.$limit";
