@@ -93,6 +93,7 @@ struct cell {
 	uint64_t oom_base;
 	uint64_t fork_base;
 	uint64_t processes_base;
+	uint64_t memory_base; /* file pages that the group is still charged for */
 	uint64_t check_us; /* when to look at its deadlines next */
 	struct denied_calls denied;
 };

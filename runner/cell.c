@@ -99,6 +99,7 @@ cell_arm(struct broker *broker, struct cell *cell, struct language *language, ui
 	cell->oom_base = cgroup_oom_kills(&cell->cgroup);
 	cell->fork_base = cgroup_fork_refusals(&cell->cgroup);
 	cell->processes_base = cgroup_pids_peak(&cell->cgroup);
+	cell->memory_base = cgroup_memory_now_bytes(&cell->cgroup);
 	enter_state(cell, CELL_ARMING);
 	pool_of(cell)->arming_count++;
 	cell->check_us = cell->state_us + ARM_LIMIT_US;
@@ -341,6 +342,7 @@ tell_result(struct broker *broker, struct cell *cell)
 	result.cpu_us = facts.cpu_us = cpu_us > cell->cpu_base_us ? cpu_us - cell->cpu_base_us : 0;
 	if (broker->cgroup.version != 0) {
 		result.memory_peak_bytes = cgroup_memory_peak_bytes(&cell->cgroup);
+		result.memory_peak_bytes -= result.memory_peak_bytes > cell->memory_base ? cell->memory_base : 0;
 		result.processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
 		/* The kernel never sets it back: up to what an earlier run in this cell had, it cannot tell. */
 		if (result.processes_peak > 1 && result.processes_peak <= cell->processes_base)

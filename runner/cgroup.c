@@ -23,7 +23,7 @@ static const char *const controller_names[CGROUP_CONTROLLERS] = {
 };
 
 const struct cgroup_cell cgroup_no_cell = {
-	.memory_limit_fd = -1, .swap_limit_fd = -1, .memory_peak_fd = -1, .memory_events_fd = -1, .pids_max_fd = -1,
+	.memory_limit_fd = -1, .swap_limit_fd = -1, .memory_now_fd = -1, .memory_peak_fd = -1, .memory_events_fd = -1, .pids_max_fd = -1,
 	.pids_events_fd = -1, .pids_peak_fd = -1, .cpu_usage_fd = -1, .memory_limit_bytes = UINT64_MAX
 };
 
@@ -283,6 +283,7 @@ struct cell_file {
 static const struct cell_file version_1_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.limit_in_bytes", O_WRONLY, true, memory_limit_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.memsw.limit_in_bytes", O_WRONLY, false, swap_limit_fd),
+	CELL_FILE(CGROUP_MEMORY, "memory.usage_in_bytes", O_RDONLY, true, memory_now_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.max_usage_in_bytes", O_RDWR, true, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.oom_control", O_RDONLY, true, memory_events_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.max", O_WRONLY, true, pids_max_fd),
@@ -293,6 +294,7 @@ static const struct cell_file version_1_files[] = {
 
 static const struct cell_file version_2_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.max", O_WRONLY, true, memory_limit_fd),
+	CELL_FILE(CGROUP_MEMORY, "memory.current", O_RDONLY, true, memory_now_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDWR, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDONLY, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.events", O_RDONLY, true, memory_events_fd),
@@ -418,6 +420,12 @@ uint64_t
 cgroup_memory_peak_bytes(const struct cgroup_cell *cell)
 {
 	return cell->memory_peak_counts ? read_number(cell->memory_peak_fd, NULL) : 0;
+}
+
+uint64_t
+cgroup_memory_now_bytes(const struct cgroup_cell *cell)
+{
+	return read_number(cell->memory_now_fd, NULL);
 }
 
 uint64_t

@@ -34,6 +34,7 @@ struct cgroup_cell {
 	size_t joins;
 	int memory_limit_fd;
 	int swap_limit_fd;
+	int memory_now_fd;
 	int memory_peak_fd;
 	int memory_events_fd;
 	int pids_max_fd;
@@ -62,6 +63,7 @@ int cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned c
 int cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks);
 
 /* Figures of a cell; 0 where the host does not tell. */
+uint64_t cgroup_memory_now_bytes(const struct cgroup_cell *cell);
 uint64_t cgroup_memory_peak_bytes(const struct cgroup_cell *cell);
 uint64_t cgroup_pids_peak(const struct cgroup_cell *cell);
 uint64_t cgroup_cpu_us(const struct cgroup_tree *tree, const struct cgroup_cell *cell);

@@ -8,6 +8,7 @@ use Cellblock qw(command envelope_ok missing prefix skip_all slurp spew);
 use Comparison qw(same_as_cold);
 use Encode qw(decode encode_utf8);
 use File::Basename qw(basename);
+use File::Path qw(remove_tree);
 use File::Temp qw(tempdir);
 use POSIX ();
 use Test::More;
@@ -29,26 +30,45 @@ my $detects_modules = $major > 22 || ($major == 22 && $minor >= 7);
 
 # A program's cold run: (stdout, stderr, exit code, signal). `name` is what the main file is called. It runs in a folder
 # with a name as long as that of a cell's, since Node.js breaks lines; and on pipes, since it writes to files otherwise.
+# Arguments: where the program is, its name, node, "mount" or "folder", the folder, and those of the program.
 my $script = <<'END';
-mount -t tmpfs cold /mnt && cp "$1/$2" /mnt && cd /mnt || exit 125
-node=$3 name=$2
-shift 3
+if [[ $4 == mount ]]; then
+	mount -t tmpfs cold "$5" || exit 125
+else
+	find "$5" -mindepth 1 -delete || exit 125
+fi
+home=$5 node=$3 name=$2
+cp "$1/$2" "$home" && cd "$home" || exit 125
+shift 5
 {
 	{
-		env -i HOME=/mnt LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin TMPDIR=/tmp "$node" "$name" "$@" 2>&3 | cat >&4
+		env -i HOME="$home" LANG=C.UTF-8 PATH=/usr/local/bin:/usr/bin:/bin TMPDIR=/tmp "$node" "$name" "$@" 2>&3 | cat >&4
 		exit ${PIPESTATUS[0]}
 	} 3>&1 | cat >&2
 	exit ${PIPESTATUS[0]}
 } 4>&1
 END
 
+# Where that can be had: over /mnt in a mount namespace; where none can be made (in a chroot), in a new folder of the root.
+my @apart = grep { (command([@$_, 'true']))[0] == 0 } ['unshare', '-m'], ['unshare', '-Urm'];
+my $home = @apart ? '/mnt' : short_folder();
+
+sub short_folder {
+    for my $path (map {"/b$_"} 10 .. 99) {
+        return $path if mkdir $path, 0755;
+    }
+    return skip_all('no mount namespace, and no place in /');
+}
+END { remove_tree($home) if !@apart && defined $home }
+
 sub cold {
     my ($source, $stdin, $name, @args) = @_;
     my $dir = tempdir(CLEANUP => 1);
     my $input = spew("$dir/stdin", $stdin);
     spew("$dir/$name", $source);
-    my ($exit, $out, $err) = command(['unshare', $> == 0 ? '-m' : '-Urm', 'bash', '-c', $script, 'cold', $dir, $name, $node, @args], stdin => $input);
-    s{/mnt\b}{/box}g for $out, $err;
+    my ($exit, $out, $err) = command([@{ $apart[0] || [] }, 'bash', '-c', $script, 'cold', $dir, $name, $node, @apart ? 'mount' : 'folder',
+        $home, @args], stdin => $input);
+    s{$home\b}{/box}g for $out, $err;
     my $signal = $exit > 128 ? $exit - 128 : 0;
     return (same_form(decode('UTF-8', $out)), same_form(decode('UTF-8', $err)), $signal ? -1 : $exit, $signal ? signal_name($signal) : undef);
 }

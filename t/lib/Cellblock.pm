@@ -73,6 +73,7 @@ sub command {
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         %ENV = (%ENV, %{ $option{env} || {} });
+        $SIG{$_} = 'DEFAULT' for qw(HUP INT PIPE QUIT TERM); # whoever started the test may have them ignored
         chdir $option{dir} or POSIX::_exit(126) if $option{dir};
         open STDIN, '<', $option{stdin} // '/dev/null' or POSIX::_exit(126);
         open STDOUT, '>&', $out or POSIX::_exit(126);
