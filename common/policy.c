@@ -162,7 +162,7 @@ read_row(const struct reader *reader)
 	int result = conf_read(reader->file, reader->row, row_keys, &row);
 
 	for (size_t i = 0; i < row.calls.count && result == 0; i++) {
-		struct rule rule = { .section = reader->section };
+		struct rule rule = { .section = reader->section, .reason = row.reason };
 		char where[WHERE_BYTES];
 
 		rule.call = seccomp_syscall_resolve_name(row.calls.item[i]);

@@ -3,6 +3,7 @@
 #include "policy_rules.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "log.h"
 
@@ -51,12 +52,17 @@ rules_add(struct rules *rules, const struct rule *rule)
 	if (more == NULL)
 		die("out of memory");
 	rules->rule = more;
-	rules->rule[rules->count++] = *rule;
+	rules->rule[rules->count] = *rule;
+	if (rule->reason != NULL && (rules->rule[rules->count].reason = strdup(rule->reason)) == NULL)
+		die("out of memory");
+	rules->count++;
 }
 
 void
 rules_free(struct rules *rules)
 {
+	for (size_t i = 0; i < rules->count; i++)
+		free(rules->rule[i].reason);
 	free(rules->rule);
 	*rules = (struct rules){ NULL, 0 };
 }

@@ -30,6 +30,7 @@ struct rule_match {
 /* A call by its number on this architecture, with arguments that all fit. */
 struct rule {
 	enum rule_section section;
+	char *reason; /* of its row; NULL, or the list's own */
 	int call;
 	struct rule_match arg[RULE_ARGS];
 };
@@ -46,7 +47,7 @@ extern const char *const rule_section_names[RULES_SECTIONS];
 int rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size);
 void rules_free(struct rules *rules);
 
-/* Append a rule. */
+/* Append a rule, with a copy of its reason. */
 void rules_add(struct rules *rules, const struct rule *rule);
 
 /* The first rule that gives the call of `rule` another fate, or NULL. Only the zygotes' marked calls may have two. */

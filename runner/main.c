@@ -32,6 +32,7 @@
 #include "config.h"
 #include "doctor.h"
 #include "door.h"
+#include "explain.h"
 #include "fdpass.h"
 #include "host.h"
 #include "log.h"
@@ -44,15 +45,17 @@ struct options {
 	bool check_config;
 	bool check_host;
 	bool clean;
+	const char *explained; /* a policy's name */
 };
 
 static void
 usage(FILE *to)
 {
-	fputs("usage: cellblock-runner [-c FILE] [--check-config | --check-host | --clean]\n"
+	fputs("usage: cellblock-runner [-c FILE] [--check-config | --check-host | --explain-policy NAME | --clean]\n"
 	      "  -c, --config FILE  the configuration (default " SYSCONFDIR "/cellblock/cellblock.conf)\n"
 	      "  --check-config     say whether the configuration is good, and end\n"
 	      "  --check-host       say what this host offers, layer by layer, and end\n"
+	      "  --explain-policy NAME  print what becomes of each system call under a policy, and why, and end\n"
 	      "  --clean            remove what a runner with this configuration left on the host, and end\n"
 	      "  -V, --version      print the version, and end\n"
 	      "  -h, --help         print this, and end\n",
@@ -66,6 +69,7 @@ parse_options(int argc, char **argv)
 		{ "config", required_argument, NULL, 'c' },
 		{ "check-config", no_argument, NULL, 'C' },
 		{ "check-host", no_argument, NULL, 'H' },
+		{ "explain-policy", required_argument, NULL, 'E' },
 		{ "clean", no_argument, NULL, 'R' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
@@ -84,6 +88,9 @@ parse_options(int argc, char **argv)
 			break;
 		case 'H':
 			options.check_host = true;
+			break;
+		case 'E':
+			options.explained = optarg;
 			break;
 		case 'R':
 			options.clean = true;
@@ -361,9 +368,11 @@ main(int argc, char **argv)
 			log_warn("%s", error);
 		return 1;
 	}
-	if (geteuid() == 0 && !options.check_config)
+	if (geteuid() == 0 && !options.check_config && options.explained == NULL)
 		host_leave_chroot();
-	if (options.check_config)
+	if (options.explained != NULL)
+		status = explain_policy(config->policy_dir, options.explained);
+	else if (options.check_config)
 		status = check_config(config);
 	else if (options.check_host)
 		status = doctor(config);

@@ -143,6 +143,22 @@ like $err, qr/no-such-option/, 'and named';
 is $exit, 0, '--version: exit 0';
 like $out, qr/\A(?:cellblock-runner|cellblock) \d+\.\d+/i, '--version';
 
+# --explain-policy: each call, what becomes of it, when and why.
+my @shipped = ('-c', Cellblock::root() . '/etc/cellblock.conf', '--explain-policy');
+($exit, $out, $err) = command([$runner, @shipped, 'python3']);
+is $exit, 0, '--explain-policy: exit 0' or diag $err;
+like $out, qr/^read +allowed +# \S/m, 'a call that is allowed, with its reason';
+like $out, qr/^fork +allowed with processes +# \S/m, 'one that takes a grant';
+like $out, qr/^setns +for the zygote +# \S/m, 'one that only zygotes make';
+like $out, qr/^openat2 +ENOSYS +# \S/m, 'one that there is not';
+like $out, qr/^bpf +ends the process +# \S/m, 'an attack';
+like $out, qr/^socketpair +allowed +arg0=0x1 arg1&0xf=0x1 +# \S/m, 'conditions';
+unlike $out, qr/^mount\b/m, 'what has no row is not listed';
+like $out, qr/^every other call +EPERM/m, 'but named at the end';
+($exit, $out, $err) = command([$runner, @shipped, 'none-such']);
+is $exit, 1, 'a policy that is not there: exit 1';
+like $err, qr{seccomp/none-such\.conf}, 'which is named';
+
 # --check-host: what this host has of each layer, a row for each.
 ($exit, $out, $err) = do {
     my $dir = tempdir(CLEANUP => 1);
