@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -116,7 +117,7 @@ attempt(const struct policy *policy, unsigned who, long call, const uint64_t *ar
 }
 
 #define BAD UINT64_MAX /* as a descriptor, a pid or a pointer */
-#define THREAD (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
+#define THREAD (CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 /* The kernel takes no clone with both, so nothing is made. */
 #define IMPOSSIBLE (CLONE_PIDFD | CLONE_DETACHED)
 
@@ -135,6 +136,14 @@ static const struct attempt {
 	{ "openat", SYS_openat, { BAD, 0 }, "AAAAA", EFAULT },
 	{ "openat2", SYS_openat2, { BAD, 0 }, "SSSSS", 0 },
 	{ "memfd_create", SYS_memfd_create, { 0 }, "AAAAA", EFAULT },
+	{ "memfd_create, huge pages", SYS_memfd_create, { 0, MFD_HUGETLB }, "PPPPP", 0 },
+	{ "mmap", SYS_mmap, { 0, 0, 0, MAP_PRIVATE | MAP_ANONYMOUS, BAD, 0 }, "AAAAA", EINVAL },
+	{ "mmap, huge pages", SYS_mmap, { 0, 0, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, BAD, 0 }, "PPPPP", 0 },
+	{ "fcntl, lock", SYS_fcntl, { BAD, F_SETLK }, "AAAAA", EBADF },
+	{ "fcntl, watch a directory", SYS_fcntl, { BAD, F_NOTIFY }, "PPPPP", 0 },
+	{ "fcntl, lease", SYS_fcntl, { BAD, F_SETLEASE }, "PPPPP", 0 },
+	{ "fcntl, lock that stays with a mapping", SYS_fcntl, { BAD, F_OFD_SETLK }, "PPPPP", 0 },
+	{ "fcntl, size of a pipe", SYS_fcntl, { BAD, F_SETPIPE_SZ }, "PPPPP", 0 },
 	{ "futex", SYS_futex, { 0, 127 }, "AAAAA", ENOSYS },
 	{ "statx", SYS_statx, { BAD, BAD, 0x80000000 }, "AAAAA", EINVAL },
 	{ "pkey_alloc", SYS_pkey_alloc, { BAD }, "SSSSS", 0 },
@@ -143,6 +152,7 @@ static const struct attempt {
 	{ "clone, a thread", SYS_clone, { THREAD | IMPOSSIBLE }, "AAAAA", EINVAL },
 	{ "clone, a process", SYS_clone, { SIGCHLD | IMPOSSIBLE }, "PAPAA", EINVAL },
 	{ "clone, as vfork", SYS_clone, { CLONE_VM | CLONE_VFORK | SIGCHLD | IMPOSSIBLE }, "PAPAA", EINVAL },
+	{ "clone, a thread with files of its own", SYS_clone, { (THREAD & ~CLONE_FILES) | IMPOSSIBLE }, "PPPPP", 0 },
 	{ "clone, half a thread", SYS_clone, { CLONE_SIGHAND | CLONE_THREAD }, "PPPPP", 0 },
 	{ "clone, a sibling", SYS_clone, { CLONE_PARENT | IMPOSSIBLE }, "PPPPP", 0 },
 	{ "clone, a thread that is a sibling", SYS_clone, { THREAD | CLONE_PARENT | IMPOSSIBLE }, "PPPPP", 0 },
@@ -190,7 +200,10 @@ static const struct attempt {
 	{ "prctl, death signal", SYS_prctl, { PR_SET_PDEATHSIG, 0 }, "PPPPP", 0 },
 	{ "personality, asked", SYS_personality, { 0xffffffff }, "AAAAA", 0 },
 	{ "personality, changed", SYS_personality, { 0x0400000 }, "PPPPP", 0 },
-	{ "prlimit64, self", SYS_prlimit64, { 0, 99 }, "AAAAA", EINVAL },
+	{ "prlimit64, asked", SYS_prlimit64, { 0, 99 }, "AAAAA", EINVAL },
+	{ "prlimit64, self", SYS_prlimit64, { 0, RLIMIT_FSIZE, BAD }, "AAAAA", EFAULT },
+	{ "prlimit64, core dumps", SYS_prlimit64, { 0, RLIMIT_CORE, BAD }, "PPPPP", 0 },
+	{ "prlimit64, core dumps, a small pointer", SYS_prlimit64, { 0, RLIMIT_CORE, 1 }, "PPPPP", 0 },
 	{ "prlimit64, another", SYS_prlimit64, { 1, 99 }, "PPPPP", 0 },
 
 	{ "setns", SYS_setns, { BAD }, "PPPPA", EBADF },
