@@ -1,0 +1,87 @@
+# Host.pm - what the host has of an instance, and whether it is as it was: processes, descriptors, mounts, control groups,
+# ipc, files.
+#
+#   my $host = Host->new($cellblock);   # after each language has run once
+#   my @complaints = $host->changes;    # waits until there are none, for a while
+package Host;
+use strict;
+use warnings;
+
+use Cellblock qw(eventually process_status slurp);
+use File::Find ();
+
+my $first_uid = 2_000_000; # of cellblock.conf: the cells are the numbers from here on
+my $last_uid = $first_uid + 4096;
+my $cells = 32;
+
+sub is_of_a_cell { return $_[0] >= $first_uid && $_[0] <= $last_uid }
+
+sub new {
+    my ($class, $cellblock) = @_;
+    my $self = bless { cellblock => $cellblock }, $class;
+    $cellblock->processes_at_rest;
+    $self->{was} = $self->look;
+    return $self;
+}
+
+# Name => number or text.
+sub look {
+    my ($self) = @_;
+    my $cb = $self->{cellblock};
+    my %now;
+
+    # Processes by kind, and the descriptors that ours have open. What the broker keeps of compiled programs is no leak; nor
+    # are pidfds of inits, which wardens keep until their cell's number is used again.
+    my %pids = $cb->roles;
+    for my $role (qw(runner broker warden zygote init guest worker multiwatch)) {
+        $now{"processes: $role"} = @{ $pids{$role} //= [] };
+        next if $role eq 'guest' || $role eq 'init';
+        for my $pid (@{ $pids{$role} }) {
+            my @open = grep { defined && !m{\A/memfd:program} } map { readlink } glob "/proc/$pid/fd/*";
+            my @others = grep { $_ ne 'anon_inode:[pidfd]' } @open;
+            $now{"descriptors of $role $pid"} = @others;
+            $now{"more pidfds than cells in $role $pid"} = @open - @others > $cells + 8 ? 'yes' : 'no';
+        }
+    }
+    $now{'zombies'} = grep { (process_status($_) // { State => '' })->{State} =~ /\AZ/ } children($pids{broker}[0] // 0);
+    $now{'mounts of the host'} = grep {/cellblock/} split /\n/, slurp('/proc/self/mountinfo') // '';
+    $now{"mounts of warden $_"} = () = (slurp("/proc/$_/mountinfo") // '') =~ /\n/g for @{ $pids{warden} };
+
+    my @groups = $cb->cgroups;
+    $now{'control groups'} = @groups;
+    for my $group (@groups) {
+        $now{'tasks in control groups'} += () = (slurp("$group/tasks") // slurp("$group/cgroup.threads") // '') =~ /\n/g;
+    }
+
+    # Nothing of the uids of cells is anywhere else.
+    $now{"System V $_ of cells"} = grep { grep { /\A\d+\z/ && is_of_a_cell($_) } split } split /\n/, slurp("/proc/sysvipc/$_") // '' for qw(shm msg sem);
+    my @files;
+    File::Find::find({ no_chdir => 1, wanted => sub { push @files, $_ if is_of_a_cell((lstat)[4] // 0) } }, grep { -d } '/dev/shm', '/dev/mqueue', '/var/tmp');
+    for my $path (glob '/tmp/{*,.[!.]*}') { push @files, $path if is_of_a_cell((lstat $path)[4] // 0) }
+    $now{'files of cells'} = join ' ', sort @files;
+    my @state;
+    File::Find::find({ no_chdir => 1, wanted => sub { push @state, $_ if !m{/(?:log|live|nginx)/} } }, $cb->{dir});
+    $now{'files of the instance'} = join ' ', sort @state;
+    return \%now;
+}
+
+sub children {
+    my ($parent) = @_;
+    return map { split } map { slurp($_) // '' } glob "/proc/$parent/task/*/children";
+}
+
+sub changes {
+    my ($self) = @_;
+    my @changes;
+    eventually(8, sub {
+        my ($was, $now) = ($self->{was}, $self->look);
+        my %all = (%$was, %$now);
+        @changes = map { "$_: " . ($was->{$_} // 'none') . ' before, ' . ($now->{$_} // 'none') . ' now' }
+            grep { ($was->{$_} // '') ne ($now->{$_} // '') } sort keys %all;
+        select undef, undef, undef, 0.1 if @changes;
+        return !@changes;
+    });
+    return @changes;
+}
+
+1;
