@@ -21,13 +21,15 @@ for my $language (grep { !$attacks->{missing}{$_} } sort keys %{ $attacks->{miss
 my $host = Host->new($cb);
 $attacks->{host} = sub { $host->changes };
 
-my %count;
+my (%count, %took);
 for my $case ($attacks->cases($ENV{CELLBLOCK_ATTACKS})) {
     my $result = $attacks->carry_out($case);
     Attacks::show($result);
+    $took{ $case->{name} } = $result->{took} // 0;
     $count{ $result->{skip} ? 'skipped' : $case->{language} }++;
 }
 diag join ', ', map {"$_: $count{$_}"} sort keys %count;
+diag sprintf 'slowest: %.1f s, %s', $took{$_}, $_ for grep { defined } (sort { $took{$b} <=> $took{$a} } keys %took)[0 .. 19];
 cmp_ok $count{skipped} // 0, '<', 40, 'most of them were carried out' if !$ENV{CELLBLOCK_ATTACKS};
 ok defined $cb->healthy_within(10), 'healthy after all that';
 

@@ -20,6 +20,7 @@ sub new {
     my ($class, $cellblock) = @_;
     my $self = bless { cellblock => $cellblock }, $class;
     $cellblock->processes_at_rest;
+    $self->{groups} = [grep { m{/cellblock[^/]*\z} } $cellblock->cgroups];
     $self->{was} = $self->look;
     return $self;
 }
@@ -47,10 +48,11 @@ sub look {
     $now{'mounts of the host'} = grep {/cellblock/} split /\n/, slurp('/proc/self/mountinfo') // '';
     $now{"mounts of warden $_"} = () = (slurp("/proc/$_/mountinfo") // '') =~ /\n/g for @{ $pids{warden} };
 
-    my @groups = $cb->cgroups;
-    $now{'control groups'} = @groups;
-    for my $group (@groups) {
-        $now{'tasks in control groups'} += () = (slurp("$group/tasks") // slurp("$group/cgroup.threads") // '') =~ /\n/g;
+    for my $top (@{ $self->{groups} }) {
+        my @groups = grep { -d } glob "$top/*";
+        $now{"control groups in $top"} = @groups;
+        next if $top ne $self->{groups}[0];
+        $now{"tasks in $top"} += () = (slurp("$_/tasks") // slurp("$_/cgroup.threads") // '') =~ /\n/g for $top, @groups;
     }
 
     # Nothing of the uids of cells is anywhere else.
@@ -60,7 +62,7 @@ sub look {
     for my $path (glob '/tmp/{*,.[!.]*}') { push @files, $path if is_of_a_cell((lstat $path)[4] // 0) }
     $now{'files of cells'} = join ' ', sort @files;
     my @state;
-    File::Find::find({ no_chdir => 1, wanted => sub { push @state, $_ if !m{/(?:log|live|nginx)/} } }, $cb->{dir});
+    File::Find::find({ no_chdir => 1, wanted => sub { push @state, $_; $File::Find::prune = 1 if m{/(?:log|live|nginx)\z} } }, $cb->{dir});
     $now{'files of the instance'} = join ' ', sort @state;
     return \%now;
 }
