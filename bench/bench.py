@@ -21,6 +21,7 @@ import subprocess
 import time
 
 import instance
+import languages
 import report
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -28,6 +29,9 @@ PRINT = "print(1)"
 CLIENTS = (1, 2, 8, 32)
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # what the service starts with
 NODES = {"code": "dify_code.py", "jinja2": "dify_jinja2.py"}
+NODE_PRINT = "console.log(1)"
+NODE_CLIENTS = (1, 8)
+FIRST_RUNS = 5  # of programs that are new each time, in a round: compilers are slow
 SETTLE_SECONDS = 0.03  # for what the last measure has left to be done
 
 
@@ -70,7 +74,7 @@ class Measure:
 
     def warm_up(self, seconds):
         taken = self.take(self.warm_up_runs) if not self.why_not else None
-        if taken:
+        if taken and not self.runs:
             self.runs = max(5, self.clients + self.clients // 2, round(taken["per_second"] * seconds))
 
     def measure(self, service):
@@ -130,6 +134,7 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.measures = Measures()
+        self.languages = Measures()  # measured after the rest: it wakes up what the memory of an idle service has not
         self.group = instance.Group()
         self.service = None  # an Instance that serves
         self.why_no_service = None
@@ -149,7 +154,7 @@ class Bench:
         path = os.path.join(self.options.programs, name)
         return path, None if os.access(path, os.X_OK) else f"{name} has not been built"
 
-    def add_bare(self, interpreter, imports):
+    def add_bare(self, conf, interpreter, imports):
         spawn, why_not = self.program("spawn_load")
         bwrap = shutil.which("bwrap")
         walls = [bwrap, "--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--ro-bind", "/", "/",
@@ -166,6 +171,10 @@ class Bench:
         for clients in CLIENTS:
             self.measures.add("bare", clients, spawned(clients, bare), why_not=why_not)
             self.measures.add("bwrap", clients, spawned(clients, walls + bare), group=self.group, why_not=why_no_bwrap)
+        node_js = instance.configured_program(conf, "nodejs")
+        why_no_node = why_not or (None if node_js and os.access(node_js, os.X_OK) else "no Node.js is configured")
+        for clients in NODE_CLIENTS:
+            self.measures.add("node_bare", clients, spawned(clients, [node_js or "node", "-e", NODE_PRINT]), why_not=why_no_node)
         for node, file in NODES.items():
             self.measures.add(f"{node}_cold", 1, spawned(1, [interpreter, f"{HERE}/{file}"], "<<RESULT>>"), why_not=why_not)
 
@@ -179,9 +188,9 @@ class Bench:
             os.chmod(runner, 0o755)
         scheme_ports = {"plain": ("http", service.port), "tls": ("https", service.tls_port)} if service else {}
 
-        def body(name, code):
+        def body(name, code, language="python3"):
             path = f"{folder}/{name}.json"
-            instance.write(path, json.dumps({"language": "python3", "code": code, "preload": "", "enable_network": True}))
+            instance.write(path, json.dumps({"language": language, "code": code, "preload": "", "enable_network": True}))
             return path
 
         def asked(way, clients, path, expect):
@@ -190,7 +199,7 @@ class Bench:
             return lambda runs: [http, url, str(clients), str(runs), path, expect]
 
         def connected(clients):
-            return lambda runs: [runner, service.socket, str(clients), str(runs)]
+            return lambda runs: [runner, service.socket, str(clients), str(runs), str(service.language_index("python3"))]
 
         path = body("print", PRINT + "\n")
         for clients in CLIENTS:
@@ -198,9 +207,39 @@ class Bench:
                               user=service.worker_user if service else None)
             for way in ("plain", "tls"):
                 self.measures.add(way, clients, asked(way, clients, path, '"stdout":"1\\n"'), hot=True, why_not=why_no_http)
+        path = body("node_print", NODE_PRINT + "\n", "nodejs")
+        for clients in NODE_CLIENTS:
+            self.measures.add("node_tls", clients, asked("tls", clients, path, '"stdout":"1\\n"'), hot=True, why_not=why_no_http)
         for node, file in NODES.items():
             path = body(node, instance.read(f"{HERE}/{file}"))
             self.measures.add(f"{node}_hot", 1, asked("tls", 1, path, "<<RESULT>>"), hot=True, why_not=why_no_http)
+
+    def add_languages(self, folder):
+        spawn, why_no_spawn = self.program("spawn_load")
+        http, why_no_http = self.program("http_load")
+        url = f"http://127.0.0.1:{self.service.port if self.service else 0}/v1/sandbox/run"
+        first = [sys.executable, f"{HERE}/languages.py", url]
+
+        def spawned(command):
+            return lambda runs: [spawn, "1", str(runs), "hello", *command]
+
+        def asked(command, path):
+            return lambda runs: [*command, str(runs), path, '"stdout":"hello\\n"']
+
+        for name, file, text, compiler, command in languages.LANGUAGES:
+            home, path = f"{folder}/bare/{name}", f"{folder}/{name}.json"
+            text = languages.source(name, file, text)
+            if text is None or (self.options.quick and name not in ("bash", "c")):
+                continue
+            instance.write(path, json.dumps({"language": name, "code": text}))
+            self.tell(f"compiling {name}")
+            why_not = languages.build(home, file, text, compiler) or why_no_spawn
+            self.languages.add(f"{name}_bare", 1, spawned([word.format(home) for word in command]), why_not=why_not)
+            self.languages.add(f"{name}_known", 1, asked([http, url, "1"], path), why_not=self.why_no_service or why_no_http)
+            if not compiler:
+                continue
+            self.languages.add(f"{name}_first", 1, asked(first, path), why_not=self.why_no_service)
+            self.languages.get(f"{name}_first").runs = FIRST_RUNS if name == "c" else 2
 
     # ---- measuring ----
 
@@ -208,8 +247,8 @@ class Bench:
         if sys.stderr.isatty():
             print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
-    def measure(self):
-        every = list(self.measures.every.values())
+    def measure(self, measures):
+        every = list(measures.every.values())
         for number, measure in enumerate(every):
             self.tell(f"warming up, {number + 1} of {len(every)}")
             measure.warm_up(self.options.seconds)
@@ -219,9 +258,6 @@ class Bench:
                 self.tell(f"round {number + 1} of {self.options.rounds}, measure {done + 1} of {len(every)}")
                 if not measure.why_not:
                     measure.measure(self.service if measure.way == "tls" and measure.clients in (1, 8) else None)
-        if self.service:
-            self.tell("memory")
-            self.measure_memory()
         self.tell("")
 
     def measure_memory(self):
@@ -251,9 +287,14 @@ class Bench:
             interpreter, imports = instance.configured_interpreter(conf)
             if self.service:
                 ENVIRONMENT["CELLBLOCK_API_KEY"] = service.key
-            self.add_bare(interpreter, imports)
+            self.add_bare(conf, interpreter, imports)
             self.add_cellblock(service.dir)
-            self.measure()
+            self.measure(self.measures)
+            if self.service:
+                self.tell("memory")
+                self.measure_memory()
+            self.add_languages(service.dir)
+            self.measure(self.languages)
         finally:
             self.tell("")
             signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -46,6 +46,17 @@ def configured_interpreter(folder):
     return configured(conf, "interpreter") or "/usr/bin/python3", re.findall(r'"([^"]+)"', imports[1] if imports else "")
 
 
+def configured_program(folder, language):
+    """The interpreter of another language, or None."""
+    return configured(read(f"{folder}/languages/{language}.conf"), "interpreter")
+
+
+def configured_languages(folder):
+    """The names of all, in the runner's order."""
+    return sorted(configured(read(f"{folder}/languages/{file}"), "name") or "" for file in
+                  os.listdir(f"{folder}/languages") if file.endswith(".conf"))
+
+
 def free_ports():
     sockets = [socket.socket() for _ in range(2)]
     for one in sockets:
@@ -178,6 +189,10 @@ class Instance:
                 print(f"script/server --stop: {done.stdout}")
         self.group.remove()
         shutil.rmtree(self.dir, ignore_errors=True)
+
+    def language_index(self, name):
+        """Its place in the configuration, which is sorted."""
+        return configured_languages(self.conf).index(name)
 
     def processes(self):
         every, children = {}, {}

@@ -20,11 +20,19 @@ NODES = (
     ("code_hot", "code_cold", "Dify's code node (re, json, base64)"),
     ("jinja2_hot", "jinja2_cold", "Dify's template node (Jinja2)"),
 )
+NODE_JS = (
+    ("node_bare", "node -e 'console.log(1)'"),
+    ("node_tls", "Cellblock, through nginx with TLS"),
+)
 RUNNER_KINDS = ("door", "broker", "warden")
 TARGETS = (  # name, what, the limit, the aim beyond it (None: none), whether more is better
     ("latency_per_bare", "p50 through TLS / p50 of bare -I -S", 0.15, 0.10, False),
     ("latency_per_floor", "p50 through TLS / p50 of the floor", 2, None, False),
     ("throughput_per_bare", "runs/s with 8 clients through TLS / bare -I -S, 8 at once", 6, 8, True),
+    ("node_latency", "Node.js: p50 through TLS / p50 of bare node", 0.10, 0.06, False),
+    ("node_throughput", "Node.js: runs/s with 8 clients through TLS / bare, 8 at once", 10, None, True),
+    ("bash_per_bare", "bash: p50 through nginx / p50 of bash", 2.5, None, False),
+    ("known_per_first", "C: p50 of a known program / of one to be compiled", 0.1, None, False),
     ("armed_cell_mb", "PSS of an armed cell, MB", 2, None, False),
     ("idle_mb", "PSS of the whole service when idle, MB", 80, None, False),
 )
@@ -40,13 +48,17 @@ def collect(bench, interpreter, load_average, seconds):
         "service": bench.why_no_service or "serves",
         "latency": [latency_row(measures, way, what) for way, what in LATENCY],
         "throughput": [throughput_row(measures, clients, way, dict(LATENCY)[way])
-                       for clients in sorted({clients for _, clients in measures.every}) for way in THROUGHPUT],
+                       for clients in sorted({clients for way, clients in measures.every if way == "bare"})
+                       for way in THROUGHPUT],
+        "node_js": [node_js_row(measures, clients, way, what) for clients in (1, 8) for way, what in NODE_JS],
         "nodes": [node_row(measures, *node) for node in NODES],
+        "languages": [language_row(bench.languages, name) for name in
+                      dict.fromkeys(way.rsplit("_", 1)[0] for way, _ in bench.languages.every)],
         "stages": stages(measures),
         "cpu": cpu(bench),
         "memory": {"idle": memory(bench.idle), "8 clients": memory(bench.loaded)},
     }
-    result["targets"] = targets(measures, result)
+    result["targets"] = targets(measures, bench.languages, result)
     return result
 
 
@@ -87,11 +99,31 @@ def throughput_row(measures, clients, way, what):
     return row
 
 
+def node_js_row(measures, clients, way, what):
+    row = common_row(measures.get(way, clients), f"{what}, {clients} at once" if clients > 1 else what)
+    for key in ("p50_ms", "p95_ms", "per_second"):
+        row[key] = measures.value(way, key, clients)
+    row["p50_per_bare"] = measures.ratio(way, "node_bare", "p50_ms", clients)
+    row["per_second_per_bare"] = measures.ratio(way, "node_bare", "per_second", clients)
+    return row
+
+
 def node_row(measures, hot, cold, what):
     row = common_row(measures.get(hot), what)
     row["p50_ms"], row["cold_p50_ms"] = measures.value(hot, "p50_ms"), measures.value(cold, "p50_ms")
     row["p50_per_cold"] = measures.ratio(hot, cold, "p50_ms")
     row["cold_not_here"] = measures.get(cold).why_not
+    return row
+
+
+def language_row(measures, name):
+    row = common_row(measures.get(f"{name}_known"), name)
+    is_compiled = (f"{name}_first", 1) in measures.every
+    for key in ("bare", "first", "known"):
+        row[f"{key}_ms"] = measures.value(f"{name}_{key}", "p50_ms") if key != "first" or is_compiled else None
+    row["per_bare"] = measures.ratio(f"{name}_known", f"{name}_bare", "p50_ms")
+    row["per_first"] = measures.ratio(f"{name}_known", f"{name}_first", "p50_ms") if is_compiled else None
+    row["bare_not_here"] = measures.get(f"{name}_bare").why_not
     return row
 
 
@@ -133,18 +165,26 @@ def memory(used):
                      for kind, sizes in used.items()}
 
 
-def targets(measures, result):
+def targets(measures, languages, result):
     idle = result["memory"]["idle"] or {}
     cells = idle.get("guest")
     quiet = {
         "latency_per_bare": best_ratio(measures, "tls", "bare", "p50_ms"),
         "latency_per_floor": best_ratio(measures, "tls", "floor", "p50_ms"),
+        "node_latency": best_ratio(measures, "node_tls", "node_bare", "p50_ms"),
+        "node_throughput": best_ratio(measures, "node_tls", "node_bare", "per_second", 8),
         "throughput_per_bare": best_ratio(measures, "tls", "bare", "per_second", 8),
+        "bash_per_bare": best_ratio(languages, "bash_known", "bash_bare", "p50_ms"),
+        "known_per_first": best_ratio(languages, "c_known", "c_first", "p50_ms"),
     }
     value = {
         "latency_per_bare": measures.ratio("tls", "bare", "p50_ms"),
         "latency_per_floor": measures.ratio("tls", "floor", "p50_ms"),
+        "node_latency": measures.ratio("node_tls", "node_bare", "p50_ms"),
+        "node_throughput": measures.ratio("node_tls", "node_bare", "per_second", 8),
         "throughput_per_bare": measures.ratio("tls", "bare", "per_second", 8),
+        "bash_per_bare": languages.ratio("bash_known", "bash_bare", "p50_ms"),
+        "known_per_first": languages.ratio("c_known", "c_first", "p50_ms"),
         "armed_cell_mb": cells["pss_mb"] / cells["count"] if cells else None,
         "idle_mb": idle["all"]["pss_mb"] if idle else None,
     }
@@ -187,7 +227,9 @@ def show(result):
           f"{'; quick, and so rough' if result['quick'] else ''}")
     show_latency(result["latency"])
     show_throughput(result["throughput"])
+    show_node_js(result["node_js"])
     show_nodes(result["nodes"])
+    show_languages(result["languages"])
     show_stages(result["stages"])
     show_cpu(result["cpu"])
     show_memory(result["memory"])
@@ -212,11 +254,28 @@ def show_throughput(rows):
              ("ms_per_run", "p50_ms", "p95_ms", "p99_ms")) + number(row["per_bare"], 10, 2, "x"))
 
 
+def show_node_js(rows):
+    print(f"\n{'Node.js, console.log(1), ms':<45}{'p50':>9}{'p95':>9}{'/ bare':>10}{'runs/s':>9}{'/ bare':>10}")
+    for row in rows:
+        line(row, number(row["p50_ms"], 9) + number(row["p95_ms"], 9) + number(row["p50_per_bare"], 10, 3, "x") +
+             number(row["per_second"], 9, 1) + number(row["per_second_per_bare"], 10, 2, "x"))
+
+
 def show_nodes(rows):
     print(f"\n{'realistic programs, through TLS, one client':<45}{'p50':>9}{'cold':>9}{'/ cold':>10}")
     for row in rows:
         line(row, number(row["p50_ms"], 9) + number(row["cold_p50_ms"], 9) + number(row["p50_per_cold"], 10, 3, "x") +
              (f"   cold: not here: {row['cold_not_here']}" if row["cold_not_here"] else ""))
+
+
+def show_languages(rows):
+    print(f"\n{'hello, through nginx, one client, ms':<45}{'bare':>9}{'first':>9}{'known':>9}{'/ bare':>10}{'/ first':>10}")
+    for row in rows:
+        line(row, "".join(number(row[f"{key}_ms"], 9) for key in ("bare", "first", "known")) +
+             number(row["per_bare"], 10, 2, "x") + number(row["per_first"], 10, 3, "x") +
+             (f"   bare: not here: {row['bare_not_here']}" if row["bare_not_here"] else ""))
+    if rows:
+        print("  bare: without Cellblock and its compiler; first: a program that nobody had before; known: one that somebody had")
 
 
 def show_stages(stage):
@@ -260,7 +319,7 @@ def show_memory(memory_of):
 def show_targets(rows):
     print(f"\n{'targets':<62}{'here':>9}{'target':>9}{'aim':>7}{'at best':>9}")
     for row in rows:
-        sign = ">=" if row["name"] == "throughput_per_bare" else "<="
+        sign = ">=" if row["name"] in ("throughput_per_bare", "node_throughput") else "<="
         print(f"  {row['what']:<60}{number(row['value'], 9)}{sign + format(row['limit'], 'g'):>9}"
               f"{format(row['aim'], 'g') if row['aim'] else '':>7}"
               f"{number(row['of_best_rounds'], 9) if row['of_best_rounds'] else '':>9}   {row['verdict']}")

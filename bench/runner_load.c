@@ -1,9 +1,10 @@
 /*
  * runner_load.c - runs per second and latency at the runner's socket, without nginx and the worker.
  *
- *     runner_load SOCKET CLIENTS RUNS [FILE]
+ *     runner_load SOCKET CLIENTS RUNS INDEX [FILE]
  *
- * Each client is a thread with a connection of its own, which runs FILE (default: print(1)) again and again. Prints
+ * Each client is a thread with a connection of its own, which runs FILE (default: print(1)), in
+ * the language that is INDEX in the order of the configuration, again and again. Prints
  * one JSON object. Must run as the workers' user.
  */
 #define _GNU_SOURCE
@@ -29,6 +30,7 @@ enum { WALL, CPU, QUEUE, SPAWN };
 static const char *socket_path;
 static const char *code = "print(1)\n";
 static size_t code_size = 9;
+static uint32_t language;
 
 static void *
 connect_runner(void)
@@ -70,7 +72,7 @@ write_job(void)
 static bool
 run_once(struct load_client *client)
 {
-	struct proto_request request = { .kind = PROTO_RUN, .id = 1, .limits = { .wall_ms = 15000, .cpu_ms = 15000,
+	struct proto_request request = { .kind = PROTO_RUN, .id = 1, .index = language, .limits = { .wall_ms = 15000, .cpu_ms = 15000,
 		.memory_bytes = 256 << 20, .processes = 1, .output_bytes = 1 << 20, .disk_bytes = 64 << 20 } };
 	struct proto_reply reply;
 	int sock = *(int *)client->state, out[2], err[2], fds[3];
@@ -108,10 +110,11 @@ main(int argc, char **argv)
 		[WALL] = "guest_wall_ms", [CPU] = "guest_cpu_ms", [QUEUE] = "queue_ms", [SPAWN] = "spawn_ms" } };
 
 	log_open("runner_load");
-	if (argc != 4 && argc != 5)
-		die("usage: runner_load SOCKET CLIENTS RUNS [FILE]");
+	if (argc != 5 && argc != 6)
+		die("usage: runner_load SOCKET CLIENTS RUNS INDEX [FILE]");
 	socket_path = argv[1];
-	if (argc == 5)
-		code = load_file(argv[4], &code_size);
+	language = (uint32_t)strtoul(argv[4], NULL, 10);
+	if (argc == 6)
+		code = load_file(argv[5], &code_size);
 	return load_main(&load, load_number(argv[2], "CLIENTS"), load_number(argv[3], "RUNS"));
 }

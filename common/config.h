@@ -57,6 +57,7 @@ struct language_config {
 	} compile;
 	struct strings version; /* a command that prints it; none: the driver knows by itself */
 	struct strings root; /* more host paths to bind read-only; a path with a leading '?' may be missing */
+	struct strings links; /* "/where=/what" for symbolic links of the root's own */
 	struct strings env;  /* NAME=value, on top of the standard ones */
 	char *policy;        /* a file in policy_dir without ".conf" */
 	uint64_t idle_s;     /* after so long without a run all that it has in memory is let go; 0: never, not even at first */

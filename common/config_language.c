@@ -27,8 +27,18 @@ is_root(const char *text)
 	return text[text[0] == '?'] == '/';
 }
 
+/* Where a link is is not looked up like other paths, and must lie in the root. */
+static bool
+is_link(const char *text)
+{
+	const char *equals = strchr(text, '=');
+
+	return equals != NULL && text[0] == '/' && equals > text + 1 && equals[1] == '/' && strstr(text, "/..") == NULL;
+}
+
 static const struct conf_form form_environment = { is_environment, "NAME=value" };
 static const struct conf_form form_root = { is_root, "an absolute path, or '?' and one" };
+static const struct conf_form form_link = { is_link, "two absolute paths with '=' between them" };
 
 static const char *const start_names[] = {
 	[START_ZYGOTE] = "zygote", [START_SPARE] = "spare", [START_COLD] = "cold", NULL
@@ -59,6 +69,7 @@ static const struct conf_key language_keys[] = {
 	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
 	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = CONFIG_MAX_WORDS },
 	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
+	{ .name = "links", .type = CONF_STRINGS, AT(links), .max = 16, .form = &form_link },
 	{ .name = "env", .type = CONF_STRINGS, AT(env), .max = 64, .form = &form_environment },
 	{ .name = "policy", .type = CONF_STRING, .required = true, AT(policy), .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },
@@ -112,6 +123,7 @@ check_names(const struct conf_file *file, const struct config *config, const str
 static int
 check_armed(const struct conf_file *file, const struct config *config, const struct language_config *language)
 {
+	const char *name = language->driver != NULL ? "warm" : "armed";
 	uint64_t armed = 0;
 
 	for (size_t i = 0; i <= config->language_count; i++) {
@@ -122,8 +134,8 @@ check_armed(const struct conf_file *file, const struct config *config, const str
 	}
 	if (language->idle_s != 0 || armed <= config->cells)
 		return 0;
-	return conf_fail(file, config_lookup(&file->parsed, "warm"), "warm: with this file %" PRIu64
-	    " cells are to be armed; allowed: up to runner.cells, %" PRIu32, armed, config->cells);
+	return conf_fail(file, config_lookup(&file->parsed, name), "%s: with this file %" PRIu64
+	    " cells are to be armed; allowed: up to runner.cells, %" PRIu32, name, armed, config->cells);
 }
 
 /* The program of a command is not searched for. */

@@ -5,8 +5,11 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "mark.h"
 
 int
 fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t fd_count)
@@ -36,7 +39,7 @@ fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t fd_c
 		memcpy(CMSG_DATA(head), fds, sizeof(int) * fd_count);
 	}
 	do
-		sent = sendmsg(sock, &msg, MSG_NOSIGNAL);
+		sent = syscall(SYS_sendmsg, sock, &msg, MSG_NOSIGNAL, 0L, 0L, ZYGOTE_MARK);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -1 : 0;
 }
@@ -59,7 +62,7 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 	if (peer_pid != NULL)
 		*peer_pid = 0;
 	do
-		n = recvmsg(sock, &msg, MSG_CMSG_CLOEXEC);
+		n = syscall(SYS_recvmsg, sock, &msg, MSG_CMSG_CLOEXEC, 0L, 0L, ZYGOTE_MARK);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -1;

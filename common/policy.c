@@ -10,6 +10,7 @@
 
 #include "conf_read.h"
 #include "log.h"
+#include "mark.h"
 #include "policy_rules.h"
 
 #define INCLUDE_DEPTH 4
@@ -41,6 +42,7 @@ static const struct conf_key file_keys[] = {
 	{ .name = "zygote", .type = CONF_LIST, .max = 256 },
 	{ .name = "enosys", .type = CONF_LIST, .max = 256 },
 	{ .name = "kill", .type = CONF_LIST, .max = 256 },
+	{ .name = "quiet", .type = CONF_LIST, .max = 256 },
 	{ .name = NULL },
 };
 
@@ -103,9 +105,8 @@ add_rule(const struct reader *reader, const struct rule *rule, const char *name)
 	char where[WHERE_BYTES];
 
 	if (old != NULL)
-		return conf_fail(reader->file, reader->row, "%s: %s meets a rule of \"%s\" that it cannot be told apart from; "
-		    "allowed: arguments that never fit both", conf_where(reader->row, where, sizeof where), name,
-		    rule_section_names[old->section]);
+		return conf_fail(reader->file, reader->row, "%s: %s has another fate in \"%s\"; allowed: one",
+		    conf_where(reader->row, where, sizeof where), name, rule_section_names[old->section]);
 	rules_add(reader->rules, rule);
 	return 0;
 }
@@ -170,6 +171,8 @@ read_row(const struct reader *reader)
 			    "%s.calls: libseccomp knows no \"%s\"; allowed: system calls, or optional = true",
 			    conf_where(reader->row, where, sizeof where), row.calls.item[i]);
 		/* Other negative numbers are calls that this architecture does not have. */
+		if (rule.section == RULES_ZYGOTE)
+			rule.arg[ZYGOTE_MARK_ARG] = (struct rule_match){ UINT64_MAX, ZYGOTE_MARK };
 		if (rule.call >= 0)
 			result = add_rules_when(reader, 0, &rule, row.calls.item[i]);
 	}
@@ -255,9 +258,9 @@ policy_free(struct policy *policy)
 {
 	if (policy == NULL)
 		return;
-	free(policy->base.code);
 	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
-		free(policy->last[grant].code);
+		free(policy->base[grant].code);
+	free(policy->last.code);
 	free(policy->name);
 	free(policy);
 }

@@ -1,12 +1,16 @@
 /*
  * policy.h - a seccomp policy: a file such as etc/seccomp/python3.conf, checked, and compiled to BPF by libseccomp.
  *
- * A filter can only be narrowed, and loading a big one costs 0.1 ms, so a policy is loaded in two parts. The zygote
- * loads `base` before it serves: all that any guest may call, and the dozen calls with which the zygote makes guests.
- * Each guest inherits it for nothing and, last of all, loads one of the small filters `last`, which takes that dozen
- * away again, together with what this run was not granted. What is left is exactly the policy.
+ * A filter can only be narrowed, and loading a big one costs 0.1 ms, so a policy is loaded in two parts. A zygote loads
+ * `base` before it serves: all that its guests may call, and the dozen calls with which it makes guests (in a form of
+ * their own, see mark.h). Each guest inherits it for nothing, and loads `last`, which is small, to lose that dozen. What
+ * is left is exactly the policy. Guests that are granted more come from zygotes with a base of their own.
  *
- * A program that makes no guests (the worker) loads `base` and is done; its `last` are empty.
+ * A call that a language's base does not know is not refused by the filter: the kernel asks the runner (seccomp's user
+ * notification), which refuses it and remembers its name.
+ *
+ * A program that makes no guests (the worker) loads `base` and is done; its `last` is empty, and what its base does not
+ * know is refused at once.
  *
  * The files are described in cellblock-policy(5).
  */
@@ -16,7 +20,7 @@
 #include <linux/filter.h>
 #include <stddef.h>
 
-/* What a run may be granted on top; an index into policy.last. */
+/* What a run may be granted on top; an index into policy.base. */
 enum policy_grant {
 	GRANT_PROCESSES = 1u << 0, /* more than one process */
 	GRANT_NETWORK = 1u << 1,   /* stream sockets */
@@ -30,8 +34,8 @@ struct bpf {
 
 struct policy {
 	char *name;
-	struct bpf base;
-	struct bpf last[GRANT_COUNT];
+	struct bpf base[GRANT_COUNT];
+	struct bpf last;
 };
 
 /*

@@ -12,23 +12,11 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "mark.h"
 #include "policy_rules.h"
 
 #define X32_CALLS 0x40000000u /* x86: numbers from here on are those of the x32 ABI, which libseccomp refuses */
 #define CALLS_SEARCHED 2048   /* well above the newest call of any architecture */
-
-/* What becomes of a call that is not allowed. */
-static uint32_t
-refusal(const struct rules *rules, int call)
-{
-	for (size_t i = 0; i < rules->count; i++) {
-		if (rules->rule[i].call == call && rules->rule[i].section == RULES_ENOSYS)
-			return SCMP_ACT_ERRNO(ENOSYS);
-		if (rules->rule[i].call == call && rules->rule[i].section == RULES_KILL)
-			return SCMP_ACT_KILL_PROCESS;
-	}
-	return SCMP_ACT_ERRNO(EPERM);
-}
 
 /* Returns a filter for seccomp_release, or NULL. */
 static scmp_filter_ctx
@@ -114,48 +102,6 @@ refuse_newer_calls(struct bpf *bpf)
 	bpf->count += head_count;
 }
 
-static bool
-is_refused(const struct rule *rule)
-{
-	return rule->section == RULES_ENOSYS || rule->section == RULES_KILL;
-}
-
-/* The rules of the base filter: all of them, but what the zygote may call is refused by `last`. */
-static void
-choose_base(const struct rules *rules, struct rules *chosen)
-{
-	for (size_t i = 0; i < rules->count; i++) {
-		bool is_left_to_last = false;
-
-		for (size_t j = 0; j < rules->count && is_refused(&rules->rule[i]); j++)
-			is_left_to_last |= rules->rule[j].section == RULES_ZYGOTE && rules->rule[j].call == rules->rule[i].call;
-		if (!is_left_to_last)
-			rules_add(chosen, &rules->rule[i]);
-	}
-}
-
-/* The rules that `last` takes away from a guest with `grant`. */
-static void
-choose_last(const struct rules *rules, unsigned grant, struct rules *chosen)
-{
-	for (size_t i = 0; i < rules->count; i++) {
-		struct rule gone = rules->rule[i];
-		bool is_call_kept = false, is_kept = rules_permit(gone.section, grant) || is_refused(&gone);
-
-		for (size_t j = 0; j < rules->count; j++) {
-			if (!rules_permit(rules->rule[j].section, grant) || rules->rule[j].call != gone.call)
-				continue;
-			is_call_kept = true;
-			is_kept |= rule_covers(&rules->rule[j], &gone);
-		}
-		/* Without the whole call there is less to compare. */
-		if (!is_call_kept)
-			memset(gone.arg, 0, sizeof gone.arg);
-		if (!is_kept)
-			rules_add(chosen, &gone);
-	}
-}
-
 static int
 add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
 {
@@ -170,44 +116,100 @@ add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
 	return seccomp_rule_add_exact_array(filter, action, rule->call, count, match);
 }
 
-/* Compile the chosen rules of a policy. Returns 0, or a negative errno. */
-static int
-compile(const struct rules *rules, const struct rules *chosen, bool is_base, struct bpf *bpf)
+static bool
+has_section(const struct rules *rules, enum rule_section section, int call)
 {
-	scmp_filter_ctx filter = new_filter(is_base ? SCMP_ACT_ERRNO(EPERM) : SCMP_ACT_ALLOW);
+	for (size_t i = 0; i < rules->count; i++) {
+		if (rules->rule[i].section == section && (call < 0 || rules->rule[i].call == call))
+			return true;
+	}
+	return false;
+}
+
+/* ENOSYS, or death. A call that zygotes make, too, has this fate where it is not marked. */
+static int
+add_fate(scmp_filter_ctx filter, const struct rules *rules, const struct rule *rule)
+{
+	uint32_t action = rule->section == RULES_ENOSYS ? SCMP_ACT_ERRNO(ENOSYS) : SCMP_ACT_KILL_PROCESS;
+	struct scmp_arg_cmp unmarked = { .arg = ZYGOTE_MARK_ARG, .op = SCMP_CMP_NE, .datum_a = ZYGOTE_MARK };
+
+	return seccomp_rule_add_exact_array(filter, action, rule->call, has_section(rules, RULES_ZYGOTE, rule->call) ? 1 : 0,
+	    &unmarked);
+}
+
+/* Refused, like all that has no rule, but by the filter itself. */
+static int
+add_quiet(scmp_filter_ctx filter, bool has_listener, const struct rule *rule)
+{
+	return has_listener ? add_rule(filter, SCMP_ACT_ERRNO(EPERM), rule) : 0;
+}
+
+/* Returns 0, or a negative errno. */
+static int
+finish(scmp_filter_ctx filter, int error, struct bpf *bpf)
+{
+	if (error == 0)
+		error = export_filter(filter, bpf);
+	seccomp_release(filter);
+	return error == 0 && bpf->count > BPF_MAXINSNS ? -E2BIG : error;
+}
+
+/* What guests with `grant` may call, and their zygotes. */
+static int
+compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
+{
+	/* Who makes guests has a runner to tell. */
+	bool has_listener = has_section(rules, RULES_ZYGOTE, -1);
+	scmp_filter_ctx filter = new_filter(has_listener ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EPERM));
 	int error = 0;
 
 	if (filter == NULL)
 		return -ENOTSUP;
-	for (size_t i = 0; i < chosen->count && error == 0; i++) {
-		const struct rule *rule = &chosen->rule[i];
-		bool is_allowed = is_base && !is_refused(rule);
+	for (size_t i = 0; i < rules->count && error == 0; i++) {
+		const struct rule *rule = &rules->rule[i];
 
-		error = add_rule(filter, is_allowed ? SCMP_ACT_ALLOW : refusal(rules, rule->call), rule);
+		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL)
+			error = add_fate(filter, rules, rule);
+		else if (rule->section == RULES_QUIET)
+			error = add_quiet(filter, has_listener, rule);
+		else if (rule->section == RULES_ZYGOTE || rules_permit(rule->section, grant))
+			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
 	}
+	error = finish(filter, error, bpf);
 	if (error == 0)
-		error = export_filter(filter, bpf);
-	seccomp_release(filter);
-	if (error == 0 && is_base)
 		refuse_newer_calls(bpf);
-	return error == 0 && bpf->count > BPF_MAXINSNS ? -E2BIG : error;
+	return error;
+}
+
+/* What takes the zygotes' calls away. Nothing but an attack marks its own. */
+static int
+compile_last(const struct rules *rules, struct bpf *bpf)
+{
+	scmp_filter_ctx filter;
+	int error = 0;
+
+	if (!has_section(rules, RULES_ZYGOTE, -1))
+		return 0;
+	filter = new_filter(SCMP_ACT_ALLOW);
+	if (filter == NULL)
+		return -ENOTSUP;
+	for (size_t i = 0; i < rules->count && error == 0; i++) {
+		const struct rule *rule = &rules->rule[i];
+		struct scmp_arg_cmp marked = { .arg = ZYGOTE_MARK_ARG, .op = SCMP_CMP_EQ, .datum_a = ZYGOTE_MARK };
+
+		if (rule->section == RULES_ZYGOTE)
+			error = seccomp_rule_add_exact_array(filter, SCMP_ACT_KILL_PROCESS, rule->call, 1, &marked);
+	}
+	return finish(filter, error, bpf);
 }
 
 int
 policy_compile(const struct rules *rules, struct policy *policy, char *error, size_t error_size)
 {
-	struct rules chosen = { NULL, 0 };
-	int failure;
+	int failure = compile_last(rules, &policy->last);
 
-	choose_base(rules, &chosen);
-	failure = compile(rules, &chosen, true, &policy->base);
-	for (unsigned grant = 0; failure == 0 && grant < GRANT_COUNT; grant++) {
-		rules_free(&chosen);
-		choose_last(rules, grant, &chosen);
-		if (chosen.count > 0)
-			failure = compile(rules, &chosen, false, &policy->last[grant]);
-	}
-	rules_free(&chosen);
+	for (unsigned grant = 0; failure == 0 && grant < GRANT_COUNT; grant++)
+		failure = compile_base(rules, grant, &policy->base[grant]);
 	if (failure == 0)
 		return 0;
 	snprintf(error, error_size, "policy %s: libseccomp cannot compile it: %s", policy->name, strerror(-failure));

@@ -1,11 +1,4 @@
-/*
- * policy_rules.c - what rules have to do with one another.
- *
- * A filter of `last` allows all but what it names, so it takes a rule away by naming what fits the rule. That is exact
- * only if nothing that stays allowed fits it too. Hence every two rules for one call, of which a guest may have one
- * without the other, must have no arguments in common, or the one taken away must lie wholly within the one that stays
- * (then there is nothing to take away).
- */
+/* policy_rules.c - see policy_rules.h. */
 #define _GNU_SOURCE
 #include "policy_rules.h"
 
@@ -20,6 +13,7 @@ const char *const rule_section_names[RULES_SECTIONS] = {
 	[RULES_ZYGOTE] = "zygote",
 	[RULES_ENOSYS] = "enosys",
 	[RULES_KILL] = "kill",
+	[RULES_QUIET] = "quiet",
 };
 
 bool
@@ -29,72 +23,22 @@ rules_permit(enum rule_section section, unsigned grant)
 	    (section == RULES_NETWORK && (grant & GRANT_NETWORK) != 0);
 }
 
-bool
-rule_covers(const struct rule *outer, const struct rule *inner)
-{
-	if (outer->call != inner->call)
-		return false;
-	for (int i = 0; i < RULE_ARGS; i++) {
-		uint64_t mask = outer->arg[i].mask;
-
-		if ((inner->arg[i].mask & mask) != mask || (inner->arg[i].value & mask) != outer->arg[i].value)
-			return false;
-	}
-	return true;
-}
-
-/* Whether some arguments fit both. */
+/* ENOSYS and death are fates of a call whatever its arguments. */
 static bool
-rules_overlap(const struct rule *a, const struct rule *b)
+is_fate(const struct rule *rule)
 {
-	for (int i = 0; i < RULE_ARGS; i++) {
-		uint64_t both = a->arg[i].mask & b->arg[i].mask;
-
-		if ((a->arg[i].value & both) != (b->arg[i].value & both))
-			return false;
-	}
-	return a->call == b->call;
-}
-
-static bool
-is_unconditional(const struct rule *rule)
-{
-	for (int i = 0; i < RULE_ARGS; i++) {
-		if (rule->arg[i].mask != 0)
-			return false;
-	}
-	return true;
-}
-
-/* Whether there is a guest for which `gone` is taken away while `kept` stays, and they cannot be told apart. */
-static bool
-is_inseparable(const struct rule *gone, const struct rule *kept)
-{
-	bool is_apart = false;
-
-	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
-		is_apart |= !rules_permit(gone->section, grant) && rules_permit(kept->section, grant);
-	return is_apart && rules_overlap(gone, kept) && !rule_covers(kept, gone);
-}
-
-/* ENOSYS and death are fates of a call whatever its arguments; only the zygote may be spared, and then wholly. */
-static bool
-is_contradiction(const struct rule *fate, const struct rule *other)
-{
-	if (fate->section != RULES_ENOSYS && fate->section != RULES_KILL)
-		return false;
-	return fate->section != other->section && !(other->section == RULES_ZYGOTE && is_unconditional(other));
+	return rule->section == RULES_ENOSYS || rule->section == RULES_KILL;
 }
 
 const struct rule *
 rules_conflict(const struct rules *rules, const struct rule *rule)
 {
 	for (size_t i = 0; i < rules->count; i++) {
-		const struct rule *old = &rules->rule[i];
+		const struct rule *other = &rules->rule[i];
 
-		if (old->call == rule->call && (is_contradiction(old, rule) || is_contradiction(rule, old) ||
-		    is_inseparable(old, rule) || is_inseparable(rule, old)))
-			return old;
+		if (other->call == rule->call && other->section != rule->section && (is_fate(other) || is_fate(rule)) &&
+		    other->section != RULES_ZYGOTE && rule->section != RULES_ZYGOTE)
+			return other;
 	}
 	return NULL;
 }

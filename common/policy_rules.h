@@ -14,10 +14,11 @@ enum rule_section {
 	RULES_ALLOW,     /* for every guest */
 	RULES_PROCESSES, /* for a guest with GRANT_PROCESSES */
 	RULES_NETWORK,   /* for a guest with GRANT_NETWORK */
-	RULES_ZYGOTE,    /* for the zygote alone */
+	RULES_ZYGOTE,    /* for zygotes, and guests until their program starts: marked, see mark.h */
 	RULES_ENOSYS,    /* fails with ENOSYS, for libc to do without */
 	RULES_KILL,      /* ends the process */
-	RULES_SECTIONS   /* whatever has no rule fails with EPERM */
+	RULES_QUIET,     /* refused with EPERM, and not told: libraries try it and do without */
+	RULES_SECTIONS   /* whatever has no rule is refused with EPERM */
 };
 
 /* (argument & mask) == value. A mask of 0 lets every argument fit. */
@@ -48,17 +49,11 @@ void rules_free(struct rules *rules);
 /* Append a rule. */
 void rules_add(struct rules *rules, const struct rule *rule);
 
-/*
- * The first rule that cannot stand beside `rule`, or NULL. Such a pair gives one call two fates, or is one that a
- * filter of `last` could not tell apart: see policy_rules.c.
- */
+/* The first rule that gives the call of `rule` another fate, or NULL. Only the zygotes' marked calls may have two. */
 const struct rule *rules_conflict(const struct rules *rules, const struct rule *rule);
 
 /* Whether the rules of a section hold for a guest with `grant` (a set of GRANT_*). */
 bool rules_permit(enum rule_section section, unsigned grant);
-
-/* Whether all that fits `inner` fits `outer` too. */
-bool rule_covers(const struct rule *outer, const struct rule *inner);
 
 /* Compile the rules into the filters of `policy`. Returns 0, or -1 with `error` set to what libseccomp says. */
 int policy_compile(const struct rules *rules, struct policy *policy, char *error, size_t error_size);

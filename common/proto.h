@@ -17,7 +17,7 @@
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 2u
+#define PROTO_VERSION 3u
 #define PROTO_NAME_SIZE 32
 #define PROTO_TEXT_SIZE 192
 #define PROTO_DIGEST_SIZE 32
@@ -96,6 +96,19 @@ struct proto_request {
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* PROTO_FIND, PROTO_COMPILE: of the source */
 };
 
+/* A system call that was refused, by its number on this architecture. */
+struct denied_call {
+	uint32_t number;
+	uint32_t count; /* 0: none */
+};
+
+#define DENIED_CALLS 12 /* different ones that are told */
+
+struct denied_calls {
+	struct denied_call call[DENIED_CALLS]; /* in the order in which they were first made */
+	uint64_t total;                        /* others included */
+};
+
 struct run_result {
 	uint32_t verdict;   /* enum verdict */
 	int32_t exit_code;  /* the program's own; -1 when a signal or a limit ended it */
@@ -108,6 +121,7 @@ struct run_result {
 	uint64_t queue_us;  /* waited for a cell */
 	uint64_t spawn_us;  /* from having a cell to the code being handed over */
 	uint64_t memory_peak_bytes;
+	struct denied_calls denied;
 };
 
 struct proto_welcome {

@@ -194,5 +194,5 @@ lockdown_enter(const struct config *config, const struct policy *policy)
 	set_limits();
 	enter_landlock(config->landlock);
 	/* Last, since the filter refuses what the steps above need. */
-	enter_seccomp(&policy->base);
+	enter_seccomp(&policy->base[0]);
 }

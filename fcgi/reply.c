@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "denied_text.h"
 #include "json_text.h"
 
 #define SUCCESS "{\"code\":0,\"message\":\"success\",\"data\":"
@@ -169,7 +170,7 @@ describe_end(const struct run_result *result, const struct run_limits *limits, c
 		snprintf(text, size, "error: disk limit exceeded (%" PRIu64 " bytes)\\n", limits->disk_bytes);
 		break;
 	case VERDICT_DENIED:
-		snprintf(text, size, "error: operation not permitted\\n");
+		snprintf(text, size, "error: operation not permitted: a system call for which no program has a use\\n");
 		break;
 	case VERDICT_CANCELLED:
 		snprintf(text, size, "error: cancelled\\n");
@@ -186,6 +187,13 @@ describe_end(const struct run_result *result, const struct run_limits *limits, c
 	case VERDICT_COUNT:
 		break;
 	}
+}
+
+/* Could refused calls be the reason of such an end? */
+static bool
+may_be_denial(enum verdict verdict)
+{
+	return verdict == VERDICT_EXIT || verdict == VERDICT_SIGNAL || verdict == VERDICT_DENIED;
 }
 
 /* The same for a program that was not run because its compiler had something to object, or met a limit. */
@@ -218,15 +226,17 @@ static int
 describe_rest(const struct run *run, char *text, size_t size)
 {
 	const struct run_result *r = &run->result;
-	char name[32];
+	char name[32], denied[DENIED_JSON_SIZE];
 
 	name_signal(r->signal, name, sizeof name);
+	denied_json(&r->denied, denied);
 	return snprintf(text, size,
-	    "\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",\"truncated\":%s,\"denied\":[],\"usage\":{"
+	    "\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",\"truncated\":%s,\"denied\":%s,\"usage\":{"
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
 	    ",\"processes_peak\":%u,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64
 	    ".%03u,\"spawn_ms\":%" PRIu64 ".%03u},\"network\":\"%s\",\"isolation\":\"namespaces\"}}",
 	    r->exit_code, name, verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
+	    denied,
 	    r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
 	    r->memory_peak_bytes, r->processes_peak, run->out.size, run->err.size, r->queue_us / 1000,
 	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000),
@@ -242,7 +252,8 @@ reply_run(struct reply *reply, const struct run *run, const struct run_limits *l
 	static const char after_compilation[] = "\"},";
 	const struct compilation *compilation = &run->compilation;
 	bool failed = run->result.verdict != VERDICT_OK;
-	char why[160] = "", error[224] = "", compiled[160], rest[1024];
+	char why[160] = "", denied[DENIED_LINE_SIZE] = "", error[256 + DENIED_LINE_SIZE] = "", compiled[160];
+	char rest[1024 + DENIED_JSON_SIZE];
 	size_t out_length = json_text_length(run->out.bytes, run->out.size);
 	size_t err_length = json_text_length(run->err.bytes, run->err.size);
 	int error_length = 0, compiled_length, rest_length;
@@ -253,8 +264,10 @@ reply_run(struct reply *reply, const struct run *run, const struct run_limits *l
 			describe_compile_error(compilation, why, sizeof why);
 		else
 			describe_end(&run->result, limits, why, sizeof why);
-		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s", run->result.exit_code,
-		    why);
+		if (may_be_denial(run->result.verdict))
+			denied_line(&run->result.denied, denied);
+		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s%s", run->result.exit_code,
+		    why, denied);
 	}
 	compiled_length = describe_compilation(compilation, compiled, sizeof compiled);
 	rest_length = describe_rest(run, rest, sizeof rest);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "inquiry.h"
 #include "log.h"
@@ -84,6 +85,7 @@ read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct
 		problem_set(problem, 400, "body: is shorter than its Content-Length");
 		return NULL;
 	}
+	FCGX_GetChar(exchange->fcgi->in); /* the end, which follows: see finish */
 	*size = (size_t)n;
 	return body;
 }
@@ -187,6 +189,20 @@ copy_name(char *to, const char *name)
 	snprintf(to, ROUTE_NAME_SIZE, "%s", *name != '\0' ? name : "-");
 }
 
+/*
+ * Send what is left of the reply, and close the connection. libfcgi would wait for nginx to do so first, lest what nginx
+ * still has to send is answered by an error before the reply is seen. Where all of it has been read, nobody has to wait.
+ */
+static void
+finish(FCGX_Request *fcgi)
+{
+	fcgi->keepConnection = FCGX_HasSeenEOF(fcgi->in) != 0;
+	FCGX_Finish_r(fcgi);
+	if (fcgi->ipcFd >= 0)
+		close(fcgi->ipcFd);
+	fcgi->ipcFd = -1;
+}
+
 void
 route_serve(struct worker *worker, FCGX_Request *fcgi)
 {
@@ -198,7 +214,7 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	copy_name(exchange.request_id, parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
 	copy_name(exchange.key_name, parameter(&exchange, "CELLBLOCK_KEY_NAME"));
 	route = dispatch(worker, &exchange);
-	FCGX_Finish_r(fcgi);
+	finish(fcgi);
 	spent_us = now_us() - start_us;
 	log_info("request=%s key=%s route=%s status=%d outcome=%s ms=%" PRIu64 ".%03u bytes=%zu", exchange.request_id,
 	    exchange.key_name, route, exchange.reply.status, exchange.outcome, spent_us / 1000,

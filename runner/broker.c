@@ -14,7 +14,9 @@
 #include <unistd.h>
 
 #include "cell.h"
+#include "children.h"
 #include "client.h"
+#include "denied.h"
 #include "fdpass.h"
 #include "log.h"
 #include "orders.h"
@@ -42,27 +44,41 @@ free_cell(struct broker *broker)
 	return NULL;
 }
 
-/* When every cell is taken: an armed one of a set that nobody waits for, so that a set that is waited for gets it. */
+/*
+ * When every cell is taken: an armed one of a set that nobody waits for, so that a set that is waited for gets it. Of the
+ * languages that are only there when they are used, that which was not used for the longest time comes first.
+ */
 static struct cell *
 spare_cell(struct broker *broker)
 {
-	for (size_t l = 0; l < broker->language_count; l++) {
-		for (size_t w = 0; w < broker->language[l].pool_count; w++) {
-			struct pool *pool = &broker->language[l].pool[w];
+	struct cell *found = NULL;
+	uint64_t least = UINT64_MAX;
 
-			if (pool->queued == 0 && pool->armed != NULL)
-				return pool->armed;
+	for (size_t l = 0; l < broker->language_count; l++) {
+		const struct language *language = &broker->language[l];
+		uint64_t used_us = language->config->idle_s != 0 ? language->used_us : UINT64_MAX - 1;
+
+		for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
+			const struct pool *pool = &language->pool[w];
+
+			if (pool->queued == 0 && pool->armed != NULL && used_us < least) {
+				found = pool->armed;
+				least = used_us;
+			}
 		}
 	}
-	return NULL;
+	return found;
 }
 
-/* Arm what a set wants: its ready ones, and one for each run that waits. Returns whether a cell was missing. */
+/*
+ * Arm what a set wants: one for each run that waits, and with `ahead` its ready ones too. Returns whether a cell was
+ * missing for a run.
+ */
 static bool
-replenish(struct broker *broker, struct language *language, uint32_t number)
+replenish(struct broker *broker, struct language *language, uint32_t number, bool ahead)
 {
 	struct pool *pool = &language->pool[number];
-	uint32_t wanted = language_armed(language, number) + pool->queued;
+	uint32_t wanted = pool->queued + (ahead ? language_armed(language, number) : 0);
 
 	if (!language->is_awake)
 		return false;
@@ -95,9 +111,12 @@ broker_dispatch(struct broker *broker)
 	}
 	if (clock_us() < broker->arm_retry_us)
 		return;
-	for (size_t l = 0; l < broker->language_count; l++) {
-		for (uint32_t w = 0; w < broker->language[l].pool_count; w++)
-			short_of_cells = replenish(broker, &broker->language[l], w) || short_of_cells;
+	/* Runs that wait come first: a cell that was given up for one must not go back to where it came from. */
+	for (int ahead = 0; ahead <= 1 && !short_of_cells; ahead++) {
+		for (size_t l = 0; l < broker->language_count; l++) {
+			for (uint32_t w = 0; broker->language[l].is_awake && w < LANGUAGE_POOLS; w++)
+				short_of_cells = replenish(broker, &broker->language[l], w, ahead != 0) || short_of_cells;
+		}
 	}
 	if (short_of_cells) {
 		struct cell *spare = spare_cell(broker);
@@ -168,9 +187,12 @@ broker_zygote_reported(struct broker *broker, struct event *event, uint32_t even
 	struct warden_order order = { .kind = WARDEN_ZYGOTE, .zygote = zygote->number };
 	struct zygote_report report = { .error = 1 };
 	size_t count;
-	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, NULL, 0, &count, NULL);
+	int listener_fd = -1;
+	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, &listener_fd, 1, &count, NULL);
 
 	(void)events;
+	if (count == 1)
+		denied_listen(broker, listener_fd);
 	report.text[sizeof report.text - 1] = '\0';
 	report.version[sizeof report.version - 1] = '\0';
 	if (n != (ssize_t)sizeof report || report.error != 0) {
@@ -222,13 +244,14 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 	if (!language->is_awake)
 		return UINT64_MAX;
 	if (language->warden.sock < 0) {
-		if (now_us < language->warden.retry_us || language_start_warden(broker, language) != 0)
+		if (now_us < language->warden.retry_us || children_start_warden(broker, language) != 0)
 			return now_us < language->warden.retry_us ? language->warden.retry_us : now_us + RETRY_MOST_US;
 	}
 	for (size_t i = 0; i < language->zygote_count; i++) {
 		struct zygote *zygote = &language->zygote[i];
 
-		bool wanted = zygote->pid == 0 || zygote->forks >= language->config->recycle_runs;
+		bool wanted = language->pool[zygote->pool].is_wanted &&
+		    (zygote->pid == 0 || zygote->forks >= language->config->recycle_runs);
 		uint64_t at_us = UINT64_MAX;
 
 		if (zygote->starting_pid != 0 && now_us >= zygote->deadline_us) {
@@ -237,7 +260,7 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 			zygote->deadline_us = UINT64_MAX;
 		}
 		if (zygote->starting_pid == 0 && wanted && now_us >= zygote->retry_us &&
-		    language_start_zygote(broker, zygote) != 0)
+		    children_start_zygote(broker, zygote) != 0)
 			zygote_failed(broker, zygote);
 		if (zygote->starting_pid != 0)
 			at_us = zygote->deadline_us;
@@ -281,7 +304,7 @@ rest_language(struct broker *broker, struct language *language, uint64_t now_us)
 		return language->used_us + idle_us;
 	if (is_busy(broker, language))
 		return now_us + RETRY_MOST_US;
-	for (uint32_t w = 0; w < language->pool_count; w++) {
+	for (uint32_t w = 0; w < LANGUAGE_POOLS; w++) {
 		while (language->pool[w].armed != NULL)
 			cell_give_up(broker, language->pool[w].armed);
 	}
@@ -367,6 +390,7 @@ keep_time(struct broker *broker)
 	uint64_t at_us;
 
 	broker->wake_us = UINT64_MAX;
+	next_us = denied_keep_time(broker, now_us);
 	for (size_t l = 0; l < broker->language_count; l++) {
 		at_us = mend_language(broker, &broker->language[l], now_us);
 		next_us = at_us < next_us ? at_us : next_us;
@@ -417,7 +441,7 @@ broker_state(const struct broker *broker, struct proto_state *state)
 		const struct language *language = &broker->language[l];
 		bool ready = language_serves(language);
 
-		for (uint32_t w = 0; w < language->pool_count; w++)
+		for (uint32_t w = 0; w < LANGUAGE_POOLS; w++)
 			state->armed += language->pool[w].armed_count;
 		if (language->is_awake && !ready && state->reason[0] == '\0')
 			snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,

@@ -21,6 +21,8 @@
 #include "layers.h"
 #include "proto.h"
 
+#define BROKER_HELD 256 /* answers that can wait */
+
 #define CLIENT_RUN_FDS 4 /* that come with a run */
 
 enum client_state {
@@ -92,6 +94,13 @@ struct cell {
 	uint64_t fork_base;
 	uint64_t processes_base;
 	uint64_t check_us; /* when to look at its deadlines next */
+	struct denied_calls denied;
+};
+
+/* An answer to a refused call that its run has to wait for; see denied.h. */
+struct held_answer {
+	int fd; /* the listener */
+	uint64_t id;
 };
 
 struct broker {
@@ -110,6 +119,9 @@ struct broker {
 	struct client *queue, **queue_tail;
 	uint32_t queued;
 	uint32_t running;
+	struct held_answer held[BROKER_HELD];
+	size_t held_count;
+	uint64_t held_until_us;
 	uint64_t wake_us; /* when something is due */
 	uint64_t failures; /* cells that could not be made, in a row */
 	uint64_t arm_retry_us; /* none is tried before */

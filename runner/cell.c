@@ -27,7 +27,7 @@
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
 #define RESIZE_LIMIT_MS 2000
-#define TORN_DOWN_WAIT_US 20000u /* for an init to follow its guest */
+#define TORN_DOWN_WAIT_US 100000u /* for an init to follow its guest */
 
 static void control_ready(struct broker *broker, struct event *event, uint32_t events);
 static void init_exited(struct broker *broker, struct event *event, uint32_t events);
@@ -252,11 +252,11 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 {
 	const struct run_limits *limits = &client->request.limits;
 	struct guest_start start = { .has_stdin = client->fd_count == 4, .has_output = client->compiled_fd >= 0,
-		.is_compile = client->request.kind == PROTO_COMPILE, .grant = limits->processes > 1 ? GRANT_PROCESSES : 0,
+		.is_compile = client->request.kind == PROTO_COMPILE,
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
 	static const struct run_result over_memory_limit = { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
 	int fds[CLIENT_RUN_FDS + 1];
-	uint64_t began_us = clock_us();
+	uint64_t began_us = clock_us(), handed_us;
 	const char *failed;
 
 	memcpy(fds, client->fds, client->fd_count * sizeof *fds);
@@ -268,8 +268,11 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	unlink_armed(cell);
 	cell->limits = *limits;
 	cell->end = END_ITSELF;
+	cell->denied = (struct denied_calls){ .total = 0 };
 	failed = prepare_run(broker, cell, client);
 	cell->cpu_base_us = cell_cpu_us(broker, cell);
+	/* Before, not after: the guest may be done by the time that we are back. */
+	handed_us = clock_us();
 	if (failed == NULL &&
 	    fdpass_send(cell->control.fd, &start, sizeof start, fds, client->fd_count + start.has_output) != 0)
 		failed = "hand it to the guest";
@@ -293,6 +296,7 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 	client->cell = cell;
 	cell->client = client;
 	enter_state(cell, CELL_RUNNING);
+	cell->state_us = handed_us;
 	cell->spawn_us = cell->state_us - began_us;
 	cell->check_us = cell->state_us + (limits->wall_ms < limits->cpu_ms ? limits->wall_ms : limits->cpu_ms) * 1000;
 	broker->running++;
@@ -325,7 +329,7 @@ tell_result(struct broker *broker, struct cell *cell)
 	int wait_status = cell->wait_status;
 	const struct rusage *usage = &cell->usage;
 	struct client *client = cell->client;
-	struct run_result result = { .network = NETWORK_NONE, .spawn_us = cell->spawn_us };
+	struct run_result result = { .network = NETWORK_NONE, .spawn_us = cell->spawn_us, .denied = cell->denied };
 	struct run_facts facts = { .end = cell->end, .wait_status = wait_status, .cpu_limit_ms = cell->limits.cpu_ms };
 	bool good = cell->end == END_ITSELF && wait_status == 0;
 	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ?
@@ -367,12 +371,14 @@ tell_result(struct broker *broker, struct cell *cell)
 /*
  * A guest that dies of SIGKILL, and not by us, may have killed itself or been killed for memory; or somebody has killed
  * its init or our warden, and the kernel the whole cell. Then its init, which waited for the guest to be reaped, is
- * gone in a moment too, and the run has not come to its end. Only for such a death does the answer wait.
+ * gone in a moment too, and the run has not come to its end. Only for such a death does the answer wait, and not for one
+ * of which the cause is known.
  */
 static bool
 wait_for_init(struct broker *broker, struct cell *cell)
 {
 	if (cell->end != END_ITSELF || !WIFSIGNALED(cell->wait_status) || WTERMSIG(cell->wait_status) != SIGKILL ||
+	    (broker->cgroup.version != 0 && cgroup_oom_kills(&cell->cgroup) > cell->oom_base) ||
 	    event_add(broker, &cell->init, cell->init_fd, init_exited) != 0)
 		return false;
 	cell->init_fd = -1;

@@ -96,6 +96,14 @@ limits_allowed(const struct run_limits *asked, const struct run_limits *most)
 	    asked->output_bytes - 1 < most->output_bytes && asked->disk_bytes - 1 < most->disk_bytes;
 }
 
+/* enum policy_grant */
+static unsigned
+grant_of(const struct proto_request *request)
+{
+	return (request->limits.processes > 1 ? GRANT_PROCESSES : 0u) |
+	    ((request->flags & RUN_NETWORK) != 0 ? GRANT_NETWORK : 0u);
+}
+
 /* A run, or the compilation before it. Returns -1 if the worker broke the rules. */
 static int
 take_run(struct broker *broker, struct client *client, const struct proto_request *request, int *fds, size_t fd_count)
@@ -114,7 +122,7 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	client->request = *request;
 	if (is_compile)
 		client->request.limits = language->config->compile.limits;
-	client->pool = language_pool(language, request->warm, request->flags);
+	client->pool = language_pool(language, request->warm, request->flags, grant_of(&client->request));
 	memcpy(client->fds, fds, fd_count * sizeof *fds);
 	client->fd_count = fd_count;
 	client->queued_us = clock_us();
@@ -125,7 +133,7 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	else if (broker->queued >= broker->config->queue)
 		client_refuse(client, REFUSED_BUSY);
 	else {
-		language_wake(broker, language);
+		language_wake(broker, language, client->pool);
 		client_enqueue(broker, client);
 		broker_dispatch(broker);
 	}
@@ -198,6 +206,7 @@ collected(struct broker *broker, struct event *event, uint32_t events)
 	} else {
 		/* It said that all went well, and made nothing that could be run. */
 		result.verdict = VERDICT_COMPILE_ERROR;
+		result.exit_code = -1;
 	}
 	client_result(client, &result);
 }

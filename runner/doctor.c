@@ -134,8 +134,8 @@ try_seccomp(const struct config *config, char *text)
 
 	if (policy == NULL)
 		return -1;
-	filter = (struct sock_fprog){ .len = (unsigned short)policy->base.count, .filter = policy->base.code };
-	snprintf(text, TEXT_SIZE, "filters; %zu instructions for %s", policy->base.count, config->language[0]->name);
+	filter = (struct sock_fprog){ .len = (unsigned short)policy->base[0].count, .filter = policy->base[0].code };
+	snprintf(text, TEXT_SIZE, "filters; %zu instructions for %s", policy->base[0].count, config->language[0]->name);
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, 2, &filter) != 0 ? -1 : 0;
 }
 

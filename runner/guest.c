@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/sched.h>
@@ -27,20 +26,34 @@
 
 #include "fdpass.h"
 #include "hook.h"
+#include "mark.h"
 
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 #define IMPORTS_BYTES_MAX (1u << 20)
 #define JOB_FD 3
 #define START_FDS 5 /* that may come with a run */
+#define KEPT_FDS_MAX 16
 
 struct zygote_setup zygote_setup;
 struct guest_start guest_start;
 bool guest_has_interpreter;
 
 static struct sock_fprog base_filter;
-static struct sock_fprog last_filter[ZYGOTE_GRANTS];
+static struct sock_fprog last_filter;
+static int listener_fd = -1; /* of the base filter, until the runner has it */
 static int control_fd = -1;              /* of a guest, until it is started */
+static int kept_fds[KEPT_FDS_MAX];       /* through the run, in ascending order */
+static size_t kept_count;
 static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
+
+/* A system call that only zygotes, and guests before their program, can make; see mark.h. */
+static long
+marked(long call, long a, long b, long c, long d, long e)
+{
+	return syscall(call, a, b, c, d, e, ZYGOTE_MARK);
+}
+
+#define ADDRESS(of) ((long)(uintptr_t)(of))
 
 /* ---- start of the zygote ---------------------------------------------------------------------------------------- */
 
@@ -77,10 +90,9 @@ int
 zygote_read_setup(char **imports)
 {
 	bool good = read_setup(&zygote_setup, sizeof zygote_setup) == 0 && zygote_setup.magic == ZYGOTE_SETUP_MAGIC &&
-	    zygote_setup.imports_bytes <= IMPORTS_BYTES_MAX && read_filter(&base_filter, zygote_setup.base_count) == 0;
+	    zygote_setup.imports_bytes <= IMPORTS_BYTES_MAX && read_filter(&base_filter, zygote_setup.base_count) == 0 &&
+	    read_filter(&last_filter, zygote_setup.last_count) == 0;
 
-	for (int i = 0; good && i < ZYGOTE_GRANTS; i++)
-		good = read_filter(&last_filter[i], zygote_setup.last_count[i]) == 0;
 	zygote_setup.main_file[sizeof zygote_setup.main_file - 1] = '\0';
 	*imports = good ? malloc(zygote_setup.imports_bytes + 1u) : NULL;
 	good = *imports != NULL && read_setup(*imports, zygote_setup.imports_bytes) == 0;
@@ -89,9 +101,9 @@ zygote_read_setup(char **imports)
 }
 
 int
-zygote_wall_in(void)
+zygote_wall_in(bool threads)
 {
-	if (unshare(CLONE_THREAD) != 0) {
+	if (!threads && unshare(CLONE_THREAD) != 0) {
 		errno = EBUSY;
 		return -1;
 	}
@@ -103,7 +115,9 @@ zygote_wall_in(void)
 	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0) != 0 ||
 	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -1;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0u, &base_filter);
+	listener_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER |
+	    (threads ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0ul), &base_filter);
+	return listener_fd < 0 ? -1 : 0;
 }
 
 void
@@ -113,7 +127,9 @@ zygote_report(int error, const char *version, const char *text)
 
 	snprintf(message.version, sizeof message.version, "%s", version);
 	snprintf(message.text, sizeof message.text, "%s", text);
-	fdpass_send(ZYGOTE_ORDERS_FD, &message, sizeof message, NULL, 0);
+	fdpass_send(ZYGOTE_ORDERS_FD, &message, sizeof message, &listener_fd, listener_fd < 0 ? 0 : 1);
+	/* Who has it answers for refused calls: no guest may inherit it. */
+	fdpass_close(&listener_fd, 1);
 }
 
 /* ---- what a guest does before it has its code ------------------------------------------------------------------ */
@@ -141,7 +157,7 @@ drop_capabilities(void)
 	struct __user_cap_data_struct none[2] = { { 0 } };
 	struct __user_cap_data_struct now[2];
 
-	if (syscall(SYS_capset, &head, none) != 0 || syscall(SYS_capget, &head, now) != 0)
+	if (marked(SYS_capset, ADDRESS(&head), ADDRESS(none), 0, 0, 0) != 0 || syscall(SYS_capget, &head, now) != 0)
 		return -1;
 	if (memcmp(now, none, sizeof now) != 0) {
 		errno = EPERM;
@@ -153,9 +169,9 @@ drop_capabilities(void)
 static void
 enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, size_t cgroups)
 {
-	if (setns(init_fd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS) != 0)
+	if (marked(SYS_setns, init_fd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS, 0, 0, 0) != 0)
 		guest_fail("join the cell's namespaces");
-	if (setsid() < 0)
+	if (marked(SYS_setsid, 0, 0, 0, 0, 0) < 0)
 		guest_fail("leave the runner's session");
 	/* "0" moves the writer. Version 2 needs no write: there the guest was born in its cgroup. */
 	for (size_t i = 0; i < cgroups; i++) {
@@ -163,10 +179,12 @@ enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, 
 			guest_fail("join the cell's cgroup");
 	}
 	if (zygote_setup.single_uid == 0) {
-		if (setgroups(0, NULL) != 0 || setresgid(order->uid, order->uid, order->uid) != 0 ||
-		    setresuid(order->uid, order->uid, order->uid) != 0)
+		long id = order->uid;
+
+		if (marked(SYS_setgroups, 0, 0, 0, 0, 0) != 0 || marked(SYS_setresgid, id, id, id, 0, 0) != 0 ||
+		    marked(SYS_setresuid, id, id, id, 0, 0) != 0)
 			guest_fail("become the cell's user");
-		if (setresuid(0, 0, 0) == 0) {
+		if (marked(SYS_setresuid, 0, 0, 0, 0, 0) == 0) {
 			errno = EPERM;
 			guest_fail("stay the cell's user");
 		}
@@ -198,7 +216,7 @@ fork_guest(int *tid_address, int cgroup_fd)
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup_fd;
 	}
-	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+	return (pid_t)marked(SYS_clone3, ADDRESS(&args), sizeof args, 0, 0, 0);
 }
 
 static bool
@@ -214,7 +232,7 @@ zygote_make_guests(void)
 {
 	int *tid_address = NULL;
 
-	if (prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0 || *tid_address != (int)syscall(SYS_gettid))
+	if (marked(SYS_prctl, PR_GET_TID_ADDRESS, ADDRESS(&tid_address), 0, 0, 0) != 0 || *tid_address != (int)syscall(SYS_gettid))
 		_exit(126);
 	for (;;) {
 		struct guest_order order;
@@ -234,7 +252,7 @@ zygote_make_guests(void)
 			born_in = cgroups[0];
 			cgroup_count = 0;
 		}
-		if (setns(fds[0], CLONE_NEWPID) != 0) {
+		if (marked(SYS_setns, fds[0], CLONE_NEWPID, 0, 0, 0) != 0) {
 			report(fds[1], errno, "join the cell's pid namespace", NULL, 0);
 		} else if ((pid = fork_guest(tid_address, born_in)) < 0) {
 			report(fds[1], errno, "fork a guest", NULL, 0);
@@ -312,12 +330,41 @@ guest_resume(void)
 	return 0;
 }
 
+void
+guest_keep_fd(int fd)
+{
+	size_t at;
+
+	if (fd == control_fd || fd == shown_fds[0] || fd == shown_fds[1])
+		return;
+	at = kept_count++;
+	if (at >= KEPT_FDS_MAX)
+		guest_fail("keep the interpreter's descriptors");
+	for (; at > 0 && kept_fds[at - 1] > fd; at--)
+		kept_fds[at] = kept_fds[at - 1];
+	kept_fds[at] = fd;
+}
+
+/* Close all from `first` on but those that are kept. */
+static int
+close_from(unsigned first)
+{
+	for (size_t i = 0; i < kept_count; i++) {
+		unsigned fd = (unsigned)kept_fds[i];
+
+		if (fd > first && syscall(SYS_close_range, first, fd - 1u, 0u) != 0)
+			return -1;
+		first = fd + 1u;
+	}
+	return (int)syscall(SYS_close_range, first, ~0u, 0u);
+}
+
 /* Leave nothing of ours open but stdio, the job, and what was compiled. */
 static int
 close_others(const int *received, size_t count)
 {
 	if (!guest_has_interpreter)
-		return (int)syscall(SYS_close_range, JOB_FD + 1u + guest_start.has_output, ~0u, 0u);
+		return close_from(JOB_FD + 1u + guest_start.has_output);
 	for (size_t i = 0; i < count; i++) {
 		if (received[i] > JOB_FD)
 			close(received[i]);
@@ -336,7 +383,7 @@ guest_receive_run(void)
 
 	if (fdpass_recv(control_fd, &guest_start, sizeof guest_start, fds, START_FDS, &count, NULL) !=
 	    (ssize_t)sizeof guest_start || start->has_stdin > 1 || start->has_output > 1 ||
-	    count != 3 + start->has_stdin + start->has_output || start->grant >= ZYGOTE_GRANTS)
+	    count != 3 + start->has_stdin + start->has_output)
 		_exit(0); /* the cell is taken down unused */
 	/*
 	 * From here on there is nobody to tell, and what fails ends the guest at once. Descriptors come with the lowest free
@@ -350,8 +397,8 @@ guest_receive_run(void)
 	    (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes) != 0) ||
 	    (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0))
 		_exit(127);
-	if (close_others(fds, count) != 0 || syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-	    guest_has_interpreter ? SECCOMP_FILTER_FLAG_TSYNC : 0u, &last_filter[start->grant]) != 0)
+	if (close_others(fds, count) != 0 ||
+	    marked(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, ADDRESS(&last_filter), 0, 0) != 0)
 		_exit(127);
 	control_fd = -1;
 	return JOB_FD;
@@ -391,9 +438,9 @@ write_all(int fd, const char *text, size_t size)
 }
 
 static int
-open_main_file(void)
+open_to_write(const char *name)
 {
-	int fd = open(zygote_setup.main_file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
 	if (fd < 0)
 		_exit(127);
@@ -401,19 +448,25 @@ open_main_file(void)
 }
 
 bool
-guest_write_main_file(const char *code, size_t size)
+guest_write_file(const char *name, const char *text, size_t size)
 {
-	int fd = open_main_file();
-	bool complete = write_all(fd, code, size);
+	int fd = open_to_write(name);
+	bool complete = write_all(fd, text, size);
 
 	close(fd);
 	return complete;
 }
 
 bool
+guest_write_main_file(const char *code, size_t size)
+{
+	return guest_write_file(zygote_setup.main_file, code, size);
+}
+
+bool
 guest_write_program(const struct job_header *head, const char *code)
 {
-	int fd = open_main_file();
+	int fd = open_to_write(zygote_setup.main_file);
 	bool complete = (head->preload_bytes == 0 ||
 	    (write_all(fd, code + head->code_bytes, head->preload_bytes) && write_all(fd, "\n", 1))) &&
 	    write_all(fd, code, head->code_bytes);

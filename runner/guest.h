@@ -31,8 +31,11 @@ int zygote_read_setup(char **imports);
 /*
  * Everything set here is inherited by the guests: no uid 0 magic, an empty bounding set, no_new_privs, and the base
  * filter. Returns 0, or -1 with errno; EBUSY means that there is a second thread, and no faithful fork.
+ *
+ * With `threads` other threads are put up with: the driver answers for it that they are idle whenever the zygote forks.
+ * They come under the filter and no_new_privs too; the rest is for the calling thread, which alone forks guests.
  */
-int zygote_wall_in(void);
+int zygote_wall_in(bool threads);
 
 /* Tell the runner how the zygote came up; `error` 0 means that it serves. */
 void zygote_report(int error, const char *version, const char *text);
@@ -57,8 +60,15 @@ int guest_take_along(int setup_fd);
 int guest_resume(void);
 
 /*
- * Wait for the run, and take its first steps: stdio on 0, 1 and 2, rlimits, nothing else open but the job and what was
- * compiled (and what an interpreter of its own has opened), and the last filter, for all threads. Ends the guest if one fails. Returns the descriptor of the job; what is done with it is done behind all walls.
+ * This descriptor stays open in the run: the interpreter cannot do without it. The guest must have opened it itself, as
+ * what it has from its zygote is shared with other guests. The channels of this file are not kept, whoever asks.
+ */
+void guest_keep_fd(int fd);
+
+/*
+ * Wait for the run, and take its first steps: stdio on 0, 1 and 2, rlimits, nothing else open but the job, what was compiled,
+ * and what an interpreter keeps, and the last filter, for all threads. Ends the guest if one fails. Returns the descriptor of
+ * the job; what is done with it is done behind all walls.
  */
 int guest_receive_run(void);
 
@@ -74,6 +84,8 @@ const char *guest_map_job(int fd, struct job_header *head, size_t *size);
  */
 bool guest_write_main_file(const char *code, size_t size);
 
+/* The same under another name. */
+bool guest_write_file(const char *name, const char *code, size_t size);
 /* The same for a language in which a preload is text before the text: with a line break between the two. */
 bool guest_write_program(const struct job_header *head, const char *code);
 

@@ -51,7 +51,7 @@ begin(void)
 static void
 fork_guests(void)
 {
-	if (zygote_wall_in() != 0) {
+	if (zygote_wall_in(false) != 0) {
 		zygote_report(errno, "", errno == EBUSY ? "the interpreter has a second thread" : strerror(errno));
 		_exit(1);
 	}

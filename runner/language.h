@@ -16,7 +16,8 @@
 #include "policy.h"
 #include "rootfs.h"
 
-#define LANGUAGE_POOLS (CONFIG_MAX_WARM + 1)
+#define LANGUAGE_KINDS (CONFIG_MAX_WARM + 1)          /* of zygotes: a warm set's, or those for runs that no set takes */
+#define LANGUAGE_POOLS (LANGUAGE_KINDS * GRANT_COUNT)
 
 struct cell;
 struct language;
@@ -42,10 +43,11 @@ struct warden {
 };
 
 /*
- * What is ready of a warm set. Behind the sets' pools there may be one more, of cells whose program has not been started,
- * for runs that an interpreter which has cannot take.
+ * What is ready of one kind for one grant: pool `kind * GRANT_COUNT + grant`. The kinds are the warm sets, and there may be
+ * one more, of cells whose program has not been started, for runs that an interpreter which has cannot take.
  */
 struct pool {
+	bool is_wanted;     /* its zygotes run, or are to */
 	struct cell *armed; /* list */
 	uint32_t armed_count;
 	uint32_t arming_count;
@@ -70,7 +72,7 @@ struct language {
 	struct zygote *zygote;
 	size_t zygote_count;
 	struct pool pool[LANGUAGE_POOLS];
-	uint32_t pool_count;
+	uint32_t kinds;
 	char version[PROTO_NAME_SIZE];
 	char reason[PROTO_TEXT_SIZE]; /* why it is not available; else empty */
 };
@@ -94,23 +96,17 @@ int language_build(struct language *language, int proc_fd, bool single_uid, char
 /* How many cells a pool keeps ready. */
 uint32_t language_armed(const struct language *language, uint32_t pool);
 
-/* The pool for a run with these flags (enum proto_run_flag) that suits warm set `warm` best. */
-uint32_t language_pool(const struct language *language, uint32_t warm, uint32_t flags);
+/* The pool for a run with these flags (enum proto_run_flag) and grant that suits warm set `warm` best. */
+uint32_t language_pool(const struct language *language, uint32_t warm, uint32_t flags, unsigned grant);
 
 /*
- * Start the language's processes, unless they run; the broker's loop does the rest. Called for every run. And the
+ * Start the processes behind a pool, unless they run; the broker's loop does the rest. Called for every run. And the
  * contrary: let go of all that it has in memory. No cell may be its own then.
  */
-void language_wake(struct broker *broker, struct language *language);
+void language_wake(struct broker *broker, struct language *language, uint32_t pool);
 void language_sleep(struct language *language);
 
 /* Let go of what language_prepare made. */
 void language_free(struct language *language);
-
-/* Start the warden, or start it again. Returns 0 or -1, having logged why. */
-int language_start_warden(struct broker *broker, struct language *language);
-
-/* Start a zygote. Its report comes later, to broker_zygote_reported. Returns 0 or -1, having logged why. */
-int language_start_zygote(struct broker *broker, struct zygote *zygote);
 
 #endif

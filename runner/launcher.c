@@ -171,7 +171,7 @@ launcher_main(const struct launcher_config *launcher)
 
 	config = launcher;
 	setup_fd = fcntl(ZYGOTE_SETUP_FD, F_DUPFD_CLOEXEC, HOOK_FDS_END);
-	if (setup_fd < 0 || zygote_read_setup(&imports) != 0 || zygote_wall_in() != 0) {
+	if (setup_fd < 0 || zygote_read_setup(&imports) != 0 || zygote_wall_in(false) != 0) {
 		zygote_report(errno != 0 ? errno : EPROTO, launcher->version, strerror(errno));
 		_exit(1);
 	}

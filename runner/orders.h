@@ -11,6 +11,7 @@
 #ifndef CELLBLOCK_ORDERS_H
 #define CELLBLOCK_ORDERS_H
 
+#include <signal.h>
 #include <stdint.h>
 
 #define ORDER_STEP_SIZE 48
@@ -43,7 +44,7 @@ struct guest_order {
 	uint32_t uid; /* and gid, in the runner's user namespace */
 };
 
-/* How a zygote came up: sent once by it. */
+/* How a zygote came up: sent once by it. With a descriptor, where refused calls of its guests are heard of. */
 struct zygote_report {
 	int32_t error;                 /* 0: ready */
 	char version[32];              /* of the interpreter */
@@ -61,7 +62,6 @@ struct guest_report {
 
 /* The run: with descriptors job, stdout, stderr, stdin if has_stdin, and what was compiled if has_output. */
 struct guest_start {
-	uint32_t grant; /* enum policy_grant */
 	uint32_t has_stdin;
 	uint32_t has_output;
 	uint32_t is_compile;  /* the program is to be compiled, not run */
@@ -70,15 +70,20 @@ struct guest_start {
 	uint64_t tasks;       /* RLIMIT_NPROC, likewise */
 };
 
-/* What a zygote reads from ZYGOTE_SETUP_FD; behind it: the BPF programs, then the imports, each ended by a NUL. */
+/*
+ * The signal with which a guest ends itself when its interpreter cannot have the memory that it needs to go on, and would
+ * abort. The kernel never sends it. A program that sends it to itself gets the same verdict, which is its own business.
+ */
+#define GUEST_OUT_OF_MEMORY SIGSTKFLT
+
+/* What a zygote reads from ZYGOTE_SETUP_FD; behind it: the two BPF programs, then the imports, each ended by a NUL. */
 #define ZYGOTE_SETUP_MAGIC 0x3159475au /* "ZGY1" */
-#define ZYGOTE_GRANTS 4
 
 struct zygote_setup {
 	uint32_t magic;
 	uint32_t single_uid;               /* no uid but 0 is mapped: guests keep it */
 	uint32_t base_count;               /* instructions of the base filter */
-	uint32_t last_count[ZYGOTE_GRANTS]; /* of the last filters */
+	uint32_t last_count;               /* of the last filter */
 	uint32_t imports;
 	uint32_t imports_bytes;
 	uint32_t huge_pages;               /* for the interpreter's code: enough guests share them to be worth it */

@@ -17,6 +17,7 @@
 #include "proto.h"
 
 #define PROBE_LIMIT_S 30
+#define ARGS_MAX 4 /* of an interpreter that reads a script */
 
 /* A program that is asked. */
 struct probe {
@@ -24,17 +25,16 @@ struct probe {
 	FILE *answers;
 };
 
-/* In a child: become `uid` and run `argv`, its stdout (and stderr, if that says it all) on `out_fd`. */
+/* In a child: become `uid` and run `argv` with this stdin, its stdout (and stderr, if that says it all) on `out_fd`. */
 static void
-run(char *const *argv, uid_t uid, int out_fd, bool with_stderr)
+run(char *const *argv, uid_t uid, int in_fd, int out_fd, bool with_stderr)
 {
 	char *env[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent", NULL };
-	int null_fd = open("/dev/null", O_RDWR);
 
 	if (uid != (uid_t)-1 && (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
 		die("cannot become uid %u to ask %s what it is: %s", (unsigned)uid, argv[0], strerror(errno));
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (dup2(null_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
+	if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
 	    (with_stderr && dup2(out_fd, STDERR_FILENO) < 0))
 		_exit(127);
 	alarm(PROBE_LIMIT_S);
@@ -43,7 +43,7 @@ run(char *const *argv, uid_t uid, int out_fd, bool with_stderr)
 }
 
 static int
-start(struct probe *probe, char *const *argv, uid_t uid, bool with_stderr)
+start(struct probe *probe, char *const *argv, uid_t uid, int in_fd, bool with_stderr)
 {
 	int out[2];
 
@@ -51,7 +51,7 @@ start(struct probe *probe, char *const *argv, uid_t uid, bool with_stderr)
 		return -1;
 	probe->pid = fork();
 	if (probe->pid == 0)
-		run(argv, uid, out[1], with_stderr);
+		run(argv, uid, in_fd, out[1], with_stderr);
 	close(out[1]);
 	probe->answers = probe->pid < 0 ? NULL : fdopen(out[0], "r");
 	if (probe->answers == NULL)
@@ -71,19 +71,20 @@ finish(struct probe *probe)
 }
 
 int
-probe_interpreter(const char *interpreter, const char *option, const char *script, uid_t uid, struct rootfs *fs,
+probe_interpreter(const char *interpreter, const char *const *args, const char *script, uid_t uid, struct rootfs *fs,
     char *version, char *error, size_t size)
 {
 	/* The script is opened before the rights go: its folder may be private. */
-	int script_fd = open(script, O_RDONLY);
-	char path[64], line[4096];
-	char *argv[] = { (char *)interpreter, (char *)option, path, NULL };
+	int script_fd = open(script, O_RDONLY | O_CLOEXEC);
+	char line[4096];
+	char *argv[ARGS_MAX + 2] = { (char *)interpreter };
 	struct probe probe;
 	int result = 0;
 	bool ended_well;
 
-	snprintf(path, sizeof path, "/proc/self/fd/%d", script_fd);
-	if (script_fd < 0 || start(&probe, argv, uid, false) != 0) {
+	for (size_t i = 0; i < ARGS_MAX && args[i] != NULL; i++)
+		argv[1 + i] = (char *)args[i];
+	if (script_fd < 0 || start(&probe, argv, uid, script_fd, false) != 0) {
 		snprintf(error, size, "ask %s what it needs by %s: %s", interpreter, script, strerror(errno));
 		if (script_fd >= 0)
 			close(script_fd);
@@ -142,13 +143,17 @@ probe_version(const struct strings *command, uid_t uid, char *version, char *err
 	const char *found;
 	size_t length, n;
 	bool ended_well;
+	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	for (size_t i = 0; i < command->count; i++)
 		argv[i] = command->item[i];
-	if (start(&probe, argv, uid, true) != 0) {
+	if (null_fd < 0 || start(&probe, argv, uid, null_fd, true) != 0) {
 		snprintf(error, size, "ask %s for its version: %s", argv[0], strerror(errno));
+		if (null_fd >= 0)
+			close(null_fd);
 		return -1;
 	}
+	close(null_fd);
 	n = fread(text, 1, sizeof text - 1, probe.answers);
 	text[n] = '\0';
 	/* Read on: a program that is cut off dies of it. */

@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "orders.h"
+
 void
 result_judge(const struct run_facts *facts, struct run_result *result)
 {
@@ -19,7 +21,7 @@ result_judge(const struct run_facts *facts, struct run_result *result)
 	bool by_itself = facts->end == END_ITSELF || (exited && (facts->end == END_WALL || facts->end == END_CPU));
 
 	result->exit_code = exited ? WEXITSTATUS(facts->wait_status) : -1;
-	result->signal = signal;
+	result->signal = signal == GUEST_OUT_OF_MEMORY ? SIGKILL : signal;
 	/* A program that came to its end by itself in good order has hit no limit that mattered. */
 	if (by_itself && exited && result->exit_code == 0) {
 		result->verdict = VERDICT_OK;
@@ -27,10 +29,12 @@ result_judge(const struct run_facts *facts, struct run_result *result)
 	}
 	if (!by_itself)
 		result->verdict = ended_by_us[facts->end];
-	else if (facts->out_of_memory)
+	else if (facts->out_of_memory || signal == GUEST_OUT_OF_MEMORY)
 		result->verdict = VERDICT_MEMORY_LIMIT;
 	else if (signal == SIGXCPU || (signal == SIGKILL && facts->cpu_us >= facts->cpu_limit_ms * 1000))
 		result->verdict = VERDICT_CPU_LIMIT;
+	else if (signal == SIGSYS)
+		result->verdict = VERDICT_DENIED;
 	else if (facts->disk_full)
 		result->verdict = VERDICT_DISK_LIMIT;
 	else if (facts->fork_refused)

@@ -14,18 +14,30 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #define LINKS_MAX 40
+#define DEV "/dev"
 
-static const char *const devices[] = { "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom" };
+static const struct {
+	const char *path;
+	unsigned minor; /* all are of one major number */
+} devices[] = {
+	{ DEV "/null", 3 },
+	{ DEV "/zero", 5 },
+	{ DEV "/full", 7 },
+	{ DEV "/random", 8 },
+	{ DEV "/urandom", 9 },
+};
+#define DEVICES_MAJOR 1
 
 /* Directories of the skeleton that nothing bound brings with it. */
 static const struct {
 	const char *path;
 	mode_t mode;
 } skeleton[] = {
-	{ "/dev", 0755 },
+	{ DEV, 0755 },
 	{ ROOTFS_BOX, 0755 },
 	{ ROOTFS_TMP, 01777 },
 };
@@ -58,6 +70,38 @@ is_covered(const struct rootfs *fs, const char *path)
 	return 0;
 }
 
+static void
+remove_entries(struct rootfs *fs, int (*is_meant)(const struct rootfs_entry *, const char *), const char *path)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < fs->count; i++) {
+		struct rootfs_entry *e = &fs->entry[i];
+
+		if (!is_meant(e, path)) {
+			fs->entry[kept++] = *e;
+			continue;
+		}
+		free(e->path);
+		free(e->target);
+	}
+	fs->count = kept;
+}
+
+/* Does a bound directory `path` bring this along? Every mount is copied for every cell. */
+static int
+is_brought_by(const struct rootfs_entry *e, const char *path)
+{
+	return e->kind != ROOTFS_DEVICE && is_below(e->path, path);
+}
+
+static int
+is_device(const struct rootfs_entry *e, const char *path)
+{
+	(void)path;
+	return e->kind == ROOTFS_DEVICE;
+}
+
 static int
 add_entry(struct rootfs *fs, enum rootfs_kind kind, const char *path, const char *target, int is_dir, char *error,
     size_t size)
@@ -66,6 +110,8 @@ add_entry(struct rootfs *fs, enum rootfs_kind kind, const char *path, const char
 
 	if (is_covered(fs, path))
 		return 0;
+	if (kind == ROOTFS_BIND && is_dir)
+		remove_entries(fs, is_brought_by, path);
 	grown = realloc(fs->entry, (fs->count + 1) * sizeof *grown);
 	if (grown == NULL)
 		return failed(error, size, "remember", path);
@@ -81,7 +127,7 @@ rootfs_init(struct rootfs *fs, char *error, size_t size)
 {
 	*fs = (struct rootfs){ 0 };
 	for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
-		if (add_entry(fs, ROOTFS_DEVICE, devices[i], NULL, 0, error, size) != 0)
+		if (add_entry(fs, ROOTFS_DEVICE, devices[i].path, NULL, 0, error, size) != 0)
 			return -1;
 	}
 	return 0;
@@ -164,6 +210,16 @@ rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *err
 	return 0;
 }
 
+int
+rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size)
+{
+	char *known = realpath(target, NULL);
+	int result = add_entry(fs, ROOTFS_LINK, path, known != NULL ? known : target, 0, error, size);
+
+	free(known);
+	return result;
+}
+
 static int
 clone_tree(const char *path, unsigned attributes)
 {
@@ -190,12 +246,51 @@ rootfs_clone(const char *path, char *error, size_t size)
 	return fd < 0 ? failed(error, size, "clone", path) : fd;
 }
 
+/*
+ * A read-only tmpfs with the devices, detached; or -1 where we may make none: only root of the host may. Then each is
+ * bound, which is four mounts more for every cell.
+ */
+static int
+make_devices(void)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
+	mode_t old_mask = umask(0);
+	int fs_fd = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	int fd = -1, good;
+
+	good = fs_fd >= 0 && syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "mode", "755", 0) == 0 &&
+	    syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "size", "4k", 0) == 0 &&
+	    syscall(SYS_fsconfig, fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0 &&
+	    (fd = (int)syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, 0)) >= 0;
+	for (size_t i = 0; good && i < sizeof devices / sizeof devices[0]; i++)
+		good = mknodat(fd, devices[i].path + strlen(DEV "/"), S_IFCHR | 0666,
+		    makedev(DEVICES_MAJOR, devices[i].minor)) == 0;
+	good = good && symlinkat(ROOTFS_TMP, fd, "shm") == 0 &&
+	    syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0;
+	umask(old_mask);
+	if (fs_fd >= 0)
+		close(fs_fd);
+	if (!good && fd >= 0)
+		close(fd);
+	return good ? fd : -1;
+}
+
 int
 rootfs_open(struct rootfs *fs, char *error, size_t size)
 {
+	int devices_fd = make_devices();
+
+	if (devices_fd >= 0) {
+		remove_entries(fs, is_device, NULL);
+		if (add_entry(fs, ROOTFS_BIND, DEV, NULL, 1, error, size) != 0)
+			return -1;
+		fs->entry[fs->count - 1].tree_fd = devices_fd;
+	}
 	for (size_t i = 0; i < fs->count; i++) {
 		struct rootfs_entry *e = &fs->entry[i];
 
+		if (e->tree_fd >= 0)
+			continue;
 		if (e->kind == ROOTFS_BIND)
 			e->tree_fd = rootfs_clone(e->source != NULL ? e->source : e->path, error, size);
 		else if (e->kind == ROOTFS_DEVICE &&
@@ -272,7 +367,7 @@ rootfs_enter(struct rootfs *fs, char *error, size_t size)
 			return failed(error, size, "make directory", skeleton[i].path);
 	}
 	if (symlink(ROOTFS_TMP, "dev/shm") != 0)
-		return failed(error, size, "make link", "/dev/shm");
+		return failed(error, size, "make link", DEV "/shm");
 	for (size_t i = 0; i < fs->count; i++) {
 		if (place(&fs->entry[i]) != 0)
 			return failed(error, size, "place in the root", fs->entry[i].path);

@@ -25,7 +25,7 @@ struct rootfs_entry {
 	char *source; /* on the host, where that is another path; else NULL */
 	char *target; /* of a link */
 	int is_dir;
-	int tree_fd; /* detached clone of the host's path; -1 before rootfs_open */
+	int tree_fd; /* detached clone of the host's path, or a mount of our own; -1 before rootfs_open */
 };
 
 struct rootfs {
@@ -44,6 +44,9 @@ int rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size);
 
 /* Bind the host's file `source`, an absolute path without links, at `path`, where nothing else is. Likewise. */
 int rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size);
+
+/* A symbolic link of the root's own, to where `target` leads on the host. Likewise. */
+int rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size);
 
 /* Clone what is to be bound. Needs CAP_SYS_ADMIN over the mount namespace. Returns 0, or -1 with a text. */
 int rootfs_open(struct rootfs *fs, char *error, size_t size);

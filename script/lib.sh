@@ -25,10 +25,14 @@ become_root() {
 # install_packages GROUP... - what script/packages lists in the groups and is missing. No network is needed when
 # nothing is.
 install_packages() {
-	local wanted=() missing group
+	local wanted=() missing group of package file
 
 	for group in "$@"; do
-		mapfile -t -O "${#wanted[@]}" wanted < <(sed -n "s/^$group //p" "$top/script/packages")
+		while read -r of package file; do
+			if [[ $of == "$group" && ! (-n $file && -e $file) ]]; then
+				wanted+=("$package")
+			fi
+		done <"$top/script/packages"
 	done
 	missing=$(comm -23 <(printf '%s\n' "${wanted[@]}" | sort -u) \
 		<(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null |

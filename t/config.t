@@ -21,19 +21,32 @@ is $err, '', 'and nothing is said against it';
 
 my $c = 'cellblock.conf';
 my $p = 'languages/python3.conf';
+my $b = 'languages/bash.conf'; # without a driver
+my $g = 'languages/c.conf';    # compiled
+my $n = 'languages/nodejs.conf';
 my @good = (
-    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0'], [$p, qr/armed = 3/, 'armed = 0']],
+    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0'], [$p, qr/armed = 3/, 'armed = 0'],
+        [$n, qr/armed = 4/, 'armed = 0']],
     ['a queue of none',           [$c, qr/queue = 256/, 'queue = 0']],
     ['a limit at its least',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
     ['a limit at its most',       [$c, qr/wall_ms = \{ default = 15000; maximum = 120000/, 'wall_ms = { default = 86400000; maximum = 86400000']],
+    ['a link',                    [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe=/usr/bin/python3"]']],
     ['limits of a language',      [$p, qr/^#limits = .*/m, 'limits = { wall_ms = { default = 5; maximum = 50; }; };']],
+    ['nothing compiled is kept',  [$c, qr/#?compiled_bytes = \d+/, 'compiled_bytes = 0']],
+    ['a language that stays',     [$b, qr/^armed = \d+;/m, 'idle_s = 0; armed = 3;']],
+    ['one that goes at once',     [$p, qr/idle_s = 0/, 'idle_s = 1']],
+    ['more armed than cells, of what comes and goes', [$b, qr/^armed = \d+;/m, 'armed = 4096;']],
+    ['a spare start',             [$b, qr/start = "cold"/, 'start = "spare"']],
+    ['a zygote without a driver', [$b, qr/start = "cold"/, 'start = "zygote"']],
+    ['a compiler with limits',    [$g, qr/output = "main";/, 'output = "main"; limits = { wall_ms = 5; processes = 2; };']],
+    ['what is compiled is run by another', [$g, qr/^version = /m, "run = [\"/bin/sh\", \"main\"];\nversion = "]],
     ['an absolute folder',        [$c, qr{policies = "seccomp"}, 'policies = "/etc"']],
 );
 for (@good) {
     my ($name, @changes) = @$_;
     my ($dir, $exit, undef, $err) = check(@changes);
     # A folder without the policy is a good configuration that cannot be started; it may be told here or there.
-    next if $name eq 'an absolute folder' && $err =~ m{/etc/python3\.conf};
+    next if $name eq 'an absolute folder' && $err =~ m{/etc/\w+\.conf};
     is $exit, 0, "good: $name" or diag $err;
 }
 
@@ -72,8 +85,29 @@ my @bad = (
     ['an alias twice',            [$p, qr/aliases = \["python"\]/, 'aliases = ["python", "python"]'], qr/"python" is there twice/],
     ['an alias that is its name', [$p, qr/aliases = \["python"\]/, 'aliases = ["python3"]'],        qr/"python3" is there twice/],
     ['an unknown start',          [$p, qr/start = "zygote"/, 'start = "hot"'],                      qr/start.*zygote/],
+    ['a number for a start',      [$p, qr/start = "zygote"/, 'start = 1'],                          qr/start.*"zygote", "spare", "cold"/],
+    ['a driver, but no zygote',   [$p, qr/start = "zygote"/, 'start = "cold"'],                     qr/driver.*start = "zygote"/, 'driver = '],
+    ['a driver without its interpreter', [$p, qr{^interpreter = .*}m, ''],                          qr/interpreter is missing/, ''],
+    ['armed beside warm',         [$p, qr/^idle_s = 0;/m, "idle_s = 0;\narmed = 1;"],               qr/armed.*set of warm/, 'armed = 1;'],
+    ['an interpreter without a driver', [$b, qr/^policy = /m, "interpreter = \"/bin/sh\"; policy = "], qr/interpreter.*driver/],
+    ['sets without a driver',     [$b, qr/^policy = /m, 'warm = ( { name = "a"; } ); policy = '],   qr/warm.*driver/],
+    ['nothing to run',            [$b, qr/^run = .*/m, ''],                                         qr/run is missing/, ''],
+    ['a program that is searched for', [$b, qr{^run = \["/usr/bin/bash"}m, 'run = ["bash"'],        qr/run\[0\].*absolute/],
+    ['no version',                [$b, qr/^version = .*/m, ''],                                     qr/version is missing/, ''],
+    ['a version that is searched for', [$b, qr{^version = \["/usr/bin/bash"}m, 'version = ["bash"'], qr/version\[0\].*absolute/],
+    ['a compiler, but no cold start', [$g, qr/start = "cold"/, 'start = "spare"'],                  qr/compile.*start = "cold"/, 'compile = {'],
+    ['a compiler that is searched for', [$g, qr{command = \["/usr/bin/gcc"}, 'command = ["gcc"'],   qr/compile\.command\[0\].*absolute/],
+    ['a compiler without output', [$g, qr/output = "main";/, ''],                                   qr/compile\.output is missing/, ''],
+    ['an output elsewhere',       [$g, qr/output = "main";/, 'output = "../main";'],                qr/compile\.output/],
+    ['a compiler\'s limit with a maximum', [$g, qr/output = "main";/, 'output = "main"; limits = { wall_ms = { default = 1; maximum = 2; }; };'], qr/compile\.limits\.wall_ms.*whole number/],
+    ['a rest that is too long',   [$p, qr/idle_s = 0/, 'idle_s = 31536001'],                        qr/idle_s.*0 to 31536000/],
+    ['more armed than cells, of what stays', [$b, qr/^armed = \d+;/m, "idle_s = 0;\narmed = 33;"], qr/armed.*32/, 'armed = 33'],
+    ['too much that is compiled', [$c, qr/#?compiled_bytes = \d+/, 'compiled_bytes = 1099511627777'], qr/runner\.compiled_bytes.*1099511627776/],
     ['a relative interpreter',    [$p, qr{interpreter = "[^"]*"}, 'interpreter = "python3"'],       qr/interpreter.*absolute/],
     ['a relative root',           [$p, qr/^root = \[\]/m, 'root = ["opt"]'],                        qr/root.*absolute/],
+    ['half a link',               [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe"]'],            qr/links.*two absolute paths/],
+    ['a link to a relative path', [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe=python3"]'],    qr/links.*two absolute paths/],
+    ['a link out of the root',    [$p, qr/^links = \[\]/m, 'links = ["/../x=/y"]'],                  qr/links.*two absolute paths/],
     ['a bad environment',         [$p, qr/^env = \[\]/m, 'env = ["novalue"]'],                      qr/env.*NAME=value/],
     ['more armed than cells',     [$p, qr/armed = 8/, 'armed = 31'],                                qr/armed.*32/, ''],
     ['two sets of one name',      [$p, qr/name = "jinja2"/, 'name = "base"'],                       qr/warm\[2\]\.name/, ''],

@@ -5,7 +5,8 @@
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok json missing slurp spew);
-use Encode qw(decode encode_utf8);
+use Comparison qw(same_as_cold);
+use Encode qw(decode);
 use File::Basename qw(basename);
 use File::Temp qw(tempdir);
 use POSIX ();
@@ -94,20 +95,7 @@ for my $case (@cases) {
     my ($name, $source, $stdin, @args) = @$case;
     my @cold = cold($source, $stdin // '', @args);
     my $r = $cb->run(code => decode('UTF-8', $source), stdin => decode('UTF-8', $stdin // ''), args => [map { decode('UTF-8', $_) } @args]);
-    my $d = $r->{data};
-    if ($r->{status} != 200) {
-        fail $name;
-        diag "status $r->{status}: $r->{body}";
-        next;
-    }
-    my @warm = (same_form($d->{stdout}), same_form($d->{stderr}), @$d{qw(exit_code signal)});
-    my @differ = grep { ($cold[$_] // 'none') ne ($warm[$_] // 'none') } 0 .. 3;
-    ok !@differ, $name or do {
-        for (@differ) {
-            my @shown = map { encode_utf8(substr $_ // 'none', 0, 3000) } $cold[$_], $warm[$_];
-            diag +(qw(stdout stderr exit_code signal))[$_] . "\n--- cold:\n$shown[0]\n--- service:\n$shown[1]";
-        }
-    };
+    same_as_cold($name, $r, \@cold, \&same_form);
 }
 cmp_ok scalar @cases, '>=', 150, 'all programs were found';
 

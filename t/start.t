@@ -73,7 +73,8 @@ sub processes_of {
 my $c = 'cellblock.conf';
 my $p = 'languages/python3.conf';
 my $bad_policy = sub { my ($text) = @_; return sub { Cellblock::spew("$_[0]/conf/seccomp/python3.conf", $text) } };
-# name, changes of the configuration or a function of the folder, what it must say
+# name, changes of the configuration or a function of the folder, what it must say. Python is the only language here: a
+# runner that has another goes on with that.
 my @impossible = (
     ['a cgroup parent that is not there', [$c, qr/#cgroup_parent = .*;/, 'cgroup_parent = "/no/such/group";'], qr{cgroup.*/no/such/group|/no/such/group.*cgroup}i],
     ['an interpreter that is not there',  [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/usr/bin/no-such-python"'], qr{/usr/bin/no-such-python}],

@@ -330,8 +330,8 @@ isnt slurp("/proc/$guest[0]/cgroup"), slurp("/proc/$guest[1]/cgroup"), 'two runs
 like slurp("/proc/$guest[0]/cgroup"), qr{/cellblock}, 'which are ours';
 my @bad_mounts = grep { !/ - tmpfs / && !/^\S+ \S+ \S+ \S+ \S+ ro[ ,]/ } split /\n/, slurp("/proc/$guest[0]/mountinfo");
 is join("\n", @bad_mounts), '', 'all mounts of a guest but its tmpfs are read-only';
-my @lax_mounts = grep { !/^\S+ \S+ \S+ \S+ \S+ \S*nosuid/ || !m{^\S+ \S+ \S+ \S+ (?!/dev/)\S+ \S*nodev|^\S+ \S+ \S+ \S+ /dev/} } split /\n/, slurp("/proc/$guest[0]/mountinfo");
-is join("\n", @lax_mounts), '', 'all are nosuid, and nodev but for single devices';
+my @lax_mounts = grep { !/^\S+ \S+ \S+ \S+ \S+ \S*nosuid/ || !m{^\S+ \S+ \S+ \S+ (?!/dev[/ ])\S+ \S*nodev|^\S+ \S+ \S+ \S+ /dev[/ ]\S* ?ro,\S*noexec} } split /\n/, slurp("/proc/$guest[0]/mountinfo");
+is join("\n", @lax_mounts), '', 'all are nosuid, and nodev but for the devices, which are read-only and noexec';
 close $_ for @socket;
 ok eventually(5, sub { !grep { -d "/proc/$_" } @guest }), 'guests end when their clients go';
 

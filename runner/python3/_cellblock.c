@@ -480,7 +480,9 @@ wall_in(PyObject *self, PyObject *args)
 		return NULL;
 	snprintf(main_path, sizeof main_path, "%s/%s", GUEST_BOX, zygote_setup.main_file);
 	reseed = PyDict_GetItemString(modules, "numpy.random") != NULL || PyDict_GetItemString(modules, "_ssl") != NULL;
-	if (zygote_wall_in() != 0)
+	memory_fill_heap();
+	memory_pack_data();
+	if (zygote_wall_in(false) != 0)
 		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :
 		    PyErr_SetFromErrno(PyExc_OSError);
 	Py_RETURN_NONE;

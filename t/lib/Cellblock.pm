@@ -132,7 +132,8 @@ sub prefix {
 
 sub runner_program { return prefix() . '/bin/cellblock-runner' }
 
-# A copy of the shipped configuration in $dir, with changes: each is [file, pattern, replacement] and has to fit.
+# A copy of the shipped configuration in $dir, with changes: each is [file, pattern, replacement] and has to fit, or
+# [file, undef, text] for one more file.
 sub write_configuration {
     my ($dir, @changes) = @_;
     make_path($dir);
@@ -142,6 +143,10 @@ sub write_configuration {
     }
     for (@changes) {
         my ($file, $pattern, $replacement) = @$_;
+        if (!defined $pattern) {
+            spew("$dir/$file", $replacement);
+            next;
+        }
         my $text = slurp("$dir/$file") // die "no $file";
         $text =~ s/$pattern/$replacement/ or die "$file has nothing like $pattern";
         spew("$dir/$file", $text);

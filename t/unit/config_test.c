@@ -122,6 +122,7 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->cells, 32);
 	assert_int_equal(config->queue, 256);
 	assert_int_equal(config->queue_ms, 10000);
+	assert_int_equal(config->compiled_bytes, 128 << 20);
 	assert_int_equal(config->cgroup, LAYER_REQUIRED);
 	assert_null(config->cgroup_parent);
 	assert_int_equal(config->cpu_percent, 100);
@@ -166,6 +167,10 @@ test_empty_file_is_all_defaults(void **state)
 	assert_string_equal(language->file, language_path);
 	assert_int_equal(language->start, START_ZYGOTE);
 	assert_int_equal(language->recycle_runs, 10000);
+	assert_int_equal(language->idle_s, 300);
+	assert_int_equal(language->run.count, 0);
+	assert_int_equal(language->version.count, 0);
+	assert_false(config_is_compiled(language));
 	assert_int_equal(language->root.count, 0);
 	assert_int_equal(language->env.count, 0);
 	assert_memory_equal(&language->limits, &config->limits, sizeof config->limits);
@@ -193,6 +198,8 @@ test_shipped_files_show_the_defaults(void **state)
 	assert_string_equal(config->worker_user, "cellblock-fcgi");
 	python = config->language[config_find_language(config, "python")];
 	assert_string_equal(python->name, "python3");
+	assert_int_equal(python->start, START_ZYGOTE);
+	assert_int_equal(python->idle_s, 0);
 	assert_string_equal(python->warm[0].name, "base");
 	assert_string_equal(python->warm[2].hints.item[0], "jinja2");
 	assert_memory_equal(&python->limits, &config->limits, sizeof config->limits);
@@ -204,13 +211,14 @@ test_every_key_is_read(void **state)
 {
 	struct config *config = must_load(
 	    "policies = \"/p\"; drivers = \"d\";\n"
-	    "runner = { socket = \"run/s\"; worker_user = \"www-data\"; first_uid = 70000; cells = 7; queue = 0; queue_ms = 1; };\n"
+	    "runner = { socket = \"run/s\"; worker_user = \"www-data\"; first_uid = 70000; cells = 7; queue = 0; queue_ms = 1;\n"
+	    "  compiled_bytes = 0; };\n"
 	    "isolation = { cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; cpu_percent = 250; threads = 1;\n"
 	    "  open_files = 16; inodes = 17; };\n"
 	    "worker = { body_bytes = 1024; landlock = \"optional\"; };\n"
 	    "network = { mode = \"none\"; strict = true; };\n"
 	    "limits = { wall_ms = { default = 1; maximum = 2; }; cpu_ms = { maximum = 20000; }; };\n",
-	    LANGUAGE "start = \"zygote\"; root = [\"/opt/a\", \"?/opt/b\"]; env = [\"A=1\", \"_B2=\"]; recycle_runs = 3;\n"
+	    LANGUAGE "start = \"zygote\"; root = [\"/opt/a\", \"?/opt/b\"]; env = [\"A=1\", \"_B2=\"]; recycle_runs = 3; idle_s = 9;\n"
 	    "warm = ( { name = \"a\"; imports = [\"json\", \"os.path\"]; armed = 0; zygotes = 2; },\n"
 	    "  { name = \"b\"; hints = [\"x\", \"y\"]; armed = 7; } );\n"
 	    "limits = { wall_ms = { maximum = 3; }; };\n");
@@ -228,6 +236,7 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->cells, 7);
 	assert_int_equal(config->queue, 0);
 	assert_int_equal(config->queue_ms, 1);
+	assert_int_equal(config->compiled_bytes, 0);
 	assert_int_equal(config->cgroup, LAYER_OFF);
 	assert_string_equal(config->cgroup_parent, "/sys/fs/cgroup/x");
 	assert_int_equal(config->cpu_percent, 250);
@@ -245,6 +254,7 @@ test_every_key_is_read(void **state)
 	assert_int_equal(language->limits.maximum.wall_ms, 3);
 	assert_int_equal(language->limits.maximum.cpu_ms, 20000);
 	assert_int_equal(language->recycle_runs, 3);
+	assert_int_equal(language->idle_s, 9);
 	assert_int_equal(language->root.count, 2);
 	assert_string_equal(language->root.item[1], "?/opt/b");
 	assert_string_equal(language->env.item[1], "_B2=");
@@ -254,6 +264,86 @@ test_every_key_is_read(void **state)
 	assert_int_equal(language->warm[0].zygotes, 2);
 	assert_int_equal(language->warm[1].hints.count, 2);
 	assert_int_equal(language->warm[1].armed, 7);
+	config_free(config);
+}
+
+static struct config *
+must_load_language(const char *text)
+{
+	return must_load("limits = { wall_ms = { default = 7; }; };\n", text);
+}
+
+static void
+test_languages_without_a_driver(void **state)
+{
+	struct config *config = must_load_language("name = \"sh\"; main_file = \"main.sh\"; policy = \"p\"; "
+	    "run = [\"/bin/sh\", \"-e\", \"main.sh\"]; version = [\"/bin/sh\", \"-V\"]; idle_s = 0; armed = 5;");
+	const struct language_config *language = config->language[0];
+
+	(void)state;
+	assert_int_equal(language->start, START_ZYGOTE);
+	assert_null(language->driver);
+	assert_null(language->interpreter);
+	assert_int_equal(language->run.count, 3);
+	assert_string_equal(language->run.item[1], "-e");
+	assert_int_equal(language->version.count, 2);
+	assert_int_equal(language->idle_s, 0);
+	assert_int_equal(language->warm_count, 1);
+	assert_int_equal(language->warm[0].armed, 5);
+	assert_int_equal(language->warm[0].zygotes, 1);
+	assert_null(language->warm[0].name);
+	config_free(config);
+
+	config = must_load_language("name = \"sh\"; main_file = \"main.sh\"; policy = \"p\"; start = \"spare\"; "
+	    "run = [\"/bin/sh\", \"main.sh\"]; version = [\"/bin/sh\"]; idle_s = 31536000;");
+	language = config->language[0];
+	assert_int_equal(language->start, START_SPARE);
+	assert_int_equal(language->warm[0].armed, 1);
+	assert_int_equal(language->idle_s, 31536000);
+	config_free(config);
+	/* Those that are only there when they are used share what cells there are. */
+	config_free(must_load_language("name = \"sh\"; main_file = \"main.sh\"; policy = \"p\"; "
+	    "run = [\"/bin/sh\", \"main.sh\"]; version = [\"/bin/sh\"]; armed = 4096;"));
+}
+
+static void
+test_compiled_languages(void **state)
+{
+	struct config *config = must_load_language("name = \"c\"; main_file = \"main.c\"; policy = \"p\"; start = \"cold\"; "
+	    "version = [\"/bin/cc\"]; compile = { command = [\"/bin/cc\", \"main.c\"]; output = \"a.out\"; };");
+	const struct language_config *language = config->language[0];
+	const struct run_limits *limits = &language->compile.limits;
+
+	(void)state;
+	assert_true(config_is_compiled(language));
+	assert_int_equal(language->start, START_COLD);
+	assert_int_equal(language->run.count, 0);
+	assert_int_equal(language->compile.command.count, 2);
+	assert_string_equal(language->compile.command.item[1], "main.c");
+	assert_string_equal(language->compile.output, "a.out");
+	/* A compiler's limits are not those of runs. */
+	assert_int_equal(limits->wall_ms, 30000);
+	assert_int_equal(limits->cpu_ms, 30000);
+	assert_int_equal(limits->memory_bytes, 1 << 30);
+	assert_int_equal(limits->processes, 64);
+	assert_int_equal(limits->output_bytes, 1 << 20);
+	assert_int_equal(limits->disk_bytes, 256 << 20);
+	assert_int_equal(language->limits.standard.wall_ms, 7);
+	config_free(config);
+
+	config = must_load_language("name = \"j\"; main_file = \"main.j\"; policy = \"p\"; start = \"cold\"; "
+	    "version = [\"/bin/j\"]; run = [\"/bin/j\", \"main.jar\"]; compile = { command = [\"/bin/jc\"]; output = "
+	    "\"main.jar\"; limits = { wall_ms = 1; cpu_ms = 2; memory_bytes = 1048576; processes = 3; output_bytes = 4; "
+	    "disk_bytes = 4096; }; };");
+	language = config->language[0];
+	limits = &language->compile.limits;
+	assert_int_equal(language->run.count, 2);
+	assert_int_equal(limits->wall_ms, 1);
+	assert_int_equal(limits->cpu_ms, 2);
+	assert_int_equal(limits->memory_bytes, 1 << 20);
+	assert_int_equal(limits->processes, 3);
+	assert_int_equal(limits->output_bytes, 4);
+	assert_int_equal(limits->disk_bytes, 4096);
 	config_free(config);
 }
 
@@ -349,7 +439,10 @@ static const struct number {
 	{ "limits.processes", "default", 1, 32768, false },
 	{ "limits.output_bytes", "default", 1, 1 << 30, false },
 	{ "limits.disk_bytes", "default", 4096, UINT64_C(1) << 40, false },
+	{ "runner", "compiled_bytes", 0, UINT64_C(1) << 40, false },
 	{ "", "recycle_runs", 1, 1000000000, true },
+	{ "", "idle_s", 0, 31536000, true },
+	{ "", "armed", 0, 4096, true },
 	{ "limits.wall_ms", "maximum", 1, 86400000, true },
 	{ "warm[0]", "armed", 0, 4096, true },
 	{ "warm[0]", "zygotes", 1, 64, true },
@@ -414,7 +507,7 @@ static const struct bad_file {
 	{ "\n\ncells = 3;", ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
 	    "network, limits" },
 	{ "runner = {\n quue = 3; };", ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
-	    "queue, queue_ms" },
+	    "queue, queue_ms, compiled_bytes" },
 	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: cgroup, cgroup_parent, cpu_percent, "
 	    "threads, open_files, inodes" },
 	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: body_bytes, landlock" },
@@ -465,13 +558,18 @@ static const struct bad_file {
 	{ "\n@include \"other.conf\"", ":2: @include is not allowed here" },
 };
 
+/* Of a language without a driver. */
+#define HEAD "name = \"a\"; main_file = \"a\"; policy = \"a\"; "
+#define RUN "run = [\"/a\", \"b\"]; version = [\"/c\", \"d\"]; "
+#define COMPILE "compile = { command = [\"/cc\"]; output = \"a\"; };"
+
 static const struct bad_file language_refusals[] = {
 	{ WARM "main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: name is missing; allowed: "
 	    NAME_FORM " in quotes, 1 to 31 bytes" },
-	{ "name = \"a\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: warm is missing; "
-	    "allowed: ( { ... }, ... ) with 1 to 8 groups" },
-	{ "nme = \"a\";", ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, root, env, "
-	    "policy, recycle_runs, warm, limits" },
+	{ "name = \"a\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: warm is missing; a "
+	    "driver needs it" },
+	{ "nme = \"a\";", ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, "
+	    "version, root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
 	{ "name = \"../a\";", ":1: name: \"../a\" does not fit; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
 	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";", ":1: name: \"abcdefghijklmnopqrstuvwxyz012345\" does not fit; "
 	    "allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
@@ -484,7 +582,45 @@ static const struct bad_file language_refusals[] = {
 	{ "main_file = \"a/b\";", ":1: main_file: \"a/b\" does not fit; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
 	{ "driver = false;", ":1: driver: is not a string; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
 	{ "policy = \".\";", ":1: policy: \".\" does not fit; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
-	{ "start = \"cold\";", ":1: start: \"cold\" is unknown; allowed: \"zygote\"" },
+	{ "start = \"hot\";", ":1: start: \"hot\" is unknown; allowed: \"zygote\", \"spare\", \"cold\"" },
+	{ "start = true;", ":1: start: is not a string; allowed: \"zygote\", \"spare\", \"cold\"" },
+	{ "run = \"/bin/sh\";", ":1: run: is not a list of strings; allowed: [...] with 0 to 64 of: any text in quotes" },
+	{ "run = [\"/a\", \"\"];", ":1: run[1]: \"\" does not fit; allowed: [...] with 0 to 64 of: any text in quotes" },
+	{ "run = [1];", ":1: run[0]: is not a string; allowed: [...] with 0 to 64 of: any text in quotes" },
+	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 of: any text in quotes" },
+	{ "compile = [\"/bin/cc\"];", ":1: compile: is not a group; allowed: a group { ... }" },
+	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, limits" },
+	{ "compile = { output = \"main\"; };", ":1: compile.command is missing; allowed: [...] with 1 to 64 of: any text in "
+	    "quotes" },
+	{ "compile = { command = [ ]; output = \"main\"; };", ":1: compile.command: 0 are out of range; allowed: [...] with 1 "
+	    "to 64 of: any text in quotes" },
+	{ "compile = { command = [\"/bin/cc\"]; };", ":1: compile.output is missing; allowed: " NAME_FORM " in quotes, 1 to 31 "
+	    "bytes" },
+	{ "compile = { command = [\"/bin/cc\"]; output = \"a/b\"; };", ":1: compile.output: \"a/b\" does not fit; allowed: "
+	    NAME_FORM " in quotes, 1 to 31 bytes" },
+	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall = 1; }; };", ":1: unknown key \"wall\" in "
+	    "compile.limits; allowed: wall_ms, cpu_ms, memory_bytes, processes, output_bytes, disk_bytes" },
+	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall_ms = { default = 1; }; }; };",
+	    ":1: compile.limits.wall_ms: is not a whole number; allowed: 1 to 86400000" },
+
+	/* What does not go together. */
+	{ LANGUAGE WARM "start = \"spare\";", ":4: driver: makes zygotes; allowed: with start = \"zygote\"" },
+	{ LANGUAGE WARM "start = \"cold\";", ":4: driver: makes zygotes; allowed: with start = \"zygote\"" },
+	{ LANGUAGE WARM "armed = 1;", ":8: armed: is a key of each set of warm; allowed: there" },
+	{ HEAD "driver = \"a\"; " WARM, ":1: interpreter is missing; a driver needs it" },
+	{ HEAD "interpreter = \"/a\"; " RUN, ":1: interpreter: is for a driver; allowed: with one" },
+	{ HEAD RUN "\n" WARM, ":2: warm: is for a driver; allowed: with one" },
+	{ HEAD "run = [\"/a\"];", ":1: version is missing; a language without a driver needs it" },
+	{ HEAD "version = [\"/a\"];", ":1: run is missing; a language without driver and compile needs it" },
+	{ HEAD "version = [\"/a\"]; run = [ ];", ":1: run is missing; a language without driver and compile needs it" },
+	{ HEAD "version = [\"/a\"];\nrun = [\"a\", \"b\"];", ":2: run[0]: \"a\" does not fit; allowed: an absolute path" },
+	{ HEAD "run = [\"/a\"];\nversion = [\"a\"];", ":2: version[0]: \"a\" does not fit; allowed: an absolute path" },
+	{ HEAD RUN "\nstart = \"cold\";\ncompile = { command = [\"cc\"]; output = \"a\"; };", ":3: compile.command[0]: \"cc\" "
+	    "does not fit; allowed: an absolute path" },
+	{ HEAD RUN "\n" COMPILE, ":2: compile: is a start of its own; allowed: with start = \"cold\"" },
+	{ HEAD RUN "\nstart = \"spare\";\n" COMPILE, ":3: compile: is a start of its own; allowed: with start = \"cold\"" },
+	{ HEAD RUN "\nidle_s = 0;\narmed = 33;", ":3: armed: with this file 33 cells are to be armed; allowed: up to "
+	    "runner.cells, 32" },
 	{ "interpreter = \"python3\";", ":1: interpreter: \"python3\" does not fit; allowed: an absolute path in quotes, 1 to "
 	    "1024 bytes" },
 	{ "root = [\"opt\"];", ":1: root[0]: \"opt\" does not fit; allowed: [...] with 0 to 64 of: an absolute path, or '?' "
@@ -513,7 +649,7 @@ static const struct bad_file language_refusals[] = {
 	    "words" },
 	{ LANGUAGE "warm = ( { name = \"a\"; },\n{ name = \"a\"; hints = [\"x\"]; } );", ":8: warm[1].name: \"a\" is the name of "
 	    "warm[0]; allowed: another" },
-	{ LANGUAGE "warm = ( { name = \"a\"; armed = 33; } );", ":7: warm: with this file 33 cells are to be armed; allowed: up "
+	{ LANGUAGE "warm = ( { name = \"a\"; armed = 33; } ); idle_s = 0;", ":7: warm: with this file 33 cells are to be armed; allowed: up "
 	    "to runner.cells, 32" },
 	{ LANGUAGE WARM "limits = { wall_ms = { default = 120001; }; };", ":8: limits.wall_ms: default 120001 is above the "
 	    "maximum; allowed: up to 120000" },
@@ -623,6 +759,8 @@ main(void)
 		cmocka_unit_test(test_empty_file_is_all_defaults),
 		cmocka_unit_test(test_shipped_files_show_the_defaults),
 		cmocka_unit_test(test_every_key_is_read),
+		cmocka_unit_test(test_languages_without_a_driver),
+		cmocka_unit_test(test_compiled_languages),
 		cmocka_unit_test(test_big_numbers_are_not_cut),
 		cmocka_unit_test(test_languages_are_sorted_and_found),
 		cmocka_unit_test(test_digest_is_of_the_contents),

@@ -1,6 +1,8 @@
 """What policy_kernel_test has a Python program do behind the filters: all that must work, and what must not.
 
-usage: policy_guest.py SYS_SECCOMP FD GRANT    FD: the last filter as BPF; GRANT: enum policy_grant
+usage: policy_guest.py SYS_SECCOMP MARK BASE LAST TELL GO GRANT
+    MARK: see mark.h; BASE, LAST: descriptors of the filters, as BPF; TELL: where the number of the listener's descriptor
+    is written; GO: where a byte comes when somebody listens; GRANT: enum policy_grant
 """
 import asyncio
 import bz2
@@ -37,13 +39,19 @@ class Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_void_p)]
 
 
-def load_filter(call, fd):
-    code = os.read(fd, 1 << 20)
+NEW_LISTENER = 1 << 3
+
+
+def load_filter(call, mark, fd, flags=0):
+    code = os.pread(fd, 1 << 20, 0)
     buffer = ctypes.create_string_buffer(code, len(code))
     program = Program(len(code) // 8, ctypes.addressof(buffer))
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(ctypes.c_long(call), ctypes.c_long(1), ctypes.c_long(0), ctypes.byref(program)) != 0:
+    number = ctypes.c_long
+    result = libc.syscall(number(call), number(1), number(flags), ctypes.byref(program), number(0), number(0), number(mark))
+    if result < 0:
         raise OSError(ctypes.get_errno(), "seccomp")
+    return result
 
 
 def refused(function, *args, **kwargs):
@@ -221,8 +229,12 @@ def use_network(granted):
 
 
 def main():
-    grant = int(sys.argv[3])
-    load_filter(int(sys.argv[1]), int(sys.argv[2]))
+    call, mark, base, last, tell, go, grant = map(int, sys.argv[1:])
+    listener = load_filter(call, mark, base, NEW_LISTENER)
+    os.write(tell, listener.to_bytes(4, sys.byteorder))
+    os.read(go, 1)
+    os.close(listener)
+    load_filter(call, mark, last)
     use_threads()
     use_event_loop()
     use_files()
@@ -230,7 +242,7 @@ def main():
     use_numpy()
     use_processes(grant & GRANT_PROCESSES)
     use_network(grant & GRANT_NETWORK)
-    refused(load_filter, int(sys.argv[1]), os.open("/dev/null", os.O_RDONLY))
+    refused(load_filter, call, 0, last)
     print("done")
 
 

@@ -16,8 +16,10 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +32,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fdpass.h"
+#include "mark.h"
 #include "policy.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define ZYGOTE GRANT_COUNT /* who has loaded `base` alone */
+#define ZYGOTE GRANT_COUNT /* who has loaded `base` alone, of a zygote whose guests are granted nothing */
+#define SENTINEL EXDEV     /* what we refuse calls with, which no call in these tests fails with by itself */
 #define PYTHON "/usr/bin/python3"
 
 /* What a child tells by its exit status besides an errno. */
@@ -71,14 +76,16 @@ end(int status)
 	syscall(SYS_exit_group, status);
 }
 
-/* In a child, which ends if the filter cannot be had. */
-static void
-enter(const struct bpf *bpf)
+/* In a child, which ends if the filter cannot be had. Returns a listener, if that is asked for. */
+static int
+enter(const struct bpf *bpf, unsigned flags)
 {
 	struct sock_fprog program = { .len = (unsigned short)bpf->count, .filter = bpf->code };
+	long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (long)flags, &program, 0L, 0L, ZYGOTE_MARK);
 
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0)
+	if (result < 0)
 		end(STATUS_NO_FILTER);
+	return (int)result;
 }
 
 static int
@@ -92,28 +99,104 @@ wait_for(pid_t pid)
 	return WEXITSTATUS(status);
 }
 
-/* The errno of a call behind the filters, 0, or STATUS_KILLED. */
-static int
-attempt(const struct policy *policy, unsigned who, long call, const uint64_t *arg)
+/* Put up the filters as zygote and guest do, and hand the listener over. */
+static void
+wall_in(const struct policy *policy, unsigned who, int sock)
 {
-	pid_t pid = fork();
+	bool has_listener = policy->last.count > 0;
+	int listener_fd;
 
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		end(STATUS_NO_FILTER);
+	listener_fd = enter(&policy->base[who % ZYGOTE], has_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
+	if (has_listener) {
+		if (fdpass_send(sock, "", 1, &listener_fd, 1) != 0)
+			end(STATUS_NO_FILTER);
+		close(listener_fd);
+		if (who != ZYGOTE)
+			enter(&policy->last, 0);
+	}
+	close(sock);
+}
+
+/* Refuse what is asked with errno `error`, until nobody is left to ask. Returns the last call refused, or -1. */
+static int
+refuse_all(int listener_fd, int error)
+{
+	struct pollfd waiting = { .fd = listener_fd, .events = POLLIN };
+	int refused = -1;
+
+	while (poll(&waiting, 1, -1) == 1 && (waiting.revents & POLLIN) != 0) {
+		struct seccomp_notif request = { 0 };
+		struct seccomp_notif_resp answer = { .error = -error };
+
+		if (ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0)
+			continue;
+		refused = request.data.nr;
+		answer.id = request.id;
+		ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+	}
+	return refused;
+}
+
+/*
+ * Let `child` run behind the filters. Returns its exit status, or STATUS_KILLED; *refused becomes the last call that was
+ * asked about, or -1.
+ */
+static int
+behind(const struct policy *policy, unsigned who, void (*child)(const void *), const void *arg, int *refused)
+{
+	int pair[2], listener_fd = -1;
+	size_t count = 0;
+	pid_t pid;
+	char byte;
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		pid_t self = getpid();
-		long result;
-
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-			end(STATUS_NO_FILTER);
-		enter(&policy->base);
-		if (who != ZYGOTE && policy->last[who].count > 0)
-			enter(&policy->last[who]);
-		errno = 0;
-		result = syscall(call, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
-		/* A process that should not be is not to speak for its parent. */
-		end(result < 0 && getpid() == self ? errno : 0);
+		close(pair[0]);
+		wall_in(policy, who, pair[1]);
+		child(arg);
+		end(0);
 	}
+	close(pair[1]);
+	*refused = -1;
+	if (fdpass_recv(pair[0], &byte, 1, &listener_fd, 1, &count, NULL) == 1 && count == 1) {
+		*refused = refuse_all(listener_fd, SENTINEL);
+		close(listener_fd);
+	}
+	close(pair[0]);
 	return wait_for(pid);
+}
+
+struct call {
+	long number;
+	const uint64_t *arg;
+};
+
+/* Make a call and end with its errno. */
+static void
+make_call(const void *context)
+{
+	const struct call *call = context;
+	const uint64_t *arg = call->arg;
+	pid_t self = getpid();
+	long result;
+
+	errno = 0;
+	result = syscall(call->number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
+	/* A process that should not be is not to speak for its parent. */
+	end(result < 0 && getpid() == self ? errno : 0);
+}
+
+/* The errno of a call behind the filters, 0, or STATUS_KILLED. */
+static int
+attempt(const struct policy *policy, unsigned who, long number, const uint64_t *arg, int *refused)
+{
+	struct call call = { number, arg };
+
+	return behind(policy, who, make_call, &call, refused);
 }
 
 #define BAD UINT64_MAX /* as a descriptor, a pid or a pointer */
@@ -122,8 +205,8 @@ attempt(const struct policy *policy, unsigned who, long call, const uint64_t *ar
 #define IMPOSSIBLE (CLONE_PIDFD | CLONE_DETACHED)
 
 /*
- * fate: what becomes of the call for a guest without a grant, with processes, with network, with both; and for the
- * zygote. A: the kernel answers (with `answer`); P: EPERM; S: ENOSYS; K: killed; ?: depends on the kernel.
+ * fate: what becomes of the call for a guest without a grant, with processes, with network, with both. A: the kernel
+ * answers (with `answer`); P: refused, by name; S: ENOSYS; K: killed; ?: depends on the kernel.
  */
 static const struct attempt {
 	const char *name;
@@ -132,140 +215,140 @@ static const struct attempt {
 	const char *fate;
 	int answer;
 } attempts[] = {
-	{ "read", SYS_read, { BAD }, "AAAAA", EBADF },
-	{ "openat", SYS_openat, { BAD, 0 }, "AAAAA", EFAULT },
-	{ "openat2", SYS_openat2, { BAD, 0 }, "SSSSS", 0 },
-	{ "memfd_create", SYS_memfd_create, { 0 }, "AAAAA", EFAULT },
-	{ "memfd_create, huge pages", SYS_memfd_create, { 0, MFD_HUGETLB }, "PPPPP", 0 },
-	{ "mmap", SYS_mmap, { 0, 0, 0, MAP_PRIVATE | MAP_ANONYMOUS, BAD, 0 }, "AAAAA", EINVAL },
-	{ "mmap, huge pages", SYS_mmap, { 0, 0, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, BAD, 0 }, "PPPPP", 0 },
-	{ "fcntl, lock", SYS_fcntl, { BAD, F_SETLK }, "AAAAA", EBADF },
-	{ "fcntl, watch a directory", SYS_fcntl, { BAD, F_NOTIFY }, "PPPPP", 0 },
-	{ "fcntl, lease", SYS_fcntl, { BAD, F_SETLEASE }, "PPPPP", 0 },
-	{ "fcntl, lock that stays with a mapping", SYS_fcntl, { BAD, F_OFD_SETLK }, "PPPPP", 0 },
-	{ "fcntl, size of a pipe", SYS_fcntl, { BAD, F_SETPIPE_SZ }, "PPPPP", 0 },
-	{ "futex", SYS_futex, { 0, 127 }, "AAAAA", ENOSYS },
-	{ "statx", SYS_statx, { BAD, BAD, 0x80000000 }, "AAAAA", EINVAL },
-	{ "pkey_alloc", SYS_pkey_alloc, { BAD }, "SSSSS", 0 },
+	{ "read", SYS_read, { BAD }, "AAAA", EBADF },
+	{ "openat", SYS_openat, { BAD, 0 }, "AAAA", EFAULT },
+	{ "openat2", SYS_openat2, { BAD, 0 }, "SSSS", 0 },
+	{ "memfd_create", SYS_memfd_create, { 0 }, "AAAA", EFAULT },
+	{ "memfd_create, huge pages", SYS_memfd_create, { 0, MFD_HUGETLB }, "PPPP", 0 },
+	{ "mmap", SYS_mmap, { 0, 0, 0, MAP_PRIVATE | MAP_ANONYMOUS, BAD, 0 }, "AAAA", EINVAL },
+	{ "mmap, huge pages", SYS_mmap, { 0, 0, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, BAD, 0 }, "PPPP", 0 },
+	{ "fcntl, lock", SYS_fcntl, { BAD, F_SETLK }, "AAAA", EBADF },
+	{ "fcntl, watch a directory", SYS_fcntl, { BAD, F_NOTIFY }, "PPPP", 0 },
+	{ "fcntl, lease", SYS_fcntl, { BAD, F_SETLEASE }, "PPPP", 0 },
+	{ "fcntl, lock that stays with a mapping", SYS_fcntl, { BAD, F_OFD_SETLK }, "PPPP", 0 },
+	{ "fcntl, size of a pipe", SYS_fcntl, { BAD, F_SETPIPE_SZ }, "PPPP", 0 },
+	{ "futex", SYS_futex, { 0, 127 }, "AAAA", ENOSYS },
+	{ "statx", SYS_statx, { BAD, BAD, 0x80000000 }, "AAAA", EINVAL },
+	{ "pkey_alloc", SYS_pkey_alloc, { BAD }, "SSSS", 0 },
 
-	{ "clone3", SYS_clone3, { 0 }, "SSSSA", EINVAL },
-	{ "clone, a thread", SYS_clone, { THREAD | IMPOSSIBLE }, "AAAAA", EINVAL },
-	{ "clone, a process", SYS_clone, { SIGCHLD | IMPOSSIBLE }, "PAPAA", EINVAL },
-	{ "clone, as vfork", SYS_clone, { CLONE_VM | CLONE_VFORK | SIGCHLD | IMPOSSIBLE }, "PAPAA", EINVAL },
-	{ "clone, a thread with files of its own", SYS_clone, { (THREAD & ~CLONE_FILES) | IMPOSSIBLE }, "PPPPP", 0 },
-	{ "clone, half a thread", SYS_clone, { CLONE_SIGHAND | CLONE_THREAD }, "PPPPP", 0 },
-	{ "clone, a sibling", SYS_clone, { CLONE_PARENT | IMPOSSIBLE }, "PPPPP", 0 },
-	{ "clone, a thread that is a sibling", SYS_clone, { THREAD | CLONE_PARENT | IMPOSSIBLE }, "PPPPP", 0 },
-	{ "clone, user namespace", SYS_clone, { SIGCHLD | CLONE_NEWUSER | IMPOSSIBLE }, "PPPPP", 0 },
-	{ "clone, mount namespace", SYS_clone, { SIGCHLD | CLONE_NEWNS | IMPOSSIBLE }, "PPPPP", 0 },
-	{ "clone, thread in a namespace", SYS_clone, { THREAD | CLONE_NEWNET | IMPOSSIBLE }, "PPPPP", 0 },
+	{ "clone3", SYS_clone3, { 0 }, "SSSS", EINVAL },
+	{ "clone, a thread", SYS_clone, { THREAD | IMPOSSIBLE }, "AAAA", EINVAL },
+	{ "clone, a process", SYS_clone, { SIGCHLD | IMPOSSIBLE }, "PAPA", EINVAL },
+	{ "clone, as vfork", SYS_clone, { CLONE_VM | CLONE_VFORK | SIGCHLD | IMPOSSIBLE }, "PAPA", EINVAL },
+	{ "clone, a thread with files of its own", SYS_clone, { (THREAD & ~CLONE_FILES) | IMPOSSIBLE }, "PPPP", 0 },
+	{ "clone, half a thread", SYS_clone, { CLONE_SIGHAND | CLONE_THREAD }, "PPPP", 0 },
+	{ "clone, a sibling", SYS_clone, { CLONE_PARENT | IMPOSSIBLE }, "PPPP", 0 },
+	{ "clone, a thread that is a sibling", SYS_clone, { THREAD | CLONE_PARENT | IMPOSSIBLE }, "PPPP", 0 },
+	{ "clone, user namespace", SYS_clone, { SIGCHLD | CLONE_NEWUSER | IMPOSSIBLE }, "PPPP", 0 },
+	{ "clone, mount namespace", SYS_clone, { SIGCHLD | CLONE_NEWNS | IMPOSSIBLE }, "PPPP", 0 },
+	{ "clone, thread in a namespace", SYS_clone, { THREAD | CLONE_NEWNET | IMPOSSIBLE }, "PPPP", 0 },
 #ifdef SYS_fork
-	{ "fork", SYS_fork, { 0 }, "P?P??", 0 },
-	{ "vfork", SYS_vfork, { 0 }, "P?P??", 0 },
+	{ "fork", SYS_fork, { 0 }, "P?P?", 0 },
+	{ "vfork", SYS_vfork, { 0 }, "P?P?", 0 },
 #endif
-	{ "execve", SYS_execve, { BAD }, "PAPAA", EFAULT },
-	{ "execveat", SYS_execveat, { BAD, BAD }, "PAPAA", EFAULT },
-	{ "setsid", SYS_setsid, { 0 }, "P?P??", 0 },
-	{ "pidfd_open", SYS_pidfd_open, { BAD }, "PAPAA", EINVAL },
+	{ "execve", SYS_execve, { BAD }, "PAPA", EFAULT },
+	{ "execveat", SYS_execveat, { BAD, BAD }, "PAPA", EFAULT },
+	{ "setsid", SYS_setsid, { 0 }, "P?P?", 0 },
+	{ "pidfd_open", SYS_pidfd_open, { BAD }, "PAPA", EINVAL },
 
-	{ "socket, TCP", SYS_socket, { AF_INET, SOCK_STREAM, 255 }, "PPAAA", EPROTONOSUPPORT },
-	{ "socket, TCP, flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 255 }, "PPAAA", EPROTONOSUPPORT },
-	{ "socket, UDP", SYS_socket, { AF_INET, SOCK_DGRAM }, "PPPPP", 0 },
-	{ "socket, raw", SYS_socket, { AF_INET, SOCK_RAW }, "PPPPP", 0 },
-	{ "socket, unix", SYS_socket, { AF_UNIX, SOCK_STREAM }, "PPPPP", 0 },
-	{ "socket, netlink", SYS_socket, { AF_NETLINK, SOCK_RAW }, "PPPPP", 0 },
-	{ "socket, packet", SYS_socket, { AF_PACKET, SOCK_RAW }, "PPPPP", 0 },
-	{ "socket, kernel crypto", SYS_socket, { AF_ALG, SOCK_SEQPACKET }, "PPPPP", 0 },
-	{ "socketpair", SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, 0 }, "AAAAA", EFAULT },
-	{ "socketpair, datagrams", SYS_socketpair, { AF_UNIX, SOCK_DGRAM, 0, 0 }, "PPPPP", 0 },
-	{ "socketpair, inet", SYS_socketpair, { AF_INET, SOCK_STREAM, 0, 0 }, "PPPPP", 0 },
-	{ "connect", SYS_connect, { BAD }, "PPAAA", EBADF },
-	{ "bind", SYS_bind, { BAD }, "PPAAA", EBADF },
-	{ "sendmsg", SYS_sendmsg, { BAD }, "PPAAA", EBADF },
-	{ "recvmsg", SYS_recvmsg, { BAD }, "PPAAA", EBADF },
-	{ "send", SYS_sendto, { BAD }, "AAAAA", EBADF },
-	{ "sendto", SYS_sendto, { BAD, 0, 0, 0, 8 }, "PPPPP", 0 },
-	{ "setsockopt", SYS_setsockopt, { BAD, SOL_SOCKET, SO_REUSEADDR }, "PPAAA", EBADF },
-	{ "setsockopt, filter", SYS_setsockopt, { BAD, SOL_SOCKET, SO_ATTACH_FILTER }, "PPPPP", 0 },
-	{ "setsockopt, IP", SYS_setsockopt, { BAD, 0, 64 }, "PPPPP", 0 },
+	{ "socket, TCP", SYS_socket, { AF_INET, SOCK_STREAM, 255 }, "PPAA", EPROTONOSUPPORT },
+	{ "socket, TCP, flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 255 }, "PPAA", EPROTONOSUPPORT },
+	{ "socket, UDP", SYS_socket, { AF_INET, SOCK_DGRAM }, "PPPP", 0 },
+	{ "socket, raw", SYS_socket, { AF_INET, SOCK_RAW }, "PPPP", 0 },
+	{ "socket, unix", SYS_socket, { AF_UNIX, SOCK_STREAM }, "PPPP", 0 },
+	{ "socket, netlink", SYS_socket, { AF_NETLINK, SOCK_RAW }, "PPPP", 0 },
+	{ "socket, packet", SYS_socket, { AF_PACKET, SOCK_RAW }, "PPPP", 0 },
+	{ "socket, kernel crypto", SYS_socket, { AF_ALG, SOCK_SEQPACKET }, "PPPP", 0 },
+	{ "socketpair", SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, 0 }, "AAAA", EFAULT },
+	{ "socketpair, datagrams", SYS_socketpair, { AF_UNIX, SOCK_DGRAM, 0, 0 }, "PPPP", 0 },
+	{ "socketpair, inet", SYS_socketpair, { AF_INET, SOCK_STREAM, 0, 0 }, "PPPP", 0 },
+	{ "connect", SYS_connect, { BAD }, "PPAA", EBADF },
+	{ "bind", SYS_bind, { BAD }, "PPAA", EBADF },
+	{ "sendmsg", SYS_sendmsg, { BAD }, "PPAA", EBADF },
+	{ "recvmsg", SYS_recvmsg, { BAD }, "PPAA", EBADF },
+	{ "send", SYS_sendto, { BAD }, "AAAA", EBADF },
+	{ "sendto", SYS_sendto, { BAD, 0, 0, 0, 8 }, "PPPP", 0 },
+	{ "setsockopt", SYS_setsockopt, { BAD, SOL_SOCKET, SO_REUSEADDR }, "PPAA", EBADF },
+	{ "setsockopt, filter", SYS_setsockopt, { BAD, SOL_SOCKET, SO_ATTACH_FILTER }, "PPPP", 0 },
+	{ "setsockopt, IP", SYS_setsockopt, { BAD, 0, 64 }, "PPPP", 0 },
 
-	{ "ioctl, TCGETS", SYS_ioctl, { BAD, TCGETS }, "AAAAA", EBADF },
-	{ "ioctl, TCGETS and more", SYS_ioctl, { BAD, TCGETS | UINT64_C(1) << 32 }, "PPPPP", 0 },
-	{ "ioctl, TIOCSTI", SYS_ioctl, { BAD, TIOCSTI }, "PPPPP", 0 },
-	{ "ioctl, TIOCSTI and more", SYS_ioctl, { BAD, TIOCSTI | UINT64_C(1) << 32 }, "PPPPP", 0 },
-	{ "prctl, name", SYS_prctl, { PR_SET_NAME, 0 }, "AAAAA", EFAULT },
-	{ "prctl, tid address", SYS_prctl, { PR_GET_TID_ADDRESS, 0 }, "PPPP?", 0 },
-	{ "prctl, seccomp", SYS_prctl, { PR_SET_SECCOMP, 99 }, "PPPPP", 0 },
-	{ "prctl, dumpable", SYS_prctl, { PR_SET_DUMPABLE, 99 }, "PPPPP", 0 },
-	{ "prctl, death signal", SYS_prctl, { PR_SET_PDEATHSIG, 0 }, "PPPPP", 0 },
-	{ "personality, asked", SYS_personality, { 0xffffffff }, "AAAAA", 0 },
-	{ "personality, changed", SYS_personality, { 0x0400000 }, "PPPPP", 0 },
-	{ "prlimit64, asked", SYS_prlimit64, { 0, 99 }, "AAAAA", EINVAL },
-	{ "prlimit64, self", SYS_prlimit64, { 0, RLIMIT_FSIZE, BAD }, "AAAAA", EFAULT },
-	{ "prlimit64, core dumps", SYS_prlimit64, { 0, RLIMIT_CORE, BAD }, "PPPPP", 0 },
-	{ "prlimit64, core dumps, a small pointer", SYS_prlimit64, { 0, RLIMIT_CORE, 1 }, "PPPPP", 0 },
-	{ "prlimit64, another", SYS_prlimit64, { 1, 99 }, "PPPPP", 0 },
+	{ "ioctl, TCGETS", SYS_ioctl, { BAD, TCGETS }, "AAAA", EBADF },
+	{ "ioctl, TCGETS and more", SYS_ioctl, { BAD, TCGETS | UINT64_C(1) << 32 }, "PPPP", 0 },
+	{ "ioctl, TIOCSTI", SYS_ioctl, { BAD, TIOCSTI }, "PPPP", 0 },
+	{ "ioctl, TIOCSTI and more", SYS_ioctl, { BAD, TIOCSTI | UINT64_C(1) << 32 }, "PPPP", 0 },
+	{ "prctl, name", SYS_prctl, { PR_SET_NAME, 0 }, "AAAA", EFAULT },
+	{ "prctl, tid address", SYS_prctl, { PR_GET_TID_ADDRESS, 0 }, "PPPP", 0 },
+	{ "prctl, seccomp", SYS_prctl, { PR_SET_SECCOMP, 99 }, "PPPP", 0 },
+	{ "prctl, dumpable", SYS_prctl, { PR_SET_DUMPABLE, 99 }, "PPPP", 0 },
+	{ "prctl, death signal", SYS_prctl, { PR_SET_PDEATHSIG, 0 }, "PPPP", 0 },
+	{ "personality, asked", SYS_personality, { 0xffffffff }, "AAAA", 0 },
+	{ "personality, changed", SYS_personality, { 0x0400000 }, "PPPP", 0 },
+	{ "prlimit64, asked", SYS_prlimit64, { 0, 99 }, "AAAA", EINVAL },
+	{ "prlimit64, self", SYS_prlimit64, { 0, RLIMIT_FSIZE, BAD }, "AAAA", EFAULT },
+	{ "prlimit64, core dumps", SYS_prlimit64, { 0, RLIMIT_CORE, BAD }, "PPPP", 0 },
+	{ "prlimit64, core dumps, a small pointer", SYS_prlimit64, { 0, RLIMIT_CORE, 1 }, "PPPP", 0 },
+	{ "prlimit64, another", SYS_prlimit64, { 1, 99 }, "PPPP", 0 },
 
-	{ "setns", SYS_setns, { BAD }, "PPPPA", EBADF },
-	{ "seccomp", SYS_seccomp, { 99 }, "PPPPA", EINVAL },
-	{ "capset", SYS_capset, { 0 }, "PPPPA", EFAULT },
-	{ "setresuid", SYS_setresuid, { BAD, BAD, BAD }, "PPPPA", 0 },
-	{ "setresgid", SYS_setresgid, { BAD, BAD, BAD }, "PPPPA", 0 },
-	{ "landlock_create_ruleset", SYS_landlock_create_ruleset, { 0, 1, 99 }, "SSSSS", 0 },
+	{ "setns", SYS_setns, { BAD }, "PPPP", EBADF },
+	{ "seccomp", SYS_seccomp, { 99 }, "PPPP", EINVAL },
+	{ "capset", SYS_capset, { 0 }, "PPPP", EFAULT },
+	{ "setresuid", SYS_setresuid, { BAD, BAD, BAD }, "PPPP", 0 },
+	{ "setresgid", SYS_setresgid, { BAD, BAD, BAD }, "PPPP", 0 },
+	{ "landlock_create_ruleset", SYS_landlock_create_ruleset, { 0, 1, 99 }, "SSSS", 0 },
 
-	{ "setuid", SYS_setuid, { BAD }, "PPPPP", 0 },
-	{ "setreuid", SYS_setreuid, { BAD, BAD }, "PPPPP", 0 },
-	{ "setfsuid", SYS_setfsuid, { BAD }, "PPPPP", 0 },
-	{ "unshare", SYS_unshare, { 0 }, "PPPPP", 0 },
-	{ "mount", SYS_mount, { 0 }, "PPPPP", 0 },
-	{ "umount2", SYS_umount2, { 0 }, "PPPPP", 0 },
-	{ "move_mount", SYS_move_mount, { BAD }, "PPPPP", 0 },
-	{ "fsopen", SYS_fsopen, { 0 }, "PPPPP", 0 },
-	{ "open_tree", SYS_open_tree, { BAD }, "PPPPP", 0 },
-	{ "pivot_root", SYS_pivot_root, { 0 }, "PPPPP", 0 },
-	{ "chroot", SYS_chroot, { 0 }, "PPPPP", 0 },
-	{ "mknodat", SYS_mknodat, { BAD, 0 }, "PPPPP", 0 },
-	{ "setxattr", SYS_setxattr, { 0 }, "PPPPP", 0 },
-	{ "ptrace", SYS_ptrace, { BAD, BAD }, "PPPPP", 0 },
-	{ "process_vm_readv", SYS_process_vm_readv, { BAD }, "PPPPP", 0 },
-	{ "pidfd_getfd", SYS_pidfd_getfd, { BAD }, "PPPPP", 0 },
-	{ "kcmp", SYS_kcmp, { BAD, BAD }, "PPPPP", 0 },
-	{ "perf_event_open", SYS_perf_event_open, { 0 }, "PPPPP", 0 },
-	{ "io_uring_setup", SYS_io_uring_setup, { 0, 0 }, "PPPPP", 0 },
-	{ "io_uring_enter", SYS_io_uring_enter, { BAD }, "PPPPP", 0 },
-	{ "add_key", SYS_add_key, { 0 }, "PPPPP", 0 },
-	{ "request_key", SYS_request_key, { 0 }, "PPPPP", 0 },
-	{ "keyctl", SYS_keyctl, { BAD }, "PPPPP", 0 },
-	{ "shmget", SYS_shmget, { 0, 0, 0 }, "PPPPP", 0 },
-	{ "semget", SYS_semget, { 0, 0, 0 }, "PPPPP", 0 },
-	{ "msgget", SYS_msgget, { 0, 0 }, "PPPPP", 0 },
-	{ "mq_open", SYS_mq_open, { 0 }, "PPPPP", 0 },
-	{ "inotify_init1", SYS_inotify_init1, { BAD }, "PPPPP", 0 },
-	{ "fanotify_init", SYS_fanotify_init, { BAD, BAD }, "PPPPP", 0 },
-	{ "name_to_handle_at", SYS_name_to_handle_at, { BAD, 0 }, "PPPPP", 0 },
-	{ "splice", SYS_splice, { BAD, 0, BAD }, "PPPPP", 0 },
-	{ "vmsplice", SYS_vmsplice, { BAD }, "PPPPP", 0 },
-	{ "syslog", SYS_syslog, { BAD }, "PPPPP", 0 },
-	{ "sethostname", SYS_sethostname, { 0, BAD }, "PPPPP", 0 },
-	{ "clock_settime", SYS_clock_settime, { BAD, 0 }, "PPPPP", 0 },
-	{ "adjtimex", SYS_adjtimex, { 0 }, "PPPPP", 0 },
-	{ "sched_setaffinity", SYS_sched_setaffinity, { 0, 0, 0 }, "PPPPP", 0 },
-	{ "setpriority", SYS_setpriority, { BAD, 0, 0 }, "PPPPP", 0 },
-	{ "sync", SYS_sync, { 0 }, "PPPPP", 0 },
+	{ "setuid", SYS_setuid, { BAD }, "PPPP", 0 },
+	{ "setreuid", SYS_setreuid, { BAD, BAD }, "PPPP", 0 },
+	{ "setfsuid", SYS_setfsuid, { BAD }, "PPPP", 0 },
+	{ "unshare", SYS_unshare, { 0 }, "PPPP", 0 },
+	{ "mount", SYS_mount, { 0 }, "PPPP", 0 },
+	{ "umount2", SYS_umount2, { 0 }, "PPPP", 0 },
+	{ "move_mount", SYS_move_mount, { BAD }, "PPPP", 0 },
+	{ "fsopen", SYS_fsopen, { 0 }, "PPPP", 0 },
+	{ "open_tree", SYS_open_tree, { BAD }, "PPPP", 0 },
+	{ "pivot_root", SYS_pivot_root, { 0 }, "PPPP", 0 },
+	{ "chroot", SYS_chroot, { 0 }, "PPPP", 0 },
+	{ "mknodat", SYS_mknodat, { BAD, 0 }, "PPPP", 0 },
+	{ "setxattr", SYS_setxattr, { 0 }, "PPPP", 0 },
+	{ "ptrace", SYS_ptrace, { BAD, BAD }, "PPPP", 0 },
+	{ "process_vm_readv", SYS_process_vm_readv, { BAD }, "PPPP", 0 },
+	{ "pidfd_getfd", SYS_pidfd_getfd, { BAD }, "PPPP", 0 },
+	{ "kcmp", SYS_kcmp, { BAD, BAD }, "PPPP", 0 },
+	{ "perf_event_open", SYS_perf_event_open, { 0 }, "PPPP", 0 },
+	{ "io_uring_setup", SYS_io_uring_setup, { 0, 0 }, "PPPP", 0 },
+	{ "io_uring_enter", SYS_io_uring_enter, { BAD }, "PPPP", 0 },
+	{ "add_key", SYS_add_key, { 0 }, "PPPP", 0 },
+	{ "request_key", SYS_request_key, { 0 }, "PPPP", 0 },
+	{ "keyctl", SYS_keyctl, { BAD }, "PPPP", 0 },
+	{ "shmget", SYS_shmget, { 0, 0, 0 }, "PPPP", 0 },
+	{ "semget", SYS_semget, { 0, 0, 0 }, "PPPP", 0 },
+	{ "msgget", SYS_msgget, { 0, 0 }, "PPPP", 0 },
+	{ "mq_open", SYS_mq_open, { 0 }, "PPPP", 0 },
+	{ "inotify_init1", SYS_inotify_init1, { BAD }, "PPPP", 0 },
+	{ "fanotify_init", SYS_fanotify_init, { BAD, BAD }, "PPPP", 0 },
+	{ "name_to_handle_at", SYS_name_to_handle_at, { BAD, 0 }, "PPPP", 0 },
+	{ "splice", SYS_splice, { BAD, 0, BAD }, "PPPP", 0 },
+	{ "vmsplice", SYS_vmsplice, { BAD }, "PPPP", 0 },
+	{ "syslog", SYS_syslog, { BAD }, "PPPP", 0 },
+	{ "sethostname", SYS_sethostname, { 0, BAD }, "PPPP", 0 },
+	{ "clock_settime", SYS_clock_settime, { BAD, 0 }, "PPPP", 0 },
+	{ "adjtimex", SYS_adjtimex, { 0 }, "PPPP", 0 },
+	{ "sched_setaffinity", SYS_sched_setaffinity, { 0, 0, 0 }, "PPPP", 0 },
+	{ "setpriority", SYS_setpriority, { BAD, 0, 0 }, "PPPP", 0 },
+	{ "sync", SYS_sync, { 0 }, "PPPP", 0 },
 
-	{ "bpf", SYS_bpf, { BAD }, "KKKKK", 0 },
-	{ "init_module", SYS_init_module, { 0 }, "KKKKK", 0 },
-	{ "finit_module", SYS_finit_module, { BAD }, "KKKKK", 0 },
-	{ "kexec_load", SYS_kexec_load, { 0, BAD }, "KKKKK", 0 },
-	{ "reboot", SYS_reboot, { 0 }, "KKKKK", 0 },
-	{ "swapon", SYS_swapon, { 0 }, "KKKKK", 0 },
-	{ "acct", SYS_acct, { BAD }, "KKKKK", 0 },
-	{ "open_by_handle_at", SYS_open_by_handle_at, { BAD, 0 }, "KKKKK", 0 },
-	{ "userfaultfd", SYS_userfaultfd, { BAD }, "KKKKK", 0 },
+	{ "bpf", SYS_bpf, { BAD }, "KKKK", 0 },
+	{ "init_module", SYS_init_module, { 0 }, "KKKK", 0 },
+	{ "finit_module", SYS_finit_module, { BAD }, "KKKK", 0 },
+	{ "kexec_load", SYS_kexec_load, { 0, BAD }, "KKKK", 0 },
+	{ "reboot", SYS_reboot, { 0 }, "KKKK", 0 },
+	{ "swapon", SYS_swapon, { 0 }, "KKKK", 0 },
+	{ "acct", SYS_acct, { BAD }, "KKKK", 0 },
+	{ "open_by_handle_at", SYS_open_by_handle_at, { BAD, 0 }, "KKKK", 0 },
+	{ "userfaultfd", SYS_userfaultfd, { BAD }, "KKKK", 0 },
 
-	{ "a call of tomorrow", 600, { 0 }, "SSSSS", 0 },
+	{ "a call of tomorrow", 600, { 0 }, "SSSS", 0 },
 #if defined(__x86_64__) && !defined(__ILP32__)
-	{ "getpid of x32", 0x40000000 + SYS_getpid, { 0 }, "KKKKK", 0 },
+	{ "getpid of x32", 0x40000000 + SYS_getpid, { 0 }, "KKKK", 0 },
 #endif
 };
 
@@ -308,21 +391,87 @@ check_attempts(const struct policy *policy, const struct attempt *list, size_t c
 		const struct attempt *a = &list[i];
 
 		for (unsigned who = 0; a->fate[who] != '\0'; who++) {
-			int status, wanted = a->answer;
+			/* The worker has nobody to tell. */
+			bool is_told = a->fate[who] == 'P' && policy->last.count > 0;
+			int status, refused, wanted = a->answer;
 
 			if (a->fate[who] == '?')
 				continue;
 			if (a->fate[who] == 'P')
-				wanted = EPERM;
+				wanted = is_told ? SENTINEL : EPERM;
 			else if (a->fate[who] == 'S')
 				wanted = ENOSYS;
 			else if (a->fate[who] == 'K')
 				wanted = STATUS_KILLED;
-			status = attempt(policy, who, a->call, a->arg);
+			status = attempt(policy, who, a->call, a->arg, &refused);
 			if (status != wanted)
 				fail_msg("%s: %s of %u: %d, and not %d", policy->name, a->name, who, status, wanted);
+			if (refused != (is_told ? (int)a->call : -1))
+				fail_msg("%s: %s of %u: told of call %d", policy->name, a->name, who, refused);
 		}
 	}
+}
+
+/* What a zygote may do, a guest dies of; without the mark it is refused to both like any other call. */
+static void
+test_marked_calls(void **state)
+{
+	static const struct attempt calls[] = {
+		{ "clone3", SYS_clone3, { 0 }, "S", EINVAL },
+		{ "setns", SYS_setns, { BAD }, "P", EBADF },
+		{ "seccomp", SYS_seccomp, { 99 }, "P", EINVAL },
+		{ "capset", SYS_capset, { 0 }, "P", EFAULT },
+		{ "sendmsg", SYS_sendmsg, { BAD }, "P", EBADF },
+		{ "recvmsg", SYS_recvmsg, { BAD }, "P", EBADF },
+		{ "prctl, tid address", SYS_prctl, { PR_GET_TID_ADDRESS, 0 }, "P", EFAULT },
+	};
+	struct policy *policy = load("python3");
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(calls); i++) {
+		const struct attempt *a = &calls[i];
+		uint64_t marked[6];
+		int refused;
+
+		memcpy(marked, a->arg, sizeof marked);
+		marked[ZYGOTE_MARK_ARG] = ZYGOTE_MARK;
+		assert_int_equal(attempt(policy, ZYGOTE, a->call, marked, &refused), a->answer);
+		assert_int_equal(attempt(policy, ZYGOTE, a->call, a->arg, &refused), a->fate[0] == 'S' ? ENOSYS : SENTINEL);
+		for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
+			assert_int_equal(attempt(policy, grant, a->call, marked, &refused), STATUS_KILLED);
+	}
+	policy_free(policy);
+}
+
+/* Every call that this architecture has, made for real: one that is refused is known by its number, and no other is told. */
+static void
+test_every_refused_call_is_told(void **state)
+{
+	static const uint64_t nonsense[6] = { BAD, BAD, BAD, BAD, BAD, BAD };
+	/* Allowed ones that end, stop or change the caller whatever they are given. */
+	static const int never[] = { SYS_exit, SYS_exit_group, SYS_pause, SYS_rt_sigreturn, SYS_rt_sigsuspend };
+	struct policy *policy = load("python3");
+	int told = 0;
+
+	(void)state;
+	for (int call = 0; call < 512; call++) {
+		char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
+		int status, refused;
+		bool is_tried = name != NULL;
+
+		for (size_t i = 0; i < LENGTH(never); i++)
+			is_tried &= call != never[i];
+		if (is_tried) {
+			status = attempt(policy, 0, call, nonsense, &refused);
+			if ((status == SENTINEL) != (refused >= 0) || (refused >= 0 && refused != call))
+				fail_msg("%s: errno %d, told of call %d", name, status, refused);
+			told += refused >= 0;
+		}
+		free(name);
+	}
+	print_message("%d calls are refused by name\n", told);
+	assert_true(told > 100);
+	policy_free(policy);
 }
 
 static void
@@ -358,7 +507,7 @@ test_i386_calls_die(void **state)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-			enter(&policy->base);
+			enter(&policy->base[0], 0);
 		__asm__ volatile("int $0x80" : : "a"(1), "b"(0) : "memory");
 		end(0);
 	}
@@ -370,13 +519,41 @@ test_i386_calls_die(void **state)
 }
 #endif
 
+static int
+memfd_of(const struct bpf *bpf)
+{
+	size_t size = bpf->count * sizeof bpf->code[0];
+	int fd = memfd_create("filter", 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, bpf->code, size), size);
+	return fd;
+}
+
+/* In a child: have Python put up the filters, which it could not be started behind. */
+static void
+exec_python(const struct policy *policy, unsigned grant, int tell_fd, int go_fd)
+{
+	const long values[] = { SYS_seccomp, (long)ZYGOTE_MARK, memfd_of(&policy->base[grant]), memfd_of(&policy->last), tell_fd,
+		go_fd, grant };
+	char text[LENGTH(values)][24];
+	char *argv[LENGTH(values) + 4] = { (char *)PYTHON, (char *)"-I", script };
+
+	for (size_t i = 0; i < LENGTH(values); i++) {
+		snprintf(text[i], sizeof text[i], "%ld", values[i]);
+		argv[3 + i] = text[i];
+	}
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
+		execv(PYTHON, argv);
+	end(STATUS_NO_FILTER);
+}
+
 static void
 run_python(unsigned grant)
 {
 	struct policy *policy;
-	const struct bpf *last;
+	int tell[2], go[2], number, listener_fd, pid_fd;
 	pid_t pid;
-	int fd;
 
 	if (access(PYTHON, X_OK) != 0) {
 		assert_null(getenv("CELLBLOCK_MUST_WORK"));
@@ -384,25 +561,26 @@ run_python(unsigned grant)
 		skip();
 	}
 	policy = load("python3");
-	last = &policy->last[grant];
-	fd = memfd_create("last", 0);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, last->code, last->count * sizeof last->code[0]), last->count * sizeof last->code[0]);
-	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(pipe(tell) | pipe(go), 0);
 	pid = fork();
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		char number[16], descriptor[16], grants[16];
-
-		snprintf(number, sizeof number, "%ld", (long)SYS_seccomp);
-		snprintf(descriptor, sizeof descriptor, "%d", fd);
-		snprintf(grants, sizeof grants, "%u", grant);
-		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-			enter(&policy->base);
-		execl(PYTHON, PYTHON, "-I", script, number, descriptor, grants, (char *)NULL);
-		end(STATUS_NO_FILTER);
+		close(tell[0]);
+		close(go[1]);
+		exec_python(policy, grant, tell[1], go[0]);
 	}
-	close(fd);
+	close(tell[1]);
+	close(go[0]);
+	assert_int_equal(read(tell[0], &number, sizeof number), sizeof number);
+	pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	listener_fd = (int)syscall(SYS_pidfd_getfd, pid_fd, number, 0);
+	assert_true(listener_fd >= 0);
+	assert_int_equal(write(go[1], "", 1), 1);
+	refuse_all(listener_fd, EPERM);
+	close(listener_fd);
+	close(pid_fd);
+	close(tell[0]);
+	close(go[1]);
 	policy_free(policy);
 	assert_int_equal(wait_for(pid), 0);
 }
@@ -440,6 +618,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_python_calls),
+		cmocka_unit_test(test_marked_calls),
+		cmocka_unit_test(test_every_refused_call_is_told),
 		cmocka_unit_test(test_worker_calls),
 #if defined(__x86_64__)
 		cmocka_unit_test(test_i386_calls_die),

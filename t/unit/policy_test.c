@@ -21,10 +21,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mark.h"
 #include "policy_rules.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define ZYGOTE GRANT_COUNT /* who has loaded `base` alone */
+#define ZYGOTE GRANT_COUNT /* added to a grant: who has loaded `base` alone */
 
 static char folder[] = "/tmp/policy_test.XXXXXX";
 static char policy_path[sizeof folder + 16], other_path[sizeof folder + 16];
@@ -66,13 +67,12 @@ write_file(const char *path, const char *text)
 
 #define ROW(rest) "( { reason = \"r\"; " rest " } );\n"
 #define WHEN(call, condition) ROW("calls = [\"" call "\"]; when = ( { " condition " } );")
-#define TOLD_APART "that it cannot be told apart from; allowed: arguments that never fit both"
 #define UNCLEAR "what the argument must be is not clear; allowed: one_of, or mask and equals"
 
 static const struct bad_file {
 	const char *text, *rest;
 } bad_files[] = {
-	{ "alow = ();", ":1: unknown key \"alow\"; allowed: include, allow, processes, network, zygote, enosys, kill" },
+	{ "alow = ();", ":1: unknown key \"alow\"; allowed: include, allow, processes, network, zygote, enosys, kill, quiet" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = ( { calls = [\"read\"]; } );", ":1: allow[0].reason is missing; allowed: any text in quotes, 1 to 512 "
@@ -117,22 +117,17 @@ static const struct bad_file {
 	    "one_of, mask, equals" },
 
 	/* Two fates for one call. */
-	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read meets a rule of "
-	    "\"allow\" " TOLD_APART },
-	{ "enosys = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read meets a rule of "
-	    "\"enosys\" " TOLD_APART },
+	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read has another fate in "
+	    "\"allow\"; allowed: one" },
+	{ "enosys = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read has another fate in "
+	    "\"enosys\"; allowed: one" },
 	{ "network = " WHEN("read", "arg = 0; one_of = [\"1\"];") "enosys = " ROW("calls = [\"read\"];"), ":2: enosys[0]: read "
-	    "meets a rule of \"network\" " TOLD_APART },
-	{ "zygote = " WHEN("read", "arg = 0; one_of = [\"1\"];") "enosys = " ROW("calls = [\"read\"];"), ":2: enosys[0]: read "
-	    "meets a rule of \"zygote\" " TOLD_APART },
-	/* What is taken away would take with it what stays. */
-	{ "allow = " WHEN("read", "arg = 0; one_of = [\"1\"];") "zygote = " ROW("calls = [\"read\"];"), ":2: zygote[0]: read "
-	    "meets a rule of \"allow\" " TOLD_APART },
-	{ "allow = " WHEN("read", "arg = 0; mask = [\"1\"]; equals = [\"1\"];") "processes = "
-	    WHEN("read", "arg = 0; mask = [\"2\"]; equals = [\"2\"];"), ":2: processes[0]: read meets a rule of \"allow\" "
-	    TOLD_APART },
-	{ "processes = " WHEN("read", "arg = 0; one_of = [\"1\"];") "network = " WHEN("read", "arg = 1; one_of = [\"1\"];"),
-	    ":2: network[0]: read meets a rule of \"processes\" " TOLD_APART },
+	    "has another fate in \"network\"; allowed: one" },
+	{ "kill = " ROW("calls = [\"read\"];") "quiet = " ROW("calls = [\"read\"];"), ":2: quiet[0]: read has another fate in "
+	    "\"kill\"; allowed: one" },
+	/* The argument that bears the mark. */
+	{ "zygote = " WHEN("read", "arg = 5; one_of = [\"1\"];"), ":1: zygote[0].when[0]: argument 5 has a condition "
+	    "already; allowed: one" },
 
 	{ "include = [\"p\"];", ":1: include: policies include each other 4 deep; allowed: less" },
 	{ "include = [\"../p\"];", ":1: include[0]: \"../p\" does not fit; allowed: [...] with 0 to 16 of: letters, digits and "
@@ -228,10 +223,10 @@ run(const struct bpf *bpf, const struct seccomp_data *data)
 static uint32_t
 run_both(const struct policy *policy, unsigned who, const struct seccomp_data *data)
 {
-	uint32_t base = run(&policy->base, data), last = SECCOMP_RET_ALLOW;
+	uint32_t base = run(&policy->base[who % ZYGOTE], data), last = SECCOMP_RET_ALLOW;
 
-	if (who != ZYGOTE && policy->last[who].count > 0)
-		last = run(&policy->last[who], data);
+	if (who < ZYGOTE && policy->last.count > 0)
+		last = run(&policy->last, data);
 	return (int32_t)(last & SECCOMP_RET_ACTION_FULL) < (int32_t)(base & SECCOMP_RET_ACTION_FULL) ? last : base;
 }
 
@@ -249,28 +244,47 @@ fits(const struct rule *rule, const struct seccomp_data *data)
 static uint32_t
 expected(const struct rules *rules, unsigned who, int newest, const struct seccomp_data *data)
 {
-	uint32_t answer = data->nr > newest ? SECCOMP_RET_ERRNO | ENOSYS : SECCOMP_RET_ERRNO | EPERM;
+	bool is_marked = data->args[ZYGOTE_MARK_ARG] == ZYGOTE_MARK, has_zygotes = false, is_zygotes = false, is_allowed = false;
+	uint32_t answer = SECCOMP_RET_ERRNO | EPERM;
 
+	for (size_t i = 0; i < rules->count; i++)
+		has_zygotes |= rules->rule[i].section == RULES_ZYGOTE;
+	if (has_zygotes)
+		answer = SECCOMP_RET_USER_NOTIF;
+	if (data->nr > newest)
+		answer = SECCOMP_RET_ERRNO | ENOSYS;
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->rule[i];
-		bool is_zygotes = who == ZYGOTE && rule->section <= RULES_ZYGOTE;
 
+		/* A guest dies of a marked call, whatever else its arguments are. */
+		is_zygotes |= rule->section == RULES_ZYGOTE && rule->call == data->nr && is_marked;
 		if (!fits(rule, data))
 			continue;
-		if (is_zygotes || rules_permit(rule->section, who))
-			return SECCOMP_RET_ALLOW;
-		if (rule->section == RULES_ENOSYS)
+		if (rule->section == RULES_ZYGOTE || rules_permit(rule->section, who % ZYGOTE))
+			is_allowed = true;
+		else if (rule->section == RULES_ENOSYS)
 			answer = SECCOMP_RET_ERRNO | ENOSYS;
-		if (rule->section == RULES_KILL)
+		else if (rule->section == RULES_KILL)
 			answer = SECCOMP_RET_KILL_PROCESS;
+		else if (rule->section == RULES_QUIET && has_zygotes)
+			answer = SECCOMP_RET_ERRNO | EPERM;
 	}
-	return answer;
+	if (who < ZYGOTE && is_zygotes)
+		return SECCOMP_RET_KILL_PROCESS;
+	/* Without a mark a zygote's call is what it is to everybody. */
+	for (size_t i = 0; i < rules->count && is_zygotes && !is_allowed; i++) {
+		const struct rule *rule = &rules->rule[i];
+
+		if (rule->call == data->nr && (rule->section == RULES_ENOSYS || rule->section == RULES_KILL))
+			answer = SECCOMP_RET_USER_NOTIF; /* marked, with other arguments than a zygote's */
+	}
+	return is_allowed ? SECCOMP_RET_ALLOW : answer;
 }
 
 static void
 check(const struct policy *policy, const struct rules *rules, int newest, const struct seccomp_data *data)
 {
-	for (unsigned who = 0; who <= ZYGOTE; who++) {
+	for (unsigned who = 0; who < 2 * ZYGOTE; who++) {
 		uint32_t wanted = expected(rules, who, newest, data), got = run_both(policy, who, data);
 
 		if (got != wanted)
@@ -392,9 +406,9 @@ test_nothing_is_allowed_by_an_empty_file(void **state)
 	check_filters(folder, "p");
 	policy = policy_load(folder, "p", error, sizeof error);
 	assert_non_null(policy);
-	assert_true(policy->base.count > 0);
 	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
-		assert_int_equal(policy->last[grant].count, 0);
+		assert_true(policy->base[grant].count > 0);
+	assert_int_equal(policy->last.count, 0);
 	policy_free(policy);
 }
 
@@ -411,14 +425,14 @@ test_other_architectures_die(void **state)
 	for (size_t i = 0; i < LENGTH(others); i++) {
 		for (data.nr = 0; data.nr < 600; data.nr++) {
 			data.arch = others[i];
-			assert_int_equal(run(&policy->base, &data), SECCOMP_RET_KILL_PROCESS);
+			assert_int_equal(run(&policy->base[0], &data), SECCOMP_RET_KILL_PROCESS);
 		}
 	}
 #if defined(__x86_64__) && !defined(__ILP32__)
 	data.arch = AUDIT_ARCH_X86_64;
 	for (int call = 0; call < 600; call++) {
 		data.nr = 0x40000000 + call; /* x32 */
-		assert_int_equal(run(&policy->base, &data), SECCOMP_RET_KILL_PROCESS);
+		assert_int_equal(run(&policy->base[0], &data), SECCOMP_RET_KILL_PROCESS);
 	}
 #endif
 	policy_free(policy);

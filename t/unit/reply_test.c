@@ -144,8 +144,9 @@ test_every_other_end(void **state)
 		    "process exited with code 1\nerror: process limit exceeded (4)\nE" },
 		{ VERDICT_DISK_LIMIT, 1, 0, NULL, "disk_limit",
 		    "process exited with code 1\nerror: disk limit exceeded (67108864 bytes)\nE" },
-		{ VERDICT_DENIED, 1, 0, NULL, "denied", "process exited with code 1\nerror: operation not permitted\nE" },
-		{ VERDICT_COMPILE_ERROR, 1, 0, NULL, "compile_error", "process exited with code 1\nE" },
+		{ VERDICT_DENIED, 1, 0, NULL, "denied", "process exited with code 1\nerror: operation not permitted: a "
+		    "system call for which no program has a use\nE" },
+		{ VERDICT_COMPILE_ERROR, 1, 0, NULL, "compile_error", "process exited with code 1\nerror: compile error\nE" },
 		{ VERDICT_CANCELLED, -1, SIGKILL, "SIGKILL", "cancelled", "process exited with code -1\nerror: cancelled\nE" },
 	};
 
@@ -170,6 +171,80 @@ test_every_other_end(void **state)
 			assert_string_equal(json_object_get_string(name), ends[i].signal);
 		json_object_put(tree);
 	}
+}
+
+/* What was compiled for a run, or was not. */
+static void
+test_compile(void **state)
+{
+	static const struct run_limits compiler_limits = { 30000, 20000, 1 << 30, 64, 2000, 1 << 28 };
+	static const struct {
+		enum verdict verdict, compiler;
+		bool was_cached;
+		const char *text, *status, *error;
+	} ends[] = {
+		{ VERDICT_OK, VERDICT_OK, false, "", "ok", "" },
+		{ VERDICT_OK, VERDICT_OK, true, "", "ok", "" },
+		{ VERDICT_OK, VERDICT_OK, false, "main.c:1: warning: \"x\" \xff\n", "ok", "" },
+		{ VERDICT_TIMEOUT, VERDICT_OK, false, "", "timeout", "process exited with code 1\nerror: timeout (15000 ms)\nE" },
+		{ VERDICT_COMPILE_ERROR, VERDICT_EXIT, false, "main.c:1: error\n", "compile_error",
+		    "process exited with code 1\nerror: compile error\nE" },
+		{ VERDICT_COMPILE_ERROR, VERDICT_OK, false, "no output\n", "compile_error",
+		    "process exited with code 1\nerror: compile error\nE" },
+		{ VERDICT_COMPILE_ERROR, VERDICT_TIMEOUT, false, "", "compile_error",
+		    "process exited with code 1\nerror: compile error: timeout (30000 ms)\nE" },
+		{ VERDICT_COMPILE_ERROR, VERDICT_CPU_LIMIT, false, "", "compile_error",
+		    "process exited with code 1\nerror: compile error: cpu limit exceeded (20000 ms)\nE" },
+		{ VERDICT_COMPILE_ERROR, VERDICT_MEMORY_LIMIT, false, "", "compile_error",
+		    "process exited with code 1\nerror: compile error: memory limit exceeded (1073741824 bytes)\nE" },
+		{ VERDICT_COMPILE_ERROR, VERDICT_OUTPUT_LIMIT, false, "", "compile_error",
+		    "process exited with code 1\nerror: compile error: output limit exceeded (2000 bytes)\nE" },
+		{ VERDICT_COMPILE_ERROR, VERDICT_DISK_LIMIT, false, "", "compile_error",
+		    "process exited with code 1\nerror: compile error: disk limit exceeded (268435456 bytes)\nE" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(ends); i++) {
+		struct run run = ended(ends[i].verdict, ends[i].verdict == VERDICT_OK ? 0 : 1, 0, "o", "E");
+		struct reply reply = { 0 };
+		struct json_object *tree, *data, *compile;
+
+		run.compilation = (struct compilation){ .took_place = true, .was_cached = ends[i].was_cached,
+			.text = { .bytes = (char *)ends[i].text, .size = strlen(ends[i].text) },
+			.result = { .verdict = ends[i].compiler, .wall_us = 1234567, .cpu_us = 89 }, .limits = &compiler_limits };
+		forget(NULL);
+		reply_run(&reply, &run, &limits);
+		tree = body("Status: 200 OK\r\n");
+		data = get(tree, "data");
+		assert_string_equal(json_object_get_string(get(data, "status")), ends[i].status);
+		assert_string_equal(json_object_get_string(get(data, "error")), ends[i].error);
+		assert_string_equal(json_object_get_string(get(data, "stdout")), "o");
+		compile = get(data, "compile");
+		assert_int_equal(json_object_object_length(compile), 4);
+		assert_int_equal(json_object_get_boolean(get(compile, "cached")), ends[i].was_cached);
+		assert_string_equal(json_object_get_string(get(compile, "wall_ms")), "1234.567");
+		assert_string_equal(json_object_get_string(get(compile, "cpu_ms")), "0.089");
+		if (strchr(ends[i].text, '\xff') == NULL)
+			assert_string_equal(json_object_get_string(get(compile, "output")), ends[i].text);
+		else
+			assert_string_equal(json_object_get_string(get(compile, "output")), "main.c:1: warning: \"x\" \xef\xbf\xbd\n");
+		json_object_put(tree);
+	}
+}
+
+/* A language that is not compiled has no word about it. */
+static void
+test_no_compile(void **state)
+{
+	struct run run = ended(VERDICT_OK, 0, 0, "", "");
+	struct reply reply = { 0 };
+	struct json_object *tree, *none;
+
+	(void)state;
+	reply_run(&reply, &run, &limits);
+	tree = body("Status: 200 OK\r\n");
+	assert_false(json_object_object_get_ex(get(tree, "data"), "compile", &none));
+	json_object_put(tree);
 }
 
 /* More than one block, all of it six bytes in the reply, twice for stderr. */
@@ -270,6 +345,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_ok, forget),
 		cmocka_unit_test_teardown(test_every_other_end, forget),
+		cmocka_unit_test_teardown(test_compile, forget),
+		cmocka_unit_test_teardown(test_no_compile, forget),
 		cmocka_unit_test_teardown(test_long_output, forget),
 		cmocka_unit_test_teardown(test_problems, forget),
 		cmocka_unit_test_teardown(test_longest_problem, forget),

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <signal.h>
 
+#include "orders.h"
 #include "result.h"
 
 #define EXITED(code) ((code) << 8)
@@ -33,10 +34,14 @@ static const struct {
 	    { .verdict = VERDICT_CPU_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "a kill by itself, well within its time", { .wait_status = SIGKILL, .cpu_us = 5, .cpu_limit_ms = 2000 },
 	    { .verdict = VERDICT_SIGNAL, .exit_code = -1, .signal = SIGKILL } },
+	{ "a system call that only an attack makes", { .wait_status = SIGSYS },
+	    { .verdict = VERDICT_DENIED, .exit_code = -1, .signal = SIGSYS } },
 	{ "memory", { .wait_status = SIGKILL, .out_of_memory = true },
 	    { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "memory of a child that it could not do without", { .wait_status = EXITED(1), .out_of_memory = true },
 	    { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 } },
+	{ "memory that an interpreter could not do without", { .wait_status = GUEST_OUT_OF_MEMORY },
+	    { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "output", { .end = END_OUTPUT, .wait_status = SIGKILL },
 	    { .verdict = VERDICT_OUTPUT_LIMIT, .exit_code = -1, .signal = SIGKILL } },
 	{ "too much output at the end", { .end = END_OUTPUT, .wait_status = EXITED(0) },

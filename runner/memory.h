@@ -18,4 +18,11 @@ void memory_fill_heap(void);
  */
 void memory_use_huge_pages(void);
 
+/*
+ * Move the interpreter's variables and its heap into a huge page, which is then mapped in small ones, at the addresses
+ * where they were. A fork copies, and an end unmaps, neighbours out of one huge page many at a time, and pages from here
+ * and there one by one. Before the filter is loaded. Does nothing where the kernel has no huge page to give.
+ */
+void memory_pack_data(void);
+
 #endif

@@ -1,0 +1,103 @@
+/* denied_text.c - see denied_text.h. Runs in the worker. */
+#define _GNU_SOURCE
+#include "denied_text.h"
+
+#include <inttypes.h>
+#include <seccomp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NAME_SIZE 32
+
+/* What a client can do about it. Nothing, for all that are not here. */
+static const struct {
+	const char *call;
+	const char *hint;
+} hints[] = {
+	{ "socket", "enable_network asks for a network, where the operator has configured one" },
+	{ "connect", "enable_network asks for a network, where the operator has configured one" },
+	{ "clone", "limits.processes above 1 lets a program start others, as far as the operator allows" },
+	{ "fork", "limits.processes above 1 lets a program start others, as far as the operator allows" },
+	{ "vfork", "limits.processes above 1 lets a program start others, as far as the operator allows" },
+	{ "execve", "limits.processes above 1 lets a program start others, as far as the operator allows" },
+};
+
+static void
+name_call(uint32_t number, char *name)
+{
+	char *known = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)number);
+
+	if (known != NULL)
+		snprintf(name, NAME_SIZE, "%s", known);
+	else
+		snprintf(name, NAME_SIZE, "%" PRIu32, number);
+	free(known);
+}
+
+static const char *
+find_hint(const char *name)
+{
+	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
+		if (strcmp(hints[i].call, name) == 0)
+			return hints[i].hint;
+	}
+	return NULL;
+}
+
+static size_t __attribute__((format(printf, 4, 5)))
+append(char *text, size_t size, size_t at, const char *format, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(text + at, size - at, format, args);
+	va_end(args);
+	return n < 0 || (size_t)n >= size - at ? size - 1 : at + (size_t)n;
+}
+
+size_t
+denied_json(const struct denied_calls *denied, char *text)
+{
+	size_t at = append(text, DENIED_JSON_SIZE, 0, "[");
+
+	for (size_t i = 0; i < DENIED_CALLS && denied->call[i].count > 0; i++) {
+		char name[NAME_SIZE];
+		const char *hint;
+
+		name_call(denied->call[i].number, name);
+		hint = find_hint(name);
+		at = append(text, DENIED_JSON_SIZE, at, "%s{\"name\":\"%s\",\"count\":%" PRIu32, i > 0 ? "," : "", name,
+		    denied->call[i].count);
+		if (hint != NULL)
+			at = append(text, DENIED_JSON_SIZE, at, ",\"hint\":\"%s\"", hint);
+		at = append(text, DENIED_JSON_SIZE, at, "}");
+	}
+	return append(text, DENIED_JSON_SIZE, at, "]");
+}
+
+void
+denied_line(const struct denied_calls *denied, char *text)
+{
+	const char *hint = NULL;
+	size_t at;
+
+	text[0] = '\0';
+	if (denied->call[0].count == 0)
+		return;
+	at = append(text, DENIED_LINE_SIZE, 0, "error: operation not permitted (");
+	for (size_t i = 0; i < DENIED_CALLS && denied->call[i].count > 0; i++) {
+		char name[NAME_SIZE];
+
+		name_call(denied->call[i].number, name);
+		if (hint == NULL)
+			hint = find_hint(name);
+		at = append(text, DENIED_LINE_SIZE, at, "%s%s", i > 0 ? ", " : "", name);
+	}
+	at = append(text, DENIED_LINE_SIZE, at, ")");
+	if (hint != NULL)
+		at = append(text, DENIED_LINE_SIZE, at, "; %s", hint);
+	append(text, DENIED_LINE_SIZE, at, "\\n");
+}

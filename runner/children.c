@@ -1,0 +1,240 @@
+/* children.c - see children.h. Runs in the broker, and in what it forks until that is what it is meant to be. */
+#define _GNU_SOURCE
+#include "children.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "driver.h"
+#include "hook.h"
+#include "launcher.h"
+#include "log.h"
+#include "orders.h"
+#include "warden.h"
+
+#define ZYGOTE_REPORT_US 30000000u
+
+/* What every program of a cell finds in its environment; a language's configuration adds to it. */
+static const char *const standard_env[] = {
+	"HOME=" ROOTFS_BOX, "TMPDIR=" ROOTFS_TMP, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", NULL
+};
+
+#define ENV_MAX 72 /* variables: the standard ones, the configured ones, and a driver's */
+
+#define KEEP_MAX 3
+
+/* Fork a child that keeps `keep` as descriptor 3 onward and our stderr, and nothing else. 0 in the child. */
+static pid_t
+fork_with(const int *keep, size_t count)
+{
+	int high[KEEP_MAX];
+	pid_t pid = fork();
+	sigset_t none;
+
+	if (pid != 0)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Two steps, the first for all of them: one may stand where another has to go. */
+	for (size_t i = 0; i < count; i++) {
+		if ((high[i] = fcntl(keep[i], F_DUPFD, 3 + (int)count)) < 0)
+			die("pass descriptors on: %s", strerror(errno));
+	}
+	for (size_t i = 0; i < count; i++) {
+		if (dup2(high[i], 3 + (int)i) < 0)
+			die("pass descriptors on: %s", strerror(errno));
+	}
+	if (syscall(SYS_close_range, 3u + (unsigned)count, ~0u, 0u) != 0)
+		die("close_range: %s", strerror(errno));
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	/* What the runner ignores, or may have inherited, programs find as it is usual. */
+	for (int number = 1; number < NSIG; number++)
+		signal(number, SIG_DFL);
+	return 0;
+}
+
+int
+children_start_warden(struct broker *broker, struct language *language)
+{
+	const struct config *config = broker->config;
+	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
+		.inodes = config->inodes, .disk_bytes = language->config->limits.standard.disk_bytes,
+		.output = language->config->compile.output, .output_bytes = language->config->compile.limits.disk_bytes,
+		.single_uid = broker->single_uid };
+	int pair[2], keep[2];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		log_warn("%s: start the warden: %s", language->config->name, strerror(errno));
+		return -1;
+	}
+	keep[0] = pair[1];
+	keep[1] = language->cell_mount_fd;
+	pid = fork_with(keep, 2);
+	if (pid == 0) {
+		if (setns(4, CLONE_NEWNS) != 0 || chdir("/") != 0)
+			die("warden: enter the root: %s", strerror(errno));
+		close(4);
+		warden_main(3, &settings);
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		log_warn("%s: start the warden: %s", language->config->name, strerror(errno));
+		close(pair[0]);
+		return -1;
+	}
+	language->warden.pid = pid;
+	language->warden.sock = pair[0];
+	return 0;
+}
+
+/*
+ * The rlimits of a guest, set in its zygote and inherited. Address space and CPU time are limited elsewhere. A core limit
+ * of 0 stops core files, but not core dumps that are piped to a helper of the host; 1 stops both. See core(5).
+ */
+static void
+set_rlimits(const struct config *config)
+{
+	const struct {
+		int resource;
+		rlim_t value;
+	} limits[] = {
+		{ RLIMIT_CORE, 1 }, { RLIMIT_MEMLOCK, 64 << 10 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_NICE, 0 },
+		{ RLIMIT_NOFILE, config->open_files }, { RLIMIT_RTPRIO, 0 }, { RLIMIT_SIGPENDING, 1024 },
+		{ RLIMIT_STACK, 8 << 20 },
+	};
+
+	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+		struct rlimit both = { limits[i].value, limits[i].value };
+
+		if (setrlimit((__rlimit_resource_t)limits[i].resource, &both) != 0)
+			die("zygote: set rlimit %d: %s", limits[i].resource, strerror(errno));
+	}
+}
+
+/* The environment of the language's programs, in `env`, which has room for ENV_MAX. Returns how many there are. */
+static size_t
+make_env(const struct language_config *language, char **env)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; standard_env[i] != NULL; i++)
+		env[count++] = (char *)standard_env[i];
+	for (size_t i = 0; i < language->env.count; i++)
+		env[count++] = language->env.item[i];
+	env[count] = NULL;
+	return count;
+}
+
+static void __attribute__((noreturn))
+exec_interpreter(const struct language_config *language)
+{
+	const struct driver *driver = driver_find(language->driver);
+	char *argv[DRIVER_ARGS + 2] = { language->interpreter };
+	char *env[ENV_MAX];
+	size_t count = make_env(language, env);
+
+	for (size_t i = 0; driver->env[i] != NULL; i++)
+		env[count++] = (char *)driver->env[i];
+	/* Symbols are resolved once, in the zygote, not in every guest; the driver takes this out of its environment. */
+	env[count++] = (char *)"LD_BIND_NOW=1";
+	env[count] = NULL;
+	memcpy(argv + 1, driver->args, sizeof driver->args);
+	execve(language->interpreter, argv, env);
+	die("zygote: run %s in its root: %s", language->interpreter, strerror(errno));
+}
+
+/* Start the interpreter as if there were a program, and have hook.so come in where it looks for it. */
+static void __attribute__((noreturn))
+exec_hooked(const struct language_config *language)
+{
+	static const char *const hook_env[] = { "LD_PRELOAD=" HOOK_LIBRARY, HOOK_VARIABLE "=" HOOK_ZYGOTE, "LD_BIND_NOW=1" };
+	char *argv[CONFIG_MAX_WORDS + 1] = { NULL };
+	char *env[ENV_MAX];
+	size_t count = make_env(language, env);
+
+	for (size_t i = 0; i < sizeof hook_env / sizeof hook_env[0]; i++)
+		env[count++] = (char *)hook_env[i];
+	env[count] = NULL;
+	memcpy(argv, language->run.item, language->run.count * sizeof *argv);
+	execve(argv[0], argv, env);
+	die("zygote: run %s in its root: %s", argv[0], strerror(errno));
+}
+
+static void __attribute__((noreturn))
+launch(const struct language *language, bool is_spare)
+{
+	char *env[ENV_MAX];
+	struct launcher_config launcher = { .language = language->config, .version = language->version, .env = env,
+		.is_spare = is_spare };
+
+	make_env(language->config, env);
+	launcher_main(&launcher);
+}
+
+/* Is it the interpreter itself that forks, rather than a launcher? */
+static bool
+is_interpreter(const struct zygote *zygote)
+{
+	return zygote->language->start == START_ZYGOTE && zygote->pool / GRANT_COUNT < zygote->language->config->warm_count;
+}
+
+/* In a child: become the zygote. */
+static void __attribute__((noreturn))
+become_zygote(const struct broker *broker, const struct zygote *zygote)
+{
+	const struct language *language = zygote->language;
+	int out[2], null_fd;
+
+	if (setns(5, CLONE_NEWNS) != 0 || chdir(ROOTFS_BOX) != 0)
+		die("zygote: enter the root: %s", strerror(errno));
+	close(5);
+	/* The interpreter makes its streams to suit what it finds: a run has pipes, so here is one. */
+	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
+		die("zygote: make its stdin and stdout: %s", strerror(errno));
+	set_rlimits(broker->config);
+	if (!is_interpreter(zygote))
+		launch(language, language->start == START_SPARE && zygote->pool / GRANT_COUNT < language->config->warm_count);
+	if (language->config->driver != NULL)
+		exec_interpreter(language->config);
+	exec_hooked(language->config);
+}
+
+int
+children_start_zygote(struct broker *broker, struct zygote *zygote)
+{
+	struct language *language = zygote->language;
+	int pair[2], keep[KEEP_MAX];
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
+		log_warn("%s: start a zygote: %s", language->config->name, strerror(errno));
+		return -1;
+	}
+	keep[0] = pair[1];
+	keep[1] = language->setup_fd[zygote->pool];
+	keep[2] = is_interpreter(zygote) ? language->zygote_mount_fd : language->cell_mount_fd;
+	pid = fork_with(keep, 3);
+	if (pid == 0)
+		become_zygote(broker, zygote);
+	close(pair[1]);
+	if (pid < 0 || event_add(broker, &zygote->report, pair[0], broker_zygote_reported) != 0) {
+		log_warn("%s: start a zygote: %s", language->config->name, strerror(errno));
+		close(pair[0]);
+		return -1;
+	}
+	zygote->starting_pid = pid;
+	zygote->deadline_us = clock_us() + ZYGOTE_REPORT_US;
+	return 0;
+}

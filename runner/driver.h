@@ -1,0 +1,24 @@
+/* driver.h - the languages whose zygotes are made by code in the interpreter's own terms, below runner/NAME/. */
+#ifndef CELLBLOCK_DRIVER_H
+#define CELLBLOCK_DRIVER_H
+
+#define DRIVER_NAMES "python3, nodejs"
+#define DRIVER_ARGS 3
+#define DRIVER_VARIABLES 3
+
+/*
+ * How an interpreter is started so that it loads its driver, which lies in the working directory, and how it runs the
+ * driver's probe, which it reads on its stdin. Each list ends with a NULL.
+ */
+struct driver {
+	const char *name;
+	const char *args[DRIVER_ARGS];
+	const char *env[DRIVER_VARIABLES];
+	const char *probe; /* a file beside the driver; see probe.h */
+	const char *probe_args[DRIVER_ARGS];
+};
+
+/* NULL if there is none of that name. */
+const struct driver *driver_find(const char *name);
+
+#endif

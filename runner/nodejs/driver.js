@@ -1,0 +1,58 @@
+// What a zygote does before it serves, as the body of a function (process, turn, imports). Returns what each guest does
+// before it has a run. Programs find nothing of this: it is in no module.
+'use strict';
+const Module = process.mainModule.constructor;
+const require = Module.createRequire('/box/');
+const fs = require('fs');
+
+// Modules of Node that short programs ask for.
+const builtins = ['assert', 'async_hooks', 'buffer', 'child_process', 'crypto', 'events', 'fs', 'fs/promises', 'http', 'os', 'path',
+	'perf_hooks', 'querystring', 'readline', 'stream', 'stream/promises', 'string_decoder', 'timers/promises', 'url', 'util',
+	'v8', 'vm', 'worker_threads', 'zlib'];
+
+function forget(file) {
+	delete Module._cache[file];
+	for (const key of Object.keys(Module._pathCache)) {
+		if (key.startsWith(file))
+			delete Module._pathCache[key];
+	}
+}
+
+function pause(ms) {
+	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
+// Run a program as Node runs a main module, and the event loop after it.
+function warm_up() {
+	Module._load('/box/warm.js', null, false);
+	forget('/box/warm.js');
+	for (let i = 0; i < 3; i++) {
+		process._tickCallback();
+		pause(2);
+		turn();
+	}
+	process._tickCallback();
+}
+
+for (const name of builtins)
+	require(name);
+for (const name of imports) {
+	try {
+		require(name);
+	} catch (error) {
+		// Programs go on without its being warm, and get the same error if they require it.
+		process._rawDebug(`zygote: require ${name}: ${error.message}`);
+	}
+}
+for (let i = 0; i < 3; i++)
+	warm_up();
+/^/.exec(''); // leaves nothing in RegExp.$1 and its like
+
+return function rehearse() {
+	const module = new Module('/box/main.js');
+	module.filename = '/box/main.js';
+	module.paths = [];
+	fs.readFileSync('/dev/null', 'utf8');
+	module._compile('console.log(1)\n', '/box/main.js');
+	process._tickCallback();
+};

@@ -1,0 +1,125 @@
+# Refusals have names: which calls a reply lists, how often, what it advises, and that nobody can drown the service in them.
+use strict;
+use warnings;
+use Cellblock qw(json);
+use Test::More;
+use Time::HiRes qw(time);
+
+my $cb = Cellblock->start(own => 1, conf => [
+    ['languages/python3.conf', qr/^#limits = .*/m, 'limits = { processes = { default = 1; maximum = 16; }; };'],
+]);
+
+sub calls {
+    my ($reply) = @_;
+    return { map { $_->{name} => $_->{count} } @{ $reply->{data}{denied} } };
+}
+
+sub hint_of {
+    my ($reply, $name) = @_;
+    return (grep { $_->{name} eq $name } @{ $reply->{data}{denied} })[0]{hint};
+}
+
+# --- what a library refuses, by the name of the call --------------------------------------------------------------------
+
+my @cases = (
+    ['a socket',              'import socket; socket.socket()',                       'socket'],
+    ['a child process',       'import os; os.fork()',                                 'clone'],
+    ['another user',          'import os; os.setuid(5)',                              'setuid'],
+    ['a call that only a zygote may make', 'import os; os.setresuid(5, 5, 5)',        'setresuid'],
+    ['an affinity',           'import os; os.sched_setaffinity(0, {0})',              'sched_setaffinity'],
+    ['a priority',            'import os; os.setpriority(os.PRIO_PROCESS, 0, 5)',     'setpriority'],
+    ['a device',              'import os; os.mknod("/box/d", 0o20600, 0x103)',        'mknodat'],
+    ['an extended attribute', 'import os; os.setxattr("/box", "user.a", b"")',        'setxattr'],
+    ['another root',          'import os; os.chroot("/box")',                         'chroot'],
+);
+for (@cases) {
+    my ($name, $code, $call) = @$_;
+    my $r = $cb->run(code => $code);
+    is_deeply calls($r), { $call => 1 }, "$name: listed, with its count" or diag json->encode($r->{data}{denied});
+    is $r->{data}{status}, 'exit', "$name: the program failed by itself";
+    like $r->{data}{error}, qr/\Aprocess exited with code 1\nerror: operation not permitted \(\Q$call\E\)/, "$name: named in the error";
+    like $r->{data}{error}, qr/PermissionError/, "$name: with what the program said";
+}
+
+my $r = $cb->run(code => 'import socket; socket.create_connection(("192.0.2.1", 80))');
+like $r->{data}{error}, qr/\(socket\); enable_network /, 'a socket: the error has the hint';
+like hint_of($r, 'socket'), qr/enable_network/, 'and so has the list';
+like hint_of($cb->run(code => 'import os; os.fork()'), 'clone'), qr/limits\.processes/, 'a process: likewise';
+
+# --- many, few, none ---------------------------------------------------------------------------------------------------
+
+$r = $cb->run(code => <<'CODE');
+import os, socket
+for call, times in ((lambda: os.setuid(5), 3), (socket.socket, 2), (lambda: os.chroot("/"), 1)):
+    for _ in range(times):
+        try: call()
+        except PermissionError: pass
+print("went on")
+CODE
+is_deeply calls($r), { setuid => 3, socket => 2, chroot => 1 }, 'several: each with its count';
+is $r->{data}{error}, '', 'a program that got along has no error';
+is $r->{data}{stdout}, "went on\n", 'and its output';
+
+is_deeply calls($cb->run(code => 'print(1)')), {}, 'none: the list is empty';
+is_deeply calls($cb->run(code => <<'CODE')), {}, 'nor does the standard library come upon one';
+import asyncio, concurrent.futures, ctypes, decimal, email, getpass, hashlib, json, locale, logging, multiprocessing, os
+import pwd, random, re, secrets, shutil, sqlite3, ssl, statistics, subprocess, sys, tempfile, threading, time, urllib.request, uuid, zoneinfo
+with tempfile.TemporaryDirectory() as d:
+    shutil.copytree("/box", os.path.join(d, "copy"))
+uuid.uuid4(); os.path.expanduser("~nobody"); locale.getlocale(); os.cpu_count(); time.localtime()
+with concurrent.futures.ThreadPoolExecutor() as pool: list(pool.map(abs, range(9)))
+asyncio.run(asyncio.sleep(0.01))
+CODE
+is_deeply calls($cb->run(language => 'bash', code => 'echo $(id -u) | cat; whoami; cd ~nobody; true')), {}, 'nor a shell';
+
+# --- children, threads, floods ------------------------------------------------------------------------------------------
+
+$r = $cb->run(limits => { processes => 4 }, code => <<'CODE');
+import os
+for _ in range(3):
+    if os.fork() == 0:
+        try: os.chroot("/")
+        except PermissionError: os._exit(0)
+for _ in range(3): os.wait()
+CODE
+is_deeply calls($r), { chroot => 3 }, 'what children are refused is counted too';
+is_deeply calls($cb->run(code => 'import os; os.fork()')), { clone => 1 }, 'a run without processes is told of a fork, though others have some';
+
+my $flood = <<'CODE';
+import os, threading, time
+end = time.monotonic() + 2
+def flood():
+    while time.monotonic() < end:
+        try: os.chroot("/")
+        except PermissionError: pass
+threads = [threading.Thread(target=flood) for _ in range(16)]
+for t in threads: t.start()
+for t in threads: t.join()
+CODE
+my (@others, @bad);
+my $left = 60;
+$cb->many(3, sub { $left-- > 57 ? { code => $flood } : $left >= 0 ? { code => 'print(1)' } : undef }, sub {
+    my ($fields, $answer) = @_;
+    push @bad, $answer->{body} if $answer->{status} != 200 || $answer->{data}{status} ne 'ok';
+    push @others, $answer->{data}{usage}{wall_ms} if $fields->{code} ne $flood;
+}, 60);
+is_deeply \@bad, [], 'three runs hammer refused calls: all runs come to their end';
+$r = $cb->run(code => $flood);
+cmp_ok calls($r)->{chroot}, '>', 256, 'a flood is counted';
+cmp_ok calls($r)->{chroot}, '<', 100_000, 'and slowed';
+
+# --- plain attacks ------------------------------------------------------------------------------------------------------
+
+$r = $cb->run(code => 'import ctypes; ctypes.CDLL(None).syscall(321, 0, 0, 0)');
+is $r->{data}{status}, 'denied', 'a call for which no program has a use ends the run: status';
+is $r->{data}{signal}, 'SIGSYS', 'signal';
+like $r->{data}{error}, qr/operation not permitted/, 'and error say so';
+$r = $cb->run(code => <<'CODE');
+import ctypes
+number = ctypes.c_long
+ctypes.CDLL(None).syscall(number(308), number(-1), number(0), number(0), number(0), number(0), number(0x63656c6c626c6f63))
+CODE
+is $r->{data}{signal}, 'SIGSYS', 'nor is the mark of the zygotes of any use to a program';
+$cb->finish;
+
+done_testing;

@@ -1,0 +1,2 @@
+/start/, /end/ { print NR ": " $0 }
+END { exit }

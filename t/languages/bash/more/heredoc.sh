@@ -1,0 +1,16 @@
+name=world
+cat <<EOF
+Hello $name
+EOF
+cat <<'EOF'
+Hello $name
+EOF
+cat <<-EOF
+	no tab
+	EOF
+cat <<<"a string"
+# longer than a pipe is deep
+for i in {1..20000}; do text+="line $i"$'\n'; done
+wc -l <<EOF
+$text
+EOF

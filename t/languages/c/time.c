@@ -1,0 +1,6 @@
+int
+main(void)
+{
+	for (volatile unsigned i = 0;; i++)
+		continue;
+}

@@ -1,0 +1,5 @@
+int main()
+{
+    for (;;)
+        asm volatile("");
+}

@@ -1,0 +1,4 @@
+program failure
+  implicit none
+  error stop 'nothing goes on from here'
+end program failure

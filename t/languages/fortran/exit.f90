@@ -1,0 +1,4 @@
+program leave
+  implicit none
+  stop 7
+end program leave

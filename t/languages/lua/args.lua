@@ -1,0 +1,3 @@
+for _, one in ipairs(arg) do
+	print(one)
+end

@@ -1,0 +1,5 @@
+local function fail()
+	error("boom")
+end
+
+fail()

@@ -1,0 +1,3 @@
+print(io.read("n", "n", "l"))
+print(io.read("L"))
+print(#io.read("a"), io.read("l"))

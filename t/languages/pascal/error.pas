@@ -1,0 +1,6 @@
+program Failure;
+{$mode objfpc}
+uses SysUtils;
+begin
+  raise Exception.Create('nobody catches this');
+end.

@@ -1,0 +1,4 @@
+program Time;
+begin
+  while True do;
+end.

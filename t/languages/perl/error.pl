@@ -1,0 +1,6 @@
+use strict;
+use warnings;
+
+sub fail { die "boom" }
+
+fail();

@@ -1,0 +1,2 @@
+my @all;
+push @all, "x" x 1_000_000 while 1;

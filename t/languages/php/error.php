@@ -1,0 +1,7 @@
+<?php
+function fail()
+{
+    throw new RuntimeException("boom");
+}
+
+fail();

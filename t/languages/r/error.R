@@ -1,0 +1,4 @@
+fail <- function(why) {
+	stop(why)
+}
+fail("boom")

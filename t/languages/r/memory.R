@@ -1,0 +1,2 @@
+all <- list()
+repeat all[[length(all) + 1]] <- runif(1e6)

@@ -1,0 +1,5 @@
+input <- file("stdin")
+open(input)
+cat(rev(strsplit(readLines(input, 1), "")[[1]]), "\n", sep = "")
+print(sum(scan(input, quiet = TRUE)))
+print(system("echo from a process", intern = TRUE))

@@ -1,0 +1,5 @@
+def fail_here
+  raise "boom"
+end
+
+fail_here

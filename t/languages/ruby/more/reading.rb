@@ -1,0 +1,3 @@
+puts gets.chomp.reverse
+puts STDIN.each_line.map(&:to_i).sum
+p $stdin.eof?

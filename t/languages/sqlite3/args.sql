@@ -1,0 +1,1 @@
+-- Arguments are more statements.

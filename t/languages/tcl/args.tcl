@@ -1,0 +1,3 @@
+foreach one $argv {
+	puts $one
+}

@@ -1,0 +1,35 @@
+# Comparison.pm - a program that ran in a cell against the same program run by a fresh interpreter.
+package Comparison;
+use strict;
+use warnings;
+
+use Encode qw(encode_utf8);
+use Exporter qw(import);
+use Test::More;
+
+our @EXPORT_OK = qw(same_as_cold);
+
+my @what = qw(stdout stderr exit_code signal);
+
+# Assert that $reply is what the fresh interpreter came to: [stdout, stderr, exit code, signal]. $same_form takes out of a
+# text what may differ.
+sub same_as_cold {
+    my ($name, $reply, $cold, $same_form) = @_;
+    my $d = $reply->{data};
+    if ($reply->{status} != 200) {
+        fail $name;
+        diag "status $reply->{status}: $reply->{body}";
+        return;
+    }
+    my @warm = ($same_form->($d->{stdout}), $same_form->($d->{stderr}), @$d{qw(exit_code signal)});
+    my @differ = grep { ($cold->[$_] // 'none') ne ($warm[$_] // 'none') } 0 .. $#what;
+    ok !@differ, $name or do {
+        for (@differ) {
+            my @shown = map { encode_utf8(substr $_ // 'none', 0, 3000) } $cold->[$_], $warm[$_];
+            diag "$what[$_]\n--- cold:\n$shown[0]\n--- service:\n$shown[1]";
+        }
+    };
+    return;
+}
+
+1;

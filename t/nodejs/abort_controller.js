@@ -1,0 +1,1 @@
+const a = new AbortController(); a.signal.addEventListener('abort', (e) => console.log(e.type, a.signal.reason.name)); a.abort(); AbortSignal.timeout(5).onabort = () => console.log('timed out'); setTimeout(() => {}, 20); require('timers/promises').setTimeout(1000, 0, { signal: a.signal }).catch((e) => console.log(e.name));

@@ -1,0 +1,1 @@
+async function* g() { for (let i = 0; i < 3; i++) { await null; yield i; } } (async () => { for await (const x of g()) console.log(x); console.log(await Promise.allSettled([1, Promise.reject(2)])); })();

@@ -1,0 +1,1 @@
+const h = require('async_hooks'); const types = []; const hook = h.createHook({ init(id, type) { types.push(type); } }).enable(); setTimeout(() => { hook.disable(); console.log(types); }, 1); Promise.resolve().then(() => {});

@@ -1,0 +1,2 @@
+(async () => { await new Promise(() => {}); console.log('never'); })();
+console.log('import');

@@ -1,0 +1,1 @@
+process.stdout.write('y'.repeat(5000000), () => console.error('written'));

@@ -1,0 +1,1 @@
+const d = require('diagnostics_channel'); d.subscribe('c', (m) => console.log(m)); d.channel('c').publish(1); console.log(require('module').builtinModules.length > 40, require('module').isBuiltin ? require('module').isBuiltin('fs') : true);

@@ -1,0 +1,1 @@
+const { once } = require('events'); const { setTimeout: s } = require('timers/promises'); (async () => { const ac = new AbortController(); s(5).then(() => ac.abort()); try { await once(process, 'never', { signal: ac.signal }); } catch (e) { console.log(e.code); } })();

@@ -1,0 +1,1 @@
+import('path').then((p) => console.log(p.default.sep, Object.keys(p).length > 5));

@@ -1,0 +1,5 @@
+import os from 'os';
+function f() {
+  throw new Error('in a module');
+}
+f();

@@ -1,0 +1,3 @@
+import fs from 'fs';
+await new Promise(() => {});
+console.log('never');

@@ -1,0 +1,2 @@
+import fs from 'fs';
+await Promise.reject(new Error('top level'));

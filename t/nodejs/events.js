@@ -1,0 +1,1 @@
+const E = require('events'); const e = new E(); e.once('a', (x) => console.log(x)); e.emit('a', 1); console.log(e.emit('a', 2)); E.once(e, 'b').then((v) => console.log(v)); e.emit('b', 5); e.emit('error', new Error('unhandled error event'));

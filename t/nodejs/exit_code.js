@@ -1,0 +1,2 @@
+process.exitCode = 5;
+process.on('exit', (c) => console.log('exit', c, process.exitCode));

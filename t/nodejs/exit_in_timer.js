@@ -1,0 +1,1 @@
+setTimeout(() => process.exit(6), 5); setInterval(() => {}, 1);

@@ -1,0 +1,1 @@
+const fs = require('fs'); const s = fs.createWriteStream('s.txt'); for (let i = 0; i < 100; i++) s.write(`line ${i}\n`); s.end(() => { fs.createReadStream('s.txt').on('data', (c) => console.log(c.length)).on('close', () => fs.unlinkSync('s.txt')); });

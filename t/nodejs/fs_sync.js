@@ -1,0 +1,1 @@
+const fs = require('fs'); fs.mkdirSync('d/e', { recursive: true }); fs.writeFileSync('d/e/f', 'x'); fs.appendFileSync('d/e/f', 'y'); console.log(fs.readFileSync('d/e/f', 'utf8'), fs.existsSync('nope'), fs.readdirSync('d')); fs.rmSync('d', { recursive: true }); fs.readFileSync('missing');

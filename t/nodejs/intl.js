@@ -1,0 +1,1 @@
+console.log(new Intl.NumberFormat('de-DE', { style: 'currency', currency: 'EUR' }).format(1234.5), new Date(0).toISOString(), new Date(0).toLocaleDateString('en-US', { timeZone: 'Asia/Tokyo', weekday: 'long' }), 'a'.localeCompare('b'), Intl.DateTimeFormat().resolvedOptions().timeZone, ['\u00e4', 'z', 'a'].sort(new Intl.Collator('sv').compare));

@@ -1,0 +1,1 @@
+let s = '['.repeat(4000) + ']'.repeat(4000); console.log(JSON.stringify(JSON.parse(s)).length);

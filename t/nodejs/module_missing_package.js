@@ -1,0 +1,2 @@
+try { require('no-such-thing'); } catch (e) { console.log(e.code, e.requireStack); }
+require('cellblock');

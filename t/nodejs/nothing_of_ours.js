@@ -1,0 +1,14 @@
+const names = ['exit', 'beforeExit', 'uncaughtException', 'unhandledRejection', 'warning', 'newListener', 'SIGINT', 'SIGTERM', 'SIGUSR1'];
+console.log(names.map((n) => process.listenerCount(n)), process.eventNames(), process._events && Object.keys(process._events));
+console.log(Object.getOwnPropertyNames(globalThis).sort().join(' '));
+console.log(Reflect.ownKeys(process).map(String).sort().join(' '));
+console.log(Error.prepareStackTrace, Error.stackTraceLimit, RegExp.$1, RegExp.lastMatch, RegExp['$`']);
+console.log(Object.keys(process.env).sort(), process.emit === require('events').prototype.emit);
+console.log(process.getActiveResourcesInfo ? process.getActiveResourcesInfo() : []);
+console.log(process.allowedNodeEnvironmentFlags.has('--require'), process.config.variables.node_shared !== undefined);
+console.log(require('async_hooks').executionAsyncId(), require('async_hooks').triggerAsyncId());
+console.log(Object.getOwnPropertyDescriptor(process, 'pid').writable, process.ppid >= 0, process.exitCode, process._exiting);
+console.log(Object.getOwnPropertyDescriptor(process, 'argv'), process.stdin === process.stdin);
+const e = new Error('x'); console.log(e.stack);
+(function f() { console.log(new Error('deep').stack.split('\n').length); })();
+Error.stackTraceLimit = 100; console.log(new Error('all').stack);

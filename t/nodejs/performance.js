@@ -1,0 +1,1 @@
+const { performance, PerformanceObserver } = require('perf_hooks'); performance.mark('a'); performance.mark('b'); console.log(performance.measure('m', 'a', 'b').duration >= 0, performance.now() < 2000, process.uptime() < 2, Math.abs(performance.timeOrigin + performance.now() - Date.now()) < 50, performance.getEntriesByName('a')[0].startTime <= performance.now());

@@ -1,0 +1,1 @@
+const { pipeline, Readable, Transform } = require('stream'); pipeline(Readable.from(['a', 'b']), new Transform({ transform(c, e, cb) { cb(null, String(c).toUpperCase()); } }), async function* (s) { for await (const x of s) { console.log(String(x)); yield x; } }, (e) => console.log('done', e));

@@ -1,0 +1,1 @@
+console.log(process.version, process.versions.v8, process.platform, process.arch, process.release.name, process.features.inspector, process.umask(), process.cwd(), process.debugPort, typeof process.hrtime()[0], process.stdout.writableHighWaterMark, process.stdout.fd, process.stdout.constructor.name, process.report.directory);

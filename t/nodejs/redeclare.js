@@ -1,0 +1,1 @@
+let fs = 1; let fs = 2;

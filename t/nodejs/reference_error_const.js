@@ -1,0 +1,2 @@
+console.log(a);
+const a = 1;

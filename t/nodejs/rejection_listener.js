@@ -1,0 +1,1 @@
+process.on('unhandledRejection', (r) => console.log('listener', r)); Promise.reject(3);

@@ -1,0 +1,1 @@
+var process = { x: 1 }; console.log(process.x, typeof globalThis.process.exit);

@@ -1,0 +1,1 @@
+process.stdin.on('data', () => console.log('data')); process.stdin.on('end', () => console.log('end'));

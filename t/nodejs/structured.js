@@ -1,0 +1,1 @@
+console.log(structuredClone({ a: new Date(0), m: new Map([[1, 2]]) }), new TextDecoder('utf-16le').decode(new Uint8Array([104, 0])), new TextEncoder().encode('\u00e9'), atob(btoa('x')), new URL('http://a/b?c=d').searchParams.get('c'));

@@ -1,0 +1,2 @@
+setTimeout(() => { undefinedFunction(); }, 1);
+setTimeout(() => console.log('never'), 50);

@@ -1,0 +1,2 @@
+const größe = 'ünï 😀'; console.log(größe, größe.length);
+throw new Error(größe);

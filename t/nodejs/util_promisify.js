@@ -1,0 +1,1 @@
+const util = require('util'); util.promisify(setTimeout)(2).then(() => console.log('ok')); console.log(util.types.isPromise(Promise.resolve()), util.format('%s', { toString() { return 'x'; } }), util.inspect('a\'b'));

@@ -1,0 +1,1 @@
+const vm = require('vm'); console.log(vm.runInNewContext('a + 1', { a: 1 }), vm.runInThisContext('typeof require')); try { vm.runInNewContext('throw new Error("vm")'); } catch (e) { console.log(e.message); } console.log(vm.isContext(vm.createContext({}))); try { vm.runInContext('while(true);', vm.createContext({}), { timeout: 20 }); } catch (e) { console.log(e.code); }
