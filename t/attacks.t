@@ -10,8 +10,11 @@ use Cellblock;
 use Host;
 use Test::More;
 
-# Programs that may start others, for attacks that need some.
-my $cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 64;']]);
+# Programs that may start others, for attacks that need some; and a compiler that is stopped sooner.
+my $cb = Cellblock->start(own => 1, conf => [
+    ['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 64;'],
+    ['languages/c.conf', qr/output = "main";/, 'output = "main"; limits = { wall_ms = 5000; cpu_ms = 5000; };'],
+]);
 my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key});
 
 # What is made at the first run of a language is no change.

@@ -32,16 +32,19 @@ sub look {
     my %now;
 
     # Processes by kind, and the descriptors that ours have open. What the broker keeps of compiled programs is no leak; nor
-    # are pidfds of inits, which wardens keep until their cell's number is used again.
+    # are pidfds of inits, which wardens keep until their cell's number is used again, and the connections of workers to the
+    # broker, which each makes at its first request.
     my %pids = $cb->roles;
     for my $role (qw(runner broker warden zygote init guest worker multiwatch)) {
         $now{"processes: $role"} = @{ $pids{$role} //= [] };
         next if $role eq 'guest' || $role eq 'init';
         for my $pid (@{ $pids{$role} }) {
             my @open = grep { defined && !m{\A/memfd:program} } map { readlink } glob "/proc/$pid/fd/*";
-            my @others = grep { $_ ne 'anon_inode:[pidfd]' } @open;
-            $now{"descriptors of $role $pid"} = @others;
-            $now{"more pidfds than cells in $role $pid"} = @open - @others > $cells + 8 ? 'yes' : 'no';
+            my $pidfds = grep { $_ eq 'anon_inode:[pidfd]' } @open;
+            my $sockets = $role =~ /broker|worker/ ? grep {/\Asocket:/} @open : 0;
+            $now{"descriptors of $role $pid"} = @open - $pidfds - $sockets;
+            $now{"too many pidfds in $role $pid"} = $pidfds > $cells + 8 ? 'yes' : 'no';
+            $now{"too many sockets in $role $pid"} = $sockets > ($role eq 'worker' ? 5 : $cells + 24 + @{ $pids{worker} // [] }) ? 'yes' : 'no';
         }
     }
     $now{'zombies'} = grep { (process_status($_) // { State => '' })->{State} =~ /\AZ/ } children($pids{broker}[0] // 0);
