@@ -21,7 +21,15 @@ sub new {
     my $self = bless { cellblock => $cellblock }, $class;
     $cellblock->processes_at_rest;
     $self->{groups} = [grep { m{/cellblock[^/]*\z} } $cellblock->cgroups];
-    $self->{was} = $self->look;
+    # Cells may still be armed: until nothing changes for a second.
+    my $same = 0;
+    eventually(30, sub {
+        my ($last, $now) = ($self->{was} // {}, $self->look);
+        $same = join("\n", map {"$_ $last->{$_}"} sort keys %$last) eq join("\n", map {"$_ $now->{$_}"} sort keys %$now) ? $same + 1 : 0;
+        $self->{was} = $now;
+        select undef, undef, undef, 0.2;
+        return $same >= 5;
+    });
     return $self;
 }
 
@@ -55,7 +63,7 @@ sub look {
         my @groups = grep { -d } glob "$top/*";
         $now{"control groups in $top"} = @groups;
         next if $top ne $self->{groups}[0];
-        $now{"tasks in $top"} += () = (slurp("$_/tasks") // slurp("$_/cgroup.threads") // '') =~ /\n/g for $top, @groups;
+        $now{"processes in $top"} += () = (slurp("$_/cgroup.procs") // '') =~ /\n/g for $top, @groups;
     }
 
     # Nothing of the uids of cells is anywhere else.
