@@ -98,7 +98,10 @@ children_start_warden(struct broker *broker, struct language *language)
 	return 0;
 }
 
-/* The rlimits of a guest, set in its zygote and inherited. Address space and CPU time are limited elsewhere. */
+/*
+ * The rlimits of a guest, set in its zygote and inherited. Address space and CPU time are limited elsewhere. A core limit
+ * of 0 stops core files, but not core dumps that are piped to a helper of the host; 1 stops both. See core(5).
+ */
 static void
 set_rlimits(const struct config *config)
 {
@@ -106,7 +109,7 @@ set_rlimits(const struct config *config)
 		int resource;
 		rlim_t value;
 	} limits[] = {
-		{ RLIMIT_CORE, 0 }, { RLIMIT_MEMLOCK, 64 << 10 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_NICE, 0 },
+		{ RLIMIT_CORE, 1 }, { RLIMIT_MEMLOCK, 64 << 10 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_NICE, 0 },
 		{ RLIMIT_NOFILE, config->open_files }, { RLIMIT_RTPRIO, 0 }, { RLIMIT_SIGPENDING, 1024 },
 		{ RLIMIT_STACK, 8 << 20 },
 	};

@@ -99,13 +99,15 @@ import os
 try: os.nice(-5); print('raised')
 except OSError: print('no')
 PYTHON
-    ['no limit to raise', <<'PYTHON', "0\n"],
+    ['no limit to raise', <<'PYTHON', "1\n"],
 import resource as r
 for n in ('NOFILE', 'NPROC', 'FSIZE', 'CPU', 'CORE', 'AS', 'MEMLOCK'):
     k = getattr(r, 'RLIMIT_' + n); s, h = r.getrlimit(k)
     if h == r.RLIM_INFINITY: continue
     try: r.setrlimit(k, (h + 1, h + 1)); print('raised', n)
     except (OSError, ValueError): pass
+try: r.setrlimit(r.RLIMIT_CORE, (0, 0)); print('core dumps to a helper of the host')
+except (OSError, ValueError): pass
 print(r.getrlimit(r.RLIMIT_CORE)[0])
 PYTHON
     ['set-uid files give nothing', <<'PYTHON', "[]\n"],

@@ -360,14 +360,21 @@ sub processes_at_rest {
     return scalar(() = $last =~ /\d+/g);
 }
 
-# The pids of one kind. Ours are told apart by their depth in pid namespaces: the runner that supervisord started, the
-# broker (pid 1 of the runner's namespace), warden and zygotes beside it, and a cell's init and guest below.
+# The pids of one kind.
 sub pids {
     my ($self, $role) = @_;
+    my %all = $self->roles;
+    return @{ $all{$role} || [] };
+}
+
+# Kind => pids. Ours are told apart by their depth in pid namespaces: the runner that supervisord started, the
+# broker (pid 1 of the runner's namespace), warden and zygotes beside it, and a cell's init and guest below.
+sub roles {
+    my ($self) = @_;
     my %mine = $self->processes;
-    my @found;
+    my %found;
     my $base = () = process_status($$)->{NSpid} =~ /\d+/g;
-    for my $pid (keys %mine) {
+    for my $pid (sort { $a <=> $b } keys %mine) {
         my ($comm, $cmdline) = @{ $mine{$pid} }{qw(comm cmdline)};
         my $status = process_status($pid) // next;
         my @ns = split ' ', $status->{NSpid};
@@ -383,10 +390,9 @@ sub pids {
             : $depth == 1                       ? ($runner ? 'warden' : 'zygote')
             : $ns[-1] == 1                      ? 'init'
             :                                     'guest';
-        push @found, $pid if $is eq $role;
+        push @{ $found{$is} }, $pid;
     }
-    @found = sort { $a <=> $b } @found;
-    return @found;
+    return %found;
 }
 
 # The fields of /proc/PID/status, each a string.

@@ -27,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -199,7 +200,7 @@ attempt(const struct policy *policy, unsigned who, long number, const uint64_t *
 }
 
 #define BAD UINT64_MAX /* as a descriptor, a pid or a pointer */
-#define THREAD (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
+#define THREAD (CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 /* The kernel takes no clone with both, so nothing is made. */
 #define IMPOSSIBLE (CLONE_PIDFD | CLONE_DETACHED)
 
@@ -218,6 +219,14 @@ static const struct attempt {
 	{ "openat", SYS_openat, { BAD, 0 }, "AAAA", EFAULT },
 	{ "openat2", SYS_openat2, { BAD, 0 }, "SSSS", 0 },
 	{ "memfd_create", SYS_memfd_create, { 0 }, "AAAA", EFAULT },
+	{ "memfd_create, huge pages", SYS_memfd_create, { 0, MFD_HUGETLB }, "PPPP", 0 },
+	{ "mmap", SYS_mmap, { 0, 0, 0, MAP_PRIVATE | MAP_ANONYMOUS, BAD, 0 }, "AAAA", EINVAL },
+	{ "mmap, huge pages", SYS_mmap, { 0, 0, 0, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, BAD, 0 }, "PPPP", 0 },
+	{ "fcntl, lock", SYS_fcntl, { BAD, F_SETLK }, "AAAA", EBADF },
+	{ "fcntl, watch a directory", SYS_fcntl, { BAD, F_NOTIFY }, "PPPP", 0 },
+	{ "fcntl, lease", SYS_fcntl, { BAD, F_SETLEASE }, "PPPP", 0 },
+	{ "fcntl, lock that stays with a mapping", SYS_fcntl, { BAD, F_OFD_SETLK }, "PPPP", 0 },
+	{ "fcntl, size of a pipe", SYS_fcntl, { BAD, F_SETPIPE_SZ }, "PPPP", 0 },
 	{ "futex", SYS_futex, { 0, 127 }, "AAAA", ENOSYS },
 	{ "statx", SYS_statx, { BAD, BAD, 0x80000000 }, "AAAA", EINVAL },
 	{ "pkey_alloc", SYS_pkey_alloc, { BAD }, "SSSS", 0 },
@@ -226,6 +235,7 @@ static const struct attempt {
 	{ "clone, a thread", SYS_clone, { THREAD | IMPOSSIBLE }, "AAAA", EINVAL },
 	{ "clone, a process", SYS_clone, { SIGCHLD | IMPOSSIBLE }, "PAPA", EINVAL },
 	{ "clone, as vfork", SYS_clone, { CLONE_VM | CLONE_VFORK | SIGCHLD | IMPOSSIBLE }, "PAPA", EINVAL },
+	{ "clone, a thread with files of its own", SYS_clone, { (THREAD & ~CLONE_FILES) | IMPOSSIBLE }, "PPPP", 0 },
 	{ "clone, half a thread", SYS_clone, { CLONE_SIGHAND | CLONE_THREAD }, "PPPP", 0 },
 	{ "clone, a sibling", SYS_clone, { CLONE_PARENT | IMPOSSIBLE }, "PPPP", 0 },
 	{ "clone, a thread that is a sibling", SYS_clone, { THREAD | CLONE_PARENT | IMPOSSIBLE }, "PPPP", 0 },
@@ -273,7 +283,10 @@ static const struct attempt {
 	{ "prctl, death signal", SYS_prctl, { PR_SET_PDEATHSIG, 0 }, "PPPP", 0 },
 	{ "personality, asked", SYS_personality, { 0xffffffff }, "AAAA", 0 },
 	{ "personality, changed", SYS_personality, { 0x0400000 }, "PPPP", 0 },
-	{ "prlimit64, self", SYS_prlimit64, { 0, 99 }, "AAAA", EINVAL },
+	{ "prlimit64, asked", SYS_prlimit64, { 0, 99 }, "AAAA", EINVAL },
+	{ "prlimit64, self", SYS_prlimit64, { 0, RLIMIT_FSIZE, BAD }, "AAAA", EFAULT },
+	{ "prlimit64, core dumps", SYS_prlimit64, { 0, RLIMIT_CORE, BAD }, "PPPP", 0 },
+	{ "prlimit64, core dumps, a small pointer", SYS_prlimit64, { 0, RLIMIT_CORE, 1 }, "PPPP", 0 },
 	{ "prlimit64, another", SYS_prlimit64, { 1, 99 }, "PPPP", 0 },
 
 	{ "setns", SYS_setns, { BAD }, "PPPP", EBADF },

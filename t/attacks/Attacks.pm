@@ -1,0 +1,281 @@
+# Attacks.pm - cases of attack, and what carries them out against a service at a URL.
+#
+#   my $attacks = Attacks->new(url => $url, key => $key, host => sub { list of complaints });
+#   for my $case ($attacks->cases) { my $result = $attacks->carry_out($case); ... }
+#   $result: {name, skip, todo, assertions => [[is_good, what, explanation], ...]}
+#
+# The cases are in cases/: see README there. Core modules only.
+package Attacks;
+use strict;
+use warnings;
+
+use File::Basename qw(basename dirname);
+use HTTP::Tiny;
+use JSON::PP ();
+use Test::More ();
+use Time::HiRes qw(time sleep);
+
+my $here = dirname(__FILE__);
+my $json = JSON::PP->new->utf8->canonical->allow_nonref;
+my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine);
+
+# What a right run of each language looks like. It also looks for what an earlier one may have left.
+my %benign = (
+    python3 => <<'PYTHON',
+import os
+left = [f for d in (".", "/tmp", "/dev/shm") for f in os.listdir(d) if f not in ("main.py", "home", "tmp")]
+print(sum(range(1000)), left, os.getpid() < 100)
+PYTHON
+    nodejs => <<'JAVASCRIPT',
+const left = [".", "/tmp", "/dev/shm"].flatMap(d => require("fs").readdirSync(d)).filter(f => !["main.js", "home", "tmp"].includes(f));
+console.log([...Array(1000).keys()].reduce((a, b) => a + b), JSON.stringify(left), process.pid < 100 ? "True" : "False");
+JAVASCRIPT
+    bash => <<'BASH',
+for ((i = 0; i < 1000; i++)); do ((sum += i)); done
+shopt -s nullglob dotglob
+left=(*[!h] /tmp/* /dev/shm/*)
+echo "$sum [${left[*]}] $([[ $$ -lt 100 ]] && echo True)"
+BASH
+    c => <<'C',
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+int main(void)
+{
+	static const char *const places[] = { ".", "/tmp", "/dev/shm" };
+	int sum = 0;
+	for (int i = 0; i < 1000; i++)
+		sum += i;
+	printf("%d [", sum);
+	for (int i = 0; i < 3; i++) {
+		DIR *d = opendir(places[i]);
+		for (struct dirent *e; d && (e = readdir(d));)
+			if (e->d_name[0] != '.' && strcmp(e->d_name, "main.c") && strcmp(e->d_name, "home") && strcmp(e->d_name, "tmp"))
+				printf("%s ", e->d_name);
+	}
+	puts(getpid() < 100 ? "] True" : "] False");
+}
+C
+);
+my $benign_prints = "499500 [] True\n";
+
+sub slurp {
+    my ($path) = @_;
+    open my $in, '<:raw', $path or die "$path: $!\n";
+    local $/;
+    return scalar <$in>;
+}
+
+# --- reading the cases -------------------------------------------------------------------------------------------------
+
+# Cases in a file: "=== name", "key: value" lines, then "--- code" (or before, beside) and lines of a program.
+sub read_cases {
+    my ($path) = @_;
+    my (@cases, $case, $part);
+    my $theme = basename($path) =~ s/\.cases\z//r;
+    my $number = 0;
+    for my $line (split /^/, slurp($path)) {
+        $number++;
+        if ($line =~ /\A=== (.+)\n/) {
+            push @cases, $case = { name => "$theme: $1", theme => $theme, seconds => 10, times => 1, never => 'escaped' };
+            undef $part;
+        }
+        elsif (!$case) { next } # the explanation at the top
+        elsif ($line =~ /\A--- (code|before|beside)\n/) { $part = $1; $case->{$part} = '' }
+        elsif ($part) { $case->{$part} .= $line }
+        elsif ($line =~ /\A(\w+): +(.+)\n/ && $known{$1}) {
+            $case->{$1} = $1 eq 'never' ? "escaped|$2" : $2;
+        }
+        elsif ($line =~ /\S/) { die "$path:$number: what is \"$line\"\n" }
+    }
+    return @cases;
+}
+
+# A line of a table: "name | arguments of programs/syscall.c", or with " | killed" if the filter has to end it.
+sub read_calls {
+    my ($path) = @_;
+    my @cases;
+    for my $line (grep { /\S/ && !/\A#/ } split /\n/, slurp($path)) {
+        my ($name, $arguments, $fate) = split /\s*\|\s*/, $line, 3;
+        my %case = (name => "calls: $name", theme => 'calls', language => 'c', program => 'syscall.c', seconds => 10, times => 1,
+            never => 'escaped', machine => 'x86_64', request => $json->encode({ args => [split ' ', $arguments] }), status => 'ok|denied');
+        if (($fate // '') eq 'killed') { $case{status} = 'signal|denied'; $case{error} = 'bad system call|SIGSYS|not permitted' }
+        elsif (($fate // '') eq 'refused or killed') { $case{status} = 'ok|denied|signal'; $case{stdout} = '\A(?:-1 (?:EPERM|ENOSYS)\n)?\z' }
+        else { $case{stdout} = '\A-1 (?:' . ($fate // 'EPERM|ENOSYS') . ')\n\z' }
+        push @cases, \%case;
+    }
+    return @cases;
+}
+
+sub cases {
+    my ($self, $only) = @_;
+    my @cases = ((map { read_cases($_) } sort glob "$here/cases/*.cases"), (map { read_calls($_) } sort glob "$here/cases/*.calls"));
+    my %seen;
+    $seen{ $_->{name} }++ and die "two cases \"$_->{name}\"\n" for @cases;
+    @cases = grep { $_->{name} =~ $only || $_->{language} =~ $only } @cases if defined $only;
+    return @cases;
+}
+
+# --- talking to the service -----------------------------------------------------------------------------------------------
+
+sub new {
+    my ($class, %option) = @_;
+    my $self = bless {%option}, $class;
+    $self->{url} =~ s{/\z}{};
+    $self->{http} = HTTP::Tiny->new(timeout => 150, verify_SSL => 0);
+    my $list = $self->request(GET => '/v1/sandbox/languages');
+    if ($list->{data}) {
+        for my $language (@{ $list->{data}{languages} }) {
+            $self->{missing}{$language->{name}} = $language->{available} ? '' : $language->{reason} || 'not available';
+        }
+    }
+    else { # a service that has no such list: ask it by trying
+        for my $language (keys %benign) {
+            my $r = $self->run($language, $benign{$language});
+            $self->{missing}{$language} = $r->{data} ? '' : 'not available';
+        }
+    }
+    my $uname = $self->run('python3', 'import os; print(os.uname().machine)')->{data} || {};
+    $self->{machine} = ($uname->{stdout} // '') =~ s/\n//r;
+    return $self;
+}
+
+sub request {
+    my ($self, $method, $path, $body) = @_;
+    my $reply = $self->{http}->request($method, $self->{url} . $path, {
+        headers => { 'X-Api-Key' => $self->{key}, 'Content-Type' => 'application/json' }, defined $body ? (content => $body) : () });
+    my $decoded = eval { $json->decode($reply->{content}) };
+    return { status => $reply->{status}, body => $reply->{content}, message => ref $decoded eq 'HASH' ? $decoded->{message} : undef,
+        data => ref $decoded eq 'HASH' ? $decoded->{data} : undef };
+}
+
+# A program of the language that any service must answer rightly; Python has to stand in for those that have none.
+sub benign {
+    my ($self, $language) = @_;
+    return $benign{$language} // "";
+}
+
+sub run {
+    my ($self, $language, $code, %field) = @_;
+    return $self->request(POST => '/v1/sandbox/run', $json->encode({ language => $language, code => $code, %field }));
+}
+
+# The same in a process of its own, so that another run can go on beside it. Returns what waits for it.
+sub run_beside {
+    my ($self, @run) = @_;
+    my $pid = fork // die "fork: $!\n";
+    if (!$pid) {
+        $self->{http} = HTTP::Tiny->new(timeout => 60, verify_SSL => 0);
+        $self->run(@run);
+        require POSIX;
+        POSIX::_exit(0);
+    }
+    return sub { waitpid $pid, 0; $? = 0 };
+}
+
+# --- one case ---------------------------------------------------------------------------------------------------------------
+
+sub reason_to_skip {
+    my ($self, $case) = @_;
+    my $missing = $self->{missing}{ $case->{language} } // 'no such language';
+    return "$case->{language}: $missing" if $missing;
+    return "the service runs on $self->{machine}" if $case->{machine} && $case->{machine} ne $self->{machine};
+    return;
+}
+
+sub body_of {
+    my ($self, $case) = @_;
+    return eval($case->{raw}) // die "$case->{name}: raw: $@\n" if $case->{raw};
+    my $code = $case->{program} ? slurp("$here/programs/$case->{program}") : $case->{code} // '';
+    $code = eval($case->{perl}) // die "$case->{name}: perl: $@\n" if $case->{perl};
+    return $json->encode({ language => $case->{language}, code => $code, %{ $case->{request} ? $json->decode($case->{request}) : {} } });
+}
+
+sub shorten {
+    my ($text) = @_;
+    return length $text > 600 ? substr($text, 0, 600) . '...' : $text;
+}
+
+# What a reply says against what must come of the case. Returns complaints.
+sub judge {
+    my ($case, $reply) = @_;
+    my $wanted = $case->{http} // 200;
+    my $shown = shorten($reply->{body});
+    return "HTTP $reply->{status}, and not $wanted: $shown" if $reply->{status} !~ /\A(?:$wanted)\z/;
+    my $data = $reply->{data};
+    return $reply->{status} == 200 ? "no data: $shown" : () if !$data;
+    my @wrong;
+    push @wrong, "status is $data->{status}, and not $case->{status}" if $case->{status} && $data->{status} !~ /\A(?:$case->{status})\z/;
+    for my $part (qw(stdout stderr error)) {
+        push @wrong, "$part is not like /$case->{$part}/" if $case->{$part} && $data->{$part} !~ /$case->{$part}/;
+    }
+    push @wrong, "the output is like /$case->{never}/" if "$data->{stdout}\n$data->{stderr}" =~ /$case->{never}/;
+    return @wrong ? (@wrong, $shown) : ();
+}
+
+sub carry_out {
+    my ($self, $case) = @_;
+    my %result = (name => "$case->{name} ($case->{language})", todo => $case->{todo}, assertions => []);
+    my $assert = sub { push @{ $result{assertions} }, [@_] };
+    if (my $reason = $self->reason_to_skip($case)) { return { %result, skip => $reason } }
+
+    my $body = $self->body_of($case);
+    my (@wrong, $longest);
+    $self->run($case->{language}, $case->{before}) if $case->{before};
+    for (1 .. $case->{times}) {
+        my $beside;
+        if ($case->{beside}) {
+            $beside = $self->run_beside($case->{language}, $case->{beside});
+            sleep .3;
+        }
+        my $begin = time;
+        my $reply = $self->request(POST => '/v1/sandbox/run', $body);
+        my $took = time - $begin;
+        $longest = $result{took} = $took if $took > ($longest // -1);
+        $beside->() if $beside;
+        return { %result, skip => $reply->{message} }
+            if $reply->{status} == 400 && ($case->{http} // 200) eq '200' && ($reply->{message} // '') =~ /limits/;
+        push @wrong, judge($case, $reply);
+    }
+    $assert->(!@wrong, 'the verdict', join "\n", @wrong);
+    $assert->($longest <= $case->{seconds}, "at most $case->{seconds} s", sprintf 'it took %.1f s', $longest);
+
+    my $language = $benign{ $case->{language} } ? $case->{language} : 'python3';
+    my $begin = time;
+    my $after = $self->run($language, $benign{$language});
+    my $is_right = $after->{data} && $after->{data}{stdout} eq $benign_prints && $after->{data}{status} eq 'ok';
+    $assert->($is_right && time - $begin < 10, 'a run right after it is right', shorten($after->{body}));
+
+    if ($self->{host}) {
+        my @complaints = $self->{host}->();
+        $assert->(!@complaints, 'the host is as it was', join "\n", @complaints);
+    }
+    return \%result;
+}
+
+# As a test of Test::More. One of a hole that is known is a single one, to do.
+sub show {
+    my ($result) = @_;
+    my @assertions = @{ $result->{assertions} };
+    my $test = Test::More->builder;
+    if ($result->{skip}) {
+        $test->skip("$result->{name}: $result->{skip}");
+    }
+    elsif ($result->{todo}) {
+        $test->todo_start($result->{todo});
+        $test->ok(!(grep { !$_->[0] } @assertions), $result->{name}) or $test->diag(join "\n", map { "$_->[1]: $_->[2]" } grep { !$_->[0] } @assertions);
+        $test->todo_end;
+    }
+    else {
+        $test->subtest($result->{name} => sub {
+            for (@assertions) {
+                my ($is_good, $what, $explanation) = @$_;
+                $test->ok($is_good, $what) or $test->diag($explanation);
+            }
+        });
+    }
+    return;
+}
+
+1;

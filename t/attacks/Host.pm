@@ -1,0 +1,117 @@
+# Host.pm - what the host has of an instance, and whether it is as it was: processes, descriptors, mounts, control groups,
+# ipc, files.
+#
+#   my $host = Host->new($cellblock);   # after each language has run once
+#   my @complaints = $host->changes;    # waits until there are none, for a while
+package Host;
+use strict;
+use warnings;
+
+use Cellblock qw(eventually process_status slurp);
+use File::Find ();
+
+my $first_uid = 2_000_000; # of cellblock.conf: the cells are the numbers from here on
+my $last_uid = $first_uid + 4096;
+my $cells = 32;
+
+sub is_of_a_cell { return $_[0] >= $first_uid && $_[0] <= $last_uid }
+
+sub new {
+    my ($class, $cellblock) = @_;
+    my $self = bless { cellblock => $cellblock }, $class;
+    $cellblock->processes_at_rest;
+    $self->{groups} = [grep { m{/cellblock[^/]*\z} } $cellblock->cgroups];
+    # Cells may still be armed: until nothing changes for a second.
+    my $same = 0;
+    eventually(30, sub {
+        my ($last, $now) = ($self->{was} // {}, $self->look);
+        $same = join("\n", map {"$_ $last->{$_}"} sort keys %$last) eq join("\n", map {"$_ $now->{$_}"} sort keys %$now) ? $same + 1 : 0;
+        $self->{was} = $now;
+        select undef, undef, undef, 0.2;
+        return $same >= 5;
+    });
+    $self->{first} = { %{ $self->{kinds} } };
+    return $self;
+}
+
+# Name => number or text.
+sub look {
+    my ($self) = @_;
+    my $cb = $self->{cellblock};
+    my %now;
+
+    # Processes by kind, and the descriptors that ours have open. What the broker keeps of compiled programs is no leak; nor
+    # are pidfds of inits, which wardens keep until their cell's number is used again, and the connections of workers to the
+    # broker, which each makes at its first request.
+    my %pids = $cb->roles;
+    for my $role (qw(runner broker warden zygote init guest worker multiwatch)) {
+        $now{"processes: $role"} = @{ $pids{$role} //= [] };
+        next if $role eq 'guest' || $role eq 'init';
+        for my $pid (@{ $pids{$role} }) {
+            my @open = grep { defined && !m{\A/memfd:program} } map { readlink } glob "/proc/$pid/fd/*";
+            my $pidfds = grep { $_ eq 'anon_inode:[pidfd]' } @open;
+            my %kinds;
+            $kinds{ s/\[?\d+\]?//gr }++ for @open;
+            $self->{kinds}{$pid} = join ', ', map {"$kinds{$_} $_"} grep { !m{cgroup} } sort keys %kinds;
+            my $sockets = $role =~ /broker|worker/ ? grep {/\Asocket:/} @open : 0;
+            $now{"descriptors of $role $pid"} = @open - $pidfds - $sockets;
+            $now{"too many pidfds in $role $pid"} = $pidfds > $cells + 8 ? 'yes' : 'no';
+            $now{"too many sockets in $role $pid"} = $sockets > ($role eq 'worker' ? 5 : $cells + 24 + @{ $pids{worker} // [] }) ? 'yes' : 'no';
+        }
+    }
+    $now{'zombies'} = grep { (process_status($_) // { State => '' })->{State} =~ /\AZ/ } children($pids{broker}[0] // 0);
+    $now{'mounts of the host'} = grep {/cellblock/} split /\n/, slurp('/proc/self/mountinfo') // '';
+    $now{"mounts of warden $_"} = () = (slurp("/proc/$_/mountinfo") // '') =~ /\n/g for @{ $pids{warden} };
+
+    for my $top (@{ $self->{groups} }) {
+        my @groups = grep { -d } glob "$top/*";
+        $now{"control groups in $top"} = @groups;
+        next if $top ne $self->{groups}[0];
+        $now{"processes in $top"} += () = (slurp("$_/cgroup.procs") // '') =~ /\n/g for $top, @groups;
+    }
+
+    # Nothing of the uids of cells is anywhere else.
+    $now{"System V $_ of cells"} = grep { grep { /\A\d+\z/ && is_of_a_cell($_) } split } split /\n/, slurp("/proc/sysvipc/$_") // '' for qw(shm msg sem);
+    my @files;
+    File::Find::find({ no_chdir => 1, wanted => sub { push @files, $_ if is_of_a_cell((lstat)[4] // 0) } }, grep { -d } '/dev/shm', '/dev/mqueue', '/var/tmp');
+    for my $path (glob '/tmp/{*,.[!.]*}') { push @files, $path if is_of_a_cell((lstat $path)[4] // 0) }
+    $now{'files of cells'} = join ' ', sort @files;
+    my @state;
+    File::Find::find({ no_chdir => 1, wanted => sub { push @state, $_; $File::Find::prune = 1 if m{/(?:log|live|nginx)\z} } }, $cb->{dir});
+    $now{'files of the instance'} = join ' ', sort @state;
+    return \%now;
+}
+
+# A cell that is armed may have a few descriptors more in the broker than the one before it. A leak would add up.
+sub is_the_same {
+    my ($name, $was, $now) = @_;
+    return $was eq $now || $name =~ /\Adescriptors of broker/ && $was =~ /\A\d+\z/ && $now =~ /\A\d+\z/ && abs($now - $was) <= 4;
+}
+
+# The descriptors that a process had at first, by kind, and has now.
+sub explain {
+    my ($self, $pid) = @_;
+    return '' if !$self->{kinds}{$pid};
+    return "\n    first: " . ($self->{first}{$pid} // '') . "\n    now:   $self->{kinds}{$pid}";
+}
+
+sub children {
+    my ($parent) = @_;
+    return map { split } map { slurp($_) // '' } glob "/proc/$parent/task/*/children";
+}
+
+sub changes {
+    my ($self) = @_;
+    my @changes;
+    eventually(8, sub {
+        my ($was, $now) = ($self->{was}, $self->look);
+        my %all = (%$was, %$now);
+        @changes = map { "$_: " . ($was->{$_} // 'none') . ' before, ' . ($now->{$_} // 'none') . ' now' . (/(\d+)\z/ ? $self->explain($1) : '') }
+            grep { !is_the_same($_, $was->{$_} // '', $now->{$_} // '') } sort keys %all;
+        select undef, undef, undef, 0.1 if @changes;
+        return !@changes;
+    });
+    return @changes;
+}
+
+1;
