@@ -14,7 +14,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
-#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -41,8 +40,6 @@
 #define SELF_TEST_MS 15000
 #define FORK_HANDLERS_MAX 32
 #define FD_MAX 128
-#define GUEST_ARENAS 8
-#define HEAP_PIECE_MAX (4u << 20) /* what V8 reserves for a piece, with room to align it */
 
 /*
  * V8's own threads are of no use to a process that forks: all of its work is done on the thread that wants it. Code that
@@ -78,8 +75,6 @@ main_with_flags(int argc, char **argv, char **env)
 
 	unsetenv("LD_PRELOAD");
 	unsetenv("LD_BIND_NOW");
-	/* Node's threads stay behind in the zygote, and what each has allocated need not be in parts of its own. */
-	mallopt(M_ARENA_MAX, 1);
 	heap_start = sbrk(0);
 	if (getrandom(&zygote_seed, sizeof zygote_seed, 0) != (ssize_t)sizeof zygote_seed)
 		_exit(1);
@@ -127,30 +122,6 @@ int
 madvise(void *start, size_t size, int advice)
 {
 	return advice == MADV_DONTFORK ? 0 : (int)syscall(SYS_madvise, start, size, advice);
-}
-
-/*
- * V8 asks for each piece of its heap at a random address. Each then takes page tables of its own, to be made for every guest
- * and undone: side by side, where the kernel puts them, they share those. Where that is stays random, once per zygote.
- */
-static void *
-map(void *start, size_t size, int protection, int flags, int fd, off_t offset)
-{
-	if ((flags & MAP_ANONYMOUS) != 0 && (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) == 0 && size <= HEAP_PIECE_MAX)
-		start = NULL;
-	return (void *)syscall(SYS_mmap, start, size, protection, flags, fd, offset);
-}
-
-void *
-mmap(void *start, size_t size, int protection, int flags, int fd, off_t offset)
-{
-	return map(start, size, protection, flags, fd, offset);
-}
-
-void *
-mmap64(void *start, size_t size, int protection, int flags, int fd, off_t offset)
-{
-	return map(start, size, protection, flags, fd, offset);
 }
 
 /* V8 guards its code with a key for memory where there are any. The policy has none for guests. */
@@ -467,7 +438,6 @@ serve(int flags)
 		memory_use_huge_pages();
 	zygote_report(0, version, "");
 	zygote_make_guests();
-	mallopt(M_ARENA_MAX, GUEST_ARENAS);
 	after_fork();
 	sort_descriptors();
 	engine->rehearse();
