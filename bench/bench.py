@@ -174,7 +174,7 @@ class Bench:
         node_js = instance.configured_program(conf, "nodejs")
         why_no_node = why_not or (None if node_js and os.access(node_js, os.X_OK) else "no Node.js is configured")
         for clients in NODE_CLIENTS:
-            self.measures.add("node_bare", clients, spawned(clients, [node_js or "node", "-e", NODE_PRINT]), why_not=why_no_node)
+            self.languages.add("node_bare", clients, spawned(clients, [node_js or "node", "-e", NODE_PRINT]), why_not=why_no_node)
         for node, file in NODES.items():
             self.measures.add(f"{node}_cold", 1, spawned(1, [interpreter, f"{HERE}/{file}"], "<<RESULT>>"), why_not=why_not)
 
@@ -209,7 +209,7 @@ class Bench:
                 self.measures.add(way, clients, asked(way, clients, path, '"stdout":"1\\n"'), hot=True, why_not=why_no_http)
         path = body("node_print", NODE_PRINT + "\n", "nodejs")
         for clients in NODE_CLIENTS:
-            self.measures.add("node_tls", clients, asked("tls", clients, path, '"stdout":"1\\n"'), hot=True, why_not=why_no_http)
+            self.languages.add("node_tls", clients, asked("tls", clients, path, '"stdout":"1\\n"'), hot=True, why_not=why_no_http)
         for node, file in NODES.items():
             path = body(node, instance.read(f"{HERE}/{file}"))
             self.measures.add(f"{node}_hot", 1, asked("tls", 1, path, "<<RESULT>>"), hot=True, why_not=why_no_http)

@@ -25,7 +25,7 @@ my $b = 'languages/bash.conf'; # without a driver
 my $g = 'languages/c.conf';    # compiled
 my $n = 'languages/nodejs.conf';
 my @good = (
-    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 2/, 'armed = 0'], [$p, qr/armed = 3/, 'armed = 0'],
+    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 1;/, 'armed = 0;'], [$p, qr/armed = 3/, 'armed = 0'],
         [$n, qr/armed = 4/, 'armed = 0']],
     ['a queue of none',           [$c, qr/queue = 256/, 'queue = 0']],
     ['a limit at its least',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
