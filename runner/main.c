@@ -283,6 +283,20 @@ broker_main(struct broker *broker, int door_fd, bool root)
 	exit(broker_serve(broker, door_fd));
 }
 
+/* Guests may have so many files open only if we may: root can still raise its limit here. */
+static void
+allow_open_files(const struct config *config)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_max >= config->open_files)
+		return;
+	files = (struct rlimit){ config->open_files, config->open_files };
+	if (setrlimit(RLIMIT_NOFILE, &files) != 0)
+		die("%s: isolation.open_files: %u is more than the runner itself may have open; allowed: less, or start it with a "
+		    "higher limit", config->path, config->open_files);
+}
+
 static int
 serve(struct config *config)
 {
@@ -299,6 +313,7 @@ serve(struct config *config)
 	if (config->network != NETWORK_NONE)
 		die("%s: network.mode: this version knows \"none\" only", config->path);
 	signal(SIGPIPE, SIG_IGN);
+	allow_open_files(config);
 	broker.single_uid = !root;
 	worker_uid = door_worker_uid(config, &worker_gid);
 	prepare_languages(&broker, root);
