@@ -142,12 +142,12 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 
 /* ---- what compilers make ---------------------------------------------------------------------------------------- */
 
-/* The file of a language's compiler, as it is now: a new one has another inode. */
+/* A file of the language's root, as it is now: a new one has another inode. */
 static void
-identify_compiler(const struct language *language, uint64_t *identity)
+identify(const struct language *language, const char *path, uint64_t *identity)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
-	int fd = (int)syscall(SYS_openat2, language->root_fd, language->config->compile.command.item[0], &how, sizeof how);
+	int fd = (int)syscall(SYS_openat2, language->root_fd, path, &how, sizeof how);
 	struct stat st;
 
 	if (fd >= 0 && fstat(fd, &st) == 0) {
@@ -175,7 +175,9 @@ answer_find(struct broker *broker, struct client *client, const struct proto_req
 	client->key.language = request->index;
 	memcpy(client->key.digest, request->digest, sizeof client->key.digest);
 	if (!language->is_missing) {
-		identify_compiler(language, client->key.compiler);
+		/* A command may be a shell that starts the compiler; what is asked for the version is the compiler's own. */
+		identify(language, language->config->compile.command.item[0], client->key.compiler[0]);
+		identify(language, language->config->version.item[0], client->key.compiler[1]);
 		client->compiled_fd = compiled_find(&broker->compiled, &client->key);
 	}
 	message.u.found = client->compiled_fd >= 0;

@@ -16,7 +16,7 @@
 struct compiled_key {
 	uint32_t language;
 	uint32_t reserved; /* 0: keys are compared byte by byte */
-	uint64_t compiler[3]; /* the compiler's file: device, inode and time of change */
+	uint64_t compiler[2][3]; /* its file, and that which tells its version: device, inode and time of change */
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* of the source */
 };
 

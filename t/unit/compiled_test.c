@@ -37,7 +37,7 @@ empty_cache(void **state)
 static struct compiled_key
 key_of(unsigned number)
 {
-	return (struct compiled_key){ .language = 1, .compiler = { 2, 3, 4 }, .digest = { [0] = (uint8_t)number,
+	return (struct compiled_key){ .language = 1, .compiler = { { 2, 3, 4 }, { 5, 6, 7 } }, .digest = { [0] = (uint8_t)number,
 	    [1] = (uint8_t)(number >> 8) } };
 }
 
@@ -95,9 +95,9 @@ test_every_part_of_the_key_counts(void **state)
 	key = key_of(1);
 	key.language++;
 	assert_int_equal(compiled_find(&cache, &key), -1);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 6; i++) {
 		key = key_of(1);
-		key.compiler[i]++;
+		key.compiler[i / 3][i % 3]++;
 		assert_int_equal(compiled_find(&cache, &key), -1);
 	}
 	key = key_of(1);
