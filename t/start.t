@@ -136,4 +136,15 @@ for (@powerless) {
     ok !-e "$dir/run/runner.sock", "$name: it never listened";
 }
 
+# Guests may not have more files open than the runner itself may. Root with all its rights raises that.
+{
+    my $dir = prepared([$c, qr/open_files = 256/, 'open_files = 5000']);
+    my ($exit, $out, $err) = command(['prlimit', '--nofile=1000:1000', 'setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource',
+        $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
+    is $exit, 1, 'too many open files: refuses to start';
+    like "$out$err", qr/isolation\.open_files: 5000 is more than/, 'too many open files: names the key';
+    ok !-e "$dir/run/runner.sock", 'too many open files: it never listened';
+    clean($dir);
+}
+
 done_testing;

@@ -12,6 +12,9 @@ my $cb = Cellblock->start(own => 1, conf => [
     [$p,               qr/armed = 1;/,        'armed = 0;'],
     [$p,               qr/armed = 8/,        'armed = 1'],
     [$p,               qr/armed = 3/,        'armed = 0'],
+    ['languages/bash.conf',   qr/^armed = \d+/m, 'armed = 1'],
+    ['languages/nodejs.conf', qr/armed = 4/,     'armed = 1'],
+    ['languages/perl.conf',   qr/^armed = \d+/m, 'armed = 1'],
 ]);
 my $why = Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null');
 if ($why) {
@@ -42,30 +45,66 @@ my @steps = (
     ['zygote', 'seccomp',      'the last filter'],
 );
 
-# A cell that was armed before the fault is not under it, so the first run may still succeed; those after it may not.
-for (@steps) {
-    my ($role, $call, $for) = @$_;
-    ok $cb->healthy_within(10), "before $call: healthy";
-    $cb->run(code => '1');
-    my @attach = map { ('-p', $_) } $cb->pids($role);
+# Have a call of some processes fail: no program of the language may run then, and when it works again, all do. A cell that
+# was armed before the fault is not under it, so the first runs may still succeed; those after it may not.
+sub fail_step {
+    my ($name, $call, $language, $code, @pids) = @_;
+    my @run = (language => $language, code => $code);
+    ok $cb->healthy_within(10), "before $name: healthy";
+    $cb->run(@run);
+    my @attach = map { ('-p', $_) } @pids;
     my $out = "$cb->{dir}/strace";
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         open STDERR, '>', $out or POSIX::_exit(126);
         exec 'strace', '-f', '-qq', '-o', '/dev/null', '-e', "trace=$call", '-e', "inject=$call:error=EPERM", @attach or POSIX::_exit(127);
     }
-    my $traced = eventually(10, sub { !grep { process_tracer($_) != $pid } grep { /\d/ } @attach });
-    ok $traced, "$role $call: strace is attached" or diag Cellblock::slurp($out);
+    my $traced = eventually(10, sub { !grep { process_tracer($_) != $pid } @pids });
+    ok $traced, "$name: strace is attached" or diag Cellblock::slurp($out);
 
-    $cb->run(code => '1') for 1 .. 2; # uses up what was armed before
-    my @got = map { $cb->run(code => 'print("out")') } 1 .. 3;
-    is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$role $call ($for) fails: no guest runs";
-    is scalar(grep { $_->{status} == 200 && $_->{data}{status} eq 'ok' } @got), 0, "$role $call fails: and none is said to have";
+    $cb->run(@run) for 1 .. 2; # uses up what was armed before
+    my @got = map { $cb->run(@run) } 1 .. 3;
+    is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
+    is scalar(grep { $_->{status} == 200 && $_->{data}{status} eq 'ok' } @got), 0, "$name fails: and none is said to have";
 
     kill 'INT', $pid;
     waitpid $pid, 0;
-    ok eventually(15, sub { my $r = $cb->run(code => 'print("again")'); $r->{status} == 200 && $r->{data}{stdout} eq "again\n" }),
-        "$role $call: when it works again, so does the service";
+    ok eventually(15, sub { my $r = $cb->run(@run); $r->{status} == 200 && $r->{data}{stdout} eq "out\n" }),
+        "$name: when it works again, so does the service";
+    return;
+}
+
+for (@steps) {
+    my ($role, $call, $for) = @$_;
+    fail_step("$role $call ($for)", $call, 'python3', 'print("out")', $cb->pids($role));
+}
+
+# The same of guests that are made in other ways: by a launcher (which looks like a warden), by hook.so, by Node.js.
+my @others = (
+    ['bash',   'echo out',           'warden'],
+    ['perl',   'print "out\n"',      'zygote'],
+    ['nodejs', 'console.log("out")', 'zygote'],
+);
+my @walls = (
+    ['setns',     'joining the namespaces'],
+    ['setresuid', 'the user id'],
+    ['capset',    'dropping capabilities'],
+    ['seccomp',   'the last filter'],
+);
+for (@others) {
+    my ($language, $code, $role) = @$_;
+    my ($why_not) = map { $_->{reason} } grep { $_->{name} eq $language && !$_->{available} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+  SKIP: {
+        skip $why_not, 1 if $why_not = Cellblock::missing("$language: " . ($why_not // ''), !defined $why_not);
+        my %before = map { $_ => 1 } $cb->pids($role);
+        ok eventually(10, sub { ($cb->run(language => $language, code => $code)->{data}{stdout} // '') eq "out\n" }), "$language: awake";
+        my @pids = grep { !$before{$_} } $cb->pids($role);
+        # A warden calls setns to step back from a cell, and ends if it cannot: that is its own test, above.
+        for (grep { $language ne 'bash' || $_->[0] ne 'setns' } @walls) {
+            my ($call, $for) = @$_;
+            fail_step("$language $call ($for)", $call, $language, $code, @pids);
+        }
+    }
 }
 
 # The pid that traces a process; 0 if none does.
