@@ -34,13 +34,11 @@ struct warden_order {
 	uint32_t kind;
 	uint32_t cell;
 	uint32_t zygote;
-	uint32_t reserved;
 	uint64_t disk_bytes;
 };
 
 /* With descriptors: pidfd of the cell's init, the control socket, the cgroups to join. */
 struct guest_order {
-	uint32_t cell;
 	uint32_t uid; /* and gid, in the runner's user namespace */
 };
 

@@ -138,7 +138,7 @@ static void
 make(struct warden *w, const struct warden_order *order, const int *fds, size_t fd_count)
 {
 	struct guest_report failure = { 0 };
-	struct guest_order guest = { .cell = order->cell, .uid = cell_uid(w, order->cell) };
+	struct guest_order guest = { .uid = cell_uid(w, order->cell) };
 	int passed[2 + ORDER_CGROUPS_MAX];
 
 	drop(w, order->cell);
