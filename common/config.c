@@ -54,6 +54,8 @@ static const struct conf_key isolation_keys[] = {
 	{ .name = "cgroup", .type = CONF_CHOICE, AT(cgroup), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cgroup_parent", .type = CONF_STRING, AT(cgroup_parent), .max = PATH_BYTES,
 	    .form = &conf_form_absolute },
+	{ .name = "landlock", .type = CONF_CHOICE, AT(landlock), .choices = requirement_names,
+	    .number = LAYER_REQUIRED },
 	{ .name = "cpu_percent", .type = CONF_UINT32, AT(cpu_percent), .min = 1, .max = 100000, .number = 100 },
 	{ .name = "threads", .type = CONF_UINT32, AT(threads), .min = 1, .max = 32768, .number = 64 },
 	{ .name = "open_files", .type = CONF_UINT32, AT(open_files), .min = 16, .max = 1048576, .number = 256 },
@@ -63,7 +65,7 @@ static const struct conf_key isolation_keys[] = {
 
 static const struct conf_key worker_keys[] = {
 	{ .name = "body_bytes", .type = CONF_UINT64, AT(body_bytes), .min = KIB(1), .max = GIB(1), .number = MIB(32) },
-	{ .name = "landlock", .type = CONF_CHOICE, AT(landlock), .choices = requirement_names,
+	{ .name = "landlock", .type = CONF_CHOICE, AT(worker_landlock), .choices = requirement_names,
 	    .number = LAYER_REQUIRED },
 	{ .name = NULL },
 };

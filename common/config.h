@@ -95,6 +95,7 @@ struct config {
 	/* isolation */
 	enum requirement cgroup;
 	char *cgroup_parent; /* NULL: find it */
+	enum requirement landlock; /* for the cells */
 	uint32_t cpu_percent; /* CPU time a cell may use per time; 100 is one core */
 	uint32_t threads;     /* threads of a run that may start no process, on top of its first */
 	uint32_t open_files;  /* RLIMIT_NOFILE of a guest */
@@ -102,7 +103,7 @@ struct config {
 
 	/* worker */
 	uint64_t body_bytes; /* the largest request body */
-	enum requirement landlock; /* for the worker's own wall */
+	enum requirement worker_landlock; /* for the worker's own wall */
 
 	/* network */
 	enum network network;

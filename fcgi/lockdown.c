@@ -21,22 +21,8 @@
 #include <unistd.h>
 
 #include "autoconfig.h"
+#include "landlock.h"
 #include "log.h"
-
-/* Landlock as of ABI 7, spelled out here because the headers that we build with may be older than the kernel. */
-struct landlock_ruleset {
-	uint64_t handled_access_fs;
-	uint64_t handled_access_net; /* ABI 4 */
-	uint64_t scoped;             /* ABI 6 */
-};
-
-#define LANDLOCK_VERSION_FLAG (1U << 0)
-#define LANDLOCK_FS_ABI1 ((UINT64_C(1) << 13) - 1) /* execute, read, write, make, remove */
-#define LANDLOCK_FS_REFER (UINT64_C(1) << 13)      /* ABI 2 */
-#define LANDLOCK_FS_TRUNCATE (UINT64_C(1) << 14)   /* ABI 3 */
-#define LANDLOCK_FS_IOCTL_DEV (UINT64_C(1) << 15)  /* ABI 5 */
-#define LANDLOCK_NET_TCP UINT64_C(3)               /* ABI 4: bind, connect */
-#define LANDLOCK_SCOPE_ALL UINT64_C(3)             /* ABI 6: abstract unix sockets, signals */
 
 void
 lockdown_check(void)
@@ -106,65 +92,28 @@ set_limits(void)
 	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, 64);
 }
 
-/* Returns the ABI in force, or -1 with errno. */
-static int
-restrict_landlock(void)
-{
-	struct landlock_ruleset ruleset = { .handled_access_fs = LANDLOCK_FS_ABI1 };
-	size_t size = offsetof(struct landlock_ruleset, handled_access_net);
-	int abi = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION_FLAG);
-	int fd, error;
-
-	if (abi < 1)
-		return -1;
-	if (abi >= 2)
-		ruleset.handled_access_fs |= LANDLOCK_FS_REFER;
-	if (abi >= 3)
-		ruleset.handled_access_fs |= LANDLOCK_FS_TRUNCATE;
-	if (abi >= 4) {
-		ruleset.handled_access_net = LANDLOCK_NET_TCP;
-		size = offsetof(struct landlock_ruleset, scoped);
-	}
-	if (abi >= 5)
-		ruleset.handled_access_fs |= LANDLOCK_FS_IOCTL_DEV;
-	if (abi >= 6) {
-		ruleset.scoped = LANDLOCK_SCOPE_ALL;
-		size = sizeof ruleset;
-	}
-	/* With no rule at all nothing is allowed. Connecting to the runner's socket is no access to a file. */
-	fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, size, 0);
-	if (fd < 0)
-		return -1;
-	if (syscall(SYS_landlock_restrict_self, fd, 0) < 0) {
-		error = errno;
-		close(fd);
-		errno = error;
-		return -1;
-	}
-	close(fd);
-	fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd >= 0)
-		die("Landlock is in force, and still a directory could be opened");
-	return abi;
-}
-
 static void
 enter_landlock(enum requirement wanted)
 {
-	int abi;
+	int abi, fd;
 
 	if (wanted == LAYER_OFF) {
 		log_info("Landlock: off, as configured");
 		return;
 	}
-	abi = restrict_landlock();
-	if (abi > 0)
+	/* With no rule at all nothing is allowed. Connecting to the runner's socket is no access to a file. */
+	abi = landlock_abi();
+	if (abi > 0 && landlock_enter(abi, 0, NULL, 0) == 0) {
+		fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd >= 0)
+			die("Landlock is in force, and still a directory could be opened");
 		log_info("Landlock: in force, ABI %d", abi);
-	else if (wanted == LAYER_OPTIONAL)
+	} else if (wanted == LAYER_OPTIONAL) {
 		log_info("Landlock: not to be had here (%s)", strerror(errno));
-	else
+	} else {
 		die("Landlock: %s: boot with landlock in the lsm= list, or set worker.landlock to \"optional\"",
 		    strerror(errno));
+	}
 }
 
 static void
@@ -192,7 +141,7 @@ lockdown_enter(const struct config *config, const struct policy *policy)
 		die("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 	drop_capabilities();
 	set_limits();
-	enter_landlock(config->landlock);
+	enter_landlock(config->worker_landlock);
 	/* Last, since the filter refuses what the steps above need. */
 	enter_seccomp(&policy->base[0]);
 }

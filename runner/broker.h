@@ -107,6 +107,7 @@ struct held_answer {
 struct broker {
 	const struct config *config;
 	bool single_uid; /* no uid but 0 is mapped */
+	int landlock_abi; /* 0: none */
 	int epoll_fd;
 	struct event children; /* SIGCHLD */
 	struct event door;     /* where connections of workers come from */

@@ -21,15 +21,11 @@
 
 #include "cgroup.h"
 #include "host.h"
+#include "landlock.h"
 #include "policy.h"
 #include "rootfs.h"
 
-#ifndef SYS_landlock_create_ruleset
-#define SYS_landlock_create_ruleset 444
-#endif
-
 #define TEXT_SIZE 256
-#define LANDLOCK_VERSION 1u /* flag: ask for the ABI */
 
 struct trial {
 	const char *layer;
@@ -56,7 +52,7 @@ cgroup_required(const struct config *config)
 static bool
 landlock_required(const struct config *config)
 {
-	return config->landlock == LAYER_REQUIRED;
+	return config->landlock == LAYER_REQUIRED || config->worker_landlock == LAYER_REQUIRED;
 }
 
 static int
@@ -142,10 +138,10 @@ try_seccomp(const struct config *config, char *text)
 static int
 try_landlock(const struct config *config, char *text)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_VERSION);
+	int abi = landlock_abi();
 
 	(void)config;
-	snprintf(text, TEXT_SIZE, "ABI %ld, for the worker", abi);
+	snprintf(text, TEXT_SIZE, "ABI %d: %s", abi, landlock_offers(abi));
 	return abi > 0 ? 0 : -1;
 }
 
@@ -162,7 +158,7 @@ static const struct trial trials[] = {
 	    "by isolation.cgroup = \"off\"" },
 	{ "seccomp", try_seccomp, false, always, "a kernel with CONFIG_SECCOMP_FILTER" },
 	{ "landlock", try_landlock, false, landlock_required,
-	    "a kernel with CONFIG_SECURITY_LANDLOCK and \"landlock\" in its lsm= list, or worker.landlock = \"optional\"" },
+	    "a kernel with CONFIG_SECURITY_LANDLOCK and \"landlock\" in its lsm= list, or isolation.landlock and worker.landlock = \"optional\"" },
 };
 
 /* Carry out one trial in a child. Returns whether it went well; `text` says what was found. */

@@ -26,6 +26,7 @@
 
 #include "fdpass.h"
 #include "hook.h"
+#include "landlock.h"
 #include "mark.h"
 
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
@@ -166,6 +167,35 @@ drop_capabilities(void)
 	return 0;
 }
 
+/* What the mounts say already, said once more by another part of the kernel; and that nothing leads to other cells. */
+static int
+enter_landlock(void)
+{
+	static const struct {
+		const char *path;
+		uint64_t allowed;
+	} places[] = {
+		{ "/", LANDLOCK_READ },
+		{ "/dev", LANDLOCK_READ | LANDLOCK_WRITE },
+		{ GUEST_TMP, LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_MAKE },
+		{ GUEST_BOX, LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_MAKE },
+	};
+	enum { PLACES = sizeof places / sizeof places[0] };
+	struct landlock_rule rules[PLACES];
+	int result = 0;
+
+	for (size_t i = 0; i < PLACES; i++) {
+		rules[i] = (struct landlock_rule){ open(places[i].path, O_PATH | O_DIRECTORY | O_CLOEXEC), places[i].allowed };
+		if (rules[i].fd < 0)
+			result = -1;
+	}
+	if (result == 0)
+		result = landlock_enter(zygote_setup.landlock_abi, zygote_setup.landlock_flags, rules, PLACES);
+	for (size_t i = 0; i < PLACES; i++)
+		fdpass_close(&rules[i].fd, 1);
+	return result;
+}
+
 static void
 enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, size_t cgroups)
 {
@@ -195,6 +225,8 @@ enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, 
 		guest_fail("no_new_privs");
 	if (chdir(GUEST_BOX) != 0 || (shown_fds[1] = open(GUEST_BOX, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		guest_fail("enter the working directory");
+	if (zygote_setup.landlock_abi != 0 && enter_landlock() != 0)
+		guest_fail("Landlock");
 }
 
 /* ---- the zygote's loop ------------------------------------------------------------------------------------------ */

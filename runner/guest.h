@@ -14,6 +14,7 @@
 #include "job.h"
 #include "orders.h"
 
+#define GUEST_TMP "/tmp"
 #define GUEST_BOX "/box" /* working directory of a run, and of a zygote, which finds its driver there */
 
 extern struct zygote_setup zygote_setup;

@@ -17,6 +17,7 @@
 #include "driver.h"
 #include "fdpass.h"
 #include "hook.h"
+#include "landlock.h"
 #include "log.h"
 #include "orders.h"
 #include "probe.h"
@@ -27,7 +28,7 @@
 
 /* Write what a zygote of pool `pool` must know; see struct zygote_setup. Returns a descriptor or -1. */
 static int
-write_setup(const struct language *language, size_t pool, bool single_uid)
+write_setup(const struct language *language, size_t pool, const struct zygote_setup *common)
 {
 	const struct policy *policy = language->policy;
 	static const struct warm_set nothing;
@@ -35,14 +36,18 @@ write_setup(const struct language *language, size_t pool, bool single_uid)
 	const struct bpf *base = &policy->base[pool % GRANT_COUNT];
 	const struct warm_set *set = kind < language->config->warm_count ? &language->config->warm[kind] : &nothing;
 	const struct strings *imports = &set->imports;
-	struct zygote_setup setup = { .magic = ZYGOTE_SETUP_MAGIC, .single_uid = single_uid,
-		.base_count = (uint32_t)base->count, .last_count = (uint32_t)policy->last.count, .imports = (uint32_t)imports->count,
-		.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes };
+	struct zygote_setup setup = *common;
 	FILE *file;
 	int fd = memfd_create("zygote", MFD_CLOEXEC);
 
 	if (fd < 0 || (file = fdopen(dup(fd), "w")) == NULL)
 		return -1;
+	setup.magic = ZYGOTE_SETUP_MAGIC;
+	setup.base_count = (uint32_t)base->count;
+	setup.last_count = (uint32_t)policy->last.count;
+	setup.imports = (uint32_t)imports->count;
+	setup.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes;
+	setup.landlock_flags = LANDLOCK_QUIET | ((pool % GRANT_COUNT & GRANT_NETWORK) != 0 ? LANDLOCK_FREE_TCP : 0u);
 	snprintf(setup.main_file, sizeof setup.main_file, "%s", language->config->main_file);
 	for (size_t i = 0; i < imports->count; i++)
 		setup.imports_bytes += (uint32_t)strlen(imports->item[i]) + 1;
@@ -232,7 +237,7 @@ build_zygotes_root(struct language *language, int proc_fd)
 }
 
 int
-language_build(struct language *language, int proc_fd, bool single_uid, char *error, size_t size)
+language_build(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
 {
 	if (language->is_missing)
 		return 0;
@@ -255,7 +260,7 @@ language_build(struct language *language, int proc_fd, bool single_uid, char *er
 	}
 	fdpass_close(&language->driver_tree_fd, 1);
 	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
-		language->setup_fd[pool] = write_setup(language, pool, single_uid);
+		language->setup_fd[pool] = write_setup(language, pool, common);
 		if (language->setup_fd[pool] < 0) {
 			snprintf(error, size, "write a zygote's setup: %s", strerror(errno));
 			return -1;

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "event.h"
 #include "policy.h"
+#include "orders.h"
 #include "rootfs.h"
 
 #define LANGUAGE_KINDS (CONFIG_MAX_WARM + 1)          /* of zygotes: a warm set's, or those for runs that no set takes */
@@ -90,9 +91,9 @@ int language_open(struct language *language, const struct config *config, char *
 
 /*
  * Put the root together, in mount namespaces of its own that only descriptors keep. The caller's mount namespace is
- * left. `proc_fd`: /proc. Returns 0, or -1 with a text.
+ * left. `proc_fd`: /proc. `common`: what is the same for all zygotes. Returns 0, or -1 with a text.
  */
-int language_build(struct language *language, int proc_fd, bool single_uid, char *error, size_t size);
+int language_build(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size);
 
 /* How many cells a pool keeps ready. */
 uint32_t language_armed(const struct language *language, uint32_t pool);

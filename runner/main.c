@@ -35,6 +35,7 @@
 #include "explain.h"
 #include "fdpass.h"
 #include "host.h"
+#include "landlock.h"
 #include "log.h"
 #include "policy.h"
 
@@ -161,6 +162,21 @@ open_cgroups(struct broker *broker, uid_t owner)
 	broker->cgroup.version = 0;
 }
 
+static void
+find_landlock(struct broker *broker)
+{
+	enum requirement wanted = broker->config->landlock;
+	int abi = wanted == LAYER_OFF ? 0 : landlock_abi();
+
+	broker->landlock_abi = abi > 0 ? abi : 0;
+	if (abi > 0 || wanted == LAYER_OFF)
+		return;
+	if (wanted == LAYER_REQUIRED)
+		die("Landlock is required and cannot be had: %s. Boot with landlock in the lsm= list, or do without by "
+		    "isolation.landlock = \"off\"", strerror(errno));
+	log_warn("Landlock cannot be had: %s", strerror(errno));
+}
+
 /* The first one that is not missing, or NULL. */
 static struct language *
 first_language(const struct broker *broker)
@@ -223,6 +239,8 @@ list_layers(struct broker *broker, uid_t owner)
 	layers_add(list, "capabilities", true, true, "none; bounding set empty");
 	layers_add(list, "no_new_privs", true, true, "set");
 	layers_add(list, "seccomp", true, true, "allow-list per language, loaded last");
+	layers_add(list, "landlock", broker->config->landlock == LAYER_REQUIRED, broker->landlock_abi != 0, "ABI %d: %s",
+	    broker->landlock_abi, landlock_offers(broker->landlock_abi));
 }
 
 /* The rest of the start, as root of the new user namespace; then serve. */
@@ -230,6 +248,7 @@ static void
 broker_main(struct broker *broker, int door_fd, bool root)
 {
 	const struct config *config = broker->config;
+	const struct zygote_setup common = { .single_uid = broker->single_uid, .landlock_abi = broker->landlock_abi };
 	struct rlimit files;
 	char error[ERROR_SIZE];
 	int proc_fd, home_fd;
@@ -253,7 +272,7 @@ broker_main(struct broker *broker, int door_fd, bool root)
 		struct language *language = &broker->language[i];
 
 		if ((!root && language_open(language, config, error, sizeof error) != 0) ||
-		    language_build(language, proc_fd, broker->single_uid, error, sizeof error) != 0)
+		    language_build(language, proc_fd, &common, error, sizeof error) != 0)
 			die("%s: %s", language->config->name, error);
 		if (setns(home_fd, CLONE_NEWNS) != 0)
 			die("return to our mount namespace: %s", strerror(errno));
@@ -318,6 +337,7 @@ serve(struct config *config)
 	worker_uid = door_worker_uid(config, &worker_gid);
 	prepare_languages(&broker, root);
 	open_cgroups(&broker, owner);
+	find_landlock(&broker);
 	list_layers(&broker, owner);
 	door_block_signals();
 	listen_fd = door_listen(config);

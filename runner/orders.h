@@ -85,6 +85,8 @@ struct zygote_setup {
 	uint32_t imports;
 	uint32_t imports_bytes;
 	uint32_t huge_pages;               /* for the interpreter's code: enough guests share them to be worth it */
+	int32_t landlock_abi;              /* 0: no Landlock around guests */
+	uint32_t landlock_flags;           /* enum landlock_flag */
 	char main_file[64];                /* "main.py" */
 };
 

@@ -39,6 +39,9 @@ my @steps = (
     ['zygote', 'setresuid',    'the user id'],
     ['zygote', 'capset',       'dropping capabilities'],
     ['zygote', 'chdir',        'the working directory'],
+    ['zygote', 'landlock_create_ruleset', 'Landlock'],
+    ['zygote', 'landlock_add_rule',       'its rules'],
+    ['zygote', 'landlock_restrict_self',  'and the wall'],
     ['zygote', 'dup2',         'stdio'],
     ['zygote', 'prlimit64',    'rlimits'],
     ['zygote', 'close_range',  'closing what is not its own'],
@@ -89,6 +92,7 @@ my @walls = (
     ['setns',     'joining the namespaces'],
     ['setresuid', 'the user id'],
     ['capset',    'dropping capabilities'],
+    ['landlock_restrict_self', 'Landlock'],
     ['seccomp',   'the last filter'],
 );
 for (@others) {

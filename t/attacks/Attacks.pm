@@ -17,7 +17,7 @@ use Time::HiRes qw(time sleep);
 
 my $here = dirname(__FILE__);
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
-my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine);
+my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine needs);
 
 # What a right run of each language looks like. It also looks for what an earlier one may have left.
 my %benign = (
@@ -136,6 +136,8 @@ sub new {
             $self->{missing}{$language} = $r->{data} ? '' : 'not available';
         }
     }
+    my $capabilities = $self->request(GET => '/v1/sandbox/capabilities');
+    $self->{layers} = ref $capabilities->{data} ? $capabilities->{data}{layers} || {} : {};
     my $uname = $self->run('python3', 'import os; print(os.uname().machine)')->{data} || {};
     $self->{machine} = ($uname->{stdout} // '') =~ s/\n//r;
     return $self;
@@ -180,6 +182,12 @@ sub reason_to_skip {
     my ($self, $case) = @_;
     my $missing = $self->{missing}{ $case->{language} } // 'no such language';
     return "$case->{language}: $missing" if $missing;
+    if ($case->{needs}) {
+        my ($name, $pattern) = split ' ', $case->{needs}, 2;
+        my $layer = $self->{layers}{$name} or return "the service tells of no $name";
+        return "$name is not in force" if !$layer->{in_force};
+        return "$name: $layer->{detail}" if defined $pattern && $layer->{detail} !~ /$pattern/;
+    }
     return "the service runs on $self->{machine}" if $case->{machine} && $case->{machine} ne $self->{machine};
     return;
 }

@@ -29,6 +29,7 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->inodes, 4096);
 	assert_int_equal(config->body_bytes, 32 << 20);
 	assert_int_equal(config->landlock, LAYER_REQUIRED);
+	assert_int_equal(config->worker_landlock, LAYER_REQUIRED);
 	assert_int_equal(config->network, NETWORK_NONE);
 	assert_false(config->network_strict);
 	assert_int_equal(standard->wall_ms, 15000);
@@ -111,7 +112,7 @@ test_every_key_is_read(void **state)
 	    "policies = \"/p\"; drivers = \"d\";\n"
 	    "runner = { socket = \"run/s\"; worker_user = \"www-data\"; first_uid = 70000; cells = 7; queue = 0; queue_ms = 1;\n"
 	    "  compiled_bytes = 0; };\n"
-	    "isolation = { cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; cpu_percent = 250; threads = 1;\n"
+	    "isolation = { cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; landlock = \"off\"; cpu_percent = 250; threads = 1;\n"
 	    "  open_files = 16; inodes = 17; };\n"
 	    "worker = { body_bytes = 1024; landlock = \"optional\"; };\n"
 	    "network = { mode = \"none\"; strict = true; };\n"
@@ -142,7 +143,8 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->open_files, 16);
 	assert_int_equal(config->inodes, 17);
 	assert_int_equal(config->body_bytes, 1024);
-	assert_int_equal(config->landlock, LAYER_OPTIONAL);
+	assert_int_equal(config->landlock, LAYER_OFF);
+	assert_int_equal(config->worker_landlock, LAYER_OPTIONAL);
 	assert_true(config->network_strict);
 	assert_int_equal(config->limits.standard.wall_ms, 1);
 	assert_int_equal(config->limits.maximum.wall_ms, 2);
@@ -322,8 +324,8 @@ static const struct bad_file main_refusals[] = {
 	    "network, limits" },
 	{ "runner = {\n quue = 3; };", ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "queue, queue_ms, compiled_bytes" },
-	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: cgroup, cgroup_parent, cpu_percent, "
-	    "threads, open_files, inodes" },
+	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: cgroup, cgroup_parent, landlock, "
+	    "cpu_percent, threads, open_files, inodes" },
 	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: body_bytes, landlock" },
 	{ "network = { x = 3; };", ":1: unknown key \"x\" in network; allowed: mode, strict" },
 	{ "limits = { wall = { }; };", ":1: unknown key \"wall\" in limits; allowed: wall_ms, cpu_ms, memory_bytes, "
