@@ -3,6 +3,7 @@
 #include "door.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <poll.h>
 #include <pwd.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "fdpass.h"
+#include "landlock.h"
 #include "log.h"
 
 #define BACKLOG 64
@@ -108,14 +110,30 @@ let_in(int listen_fd, int broker_fd, uid_t worker_uid)
 	close(fd);
 }
 
+static void
+enter_landlock(const struct config *config, int abi)
+{
+	char folder[sizeof((struct sockaddr_un *)0)->sun_path];
+	struct landlock_rule rule = { .allowed = LANDLOCK_MAKE };
+
+	snprintf(folder, sizeof folder, "%s", config->socket_path);
+	rule.fd = open(dirname(folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (rule.fd < 0 || landlock_enter(abi, 0, &rule, 1) != 0)
+		die("Landlock around the door: %s", strerror(errno));
+	close(rule.fd);
+}
+
 int
-door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid)
+door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid,
+    int landlock_abi)
 {
 	struct pollfd waits[2] = { { .fd = listen_fd, .events = POLLIN }, { .events = POLLIN } };
 	struct signalfd_siginfo info;
 	sigset_t signals;
 	int wait_status;
 
+	if (landlock_abi != 0)
+		enter_landlock(config, landlock_abi);
 	sigprocmask(SIG_BLOCK, NULL, &signals);
 	waits[1].fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	if (waits[1].fd < 0)

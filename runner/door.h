@@ -23,8 +23,10 @@ int door_listen(const struct config *config);
 
 /*
  * Let in workers until a signal says to end or the broker dies. `listen_fd` is door_listen's; `broker_fd`: where the
- * connections go. Returns the exit status.
+ * connections go. `landlock_abi`: 0 for none around the door, which keeps of all files the removal of its socket. Dies if that
+ * wall cannot be put up. Returns the exit status.
  */
-int door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid);
+int door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid,
+    int landlock_abi);
 
 #endif

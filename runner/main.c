@@ -368,7 +368,7 @@ serve(struct config *config)
 	for (size_t i = 0; i < broker.language_count; i++)
 		language_free(&broker.language[i]);
 	free(broker.language);
-	return door_serve(config, listen_fd, pair[0], pid, worker_uid);
+	return door_serve(config, listen_fd, pair[0], pid, worker_uid, broker.landlock_abi);
 }
 
 static int

@@ -136,6 +136,28 @@ for (@powerless) {
     ok !-e "$dir/run/runner.sock", "$name: it never listened";
 }
 
+# A call of the start itself fails, by strace's fault injection.
+my @refused = (
+    ['landlock_create_ruleset', 'ENOSYS', qr/Landlock is required and cannot be had.*isolation\.landlock/],
+    ['landlock_restrict_self',  'EPERM',  qr/Landlock around the door/],
+    ['capset',                  'EPERM',  qr/drop all capabilities/],
+    ['pivot_root',              'EPERM',  qr/pivot/],
+    ['sethostname',             'EPERM',  qr/host name/],
+);
+SKIP: {
+    skip $_, 1 if $_ = Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null');
+    for (@refused) {
+        my ($call, $error, $says) = @$_;
+        my $dir = prepared();
+        my ($exit, $out, $err) = command(['strace', '-f', '-qq', '-o', '/dev/null', '-e', "trace=$call", '-e', "inject=$call:error=$error",
+            $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 30);
+        ok $exit != 0 && $exit != 124, "$call fails: no start" or diag $exit;
+        like "$out$err", $says, "$call fails: it says why";
+        ok eventually(5, sub { !processes_of($dir) }), "$call fails: nothing is left";
+        clean($dir);
+    }
+}
+
 # Guests may not have more files open than the runner itself may. Root with all its rights raises that.
 {
     my $dir = prepared([$c, qr/open_files = 256/, 'open_files = 5000']);
