@@ -96,6 +96,7 @@ struct config {
 	enum requirement cgroup;
 	char *cgroup_parent; /* NULL: find it */
 	enum requirement landlock; /* for the cells */
+	enum requirement uid_per_cell; /* after a start by an ordinary user; root always has it */
 	uint32_t cpu_percent; /* CPU time a cell may use per time; 100 is one core */
 	uint32_t threads;     /* threads of a run that may start no process, on top of its first */
 	uint32_t open_files;  /* RLIMIT_NOFILE of a guest */

@@ -21,6 +21,7 @@
 
 #include "cgroup.h"
 #include "host.h"
+#include "ids.h"
 #include "landlock.h"
 #include "policy.h"
 #include "rootfs.h"
@@ -50,6 +51,12 @@ cgroup_required(const struct config *config)
 }
 
 static bool
+uid_per_cell_required(const struct config *config)
+{
+	return config->uid_per_cell == LAYER_REQUIRED;
+}
+
+static bool
 landlock_required(const struct config *config)
 {
 	return config->landlock == LAYER_REQUIRED || config->worker_landlock == LAYER_REQUIRED;
@@ -61,6 +68,17 @@ try_user_namespace(const struct config *config, char *text)
 	(void)config;
 	snprintf(text, TEXT_SIZE, "ids mapped");
 	return 0;
+}
+
+static int
+try_uid_per_cell(const struct config *config, char *text)
+{
+	struct ids ids;
+
+	ids_find(&ids, config);
+	snprintf(text, TEXT_SIZE, "%s", ids.detail);
+	errno = 0; /* the text says it all */
+	return ids.count > 0 ? 0 : -1;
 }
 
 static int
@@ -149,6 +167,9 @@ static const struct trial trials[] = {
 	{ "user_namespace", try_user_namespace, true, always,
 	    "allow them: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
 	    "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that lets unshare through" },
+	{ "uid_per_cell", try_uid_per_cell, false, uid_per_cell_required,
+	    "start as root; or have root install uidmap and give you ids by usermod --add-subuids FIRST-LAST --add-subgids "
+	    "FIRST-LAST YOU, one for each of runner.cells; or do without by isolation.uid_per_cell = \"off\"" },
 	{ "namespaces", try_other_namespaces, true, always, "see user_namespace" },
 	{ "root", try_root, true, always, "Linux 5.12 or later; in a container, one that may mount" },
 	{ "tmpfs", try_disk, true, always, "Linux 5.12 or later; in a container, one that may mount" },
@@ -161,9 +182,9 @@ static const struct trial trials[] = {
 	    "a kernel with CONFIG_SECURITY_LANDLOCK and \"landlock\" in its lsm= list, or isolation.landlock and worker.landlock = \"optional\"" },
 };
 
-/* Carry out one trial in a child. Returns whether it went well; `text` says what was found. */
+/* Carry out one trial in a child, with these ids mapped. Returns whether it went well; `text` says what was found. */
 static bool
-carry_out(const struct trial *trial, const struct config *config, char *text)
+carry_out(const struct trial *trial, const struct config *config, const struct ids *ids, char *text)
 {
 	int found[2], mapped[2], status = -1;
 	char error[TEXT_SIZE] = "", byte;
@@ -194,8 +215,7 @@ carry_out(const struct trial *trial, const struct config *config, char *text)
 	}
 	close(found[1]);
 	close(mapped[0]);
-	if (trial->inside && host_map_ids(pid, geteuid() == 0 ? (uid_t)config->first_uid : geteuid(), config->cells + 1,
-	    error, sizeof error) != 0)
+	if (trial->inside && ids_map(ids, pid, error, sizeof error) != 0)
 		snprintf(text, TEXT_SIZE, "%s", error);
 	else if (write(mapped[1], "", 1) != 1)
 		snprintf(text, TEXT_SIZE, "%s", strerror(errno));
@@ -212,12 +232,14 @@ int
 doctor(const struct config *config)
 {
 	struct utsname kernel;
+	struct ids ids;
 	int missing = 0;
 
 	uname(&kernel);
 	printf("%s %s, %s; as %s\n", kernel.sysname, kernel.release, kernel.machine,
 	    geteuid() == 0 ? "root" : "an ordinary user");
 	signal(SIGPIPE, SIG_IGN);
+	ids_find(&ids, config);
 	for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
 		const struct trial *trial = &trials[i];
 		bool required = trial->required(config);
@@ -225,7 +247,7 @@ doctor(const struct config *config)
 		bool good;
 
 		fflush(stdout);
-		good = carry_out(trial, config, text);
+		good = carry_out(trial, config, &ids, text);
 
 		printf("%-16s %-8s %-8s %s\n", trial->layer, good ? "ok" : "missing", required ? "required" : "optional", text);
 		if (!good)

@@ -101,6 +101,18 @@ zygote_read_setup(char **imports)
 	return good ? 0 : -1;
 }
 
+/* Close every way by which a process gets capabilities when it executes a file. */
+static int
+bar_capabilities(void)
+{
+	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
+		if (marked(SYS_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
+			return -1;
+	}
+	return (int)marked(SYS_prctl, PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
+	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0);
+}
+
 int
 zygote_wall_in(bool threads)
 {
@@ -108,13 +120,7 @@ zygote_wall_in(bool threads)
 		errno = EBUSY;
 		return -1;
 	}
-	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
-			return -1;
-	}
-	if (prctl(PR_SET_SECUREBITS, SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0) != 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+	if (bar_capabilities() != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -1;
 	listener_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER |
 	    (threads ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0ul), &base_filter);
@@ -208,7 +214,15 @@ enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, 
 		if (write(cgroup_fds[i], "0", 1) != 1)
 			guest_fail("join the cell's cgroup");
 	}
-	if (zygote_setup.single_uid == 0) {
+	if (zygote_setup.single_uid != 0) {
+		/*
+		 * Nobody maps an id into it: in there the guest is no user at all. It gets all capabilities of the new namespace,
+		 * which owns nothing, and loses them below. Processes are counted by namespace and uid, and so for each cell.
+		 */
+		if (marked(SYS_unshare, CLONE_NEWUSER, 0, 0, 0, 0) != 0 || bar_capabilities() != 0 ||
+		    marked(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+			guest_fail("make the cell's user namespace");
+	} else {
 		long id = order->uid;
 
 		if (marked(SYS_setgroups, 0, 0, 0, 0, 0) != 0 || marked(SYS_setresgid, id, id, id, 0, 0) != 0 ||

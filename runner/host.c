@@ -71,38 +71,6 @@ host_leave_chroot(void)
 	close(root_fd);
 }
 
-static int
-write_map(pid_t pid, const char *file, const char *text, char *error, size_t size)
-{
-	char path[64];
-	int fd;
-
-	snprintf(path, sizeof path, "/proc/%ld/%s", (long)pid, file);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
-		snprintf(error, size, "write \"%s\" to %s: %s", text, path, strerror(errno));
-		if (fd >= 0)
-			close(fd);
-		return -1;
-	}
-	close(fd);
-	return 0;
-}
-
-int
-host_map_ids(pid_t pid, uid_t owner, uint32_t count, char *error, size_t size)
-{
-	char uids[64], gids[64];
-	bool root = geteuid() == 0;
-
-	snprintf(uids, sizeof uids, "0 %u %u", (unsigned)owner, root ? count : 1);
-	snprintf(gids, sizeof gids, "0 %u %u", (unsigned)(root ? owner : getegid()), root ? count : 1);
-	/* Who is not root may give his group away only if it can be used to drop no other. */
-	if (!root && write_map(pid, "setgroups", "deny", error, size) != 0)
-		return -1;
-	return write_map(pid, "uid_map", uids, error, size) != 0 ? -1 : write_map(pid, "gid_map", gids, error, size);
-}
-
 void
 host_become_namespace_root(bool single_uid)
 {

@@ -24,13 +24,7 @@ pid_t host_fork_into(uint64_t namespaces);
  */
 void host_leave_chroot(void);
 
-/*
- * Map uids and gids into the user namespace of `pid`, a child: uid 0 there is `owner` here. Root maps `count` ids from
- * `owner` on; an ordinary user has only his own to give. Returns 0, or -1 with a text in `error`.
- */
-int host_map_ids(pid_t pid, uid_t owner, uint32_t count, char *error, size_t size);
-
-/* In the child, when it is mapped: become root of the user namespace. Dies if that fails. */
+/* In a child, when its ids are mapped (ids.h): become root of the user namespace. Dies if that fails. */
 void host_become_namespace_root(bool single_uid);
 
 /*

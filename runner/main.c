@@ -35,6 +35,7 @@
 #include "explain.h"
 #include "fdpass.h"
 #include "host.h"
+#include "ids.h"
 #include "landlock.h"
 #include "log.h"
 #include "policy.h"
@@ -219,14 +220,33 @@ prepare_languages(struct broker *broker, bool root)
 		die("no language is available: %s: %s", broker->language[0].config->name, broker->language[0].reason);
 }
 
+/* Dies where cells must have uids of their own and cannot. */
 static void
-list_layers(struct broker *broker, uid_t owner)
+find_ids(struct broker *broker, struct ids *ids)
+{
+	const struct config *config = broker->config;
+
+	ids_find(ids, config);
+	broker->single_uid = ids->count == 0;
+	if (ids->count > 0)
+		return;
+	if (config->uid_per_cell == LAYER_REQUIRED)
+		die("a uid for each cell is required and cannot be had: %s. Start as root, have root give you ids (usermod "
+		    "--add-subuids FIRST-LAST --add-subgids FIRST-LAST YOU), or do without by isolation.uid_per_cell = \"off\"",
+		    ids->detail);
+	log_warn("all cells have the runner's own uid: %s", ids->detail);
+}
+
+static void
+list_layers(struct broker *broker, const struct ids *ids)
 {
 	struct layer_list *list = &broker->layers;
-	static const char *const versions[] = { "none to be had", "version 1", "version 2" };
+	static const char *const versions[] = { "none: memory and processes are limited by rlimits",
+		"version 1: memory, pids, cpu", "version 2: memory, pids, cpu" };
 
-	layers_add(list, "user_namespace", true, true, "root of the runner is uid %u on the host; %s", (unsigned)owner,
-	    broker->single_uid ? "all cells have it too" : "each cell has a uid of its own");
+	layers_add(list, "user_namespace", true, true, "root of the runner is uid %u on the host%s", (unsigned)ids->owner,
+	    broker->single_uid ? "; one more per cell" : "");
+	layers_add(list, "uid_per_cell", broker->config->uid_per_cell == LAYER_REQUIRED, !broker->single_uid, "%s", ids->detail);
 	layers_add(list, "mount_namespace", true, true, "per cell; a read-only root of bound host paths, by pivot_root");
 	layers_add(list, "tmpfs", true, true, "per cell; /tmp and /box, limited in size and inodes");
 	layers_add(list, "pid_namespace", true, true, "per cell, below the runner's own");
@@ -234,7 +254,7 @@ list_layers(struct broker *broker, uid_t owner)
 	layers_add(list, "uts_namespace", true, true, "per cell");
 	layers_add(list, "network_namespace", true, true, "one for all cells, empty, its loopback down; sockets refused");
 	layers_add(list, "cgroup", broker->config->cgroup == LAYER_REQUIRED, broker->cgroup.version != 0,
-	    "%s: memory, pids, cpu", versions[broker->cgroup.version]);
+	    "%s", versions[broker->cgroup.version]);
 	layers_add(list, "rlimits", true, true, "per cell");
 	layers_add(list, "capabilities", true, true, "none; bounding set empty");
 	layers_add(list, "no_new_privs", true, true, "set");
@@ -321,7 +341,7 @@ serve(struct config *config)
 {
 	struct broker broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 } };
 	bool root = geteuid() == 0;
-	uid_t owner = root ? (uid_t)config->first_uid : geteuid();
+	struct ids ids;
 	char error[ERROR_SIZE];
 	uid_t worker_uid;
 	gid_t worker_gid;
@@ -333,12 +353,12 @@ serve(struct config *config)
 		die("%s: network.mode: this version knows \"none\" only", config->path);
 	signal(SIGPIPE, SIG_IGN);
 	allow_open_files(config);
-	broker.single_uid = !root;
+	find_ids(&broker, &ids);
 	worker_uid = door_worker_uid(config, &worker_gid);
 	prepare_languages(&broker, root);
-	open_cgroups(&broker, owner);
+	open_cgroups(&broker, ids.owner);
 	find_landlock(&broker);
-	list_layers(&broker, owner);
+	list_layers(&broker, &ids);
 	door_block_signals();
 	listen_fd = door_listen(config);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
@@ -359,9 +379,9 @@ serve(struct config *config)
 	}
 	close(pair[1]);
 	close(mapped[0]);
-	if (host_map_ids(pid, owner, config->cells + 1, error, sizeof error) != 0)
+	if (ids_map(&ids, pid, error, sizeof error) != 0)
 		die("%s", error);
-	host_drop_privileges(owner);
+	host_drop_privileges(ids.owner);
 	if (write(mapped[1], "", 1) != 1)
 		die("wake the broker: %s", strerror(errno));
 	close(mapped[1]);

@@ -79,7 +79,7 @@ struct guest_start {
 
 struct zygote_setup {
 	uint32_t magic;
-	uint32_t single_uid;               /* no uid but 0 is mapped: guests keep it */
+	uint32_t single_uid;               /* no uid but 0 is mapped: guests keep it, in user namespaces of their own */
 	uint32_t base_count;               /* instructions of the base filter */
 	uint32_t last_count;               /* of the last filter */
 	uint32_t imports;

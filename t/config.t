@@ -72,6 +72,7 @@ my @bad = (
     ['a default above its maximum', [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 120001'], qr/limits\.wall_ms.*120000/],
     ['an unknown limit',          [$c, qr/^limits = \{/m, "limits = {\n\thappiness = { default = 1; maximum = 2; };"], qr/happiness/, 'happiness'],
     ['an unknown word',           [$c, qr/cgroup = "required"/, 'cgroup = "maybe"'],                qr/isolation\.cgroup.*required.*optional.*off|isolation\.cgroup.*off.*optional.*required/],
+    ['an unknown word for uids',  [$c, qr/uid_per_cell = "required"/, 'uid_per_cell = true'],       qr/isolation\.uid_per_cell.*required/],
     ['an unknown network',        [$c, qr/mode = "none"/, 'mode = "wifi"'],                         qr/network\.mode.*none/],
     ['a number for a bool',       [$c, qr/strict = false/, 'strict = 0'],                           qr/network\.strict.*true/],
     ['a relative cgroup',         [$c, qr/#cgroup_parent = .*;/, 'cgroup_parent = "here";'],        qr/cgroup_parent.*absolute/],
@@ -166,6 +167,6 @@ like $err, qr{seccomp/none-such\.conf}, 'which is named';
     command([$runner, '--check-host', '-c', "$dir/cellblock.conf"]);
 };
 is $exit, 0, '--check-host: exit 0 on a host that has all' or diag "$out$err";
-like $out, qr/^\W*$_\b/mi, "--check-host: a row for $_" for qw(user_namespace namespaces root tmpfs cgroup seccomp landlock);
+like $out, qr/^\W*$_\b/mi, "--check-host: a row for $_" for qw(user_namespace uid_per_cell namespaces root tmpfs cgroup seccomp landlock);
 
 done_testing;

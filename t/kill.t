@@ -72,7 +72,7 @@ for (@victims) {
 sub waiting_run {
     my ($threads, %more) = @_;
     my $socket = $cb->connect_raw($cb->run_bytes(
-        code => "import threading, time\nfor _ in range($threads): threading.Thread(target=time.sleep, args=(60,)).start()\ntime.sleep(60)", %more));
+        code => "import threading, time\nthreading.stack_size(1 << 18)\nfor _ in range($threads): threading.Thread(target=time.sleep, args=(60,)).start()\ntime.sleep(60)", %more));
     my $pid = eventually(10, sub { $cb->find_by_threads($threads + 1) });
     ok $pid, "a run with $threads threads is seen";
     return ($socket, $pid);

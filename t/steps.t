@@ -23,20 +23,22 @@ if ($why) {
     exit;
 }
 
-# Who is to fail, in which call, and what that call is for. `when`: from which of its calls on.
+# Who is to fail, in which call, what that call is for, and the layer with (!: without) which it is made at all.
 my @steps = (
     ['warden', 'unshare',      'new namespaces'],
     ['warden', 'mount',        'the tmpfs'],
     ['warden', 'mkdir',        'its directories'],
-    ['warden', 'chown',        'their owner'],
+    ['warden', 'chown',        'their owner', 'uid_per_cell'],
     ['warden', 'clone',        'the init of the pid namespace'],
     ['zygote', 'setns',        'joining the namespaces'],
     ['zygote', 'clone3',       'the fork'],
     ['zygote', 'setsid',       'a session of its own'],
-    ['zygote', 'write',        'joining the control groups'],
-    ['zygote', 'setgroups',    'dropping groups'],
-    ['zygote', 'setresgid',    'the group id'],
-    ['zygote', 'setresuid',    'the user id'],
+    ['zygote', 'write',        'joining the control groups', 'cgroup'],
+    ['zygote', 'setgroups',    'dropping groups', 'uid_per_cell'],
+    ['zygote', 'setresgid',    'the group id', 'uid_per_cell'],
+    ['zygote', 'setresuid',    'the user id', 'uid_per_cell'],
+    ['zygote', 'unshare',      'a user namespace of its own', '!uid_per_cell'],
+    ['zygote', 'prctl',        'an empty bounding set in it', '!uid_per_cell'],
     ['zygote', 'capset',       'dropping capabilities'],
     ['zygote', 'chdir',        'the working directory'],
     ['zygote', 'landlock_create_ruleset', 'Landlock'],
@@ -77,7 +79,13 @@ sub fail_step {
     return;
 }
 
-for (@steps) {
+my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
+sub is_made {
+    my ($layer) = @_;
+    return !defined $layer || ($layer =~ /\A!(.*)/ ? !$layers->{$1}{in_force} : $layers->{$layer}{in_force});
+}
+
+for (grep { is_made($_->[3]) } @steps) {
     my ($role, $call, $for) = @$_;
     fail_step("$role $call ($for)", $call, 'python3', 'print("out")', $cb->pids($role));
 }
@@ -90,7 +98,7 @@ my @others = (
 );
 my @walls = (
     ['setns',     'joining the namespaces'],
-    ['setresuid', 'the user id'],
+    $layers->{uid_per_cell}{in_force} ? ['setresuid', 'the user id'] : ['unshare', 'a user namespace of its own'],
     ['capset',    'dropping capabilities'],
     ['landlock_restrict_self', 'Landlock'],
     ['seccomp',   'the last filter'],

@@ -23,6 +23,7 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->compiled_bytes, 128 << 20);
 	assert_int_equal(config->cgroup, LAYER_REQUIRED);
 	assert_null(config->cgroup_parent);
+	assert_int_equal(config->uid_per_cell, LAYER_REQUIRED);
 	assert_int_equal(config->cpu_percent, 100);
 	assert_int_equal(config->threads, 64);
 	assert_int_equal(config->open_files, 256);
@@ -113,7 +114,7 @@ test_every_key_is_read(void **state)
 	    "runner = { socket = \"run/s\"; worker_user = \"www-data\"; first_uid = 70000; cells = 7; queue = 0; queue_ms = 1;\n"
 	    "  compiled_bytes = 0; };\n"
 	    "isolation = { cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; landlock = \"off\"; cpu_percent = 250; threads = 1;\n"
-	    "  open_files = 16; inodes = 17; };\n"
+	    "  open_files = 16; inodes = 17; uid_per_cell = \"optional\"; };\n"
 	    "worker = { body_bytes = 1024; landlock = \"optional\"; };\n"
 	    "network = { mode = \"none\"; strict = true; };\n"
 	    "limits = { wall_ms = { default = 1; maximum = 2; }; cpu_ms = { maximum = 20000; }; };\n",
@@ -138,6 +139,7 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->compiled_bytes, 0);
 	assert_int_equal(config->cgroup, LAYER_OFF);
 	assert_string_equal(config->cgroup_parent, "/sys/fs/cgroup/x");
+	assert_int_equal(config->uid_per_cell, LAYER_OPTIONAL);
 	assert_int_equal(config->cpu_percent, 250);
 	assert_int_equal(config->threads, 1);
 	assert_int_equal(config->open_files, 16);
@@ -324,7 +326,7 @@ static const struct bad_file main_refusals[] = {
 	    "network, limits" },
 	{ "runner = {\n quue = 3; };", ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "queue, queue_ms, compiled_bytes" },
-	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: cgroup, cgroup_parent, landlock, "
+	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: cgroup, cgroup_parent, landlock, uid_per_cell, "
 	    "cpu_percent, threads, open_files, inodes" },
 	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: body_bytes, landlock" },
 	{ "network = { x = 3; };", ":1: unknown key \"x\" in network; allowed: mode, strict" },
