@@ -39,6 +39,7 @@ install_packages() {
 			sed -n 's/^installed //p' | sort -u) | tr '\n' ' ')
 	[[ -n $missing ]] || return 0
 
+	((EUID == 0)) || die "these packages are missing, and only root can install them: $missing"
 	say "installing: $missing"
 	command -v apt-get >/dev/null || die "there is no apt-get here; please install the packages above"
 	# shellcheck disable=SC2086 # package names, one word each

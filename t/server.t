@@ -12,7 +12,7 @@ my $server = root() . '/script/server';
 
 my ($exit, $out, $err) = command([$server, '--help']);
 is $exit, 0, '--help: exit 0';
-like $out, qr/^\s+$_\b/m, "--help tells of $_" for qw(--dir --port --tls-port --workers --prefix --detach --stop --help);
+like $out, qr/^\s+$_\b/m, "--help tells of $_" for qw(--dir --port --tls-port --workers --rootless --without --prefix --detach --stop --help);
 
 my @bad = (
     [['--colour'],                    qr/--colour/],
@@ -25,6 +25,7 @@ my @bad = (
     [['--port=8194', '--tls-port=8194'], qr/must differ/],
     [['--workers', '0'],              qr/--workers/],
     [['--dir', ''],                   qr/--dir/],
+    [['--without', 'seccomp'],       qr{--without: cgroup or uid_per_cell}],
 );
 for (@bad) {
     my ($arguments, $says) = @$_;

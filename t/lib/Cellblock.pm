@@ -6,7 +6,8 @@
 #   $cb->finish;                                   # stop it: a clean log, and nothing left behind
 #
 # The environment: CELLBLOCK_PREFIX (test what is installed there; else the tree is built once, in run/test),
-# CELLBLOCK_MUST_WORK=1 (a skip is a failure), CELLBLOCK_TEST_KEEP=1 (keep the state folder of an instance).
+# CELLBLOCK_MUST_WORK=1 (a skip is a failure), CELLBLOCK_TEST_KEEP=1 (keep the state folder of an instance),
+# CELLBLOCK_TEST_WITHOUT (layers, for script/server --without). Who is not root starts it --rootless.
 package Cellblock;
 use strict;
 use warnings;
@@ -222,7 +223,8 @@ sub up {
     skip_all('no script/server') if !-x $server;
     $self->{running} = 1;
     return command([$server, '--detach', '--prefix', prefix(), '--dir', $self->{dir}, '--port', $self->{port},
-        '--tls-port', $self->{tls_port}, @args], env => { CELLBLOCK_API_KEY => $self->{key} }, seconds => 120);
+        '--tls-port', $self->{tls_port}, ($> ? '--rootless' : ()), (map { ('--without', $_) } split ' ', $ENV{CELLBLOCK_TEST_WITHOUT} // ''),
+        @args], env => { CELLBLOCK_API_KEY => $self->{key} }, seconds => 120);
 }
 
 sub down {
