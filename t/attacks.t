@@ -17,15 +17,18 @@ my $cb = Cellblock->start(own => 1, conf => [
 ]);
 my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key});
 
+my @cases = $attacks->cases($ENV{CELLBLOCK_ATTACKS});
+
 # What is made at the first run of a language is no change.
-for my $language (grep { !$attacks->{missing}{$_} } sort keys %{ $attacks->{missing} }) {
+my %wanted = map { $_ => 1 } 'python3', map { $_->{language} } @cases;
+for my $language (grep { exists $attacks->{missing}{$_} && !$attacks->{missing}{$_} } sort keys %wanted) {
     $attacks->run($language, $attacks->benign($language), @$_) for [], [args => ['x']], [limits => { processes => 2 }];
 }
 my $host = Host->new($cb);
 $attacks->{host} = sub { $host->changes };
 
 my (%count, %took);
-for my $case ($attacks->cases($ENV{CELLBLOCK_ATTACKS})) {
+for my $case (@cases) {
     my $result = $attacks->carry_out($case);
     Attacks::show($result);
     $took{ $case->{name} } = $result->{took} // 0;

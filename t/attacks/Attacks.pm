@@ -17,7 +17,7 @@ use Time::HiRes qw(time sleep);
 
 my $here = dirname(__FILE__);
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
-my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine needs);
+my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine needs layer);
 
 # What a right run of each language looks like. It also looks for what an earlier one may have left.
 my %benign = (
@@ -187,6 +187,9 @@ sub reason_to_skip {
         my $layer = $self->{layers}{$name} or return "the service tells of no $name";
         return "$name is not in force" if !$layer->{in_force};
         return "$name: $layer->{detail}" if defined $pattern && $layer->{detail} !~ /$pattern/;
+    }
+    if ($case->{layer} && $self->{layers}{ $case->{layer} } && !$self->{layers}{ $case->{layer} }{in_force}) {
+        return "$case->{layer} is not in force: $self->{layers}{ $case->{layer} }{detail}";
     }
     return "the service runs on $self->{machine}" if $case->{machine} && $case->{machine} ne $self->{machine};
     return;

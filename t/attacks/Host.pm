@@ -9,17 +9,26 @@ use warnings;
 
 use Cellblock qw(eventually process_status slurp);
 use File::Find ();
+no warnings 'File::Find'; # what an ordinary user may not look into
 
-my $first_uid = 2_000_000; # of cellblock.conf: the cells are the numbers from here on
-my $last_uid = $first_uid + 4096;
 my $cells = 32;
 
-sub is_of_a_cell { return $_[0] >= $first_uid && $_[0] <= $last_uid }
+# The host's uids of cells: all that the runner's user namespace has, but for the first, which is the runner's own.
+sub uids_of_cells {
+    my ($broker) = @_;
+    my %uids;
+    for (split /\n/, slurp("/proc/$broker/uid_map") // '') {
+        my ($inside, $outside, $count) = split;
+        $uids{ $outside + $_ } = 1 for ($inside == 0 ? 1 : 0) .. $count - 1;
+    }
+    return \%uids;
+}
 
 sub new {
     my ($class, $cellblock) = @_;
     my $self = bless { cellblock => $cellblock }, $class;
     $cellblock->processes_at_rest;
+    $self->{uids} = uids_of_cells($cellblock->pids('broker'));
     $self->{groups} = [grep { m{/cellblock[^/]*\z} } $cellblock->cgroups];
     # Cells may still be armed: until nothing changes for a second.
     my $same = 0;
@@ -39,6 +48,7 @@ sub look {
     my ($self) = @_;
     my $cb = $self->{cellblock};
     my %now;
+    my $is_of_a_cell = sub { $self->{uids}{ $_[0] // 0 } };
 
     # Processes by kind, and the descriptors that ours have open. What the broker keeps of compiled programs is no leak; nor
     # are pidfds of inits, which wardens keep until their cell's number is used again, and the connections of workers to the
@@ -71,10 +81,10 @@ sub look {
     }
 
     # Nothing of the uids of cells is anywhere else.
-    $now{"System V $_ of cells"} = grep { grep { /\A\d+\z/ && is_of_a_cell($_) } split } split /\n/, slurp("/proc/sysvipc/$_") // '' for qw(shm msg sem);
+    $now{"System V $_ of cells"} = grep { grep { $is_of_a_cell->($_) } split } split /\n/, slurp("/proc/sysvipc/$_") // '' for qw(shm msg sem);
     my @files;
-    File::Find::find({ no_chdir => 1, wanted => sub { push @files, $_ if is_of_a_cell((lstat)[4] // 0) } }, grep { -d } '/dev/shm', '/dev/mqueue', '/var/tmp');
-    for my $path (glob '/tmp/{*,.[!.]*}') { push @files, $path if is_of_a_cell((lstat $path)[4] // 0) }
+    File::Find::find({ no_chdir => 1, wanted => sub { push @files, $_ if $is_of_a_cell->((lstat)[4]) } }, grep { -d } '/dev/shm', '/dev/mqueue', '/var/tmp');
+    for my $path (glob '/tmp/{*,.[!.]*}') { push @files, $path if $is_of_a_cell->((lstat $path)[4]) }
     $now{'files of cells'} = join ' ', sort @files;
     my @state;
     File::Find::find({ no_chdir => 1, wanted => sub { push @state, $_; $File::Find::prune = 1 if m{/(?:log|live|nginx)\z} } }, $cb->{dir});
