@@ -17,7 +17,7 @@ use Time::HiRes qw(time sleep);
 
 my $here = dirname(__FILE__);
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
-my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine needs layer);
+my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine needs);
 
 # What a right run of each language looks like. It also looks for what an earlier one may have left.
 my %benign = (
@@ -184,12 +184,9 @@ sub reason_to_skip {
     return "$case->{language}: $missing" if $missing;
     if ($case->{needs}) {
         my ($name, $pattern) = split ' ', $case->{needs}, 2;
-        my $layer = $self->{layers}{$name} or return "the service tells of no $name";
-        return "$name is not in force" if !$layer->{in_force};
-        return "$name: $layer->{detail}" if defined $pattern && $layer->{detail} !~ /$pattern/;
-    }
-    if ($case->{layer} && $self->{layers}{ $case->{layer} } && !$self->{layers}{ $case->{layer} }{in_force}) {
-        return "$case->{layer} is not in force: $self->{layers}{ $case->{layer} }{detail}";
+        my $layer = $self->{layers}{$name} || {};
+        return "$name is not in force: $layer->{detail}" if %$layer && !$layer->{in_force};
+        return "$name: " . ($layer->{detail} // 'the service does not tell of it') if defined $pattern && ($layer->{detail} // '') !~ /$pattern/;
     }
     return "the service runs on $self->{machine}" if $case->{machine} && $case->{machine} ne $self->{machine};
     return;
