@@ -142,7 +142,7 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 
 /* ---- what compilers make ---------------------------------------------------------------------------------------- */
 
-/* A file of the language's root, as it is now: a new one has another inode. */
+/* A file of the language's root, as it is now: a new one has another inode. (A further hard link to it changes its ctime only.) */
 static void
 identify(const struct language *language, const char *path, uint64_t *identity)
 {
@@ -153,7 +153,7 @@ identify(const struct language *language, const char *path, uint64_t *identity)
 	if (fd >= 0 && fstat(fd, &st) == 0) {
 		identity[0] = st.st_dev;
 		identity[1] = st.st_ino;
-		identity[2] = (uint64_t)st.st_ctim.tv_sec * 1000000000u + (uint64_t)st.st_ctim.tv_nsec;
+		identity[2] = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
 	}
 	fdpass_close(&fd, 1);
 }
