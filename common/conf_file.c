@@ -36,7 +36,7 @@ digest_add(uint64_t *digest, const void *data, size_t size)
 	}
 }
 
-/* Read the whole of a regular file. Returns its bytes for free(3), or NULL with errno. */
+/* Read the whole of a regular file. Returns its bytes, with room for one more, for free(3), or NULL with errno. */
 static char *
 file_read(const char *path, size_t *size)
 {
@@ -56,20 +56,21 @@ file_read(const char *path, size_t *size)
 		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 		goto fail;
 	}
-	data = malloc(FILE_BYTES + 1);
+	if ((size_t)st.st_size > FILE_BYTES) {
+		errno = EFBIG;
+		goto fail;
+	}
+	data = malloc((size_t)st.st_size + 1);
 	if (data == NULL)
 		goto fail;
-	while ((n = read(fd, data + at, FILE_BYTES + 1 - at)) != 0) {
+	while ((n = read(fd, data + at, (size_t)st.st_size - at)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
-		if (n > 0)
-			at += (size_t)n;
-		if (n < 0 || at > FILE_BYTES) {
-			if (n > 0)
-				errno = EFBIG;
+		if (n < 0) {
 			free(data);
 			goto fail;
 		}
+		at += (size_t)n;
 	}
 	close(fd);
 	*size = at;
@@ -254,6 +255,11 @@ conf_fail(const struct conf_file *file, const config_setting_t *at, const char *
 	va_start(args, format);
 	vsnprintf(file->error + n, file->error_size - (size_t)n, format, args);
 	va_end(args);
+	/* What it quotes of the file must not break the line. */
+	for (char *c = file->error + n; *c != '\0'; c++) {
+		if (iscntrl((unsigned char)*c))
+			*c = ' ';
+	}
 	return -1;
 }
 

@@ -54,7 +54,8 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 	struct iovec iov = { .iov_base = data, .iov_len = size };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
 		.msg_controllen = sizeof control.space };
-	int got[FDPASS_MAX];
+	/* More than FDPASS_MAX may come: descriptors also take the room of credentials that are not sent. */
+	int got[sizeof control.space / sizeof(int)];
 	size_t got_count = 0;
 	ssize_t n;
 
@@ -81,8 +82,11 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 			*peer_pid = cred.pid;
 		}
 	}
-	/* The kernel installs what fits and drops the rest: a cut message is never acted on. */
-	if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || got_count > fd_max) {
+	/*
+	 * The kernel installs what fits and drops the rest: a cut message is never acted on. Nor is one of no bytes, which is
+	 * taken for the end of the connection, and nobody looks for descriptors then.
+	 */
+	if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || got_count > fd_max || (n == 0 && got_count > 0)) {
 		fdpass_close(got, got_count);
 		errno = EMSGSIZE;
 		return -1;

@@ -10,7 +10,7 @@
  * that it names ends, and its PROTO_RESULT says so (a PROTO_CANCEL that crosses a PROTO_RESULT is ignored).
  *
  * A compiled language takes two steps. PROTO_FIND asks for what an earlier PROTO_COMPILE of the same source came to; if
- * there is none, PROTO_COMPILE makes it. Either way it is then held for this connection, and its next PROTO_RUN runs it.
+ * there is none, and only then, PROTO_COMPILE makes it. Either way it is then held for this connection, and its next PROTO_RUN runs it.
  */
 #ifndef CELLBLOCK_PROTO_H
 #define CELLBLOCK_PROTO_H

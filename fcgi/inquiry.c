@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "autoconfig.h"
+#include "json_text.h"
 
 #define MAX_LAYERS 64
 
@@ -26,11 +27,40 @@ ask(struct worker *worker, uint32_t kind, uint32_t index, struct proto_reply *an
 	return runner_link_ask(&worker->link, &question, false, answer);
 }
 
-/* A text from a message, which may fill its field to the last byte. */
+#define CLEAN_SIZE (3 * PROTO_TEXT_SIZE + 1) /* U+FFFD has three bytes */
+
+/*
+ * A text from a message, which may fill its field to the last byte. What an interpreter says of itself, or what was cut,
+ * need not be UTF-8, and json-c would pass it on as it is.
+ */
+static const char *
+clean(const char *field, size_t size, char *text)
+{
+	size_t left = strnlen(field, size), at = 0;
+
+	while (left > 0) {
+		size_t good = json_text_well_formed(field, left);
+
+		memcpy(text + at, field, good);
+		at += good;
+		if (good < left) {
+			memcpy(text + at, "\xef\xbf\xbd", 3);
+			at += 3;
+			good++;
+		}
+		field += good;
+		left -= good;
+	}
+	text[at] = '\0';
+	return text;
+}
+
 static struct json_object *
 text(const char *field, size_t size)
 {
-	return json_object_new_string_len(field, (int)strnlen(field, size));
+	char cleaned[CLEAN_SIZE];
+
+	return json_object_new_string(clean(field, size, cleaned));
 }
 
 void
@@ -126,7 +156,7 @@ inquiry_capabilities(struct worker *worker, struct exchange *exchange)
 {
 	struct json_object *data = json_object_new_object();
 	struct json_object *layers = json_object_new_object();
-	struct json_object *languages = json_object_new_object();
+	struct json_object *languages;
 
 	json_object_object_add(data, "version", json_object_new_string(PACKAGE_VERSION));
 	json_object_object_add(data, "level", json_object_new_string("namespaces"));
@@ -135,21 +165,22 @@ inquiry_capabilities(struct worker *worker, struct exchange *exchange)
 		struct proto_reply answer;
 		struct proto_layer *layer = &answer.u.layer;
 		struct json_object *object;
+		char name[CLEAN_SIZE];
 
 		if (ask(worker, PROTO_LAYER, i, &answer) < 0) {
 			json_object_put(data);
 			unavailable(exchange, "the runner is away");
 			return;
 		}
-		layer->name[sizeof layer->name - 1] = '\0';
-		if (layer->name[0] == '\0')
+		if (*clean(layer->name, sizeof layer->name, name) == '\0')
 			break;
 		object = json_object_new_object();
 		json_object_object_add(object, "required", json_object_new_boolean(layer->required != 0));
 		json_object_object_add(object, "in_force", json_object_new_boolean(layer->in_force != 0));
 		json_object_object_add(object, "detail", text(layer->detail, sizeof layer->detail));
-		json_object_object_add(layers, layer->name, object);
+		json_object_object_add(layers, name, object);
 	}
+	languages = json_object_new_object();
 	json_object_object_add(data, "languages", languages);
 	if (describe_starts(worker, languages) < 0) {
 		json_object_put(data);

@@ -128,6 +128,33 @@ json_text_length(const char *in, size_t size)
 }
 
 size_t
+json_text_well_formed(const char *in, size_t size)
+{
+	const unsigned char *p = (const unsigned char *)in;
+	size_t at = 0;
+
+	while (at < size) {
+		bool valid = true, cut;
+		uint64_t eight;
+		size_t length = 1;
+
+		if (size - at >= 8) {
+			memcpy(&eight, p + at, 8);
+			if ((eight & TOPS) == 0) {
+				at += 8;
+				continue;
+			}
+		}
+		if (p[at] >= 0x80)
+			length = sequence(p + at, size - at, &valid, &cut);
+		if (!valid)
+			break;
+		at += length;
+	}
+	return at;
+}
+
+size_t
 json_text_trim(const char *in, size_t size)
 {
 	const unsigned char *p = (const unsigned char *)in;

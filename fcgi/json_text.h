@@ -17,6 +17,9 @@ size_t json_text_escape(const char *in, size_t size, size_t *used, char *out, si
 /* The bytes that json_text_escape makes of the whole of `in`. */
 size_t json_text_length(const char *in, size_t size);
 
+/* How many bytes of `in` are UTF-8: `size`, or where the first ill-formed sequence begins. */
+size_t json_text_well_formed(const char *in, size_t size);
+
 /* The size of `in` without the beginning of a UTF-8 sequence at its end, for a text that was cut at a limit. */
 size_t json_text_trim(const char *in, size_t size);
 

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "json_text.h"
+
 #define MAX_DEPTH 32
 #define MAX_VALUES 16384
 
@@ -53,6 +55,12 @@ json_tree_parse(const char *body, size_t size, struct problem *problem)
 		problem_set(problem, 413, "body: is too large");
 		return NULL;
 	}
+	/* json-c's own check lets pass what is beyond U+10FFFF. */
+	end = json_text_well_formed(body, size);
+	if (end != size) {
+		problem_set(problem, 400, "body: must be UTF-8, and byte %zu is not", end);
+		return NULL;
+	}
 	survey(body, size, &values, &nul_in_name);
 	if (values > MAX_VALUES) {
 		problem_set(problem, 400, "body: must not hold more than %d values", MAX_VALUES);
@@ -67,7 +75,7 @@ json_tree_parse(const char *body, size_t size, struct problem *problem)
 		problem_set(problem, 500, "out of memory");
 		return NULL;
 	}
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	tree = json_tokener_parse_ex(tokener, body, (int)size);
 	error = json_tokener_get_error(tokener);
 	end = json_tokener_get_parse_end(tokener);

@@ -487,5 +487,6 @@ broker_serve(struct broker *broker, int door_fd)
 			if (event->fd >= 0)
 				event->ready(broker, event, events[i].events);
 		}
+		client_free_gone(broker);
 	}
 }

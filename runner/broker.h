@@ -47,7 +47,7 @@ struct client {
 	struct run_result result;     /* of the compiler, meanwhile */
 	uint64_t queued_us;
 	struct cell *cell;
-	struct client *next; /* all clients */
+	struct client *next; /* all clients, or all that have gone */
 	struct client *next_queued;
 };
 
@@ -118,6 +118,7 @@ struct broker {
 	struct cell *cell;
 	struct compiled_cache compiled;
 	struct client *clients;
+	struct client *gone; /* whose connections are closed; freed at the end of the loop's turn */
 	struct client *queue, **queue_tail;
 	uint32_t queued;
 	uint32_t running;

@@ -104,6 +104,14 @@ grant_of(const struct proto_request *request)
 	    ((request->flags & RUN_NETWORK) != 0 ? GRANT_NETWORK : 0u);
 }
 
+/* Is it the source that was last asked for? What is made of it is kept under that name. */
+static bool
+was_looked_for(const struct client *client, const struct proto_request *request)
+{
+	return client->key.language == request->index &&
+	    memcmp(client->key.digest, request->digest, sizeof request->digest) == 0;
+}
+
 /* A run, or the compilation before it. Returns -1 if the worker broke the rules. */
 static int
 take_run(struct broker *broker, struct client *client, const struct proto_request *request, int *fds, size_t fd_count)
@@ -115,8 +123,8 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 		return -1;
 	language = &broker->language[request->index];
 	if (request->warm >= language->config->warm_count || (is_compile && fd_count != 3) ||
-	    (is_compile && !config_is_compiled(language->config)) ||
-	    (!is_compile && config_is_compiled(language->config) != (client->compiled_fd >= 0)) ||
+	    (is_compile && !config_is_compiled(language->config)) || (is_compile && !was_looked_for(client, request)) ||
+	    (client->compiled_fd >= 0) != (!is_compile && config_is_compiled(language->config)) ||
 	    (!is_compile && !limits_allowed(&request->limits, &language->config->limits.maximum)))
 		return -1;
 	client->request = *request;
@@ -199,6 +207,7 @@ collected(struct broker *broker, struct event *event, uint32_t events)
 	(void)events;
 	event_close(broker, event);
 	if (n != (ssize_t)sizeof report) {
+		fdpass_close(&fd, 1);
 		client_refuse(client, REFUSED_FAULT);
 		return;
 	}
@@ -358,7 +367,20 @@ client_gone(struct broker *broker, struct client *client)
 		link = &(*link)->next;
 	*link = client->next;
 	event_close(broker, &client->event);
-	free(client);
+	/* The loop may have an event of it in hand. */
+	client->next = broker->gone;
+	broker->gone = client;
+}
+
+void
+client_free_gone(struct broker *broker)
+{
+	while (broker->gone != NULL) {
+		struct client *client = broker->gone;
+
+		broker->gone = client->next;
+		free(client);
+	}
 }
 
 void

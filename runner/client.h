@@ -7,6 +7,9 @@
 /* Take on a worker whose connection is `fd`. */
 void client_add(struct broker *broker, int fd);
 
+/* Free those who have gone, when the loop has no event in hand that could be theirs. */
+void client_free_gone(struct broker *broker);
+
 /* End a run's wait: tell its worker how it went. */
 void client_result(struct client *client, const struct run_result *result);
 void client_refuse(struct client *client, enum refusal reason);

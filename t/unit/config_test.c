@@ -362,6 +362,8 @@ static const struct bad_file main_refusals[] = {
 	    "path in quotes, 1 to 1024 bytes" },
 	{ "worker = { landlock = \"\"; };", ":1: worker.landlock: \"\" is unknown; allowed: \"off\", \"optional\", "
 	    "\"required\"" },
+	/* What is quoted stays on its line. */
+	{ "network = { mode = \"wi\\nfi\"; };", ":1: network.mode: \"wi fi\" is unknown; allowed: \"none\"" },
 	{ "network = { mode = \"host\"; };", ":1: network.mode: \"host\" is unknown; allowed: \"none\"" },
 	{ "network = { strict = 1; };", ":1: network.strict: is not a bool; allowed: true, false" },
 	{ "network = { strict = \"true\"; };", ":1: network.strict: is not a bool; allowed: true, false" },

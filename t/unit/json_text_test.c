@@ -148,6 +148,36 @@ test_trim(void **state)
 		assert_int_equal(json_text_trim(trims[i].in, strlen(trims[i].in)), trims[i].left);
 }
 
+/* Up to where it is UTF-8 is up to where a replacement would stand. */
+static void
+test_well_formed(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t good;
+	} texts[] = {
+		{ "", 0 },
+		{ "seventeen letters", 17 },
+		{ "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80", 14 },
+		{ "1234567\xc3\xa9", 9 },
+		{ "1234567\xc3", 7 },
+		{ "12345678\xff", 8 },
+		{ "a\xf4\x8f\xbf\xbf", 5 },
+		{ "a\xf4\x90\x80\x80", 1 },
+		{ "a\xed\xa0\x80", 1 },
+		{ "a\xc0\x80", 1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(texts); i++)
+		assert_int_equal(json_text_well_formed(texts[i].in, strlen(texts[i].in)), texts[i].good);
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		bool is_good = strstr(cases[i].out, BAD) == NULL;
+
+		assert_int_equal(json_text_well_formed(cases[i].in, cases[i].size) == cases[i].size, is_good);
+	}
+}
+
 int
 main(void)
 {
@@ -155,6 +185,7 @@ main(void)
 		cmocka_unit_test(test_every_case_in_any_room),
 		cmocka_unit_test(test_every_byte_at_every_place),
 		cmocka_unit_test(test_trim),
+		cmocka_unit_test(test_well_formed),
 	};
 
 	return cmocka_run_group_tests_name("json_text", tests, NULL, NULL);

@@ -164,6 +164,9 @@ test_bodies_that_grow(void **state)
 		free(body);
 	}
 	refuse_body("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "body: must be a JSON object: nesting too deep");
+	/* What is past U+10FFFF, and a surrogate, json-c takes for UTF-8. */
+	refuse_body("{\"code\":\"\xf4\x90\x80\x80\"}", "body: must be UTF-8, and byte 9 is not");
+	refuse_body("{\"code\":\"\xed\xa0\x80\"}", "body: must be UTF-8, and byte 9 is not");
 	/* Inside a string they are just text. */
 	{
 		char *body = malloc(200100);
