@@ -1,0 +1,539 @@
+/*
+ * from_runner.c - what the runner sends to a worker, into all of the worker behind libfcgi: answers of any kind and size, in
+ * and out of turn, with descriptors, or none; and the output of a guest, up to the reply that a client gets.
+ *
+ * An input is first what a client asks, then a list of steps, each a few bytes (`steps` has them), which happen while the
+ * worker waits; and so on for the next client. libfcgi, poll(2), connect(2) and the clock are played here (ld --wrap).
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "route.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define CLIENTS 4     /* that one input can have, one after the other */
+#define TURNS_MAX 200 /* that the worker waits, for one client */
+#define SENT_FDS 16
+#define DIGEST 0x1234567890abcdefu
+
+/* ---- what there is ------------------------------------------------------------------------------------------------ */
+
+static char *words[] = { "/bin/true", "cc" };
+
+#define STANDARD { 1000, 1000, 1 << 20, 1, 1000, 4096 }
+#define LIMITS { STANDARD, { 5000, 5000, 1 << 24, 8, 200000, 1 << 20 } }
+
+static struct language_config languages[] = {
+	{ .name = "c", .aliases = { words + 1, 1 }, .compile = { .command = { words, 1 }, .limits = STANDARD }, .warm_count = 1,
+	    .limits = LIMITS },
+	{ .name = "python3", .warm_count = 1, .limits = LIMITS },
+};
+static const struct config config = { .digest = DIGEST, .socket_path = (char *)"/run/runner.sock", .queue_ms = 500,
+	.body_bytes = 1024, .limits = LIMITS, .language = { &languages[0], &languages[1] }, .language_count = 2 };
+
+static const char *const bodies[] = {
+	"{\"language\":\"python3\",\"code\":\"x\"}",
+	"{\"language\":\"python3\",\"code\":\"x\",\"stdin\":\"y\",\"args\":[\"z\"],\"limits\":{\"output_bytes\":200000}}",
+	"{\"language\":\"c\",\"code\":\"x\"}",
+	"{\"language\":\"cc\",\"code\":\"x\",\"preload\":\"y\",\"stdin\":\"z\"}",
+	"{\"language\":\"python3\",\"code\":\"x\",\"limits\":{\"processes\":8}}",
+	"{\"language\":\"cobol\",\"code\":\"x\"}",
+	"{\"language",
+	"",
+};
+static const char *const paths[] = { "/v1/sandbox/run", "/health", "/v1/sandbox/languages", "/v1/sandbox/capabilities", "/v1" };
+static const char *const methods[] = { "POST", "GET", "HEAD" };
+static const char *const lengths[] = { "-1", "1025", "99999999999999999999", "7x", "", "1000" };
+
+static struct worker worker;
+static int runner_end;      /* of the connection; -1: none */
+static int guest_ends[2];   /* of the pipes; -1: closed */
+static int client_end;      /* of nginx's connection */
+static bool is_refusing;    /* nobody listens */
+static bool broke_rules;    /* has this connection been sent what is not of the protocol? */
+static unsigned turns;
+static uint32_t last_id;
+static uint64_t now_ms;
+static int memfd;
+
+static const uint8_t *script;
+static size_t script_left;
+
+static uint8_t
+next(void)
+{
+	if (script_left == 0)
+		return 0;
+	script_left--;
+	return *script++;
+}
+
+static void
+shut(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* ---- libfcgi ------------------------------------------------------------------------------------------------------ */
+
+static struct {
+	const char *path, *method, *length, *body;
+	size_t body_left;
+} client;
+
+static char *reply;
+static size_t reply_size, reply_room;
+
+char *
+FCGX_GetParam(const char *name, FCGX_ParamArray envp)
+{
+	(void)envp;
+	if (strcmp(name, "DOCUMENT_URI") == 0)
+		return (char *)client.path;
+	if (strcmp(name, "REQUEST_METHOD") == 0)
+		return (char *)client.method;
+	return strcmp(name, "CONTENT_LENGTH") == 0 ? (char *)client.length : NULL;
+}
+
+int
+FCGX_GetStr(char *bytes, int size, FCGX_Stream *stream)
+{
+	(void)stream;
+	must(size >= 0);
+	if ((size_t)size > client.body_left)
+		size = (int)client.body_left;
+	memcpy(bytes, client.body, (size_t)size);
+	client.body += size;
+	client.body_left -= (size_t)size;
+	return size;
+}
+
+int
+FCGX_GetChar(FCGX_Stream *stream)
+{
+	(void)stream;
+	return -1;
+}
+
+int
+FCGX_HasSeenEOF(FCGX_Stream *stream)
+{
+	(void)stream;
+	return -1;
+}
+
+int
+FCGX_PutStr(const char *bytes, int size, FCGX_Stream *stream)
+{
+	(void)stream;
+	must(size >= 0);
+	if (reply_size + (size_t)size > reply_room) {
+		reply_room = 2 * (reply_size + (size_t)size);
+		must((reply = realloc(reply, reply_room)) != NULL);
+	}
+	memcpy(reply + reply_size, bytes, (size_t)size);
+	reply_size += (size_t)size;
+	return size;
+}
+
+void
+FCGX_Finish_r(FCGX_Request *request)
+{
+	(void)request;
+}
+
+/* ---- the runner --------------------------------------------------------------------------------------------------- */
+
+static void
+take_request(const struct proto_request *request, int *fds, size_t count)
+{
+	const struct run_limits *most = &languages[0].limits.maximum, *limits = &request->limits;
+	bool is_run = request->kind == PROTO_RUN, is_compile = request->kind == PROTO_COMPILE;
+
+	must(request->kind >= PROTO_RUN && request->kind <= PROTO_STATE);
+	must(count == 0 || is_run || is_compile);
+	if (!is_run && !is_compile)
+		return;
+	last_id = request->id;
+	must(request->index < config.language_count && request->warm == 0);
+	must((is_run && (count == 3 || count == 4)) || (is_compile && count == 3 && request->index == 0));
+	must(limits->wall_ms > 0 && limits->wall_ms <= most->wall_ms && limits->processes > 0);
+	must(limits->memory_bytes > 0 && limits->memory_bytes <= most->memory_bytes);
+	for (int i = 0; i < 2; i++) {
+		shut(&guest_ends[i]);
+		guest_ends[i] = fds[1 + i];
+		fds[1 + i] = -1;
+		must(fcntl(guest_ends[i], F_SETFL, O_NONBLOCK) == 0);
+	}
+}
+
+/* Read what the worker has sent. Returns whether there was anything. */
+static bool
+runner_reads(void)
+{
+	struct proto_request request;
+	union {
+		char space[CMSG_SPACE(sizeof(int) * SENT_FDS)];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { &request, sizeof request };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+		.msg_controllen = sizeof control.space };
+	struct cmsghdr *head;
+	int fds[SENT_FDS];
+	size_t count = 0;
+
+	if (runner_end < 0 || recvmsg(runner_end, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0)
+		return false;
+	must(message.msg_flags == MSG_EOR || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0);
+	head = CMSG_FIRSTHDR(&message);
+	if (head != NULL) {
+		count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(head), count * sizeof(int));
+	}
+	take_request(&request, fds, count);
+	for (size_t i = 0; i < count; i++)
+		shut(&fds[i]);
+	return true;
+}
+
+static void
+send_anything(const void *bytes, size_t size, size_t count)
+{
+	union {
+		char space[CMSG_SPACE(sizeof(int) * SENT_FDS)];
+		struct cmsghdr align;
+	} control = { { 0 } };
+	struct iovec iov = { (void *)bytes, size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (count > 0) {
+		int fds[SENT_FDS];
+		struct cmsghdr *head;
+
+		for (size_t i = 0; i < count; i++)
+			fds[i] = memfd;
+		message.msg_control = control.space;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
+		head = CMSG_FIRSTHDR(&message);
+		head->cmsg_level = SOL_SOCKET;
+		head->cmsg_type = SCM_RIGHTS;
+		head->cmsg_len = CMSG_LEN(sizeof(int) * count);
+		memcpy(CMSG_DATA(head), fds, sizeof(int) * count);
+	}
+	if (runner_end >= 0 && sendmsg(runner_end, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+		broke_rules = broke_rules || size != sizeof(struct proto_reply) || count > 0;
+}
+
+/* A text as the runner has it: short, or up to the last byte of its field, and not always UTF-8. */
+static void
+fill(char *field, size_t size)
+{
+	uint8_t how = next();
+
+	memset(field, how >= 0x40 ? how : 'x', how % 4 == 0 ? 0 : how % 4 == 1 ? 3 : size - (how % 4 == 2));
+}
+
+static void
+fill_result(struct run_result *result)
+{
+	uint8_t how = next();
+
+	*result = (struct run_result){ .verdict = next() % (VERDICT_COUNT + 2), .exit_code = (int8_t)next(), .signal = next() % 70,
+		.network = how % 5, .processes_peak = how, .wall_us = UINT64_MAX >> (how % 64), .cpu_us = how,
+		.memory_peak_bytes = UINT64_MAX >> (how % 64) };
+	for (size_t i = 0; i < how % (DENIED_CALLS + 1); i++)
+		result->denied.call[i] = (struct denied_call){ (how & 0x80) != 0 ? UINT32_MAX - (uint32_t)i : next(),
+			UINT32_MAX >> (how % 32) };
+}
+
+static void
+reply_step(void)
+{
+	struct proto_reply message = { .kind = next() % (PROTO_REFUSED + 2) };
+	uint8_t id = next();
+
+	/* Of the run that there is, most of the time, or of the one that is not seen yet. */
+	message.id = last_id + (id >= 0xf0 ? id : id >= 0xe0 ? 1 : 0);
+	switch (message.kind) {
+	case PROTO_WELCOME:
+		message.u.welcome = (struct proto_welcome){ .version = PROTO_VERSION, .config_digest = DIGEST };
+		if ((id & 8) != 0)
+			message.u.welcome.version++;
+		if ((id & 16) != 0)
+			message.u.welcome.config_digest++;
+		break;
+	case PROTO_RESULT:
+		fill_result(&message.u.result);
+		break;
+	case PROTO_LANGUAGE:
+		message.u.language.available = id & 1;
+		message.u.language.start = next() % 5;
+		fill(message.u.language.version, sizeof message.u.language.version);
+		fill(message.u.language.reason, sizeof message.u.language.reason);
+		break;
+	case PROTO_LAYER:
+		message.u.layer.required = id & 1;
+		fill(message.u.layer.name, sizeof message.u.layer.name);
+		fill(message.u.layer.detail, sizeof message.u.layer.detail);
+		break;
+	case PROTO_STATE:
+		message.u.state.healthy = id & 1;
+		fill(message.u.state.reason, sizeof message.u.state.reason);
+		break;
+	default:
+		message.u.refusal = next();
+	}
+	send_anything(&message, sizeof message, 0);
+}
+
+static void
+welcome_step(void)
+{
+	const struct proto_reply message = { .kind = PROTO_WELCOME,
+		.u.welcome = { .version = PROTO_VERSION, .languages = 2, .config_digest = DIGEST } };
+
+	send_anything(&message, sizeof message, 0);
+}
+
+static void
+bytes_step(void)
+{
+	static uint8_t bytes[2 * sizeof(struct proto_reply)];
+	size_t size = (next() << 1) % sizeof bytes;
+
+	memset(bytes, (int)size, sizeof bytes);
+	send_anything(bytes, size, next() % SENT_FDS);
+}
+
+static void
+hang_up_step(void)
+{
+	is_refusing = (next() & 1) != 0;
+	shut(&runner_end);
+}
+
+/* ---- the guest, the client, the time ------------------------------------------------------------------------------ */
+
+static void
+output_step(void)
+{
+	static const char *const texts[] = { "plain text\n", "\"\\\n\t\001", "caf\xc3\xa9 \xf0\x9f\x98\x80", "\xff\xfe\xc3", "\xf0\x9f" };
+	uint8_t how = next(), times = next();
+	const char *text = texts[(how >> 1) % LENGTH(texts)];
+	static char block[65536];
+	size_t length = strlen(text), size = 0;
+
+	/* A few bytes, or many. */
+	for (size_t i = 0; i <= times && size + length <= sizeof block; i++, size += length)
+		memcpy(block + size, text, length);
+	while (times > 250 && size + length <= sizeof block) {
+		memcpy(block + size, text, length);
+		size += length;
+	}
+	if (guest_ends[how & 1] >= 0 && write(guest_ends[how & 1], block, size) < 0)
+		return; /* it is full */
+}
+
+static void
+close_step(void)
+{
+	uint8_t which = next();
+
+	if ((which & 1) == 0)
+		shut(&guest_ends[0]);
+	if ((which & 2) == 0)
+		shut(&guest_ends[1]);
+}
+
+static void
+client_step(void)
+{
+	shut(&client_end);
+}
+
+static void
+time_step(void)
+{
+	static const uint16_t spans_ms[] = { 1, 3, 100, 2000, 6000, 60000 };
+
+	now_ms += spans_ms[next() % LENGTH(spans_ms)];
+}
+
+static void (*const steps[])(void) = { reply_step, reply_step, welcome_step, output_step, close_step, hang_up_step, time_step,
+	bytes_step, client_step };
+
+/* ---- what the worker asks of the kernel ----------------------------------------------------------------------------- */
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int
+__wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+	(void)clock;
+	*now = (struct timespec){ .tv_sec = (time_t)(now_ms / 1000), .tv_nsec = (long)(now_ms % 1000) * 1000000 };
+	return 0;
+}
+
+int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
+int
+__wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
+{
+	int both[2];
+
+	must(address->sa_family == AF_UNIX && size > 0);
+	if (is_refusing) {
+		errno = ECONNREFUSED;
+		return -1;
+	}
+	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, both) == 0);
+	must(dup3(both[1], fd, O_CLOEXEC) == fd);
+	close(both[1]);
+	shut(&runner_end);
+	runner_end = both[0];
+	broke_rules = false;
+	return 0;
+}
+
+int __real_poll(struct pollfd *waits, nfds_t count, int timeout_ms);
+int __wrap_poll(struct pollfd *waits, nfds_t count, int timeout_ms);
+int
+__wrap_poll(struct pollfd *waits, nfds_t count, int timeout_ms)
+{
+	if (timeout_ms == 0)
+		return __real_poll(waits, count, 0);
+	must(timeout_ms > 0 && ++turns < TURNS_MAX);
+	while (waits[0].fd >= 0 || count > 1) {
+		int ready;
+		uint8_t op;
+
+		while (runner_reads())
+			continue;
+		ready = __real_poll(waits, count, 0);
+		must(ready >= 0);
+		if (ready > 0)
+			return ready;
+		if (script_left == 0)
+			break;
+		do {
+			op = next();
+			steps[(op & 0x3f) % LENGTH(steps)]();
+		} while ((op & 0x80) != 0 && script_left > 0);
+		if ((op & 0x40) != 0)
+			break; /* too late */
+	}
+	now_ms += (uint64_t)timeout_ms;
+	return 0;
+}
+
+/* ---- an input, from its beginning to its end ------------------------------------------------------------------------ */
+
+/* What nginx was sent: a header that is right about the body, and a body that any client can read. */
+static void
+check_reply(void)
+{
+	struct json_object *tree, *code, *message, *data;
+	enum json_tokener_error error;
+	const char *end, *length;
+	int status;
+
+	FCGX_PutStr("", 1, NULL);
+	must(strncmp(reply, "Status: ", 8) == 0);
+	status = atoi(reply + 8);
+	end = strstr(reply, "\r\n\r\n");
+	length = strstr(reply, "\r\nContent-Length: ");
+	must(end != NULL && length != NULL && length < end);
+	end += 4;
+	must(strtoul(length + 18, NULL, 10) == reply_size - 1 - (size_t)(end - reply));
+	must(strlen(end) == reply_size - 1 - (size_t)(end - reply));
+	must(fuzz_is_utf8(end, strlen(end)));
+	tree = json_tokener_parse_verbose(end, &error);
+	must(error == json_tokener_success);
+	if (json_object_is_type(tree, json_type_object)) {
+		must(json_object_object_length(tree) == 3 && json_object_object_get_ex(tree, "code", &code) &&
+		    json_object_object_get_ex(tree, "message", &message) && json_object_object_get_ex(tree, "data", &data));
+		must(json_object_get_int(code) == (status == 200 ? 0 : -status));
+		must((data == NULL) == (status != 200) && json_object_get_string_len(message) > 0);
+	} else {
+		must(strcmp(end, "\"ok\"") == 0);
+	}
+	must(status == 200 || status == 400 || status == 404 || status == 405 || status == 413 || status == 500 || status == 503);
+	json_object_put(tree);
+}
+
+static void
+ask(void)
+{
+	uint8_t what = next(), how = next();
+	FCGX_Request request = { .ipcFd = -1 };
+	char length[24];
+	int both[2];
+
+	must(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, both) == 0);
+	client_end = both[0];
+	request.ipcFd = both[1];
+	client.path = what < 0x80 ? paths[0] : paths[what % LENGTH(paths)];
+	client.method = what < 0xa0 && client.path == paths[0] ? methods[0] : methods[1 + (what >> 3) % 2];
+	client.body = bodies[how % LENGTH(bodies)];
+	client.body_left = strlen(client.body);
+	snprintf(length, sizeof length, "%zu", client.body_left);
+	client.length = how < 0xc0 ? length : lengths[(how >> 3) % LENGTH(lengths)];
+	reply_size = 0;
+	turns = 0;
+	route_serve(&worker, &request);
+	must(request.ipcFd < 0);
+	check_reply();
+	/* Who has read it has hung up. */
+	must(!broke_rules || worker.link.fd < 0 || recv(worker.link.fd, length, 1, MSG_PEEK | MSG_DONTWAIT) >= 0);
+	while (runner_reads())
+		continue;
+	shut(&client_end);
+	shut(&guest_ends[0]);
+	shut(&guest_ends[1]);
+}
+
+static void
+try(const uint8_t *data, size_t size)
+{
+	script = data;
+	script_left = size;
+	is_refusing = false;
+	now_ms = 1000;
+	runner_link_init(&worker.link, &config);
+	for (int i = 0; i < CLIENTS && (i == 0 || script_left > 0); i++)
+		ask();
+	runner_link_close(&worker.link);
+	shut(&runner_end);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	if (worker.config == NULL) {
+		/* A guest writes on when nobody reads any more; as in the worker itself, that is an error like others. */
+		signal(SIGPIPE, SIG_IGN);
+		worker.config = &config;
+		run_init(&worker.run);
+		runner_end = client_end = guest_ends[0] = guest_ends[1] = -1;
+		must((memfd = memfd_create("any", MFD_CLOEXEC)) >= 0);
+	}
+	do {
+		fuzz_begin();
+		try(data, size);
+	} while (!fuzz_end());
+	return 0;
+}

@@ -1,0 +1,173 @@
+/* request.c - the body of POST /v1/sandbox/run: what a stranger sends, up to the job that a guest is given. */
+#define _GNU_SOURCE
+#include "request.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fuzz.h"
+#include "job.h"
+#include "json_text.h"
+#include "memfd.h"
+
+static char *python_aliases[] = { "python", "py" };
+static char *jinja_hints[] = { "jinja2", "markupsafe" };
+static char *numpy_hints[] = { "numpy" };
+static char *compiler[] = { "/usr/bin/cc" };
+
+static struct language_config c = {
+	.name = "c",
+	.compile = { .command = { compiler, 1 } },
+	.warm_count = 1,
+	.limits = { { 1, 1, 1, 1, 1, 1 }, { 1, 1, 1, 1, 1, 1 } },
+};
+
+static struct language_config python = {
+	.name = "python3",
+	.aliases = { python_aliases, 2 },
+	.warm = { { .name = "base" }, { .name = "jinja2", .hints = { jinja_hints, 2 } },
+	    { .name = "numpy", .hints = { numpy_hints, 1 } } },
+	.warm_count = 3,
+	.limits = { { 15000, 10000, 1 << 28, 1, 1000, 2000 }, { 120000, 60000, 1 << 30, 8, 5000, UINT64_MAX } },
+};
+
+static struct config config = { .language = { &c, &python }, .language_count = 2 };
+
+/* What a refusal speaks of first. */
+static const char *const subjects[] = { "body: ", "unsupported language; ", "language: ", "code: ", "preload: ", "stdin: ",
+	"args: ", "args[", "env: ", "env.", "limits: ", "limits.", "enable_network: ", "files: ", "collect: ", "tests: " };
+
+static void
+check_refusal(const struct problem *problem, const struct run_request *request)
+{
+	char text[PROBLEM_TEXT_SIZE * JSON_TEXT_MAX];
+	size_t size = strnlen(problem->text, sizeof problem->text), used, length, i = 0;
+
+	must(problem->code == -400);
+	must(problem->status == 400 || (problem->status == 200 && strncmp(problem->text, "enable_network: ", 16) == 0));
+	must(size < sizeof problem->text);
+	while (i < sizeof subjects / sizeof subjects[0] && strncmp(problem->text, subjects[i], strlen(subjects[i])) != 0)
+		i++;
+	must(i < sizeof subjects / sizeof subjects[0]);
+	length = json_text_escape(problem->text, size, &used, text, sizeof text);
+	must(used == size);
+	must(fuzz_is_utf8(text, length));
+	must(request->tree == NULL && request->args.bytes == NULL && request->env.bytes == NULL);
+}
+
+/* As many entries as it says, each ended by a NUL. */
+static void
+check_block(const struct block *block)
+{
+	uint32_t count = 0;
+
+	must((block->count == 0) == (block->bytes == NULL) && (block->count == 0) == (block->size == 0));
+	for (size_t i = 0; i < block->size; i++)
+		count += block->bytes[i] == '\0';
+	must(count == block->count);
+	must(count == 0 || block->bytes[block->size - 1] == '\0');
+	must(block->size == 0 || fuzz_is_utf8(block->bytes, block->size));
+}
+
+static void
+check_env(const struct block *env)
+{
+	for (size_t at = 0; at < env->size; at += strlen(env->bytes + at) + 1) {
+		const char *entry = env->bytes + at;
+		size_t name = strcspn(entry, "=");
+
+		must(entry[name] == '=' && name > 0 && !isdigit((unsigned char)entry[0]));
+		for (size_t i = 0; i < name; i++)
+			must(isalnum((unsigned char)entry[i]) || entry[i] == '_');
+		must(strncmp(entry, "LD_", 3) != 0 && strncmp(entry, "PYTHON", 6) != 0);
+		must(strncmp(entry, "NODE_OPTIONS=", 13) != 0 && strncmp(entry, "BASH_ENV=", 9) != 0);
+	}
+}
+
+static void
+check_text(const struct text *text)
+{
+	must(text->size == 0 || (text->bytes != NULL && fuzz_is_utf8(text->bytes, text->size)));
+}
+
+/* What a guest will find is what was sent, in order and whole. */
+static void
+check_job(const struct run_request *request)
+{
+	const struct text args = { request->args.bytes, request->args.size }, env = { request->env.bytes, request->env.size };
+	const struct text *const parts[] = { &request->code, &request->preload, &args, &env };
+	static char buffer[1 << 20];
+	const char *at = buffer + sizeof(struct job_header);
+	struct job_header head;
+	int fd = memfd_job(request);
+	ssize_t size;
+
+	must(fd >= 0);
+	size = read(fd, buffer, sizeof buffer);
+	close(fd);
+	must(size >= (ssize_t)sizeof head);
+	memcpy(&head, buffer, sizeof head);
+	must(head.magic == JOB_MAGIC && head.argc == request->args.count && head.envc == request->env.count);
+	must(head.code_bytes == parts[0]->size && head.preload_bytes == parts[1]->size);
+	must(head.args_bytes == parts[2]->size && head.env_bytes == parts[3]->size);
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		must((size_t)(buffer + size - at) >= parts[i]->size);
+		must(parts[i]->size == 0 || memcmp(at, parts[i]->bytes, parts[i]->size) == 0);
+		at += parts[i]->size;
+	}
+	must(at == buffer + size);
+}
+
+static void
+check_request(const struct run_request *request)
+{
+	const struct language_config *language;
+
+	must(request->language < config.language_count);
+	language = config.language[request->language];
+	must(request->warm < language->warm_count);
+	must(!request->network || config.network != NETWORK_NONE);
+	must(request->code.size > 0);
+	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
+		uint64_t limit = request_limit_of(&request_limits[i], &request->limits);
+
+		must(limit >= 1 && limit <= request_limit_of(&request_limits[i], &language->limits.maximum));
+	}
+	check_text(&request->code);
+	check_text(&request->preload);
+	check_text(&request->input);
+	check_block(&request->args);
+	check_block(&request->env);
+	check_env(&request->env);
+	check_job(request);
+}
+
+static void
+try(const char *body, size_t size)
+{
+	struct run_request request;
+	struct problem problem = { .text = "" };
+
+	if (request_parse(&config, body, size, &request, &problem) == 0) {
+		check_request(&request);
+		request_free(&request);
+	} else {
+		check_refusal(&problem, &request);
+	}
+	request_free(&request);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	/* Three configurations, by what the input happens to be. */
+	config.network = size % 3 == 2 ? NETWORK_HOST : NETWORK_NONE;
+	config.network_strict = size % 3 == 1;
+	do {
+		fuzz_begin();
+		try((const char *)data, size);
+	} while (!fuzz_end());
+	return 0;
+}
