@@ -99,8 +99,12 @@ notified(struct broker *broker, struct event *event, uint32_t events)
 		return;
 	}
 	memset(&request, 0, sizeof request);
-	if (ioctl(event->fd, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0)
-		return; /* the caller has died */
+	if (ioctl(event->fd, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0) {
+		/* The caller has died. All else says that this is no listener, and would be said for ever. */
+		if (errno != ENOENT && errno != EINTR)
+			let_go(broker, listener);
+		return;
+	}
 	cell = find_cell(broker, (pid_t)request.pid);
 	if (cell != NULL)
 		count(&cell->denied, (uint32_t)request.data.nr);
