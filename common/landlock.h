@@ -24,6 +24,8 @@ enum landlock_flag {
 /* The ABI that the kernel offers, from 1 on; -1 with errno where there is none (ENOSYS, EOPNOTSUPP). */
 int landlock_abi(void);
 
+#define LANDLOCK_IOCTL_ABI 5 /* from which on the ioctl of devices can be taken */
+
 /* What an ABI can take, in words; "nothing" for 0. */
 const char *landlock_offers(int abi);
 

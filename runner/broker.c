@@ -17,9 +17,11 @@
 #include "children.h"
 #include "client.h"
 #include "denied.h"
+#include "door.h"
 #include "fdpass.h"
 #include "log.h"
 #include "orders.h"
+#include "selftest.h"
 
 #define EVENTS_AT_ONCE 64
 #define RETRY_FIRST_US 20000u
@@ -93,11 +95,38 @@ replenish(struct broker *broker, struct language *language, uint32_t number, boo
 	return false;
 }
 
+/* Have zygotes that are new tried. Returns whether a cell was missing for one. */
+static bool
+test_zygotes(struct broker *broker, struct language *language)
+{
+	for (size_t z = 0; language->is_awake && z < language->zygote_count; z++) {
+		struct zygote *zygote = &language->zygote[z];
+		struct cell *cell;
+
+		if (zygote->pid == 0 || zygote->is_proved)
+			continue;
+		if (!zygote->is_in_test && clock_us() >= zygote->test_us) {
+			cell = free_cell(broker);
+			if (cell == NULL)
+				return true;
+			if (selftest_arm(broker, cell, zygote) != 0)
+				return false;
+		}
+		/* The others have less to pass when one has passed all. */
+		if (!language->is_proved)
+			break;
+	}
+	return false;
+}
+
 void
 broker_dispatch(struct broker *broker)
 {
 	struct client *client = broker->queue;
 	bool short_of_cells = false;
+
+	if (layers_broken(&broker->layers) != NULL)
+		return;
 
 	while (client != NULL) {
 		struct client *next = client->next_queued;
@@ -111,6 +140,8 @@ broker_dispatch(struct broker *broker)
 	}
 	if (clock_us() < broker->arm_retry_us)
 		return;
+	for (size_t l = 0; l < broker->language_count; l++)
+		short_of_cells = test_zygotes(broker, &broker->language[l]) || short_of_cells;
 	/* Runs that wait come first: a cell that was given up for one must not go back to where it came from. */
 	for (int ahead = 0; ahead <= 1 && !short_of_cells; ahead++) {
 		for (size_t l = 0; l < broker->language_count; l++) {
@@ -134,16 +165,6 @@ backoff_us(unsigned failures)
 	uint64_t wait_us = (uint64_t)RETRY_FIRST_US << (failures < 8 ? failures : 8);
 
 	return wait_us < RETRY_MOST_US ? wait_us : RETRY_MOST_US;
-}
-
-static bool
-language_serves(const struct language *language)
-{
-	for (size_t z = 0; z < language->zygote_count; z++) {
-		if (language->zygote[z].pid != 0)
-			return true;
-	}
-	return false;
 }
 
 /* The language is not to be had as it was meant to be, but it is to be had. */
@@ -177,6 +198,7 @@ zygote_died(struct broker *broker, struct zygote *zygote, int wait_status)
 	log_warn("%s: a zygote died (wait status 0x%x); another is started", zygote->language->config->name,
 	    (unsigned)wait_status);
 	zygote->pid = 0;
+	zygote->is_proved = false;
 	broker_wake_at(broker, 0);
 }
 
@@ -217,6 +239,8 @@ broker_zygote_reported(struct broker *broker, struct event *event, uint32_t even
 	zygote->starting_pid = 0;
 	zygote->forks = 0;
 	zygote->failures = 0;
+	zygote->is_proved = false;
+	zygote->test_part = 0;
 	language->reason[0] = '\0';
 	if (report.version[0] != '\0')
 		memcpy(language->version, report.version, sizeof language->version);
@@ -265,6 +289,8 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 			zygote_failed(broker, zygote);
 		if (zygote->starting_pid != 0)
 			at_us = zygote->deadline_us;
+		else if (zygote->pid != 0 && !zygote->is_proved && now_us < zygote->test_us)
+			at_us = zygote->test_us;
 		else if (wanted)
 			at_us = zygote->retry_us;
 		next_us = at_us < next_us ? at_us : next_us;
@@ -368,10 +394,10 @@ children_ready(struct broker *broker, struct event *event, uint32_t events)
 static void
 door_ready(struct broker *broker, struct event *event, uint32_t events)
 {
-	char byte;
+	struct door_visitor visitor;
 	int fd = -1;
 	size_t count;
-	ssize_t n = fdpass_recv(event->fd, &byte, sizeof byte, &fd, 1, &count, NULL);
+	ssize_t n = fdpass_recv(event->fd, &visitor, sizeof visitor, &fd, 1, &count, NULL);
 
 	(void)events;
 	if (n <= 0) {
@@ -379,7 +405,7 @@ door_ready(struct broker *broker, struct event *event, uint32_t events)
 		_exit(0);
 	}
 	if (count == 1)
-		client_add(broker, fd);
+		client_add(broker, fd, visitor.pid);
 }
 
 /* Deadlines. Sets when to look again. */
@@ -436,6 +462,7 @@ void
 broker_state(const struct broker *broker, struct proto_state *state)
 {
 	const struct proto_layer *missing = layers_missing(&broker->layers);
+	const struct proto_layer *broken = layers_broken(&broker->layers);
 
 	*state = (struct proto_state){ .running = broker->running, .queued = broker->queued };
 	for (size_t l = 0; l < broker->language_count; l++) {
@@ -450,9 +477,29 @@ broker_state(const struct broker *broker, struct proto_state *state)
 	}
 	if (broker->failures > 3)
 		memcpy(state->reason, broker->trouble, sizeof state->reason);
-	if (missing != NULL)
-		snprintf(state->reason, sizeof state->reason, "layer %s is required and not in force", missing->name);
+	if (broken != NULL)
+		snprintf(state->reason, sizeof state->reason, "layer %s is required and not in force: %.120s", broken->name, broken->detail);
+	else if (missing != NULL && state->reason[0] == '\0')
+		snprintf(state->reason, sizeof state->reason, "layer %s is required and not proved to be in force yet", missing->name);
 	state->healthy = state->reason[0] == '\0';
+}
+
+/* If every language sleeps, one is woken, so that the walls are proved before somebody asks for them. */
+static void
+wake_one(struct broker *broker)
+{
+	struct language *first = NULL;
+
+	for (size_t l = 0; l < broker->language_count; l++) {
+		struct language *language = &broker->language[l];
+
+		if (language->is_awake)
+			return;
+		if (first == NULL && !language->is_missing)
+			first = language;
+	}
+	if (first != NULL)
+		language_wake(broker, first, language_pool(first, 0, 0, 0));
 }
 
 int
@@ -463,6 +510,7 @@ broker_serve(struct broker *broker, int door_fd)
 
 	broker->queue_tail = &broker->queue;
 	broker->wake_us = 0;
+	wake_one(broker);
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &children, NULL);

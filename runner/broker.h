@@ -35,6 +35,7 @@ enum client_state {
 /* A connected worker and the one run that it may have. */
 struct client {
 	struct event event;
+	pid_t pid; /* of the worker, on the host */
 	enum client_state state;
 	struct proto_request request; /* of the run */
 	uint32_t pool;                /* of its language, that it takes a cell from */
@@ -47,6 +48,7 @@ struct client {
 	struct run_result result;     /* of the compiler, meanwhile */
 	uint64_t queued_us;
 	struct cell *cell;
+	uint32_t attack; /* enum attack_kind: of a client of selftest.c */
 	struct client *next; /* all clients, or all that have gone */
 	struct client *next_queued;
 };
@@ -73,6 +75,7 @@ struct cell {
 	enum cell_state state;
 	struct language *language;
 	uint32_t pool; /* of the language */
+	struct selftest *test; /* which it is made for; NULL: for runs */
 	struct cell *next_armed;
 	struct event control; /* until the run is handed over */
 	struct event init;    /* pidfd of the cell's init; waited for only at the end */
@@ -119,6 +122,8 @@ struct broker {
 	struct compiled_cache compiled;
 	struct client *clients;
 	struct client *gone; /* whose connections are closed; freed at the end of the loop's turn */
+	uint64_t complaint_us; /* when a worker was last complained of in the log */
+	uint64_t complaints;   /* since then, unsaid */
 	struct client *queue, **queue_tail;
 	uint32_t queued;
 	uint32_t running;

@@ -21,6 +21,7 @@
 #include "log.h"
 #include "orders.h"
 #include "result.h"
+#include "selftest.h"
 
 #define ARM_LIMIT_US 10000000u    /* for a guest to report */
 #define ENDING_LIMIT_US 10000000u /* for a killed cell to be gone, before we say so */
@@ -45,6 +46,16 @@ enter_state(struct cell *cell, enum cell_state state)
 	cell->state_us = clock_us();
 }
 
+/* Nothing is left in it. */
+static void
+become_free(struct broker *broker, struct cell *cell)
+{
+	cell->check_us = UINT64_MAX;
+	enter_state(cell, CELL_FREE);
+	if (cell->test != NULL)
+		selftest_end(broker, cell);
+}
+
 /* ---- arming ----------------------------------------------------------------------------------------------------- */
 
 /* The next zygote of the pool that serves, in turn; NULL if none does. */
@@ -56,7 +67,7 @@ pick_zygote(struct language *language, uint32_t number)
 	for (size_t i = 0; i < language->zygote_count; i++) {
 		struct zygote *z = &language->zygote[(pool->turn + i) % language->zygote_count];
 
-		if (z->pool == number && z->pid != 0) {
+		if (z->pool == number && z->pid != 0 && z->is_proved) {
 			pool->turn = z->number + 1;
 			return z;
 		}
@@ -68,12 +79,18 @@ int
 cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t pool)
 {
 	struct zygote *zygote = pick_zygote(language, pool);
+
+	return zygote == NULL ? -1 : cell_arm_from(broker, cell, zygote);
+}
+
+int
+cell_arm_from(struct broker *broker, struct cell *cell, struct zygote *zygote)
+{
+	struct language *language = zygote->language;
 	struct warden_order order = { .kind = WARDEN_MAKE, .cell = cell->number };
 	int fds[1 + ORDER_CGROUPS_MAX], pair[2], yes = 1;
 
-	if (zygote == NULL || language->warden.sock < 0)
-		return -1;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+	if (language->warden.sock < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
 	/* The kernel vouches for the guest's pid. */
 	if (setsockopt(pair[0], SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0 ||
@@ -86,7 +103,7 @@ cell_arm(struct broker *broker, struct cell *cell, struct language *language, ui
 	fds[0] = pair[1];
 	memcpy(fds + 1, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
 	cell->language = language;
-	cell->pool = pool;
+	cell->pool = zygote->pool;
 	if (fdpass_send(language->warden.sock, &order, sizeof order, fds, 1 + cell->cgroup.joins) != 0) {
 		close(pair[1]);
 		event_close(broker, &cell->control);
@@ -153,10 +170,14 @@ control_ready(struct broker *broker, struct event *event, uint32_t events)
 		pool_of(cell)->arming_count--;
 		enter_state(cell, CELL_ARMED);
 		cell->check_us = UINT64_MAX;
+		broker->failures = 0;
+		if (cell->test != NULL) {
+			selftest_start(broker, cell);
+			return;
+		}
 		cell->next_armed = pool_of(cell)->armed;
 		pool_of(cell)->armed = cell;
 		pool_of(cell)->armed_count++;
-		broker->failures = 0;
 		broker_dispatch(broker);
 		return;
 	}
@@ -195,6 +216,8 @@ unlink_armed(struct cell *cell)
 {
 	struct cell **link = &pool_of(cell)->armed;
 
+	if (cell->test != NULL)
+		return; /* it was never listed */
 	while (*link != cell)
 		link = &(*link)->next_armed;
 	*link = cell->next_armed;
@@ -253,7 +276,7 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 {
 	const struct run_limits *limits = &client->request.limits;
 	struct guest_start start = { .has_stdin = client->fd_count == 4, .has_output = client->compiled_fd >= 0,
-		.is_compile = client->request.kind == PROTO_COMPILE,
+		.is_compile = client->request.kind == PROTO_COMPILE, .attack = client->attack,
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
 	static const struct run_result over_memory_limit = { .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
 	int fds[CLIENT_RUN_FDS + 1];
@@ -458,8 +481,7 @@ cell_take_down(struct broker *broker, struct cell *cell)
 
 		fdpass_send(cell->language->warden.sock, &order, sizeof order, NULL, 0);
 	}
-	cell->check_us = UINT64_MAX;
-	enter_state(cell, CELL_FREE);
+	become_free(broker, cell);
 }
 
 static void
@@ -483,8 +505,7 @@ init_exited(struct broker *broker, struct event *event, uint32_t events)
 	}
 	fdpass_close(&cell->box_fd, 1);
 	/* An init's exit waits for every process of its namespace to be reaped: nothing is left in the cell. */
-	cell->check_us = UINT64_MAX;
-	enter_state(cell, CELL_FREE);
+	become_free(broker, cell);
 	broker_dispatch(broker);
 }
 

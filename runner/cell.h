@@ -9,6 +9,9 @@
 /* Make a free cell ready for a pool of `language`. Returns 0, or -1 if it could not even be ordered. */
 int cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t pool);
 
+/* The same by this very zygote, whether it is proved or not. */
+int cell_arm_from(struct broker *broker, struct cell *cell, struct zygote *zygote);
+
 /* Hand a client's run to an armed cell. What fails is told to the client. */
 void cell_start_run(struct broker *broker, struct cell *cell, struct client *client);
 

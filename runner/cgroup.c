@@ -24,7 +24,7 @@ static const char *const controller_names[CGROUP_CONTROLLERS] = {
 
 const struct cgroup_cell cgroup_no_cell = {
 	.memory_limit_fd = -1, .swap_limit_fd = -1, .memory_now_fd = -1, .memory_peak_fd = -1, .memory_events_fd = -1, .pids_max_fd = -1,
-	.pids_events_fd = -1, .pids_peak_fd = -1, .cpu_usage_fd = -1, .memory_limit_bytes = UINT64_MAX
+	.pids_now_fd = -1, .pids_events_fd = -1, .pids_peak_fd = -1, .cpu_usage_fd = -1, .memory_limit_bytes = UINT64_MAX
 };
 
 /* ---- small files ------------------------------------------------------------------------------------------------ */
@@ -287,6 +287,7 @@ static const struct cell_file version_1_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.max_usage_in_bytes", O_RDWR, true, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.oom_control", O_RDONLY, true, memory_events_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.max", O_WRONLY, true, pids_max_fd),
+	CELL_FILE(CGROUP_PIDS, "pids.current", O_RDONLY, true, pids_now_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.events", O_RDONLY, false, pids_events_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.peak", O_RDONLY, false, pids_peak_fd),
 	CELL_FILE(CGROUP_CPUACCT, "cpuacct.usage", O_RDONLY, true, cpu_usage_fd),
@@ -299,6 +300,7 @@ static const struct cell_file version_2_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDONLY, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.events", O_RDONLY, true, memory_events_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.max", O_WRONLY, true, pids_max_fd),
+	CELL_FILE(CGROUP_PIDS, "pids.current", O_RDONLY, true, pids_now_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.events", O_RDONLY, false, pids_events_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.peak", O_RDONLY, false, pids_peak_fd),
 	CELL_FILE(CGROUP_CPU, "cpu.stat", O_RDONLY, true, cpu_usage_fd),
@@ -426,6 +428,12 @@ uint64_t
 cgroup_memory_now_bytes(const struct cgroup_cell *cell)
 {
 	return read_number(cell->memory_now_fd, NULL);
+}
+
+uint64_t
+cgroup_pids_now(const struct cgroup_cell *cell)
+{
+	return read_number(cell->pids_now_fd, NULL);
 }
 
 uint64_t

@@ -38,6 +38,7 @@ struct cgroup_cell {
 	int memory_peak_fd;
 	int memory_events_fd;
 	int pids_max_fd;
+	int pids_now_fd;
 	int pids_events_fd;
 	int pids_peak_fd;
 	int cpu_usage_fd;
@@ -65,6 +66,7 @@ int cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks
 /* Figures of a cell; 0 where the host does not tell. */
 uint64_t cgroup_memory_now_bytes(const struct cgroup_cell *cell);
 uint64_t cgroup_memory_peak_bytes(const struct cgroup_cell *cell);
+uint64_t cgroup_pids_now(const struct cgroup_cell *cell);
 uint64_t cgroup_pids_peak(const struct cgroup_cell *cell);
 uint64_t cgroup_cpu_us(const struct cgroup_tree *tree, const struct cgroup_cell *cell);
 

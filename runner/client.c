@@ -17,7 +17,29 @@
 #include "log.h"
 #include "orders.h"
 
+#define CONNECTIONS_MAX 16       /* of one worker, which has use for one */
+#define COMPLAINT_US 1000000u
+#define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
+
 static void client_gone(struct broker *broker, struct client *client);
+
+/*
+ * A worker broke the rules. One line in a second: it may do so as often as it likes, and that is not to fill the disk.
+ */
+static void
+complain(struct broker *broker, pid_t pid, const char *what)
+{
+	uint64_t now_us = clock_us();
+
+	if (broker->complaint_us != 0 && now_us < broker->complaint_us + COMPLAINT_US) {
+		broker->complaints++;
+		return;
+	}
+	log_warn("worker %ld %s, and was disconnected (%llu times since this was last said, by any worker)", (long)pid, what,
+	    (unsigned long long)broker->complaints + 1u);
+	broker->complaint_us = now_us;
+	broker->complaints = 0;
+}
 
 static void
 reply(struct client *client, const struct proto_reply *message)
@@ -112,6 +134,30 @@ was_looked_for(const struct client *client, const struct proto_request *request)
 	    memcmp(client->key.digest, request->digest, sizeof request->digest) == 0;
 }
 
+/* A sealed memfd: nobody can change what the guest reads, nor make the guest fill it and keep what it was charged for. */
+static bool
+is_sealed(int fd)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+
+	return seals >= 0 && (seals & NEEDED_SEALS) == NEEDED_SEALS;
+}
+
+static bool
+is_pipe(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* Is each descriptor of a run what it has to be? The guest gets nothing else: no directory, no socket, no file of the host. */
+static bool
+are_right(const int *fds, size_t fd_count)
+{
+	return fd_count >= 3 && is_sealed(fds[0]) && is_pipe(fds[1]) && is_pipe(fds[2]) && (fd_count < 4 || is_sealed(fds[3]));
+}
+
 /* A run, or the compilation before it. Returns -1 if the worker broke the rules. */
 static int
 take_run(struct broker *broker, struct client *client, const struct proto_request *request, int *fds, size_t fd_count)
@@ -119,7 +165,7 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	struct language *language;
 	bool is_compile = request->kind == PROTO_COMPILE;
 
-	if (client->state != CLIENT_IDLE || fd_count < 3 || request->index >= broker->language_count)
+	if (client->state != CLIENT_IDLE || !are_right(fds, fd_count) || request->index >= broker->language_count)
 		return -1;
 	language = &broker->language[request->index];
 	if (request->warm >= language->config->warm_count || (is_compile && fd_count != 3) ||
@@ -136,7 +182,7 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	client->queued_us = clock_us();
 	if (language->is_missing)
 		client_refuse(client, REFUSED_MISSING);
-	else if (language->reason[0] != '\0')
+	else if (language->reason[0] != '\0' || layers_broken(&broker->layers) != NULL)
 		client_refuse(client, REFUSED_UNAVAILABLE);
 	else if (broker->queued >= broker->config->queue)
 		client_refuse(client, REFUSED_BUSY);
@@ -341,10 +387,10 @@ client_ready(struct broker *broker, struct event *event, uint32_t events)
 		return;
 	if (n == (ssize_t)sizeof request && take_request(broker, client, &request, fds, fd_count) == 0)
 		return;
-	if (n > 0 || (n < 0 && errno == EMSGSIZE))
-		log_warn("a worker broke the protocol and was disconnected");
-	if (n > 0)
-		fdpass_close(fds, fd_count);
+	if (n > 0 || fd_count > 0 || (n < 0 && errno == EMSGSIZE))
+		complain(broker, client->pid, "broke the protocol");
+	/* Also those of an empty message, which looks like the end of the connection. */
+	fdpass_close(fds, fd_count);
 	client_gone(broker, client);
 }
 
@@ -384,12 +430,22 @@ client_free_gone(struct broker *broker)
 }
 
 void
-client_add(struct broker *broker, int fd)
+client_add(struct broker *broker, int fd, pid_t pid)
 {
 	struct client *client = calloc(1, sizeof *client);
 	struct proto_reply welcome = { .kind = PROTO_WELCOME, .u.welcome = { .version = PROTO_VERSION,
 		.languages = (uint32_t)broker->language_count, .config_digest = broker->config->digest } };
 
+	unsigned already = 0;
+
+	for (const struct client *other = broker->clients; other != NULL; other = other->next)
+		already += other->pid == pid;
+	if (already >= CONNECTIONS_MAX) {
+		complain(broker, pid, "connected too often");
+		free(client);
+		close(fd);
+		return;
+	}
 	if (client == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
 	    event_add(broker, &client->event, fd, client_ready) != 0) {
 		log_warn("cannot take on a worker: %s", strerror(errno));
@@ -397,6 +453,7 @@ client_add(struct broker *broker, int fd)
 		close(fd);
 		return;
 	}
+	client->pid = pid;
 	client->compiled_fd = client->box_fd = client->collected.fd = -1;
 	client->next = broker->clients;
 	broker->clients = client;

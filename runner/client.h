@@ -5,7 +5,7 @@
 #include "broker.h"
 
 /* Take on a worker whose connection is `fd`. */
-void client_add(struct broker *broker, int fd);
+void client_add(struct broker *broker, int fd, pid_t pid);
 
 /* Free those who have gone, when the loop has no event in hand that could be theirs. */
 void client_free_gone(struct broker *broker);

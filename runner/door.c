@@ -94,6 +94,7 @@ door_listen(const struct config *config)
 static void
 let_in(int listen_fd, int broker_fd, uid_t worker_uid)
 {
+	struct door_visitor visitor;
 	struct ucred peer;
 	socklen_t size = sizeof peer;
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -103,10 +104,13 @@ let_in(int listen_fd, int broker_fd, uid_t worker_uid)
 			log_warn("accept a worker: %s", strerror(errno));
 		return;
 	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != worker_uid)
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != worker_uid) {
 		log_warn("uid %u, pid %d tried to connect and was refused", (unsigned)peer.uid, (int)peer.pid);
-	else if (fdpass_send(broker_fd, "", 1, &fd, 1) != 0)
-		log_warn("hand a worker to the broker: %s", strerror(errno));
+	} else {
+		visitor.pid = peer.pid;
+		if (fdpass_send(broker_fd, &visitor, sizeof visitor, &fd, 1) != 0)
+			log_warn("hand a worker to the broker: %s", strerror(errno));
+	}
 	close(fd);
 }
 

@@ -8,6 +8,7 @@
 #ifndef CELLBLOCK_DOOR_H
 #define CELLBLOCK_DOOR_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "config.h"
@@ -20,6 +21,11 @@ void door_block_signals(void);
 
 /* Make the socket and listen on it. Dies if that fails, or if another runner serves there. Returns a descriptor. */
 int door_listen(const struct config *config);
+
+/* What comes to the broker with each connection. Only here it means something: there, a worker's pid is none. */
+struct door_visitor {
+	int32_t pid;
+};
 
 /*
  * Let in workers until a signal says to end or the broker dies. `listen_fd` is door_listen's; `broker_fd`: where the

@@ -24,6 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "attacks.h"
 #include "fdpass.h"
 #include "hook.h"
 #include "landlock.h"
@@ -45,6 +46,7 @@ static int listener_fd = -1; /* of the base filter, until the runner has it */
 static int control_fd = -1;              /* of a guest, until it is started */
 static int kept_fds[KEPT_FDS_MAX];       /* through the run, in ascending order */
 static size_t kept_count;
+static bool is_alone; /* the interpreter has been started in this guest: what it has opened no other guest has */
 static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
 
 /* A system call that only zygotes, and guests before their program, can make; see mark.h. */
@@ -366,6 +368,7 @@ guest_take_along(int setup_fd)
 int
 guest_resume(void)
 {
+	is_alone = true;
 	control_fd = HOOK_CONTROL_FD;
 	shown_fds[0] = HOOK_INIT_FD;
 	shown_fds[1] = HOOK_BOX_FD;
@@ -447,6 +450,10 @@ guest_receive_run(void)
 	    marked(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, ADDRESS(&last_filter), 0, 0) != 0)
 		_exit(127);
 	control_fd = -1;
+	if (start->attack != ATTACK_NONE) {
+		guest_keep_fd(JOB_FD);
+		attack_carry_out(start->attack, kept_fds, kept_count, is_alone);
+	}
 	return JOB_FD;
 }
 

@@ -278,6 +278,16 @@ starts_ahead(const struct language *language)
 	return language->start == START_SPARE || (language->start == START_ZYGOTE && language->config->driver == NULL);
 }
 
+bool
+language_serves(const struct language *language)
+{
+	for (size_t z = 0; z < language->zygote_count; z++) {
+		if (language->zygote[z].pid != 0 && language->zygote[z].is_proved)
+			return true;
+	}
+	return false;
+}
+
 uint32_t
 language_armed(const struct language *language, uint32_t pool)
 {

@@ -35,6 +35,13 @@ struct zygote {
 	uint64_t deadline_us; /* for the report */
 	uint64_t retry_us;    /* none is started before */
 	unsigned failures;    /* in a row */
+	bool is_proved;       /* it has passed the self-test: only then its guests are given runs */
+	bool is_in_test;
+	unsigned test_part;   /* the next one */
+	unsigned test_parts;  /* so many it has to pass */
+	uint64_t test_began_us;
+	unsigned test_failures; /* in a row */
+	uint64_t test_us;       /* none is tried before */
 };
 
 struct warden {
@@ -61,6 +68,7 @@ struct language {
 	enum start_kind start; /* as configured, or START_SPARE where a zygote cannot be had */
 	bool is_missing;       /* not installed; `reason` says what */
 	bool is_awake;         /* its processes run, or are to */
+	bool is_proved;        /* a zygote has passed all parts of the self-test */
 	uint64_t used_us;      /* when last */
 	struct policy *policy;
 	struct rootfs fs;
@@ -94,6 +102,9 @@ int language_open(struct language *language, const struct config *config, char *
  * left. `proc_fd`: /proc. `common`: what is the same for all zygotes. Returns 0, or -1 with a text.
  */
 int language_build(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size);
+
+/* Is there a zygote that serves? */
+bool language_serves(const struct language *language);
 
 /* How many cells a pool keeps ready. */
 uint32_t language_armed(const struct language *language, uint32_t pool);

@@ -39,6 +39,7 @@
 #include "landlock.h"
 #include "log.h"
 #include "policy.h"
+#include "selftest.h"
 
 #define ERROR_SIZE 512
 
@@ -258,14 +259,16 @@ list_layers(struct broker *broker, const struct ids *ids)
 	layers_add(list, "rlimits", true, true, "per cell");
 	layers_add(list, "capabilities", true, true, "none; bounding set empty");
 	layers_add(list, "no_new_privs", true, true, "set");
+	layers_add(list, "descriptors", true, true, "stdio alone, and what an interpreter has opened for itself");
 	layers_add(list, "seccomp", true, true, "allow-list per language, loaded last");
 	layers_add(list, "landlock", broker->config->landlock == LAYER_REQUIRED, broker->landlock_abi != 0, "ABI %d: %s",
 	    broker->landlock_abi, landlock_offers(broker->landlock_abi));
+	layers_add(list, "deadlines", true, true, "wall-clock and CPU time");
 }
 
 /* The rest of the start, as root of the new user namespace; then serve. */
 static void
-broker_main(struct broker *broker, int door_fd, bool root)
+broker_main(struct broker *broker, int door_fd, bool root, const struct selftest_host *host)
 {
 	const struct config *config = broker->config;
 	const struct zygote_setup common = { .single_uid = broker->single_uid, .landlock_abi = broker->landlock_abi };
@@ -286,6 +289,7 @@ broker_main(struct broker *broker, int door_fd, bool root)
 	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (proc_fd < 0 || home_fd < 0)
 		die("open our mount namespace: %s (is /proc mounted?)", strerror(errno));
+	selftest_look_at_self(broker, host, proc_fd);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		die("make all mounts private: %s", strerror(errno));
 	for (size_t i = 0; i < broker->language_count; i++) {
@@ -342,6 +346,7 @@ serve(struct config *config)
 	struct broker broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 } };
 	bool root = geteuid() == 0;
 	struct ids ids;
+	struct selftest_host host;
 	char error[ERROR_SIZE];
 	uid_t worker_uid;
 	gid_t worker_gid;
@@ -359,6 +364,7 @@ serve(struct config *config)
 	open_cgroups(&broker, ids.owner);
 	find_landlock(&broker);
 	list_layers(&broker, &ids);
+	selftest_look_at_host(&host);
 	door_block_signals();
 	listen_fd = door_listen(config);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
@@ -375,7 +381,7 @@ serve(struct config *config)
 		if (read(mapped[0], &byte, 1) != 1)
 			exit(1);
 		close(mapped[0]);
-		broker_main(&broker, pair[1], root);
+		broker_main(&broker, pair[1], root, &host);
 	}
 	close(pair[1]);
 	close(mapped[0]);

@@ -63,6 +63,7 @@ struct guest_start {
 	uint32_t has_stdin;
 	uint32_t has_output;
 	uint32_t is_compile;  /* the program is to be compiled, not run */
+	uint32_t attack;      /* enum attack_kind: not a run, but a part of the self-test */
 	uint64_t cpu_seconds; /* RLIMIT_CPU, behind the runner's own CPU deadline */
 	uint64_t data_bytes;  /* RLIMIT_DATA, where there is no control group; 0: leave it */
 	uint64_t tasks;       /* RLIMIT_NPROC, likewise */

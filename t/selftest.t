@@ -1,0 +1,234 @@
+# The self-test: what was tried is told, and each wall that it attacks is broken from outside, one after the other. Then nothing
+# is served, and the log names the attack that got out.
+use strict;
+use warnings;
+use Cellblock qw(command envelope_ok eventually missing root runner_program skip_all slurp spew write_configuration);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+
+skip_all('needs root') if $> != 0;
+
+# The names of all attacks, from where they are listed.
+my $source = slurp(root() . '/runner/attacks.c');
+my %named;
+for my $list (qw(calls deadly_calls)) {
+    my ($rows) = $source =~ /^static const struct call \Q$list\E\[\] = \{\n(.*?)^\};/ms or die "no $list";
+    $named{$list} = [$rows =~ /^\t\{ "([^"]+)", SYS_\w+|^\t\{ "([^"]+)", X86/mg];
+    @{ $named{$list} } = grep { defined } @{ $named{$list} };
+}
+cmp_ok scalar @{ $named{calls} }, '>', 40, 'there are system calls to try';
+cmp_ok scalar @{ $named{deadly_calls} }, '>', 10, 'and some that are to be the end of who makes them';
+
+# --- all is well -----------------------------------------------------------------------------------------------------------
+
+my $cb = Cellblock->start(own => 1);
+like $cb->log_text, qr/python3: self-test: \d+ attacks, all of them stopped, in \d+ ms/, 'the log says what was tried';
+my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
+is_deeply [grep { $layers->{$_}{required} && !$layers->{$_}{in_force} } sort keys %$layers], [], 'all required layers are in force';
+my ($sleeping) = map { $_->{name} } grep { $_->{available} && $_->{name} =~ /^(?:bash|perl)$/ } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+SKIP: {
+    skip $sleeping, 2 if $sleeping = missing('neither bash nor perl is there', $sleeping) // 0;
+    my ($language) = map { $_->{name} } grep { $_->{available} && $_->{name} =~ /^(?:bash|perl)$/ } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+    unlike $cb->log_text, qr/$language: self-test/, 'a language that sleeps is not tried';
+    $cb->run(language => $language, code => '#');
+    like $cb->log_text, qr/$language: self-test: \d+ attacks, all of them stopped/, 'but before its first run';
+}
+
+# The walls get a hole while the service is up: whoever starts next finds it, and no run goes on.
+spew("$cb->{dir}/live/conf/seccomp/python3.conf", slurp("$cb->{dir}/live/conf/seccomp/python3.conf") . "\nallow = ({ reason = \"a hole\"; calls = [\"unshare\"]; });\n");
+my ($runner) = $cb->pids('runner');
+kill 'KILL', $runner;
+ok eventually(20, sub { $cb->log_text =~ /not stopped: unshare;/ }), 'a hole in the policy: the log names the call';
+my $health = $cb->get('/health', key => undef);
+envelope_ok($health, 503, -503, 'a hole: /health is 503');
+like $health->{json}{message}, qr/seccomp.*unshare/, 'and says which layer and which attack';
+ok eventually(20, sub { my $r = $cb->run(code => 'print(1)'); $r->{status} == 503 && $r->{json}{message} =~ /python3/ }), 'a hole: no run';
+envelope_ok($cb->run(language => 'bash', code => 'echo 1'), 503, -503, 'a hole in one language is one in all');
+my $seccomp = $cb->get('/v1/sandbox/capabilities')->{data}{layers}{seccomp};
+ok !$seccomp->{in_force}, 'capabilities: seccomp is not in force';
+like $seccomp->{detail}, qr/not stopped: unshare/, 'and why';
+$cb->finish;
+
+# --- a runner alone, in a folder of its own, with one language --------------------------------------------------------------
+
+my $strace = missing('strace is not installed', !system 'command -v strace >/dev/null');
+
+# `hole`: rows for the policy. `language`: python3 unless given. `under`: what it is started under. Returns the folder and the pid.
+sub start {
+    my (%how) = @_;
+    my $dir = tempdir('cellblock-selftest-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    my $language = $how{language} // 'python3';
+    chmod 0755, $dir;
+    write_configuration("$dir/conf", ['cellblock.conf', qr{socket = "[^"]*"}, "socket = \"$dir/run/runner.sock\""],
+        ['cellblock.conf', qr{worker_user = "[^"]*"}, 'worker_user = "nobody"'],
+        ['cellblock.conf', qr{^#?drivers = .*}m, 'drivers = "' . Cellblock::prefix() . '/lib/cellblock";'], @{ $how{conf} || [] });
+    unlink grep { !m{/\Q$language\E\.conf\z} } glob "$dir/conf/languages/*.conf";
+    spew("$dir/conf/seccomp/$language.conf", slurp("$dir/conf/seccomp/$language.conf") . "\n$how{hole}\n") if $how{hole};
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/log";
+        open STDERR, '>&', \*STDOUT;
+        exec(@{ $how{under} || [] }, runner_program(), '-c', "$dir/conf/cellblock.conf") or POSIX::_exit(127);
+    }
+    return ($dir, $pid);
+}
+
+sub stop {
+    my ($dir, $pid) = @_;
+    my @all = (bless { dir => $dir }, 'Cellblock')->pids('runner');
+    kill 'TERM', @all ? @all : $pid;
+    my $ended = eventually(15, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
+    kill 'KILL', $pid if !$ended;
+    waitpid $pid, 0 if !$ended;
+    command([runner_program(), '-c', "$dir/conf/cellblock.conf", '--clean']);
+    return;
+}
+
+sub log_of { return slurp("$_[0]/log") // '' }
+
+sub not_served {
+    my ($name, $dir, $says) = @_;
+    ok eventually(30, sub { log_of($dir) =~ $says }), "$name: the log says so" or diag substr log_of($dir), -1500;
+    return;
+}
+
+# What an ordinary user is refused by any kernel before it looks at an argument: a hole in the policy cannot show.
+my $kernel = qr{^(?:fsopen|init_module|kexec_load|move_mount|pivot_root|reboot|setgroups|sethostname|syslog)\b};
+
+# --- holes in the policy -----------------------------------------------------------------------------------------------------
+
+my %call = map { $_ => 1 } map {/^(\w+)/} @{ $named{calls} };
+my $rows = join ",\n", map {"{ reason = \"a hole\"; calls = [\"$_\"]; }"} sort keys %call;
+{
+    # What common.conf says of a call goes first where it says ENOSYS: those are taken out of it.
+    my ($dir, $pid) = start(conf => [['seccomp/common.conf', qr/calls = \["clone3"\]/, 'calls = ["uselib"]']], hole => "allow = (\n$rows\n);");
+    not_served('a policy that allows too much', $dir, qr/not stopped/);
+    my %got_out = map { $_ => 1 } log_of($dir) =~ /not stopped: (.+?); layer/g;
+    is_deeply [grep { !$got_out{$_} && !/$kernel/ } @{ $named{calls} }], [], 'each call of the table is seen to get out';
+    unlike log_of($dir), qr/all of them stopped/, 'and nothing is proved';
+    stop($dir, $pid);
+}
+
+# A zygote's own calls cannot be allowed to a program by any policy; see below. (x32 is no name that a policy knows.)
+for my $name (grep { !/zygote|x32|$kernel/ } @{ $named{deadly_calls} }) {
+    my ($dir, $pid) = start(conf => [['seccomp/common.conf', qr/"$name", | ?, "$name"|, "$name"/, '']], hole => "allow = ({ reason = \"a hole\"; calls = [\"$name\"]; });");
+    not_served("a policy that allows $name", $dir, qr/not stopped: $name;/);
+    stop($dir, $pid);
+}
+
+# --- limits that somebody takes away ---------------------------------------------------------------------------------------
+
+# The name of a runner's control groups, which it makes of its socket's path.
+sub group_name {
+    my ($path) = @_;
+    my $hash = 2166136261;
+    $hash = (($hash ^ ord) * 16777619) & 0xffffffff for split //, $path;
+    return sprintf 'cellblock-%08x', $hash;
+}
+
+# Takes all limits of a kind away from all cells, as fast as it can, and does not end.
+sub take_away {
+    my ($dir, $file) = @_;
+    my @files;
+    my $name = group_name("$dir/run/runner.sock");
+    eventually(20, sub {
+        my (undef, $out) = command(['find', '/sys/fs/cgroup', '-path', "*/$name/cell-*/*", '-name', '[mp]*']);
+        @files = grep { m{/([^/]+)\z} && $1 =~ $file } split /\n/, $out;
+    });
+    while (1) {
+        for my $path (@files) {
+            open my $limit, '>', $path or next;
+            syswrite $limit, $path =~ /limit_in_bytes/ ? '-1' : 'max';
+        }
+    }
+}
+
+for (
+    ['memory', qr/^memory\.(?:max|limit_in_bytes|memsw\.limit_in_bytes)$/, 'more memory than it has'],
+    ['pids',   qr/^pids\.max$/,                                            'more threads than it has'],
+) {
+    my ($controller, $file, $attack) = @$_;
+    # Who is late has taken nothing away.
+    for my $attempt (1 .. 5) {
+        my ($dir, $pid) = start();
+        my $thief = fork // die "fork: $!";
+        if (!$thief) {
+            take_away($dir, $file);
+        }
+        eventually(30, sub { log_of($dir) =~ /not stopped|all of them stopped/ });
+        my $was_late = log_of($dir) =~ /all of them stopped/ && $attempt < 5;
+        not_served("no limit of $controller", $dir, qr/not stopped: $attack; layer cgroup/) if !$was_late;
+        kill 'KILL', $thief;
+        waitpid $thief, 0;
+        stop($dir, $pid);
+        last if !$was_late;
+    }
+}
+
+# --- steps of the set-up that only seem to succeed -------------------------------------------------------------------------
+
+# Attach strace to a process. Returns the tracer's pid.
+sub strace {
+    my ($dir, $pid, @how) = @_;
+    my $tracer = fork // die "fork: $!";
+    if (!$tracer) {
+        open STDERR, '>', "$dir/strace" or POSIX::_exit(126);
+        exec 'strace', '-qq', '-o', '/dev/null', @how, '-p', $pid or POSIX::_exit(127);
+    }
+    eventually(10, sub { (Cellblock::process_status($pid) // {})->{TracerPid} });
+    return $tracer;
+}
+
+sub children { return split ' ', slurp("/proc/$_[0]/task/$_[0]/children") // '' }
+
+# Have the next test of a zygote be of one that `strace` is attached to, or of one whose cells are made by a warden that it
+# is attached to.
+sub fake {
+    my ($role, $call, $says, $language) = @_;
+    my ($dir, $pid) = start(language => $language);
+    my $service = bless { dir => $dir }, 'Cellblock';
+    eventually(30, sub { log_of($dir) =~ /all of them stopped/ }) or do { fail "$call: it starts"; diag log_of($dir); stop($dir, $pid); return };
+    $service->processes_at_rest; # the other zygotes have been tried, and all cells are armed
+    my ($broker) = $service->pids('broker');
+    my ($warden) = sort { $a <=> $b } grep { my $pid = $_; grep { $_ == $pid } children($broker) } $service->pids('warden');
+    # A launcher looks like a warden, and is younger.
+    my $kind = $language eq 'bash' ? 'warden' : 'zygote';
+    my %before = map { $_ => 1 } children($broker);
+    my @victims = grep { $before{$_} && $_ != $warden } $service->pids($kind);
+    # The broker forks another one and is held up right there, so that nobody takes notice of it before it has a tracer.
+    my $holder = strace($dir, $broker, '-e', 'trace=clone', '-e', 'inject=clone:delay_exit=3000000');
+    kill 'KILL', $victims[0];
+    my $zygote;
+    eventually(10, sub { ($zygote) = grep { !$before{$_} } children($broker); $zygote });
+    eventually(10, sub { my $status = Cellblock::process_status($zygote // 0) or return; $status->{Seccomp} == 2 && $status->{State} =~ /^S/ });
+    my $traced = $role eq 'warden' ? $warden : $zygote;
+    my $tracer = strace($dir, $traced, '-f', '-e', "trace=$call", '-e', "inject=$call:retval=0");
+    ok +(Cellblock::process_status($traced // 0) // {})->{TracerPid}, "$language: $role: $call: strace is attached";
+    kill 'INT', $holder;
+    waitpid $holder, 0;
+    not_served("$language: $call of the $role does nothing", $dir, $says);
+    kill 'INT', $tracer;
+    waitpid $tracer, 0;
+    stop($dir, $pid);
+    return;
+}
+
+SKIP: {
+    skip $strace, 1 if $strace;
+    fake('zygote', 'seccomp', qr/not stopped: setresuid of zygotes;/, 'python3');
+    fake('zygote', 'setns', qr/not stopped: other processes;/, 'python3');
+    fake('zygote', 'setns', qr/not stopped: (?:folders without a limit|a cell shares the namespace);/, 'python3');
+    fake('zygote', 'setsid', qr/not stopped: the session of another;/, 'python3');
+    fake('zygote', 'setresgid', qr/not stopped: a user that is not the cell's;/, 'python3');
+    fake('zygote', 'setresuid', qr/stay the cell's user/, 'python3');
+    fake('zygote', 'capset', qr/not stopped: capset;/, 'python3');
+    fake('zygote', 'prlimit64', qr/not stopped: higher limits;/, 'python3');
+    fake('zygote', 'landlock_restrict_self', qr/not stopped: an ioctl of a device;/, 'python3');
+    fake('zygote', 'close_range', qr/not stopped: descriptors;/, 'bash');
+    fake('warden', 'unshare', qr/not stopped: a cell shares the namespace;/, 'python3');
+    fake('warden', 'chown', qr/enter the working directory/, 'python3');
+}
+
+done_testing;
