@@ -1,0 +1,79 @@
+# A worker that somebody has taken over breaks every rule of the protocol. That costs him his connection, and others nothing: their
+# runs go on, the runner keeps no descriptor and no memory of it, and its log is not flooded.
+use strict;
+use warnings;
+use Cellblock qw(command eventually process_status root skip_all slurp);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+
+skip_all('needs root, to be the user of the workers') if $> != 0;
+my $folder = tempdir('cellblock-hostile-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $folder;
+my ($failed, undef, $said) = command(['cc', '-O1', '-I' . root() . '/common', '-o', "$folder/worker", root() . '/t/hostile/worker.c', root() . '/common/fdpass.c']);
+skip_all("a C compiler is needed: $said") if $failed;
+
+my $cb = Cellblock->start(own => 1);
+my ($broker) = $cb->pids('broker');
+my ($worker) = $cb->pids('worker');
+my ($uid) = split /\s+/, process_status($worker)->{Uid};
+my ($socket) = grep {/runner\.sock\z/} $cb->sockets;
+ok $broker && $socket, 'there are a broker and its socket' or BAIL_OUT('nobody to attack');
+
+my @languages = map { $_->{name} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+my ($python) = grep { $languages[$_] eq 'python3' } 0 .. $#languages;
+
+sub descriptors { my @all = glob "/proc/$_[0]/fd/*"; return scalar @all }
+sub memory_kb { return (process_status($_[0])->{VmRSS} // '') =~ /(\d+)/ ? $1 : 0 }
+sub lines { return scalar(() = (slurp("$cb->{dir}/log/runner.log") // '') =~ /\n/g) }
+
+# What it must print; `d` is for a connection that was closed, `r` for a run that had its result.
+my @attacks = (
+    ['garbage',          qr/^disconnected 500 of 500$/],
+    ['empty',            qr/^sent 500$/],
+    ['many_descriptors', qr/^disconnected 246 of 246$/],
+    ['kinds',            qr/^d{40} r$/],
+    ['out_of_turn',      qr/^d{14}$/],
+    ['twice',            qr/^disconnected$/],
+    ['never_reads',      qr/^cut off 10 of 10$/],
+    ['flood',            qr/^answered 20000 of 20000$/],
+    ['connections',      qr/^holds (?:[1-9]|1[0-6])$/],
+    ['lying_jobs',       qr/^r{7}$/],
+    ['leave',            qr/^left 200 runs$/],
+);
+$cb->run(code => 'print(1)') for 1 .. 20;
+$cb->processes_at_rest;
+my $lines = lines();
+for (@attacks) {
+    my ($name, $prints) = @$_;
+    $cb->processes_at_rest;
+    my ($open, $memory) = (descriptors($broker), memory_kb($broker));
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDOUT, '>', "$folder/out" or POSIX::_exit(126);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(126);
+        exec 'setpriv', '--reuid', $uid, '--clear-groups', 'timeout', 100, "$folder/worker", $socket, $python, $name or POSIX::_exit(127);
+    }
+    # Meanwhile the others' runs, which have the same numbers as those that are cancelled by it.
+    my ($right, $runs) = (0, 0);
+    my $ended = eventually(110, sub {
+        my $r = $cb->run(code => 'print(6 * 7)');
+        $runs++;
+        $right++ if $r->{status} == 200 && $r->{data}{stdout} eq "42\n";
+        return waitpid($pid, POSIX::WNOHANG()) == $pid;
+    });
+    is $?, 0, "$name: it was carried out" or diag slurp("$folder/out");
+    kill 'KILL', $pid if !$ended;
+    like slurp("$folder/out"), $prints, "$name: what came of it";
+    is $right, $runs, "$name: $runs runs of others went on meanwhile";
+    $cb->processes_at_rest;
+    # An armed cell more or less has three; what is kept would be hundreds.
+    ok eventually(10, sub { descriptors($broker) < $open + 20 }), "$name: no descriptor is kept" or diag descriptors($broker) . ", not $open";
+    cmp_ok memory_kb($broker) - $memory, '<', 1024, "$name: nor memory";
+}
+is +($cb->pids('broker'))[0], $broker, 'it is the same broker all the time';
+cmp_ok lines() - $lines, '<', 150, 'its log is not flooded';
+like $cb->log_text, qr/worker $_, and was disconnected/, "the log says: $_" for '\d+ broke the protocol', '\d+ connected too often';
+
+$cb->finish;
+done_testing;
