@@ -13,6 +13,7 @@
 #include "conf_read.h"
 #include "config_language.h"
 #include "config_limits.h"
+#include "config_network.h"
 #include "log.h"
 
 #define KIB(n) ((uint64_t)(n) << 10)
@@ -32,7 +33,6 @@ static const struct conf_form form_user = { is_user, "a user's name" };
 static const char *const requirement_names[] = {
 	[LAYER_OFF] = "off", [LAYER_OPTIONAL] = "optional", [LAYER_REQUIRED] = "required", NULL
 };
-static const char *const network_names[] = { [NETWORK_NONE] = "none", NULL };
 
 #define AT(member) .offset = offsetof(struct config, member)
 
@@ -72,12 +72,6 @@ static const struct conf_key worker_keys[] = {
 	{ .name = NULL },
 };
 
-static const struct conf_key network_keys[] = {
-	{ .name = "mode", .type = CONF_CHOICE, AT(network), .choices = network_names, .number = NETWORK_NONE },
-	{ .name = "strict", .type = CONF_BOOL, AT(network_strict), .number = false },
-	{ .name = NULL },
-};
-
 static const struct conf_key config_keys[] = {
 	{ .name = "languages", .type = CONF_PATH, AT(language_dir), .max = PATH_BYTES, .string = "languages" },
 	{ .name = "policies", .type = CONF_PATH, AT(policy_dir), .max = PATH_BYTES, .string = "seccomp" },
@@ -85,7 +79,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "runner", .type = CONF_GROUP, .keys = runner_keys },
 	{ .name = "isolation", .type = CONF_GROUP, .keys = isolation_keys },
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
-	{ .name = "network", .type = CONF_GROUP, .keys = network_keys },
+	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
 	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
 	{ .name = NULL },
 };
@@ -164,7 +158,8 @@ config_load(const char *path, char *error, size_t error_size)
 	}
 	conf_defaults(&file, config_keys, config);
 	if (conf_read(&file, config_root_setting(&file.parsed), config_keys, config) < 0 ||
-	    config_check_limits(&file, &config->limits) < 0 || read_languages(config, &file) < 0) {
+	    config_check_limits(&file, &config->limits) < 0 || config_read_proxies(&file, config) < 0 ||
+	    read_languages(config, &file) < 0) {
 		config_free(config);
 		config = NULL;
 	}
@@ -179,6 +174,7 @@ config_free(struct config *config)
 		return;
 	for (size_t i = 0; i < config->language_count; i++)
 		config_language_free(config->language[i]);
+	config_free_proxies(config);
 	conf_free(config_keys, config);
 	free(config->path);
 	free(config);

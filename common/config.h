@@ -18,6 +18,8 @@
 #define CONFIG_MAX_LANGUAGES 64
 #define CONFIG_MAX_WARM 8
 #define CONFIG_MAX_WORDS 64 /* of a command */
+#define CONFIG_MAX_PROXIES 16
+#define PROXY_NONE "none" /* no proxy's name: who is given this has no network */
 
 /* A run's limit when it asks for none, and the most that it may ask for. Both fit and default <= maximum. */
 struct limits_config {
@@ -74,6 +76,12 @@ config_is_compiled(const struct language_config *language)
 	return language->compile.command.count > 0;
 }
 
+/* A way out for runs that ask for a network. */
+struct proxy_config {
+	char *name;
+	char *address; /* "HOST:PORT" */
+};
+
 struct config {
 	char *path; /* of cellblock.conf */
 	uint64_t digest;
@@ -109,6 +117,11 @@ struct config {
 	/* network */
 	enum network network;
 	bool network_strict;
+	struct proxy_config proxy[CONFIG_MAX_PROXIES]; /* the first for keys that have no other; at least 1 with NETWORK_PROXY */
+	size_t proxy_count;
+	char *certificates;     /* of authorities: a file that such runs find; where there is a network */
+	uint32_t connections;   /* to its proxy that a run may have at one time, and begin in a second */
+	uint32_t network_armed; /* cells kept ready of a warm set for runs that ask for a network, at most; see config_network_armed */
 
 	struct limits_config limits;
 	struct language_config *language[CONFIG_MAX_LANGUAGES]; /* sorted by name */
@@ -122,6 +135,18 @@ struct config {
 struct config *config_load(const char *path, char *error, size_t error_size);
 
 void config_free(struct config *config);
+
+/* How many cells a set keeps ready for runs that ask for a network, beside its others. */
+static inline uint32_t
+config_network_armed(const struct config *config, const struct warm_set *set)
+{
+	if (config->network == NETWORK_NONE)
+		return 0;
+	return set->armed < config->network_armed ? set->armed : config->network_armed;
+}
+
+/* The index of a proxy by its name, or -1. */
+int config_find_proxy(const struct config *config, const char *name);
 
 /* The index of a language by name or alias, or -1. */
 int config_find_language(const struct config *config, const char *name);

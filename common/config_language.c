@@ -130,7 +130,7 @@ check_armed(const struct conf_file *file, const struct config *config, const str
 		const struct language_config *one = i < config->language_count ? config->language[i] : language;
 
 		for (size_t w = 0; one->idle_s == 0 && w < one->warm_count; w++)
-			armed += one->warm[w].armed;
+			armed += one->warm[w].armed + config_network_armed(config, &one->warm[w]);
 	}
 	if (language->idle_s != 0 || armed <= config->cells)
 		return 0;

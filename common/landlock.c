@@ -3,6 +3,7 @@
 #include "landlock.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,8 +20,15 @@ struct path_beneath {
 	int32_t parent_fd;
 } __attribute__((packed));
 
+struct net_port {
+	uint64_t allowed_access;
+	uint64_t port;
+};
+
 #define VERSION_FLAG 1ul       /* of landlock_create_ruleset */
 #define RULE_PATH_BENEATH 1ul  /* of landlock_add_rule */
+#define RULE_NET_PORT 2ul      /* likewise, ABI 4 */
+#define NET_CONNECT_TCP UINT64_C(2)
 #define LOG_NOTHING 1ul        /* of landlock_restrict_self, ABI 7: what the same program is refused */
 
 /* What each ABI can take, on top of those before it. */
@@ -66,8 +74,14 @@ add_rules(int fd, const struct ruleset *ruleset, const struct landlock_rule *rul
 	for (size_t i = 0; i < count; i++) {
 		struct path_beneath beneath = { .allowed_access = rule[i].allowed & ruleset->handled_access_fs,
 			.parent_fd = rule[i].fd };
+		struct net_port port = { .allowed_access = NET_CONNECT_TCP & ruleset->handled_access_net, .port = rule[i].port };
+		bool is_port = rule[i].fd < 0;
 
-		if (marked(SYS_landlock_add_rule, fd, RULE_PATH_BENEATH, (long)(uintptr_t)&beneath, 0) != 0)
+		/* Nothing has to be allowed of what is not taken. */
+		if (is_port && port.allowed_access == 0)
+			continue;
+		if (marked(SYS_landlock_add_rule, fd, is_port ? RULE_NET_PORT : RULE_PATH_BENEATH,
+		    is_port ? (long)(uintptr_t)&port : (long)(uintptr_t)&beneath, 0) != 0)
 			return -1;
 	}
 	return 0;

@@ -5,10 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What may be done with a directory that `fd` is open on, and with everything below it. */
+/*
+ * What may be done with a directory that `fd` is open on, and with everything below it; or with `fd` -1, that TCP connections
+ * may be made to a port.
+ */
 struct landlock_rule {
 	int fd;
 	uint64_t allowed; /* LANDLOCK_READ, LANDLOCK_WRITE, LANDLOCK_MAKE */
+	uint16_t port;
 };
 
 /* Kinds of access; those that the kernel does not know yet are left out. */

@@ -17,7 +17,7 @@
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 3u
+#define PROTO_VERSION 4u
 #define PROTO_NAME_SIZE 32
 #define PROTO_TEXT_SIZE 192
 #define PROTO_DIGEST_SIZE 32
@@ -92,6 +92,8 @@ struct proto_request {
 	uint32_t warm;   /* PROTO_RUN: which of the language's warm sets suits the program best; a hint */
 	uint32_t flags;  /* PROTO_RUN: enum proto_run_flag */
 	uint32_t cancel; /* PROTO_CANCEL: enum proto_cancel */
+	uint32_t proxy;  /* PROTO_RUN: which of the configured ones, where there are any */
+	uint32_t reserved;
 	struct run_limits limits; /* PROTO_RUN; a compiler's are the configuration's */
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* PROTO_FIND, PROTO_COMPILE: of the source */
 };

@@ -266,6 +266,18 @@ take_env(struct json_object *tree, struct block *env, struct problem *problem)
 	return 0;
 }
 
+/* Go on without a network, or refuse. */
+static int
+do_without_network(const struct config *config, bool *network, struct problem *problem)
+{
+	*network = false;
+	if (!config->network_strict)
+		return 0;
+	problem_set(problem, 400, "enable_network: there is no network here");
+	problem->status = 200;
+	return -1;
+}
+
 static int
 take_network(const struct config *config, struct json_object *tree, bool *network, struct problem *problem)
 {
@@ -277,12 +289,23 @@ take_network(const struct config *config, struct json_object *tree, bool *networ
 		return problem_set(problem, 400, "enable_network: must be true or false");
 	if (!json_object_get_boolean(value))
 		return 0;
-	if (config->network == NETWORK_NONE && config->network_strict) {
-		problem_set(problem, 400, "enable_network: there is no network here");
-		problem->status = 200;
-		return -1;
-	}
 	*network = config->network != NETWORK_NONE;
+	return *network ? 0 : do_without_network(config, network, problem);
+}
+
+int
+request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct problem *problem)
+{
+	int proxy = name[0] == '\0' ? 0 : config_find_proxy(config, name);
+
+	if (!request->network)
+		return 0;
+	if (strcmp(name, PROXY_NONE) == 0)
+		return do_without_network(config, &request->network, problem);
+	/* Whoever gives a name means to bound its key: no other network will do. */
+	if (name[0] != '\0' && (proxy < 0 || config->network != NETWORK_PROXY))
+		return problem_set(problem, 500, "nginx names a proxy that there is not: %.64s", name);
+	request->proxy = (uint32_t)proxy;
 	return 0;
 }
 

@@ -33,6 +33,7 @@ struct run_request {
 	size_t language;          /* an index into config->language */
 	uint32_t warm;            /* the warm set that suits the program best */
 	bool network;             /* the client asked for one and there is one to be had */
+	uint32_t proxy;           /* the one that its key is given; see request_use_proxy */
 	struct run_limits limits;
 	struct text code, preload, input;
 	struct block args, env;
@@ -55,6 +56,12 @@ uint64_t request_limit_of(const struct request_limit *limit, const struct run_li
  */
 int request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
     struct problem *problem);
+
+/*
+ * Whoever knows the client says which of the configured proxies its network is to be ("": the first; PROXY_NONE: it has no
+ * network). Returns 0, or -1 and what to answer.
+ */
+int request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct problem *problem);
 
 /* Give back what a request holds. The texts are gone then; the numbers stay. Does no harm the second time. */
 void request_free(struct run_request *request);

@@ -129,6 +129,11 @@ serve_run(struct worker *worker, struct exchange *exchange)
 	}
 	parsed = request_parse(worker->config, body, size, &request, &problem);
 	free(body);
+	if (parsed == 0 &&
+	    request_use_proxy(worker->config, &request, parameter(exchange, "CELLBLOCK_PROXY"), &problem) < 0) {
+		request_free(&request);
+		parsed = -1;
+	}
 	if (parsed < 0) {
 		refuse(exchange, &problem);
 		return;

@@ -419,6 +419,7 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 		.warm = request->warm,
 		.flags = (request->network ? RUN_NETWORK : 0u) |
 		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
+		.proxy = request->proxy,
 		.limits = request->limits,
 	};
 	enum run_end end = RUN_ENDED;

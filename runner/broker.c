@@ -3,6 +3,7 @@
 #include "broker.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -390,7 +391,22 @@ children_ready(struct broker *broker, struct event *event, uint32_t events)
 	broker_dispatch(broker);
 }
 
-/* A connection that the door has let in; or the door has gone, and with it we. */
+/* A relay has been started. What cells had of an earlier one is gone: those that wait for a run have no network any more. */
+static void
+take_relay(struct broker *broker, int fd)
+{
+	fdpass_close(&broker->relay_fd, 1);
+	broker->relay_fd = fd;
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+		log_warn("take on the relay: %s", strerror(errno));
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		if (broker->cell[i].state == CELL_ARMED && broker->cell[i].link_fd >= 0)
+			cell_give_up(broker, &broker->cell[i]);
+	}
+	broker_dispatch(broker);
+}
+
+/* A connection that the door has let in, or the relay; or the door has gone, and with it we. */
 static void
 door_ready(struct broker *broker, struct event *event, uint32_t events)
 {
@@ -404,7 +420,9 @@ door_ready(struct broker *broker, struct event *event, uint32_t events)
 		log_info("ending, with every cell");
 		_exit(0);
 	}
-	if (count == 1)
+	if (count == 1 && visitor.kind == DOOR_RELAY)
+		take_relay(broker, fd);
+	else if (count == 1)
 		client_add(broker, fd, visitor.pid);
 }
 

@@ -82,6 +82,7 @@ struct cell {
 	pid_t guest_pid;      /* our child; 0: none, or not known yet */
 	int init_fd; /* until it is waited for */
 	int box_fd;  /* the tmpfs */
+	int link_fd; /* to the relay, if it has a network by that; all that the relay has of it ends when this is closed */
 	struct cgroup_cell cgroup;
 
 	struct client *client; /* NULL: nobody waits for the result any more */
@@ -114,6 +115,8 @@ struct broker {
 	int epoll_fd;
 	struct event children; /* SIGCHLD */
 	struct event door;     /* where connections of workers come from */
+	int relay_fd;          /* to the relay; -1: there is none, or it has not been started yet */
+	int no_network_fd;     /* the empty network namespace, where this process itself is in the host's; else -1 */
 	struct cgroup_tree cgroup;
 	struct layer_list layers;
 	struct language *language;

@@ -20,6 +20,7 @@
 #include "fdpass.h"
 #include "log.h"
 #include "orders.h"
+#include "relay.h"
 #include "result.h"
 #include "selftest.h"
 
@@ -75,6 +76,30 @@ pick_zygote(struct language *language, uint32_t number)
 	return NULL;
 }
 
+/* Does a cell of this pool reach a proxy? */
+static bool
+needs_relay(const struct broker *broker, uint32_t pool)
+{
+	return broker->config->network == NETWORK_PROXY && (pool % GRANT_COUNT & GRANT_NETWORK) != 0;
+}
+
+/* Make the cell's link to the relay. Returns the end of it that the warden is given, or -1. */
+static int
+open_link(struct broker *broker, struct cell *cell)
+{
+	int pair[2];
+
+	if (broker->relay_fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+		return -1;
+	if (fdpass_send(broker->relay_fd, "", 1, &pair[1], 1) != 0) {
+		fdpass_close(pair, 2);
+		return -1;
+	}
+	close(pair[1]);
+	cell->link_fd = pair[0];
+	return pair[0];
+}
+
 int
 cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t pool)
 {
@@ -87,8 +112,10 @@ int
 cell_arm_from(struct broker *broker, struct cell *cell, struct zygote *zygote)
 {
 	struct language *language = zygote->language;
-	struct warden_order order = { .kind = WARDEN_MAKE, .cell = cell->number };
-	int fds[1 + ORDER_CGROUPS_MAX], pair[2], yes = 1;
+	struct warden_order order = { .kind = WARDEN_MAKE, .cell = cell->number,
+		.has_network = needs_relay(broker, zygote->pool) };
+	int fds[2 + ORDER_CGROUPS_MAX], pair[2], yes = 1;
+	size_t count = 1 + cell->cgroup.joins;
 
 	if (language->warden.sock < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
@@ -104,7 +131,9 @@ cell_arm_from(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	memcpy(fds + 1, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
 	cell->language = language;
 	cell->pool = zygote->pool;
-	if (fdpass_send(language->warden.sock, &order, sizeof order, fds, 1 + cell->cgroup.joins) != 0) {
+	if ((order.has_network != 0 && (fds[count++] = open_link(broker, cell)) < 0) ||
+	    fdpass_send(language->warden.sock, &order, sizeof order, fds, count) != 0) {
+		fdpass_close(&cell->link_fd, 1);
 		close(pair[1]);
 		event_close(broker, &cell->control);
 		return -1;
@@ -268,6 +297,10 @@ prepare_run(struct broker *broker, struct cell *cell, const struct client *clien
 	if (limits->disk_bytes != cell->language->config->limits.standard.disk_bytes &&
 	    resize_disk(cell, limits->disk_bytes) != 0)
 		return "set the size of its tmpfs";
+	if (cell->link_fd >= 0 &&
+	    fdpass_send(cell->link_fd, &(struct relay_start){ client->request.proxy },
+	    sizeof(struct relay_start), NULL, 0) != 0)
+		return "have the relay begin";
 	return NULL;
 }
 
@@ -346,6 +379,13 @@ is_disk_full(const struct cell *cell)
 	return cell->box_fd >= 0 && fstatfs(cell->box_fd, &fs) == 0 && (fs.f_bavail == 0 || fs.f_ffree == 0);
 }
 
+/* What the cell's program had. */
+static enum network
+network_of(const struct broker *broker, const struct cell *cell)
+{
+	return (cell->pool % GRANT_COUNT & GRANT_NETWORK) != 0 ? broker->config->network : NETWORK_NONE;
+}
+
 /* Tell the worker how its run ended. */
 static void
 tell_result(struct broker *broker, struct cell *cell)
@@ -353,7 +393,7 @@ tell_result(struct broker *broker, struct cell *cell)
 	int wait_status = cell->wait_status;
 	const struct rusage *usage = &cell->usage;
 	struct client *client = cell->client;
-	struct run_result result = { .network = NETWORK_NONE, .spawn_us = cell->spawn_us, .denied = cell->denied };
+	struct run_result result = { .network = network_of(broker, cell), .spawn_us = cell->spawn_us, .denied = cell->denied };
 	struct run_facts facts = { .end = cell->end, .wait_status = wait_status, .cpu_limit_ms = cell->limits.cpu_ms };
 	bool good = cell->end == END_ITSELF && wait_status == 0;
 	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ?
@@ -462,6 +502,7 @@ cell_take_down(struct broker *broker, struct cell *cell)
 		pool_of(cell)->arming_count--;
 	event_close(broker, &cell->control);
 	fdpass_close(&cell->box_fd, 1);
+	fdpass_close(&cell->link_fd, 1);
 	if (cell->init_fd >= 0 && event_add(broker, &cell->init, cell->init_fd, init_exited) != 0) {
 		log_warn("cell %u: cannot watch its end: %s", cell->number, strerror(errno));
 		syscall(SYS_pidfd_send_signal, cell->init_fd, SIGKILL, NULL, 0);

@@ -19,6 +19,7 @@
 #include "hook.h"
 #include "launcher.h"
 #include "log.h"
+#include "network.h"
 #include "orders.h"
 #include "warden.h"
 
@@ -29,13 +30,16 @@ static const char *const standard_env[] = {
 	"HOME=" ROOTFS_BOX, "TMPDIR=" ROOTFS_TMP, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", NULL
 };
 
-#define ENV_MAX 72 /* variables: the standard ones, the configured ones, and a driver's */
+#define ENV_MAX (72 + NETWORK_ENV_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
 #define KEEP_MAX 3
 
-/* Fork a child that keeps `keep` as descriptor 3 onward and our stderr, and nothing else. 0 in the child. */
+/*
+ * Fork a child that keeps `keep` as descriptor 3 onward and our stderr, and nothing else; and of the host's network, where that
+ * is ours, only what it is meant to have. 0 in the child.
+ */
 static pid_t
-fork_with(const int *keep, size_t count)
+fork_with(const struct broker *broker, bool has_network, const int *keep, size_t count)
 {
 	int high[KEEP_MAX];
 	pid_t pid = fork();
@@ -44,6 +48,8 @@ fork_with(const int *keep, size_t count)
 	if (pid != 0)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (broker->no_network_fd >= 0 && !has_network && setns(broker->no_network_fd, CLONE_NEWNET) != 0)
+		die("leave the host's network namespace: %s", strerror(errno));
 	/* Two steps, the first for all of them: one may stand where another has to go. */
 	for (size_t i = 0; i < count; i++) {
 		if ((high[i] = fcntl(keep[i], F_DUPFD, 3 + (int)count)) < 0)
@@ -80,7 +86,7 @@ children_start_warden(struct broker *broker, struct language *language)
 	}
 	keep[0] = pair[1];
 	keep[1] = language->cell_mount_fd;
-	pid = fork_with(keep, 2);
+	pid = fork_with(broker, false, keep, 2);
 	if (pid == 0) {
 		if (setns(4, CLONE_NEWNS) != 0 || chdir("/") != 0)
 			die("warden: enter the root: %s", strerror(errno));
@@ -122,14 +128,23 @@ set_rlimits(const struct config *config)
 	}
 }
 
-/* The environment of the language's programs, in `env`, which has room for ENV_MAX. Returns how many there are. */
-static size_t
-make_env(const struct language_config *language, char **env)
+static bool
+has_network(const struct zygote *zygote)
 {
+	return (zygote->pool % GRANT_COUNT & GRANT_NETWORK) != 0;
+}
+
+/* The environment of the zygote's programs, in `env`, which has room for ENV_MAX. Returns how many there are. */
+static size_t
+make_env(const struct broker *broker, const struct zygote *zygote, char **env)
+{
+	const struct language_config *language = zygote->language->config;
 	size_t count = 0;
 
 	for (size_t i = 0; standard_env[i] != NULL; i++)
 		env[count++] = (char *)standard_env[i];
+	if (has_network(zygote))
+		count += network_env(broker->config, (const char **)env + count);
 	for (size_t i = 0; i < language->env.count; i++)
 		env[count++] = language->env.item[i];
 	env[count] = NULL;
@@ -137,12 +152,13 @@ make_env(const struct language_config *language, char **env)
 }
 
 static void __attribute__((noreturn))
-exec_interpreter(const struct language_config *language)
+exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 {
+	const struct language_config *language = zygote->language->config;
 	const struct driver *driver = driver_find(language->driver);
 	char *argv[DRIVER_ARGS + 2] = { language->interpreter };
 	char *env[ENV_MAX];
-	size_t count = make_env(language, env);
+	size_t count = make_env(broker, zygote, env);
 
 	for (size_t i = 0; driver->env[i] != NULL; i++)
 		env[count++] = (char *)driver->env[i];
@@ -156,12 +172,13 @@ exec_interpreter(const struct language_config *language)
 
 /* Start the interpreter as if there were a program, and have hook.so come in where it looks for it. */
 static void __attribute__((noreturn))
-exec_hooked(const struct language_config *language)
+exec_hooked(const struct broker *broker, const struct zygote *zygote)
 {
+	const struct language_config *language = zygote->language->config;
 	static const char *const hook_env[] = { "LD_PRELOAD=" HOOK_LIBRARY, HOOK_VARIABLE "=" HOOK_ZYGOTE, "LD_BIND_NOW=1" };
 	char *argv[CONFIG_MAX_WORDS + 1] = { NULL };
 	char *env[ENV_MAX];
-	size_t count = make_env(language, env);
+	size_t count = make_env(broker, zygote, env);
 
 	for (size_t i = 0; i < sizeof hook_env / sizeof hook_env[0]; i++)
 		env[count++] = (char *)hook_env[i];
@@ -172,13 +189,14 @@ exec_hooked(const struct language_config *language)
 }
 
 static void __attribute__((noreturn))
-launch(const struct language *language, bool is_spare)
+launch(const struct broker *broker, const struct zygote *zygote, bool is_spare)
 {
+	const struct language *language = zygote->language;
 	char *env[ENV_MAX];
 	struct launcher_config launcher = { .language = language->config, .version = language->version, .env = env,
 		.is_spare = is_spare };
 
-	make_env(language->config, env);
+	make_env(broker, zygote, env);
 	launcher_main(&launcher);
 }
 
@@ -205,10 +223,10 @@ become_zygote(const struct broker *broker, const struct zygote *zygote)
 		die("zygote: make its stdin and stdout: %s", strerror(errno));
 	set_rlimits(broker->config);
 	if (!is_interpreter(zygote))
-		launch(language, language->start == START_SPARE && zygote->pool / GRANT_COUNT < language->config->warm_count);
+		launch(broker, zygote, language->start == START_SPARE && zygote->pool / GRANT_COUNT < language->config->warm_count);
 	if (language->config->driver != NULL)
-		exec_interpreter(language->config);
-	exec_hooked(language->config);
+		exec_interpreter(broker, zygote);
+	exec_hooked(broker, zygote);
 }
 
 int
@@ -225,7 +243,7 @@ children_start_zygote(struct broker *broker, struct zygote *zygote)
 	keep[0] = pair[1];
 	keep[1] = language->setup_fd[zygote->pool];
 	keep[2] = is_interpreter(zygote) ? language->zygote_mount_fd : language->cell_mount_fd;
-	pid = fork_with(keep, 3);
+	pid = fork_with(broker, has_network(zygote), keep, 3);
 	if (pid == 0)
 		become_zygote(broker, zygote);
 	close(pair[1]);

@@ -118,12 +118,14 @@ limits_allowed(const struct run_limits *asked, const struct run_limits *most)
 	    asked->output_bytes - 1 < most->output_bytes && asked->disk_bytes - 1 < most->disk_bytes;
 }
 
-/* enum policy_grant */
+/* enum policy_grant. A compiler has no network. */
 static unsigned
-grant_of(const struct proto_request *request)
+grant_of(const struct broker *broker, const struct proto_request *request)
 {
-	return (request->limits.processes > 1 ? GRANT_PROCESSES : 0u) |
-	    ((request->flags & RUN_NETWORK) != 0 ? GRANT_NETWORK : 0u);
+	bool has_network = request->kind == PROTO_RUN && (request->flags & RUN_NETWORK) != 0 &&
+	    broker->config->network != NETWORK_NONE;
+
+	return (request->limits.processes > 1 ? GRANT_PROCESSES : 0u) | (has_network ? GRANT_NETWORK : 0u);
 }
 
 /* Is it the source that was last asked for? What is made of it is kept under that name. */
@@ -171,12 +173,13 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	if (request->warm >= language->config->warm_count || (is_compile && fd_count != 3) ||
 	    (is_compile && !config_is_compiled(language->config)) || (is_compile && !was_looked_for(client, request)) ||
 	    (client->compiled_fd >= 0) != (!is_compile && config_is_compiled(language->config)) ||
-	    (!is_compile && !limits_allowed(&request->limits, &language->config->limits.maximum)))
+	    (!is_compile && !limits_allowed(&request->limits, &language->config->limits.maximum)) ||
+	    (broker->config->network == NETWORK_PROXY && request->proxy >= broker->config->proxy_count))
 		return -1;
 	client->request = *request;
 	if (is_compile)
 		client->request.limits = language->config->compile.limits;
-	client->pool = language_pool(language, request->warm, request->flags, grant_of(&client->request));
+	client->pool = language_pool(language, request->warm, request->flags, grant_of(broker, &client->request));
 	memcpy(client->fds, fds, fd_count * sizeof *fds);
 	client->fd_count = fd_count;
 	client->queued_us = clock_us();

@@ -107,29 +107,30 @@ let_in(int listen_fd, int broker_fd, uid_t worker_uid)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != worker_uid) {
 		log_warn("uid %u, pid %d tried to connect and was refused", (unsigned)peer.uid, (int)peer.pid);
 	} else {
-		visitor.pid = peer.pid;
+		visitor = (struct door_visitor){ .kind = DOOR_WORKER, .pid = peer.pid };
 		if (fdpass_send(broker_fd, &visitor, sizeof visitor, &fd, 1) != 0)
 			log_warn("hand a worker to the broker: %s", strerror(errno));
 	}
 	close(fd);
 }
 
+/* What the relay needs, whom we may have to start again, we need too. */
 static void
-enter_landlock(const struct config *config, int abi)
+enter_landlock(const struct config *config, int abi, const struct relay_keeper *relay)
 {
 	char folder[sizeof((struct sockaddr_un *)0)->sun_path];
-	struct landlock_rule rule = { .allowed = LANDLOCK_MAKE };
+	struct landlock_rule rules[1 + CONFIG_MAX_PROXIES] = { { .allowed = LANDLOCK_MAKE } };
 
 	snprintf(folder, sizeof folder, "%s", config->socket_path);
-	rule.fd = open(dirname(folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (rule.fd < 0 || landlock_enter(abi, 0, &rule, 1) != 0)
+	rules[0].fd = open(dirname(folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (rules[0].fd < 0 || landlock_enter(abi, 0, rules, 1 + relay_needs(relay, rules + 1)) != 0)
 		die("Landlock around the door: %s", strerror(errno));
-	close(rule.fd);
+	close(rules[0].fd);
 }
 
 int
 door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid,
-    int landlock_abi)
+    int landlock_abi, struct relay_keeper *relay)
 {
 	struct pollfd waits[2] = { { .fd = listen_fd, .events = POLLIN }, { .events = POLLIN } };
 	struct signalfd_siginfo info;
@@ -137,7 +138,7 @@ door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t brok
 	int wait_status;
 
 	if (landlock_abi != 0)
-		enter_landlock(config, landlock_abi);
+		enter_landlock(config, landlock_abi, relay);
 	sigprocmask(SIG_BLOCK, NULL, &signals);
 	waits[1].fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	if (waits[1].fd < 0)
@@ -147,7 +148,7 @@ door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t brok
 			log_warn("the broker died (wait status 0x%x)", (unsigned)wait_status);
 			return 1;
 		}
-		if (poll(waits, 2, -1) < 0 && errno != EINTR)
+		if (poll(waits, 2, relay_keep(relay, broker_fd)) < 0 && errno != EINTR)
 			die("poll: %s", strerror(errno));
 		if ((waits[0].revents & POLLIN) != 0)
 			let_in(listen_fd, broker_fd, worker_uid);
@@ -160,5 +161,6 @@ door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t brok
 	/* The broker ends when its door closes, and everything in its pid namespace with it. */
 	close(broker_fd);
 	waitpid(broker_pid, &wait_status, 0);
+	relay_finish(relay);
 	return 0;
 }

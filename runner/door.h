@@ -12,6 +12,13 @@
 #include <sys/types.h>
 
 #include "config.h"
+#include "relay_keep.h"
+
+/* What comes to the broker. */
+enum door_kind {
+	DOOR_WORKER, /* the connection of a worker */
+	DOOR_RELAY,  /* the channel of a relay that has just been started */
+};
 
 /* Who may connect. Dies if the configured user does not exist. */
 uid_t door_worker_uid(const struct config *config, gid_t *gid);
@@ -22,17 +29,18 @@ void door_block_signals(void);
 /* Make the socket and listen on it. Dies if that fails, or if another runner serves there. Returns a descriptor. */
 int door_listen(const struct config *config);
 
-/* What comes to the broker with each connection. Only here it means something: there, a worker's pid is none. */
+/* What is said with each. */
 struct door_visitor {
-	int32_t pid;
+	uint32_t kind; /* enum door_kind */
+	int32_t pid;   /* of a worker. Only here it means something: there it is none */
 };
 
 /*
- * Let in workers until a signal says to end or the broker dies. `listen_fd` is door_listen's; `broker_fd`: where the
- * connections go. `landlock_abi`: 0 for none around the door, which keeps of all files the removal of its socket. Dies if that
- * wall cannot be put up. Returns the exit status.
+ * Let in workers, and keep the relay, if there is one, until a signal says to end or the broker dies. `listen_fd` is
+ * door_listen's; `broker_fd`: where the connections go. `landlock_abi`: 0 for none around the door, which keeps of all files the
+ * removal of its socket. Dies if that wall cannot be put up. Returns the exit status.
  */
 int door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid,
-    int landlock_abi);
+    int landlock_abi, struct relay_keeper *relay);
 
 #endif

@@ -193,7 +193,8 @@ enter_landlock(void)
 	int result = 0;
 
 	for (size_t i = 0; i < PLACES; i++) {
-		rules[i] = (struct landlock_rule){ open(places[i].path, O_PATH | O_DIRECTORY | O_CLOEXEC), places[i].allowed };
+		rules[i] = (struct landlock_rule){ .fd = open(places[i].path, O_PATH | O_DIRECTORY | O_CLOEXEC),
+			.allowed = places[i].allowed };
 		if (rules[i].fd < 0)
 			result = -1;
 	}
@@ -207,7 +208,9 @@ enter_landlock(void)
 static void
 enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, size_t cgroups)
 {
-	if (marked(SYS_setns, init_fd, CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS, 0, 0, 0) != 0)
+	long namespaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (order->has_network != 0 ? CLONE_NEWNET : 0);
+
+	if (marked(SYS_setns, init_fd, namespaces, 0, 0, 0) != 0)
 		guest_fail("join the cell's namespaces");
 	if (marked(SYS_setsid, 0, 0, 0, 0, 0) < 0)
 		guest_fail("leave the runner's session");

@@ -19,6 +19,7 @@
 #include "hook.h"
 #include "landlock.h"
 #include "log.h"
+#include "network.h"
 #include "orders.h"
 #include "probe.h"
 
@@ -76,9 +77,10 @@ add_program(struct rootfs *fs, const char *path, char *error, size_t size)
 
 /* Look up all that is bound into the root, and the version. Returns 0, or -1 with a text: the language is missing. */
 static int
-look_up(struct language *language, const char *driver_dir, uid_t probe_uid, char *error, size_t size)
+look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 {
 	const struct language_config *from = language->config;
+	const char *driver_dir = language->all->driver_dir;
 	struct rootfs *fs = &language->fs;
 	char path[4096];
 
@@ -113,9 +115,10 @@ look_up(struct language *language, const char *driver_dir, uid_t probe_uid, char
 	}
 	if (from->start != START_COLD && from->run.count > 0) {
 		snprintf(path, sizeof path, "%s/hook/hook.so", driver_dir);
-		return rootfs_add_at(fs, HOOK_LIBRARY, path, error, size);
+		if (rootfs_add_at(fs, HOOK_LIBRARY, path, error, size) != 0)
+			return -1;
 	}
-	return 0;
+	return network_add_root(fs, language->all, error, size);
 }
 
 /* What a run of the language is granted that asks for nothing. */
@@ -147,7 +150,7 @@ int
 language_prepare(struct language *language, const struct config *config, const struct language_config *from,
     uid_t probe_uid, char *error, size_t size)
 {
-	*language = (struct language){ .config = from, .start = from->start, .is_awake = from->idle_s == 0,
+	*language = (struct language){ .all = config, .config = from, .start = from->start, .is_awake = from->idle_s == 0,
 		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .root_fd = -1, .warden = { .sock = -1 } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
@@ -163,7 +166,7 @@ language_prepare(struct language *language, const struct config *config, const s
 	}
 	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0)
 		return -1;
-	if (look_up(language, config->driver_dir, probe_uid, language->reason, sizeof language->reason) != 0) {
+	if (look_up(language, probe_uid, language->reason, sizeof language->reason) != 0) {
 		language->is_missing = true;
 		language->is_awake = false;
 		log_warn("%s is not available: %s", from->name, language->reason);
@@ -292,9 +295,12 @@ uint32_t
 language_armed(const struct language *language, uint32_t pool)
 {
 	uint32_t kind = pool / GRANT_COUNT;
+	unsigned grant = pool % GRANT_COUNT;
+	const struct warm_set *set = &language->config->warm[kind];
 
-	return kind < language->config->warm_count && pool % GRANT_COUNT == usual_grant(language) ?
-	    language->config->warm[kind].armed : 0;
+	if (kind >= language->config->warm_count || (grant & ~(unsigned)GRANT_NETWORK) != usual_grant(language))
+		return 0;
+	return (grant & GRANT_NETWORK) != 0 ? config_network_armed(language->all, set) : set->armed;
 }
 
 uint32_t

@@ -64,6 +64,7 @@ struct pool {
 };
 
 struct language {
+	const struct config *all; /* that its own is a part of */
 	const struct language_config *config;
 	enum start_kind start; /* as configured, or START_SPARE where a zygote cannot be had */
 	bool is_missing;       /* not installed; `reason` says what */

@@ -38,6 +38,8 @@
 #include "ids.h"
 #include "landlock.h"
 #include "log.h"
+#include "netns.h"
+#include "network.h"
 #include "policy.h"
 #include "selftest.h"
 
@@ -130,10 +132,11 @@ cgroup_name(const struct config *config, char *name, size_t size)
 static int
 check_config(const struct config *config)
 {
+	static const char *const own[] = { "worker", "relay" };
 	char error[ERROR_SIZE];
 
-	for (size_t i = 0; i <= config->language_count; i++) {
-		const char *name = i < config->language_count ? config->language[i]->policy : "worker";
+	for (size_t i = 0; i < config->language_count + sizeof own / sizeof own[0]; i++) {
+		const char *name = i < config->language_count ? config->language[i]->policy : own[i - config->language_count];
 		struct policy *policy = policy_load(config->policy_dir, name, error, sizeof error);
 
 		if (policy == NULL) {
@@ -242,6 +245,7 @@ static void
 list_layers(struct broker *broker, const struct ids *ids)
 {
 	struct layer_list *list = &broker->layers;
+	bool has_host = broker->config->network == NETWORK_HOST;
 	static const char *const versions[] = { "none: memory and processes are limited by rlimits",
 		"version 1: memory, pids, cpu", "version 2: memory, pids, cpu" };
 
@@ -253,7 +257,7 @@ list_layers(struct broker *broker, const struct ids *ids)
 	layers_add(list, "pid_namespace", true, true, "per cell, below the runner's own");
 	layers_add(list, "ipc_namespace", true, true, "per cell");
 	layers_add(list, "uts_namespace", true, true, "per cell");
-	layers_add(list, "network_namespace", true, true, "one for all cells, empty, its loopback down; sockets refused");
+	layers_add(list, "network_namespace", !has_host, !has_host, "%s", network_in_words(broker->config->network));
 	layers_add(list, "cgroup", broker->config->cgroup == LAYER_REQUIRED, broker->cgroup.version != 0,
 	    "%s", versions[broker->cgroup.version]);
 	layers_add(list, "rlimits", true, true, "per cell");
@@ -287,6 +291,8 @@ broker_main(struct broker *broker, int door_fd, bool root, const struct selftest
 	}
 	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (config->network == NETWORK_HOST && (broker->no_network_fd = netns_make_empty(proc_fd)) < 0)
+		die("make a network namespace for those who shall not have the host's: %s", strerror(errno));
 	if (proc_fd < 0 || home_fd < 0)
 		die("open our mount namespace: %s (is /proc mounted?)", strerror(errno));
 	selftest_look_at_self(broker, host, proc_fd);
@@ -307,7 +313,7 @@ broker_main(struct broker *broker, int door_fd, bool root, const struct selftest
 	for (uint32_t i = 0; i < config->cells; i++) {
 		struct cell *cell = &broker->cell[i];
 
-		*cell = (struct cell){ .number = i, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1,
+		*cell = (struct cell){ .number = i, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1, .link_fd = -1,
 			.check_us = UINT64_MAX };
 		if (broker->cgroup.version == 0)
 			cell->cgroup = cgroup_no_cell;
@@ -343,7 +349,8 @@ allow_open_files(const struct config *config)
 static int
 serve(struct config *config)
 {
-	struct broker broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 } };
+	struct broker broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 },
+		.relay_fd = -1, .no_network_fd = -1 };
 	bool root = geteuid() == 0;
 	struct ids ids;
 	struct selftest_host host;
@@ -352,24 +359,31 @@ serve(struct config *config)
 	gid_t worker_gid;
 	int listen_fd, pair[2], mapped[2];
 	pid_t pid;
+	struct relay_keeper *relay;
+	uint64_t namespaces = host_broker_namespaces;
 	char byte;
 
-	if (config->network != NETWORK_NONE)
-		die("%s: network.mode: this version knows \"none\" only", config->path);
 	signal(SIGPIPE, SIG_IGN);
 	allow_open_files(config);
 	find_ids(&broker, &ids);
 	worker_uid = door_worker_uid(config, &worker_gid);
+	if (config->network == NETWORK_HOST) {
+		/* Nobody may go back to the host's whose power ends in a namespace: what is to be in it stays in it. */
+		namespaces &= ~(uint64_t)CLONE_NEWNET;
+		log_warn("network.mode is \"host\": a run that asks for a network reaches all that this host reaches, its own services "
+		    "included");
+	}
 	prepare_languages(&broker, root);
 	open_cgroups(&broker, ids.owner);
 	find_landlock(&broker);
+	relay = relay_prepare(config, broker.landlock_abi);
 	list_layers(&broker, &ids);
 	selftest_look_at_host(&host);
 	door_block_signals();
 	listen_fd = door_listen(config);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
 		die("make the channels between our processes: %s", strerror(errno));
-	pid = host_fork_into(host_broker_namespaces);
+	pid = host_fork_into(namespaces);
 	if (pid < 0)
 		die("make the broker's namespaces: %s (cellblock-runner --check-host says what this host offers)",
 		    strerror(errno));
@@ -394,7 +408,7 @@ serve(struct config *config)
 	for (size_t i = 0; i < broker.language_count; i++)
 		language_free(&broker.language[i]);
 	free(broker.language);
-	return door_serve(config, listen_fd, pair[0], pid, worker_uid, broker.landlock_abi);
+	return door_serve(config, listen_fd, pair[0], pid, worker_uid, broker.landlock_abi, relay);
 }
 
 static int

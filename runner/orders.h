@@ -22,7 +22,8 @@
 #define ZYGOTE_SETUP_FD 4  /* struct zygote_setup and what follows it */
 
 enum warden_order_kind {
-	WARDEN_MAKE = 1, /* make cell `cell`; descriptors: the guest's end of its control socket, then its cgroups */
+	WARDEN_MAKE = 1, /* make cell `cell`; descriptors: the guest's end of its control socket, its cgroups, and with
+	                  * `has_network` the cell's link to the relay (relay.h) */
 	WARDEN_DROP,     /* kill whatever is left of `cell` */
 	WARDEN_ZYGOTE,   /* with one descriptor: from now on this is zygote `zygote` */
 	WARDEN_COLLECT,  /* descriptors: a socket to answer on, and the box of a cell that is gone. Answered by a guest_report
@@ -34,12 +35,14 @@ struct warden_order {
 	uint32_t kind;
 	uint32_t cell;
 	uint32_t zygote;
+	uint32_t has_network; /* the cell gets a network namespace of its own */
 	uint64_t disk_bytes;
 };
 
 /* With descriptors: pidfd of the cell's init, the control socket, the cgroups to join. */
 struct guest_order {
 	uint32_t uid; /* and gid, in the runner's user namespace */
+	uint32_t has_network; /* the cell has a network namespace of its own to join */
 };
 
 /* How a zygote came up: sent once by it. With a descriptor, where refused calls of its guests are heard of. */

@@ -204,6 +204,8 @@ rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
 int
 rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size)
 {
+	if (is_covered(fs, path))
+		return 0;
 	if (add_entry(fs, ROOTFS_BIND, path, NULL, 0, error, size) != 0)
 		return -1;
 	fs->entry[fs->count - 1].source = strdup(source);
@@ -218,6 +220,12 @@ rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *e
 
 	free(known);
 	return result;
+}
+
+int
+rootfs_add_text(struct rootfs *fs, const char *path, const char *text, char *error, size_t size)
+{
+	return add_entry(fs, ROOTFS_TEXT, path, text, 0, error, size);
 }
 
 static int
@@ -296,7 +304,7 @@ rootfs_open(struct rootfs *fs, char *error, size_t size)
 		else if (e->kind == ROOTFS_DEVICE &&
 		    (e->tree_fd = clone_tree(e->path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) < 0)
 			failed(error, size, "clone", e->path);
-		if (e->kind != ROOTFS_LINK && e->tree_fd < 0)
+		if (e->kind != ROOTFS_LINK && e->kind != ROOTFS_TEXT && e->tree_fd < 0)
 			return -1;
 	}
 	return 0;
@@ -337,10 +345,14 @@ place(struct rootfs_entry *e)
 		if (mkdir(path, 0755) != 0 && errno != EEXIST)
 			return -1;
 	} else {
+		ssize_t text_size = e->kind == ROOTFS_TEXT ? (ssize_t)strlen(e->target) : 0;
+
 		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-		if (fd < 0)
+		if (fd < 0 || write(fd, e->target, (size_t)text_size) != text_size)
 			return -1;
 		close(fd);
+		if (e->kind == ROOTFS_TEXT)
+			return 0;
 	}
 	if (rootfs_attach(e->tree_fd, path) != 0)
 		return -1;

@@ -17,13 +17,14 @@ enum rootfs_kind {
 	ROOTFS_LINK,
 	ROOTFS_BIND,
 	ROOTFS_DEVICE, /* bound like the rest, but may be used as a device */
+	ROOTFS_TEXT,   /* a file of the root's own */
 };
 
 struct rootfs_entry {
 	enum rootfs_kind kind;
 	char *path;   /* in the root */
 	char *source; /* on the host, where that is another path; else NULL */
-	char *target; /* of a link */
+	char *target; /* of a link; or the text */
 	int is_dir;
 	int tree_fd; /* detached clone of the host's path, or a mount of our own; -1 before rootfs_open */
 };
@@ -47,6 +48,9 @@ int rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char 
 
 /* A symbolic link of the root's own, to where `target` leads on the host. Likewise. */
 int rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size);
+
+/* A file with `text`. Likewise. */
+int rootfs_add_text(struct rootfs *fs, const char *path, const char *text, char *error, size_t size);
 
 /* Clone what is to be bound. Needs CAP_SYS_ADMIN over the mount namespace. Returns 0, or -1 with a text. */
 int rootfs_open(struct rootfs *fs, char *error, size_t size);

@@ -21,7 +21,9 @@
 
 #include "fdpass.h"
 #include "log.h"
+#include "netns.h"
 #include "orders.h"
+#include "relay.h"
 #include "rootfs.h"
 
 #ifndef MFD_EXEC
@@ -29,9 +31,12 @@
 #endif
 
 #define INIT_STACK_BYTES 4096
-#define ORDER_FDS (1 + ORDER_CGROUPS_MAX)
+#define ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 
-/* The namespaces that every cell has to itself. The network one is shared: it is empty, and its sockets are refused. */
+/*
+ * The namespaces that every cell has to itself. The network one is shared by all that have no network: it is empty, and its
+ * sockets are refused.
+ */
 #define CELL_NAMESPACES (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
 
 struct warden {
@@ -40,6 +45,7 @@ struct warden {
 	int *zygote_fd; /* by number; -1: none */
 	int *init_fd;  /* pidfd of each cell's init, by cell; -1: none */
 	char *stacks;  /* of the inits */
+	int link_fd;   /* of the cell that is being made, if it has a network */
 };
 
 /* One step of making a cell. Returns 0, or -1 with errno. */
@@ -116,6 +122,44 @@ start_init(const struct warden *w, uint32_t cell)
 	return 0;
 }
 
+static int
+new_network(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return unshare(CLONE_NEWNET);
+}
+
+static int
+raise_loopback(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return netns_raise_loopback();
+}
+
+/* The relay accepts what the cell's programs have for their proxy. */
+static int
+give_listener(const struct warden *w, uint32_t cell)
+{
+	const struct relay_start unused = { 0 };
+	int fd = netns_listen(RELAY_PORT);
+	int result = fd < 0 ? -1 : fdpass_send(w->link_fd, &unused, sizeof unused, &fd, 1);
+	int error = errno;
+
+	(void)cell;
+	fdpass_close(&fd, 1);
+	errno = error;
+	return result;
+}
+
+/* First for a cell that has a network. */
+static const struct step network_steps[] = {
+	{ "make a network namespace", new_network },
+	{ "bring the loopback up", raise_loopback },
+	{ "listen for the relay", give_listener },
+};
+
 static const struct step steps[] = {
 	{ "make namespaces", new_namespaces },
 	{ "mount the cell's tmpfs", mount_disk },
@@ -133,22 +177,34 @@ drop(struct warden *w, uint32_t cell)
 	w->init_fd[cell] = -1;
 }
 
+/* Carry out steps, unless one has failed. */
+static void
+carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t count, struct guest_report *failure)
+{
+	for (size_t i = 0; failure->error == 0 && i < count; i++) {
+		if (step[i].carry_out(w, cell) != 0) {
+			failure->error = errno;
+			snprintf(failure->step, sizeof failure->step, "%s", step[i].name);
+		}
+	}
+}
+
 /* Make a cell and have a guest forked into it. What fails is told on the control socket, and the cell is dropped. */
 static void
 make(struct warden *w, const struct warden_order *order, const int *fds, size_t fd_count)
 {
 	struct guest_report failure = { 0 };
-	struct guest_order guest = { .uid = cell_uid(w, order->cell) };
+	struct guest_order guest = { .uid = cell_uid(w, order->cell), .has_network = order->has_network };
+	int namespaces = CELL_NAMESPACES | (order->has_network != 0 ? CLONE_NEWNET : 0);
 	int passed[2 + ORDER_CGROUPS_MAX];
 
 	drop(w, order->cell);
-	for (size_t i = 0; failure.error == 0 && i < sizeof steps / sizeof steps[0]; i++) {
-		if (steps[i].carry_out(w, order->cell) != 0) {
-			failure.error = errno;
-			snprintf(failure.step, sizeof failure.step, "%s", steps[i].name);
-		}
+	if (order->has_network != 0) {
+		w->link_fd = fds[--fd_count];
+		carry_out(w, order->cell, network_steps, sizeof network_steps / sizeof network_steps[0], &failure);
 	}
-	if (setns(w->home_fd, CELL_NAMESPACES) != 0)
+	carry_out(w, order->cell, steps, sizeof steps / sizeof steps[0], &failure);
+	if (setns(w->home_fd, namespaces) != 0)
 		die("warden: cannot step back out of a cell: %s", strerror(errno));
 	if (failure.error == 0) {
 		passed[0] = w->init_fd[order->cell];
@@ -284,7 +340,7 @@ warden_main(int sock, const struct warden_config *config)
 			_exit(0);
 		if (n != (ssize_t)sizeof order || order.cell >= config->cells || order.zygote >= config->zygotes)
 			die("warden: an order that makes no sense");
-		if (order.kind == WARDEN_MAKE && count >= 1) {
+		if (order.kind == WARDEN_MAKE && count >= 1u + (order.has_network != 0) && count <= ORDER_FDS - 1u + (order.has_network != 0)) {
 			make(&w, &order, fds, count);
 		} else if (order.kind == WARDEN_DROP) {
 			drop(&w, order.cell);

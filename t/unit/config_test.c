@@ -33,6 +33,11 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->worker_landlock, LAYER_REQUIRED);
 	assert_int_equal(config->network, NETWORK_NONE);
 	assert_false(config->network_strict);
+	assert_int_equal(config->proxy_count, 0);
+	assert_string_equal(config->certificates, "/etc/ssl/certs/ca-certificates.crt");
+	assert_int_equal(config->connections, 32);
+	assert_int_equal(config->network_armed, 2);
+	assert_int_equal(config_network_armed(config, &config->language[0]->warm[0]), 0);
 	assert_int_equal(standard->wall_ms, 15000);
 	assert_int_equal(maximum->wall_ms, 120000);
 	assert_int_equal(standard->cpu_ms, 15000);
@@ -116,7 +121,8 @@ test_every_key_is_read(void **state)
 	    "isolation = { cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; landlock = \"off\"; cpu_percent = 250; threads = 1;\n"
 	    "  open_files = 16; inodes = 17; uid_per_cell = \"optional\"; };\n"
 	    "worker = { body_bytes = 1024; landlock = \"optional\"; };\n"
-	    "network = { mode = \"none\"; strict = true; };\n"
+	    "network = { mode = \"proxy\"; strict = true; certificates = \"/c\"; connections = 9; armed = 3;\n"
+	    "  proxies = ( { name = \"all\"; address = \"squid:3128\"; }, { name = \"few\"; address = \"[::1]:65535\"; } ); };\n"
 	    "limits = { wall_ms = { default = 1; maximum = 2; }; cpu_ms = { maximum = 20000; }; };\n",
 	    LANGUAGE "start = \"zygote\"; root = [\"/opt/a\", \"?/opt/b\"]; env = [\"A=1\", \"_B2=\"]; recycle_runs = 3; idle_s = 9;\n"
 	    "warm = ( { name = \"a\"; imports = [\"json\", \"os.path\"]; armed = 0; zygotes = 2; },\n"
@@ -147,7 +153,17 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->body_bytes, 1024);
 	assert_int_equal(config->landlock, LAYER_OFF);
 	assert_int_equal(config->worker_landlock, LAYER_OPTIONAL);
+	assert_int_equal(config->network, NETWORK_PROXY);
 	assert_true(config->network_strict);
+	assert_string_equal(config->certificates, "/c");
+	assert_int_equal(config->connections, 9);
+	assert_int_equal(config->network_armed, 3);
+	assert_int_equal(config->proxy_count, 2);
+	assert_string_equal(config->proxy[0].address, "squid:3128");
+	assert_int_equal(config_find_proxy(config, "few"), 1);
+	assert_int_equal(config_find_proxy(config, "none"), -1);
+	assert_int_equal(config_network_armed(config, &config->language[0]->warm[0]), 0);
+	assert_int_equal(config_network_armed(config, &config->language[0]->warm[1]), 3);
 	assert_int_equal(config->limits.standard.wall_ms, 1);
 	assert_int_equal(config->limits.maximum.wall_ms, 2);
 	assert_int_equal(config->limits.standard.cpu_ms, 15000);
@@ -321,6 +337,10 @@ test_numbers_have_a_range_and_a_type(void **state)
 	}
 }
 
+#define NOT_AN_ADDRESS(text)                                                                                           \
+	{ "network = { proxies = ( { name = \"a\"; address = \"" text "\"; } ); };",                                   \
+	    ":1: network.proxies[0].address: \"" text "\" does not fit; allowed: HOST:PORT in quotes, 1 to 300 bytes" }
+
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;", ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
 	    "network, limits" },
@@ -329,7 +349,8 @@ static const struct bad_file main_refusals[] = {
 	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: cgroup, cgroup_parent, landlock, uid_per_cell, "
 	    "cpu_percent, threads, open_files, inodes" },
 	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: body_bytes, landlock" },
-	{ "network = { x = 3; };", ":1: unknown key \"x\" in network; allowed: mode, strict" },
+	{ "network = { x = 3; };", ":1: unknown key \"x\" in network; allowed: mode, strict, "
+	    "proxies, certificates, connections, armed" },
 	{ "limits = { wall = { }; };", ":1: unknown key \"wall\" in limits; allowed: wall_ms, cpu_ms, memory_bytes, "
 	    "processes, output_bytes, disk_bytes" },
 	{ "limits = { wall_ms = { max = 3; }; };", ":1: unknown key \"max\" in limits.wall_ms; allowed: default, maximum" },
@@ -363,8 +384,20 @@ static const struct bad_file main_refusals[] = {
 	{ "worker = { landlock = \"\"; };", ":1: worker.landlock: \"\" is unknown; allowed: \"off\", \"optional\", "
 	    "\"required\"" },
 	/* What is quoted stays on its line. */
-	{ "network = { mode = \"wi\\nfi\"; };", ":1: network.mode: \"wi fi\" is unknown; allowed: \"none\"" },
-	{ "network = { mode = \"host\"; };", ":1: network.mode: \"host\" is unknown; allowed: \"none\"" },
+	{ "network = { mode = \"wi\\nfi\"; };",
+	    ":1: network.mode: \"wi fi\" is unknown; allowed: \"none\", \"proxy\", \"host\"" },
+	{ "network = { mode = \"proxy\"; };", ":1: network.proxies is missing; mode = \"proxy\" needs 1 or more" },
+	{ "network = { proxies = (); };", ":1: network.proxies: 0 are out of range; allowed: ( { ... }, ... ) with 1 to 16 groups" },
+	{ "network = { proxies = ( { name = \"a\"; } ); };", ":1: network.proxies[0].address is missing; allowed: HOST:PORT in quotes, 1 to 300 bytes" },
+	{ "network = { proxies = ( { name = \"none\"; address = \"a:1\"; } ); };",
+	    ":1: network.proxies[0].name: \"none\" does not fit; allowed: letters, digits and ._+#-, at most 31, first a letter or "
+	    "digit, but not \"none\" in quotes, 1 to 31 bytes" },
+	{ "network = { proxies = ( { name = \"a\"; address = \"a:1\"; },\n{ name = \"a\"; address = \"b:1\"; } ); };",
+	    ":2: network.proxies[1].name: \"a\" is there twice; allowed: once" },
+	NOT_AN_ADDRESS("squid"), NOT_AN_ADDRESS("squid:"), NOT_AN_ADDRESS(":3128"), NOT_AN_ADDRESS("squid:0"), NOT_AN_ADDRESS("squid:65536"), NOT_AN_ADDRESS("squid:31a"),
+	NOT_AN_ADDRESS("http://squid:3128"), NOT_AN_ADDRESS("squid/x:3128"), NOT_AN_ADDRESS("::1:3128"), NOT_AN_ADDRESS("[::1]"), NOT_AN_ADDRESS("[]:3128"), NOT_AN_ADDRESS("[squid]:3128"),
+	NOT_AN_ADDRESS("me@squid:3128"),
+	{ "network = { connections = 0; };", ":1: network.connections: 0 is out of range; allowed: 1 to 1024" },
 	{ "network = { strict = 1; };", ":1: network.strict: is not a bool; allowed: true, false" },
 	{ "network = { strict = \"true\"; };", ":1: network.strict: is not a bool; allowed: true, false" },
 

@@ -223,6 +223,8 @@ def use_network(granted):
         server.close()
 
     asyncio.run(main())
+    refused(socket.socket, socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_SCTP)
+    refused(socket.socket, socket.AF_INET, socket.SOCK_STREAM, 262)  # MPTCP
     client = socket.socket()
     refused(client.setsockopt, socket.SOL_SOCKET, 26, b"\0" * 16)  # SO_ATTACH_FILTER
     refused(client.setsockopt, socket.IPPROTO_TCP, 31, b"tls")  # TCP_ULP

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -200,6 +201,7 @@ attempt(const struct policy *policy, unsigned who, long number, const uint64_t *
 }
 
 #define BAD UINT64_MAX /* as a descriptor, a pid or a pointer */
+#define BAD_FLAG 0x40  /* of a socket: the kernel makes none */
 #define THREAD (CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
 /* The kernel takes no clone with both, so nothing is made. */
 #define IMPOSSIBLE (CLONE_PIDFD | CLONE_DETACHED)
@@ -251,8 +253,12 @@ static const struct attempt {
 	{ "setsid", SYS_setsid, { 0 }, "P?P?", 0 },
 	{ "pidfd_open", SYS_pidfd_open, { BAD }, "PAPA", EINVAL },
 
-	{ "socket, TCP", SYS_socket, { AF_INET, SOCK_STREAM, 255 }, "PPAA", EPROTONOSUPPORT },
-	{ "socket, TCP, flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 255 }, "PPAA", EPROTONOSUPPORT },
+	{ "socket, TCP", SYS_socket, { AF_INET, SOCK_STREAM | BAD_FLAG }, "PPAA", EINVAL },
+	{ "socket, TCP, by its number", SYS_socket, { AF_INET6, SOCK_STREAM | BAD_FLAG, IPPROTO_TCP }, "PPAA", EINVAL },
+	{ "socket, TCP, flags", SYS_socket, { AF_INET, SOCK_STREAM | SOCK_CLOEXEC | BAD_FLAG }, "PPAA", EINVAL },
+	{ "socket, SCTP", SYS_socket, { AF_INET, SOCK_STREAM | BAD_FLAG, IPPROTO_SCTP }, "PPPP", 0 },
+	{ "socket, MPTCP", SYS_socket, { AF_INET6, SOCK_STREAM | BAD_FLAG, IPPROTO_MPTCP }, "PPPP", 0 },
+	{ "socket, a protocol that there is not", SYS_socket, { AF_INET, SOCK_STREAM | BAD_FLAG, 255 }, "PPPP", 0 },
 	{ "socket, UDP", SYS_socket, { AF_INET, SOCK_DGRAM }, "PPPP", 0 },
 	{ "socket, raw", SYS_socket, { AF_INET, SOCK_RAW }, "PPPP", 0 },
 	{ "socket, unix", SYS_socket, { AF_UNIX, SOCK_STREAM }, "PPPP", 0 },

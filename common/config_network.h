@@ -1,0 +1,16 @@
+/* config_network.h - the part of cellblock.conf about networks, for config.c. */
+#ifndef CELLBLOCK_CONFIG_NETWORK_H
+#define CELLBLOCK_CONFIG_NETWORK_H
+
+#include "conf_read.h"
+#include "config.h"
+
+/* Of the group `network`; its offsets are those of struct config. */
+extern const struct conf_key config_network_keys[];
+
+/* Read the proxies, and see whether there are any where they are needed. Returns 0, or -1 with the file's error set. */
+int config_read_proxies(const struct conf_file *file, struct config *config);
+
+void config_free_proxies(struct config *config);
+
+#endif
