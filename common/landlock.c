@@ -75,7 +75,7 @@ add_rules(int fd, const struct ruleset *ruleset, const struct landlock_rule *rul
 		struct path_beneath beneath = { .allowed_access = rule[i].allowed & ruleset->handled_access_fs,
 			.parent_fd = rule[i].fd };
 		struct net_port port = { .allowed_access = NET_CONNECT_TCP & ruleset->handled_access_net, .port = rule[i].port };
-		bool is_port = rule[i].fd < 0;
+		bool is_port = rule[i].port != 0;
 
 		/* Nothing has to be allowed of what is not taken. */
 		if (is_port && port.allowed_access == 0)

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * What may be done with a directory that `fd` is open on, and with everything below it; or with `fd` -1, that TCP connections
- * may be made to a port.
+ * What may be done with a directory that `fd` is open on, and with everything below it; or, with a `port` that is not 0, that
+ * TCP connections may be made to it.
  */
 struct landlock_rule {
 	int fd;

@@ -324,7 +324,7 @@ relay_rules(const struct relay_config *config, struct landlock_rule *rules)
 		const struct sockaddr_storage *address = &config->address[i];
 
 		/* Both kinds of address have the port in the same place. */
-		rules[i] = (struct landlock_rule){ .fd = -1, .port = ntohs(((const struct sockaddr_in *)address)->sin_port) };
+		rules[i] = (struct landlock_rule){ .port = ntohs(((const struct sockaddr_in *)address)->sin_port) };
 	}
 	return config->config->proxy_count;
 }

@@ -73,14 +73,20 @@ open_and_close(const char *path, int flags)
 }
 
 static int
-connect_tcp(void)
+connect_port(uint16_t port)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(1), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int error = OF(connect(fd, (struct sockaddr *)&to, sizeof to));
 
 	close(fd);
 	return error;
+}
+
+static int
+connect_tcp(void)
+{
+	return connect_port(1);
 }
 
 /* To whoever listens there, by a name that is in no directory. */
@@ -146,7 +152,7 @@ behind_the_wall(unsigned flags)
 	int failures = 0;
 
 	for (size_t i = 0; i < 3; i++)
-		rules[i] = (struct landlock_rule){ open(places[i].path, O_PATH | O_CLOEXEC), places[i].allowed };
+		rules[i] = (struct landlock_rule){ .fd = open(places[i].path, O_PATH | O_CLOEXEC), .allowed = places[i].allowed };
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || landlock_enter(abi, flags, rules, 3) != 0)
 		return 100;
 	check(&failures, "write what is ours", open_and_close("mine/a", O_WRONLY | O_TRUNC), 0);
@@ -240,6 +246,31 @@ test_without_rules(void **state)
 	assert_int_equal(in_a_child(without_rules, LANDLOCK_FREE_TCP), 0);
 }
 
+/* Ports that are allowed, and no others. */
+static int
+with_ports(unsigned flags)
+{
+	const struct landlock_rule rules[] = { { .port = 1 }, { .port = 7 } };
+	int failures = 0;
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || landlock_enter(abi, flags, rules, 2) != 0)
+		return 100;
+	check(&failures, "read the password file", open_and_close("/etc/passwd", O_RDONLY), EACCES);
+	check(&failures, "connect to a port", connect_port(1), ECONNREFUSED);
+	check(&failures, "connect to another", connect_port(7), ECONNREFUSED);
+	check(&failures, "connect to one that is not allowed", connect_port(2), abi < 4 ? ECONNREFUSED : EACCES);
+	return failures;
+}
+
+static void
+test_ports(void **state)
+{
+	(void)state;
+	if (abi < 1)
+		skip();
+	assert_int_equal(in_a_child(with_ports, 0), 0);
+}
+
 /* A rule that the kernel refuses is no wall, and is said. */
 static int
 refused_rule(unsigned flags)
@@ -276,6 +307,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_wall),
 		cmocka_unit_test(test_without_rules),
+		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_refused_rule),
 		cmocka_unit_test(test_words),
 	};
