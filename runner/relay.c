@@ -365,6 +365,7 @@ relay_main(const struct relay_config *config, int channel_fd)
 	relay.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (relay.epoll_fd < 0 || watch_for(relay.epoll_fd, &relay.channel, EPOLLIN) != 0)
 		die("relay: wait for events: %s", strerror(errno));
+	tzset(); /* a line of the log has the time, and libc would look for the zone at the first */
 	wall_in(config);
 	for (;;) {
 		struct epoll_event events[EVENTS_AT_ONCE];

@@ -177,7 +177,7 @@ sub free_port {
 }
 
 # Start a service, or skip the file. Options: key, args (more options for script/server), conf (changes of the
-# configuration, see write_configuration), keys (more keys by name), allow (patterns of log lines that this test
+# configuration, see write_configuration), keys (more keys by name), proxies (of keys, by name), allow (patterns of log lines that this test
 # provokes), own (do not use a service that runs already).
 sub start {
     my ($class, %option) = @_;
@@ -200,6 +200,10 @@ sub start {
     for my $name (sort keys %{ $option{keys} || {} }) {
         make_path("$self->{dir}/keys");
         spew("$self->{dir}/keys/$name.map", "\"~^\\Q$option{keys}{$name}\\E\$\" $name;\n");
+    }
+    if ($option{proxies}) {
+        make_path("$self->{dir}/keys");
+        spew("$self->{dir}/keys/test.proxies", join '', map {"$_ $option{proxies}{$_};\n"} sort keys %{ $option{proxies} });
     }
     my ($exit, $out, $err) = $self->up(@{ $option{args} || [] });
     $self->{said} = $out;

@@ -1,0 +1,122 @@
+# World.pm - a network namespace with an internet in it and squid as etc/squid.conf has it, for tests of networks.
+#
+#   World::enter();                     # the test goes on in a namespace of its own, as if it had begun there; or is skipped
+#   my $world = World->new;             # names, servers, squid
+#   $world->configuration               # changes for Cellblock->start
+#   $world->stop
+package World;
+use strict;
+use warnings;
+
+use Cellblock qw(command eventually skip_all slurp spew);
+use File::Basename qw(dirname);
+use File::Temp ();
+use IO::Socket::INET;
+
+my $here = dirname(__FILE__);
+
+# What every test of this kind needs of the machine.
+sub enter {
+    skip_all('this test needs an instance of its own') if $ENV{CELLBLOCK_TEST_URL};
+    skip_all('not root') if $> != 0;
+    for (['squid', '-v'], ['ip', '-V'], ['unshare', '--net', 'true']) {
+        my ($exit, $out, $err) = command($_);
+        skip_all("$_->[0]: " . ($err =~ /(.+)/ ? $1 : "exit $exit")) if $exit != 0;
+    }
+    return if $ENV{CELLBLOCK_TEST_WORLD};
+    $ENV{CELLBLOCK_TEST_WORLD} = 1;
+    exec 'unshare', '--net', $^X, (map {"-I$_"} @INC), $0 or die "unshare: $!";
+}
+
+sub new {
+    my ($class, %option) = @_;
+    my $self = bless { dir => File::Temp::tempdir('cellblock-world-XXXXXX', TMPDIR => 1, CLEANUP => 1), pids => [] }, $class;
+    my $dir = $self->{dir};
+    chmod 0755, $dir;
+    $self->make_certificates;
+
+    pipe my $theirs, $self->{life} or die "pipe: $!";
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDIN, '<&', $theirs or POSIX::_exit(126);
+        exec '/usr/bin/python3', "$here/world.py", $dir or POSIX::_exit(127);
+    }
+    push @{ $self->{pids} }, $pid;
+    eventually(20, sub { -e "$dir/ready" }) or die "world.py does not serve\n";
+    $self->start_squid;
+    return $self;
+}
+
+# An authority of the test's own, and a certificate by it for all names there are.
+sub make_certificates {
+    my ($self) = @_;
+    my $dir = $self->{dir};
+    spew("$dir/names", 'subjectAltName=' . join ',', (map {"DNS:$_"} qw(origin.test six.test pypi.org files.pythonhosted.org private.test)), 'IP:9.9.9.9');
+    my @key = qw(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes);
+    for ([qw(req -x509 -days 2), @key, '-subj', '/CN=Test authority', '-keyout', "$dir/ca.key", '-out', "$dir/ca.pem"],
+        [qw(req), @key, '-subj', '/CN=origin.test', '-keyout', "$dir/key.pem", '-out', "$dir/request.pem"],
+        [qw(x509 -req -days 2 -CAcreateserial), '-CA', "$dir/ca.pem", '-CAkey', "$dir/ca.key", '-in', "$dir/request.pem",
+            '-extfile', "$dir/names", '-out', "$dir/cert.pem"]) {
+        my ($exit, undef, $err) = command(['openssl', @$_]);
+        die "openssl @$_: $err\n" if $exit;
+    }
+    return;
+}
+
+# The example as it is shipped, but for its ports, its folders and the server of names.
+sub start_squid {
+    my ($self) = @_;
+    my $text = slurp(Cellblock::root() . '/etc/squid.conf') // die 'no etc/squid.conf';
+    my $log = "$self->{dir}/squid";
+    mkdir $log or $!{EEXIST} or die "$log: $!";
+    my ($uid, $gid) = (getpwnam 'proxy')[2, 3];
+    chown $uid, $gid, $log;
+    $text =~ s{/var/log/squid}{$log}g;
+    $text =~ s{/run/squid\.pid}{$log/pid};
+    my $file = spew("$self->{dir}/squid.conf", "$text\ndns_nameservers 127.0.0.1\n");
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDERR, '>', "$self->{dir}/squid.err" or POSIX::_exit(126);
+        exec 'squid', '-N', '-f', $file or POSIX::_exit(127);
+    }
+    $self->{squid} = $pid;
+    eventually(30, sub { IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => 3128) })
+        or die "squid does not serve: " . (slurp("$self->{dir}/squid.err") // '');
+    return;
+}
+
+sub stop_squid {
+    my ($self) = @_;
+    my $pid = delete $self->{squid} or return;
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    unlink "$self->{dir}/squid/pid";
+    return;
+}
+
+sub configuration {
+    my ($self) = @_;
+    return (['cellblock.conf', qr/mode = "none";/, <<"CONF"]);
+mode = "proxy";
+	proxies = ( { name = "all"; address = "127.0.0.1:3128"; }, { name = "few"; address = "localhost:3129"; },
+		{ name = "gone"; address = "127.0.0.1:3130"; }, { name = "silent"; address = "10.1.2.3:8080"; } );
+	certificates = "$self->{dir}/ca.pem";
+CONF
+}
+
+sub stop {
+    my ($self) = @_;
+    $self->stop_squid;
+    close delete $self->{life} if $self->{life};
+    waitpid $_, 0 for splice @{ $self->{pids} };
+    return;
+}
+
+sub DESTROY {
+    my ($self) = @_;
+    local $?;
+    $self->stop;
+    return;
+}
+
+1;
