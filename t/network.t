@@ -58,6 +58,57 @@ for my $module (qw(requests httpx)) {
             "public public 100000\n", "$module: HTTP, HTTPS, a POST");
     }
 }
+  SKIP: {
+    my ($node) = grep { $_->{name} eq 'nodejs' } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+    skip $_, 1 for grep {defined} missing("no Node.js: $node->{reason}", $node->{available});
+    my @node = (language => 'nodejs');
+    prints(<<'JAVASCRIPT', "public public public 100000\n", 'fetch: HTTP, HTTPS, by address, a POST', @node);
+(async () => {
+	const got = [];
+	for (const url of ['http://origin.test/', 'https://origin.test/', 'https://9.9.9.9/'])
+		got.push(await (await fetch(url)).text());
+	got.push((await (await fetch('https://origin.test/echo', { method: 'POST', body: 'x'.repeat(100000) })).text()).length);
+	console.log(...got);
+})();
+JAVASCRIPT
+    prints(<<'JAVASCRIPT', "public public\n", 'http and https', @node);
+const get = (url) => new Promise((resolve, reject) => require(url.split(':')[0]).get(url, (reply) => {
+	let text = '';
+	reply.on('data', (d) => { text += d; }).on('end', () => resolve(text));
+}).on('error', reject));
+Promise.all(['http://origin.test/', 'https://origin.test/'].map(get)).then((got) => console.log(...got));
+JAVASCRIPT
+    prints(<<'JAVASCRIPT', "64\n", 'fetch: many at one time', @node);
+Promise.all([...Array(64).keys()].map(async (i) => (await fetch(`http://origin.test/${i}`)).text())).then((got) => console.log(got.filter((t) => t === 'public').length));
+JAVASCRIPT
+    prints(<<'JAVASCRIPT', "here here here\n", 'a server and its client in one run', @node);
+const server = require('http').createServer((q, r) => r.end('here')).listen(8000, async () => {
+	const got = [];
+	for (const host of ['127.0.0.1', 'localhost', '[::1]'])
+		got.push(await (await fetch(`http://${host}:8000/`)).text());
+	console.log(...got);
+	server.close();
+	server.closeAllConnections();
+});
+JAVASCRIPT
+    my $failed = run_with(<<'JAVASCRIPT', @node);
+const see = async (url) => { try { console.log((await fetch(url)).status); } catch (e) { console.log(e.message, '|', e.cause && e.cause.message); console.error(e.stack, e.cause && e.cause.stack); } };
+(async () => { await see('http://private.test/'); await see('https://private.test/'); await see('https://metadata.test/'); })();
+JAVASCRIPT
+    like $failed->{data}{stdout}, qr/\A403\n(?:fetch failed \|.*\b403\b.*\n){2}\z/, 'what is refused: 403, or a failure that says so' or diag $failed->{body};
+    unlike $failed->{data}{stderr}, qr/proxy\.js/, 'with no frame of ours';
+    my @urls = ('http://127.0.0.1/', 'http://10.1.2.3/', 'http://2852039166/', 'http://[::ffff:10.1.2.3]/', 'http://origin.test/?to=http://10.1.2.3/');
+    prints(<<'JAVASCRIPT', "none\n", 'nor does Node.js reach what no run may', @node, stdin => json->encode(\@urls));
+(async () => {
+	for (const url of JSON.parse(require('fs').readFileSync(0, 'utf8'))) {
+		let text = '';
+		try { text = await (await fetch(url)).text(); } catch (e) { /* well */ }
+		if (text.includes('escaped')) console.log('escaped:', url);
+	}
+	console.log('none');
+})();
+JAVASCRIPT
+}
 prints(<<'PYTHON', "refused\n", 'a certificate of another authority is refused');
 import ssl, urllib.request as u
 try: print(u.urlopen("https://metadata.test/").read())

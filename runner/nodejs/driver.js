@@ -44,6 +44,10 @@ for (const name of imports) {
 		process._rawDebug(`zygote: require ${name}: ${error.message}`);
 	}
 }
+if (process.env.HTTP_PROXY) {
+	require('/box/proxy.js');
+	forget('/box/proxy.js');
+}
 for (let i = 0; i < 3; i++)
 	warm_up();
 /^/.exec(''); // leaves nothing in RegExp.$1 and its like
