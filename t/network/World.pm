@@ -8,6 +8,7 @@ package World;
 use strict;
 use warnings;
 
+use Cwd qw(abs_path);
 use Cellblock qw(command eventually skip_all slurp spew);
 use File::Basename qw(dirname);
 use File::Temp ();
@@ -19,13 +20,13 @@ my $here = dirname(__FILE__);
 sub enter {
     skip_all('this test needs an instance of its own') if $ENV{CELLBLOCK_TEST_URL};
     skip_all('not root') if $> != 0;
-    for (['squid', '-v'], ['ip', '-V'], ['unshare', '--net', 'true']) {
+    for (['squid', '-v'], ['ip', '-V'], ['unshare', '--net', '--mount', 'true']) {
         my ($exit, $out, $err) = command($_);
         skip_all("$_->[0]: " . ($err =~ /(.+)/ ? $1 : "exit $exit")) if $exit != 0;
     }
     return if $ENV{CELLBLOCK_TEST_WORLD};
     $ENV{CELLBLOCK_TEST_WORLD} = 1;
-    exec 'unshare', '--net', $^X, (map {"-I$_"} @INC), $0 or die "unshare: $!";
+    exec 'unshare', '--net', '--mount', $^X, (map {"-I$_"} @INC), $0 or die "unshare: $!";
 }
 
 sub new {
@@ -43,6 +44,10 @@ sub new {
     }
     push @{ $self->{pids} }, $pid;
     eventually(20, sub { -e "$dir/ready" }) or die "world.py does not serve\n";
+    # Squid asks whom the host asks.
+    spew("$dir/resolv.conf", "nameserver 127.0.0.1\n");
+    my ($exit, undef, $err) = command(['mount', '--bind', "$dir/resolv.conf", abs_path('/etc/resolv.conf')]);
+    die "/etc/resolv.conf: $err\n" if $exit;
     $self->start_squid;
     return $self;
 }
@@ -63,7 +68,7 @@ sub make_certificates {
     return;
 }
 
-# The example as it is shipped, but for its ports, its folders and the server of names.
+# The example as it is shipped, but for its folders.
 sub start_squid {
     my ($self) = @_;
     my $text = slurp(Cellblock::root() . '/etc/squid.conf') // die 'no etc/squid.conf';
@@ -73,7 +78,7 @@ sub start_squid {
     chown $uid, $gid, $log;
     $text =~ s{/var/log/squid}{$log}g;
     $text =~ s{/run/squid\.pid}{$log/pid};
-    my $file = spew("$self->{dir}/squid.conf", "$text\ndns_nameservers 127.0.0.1\n");
+    my $file = spew("$self->{dir}/squid.conf", $text);
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         open STDERR, '>', "$self->{dir}/squid.err" or POSIX::_exit(126);

@@ -113,6 +113,17 @@ def serve_names():
             names.sendto(answer_name(question), client)
 
 
+def serve_names_by_tcp():
+    with socket.create_server(("127.0.0.1", 53)) as listener:
+        while True:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rwb") as stream:
+                while size := stream.read(2):
+                    answer = answer_name(stream.read(int.from_bytes(size, "big")))
+                    stream.write(len(answer).to_bytes(2, "big") + answer)
+                    stream.flush()
+
+
 def main():
     folder = sys.argv[1]
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -125,6 +136,7 @@ def main():
     serve_http(8080)
     serve_http(443, context)
     threading.Thread(target=serve_names, daemon=True).start()
+    threading.Thread(target=serve_names_by_tcp, daemon=True).start()
     with open(f"{folder}/ready", "w"):
         pass
     while os.read(0, 1):
