@@ -11,17 +11,21 @@
 
 #define NAME_SIZE 32
 
+#define ASK_FOR_NETWORK "enable_network asks for a network, where the operator has configured one"
+#define ASK_FOR_PROCESSES "limits.processes above 1 lets a program start others, as far as the operator allows"
+
 /* What a client can do about it. Nothing, for all that are not here. */
 static const struct {
 	const char *call;
 	const char *hint;
+	const char *networked; /* the same for a run that had a network */
 } hints[] = {
-	{ "socket", "enable_network asks for a network, where the operator has configured one" },
-	{ "connect", "enable_network asks for a network, where the operator has configured one" },
-	{ "clone", "limits.processes above 1 lets a program start others, as far as the operator allows" },
-	{ "fork", "limits.processes above 1 lets a program start others, as far as the operator allows" },
-	{ "vfork", "limits.processes above 1 lets a program start others, as far as the operator allows" },
-	{ "execve", "limits.processes above 1 lets a program start others, as far as the operator allows" },
+	{ "socket", ASK_FOR_NETWORK, "TCP is all that a network has here" },
+	{ "connect", ASK_FOR_NETWORK, NULL },
+	{ "clone", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
+	{ "fork", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
+	{ "vfork", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
+	{ "execve", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
 };
 
 static void
@@ -37,11 +41,11 @@ name_call(uint32_t number, char *name)
 }
 
 static const char *
-find_hint(const char *name)
+find_hint(const char *name, enum network network)
 {
 	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
 		if (strcmp(hints[i].call, name) == 0)
-			return hints[i].hint;
+			return network == NETWORK_NONE ? hints[i].hint : hints[i].networked;
 	}
 	return NULL;
 }
@@ -59,7 +63,7 @@ append(char *text, size_t size, size_t at, const char *format, ...)
 }
 
 size_t
-denied_json(const struct denied_calls *denied, char *text)
+denied_json(const struct denied_calls *denied, enum network network, char *text)
 {
 	size_t at = append(text, DENIED_JSON_SIZE, 0, "[");
 
@@ -68,7 +72,7 @@ denied_json(const struct denied_calls *denied, char *text)
 		const char *hint;
 
 		name_call(denied->call[i].number, name);
-		hint = find_hint(name);
+		hint = find_hint(name, network);
 		at = append(text, DENIED_JSON_SIZE, at, "%s{\"name\":\"%s\",\"count\":%" PRIu32, i > 0 ? "," : "", name,
 		    denied->call[i].count);
 		if (hint != NULL)
@@ -79,7 +83,7 @@ denied_json(const struct denied_calls *denied, char *text)
 }
 
 void
-denied_line(const struct denied_calls *denied, char *text)
+denied_line(const struct denied_calls *denied, enum network network, char *text)
 {
 	const char *hint = NULL;
 	size_t at;
@@ -93,7 +97,7 @@ denied_line(const struct denied_calls *denied, char *text)
 
 		name_call(denied->call[i].number, name);
 		if (hint == NULL)
-			hint = find_hint(name);
+			hint = find_hint(name, network);
 		at = append(text, DENIED_LINE_SIZE, at, "%s%s", i > 0 ? ", " : "", name);
 	}
 	at = append(text, DENIED_LINE_SIZE, at, ")");

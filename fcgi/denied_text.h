@@ -9,13 +9,13 @@
 #define DENIED_JSON_SIZE (DENIED_CALLS * 256 + 3)
 #define DENIED_LINE_SIZE 512
 
-/* The list for a reply: [{"name", "count", "hint"}]. `text` has room for DENIED_JSON_SIZE. Returns its length. */
-size_t denied_json(const struct denied_calls *denied, char *text);
+/* The list for a reply: [{"name", "count", "hint"}], of a run that had `network`. `text` has room for DENIED_JSON_SIZE. Returns its length. */
+size_t denied_json(const struct denied_calls *denied, enum network network, char *text);
 
 /*
  * The line for `error`: which calls, and what would have helped, as the inside of a JSON string. Empty if there were none.
  * `text` has room for DENIED_LINE_SIZE.
  */
-void denied_line(const struct denied_calls *denied, char *text);
+void denied_line(const struct denied_calls *denied, enum network network, char *text);
 
 #endif

@@ -229,7 +229,7 @@ describe_rest(const struct run *run, char *text, size_t size)
 	char name[32], denied[DENIED_JSON_SIZE];
 
 	name_signal(r->signal, name, sizeof name);
-	denied_json(&r->denied, denied);
+	denied_json(&r->denied, r->network, denied);
 	return snprintf(text, size,
 	    "\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",\"truncated\":%s,\"denied\":%s,\"usage\":{"
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
@@ -265,7 +265,7 @@ reply_run(struct reply *reply, const struct run *run, const struct run_limits *l
 		else
 			describe_end(&run->result, limits, why, sizeof why);
 		if (may_be_denial(run->result.verdict))
-			denied_line(&run->result.denied, denied);
+			denied_line(&run->result.denied, run->result.network, denied);
 		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s%s", run->result.exit_code,
 		    why, denied);
 	}

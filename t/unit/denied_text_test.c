@@ -21,9 +21,9 @@ test_none(void **state)
 	char json[DENIED_JSON_SIZE], line[DENIED_LINE_SIZE];
 
 	(void)state;
-	assert_int_equal(denied_json(&none, json), 2);
+	assert_int_equal(denied_json(&none, NETWORK_NONE, json), 2);
 	assert_string_equal(json, "[]");
-	denied_line(&none, line);
+	denied_line(&none, NETWORK_NONE, line);
 	assert_string_equal(line, "");
 }
 
@@ -35,7 +35,7 @@ test_names_counts_and_hints(void **state)
 	size_t length;
 
 	(void)state;
-	length = denied_json(&two, json);
+	length = denied_json(&two, NETWORK_NONE, json);
 	assert_int_equal(length, strlen(json));
 	list = json_tokener_parse(json);
 	assert_int_equal(json_object_array_length(list), 2);
@@ -45,9 +45,15 @@ test_names_counts_and_hints(void **state)
 	assert_string_equal(json_object_get_string(json_object_object_get(second, "name")), "socket");
 	assert_non_null(strstr(json_object_get_string(json_object_object_get(second, "hint")), "enable_network"));
 	json_object_put(list);
-	denied_line(&two, line);
+	denied_line(&two, NETWORK_NONE, line);
 	assert_non_null(strstr(line, "error: operation not permitted (setns, socket); enable_network "));
 	assert_string_equal(line + strlen(line) - 2, "\\n");
+
+	/* Who has a network is not told to ask for one. */
+	denied_line(&two, NETWORK_PROXY, line);
+	assert_non_null(strstr(line, "(setns, socket); TCP is all"));
+	denied_json(&two, NETWORK_HOST, json);
+	assert_null(strstr(json, "enable_network"));
 }
 
 /* Many, with long names and hints, and one that has no name: whole JSON and a whole line all the same. */
@@ -61,12 +67,12 @@ test_as_many_as_there_can_be(void **state)
 	(void)state;
 	for (int i = 0; i < DENIED_CALLS; i++)
 		many.call[i] = (struct denied_call){ i == 0 ? 3999 : SYS_execve, UINT32_MAX };
-	assert_true(denied_json(&many, json) < sizeof json - 1);
+	assert_true(denied_json(&many, NETWORK_NONE, json) < sizeof json - 1);
 	list = json_tokener_parse(json);
 	assert_int_equal(json_object_array_length(list), DENIED_CALLS);
 	assert_string_equal(json_object_get_string(json_object_object_get(json_object_array_get_idx(list, 0), "name")), "3999");
 	json_object_put(list);
-	denied_line(&many, line);
+	denied_line(&many, NETWORK_NONE, line);
 	assert_true(strlen(line) < sizeof line - 1);
 	assert_string_equal(line + strlen(line) - 2, "\\n");
 }
