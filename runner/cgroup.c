@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define SOCKET_BYTES "16777216" /* buffers of a cell's sockets, where they do not count as its memory */
 #define CPU_PERIOD_US 100000u
 
 static const char *const controller_names[CGROUP_CONTROLLERS] = {
@@ -339,8 +340,8 @@ set_cpu_share(const struct cgroup_tree *tree, int dir_fd, unsigned percent)
 }
 
 int
-cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_percent, struct cgroup_cell *cell,
-    char *error, size_t size)
+cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_percent, bool has_sockets,
+    struct cgroup_cell *cell, char *error, size_t size)
 {
 	int dir_fd[CGROUP_CONTROLLERS];
 	char name[24];
@@ -376,6 +377,11 @@ cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_p
 		    size);
 	if (result == 0 && set_cpu_share(tree, dir_fd[CGROUP_CPU], cpu_percent) != 0) {
 		snprintf(error, size, "set the CPU share of %s/%s: %s", tree->path[CGROUP_CPU], name, strerror(errno));
+		result = -1;
+	}
+	if (result == 0 && has_sockets && tree->version == 1 &&
+	    write_file(dir_fd[CGROUP_MEMORY], "memory.kmem.tcp.limit_in_bytes", SOCKET_BYTES) != 0 && errno != ENOENT) {
+		snprintf(error, size, "limit the sockets of %s/%s: %s", tree->path[CGROUP_MEMORY], name, strerror(errno));
 		result = -1;
 	}
 	/* Swap would turn a memory limit into slowness. */

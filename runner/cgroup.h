@@ -56,9 +56,12 @@ extern const struct cgroup_cell cgroup_no_cell;
  */
 int cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_t owner, char *error, size_t size);
 
-/* Make the group of cell `number`. `cpu_percent`: its share of CPU time. Returns 0, or -1 with a text in `error`. */
-int cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_percent, struct cgroup_cell *cell,
-    char *error, size_t size);
+/*
+ * Make the group of cell `number`. `cpu_percent`: its share of CPU time. `has_sockets`: its runs may have some, whose buffers
+ * version 1 counts apart from all other memory. Returns 0, or -1 with a text in `error`.
+ */
+int cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_percent, bool has_sockets,
+    struct cgroup_cell *cell, char *error, size_t size);
 
 /* Set a cell's limits, and its peak back to nothing. Returns 0, or -1 with errno: then no run may start. */
 int cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks);

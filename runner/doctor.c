@@ -23,7 +23,9 @@
 #include "host.h"
 #include "ids.h"
 #include "landlock.h"
+#include "netns.h"
 #include "policy.h"
+#include "relay.h"
 #include "rootfs.h"
 
 #define TEXT_SIZE 256
@@ -163,6 +165,25 @@ try_landlock(const struct config *config, char *text)
 	return abi > 0 ? 0 : -1;
 }
 
+static int
+try_network(const struct config *config, char *text)
+{
+	int fd;
+
+	(void)config;
+	snprintf(text, TEXT_SIZE, "a namespace with a loopback, and a listener on it; for runs with a network by a proxy");
+	if (unshare(CLONE_NEWNET) != 0 || netns_raise_loopback() != 0 || (fd = netns_listen(RELAY_PORT)) < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+static bool
+proxy_configured(const struct config *config)
+{
+	return config->network == NETWORK_PROXY;
+}
+
 static const struct trial trials[] = {
 	{ "user_namespace", try_user_namespace, true, always,
 	    "allow them: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
@@ -171,6 +192,7 @@ static const struct trial trials[] = {
 	    "start as root; or have root install uidmap and give you ids by usermod --add-subuids FIRST-LAST --add-subgids "
 	    "FIRST-LAST YOU, one for each of runner.cells; or do without by isolation.uid_per_cell = \"off\"" },
 	{ "namespaces", try_other_namespaces, true, always, "see user_namespace" },
+	{ "network", try_network, true, proxy_configured, "see user_namespace; or network.mode = \"none\"" },
 	{ "root", try_root, true, always, "Linux 5.12 or later; in a container, one that may mount" },
 	{ "tmpfs", try_disk, true, always, "Linux 5.12 or later; in a container, one that may mount" },
 	{ "pidfd", try_pidfd, true, always, "Linux 5.8 or later, built with CONFIG_CHECKPOINT_RESTORE" },

@@ -317,7 +317,8 @@ broker_main(struct broker *broker, int door_fd, bool root, const struct selftest
 			.check_us = UINT64_MAX };
 		if (broker->cgroup.version == 0)
 			cell->cgroup = cgroup_no_cell;
-		else if (cgroup_make_cell(&broker->cgroup, i, config->cpu_percent, &cell->cgroup, error, sizeof error) != 0)
+		else if (cgroup_make_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE, &cell->cgroup, error,
+		    sizeof error) != 0)
 			die("%s", error);
 	}
 	/* From here on the host's files are out of sight. */

@@ -40,6 +40,9 @@ my @good = (
     ['a zygote without a driver', [$b, qr/start = "cold"/, 'start = "zygote"']],
     ['a compiler with limits',    [$g, qr/output = "main";/, 'output = "main"; limits = { wall_ms = 5; processes = 2; };']],
     ['what is compiled is run by another', [$g, qr/^version = /m, "run = [\"/bin/sh\", \"main\"];\nversion = "]],
+    ['a proxy',                   [$c, qr/mode = "none"/, 'mode = "proxy"; proxies = ( { name = "all"; address = "127.0.0.1:3128"; } )']],
+    ['proxies that are not used', [$c, qr/mode = "none"/, 'mode = "none"; proxies = ( { name = "a"; address = "[::1]:1"; }, { name = "b"; address = "squid:65535"; } )']],
+    ["the host's network",        [$c, qr/mode = "none"/, 'mode = "host"']],
     ['an absolute folder',        [$c, qr{policies = "seccomp"}, 'policies = "/etc"']],
 );
 for (@good) {
@@ -74,6 +77,9 @@ my @bad = (
     ['an unknown word',           [$c, qr/cgroup = "required"/, 'cgroup = "maybe"'],                qr/isolation\.cgroup.*required.*optional.*off|isolation\.cgroup.*off.*optional.*required/],
     ['an unknown word for uids',  [$c, qr/uid_per_cell = "required"/, 'uid_per_cell = true'],       qr/isolation\.uid_per_cell.*required/],
     ['an unknown network',        [$c, qr/mode = "none"/, 'mode = "wifi"'],                         qr/network\.mode.*none/],
+    ['a proxy of none',           [$c, qr/mode = "none"/, 'mode = "proxy"'],                        qr/network\.proxies is missing/],
+    ['a proxy by a URL',          [$c, qr/mode = "none";/, 'mode = "proxy"; proxies = ( { name = "a"; address = "http://squid:3128"; } );'], qr/network\.proxies\[0\]\.address.*HOST:PORT/],
+    ['a proxy called none',       [$c, qr/mode = "none";/, 'proxies = ( { name = "none"; address = "squid:3128"; } );'], qr/network\.proxies\[0\]\.name.*not "none"/],
     ['a number for a bool',       [$c, qr/strict = false/, 'strict = 0'],                           qr/network\.strict.*true/],
     ['a relative cgroup',         [$c, qr/#cgroup_parent = .*;/, 'cgroup_parent = "here";'],        qr/cgroup_parent.*absolute/],
     ['a socket path too long',    [$c, qr{socket = "[^"]*"}, 'socket = "/' . 'x' x 120 . '"'],      qr/runner\.socket.*107/],
@@ -167,6 +173,7 @@ like $err, qr{seccomp/none-such\.conf}, 'which is named';
     command([$runner, '--check-host', '-c', "$dir/cellblock.conf"]);
 };
 is $exit, 0, '--check-host: exit 0 on a host that has all' or diag "$out$err";
-like $out, qr/^\W*$_\b/mi, "--check-host: a row for $_" for qw(user_namespace uid_per_cell namespaces root tmpfs cgroup seccomp landlock);
+like $out, qr/^\W*$_\b/mi, "--check-host: a row for $_"
+    for qw(user_namespace uid_per_cell namespaces network root tmpfs cgroup seccomp landlock);
 
 done_testing;

@@ -3,7 +3,8 @@
 use strict;
 use warnings;
 use FindBin;
-use lib "$FindBin::RealBin/network";
+use lib "$FindBin::RealBin/network", "$FindBin::RealBin/attacks";
+use Attacks;
 use Cellblock qw(envelope_ok eventually json missing process_status slurp);
 use Test::More;
 use Time::HiRes qw(time);
@@ -261,6 +262,17 @@ prints('import urllib.request as u; u.urlopen("http://origin.test/")', '', 'a pr
 $world->start_squid;
 prints('import urllib.request as u; print(u.urlopen("http://origin.test/").read().decode())', "public\n", 'and comes back');
 ok eventually(5, sub { $cb->log_text =~ /proxy all .* can be reached again/ }), 'which the log says';
+
+# --- the attacks -------------------------------------------------------------------------------------------------------------
+
+my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key});
+my $skipped = 0;
+for my $case ($attacks->cases(qr/\Anetwork: /)) {
+    my $result = $attacks->carry_out($case);
+    Attacks::show($result);
+    $skipped++ if $result->{skip} && !$attacks->{missing}{ $case->{language} };
+}
+is $skipped, 0, 'none of them is skipped here';
 
 # --- the relay ---------------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ World::enter();
 my $world = World->new;
 my $no = 'key-without-network';
 my $cb = Cellblock->start(own => 1, keys => { no => $no }, proxies => { no => 'none' },
-    conf => [['cellblock.conf', qr/mode = "none";/, qq(mode = "host"; certificates = "$world->{dir}/ca.pem";)]]);
+    conf => [$world->certificates, ['cellblock.conf', qr/mode = "none"/, 'mode = "host"']]);
 my $true = JSON::PP::true;
 
 like $cb->log_text, qr/warning: network\.mode is "host": .* reaches all that this host reaches/, 'the log says it loudly';

@@ -85,6 +85,11 @@ my @impossible = (
     ['a policy that is not there',        [$p, qr/policy = "python3"/, 'policy = "none-such"'],        qr/none-such/],
     ['a policy that is empty',            $bad_policy->(''),                                           qr{seccomp/python3\.conf}],
     ['a policy that is rubbish',          $bad_policy->("}{ not a policy\n"),                          qr{seccomp/python3\.conf}],
+    ['a proxy that is not there',         [$c, qr/mode = "none";/, 'mode = "proxy"; proxies = ( { name = "a"; address = "no-such-host.invalid:1"; } );'], qr/network\.proxies\[0\]\.address: no-such-host\.invalid/],
+    ['a policy for the relay that is rubbish', sub {
+        Cellblock::spew("$_[0]/conf/seccomp/relay.conf", 'x');
+        Cellblock::spew("$_[0]/conf/$c", slurp("$_[0]/conf/$c") =~ s/mode = "none";/mode = "proxy"; proxies = ( { name = "a"; address = "127.0.0.1:1"; } );/r);
+    }, qr{seccomp/relay\.conf:1}],
     ['a root that is not there',          [$p, qr/^root = \[\]/m, 'root = ["/no/such/root"]'],         qr{/no/such/root}],
     ['a user that is not there',          [$c, qr/worker_user = "[^"]*"/, 'worker_user = "no-such-user"'], qr/no-such-user/],
     ['a folder for the socket that is not there', [$c, qr/socket = "[^"]*"/, 'socket = "/no/such/folder/runner.sock"'], qr{/no/such/folder}],
@@ -158,13 +163,15 @@ SKIP: {
     }
 }
 
-# Guests may not have more files open than the runner itself may. Root with all its rights raises that.
-{
-    my $dir = prepared([$c, qr/open_files = 256/, 'open_files = 5000']);
+# Guests may not have more files open than the runner itself may, nor the relay. Root with all its rights raises that.
+for (['open_files = 256', 'open_files = 5000', qr/isolation\.open_files: 5000 is more than/],
+    ['mode = "none";', 'mode = "proxy"; proxies = ( { name = "a"; address = "127.0.0.1:1"; } );', qr/network\.connections: 32 for each of 32 cells/]) {
+    my ($was, $is, $says) = @$_;
+    my $dir = prepared([$c, qr/$was/, $is]);
     my ($exit, $out, $err) = command(['prlimit', '--nofile=1000:1000', 'setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource',
         $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
     is $exit, 1, 'too many open files: refuses to start';
-    like "$out$err", qr/isolation\.open_files: 5000 is more than/, 'too many open files: names the key';
+    like "$out$err", $says, 'too many open files: names the key';
     ok !-e "$dir/run/runner.sock", 'too many open files: it never listened';
     clean($dir);
 }

@@ -7,7 +7,7 @@ use Cellblock qw(envelope_ok eventually);
 use Test::More;
 
 my $p  = 'languages/python3.conf';
-my $cb = Cellblock->start(own => 1, conf => [
+my $cb = Cellblock->start(own => 1, allow => [qr/fatal: relay: (?:Landlock|load its policy|no_new_privs)/], conf => [
     ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 300'],
     [$p,               qr/armed = 1;/,        'armed = 0;'],
     [$p,               qr/armed = 8/,        'armed = 1'],
@@ -15,6 +15,9 @@ my $cb = Cellblock->start(own => 1, conf => [
     ['languages/bash.conf',   qr/^armed = \d+/m, 'armed = 1'],
     ['languages/nodejs.conf', qr/armed = 4/,     'armed = 1'],
     ['languages/perl.conf',   qr/^armed = \d+/m, 'armed = 1'],
+    # Nobody needs to listen there.
+    ['cellblock.conf', qr/mode = "none";/, 'mode = "proxy"; proxies = ( { name = "all"; address = "127.0.0.1:9"; } );'],
+    ['cellblock.conf', qr/^\tarmed = 2;/m, "\tarmed = 1;"],
 ]);
 my $why = Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null');
 if ($why) {
@@ -51,10 +54,12 @@ my @steps = (
 );
 
 # Have a call of some processes fail: no program of the language may run then, and when it works again, all do. A cell that
-# was armed before the fault is not under it, so the first runs may still succeed; those after it may not.
+# was armed before the fault is not under it, so the first runs may still succeed; those after it may not. $language: or a list
+# of the fields of a run. A function at the end is called when the fault is there.
 sub fail_step {
+    my $then = ref $_[-1] eq 'CODE' ? pop : sub { };
     my ($name, $call, $language, $code, @pids) = @_;
-    my @run = (language => $language, code => $code);
+    my @run = (ref $language ? @$language : (language => $language), code => $code);
     ok $cb->healthy_within(10), "before $name: healthy";
     $cb->run(@run);
     my @attach = map { ('-p', $_) } @pids;
@@ -67,6 +72,7 @@ sub fail_step {
     my $traced = eventually(10, sub { !grep { process_tracer($_) != $pid } @pids });
     ok $traced, "$name: strace is attached" or diag Cellblock::slurp($out);
 
+    $then->();
     $cb->run(@run) for 1 .. 2; # uses up what was armed before
     my @got = map { $cb->run(@run) } 1 .. 3;
     is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
@@ -90,6 +96,32 @@ for (grep { is_made($_->[3]) } @steps) {
     fail_step("$role $call ($for)", $call, 'python3', 'print("out")', $cb->pids($role));
 }
 
+# The same of what a run with a network has besides.
+my @networked = (language => 'python3', enable_network => JSON::PP::true);
+my @network_steps = (
+    ['warden', 'unshare', 'a network namespace'],
+    ['warden', 'socket',  'a socket to bring its loopback up'],
+    ['warden', 'ioctl',   'which is done by this'],
+    ['warden', 'bind',    'the listener'],
+    ['warden', 'listen',  'which listens'],
+    ['zygote', 'setns',   'joining the namespaces'],
+    ['zygote', 'landlock_restrict_self', 'Landlock'],
+    ['zygote', 'seccomp', 'the last filter'],
+);
+for (@network_steps) {
+    my ($role, $call, $for) = @$_;
+    fail_step("with a network: $role $call ($for)", $call, \@networked, 'print("out")', $cb->pids($role));
+}
+# The walls of the relay, which is no relay without them: where none serves, the cell's proxy has no answer, not even that it
+# cannot be reached.
+my $answered = 'import socket; s = socket.create_connection(("127.0.0.1", 3128), 1); s.send(b"GET / HTTP/1.1\r\n\r\n"); b"502" in s.recv(99) or exit(1); print("out")';
+sub relay_of { return grep { (Cellblock::process_status($_) || {})->{Seccomp} eq '2' } $cb->pids('runner') }
+for my $call (qw(landlock_restrict_self seccomp prctl)) {
+    my ($relay) = relay_of();
+    my $door = Cellblock::process_status($relay)->{PPid} =~ s/\s//gr;
+    fail_step("relay $call", $call, \@networked, $answered, $door, sub { kill 'KILL', $relay });
+}
+
 # The same of guests that are made in other ways: by a launcher (which looks like a warden), by hook.so, by Node.js.
 my @others = (
     ['bash',   'echo out',           'warden'],
@@ -110,7 +142,9 @@ for (@others) {
         skip $why_not, 1 if $why_not = Cellblock::missing("$language: " . ($why_not // ''), !defined $why_not);
         my %before = map { $_ => 1 } $cb->pids($role);
         ok eventually(10, sub { ($cb->run(language => $language, code => $code)->{data}{stdout} // '') eq "out\n" }), "$language: awake";
-        my @pids = grep { !$before{$_} } $cb->pids($role);
+        # A zygote that is just coming up has children to test itself.
+        my ($broker) = $cb->pids('broker');
+        my @pids = grep { !$before{$_} && (Cellblock::process_status($_) // { PPid => '' })->{PPid} eq $broker } $cb->pids($role);
         # A warden calls setns to step back from a cell, and ends if it cannot: that is its own test, above.
         for (grep { $language ne 'bash' || $_->[0] ne 'setns' } @walls) {
             my ($call, $for) = @$_;

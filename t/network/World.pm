@@ -99,13 +99,17 @@ sub stop_squid {
     return;
 }
 
+sub certificates {
+    my ($self) = @_;
+    return ['cellblock.conf', qr/certificates = "[^"]*"/, qq(certificates = "$self->{dir}/ca.pem")];
+}
+
 sub configuration {
     my ($self) = @_;
-    return (['cellblock.conf', qr/mode = "none";/, <<"CONF"]);
+    return ($self->certificates, ['cellblock.conf', qr/mode = "none";/, <<"CONF"]);
 mode = "proxy";
 	proxies = ( { name = "all"; address = "127.0.0.1:3128"; }, { name = "few"; address = "localhost:3129"; },
 		{ name = "gone"; address = "127.0.0.1:3130"; }, { name = "silent"; address = "10.1.2.3:8080"; } );
-	certificates = "$self->{dir}/ca.pem";
 CONF
 }
 
