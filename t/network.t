@@ -137,6 +137,43 @@ threading.Thread(target=s.serve_forever, daemon=True).start()
 print(*(u.urlopen("http://%s:8000/" % h).read().decode() for h in ("127.0.0.1", "localhost", "127.0.0.1")))
 PYTHON
 
+# Programs of every kind of start are told, and reach the proxy.
+my $by_hand = 'exec 3<>/dev/tcp/127.0.0.1/3128; printf "GET http://origin.test/ HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n\r\n" >&3; while read -r line <&3; do :; done; echo "$HTTP_PROXY $line"';
+my @kinds = (
+    ['bash', 'cold', $by_hand],
+    ['perl', 'a zygote by hook.so', 'use IO::Socket::INET; my $s = IO::Socket::INET->new("127.0.0.1:3128"); print $s "GET http://origin.test/ HTTP/1.0\r\n\r\n"; my @l = <$s>; print "$ENV{HTTP_PROXY} $l[-1]\n"'],
+    ['perl', 'cold, with arguments', 'use IO::Socket::INET; my $s = IO::Socket::INET->new("127.0.0.1:3128"); print $s "GET http://origin.test/ HTTP/1.0\r\n\r\n"; my @l = <$s>; print "$ENV{HTTP_PROXY} $l[-1]\n"', args => ['x']],
+    ['lua', 'spare', 'print(os.getenv("HTTP_PROXY") .. " public")'],
+    ['c', 'compiled', <<'C'],
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(3128), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	char text[4096], *end;
+	int s = socket(AF_INET, SOCK_STREAM, 0), n, size = 0;
+	if (connect(s, (struct sockaddr *)&a, sizeof a) != 0) perror("connect");
+	dprintf(s, "GET http://origin.test/ HTTP/1.0\r\n\r\n");
+	while ((n = read(s, text + size, sizeof text - 1 - size)) > 0) size += n;
+	text[size] = 0;
+	end = strstr(text, "\r\n\r\n");
+	printf("%s %s\n", getenv("HTTP_PROXY"), end ? end + 4 : text);
+}
+C
+);
+my %missing = map { $_->{name} => $_->{reason} } grep { !$_->{available} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+for (@kinds) {
+    my ($language, $how, $code, %more) = @$_;
+  SKIP: {
+        skip $_, 1 for grep {defined} missing("$language: " . ($missing{$language} // ''), !defined $missing{$language});
+        prints($code, "http://127.0.0.1:3128 public\n", "$language, $how", language => $language, %more);
+    }
+}
+
 # Two runs at one time that both have a port: each finds its own.
 my %bound;
 my @codes = map { "import socket, time; s = socket.create_server(('127.0.0.1', 8080)); time.sleep(0.5); c = socket.create_connection(('127.0.0.1', 8080)); a, _ = s.accept(); a.send(b'$_'); print(c.recv(9).decode())" } 1 .. 6;
