@@ -391,17 +391,27 @@ children_ready(struct broker *broker, struct event *event, uint32_t events)
 	broker_dispatch(broker);
 }
 
-/* A relay has been started. What cells had of an earlier one is gone: those that wait for a run have no network any more. */
+/* The relay has died. What cells had of it is gone: those that wait for a run have no network any more. */
 static void
-take_relay(struct broker *broker, int fd)
+relay_gone(struct broker *broker, struct event *event, uint32_t events)
 {
-	fdpass_close(&broker->relay_fd, 1);
-	broker->relay_fd = fd;
-	if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
-		log_warn("take on the relay: %s", strerror(errno));
+	(void)events;
+	event_close(broker, event);
 	for (uint32_t i = 0; i < broker->config->cells; i++) {
 		if (broker->cell[i].state == CELL_ARMED && broker->cell[i].link_fd >= 0)
 			cell_give_up(broker, &broker->cell[i]);
+	}
+	broker_dispatch(broker);
+}
+
+static void
+take_relay(struct broker *broker, int fd)
+{
+	if (broker->relay.fd >= 0)
+		relay_gone(broker, &broker->relay, 0);
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || event_add(broker, &broker->relay, fd, relay_gone) != 0) {
+		log_warn("take on the relay: %s", strerror(errno));
+		close(fd);
 	}
 	broker_dispatch(broker);
 }
@@ -495,6 +505,8 @@ broker_state(const struct broker *broker, struct proto_state *state)
 	}
 	if (broker->failures > 3)
 		memcpy(state->reason, broker->trouble, sizeof state->reason);
+	if (broker->config->network == NETWORK_PROXY && broker->relay.fd < 0)
+		snprintf(state->reason, sizeof state->reason, "the relay to the proxies is down");
 	if (broken != NULL)
 		snprintf(state->reason, sizeof state->reason, "layer %s is required and not in force: %.120s", broken->name, broken->detail);
 	else if (missing != NULL && state->reason[0] == '\0')

@@ -115,7 +115,7 @@ struct broker {
 	int epoll_fd;
 	struct event children; /* SIGCHLD */
 	struct event door;     /* where connections of workers come from */
-	int relay_fd;          /* to the relay; -1: there is none, or it has not been started yet */
+	struct event relay;    /* its channel; no descriptor: there is none, or it is down */
 	int no_network_fd;     /* the empty network namespace, where this process itself is in the host's; else -1 */
 	struct cgroup_tree cgroup;
 	struct layer_list layers;

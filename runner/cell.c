@@ -89,9 +89,9 @@ open_link(struct broker *broker, struct cell *cell)
 {
 	int pair[2];
 
-	if (broker->relay_fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+	if (broker->relay.fd < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
 		return -1;
-	if (fdpass_send(broker->relay_fd, "", 1, &pair[1], 1) != 0) {
+	if (fdpass_send(broker->relay.fd, "", 1, &pair[1], 1) != 0) {
 		fdpass_close(pair, 2);
 		return -1;
 	}

@@ -351,7 +351,7 @@ static int
 serve(struct config *config)
 {
 	struct broker broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 },
-		.relay_fd = -1, .no_network_fd = -1 };
+		.relay = { .fd = -1 }, .no_network_fd = -1 };
 	bool root = geteuid() == 0;
 	struct ids ids;
 	struct selftest_host host;

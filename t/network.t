@@ -386,7 +386,12 @@ is((relay_pids())[0], $relay, 'it is the same relay all the time');
 
 # It is killed under a run: that fails, and the next has another.
 kill 'KILL', $relay;
-ok eventually(10, sub { my ($now) = relay_pids(); $now && $now != $relay }), 'a relay that dies is started again';
+my $second;
+ok eventually(10, sub { ($second) = relay_pids(); $second && $second != $relay }), 'a relay that dies is started again';
+kill 'KILL', $second;
+my $health;
+ok eventually(5, sub { $health = $cb->get('/health', key => undef); $health->{status} == 503 }), 'not at once every time: until then there is no health';
+like $health->{body}, qr/relay/, 'for this reason';
 ok eventually(10, sub { (run_with('import urllib.request as u; print(u.urlopen("http://origin.test/").read().decode())')->{data}{stdout} // '') eq "public\n" }),
     'and then there is a network again';
 like $cb->log_text, qr/the relay died/, 'the log says so';
