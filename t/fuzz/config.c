@@ -214,9 +214,12 @@ check_config(const struct config *config)
 		for (size_t a = 0; a < language->aliases.count; a++)
 			must(config_find_language(config, language->aliases.item[a]) == (int)i);
 		for (size_t w = 0; language->idle_s == 0 && w < language->warm_count; w++)
-			armed += language->warm[w].armed;
+			armed += language->warm[w].armed + config_network_armed(config, &language->warm[w]);
 	}
 	must(armed <= config->cells);
+	must(config->proxy_count <= CONFIG_MAX_PROXIES && (config->network != NETWORK_PROXY || config->proxy_count > 0));
+	for (size_t i = 0; i < config->proxy_count; i++)
+		must(config_find_proxy(config, config->proxy[i].name) == (int)i && strchr(config->proxy[i].address, ':') != NULL);
 }
 
 static void

@@ -864,7 +864,7 @@ set_up_language(size_t l)
 	struct language *language = &languages[l];
 	const struct language_config *from = &configs[l];
 
-	*language = (struct language){ .config = from, .start = from->start, .root_fd = things[A_FOLDER],
+	*language = (struct language){ .all = &config, .config = from, .start = from->start, .root_fd = things[A_FOLDER],
 		.warden = { .sock = -1 }, .zygote = zygotes[l], .kinds = (uint32_t)from->warm_count };
 	language->kinds += from->start != START_COLD && from->run.count > 0;
 	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
@@ -891,6 +891,7 @@ set_up(void)
 {
 	memset(&broker, 0, sizeof broker);
 	broker.config = &config;
+	broker.relay.fd = broker.no_network_fd = -1;
 	broker.language = languages;
 	broker.language_count = LANGUAGES;
 	broker.cell = cells;
@@ -900,7 +901,7 @@ set_up(void)
 		set_up_language(l);
 	for (uint32_t c = 0; c < CELLS; c++) {
 		cells[c] = (struct cell){ .number = c, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1,
-			.check_us = UINT64_MAX, .cgroup = cgroup_no_cell };
+			.link_fd = -1, .check_us = UINT64_MAX, .cgroup = cgroup_no_cell };
 		guest_end[c] = init_end[c] = -1;
 	}
 	for (size_t i = 0; i < LISTENERS; i++)
