@@ -83,7 +83,8 @@ config_read_proxies(const struct conf_file *file, struct config *config)
 		if (conf_read(file, group, proxy_keys, proxy) < 0)
 			return -1;
 		if (config_find_proxy(config, proxy->name) != (int)i)
-			return conf_fail(file, group, "network.proxies[%u].name: \"%s\" is there twice; allowed: once", i, proxy->name);
+			return conf_fail(file, group, "network.proxies[%u].name: \"%s\" is there twice; allowed: once", i,
+			    proxy->name);
 	}
 	if (config->network == NETWORK_PROXY && config->proxy_count == 0)
 		return conf_fail(file, config_lookup(&file->parsed, "network.mode"),

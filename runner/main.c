@@ -313,12 +313,13 @@ broker_main(struct broker *broker, int door_fd, bool root, const struct selftest
 	for (uint32_t i = 0; i < config->cells; i++) {
 		struct cell *cell = &broker->cell[i];
 
-		*cell = (struct cell){ .number = i, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1, .link_fd = -1,
+		*cell = (struct cell){ .number = i, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1,
+			.link_fd = -1,
 			.check_us = UINT64_MAX };
 		if (broker->cgroup.version == 0)
 			cell->cgroup = cgroup_no_cell;
-		else if (cgroup_make_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE, &cell->cgroup, error,
-		    sizeof error) != 0)
+		else if (cgroup_make_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE,
+		    &cell->cgroup, error, sizeof error) != 0)
 			die("%s", error);
 	}
 	/* From here on the host's files are out of sight. */
@@ -371,8 +372,8 @@ serve(struct config *config)
 	if (config->network == NETWORK_HOST) {
 		/* Nobody may go back to the host's whose power ends in a namespace: what is to be in it stays in it. */
 		namespaces &= ~(uint64_t)CLONE_NEWNET;
-		log_warn("network.mode is \"host\": a run that asks for a network reaches all that this host reaches, its own services "
-		    "included");
+		log_warn("network.mode is \"host\": a run that asks for a network reaches all that this host reaches, its own "
+		    "services included");
 	}
 	prepare_languages(&broker, root);
 	open_cgroups(&broker, ids.owner);

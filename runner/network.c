@@ -70,10 +70,10 @@ network_in_words(enum network mode)
 {
 	static const char *const words[] = {
 		[NETWORK_NONE] = "one for all cells, empty, its loopback down; sockets refused",
-		[NETWORK_PROXY] = "one for each cell whose run asked for a network: its loopback, and on it the way to a proxy, TCP alone; "
-		                  "for all others one that is empty, sockets refused",
-		[NETWORK_HOST] = "NONE for runs that asked for a network: theirs is the host's, TCP alone; for all others one that is "
-		                 "empty, sockets refused",
+		[NETWORK_PROXY] = "one for each cell whose run asked for a network: its loopback, and on it the way to a proxy, "
+		                  "TCP alone; for all others one that is empty, sockets refused",
+		[NETWORK_HOST] = "NONE for runs that asked for a network: theirs is the host's, TCP alone; for all others one "
+		                 "that is empty, sockets refused",
 	};
 
 	return words[mode];

@@ -252,8 +252,8 @@ channel_ready(struct watch *watch, uint32_t events)
 		return;
 	cell = calloc(1, sizeof *cell);
 	if (cell != NULL)
-		*cell = (struct relay_cell){ .link = { .fd = fd, .ready = link_ready }, .listener = { .fd = -1, .ready = listener_ready },
-			.next = relay.cells };
+		*cell = (struct relay_cell){ .link = { .fd = fd, .ready = link_ready },
+			.listener = { .fd = -1, .ready = listener_ready }, .next = relay.cells };
 	if (cell == NULL || watch_for(relay.epoll_fd, &cell->link, EPOLLIN) != 0) {
 		log_warn("take on a cell: %s", strerror(errno));
 		close(fd);

@@ -67,8 +67,8 @@ allow_files(const struct config *config)
 		return;
 	files = (struct rlimit){ wanted, wanted };
 	if (setrlimit(RLIMIT_NOFILE, &files) != 0)
-		die("%s: network.connections: %u for each of %u cells are more files than the runner may have open; allowed: fewer, or "
-		    "start it with a higher limit", config->path, config->connections, config->cells);
+		die("%s: network.connections: %u for each of %u cells are more files than the runner may have open; allowed: "
+		    "fewer, or start it with a higher limit", config->path, config->connections, config->cells);
 }
 
 struct relay_keeper *

@@ -196,7 +196,7 @@ make(struct warden *w, const struct warden_order *order, const int *fds, size_t 
 	struct guest_report failure = { 0 };
 	struct guest_order guest = { .uid = cell_uid(w, order->cell), .has_network = order->has_network };
 	int namespaces = CELL_NAMESPACES | (order->has_network != 0 ? CLONE_NEWNET : 0);
-	int passed[2 + ORDER_CGROUPS_MAX];
+	int passed[1 + ORDER_FDS];
 
 	drop(w, order->cell);
 	if (order->has_network != 0) {
@@ -340,7 +340,7 @@ warden_main(int sock, const struct warden_config *config)
 			_exit(0);
 		if (n != (ssize_t)sizeof order || order.cell >= config->cells || order.zygote >= config->zygotes)
 			die("warden: an order that makes no sense");
-		if (order.kind == WARDEN_MAKE && count >= 1u + (order.has_network != 0) && count <= ORDER_FDS - 1u + (order.has_network != 0)) {
+		if (order.kind == WARDEN_MAKE && count >= 1u + (order.has_network != 0)) {
 			make(&w, &order, fds, count);
 		} else if (order.kind == WARDEN_DROP) {
 			drop(&w, order.cell);

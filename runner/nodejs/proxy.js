@@ -1,6 +1,6 @@
-// Has fetch, http and https use the proxy that the environment names, where Node does not do so by itself (from 22.21 and 24 on it
-// does, with NODE_USE_ENV_PROXY). Only in zygotes whose guests may use the network. Programs find these agents where Node's own are:
-// fetch takes the dispatcher that undici, the library behind it, keeps in the global object by a symbol.
+// Has fetch, http and https use the proxy that the environment names, where Node does not do so by itself (from 22.21 and 24
+// on it does, with NODE_USE_ENV_PROXY). Only in zygotes whose guests may use the network. Programs find these agents where
+// Node's own are: fetch takes the dispatcher that undici, the library behind it, keeps in the global object by a symbol.
 'use strict';
 const http = require('http');
 const https = require('https');
@@ -18,7 +18,8 @@ function failure(text) {
 	return error;
 }
 
-// The URL of the proxy for what is asked for by `protocol` of `host` ("name", "[::1]"), or null. Programs may change their environment.
+// The URL of the proxy for what is asked for by `protocol` of `host` ("name", "[::1]"), or null. A program may change its
+// environment.
 function proxy_for(protocol, host) {
 	const { env } = process;
 	const url = protocol === 'https:' ? env.https_proxy || env.HTTPS_PROXY : env.http_proxy || env.HTTP_PROXY;
