@@ -33,6 +33,7 @@ static const struct conf_form form_user = { is_user, "a user's name" };
 static const char *const requirement_names[] = {
 	[LAYER_OFF] = "off", [LAYER_OPTIONAL] = "optional", [LAYER_REQUIRED] = "required", NULL
 };
+static const char *const level_names[] = { [LEVEL_NAMESPACES] = "namespaces", [LEVEL_CHROOT] = "chroot", NULL };
 
 #define AT(member) .offset = offsetof(struct config, member)
 
@@ -51,6 +52,8 @@ static const struct conf_key runner_keys[] = {
 };
 
 static const struct conf_key isolation_keys[] = {
+	{ .name = "level", .type = CONF_CHOICE, AT(level), .choices = level_names, .number = LEVEL_NAMESPACES },
+	{ .name = "chroot_dir", .type = CONF_PATH, AT(chroot_dir), .max = PATH_BYTES, .string = "/var/lib/cellblock" },
 	{ .name = "cgroup", .type = CONF_CHOICE, AT(cgroup), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cgroup_parent", .type = CONF_STRING, AT(cgroup_parent), .max = PATH_BYTES,
 	    .form = &conf_form_absolute },

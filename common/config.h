@@ -101,6 +101,8 @@ struct config {
 	uint64_t compiled_bytes; /* compiled programs that are kept, together; 0: none */
 
 	/* isolation */
+	enum level level;
+	char *chroot_dir; /* where level chroot has the roots of its cells */
 	enum requirement cgroup;
 	char *cgroup_parent; /* NULL: find it */
 	enum requirement landlock; /* for the cells */

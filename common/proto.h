@@ -79,6 +79,12 @@ enum start_kind {
 	START_COLD,   /* by an interpreter, or as a program, that is started for it */
 };
 
+/* How a cell is walled in: by all that the kernel has, or by what is left in a plain container. */
+enum level {
+	LEVEL_NAMESPACES,
+	LEVEL_CHROOT,
+};
+
 enum network {
 	NETWORK_NONE,
 	NETWORK_PROXY,
@@ -130,6 +136,7 @@ struct proto_welcome {
 	uint32_t version;       /* PROTO_VERSION */
 	uint32_t languages;     /* how many are configured */
 	uint64_t config_digest; /* config_digest() of the runner's; a worker with another one must restart */
+	uint32_t level;         /* enum level: what is in force */
 };
 
 struct proto_language {
@@ -173,6 +180,9 @@ const char *verdict_name(enum verdict v);
 
 /* The name of a kind of start as in API.md ("zygote"). Never NULL. */
 const char *start_name(enum start_kind s);
+
+/* The name of a level as in API.md ("chroot"). Never NULL. */
+const char *level_name(enum level l);
 
 /* The name of a network mode as in API.md ("none", "proxy", "host"). Never NULL. */
 const char *network_name(enum network n);

@@ -37,6 +37,12 @@ start_name(enum start_kind s)
 }
 
 const char *
+level_name(enum level l)
+{
+	return l == LEVEL_CHROOT ? "chroot" : "namespaces";
+}
+
+const char *
 network_name(enum network n)
 {
 	switch (n) {

@@ -159,7 +159,6 @@ inquiry_capabilities(struct worker *worker, struct exchange *exchange)
 	struct json_object *languages;
 
 	json_object_object_add(data, "version", json_object_new_string(PACKAGE_VERSION));
-	json_object_object_add(data, "level", json_object_new_string("namespaces"));
 	json_object_object_add(data, "layers", layers);
 	for (uint32_t i = 0; i < MAX_LAYERS; i++) {
 		struct proto_reply answer;
@@ -180,6 +179,7 @@ inquiry_capabilities(struct worker *worker, struct exchange *exchange)
 		json_object_object_add(object, "detail", text(layer->detail, sizeof layer->detail));
 		json_object_object_add(layers, name, object);
 	}
+	json_object_object_add(data, "level", json_object_new_string(level_name(worker->link.level)));
 	languages = json_object_new_object();
 	json_object_object_add(data, "languages", languages);
 	if (describe_starts(worker, languages) < 0) {

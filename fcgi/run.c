@@ -428,6 +428,7 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 		end = compile(run, link, config, request, client_fd);
 	if (end == RUN_ENDED && run->compilation.result.verdict == VERDICT_OK)
 		end = carry_out(run, link, config, &order, request, client_fd);
+	run->level = link->level;
 	request_free(request);
 	return end;
 }

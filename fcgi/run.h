@@ -37,6 +37,7 @@ struct run {
 	struct run_result result; /* VERDICT_COMPILE_ERROR: there was no run; `compilation` says why */
 	struct compilation compilation;
 	enum refusal refusal;
+	enum level level; /* of the cell that it had */
 };
 
 /* Get the buffers that all runs of this worker use. Dies without memory. */

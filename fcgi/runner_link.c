@@ -96,6 +96,7 @@ connect_once(struct runner_link *link)
 	}
 	link->stale = reply.kind != PROTO_WELCOME || reply.u.welcome.version != PROTO_VERSION ||
 	    reply.u.welcome.config_digest != link->config_digest;
+	link->level = reply.u.welcome.level;
 	if (link->stale) {
 		runner_link_close(link);
 		errno = ESTALE;

@@ -13,6 +13,7 @@ struct runner_link {
 	const char *path;
 	uint64_t config_digest; /* what this worker has read */
 	int fd;                 /* non-blocking; -1: no connection */
+	enum level level;       /* of the runner's cells, when it has been asked */
 	bool stale;             /* the runner has read another configuration, or speaks another version */
 };
 

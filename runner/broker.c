@@ -256,7 +256,7 @@ warden_died(struct broker *broker, struct language *language, int wait_status)
 	close(language->warden.sock);
 	language->warden.sock = -1;
 	language->warden.pid = 0;
-	language->warden.retry_us = clock_us() + RETRY_FIRST_US;
+	language->warden.retry_us = clock_us() + (broker->config->level == LEVEL_CHROOT ? RETRY_MOST_US : RETRY_FIRST_US);
 	broker_wake_at(broker, language->warden.retry_us);
 	/* Its zygotes lost their socket with it, end, and are started anew. */
 }

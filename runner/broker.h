@@ -68,6 +68,7 @@ enum cell_end {
 	END_CPU,
 	END_CLIENT_GONE,
 	END_OUTPUT,
+	END_DISK,
 };
 
 struct cell {
@@ -78,11 +79,12 @@ struct cell {
 	struct selftest *test; /* which it is made for; NULL: for runs */
 	struct cell *next_armed;
 	struct event control; /* until the run is handed over */
-	struct event init;    /* pidfd of the cell's init; waited for only at the end */
+	struct event init;    /* pidfd of the cell's init; waited for only at the end. At level chroot: its keeper, always */
 	pid_t guest_pid;      /* our child; 0: none, or not known yet */
 	int init_fd; /* until it is waited for */
-	int box_fd;  /* the tmpfs */
+	int box_fd;  /* its working directory */
 	int link_fd; /* to the relay, if it has a network by that; all that the relay has of it ends when this is closed */
+	uint32_t tree; /* level chroot: the one of its language's that it has */
 	struct cgroup_cell cgroup;
 
 	struct client *client; /* NULL: nobody waits for the result any more */
@@ -112,6 +114,8 @@ struct broker {
 	const struct config *config;
 	bool single_uid; /* no uid but 0 is mapped */
 	int landlock_abi; /* 0: none */
+	int proc_fd;     /* level chroot: /proc, for what its zygotes want to know of themselves */
+	int host_fd;     /* level chroot: the root of the container, of which wardens make trees; -1: none */
 	int epoll_fd;
 	struct event children; /* SIGCHLD */
 	struct event door;     /* where connections of workers come from */

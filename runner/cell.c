@@ -18,6 +18,7 @@
 
 #include "client.h"
 #include "fdpass.h"
+#include "keep.h"
 #include "log.h"
 #include "orders.h"
 #include "relay.h"
@@ -25,6 +26,7 @@
 #include "selftest.h"
 
 #define ARM_LIMIT_US 10000000u    /* for a guest to report */
+#define ARM_CHROOT_LIMIT_US 120000000u
 #define ENDING_LIMIT_US 10000000u /* for a killed cell to be gone, before we say so */
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
@@ -83,7 +85,7 @@ needs_relay(const struct broker *broker, uint32_t pool)
 	return broker->config->network == NETWORK_PROXY && (pool % GRANT_COUNT & GRANT_NETWORK) != 0;
 }
 
-/* Make the cell's link to the relay. Returns the end of it that the warden is given, or -1. */
+/* Make the cell's link to the relay. Returns 0 or -1. */
 static int
 open_link(struct broker *broker, struct cell *cell)
 {
@@ -97,7 +99,7 @@ open_link(struct broker *broker, struct cell *cell)
 	}
 	close(pair[1]);
 	cell->link_fd = pair[0];
-	return pair[0];
+	return 0;
 }
 
 int
@@ -114,8 +116,8 @@ cell_arm_from(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	struct language *language = zygote->language;
 	struct warden_order order = { .kind = WARDEN_MAKE, .cell = cell->number,
 		.has_network = needs_relay(broker, zygote->pool) };
-	int fds[2 + ORDER_CGROUPS_MAX], pair[2], yes = 1;
-	size_t count = 1 + cell->cgroup.joins;
+	int fds[3 + ORDER_CGROUPS_MAX], pair[2], keeper_fd = -1, yes = 1;
+	size_t count = 0;
 
 	if (language->warden.sock < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
@@ -126,18 +128,33 @@ cell_arm_from(struct broker *broker, struct cell *cell, struct zygote *zygote)
 		fdpass_close(pair, 2);
 		return -1;
 	}
-	order.zygote = zygote->number;
-	fds[0] = pair[1];
-	memcpy(fds + 1, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
 	cell->language = language;
 	cell->pool = zygote->pool;
-	if ((order.has_network != 0 && (fds[count++] = open_link(broker, cell)) < 0) ||
-	    fdpass_send(language->warden.sock, &order, sizeof order, fds, count) != 0) {
+	if ((order.has_network != 0 && open_link(broker, cell) < 0) ||
+	    (broker->config->level == LEVEL_CHROOT && keep_begin(broker, cell, &keeper_fd) != 0)) {
 		fdpass_close(&cell->link_fd, 1);
 		close(pair[1]);
 		event_close(broker, &cell->control);
 		return -1;
 	}
+	order.zygote = zygote->number;
+	order.tree = cell->tree;
+	fds[count++] = pair[1];
+	if (keeper_fd >= 0)
+		fds[count++] = keeper_fd;
+	memcpy(fds + count, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
+	count += cell->cgroup.joins;
+	if (order.has_network != 0)
+		fds[count++] = cell->link_fd;
+	if (fdpass_send(language->warden.sock, &order, sizeof order, fds, count) != 0) {
+		fdpass_close(&keeper_fd, 1);
+		fdpass_close(&cell->link_fd, 1);
+		close(pair[1]);
+		event_close(broker, &cell->init);
+		event_close(broker, &cell->control);
+		return -1;
+	}
+	fdpass_close(&keeper_fd, 1);
 	close(pair[1]);
 	if (++zygote->forks == language->config->recycle_runs)
 		broker_wake_at(broker, 0);
@@ -148,13 +165,14 @@ cell_arm_from(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	cell->memory_base = cgroup_memory_now_bytes(&cell->cgroup);
 	enter_state(cell, CELL_ARMING);
 	pool_of(cell)->arming_count++;
-	cell->check_us = cell->state_us + ARM_LIMIT_US;
+	/* A tree that has to be made first takes its time. */
+	cell->check_us = cell->state_us + (broker->config->level == LEVEL_CHROOT ? ARM_CHROOT_LIMIT_US : ARM_LIMIT_US);
 	broker_wake_at(broker, cell->check_us);
 	return 0;
 }
 
-static void
-arming_failed(struct broker *broker, struct cell *cell, const char *why, int error)
+void
+cell_arming_failed(struct broker *broker, struct cell *cell, const char *why, int error)
 {
 	snprintf(broker->trouble, sizeof broker->trouble, "%s: a cell could not be made: %s%s%s", cell->language->config->name,
 	    why, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
@@ -188,11 +206,13 @@ control_ready(struct broker *broker, struct event *event, uint32_t events)
 		return;
 	}
 	if (n == (ssize_t)sizeof report && report.error == 0 && count == 2 && pid > 0) {
+		if (broker->config->level == LEVEL_CHROOT)
+			fdpass_close(fds, 2); /* its keeper knows them better */
 		cell->init_fd = fds[0];
 		cell->box_fd = fds[1];
 		/* It may have died, and been reaped as a stranger, before this was read. */
 		if (kill(pid, 0) != 0) {
-			arming_failed(broker, cell, "the guest died at once", 0);
+			cell_arming_failed(broker, cell, "the guest died at once", 0);
 			return;
 		}
 		cell->guest_pid = pid;
@@ -213,9 +233,9 @@ control_ready(struct broker *broker, struct event *event, uint32_t events)
 	fdpass_close(fds, count);
 	report.step[sizeof report.step - 1] = '\0';
 	if (n == (ssize_t)sizeof report)
-		arming_failed(broker, cell, report.step, report.error);
+		cell_arming_failed(broker, cell, report.step, report.error);
 	else
-		arming_failed(broker, cell, "its warden, zygote or guest died", 0);
+		cell_arming_failed(broker, cell, "its warden, zygote or guest died", 0);
 }
 
 /* ---- a run ------------------------------------------------------------------------------------------------------ */
@@ -294,7 +314,9 @@ prepare_run(struct broker *broker, struct cell *cell, const struct client *clien
 	if (broker->cgroup.version != 0 &&
 	    cgroup_limit(&cell->cgroup, limits->memory_bytes, allowed_tasks(broker, limits)) != 0)
 		return "set the limits of its control group";
-	if (limits->disk_bytes != cell->language->config->limits.standard.disk_bytes &&
+	if (broker->config->level == LEVEL_CHROOT)
+		keep_watch(cell);
+	else if (limits->disk_bytes != cell->language->config->limits.standard.disk_bytes &&
 	    resize_disk(cell, limits->disk_bytes) != 0)
 		return "set the size of its tmpfs";
 	if (cell->link_fd >= 0 &&
@@ -322,6 +344,8 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 		start.data_bytes = limits->memory_bytes;
 		start.tasks = allowed_tasks(broker, limits);
 	}
+	if (broker->config->level == LEVEL_CHROOT)
+		start.file_bytes = limits->disk_bytes;
 	unlink_armed(cell);
 	cell->limits = *limits;
 	cell->end = END_ITSELF;
@@ -363,19 +387,25 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 void
 cell_end_run(struct broker *broker, struct cell *cell, enum cell_end why)
 {
-	(void)broker;
 	if (cell->state != CELL_RUNNING || cell->end != END_ITSELF || cell->guest_pid == 0)
 		return;
 	cell->end = why;
 	/* The guest's death comes as an event, and is told from there. */
-	syscall(SYS_pidfd_send_signal, cell->init_fd, SIGKILL, NULL, 0);
+	if (broker->config->level == LEVEL_NAMESPACES)
+		syscall(SYS_pidfd_send_signal, cell->init_fd, SIGKILL, NULL, 0);
+	else if (cell->init.fd >= 0)
+		keep_end(cell);
+	else
+		kill(cell->guest_pid, SIGKILL); /* the rest when it has a keeper again */
 }
 
 static bool
-is_disk_full(const struct cell *cell)
+is_disk_full(const struct broker *broker, const struct cell *cell)
 {
 	struct statfs fs;
 
+	if (broker->config->level == LEVEL_CHROOT)
+		return cell->end == END_ITSELF && keep_is_full(cell);
 	return cell->box_fd >= 0 && fstatfs(cell->box_fd, &fs) == 0 && (fs.f_bavail == 0 || fs.f_ffree == 0);
 }
 
@@ -419,7 +449,7 @@ tell_result(struct broker *broker, struct cell *cell)
 		facts.fork_refused = cgroup_fork_refusals(&cell->cgroup) > cell->fork_base;
 	}
 	if (!good)
-		facts.disk_full = is_disk_full(cell);
+		facts.disk_full = is_disk_full(broker, cell);
 	result_judge(&facts, &result);
 	if (client->request.kind == PROTO_COMPILE && result.verdict == VERDICT_OK) {
 		/* What it made is taken when nothing in the cell can change it any more. */
@@ -442,7 +472,8 @@ tell_result(struct broker *broker, struct cell *cell)
 static bool
 wait_for_init(struct broker *broker, struct cell *cell)
 {
-	if (cell->end != END_ITSELF || !WIFSIGNALED(cell->wait_status) || WTERMSIG(cell->wait_status) != SIGKILL ||
+	if (broker->config->level == LEVEL_CHROOT || cell->end != END_ITSELF || !WIFSIGNALED(cell->wait_status) ||
+	    WTERMSIG(cell->wait_status) != SIGKILL ||
 	    (broker->cgroup.version != 0 && cgroup_oom_kills(&cell->cgroup) > cell->oom_base) ||
 	    event_add(broker, &cell->init, cell->init_fd, init_exited) != 0)
 		return false;
@@ -509,9 +540,12 @@ cell_take_down(struct broker *broker, struct cell *cell)
 		close(cell->init_fd);
 	}
 	cell->init_fd = -1;
-	if (cell->init.fd >= 0) {
+	if (cell->init.fd >= 0 || (broker->config->level == LEVEL_CHROOT && keep_is_left(broker, cell))) {
 		/* Killing init kills all that is in the cell; it is gone only after all of them are. */
-		syscall(SYS_pidfd_send_signal, cell->init.fd, SIGKILL, NULL, 0);
+		if (broker->config->level == LEVEL_CHROOT)
+			keep_end(cell);
+		else
+			syscall(SYS_pidfd_send_signal, cell->init.fd, SIGKILL, NULL, 0);
 		enter_state(cell, CELL_ENDING);
 		cell->check_us = cell->state_us + ENDING_LIMIT_US;
 		broker_wake_at(broker, cell->check_us);
@@ -546,8 +580,38 @@ init_exited(struct broker *broker, struct event *event, uint32_t events)
 	}
 	fdpass_close(&cell->box_fd, 1);
 	/* An init's exit waits for every process of its namespace to be reaped: nothing is left in the cell. */
+	cell_is_gone(broker, cell);
+}
+
+void
+cell_is_gone(struct broker *broker, struct cell *cell)
+{
+	if (cell->client != NULL) {
+		/* Its keeper died before it could say what the compiler had made. */
+		client_refuse(cell->client, REFUSED_FAULT);
+		cell->client = NULL;
+	}
 	become_free(broker, cell);
 	broker_dispatch(broker);
+}
+
+void
+cell_is_left(struct broker *broker, struct cell *cell)
+{
+	if (cell->client != NULL) {
+		client_refuse(cell->client, REFUSED_FAULT);
+		cell->client = NULL;
+	}
+	if (cell->state == CELL_RUNNING)
+		return; /* its guest is about to be killed, or comes to its end */
+	if (cell->state == CELL_ARMED)
+		unlink_armed(cell);
+	if (cell->state == CELL_ARMING)
+		pool_of(cell)->arming_count--;
+	event_close(broker, &cell->control);
+	enter_state(cell, CELL_ENDING);
+	cell->check_us = cell->state_us + ENDING_LIMIT_US;
+	broker_wake_at(broker, cell->check_us);
 }
 
 uint64_t
@@ -559,7 +623,7 @@ cell_check(struct broker *broker, struct cell *cell, uint64_t now_us)
 		return cell->check_us;
 	switch (cell->state) {
 	case CELL_ARMING:
-		arming_failed(broker, cell, "the guest did not report in time", 0);
+		cell_arming_failed(broker, cell, "the guest did not report in time", 0);
 		break;
 	case CELL_RUNNING:
 		if (cell->guest_pid == 0) {
@@ -586,6 +650,8 @@ cell_check(struct broker *broker, struct cell *cell, uint64_t now_us)
 		return cell->check_us;
 	case CELL_ENDING:
 		log_warn("cell %u: killed %u s ago and not gone yet", cell->number, ENDING_LIMIT_US / 1000000u);
+		if (broker->config->level == LEVEL_CHROOT && cell->init.fd < 0)
+			keep_again(broker, cell);
 		cell->check_us = now_us + ENDING_LIMIT_US;
 		return cell->check_us;
 	case CELL_FREE:

@@ -27,6 +27,15 @@ void cell_guest_exited(struct broker *broker, struct cell *cell, int wait_status
 /* Take down a cell that is in no list: its arming failed, or its guest is gone. */
 void cell_take_down(struct broker *broker, struct cell *cell);
 
+/* Its arming failed: `why`, and an errno or 0. */
+void cell_arming_failed(struct broker *broker, struct cell *cell, const char *why, int error);
+
+/* Nothing is left in a cell that was to end: it is free for another. */
+void cell_is_gone(struct broker *broker, struct cell *cell);
+
+/* What was to keep a cell has died, and what is in the cell is still there: nothing more is done in it, and it is to end. */
+void cell_is_left(struct broker *broker, struct cell *cell);
+
 /* Look at the cell's deadlines. Returns when to look again (UINT64_MAX: never). */
 uint64_t cell_check(struct broker *broker, struct cell *cell, uint64_t now_us);
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -13,8 +14,10 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "capabilities.h"
 #include "driver.h"
 #include "hook.h"
 #include "launcher.h"
@@ -32,7 +35,13 @@ static const char *const standard_env[] = {
 
 #define ENV_MAX (72 + NETWORK_ENV_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
-#define KEEP_MAX 3
+#define KEEP_MAX 4
+#define TREE_POLL_NS 5000000
+
+/* Of wardens and zygotes at level chroot. A zygote keeps only what it needs to make guests, when it has walled itself in. */
+#define WARDEN_CAPABILITIES (CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETUID))
+#define ZYGOTE_CAPABILITIES \
+	(CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP) | CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SYS_CHROOT))
 
 /*
  * Fork a child that keeps `keep` as descriptor 3 onward and our stderr, and nothing else; and of the host's network, where that
@@ -69,6 +78,42 @@ fork_with(const struct broker *broker, bool has_network, const int *keep, size_t
 	return 0;
 }
 
+/* Into a root: of a mount namespace, or of a tree. Returns 0, or -1 with errno. */
+static int
+enter(enum level level, int fd)
+{
+	if (level == LEVEL_NAMESPACES ? setns(fd, CLONE_NEWNS) != 0 : fchdir(fd) != 0 || chroot(".") != 0)
+		return -1;
+	return close(fd) != 0 || chdir("/") != 0 ? -1 : 0;
+}
+
+/* In the warden to be: see to it that the language has its first tree. `host_fd`: the root of the container. */
+static void
+plant(struct language *language, const struct config *config, int host_fd)
+{
+	char error[512];
+
+	language->trees_fd = 4;
+	if (enter(LEVEL_CHROOT, host_fd) != 0)
+		die("warden: enter the container's root: %s", strerror(errno));
+	if (language_plant(language, config, error, sizeof error) != 0)
+		die("%s: %s", language->config->name, error);
+}
+
+/* In the zygote to be: wait for the first tree, which the warden may still be at work on, and open it. */
+static int
+wait_for_tree(int trees_fd)
+{
+	const struct timespec wait = { .tv_nsec = TREE_POLL_NS };
+	int fd;
+
+	/* The broker ends a zygote that does not report in time. */
+	while ((fd = openat(trees_fd, WARDEN_FIRST_TREE, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == ENOENT)
+		nanosleep(&wait, NULL);
+	close(trees_fd);
+	return fd;
+}
+
 int
 children_start_warden(struct broker *broker, struct language *language)
 {
@@ -76,8 +121,8 @@ children_start_warden(struct broker *broker, struct language *language)
 	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
 		.inodes = config->inodes, .disk_bytes = language->config->limits.standard.disk_bytes,
 		.output = language->config->compile.output, .output_bytes = language->config->compile.limits.disk_bytes,
-		.single_uid = broker->single_uid };
-	int pair[2], keep[2];
+		.single_uid = broker->single_uid, .first_uid = config->first_uid + 1 };
+	int pair[2], keep[KEEP_MAX];
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
@@ -85,13 +130,19 @@ children_start_warden(struct broker *broker, struct language *language)
 		return -1;
 	}
 	keep[0] = pair[1];
-	keep[1] = language->cell_mount_fd;
-	pid = fork_with(broker, false, keep, 2);
+	keep[1] = config->level == LEVEL_CHROOT ? language->trees_fd : language->cell_mount_fd;
+	keep[2] = broker->host_fd;
+	pid = fork_with(broker, false, keep, config->level == LEVEL_CHROOT ? 3 : 2);
 	if (pid == 0) {
-		if (setns(4, CLONE_NEWNS) != 0 || chdir("/") != 0)
+		if (config->level == LEVEL_CHROOT)
+			plant(language, config, 5);
+		if (enter(config->level, 4) != 0)
 			die("warden: enter the root: %s", strerror(errno));
-		close(4);
-		warden_main(3, &settings);
+		if (config->level == LEVEL_NAMESPACES)
+			warden_main(3, &settings);
+		if (capabilities_keep(WARDEN_CAPABILITIES) != 0)
+			die("warden: drop capabilities: %s", strerror(errno));
+		warden_chroot_main(3, &settings);
 	}
 	close(pair[1]);
 	if (pid < 0) {
@@ -207,16 +258,34 @@ is_interpreter(const struct zygote *zygote)
 	return zygote->language->start == START_ZYGOTE && zygote->pool / GRANT_COUNT < zygote->language->config->warm_count;
 }
 
+/* There is no /proc in its root, but it will want to know how many threads it has. `proc_fd`: /proc. */
+static void
+show_tasks(int proc_fd)
+{
+	int fd = openat(proc_fd, "self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || (fd != ZYGOTE_TASKS_FD && dup2(fd, ZYGOTE_TASKS_FD) < 0) || fcntl(ZYGOTE_TASKS_FD, F_SETFD, 0) != 0)
+		die("zygote: open its /proc/self/task: %s", strerror(errno));
+	if (fd != ZYGOTE_TASKS_FD)
+		close(fd);
+	close(proc_fd);
+}
+
 /* In a child: become the zygote. */
 static void __attribute__((noreturn))
 become_zygote(const struct broker *broker, const struct zygote *zygote)
 {
 	const struct language *language = zygote->language;
+	enum level level = broker->config->level;
 	int out[2], null_fd;
 
-	if (setns(5, CLONE_NEWNS) != 0 || chdir(ROOTFS_BOX) != 0)
+	if (enter(level, level == LEVEL_CHROOT ? wait_for_tree(5) : 5) != 0 || chdir(ROOTFS_BOX) != 0)
 		die("zygote: enter the root: %s", strerror(errno));
-	close(5);
+	if (level == LEVEL_CHROOT) {
+		show_tasks(6);
+		if (capabilities_keep(ZYGOTE_CAPABILITIES) != 0)
+			die("zygote: drop capabilities: %s", strerror(errno));
+	}
 	/* The interpreter makes its streams to suit what it finds: a run has pipes, so here is one. */
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
@@ -243,7 +312,10 @@ children_start_zygote(struct broker *broker, struct zygote *zygote)
 	keep[0] = pair[1];
 	keep[1] = language->setup_fd[zygote->pool];
 	keep[2] = is_interpreter(zygote) ? language->zygote_mount_fd : language->cell_mount_fd;
-	pid = fork_with(broker, has_network(zygote), keep, 3);
+	if (broker->config->level == LEVEL_CHROOT)
+		keep[2] = language->trees_fd;
+	keep[3] = broker->proc_fd;
+	pid = fork_with(broker, has_network(zygote), keep, broker->config->level == LEVEL_CHROOT ? 4 : 3);
 	if (pid == 0)
 		become_zygote(broker, zygote);
 	close(pair[1]);

@@ -16,6 +16,7 @@
 #include "fdpass.h"
 #include "log.h"
 #include "orders.h"
+#include "warden.h"
 
 #define CONNECTIONS_MAX 16       /* of one worker, which has use for one */
 #define COMPLAINT_US 1000000u
@@ -201,11 +202,16 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 
 /* A file of the language's root, as it is now: a new one has another inode. (A further hard link to it changes its ctime only.) */
 static void
-identify(const struct language *language, const char *path, uint64_t *identity)
+identify(struct language *language, const char *path, uint64_t *identity)
 {
 	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
-	int fd = (int)syscall(SYS_openat2, language->root_fd, path, &how, sizeof how);
 	struct stat st;
+	int fd;
+
+	/* At level chroot it was not there before the language was awake. */
+	if (language->root_fd < 0)
+		language->root_fd = openat(language->trees_fd, WARDEN_FIRST_TREE, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = (int)syscall(SYS_openat2, language->root_fd, path, &how, sizeof how);
 
 	if (fd >= 0 && fstat(fd, &st) == 0) {
 		identity[0] = st.st_dev;
@@ -220,7 +226,7 @@ static int
 answer_find(struct broker *broker, struct client *client, const struct proto_request *request)
 {
 	struct proto_reply message = { .kind = PROTO_FIND };
-	const struct language *language;
+	struct language *language;
 
 	if (client->state != CLIENT_IDLE || request->index >= broker->language_count)
 		return -1;
@@ -242,13 +248,28 @@ answer_find(struct broker *broker, struct client *client, const struct proto_req
 	return 0;
 }
 
+void
+client_collected(struct broker *broker, struct client *client, int fd)
+{
+	struct run_result result = client->result;
+
+	if (fd >= 0) {
+		client->compiled_fd = fd;
+		compiled_keep(&broker->compiled, &client->key, fd);
+	} else {
+		/* It said that all went well, and made nothing that could be run. */
+		result.verdict = VERDICT_COMPILE_ERROR;
+		result.exit_code = -1;
+	}
+	client_result(client, &result);
+}
+
 /* The warden has it, or says why not. */
 static void
 collected(struct broker *broker, struct event *event, uint32_t events)
 {
 	struct client *client = event_owner(event, struct client, collected);
 	struct guest_report report = { 0 };
-	struct run_result result = client->result;
 	int fd = -1;
 	size_t count = 0;
 	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, &fd, 1, &count, NULL);
@@ -260,15 +281,7 @@ collected(struct broker *broker, struct event *event, uint32_t events)
 		client_refuse(client, REFUSED_FAULT);
 		return;
 	}
-	if (count == 1) {
-		client->compiled_fd = fd;
-		compiled_keep(&broker->compiled, &client->key, fd);
-	} else {
-		/* It said that all went well, and made nothing that could be run. */
-		result.verdict = VERDICT_COMPILE_ERROR;
-		result.exit_code = -1;
-	}
-	client_result(client, &result);
+	client_collected(broker, client, fd);
 }
 
 void
@@ -437,7 +450,8 @@ client_add(struct broker *broker, int fd, pid_t pid)
 {
 	struct client *client = calloc(1, sizeof *client);
 	struct proto_reply welcome = { .kind = PROTO_WELCOME, .u.welcome = { .version = PROTO_VERSION,
-		.languages = (uint32_t)broker->language_count, .config_digest = broker->config->digest } };
+		.languages = (uint32_t)broker->language_count, .config_digest = broker->config->digest,
+		.level = broker->config->level } };
 
 	unsigned already = 0;
 

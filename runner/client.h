@@ -24,4 +24,7 @@ void client_dequeue(struct broker *broker, struct client *client);
  */
 void client_collect(struct broker *broker, struct client *client, const struct language *language);
 
+/* What its compiler has made has been taken out: `fd`, which becomes the client's, or -1 if that is nothing. */
+void client_collected(struct broker *broker, struct client *client, int fd);
+
 #endif

@@ -7,34 +7,45 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "capabilities.h"
 #include "cgroup.h"
+#include "folder.h"
 #include "host.h"
 #include "ids.h"
+#include "keeper.h"
 #include "landlock.h"
 #include "netns.h"
 #include "policy.h"
 #include "relay.h"
 #include "rootfs.h"
+#include "tree.h"
 
 #define TEXT_SIZE 256
+#define LEVEL(level) (1u << (level))
+#define EVERY_LEVEL (LEVEL(LEVEL_NAMESPACES) | LEVEL(LEVEL_CHROOT))
 
 struct trial {
 	const char *layer;
 	/* Carried out in a child that is root of a fresh user namespace, if `inside`. Returns 0, or -1 with errno. */
 	int (*carry_out)(const struct config *config, char *text);
 	bool inside;
+	unsigned levels; /* that need it: LEVEL() */
 	bool (*required)(const struct config *config);
 	const char *advice;
 };
@@ -184,23 +195,93 @@ proxy_configured(const struct config *config)
 	return config->network == NETWORK_PROXY;
 }
 
+static int
+try_container_root(const struct config *config, char *text)
+{
+	const uint64_t needed = CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER) |
+	    CAPABILITY(CAP_KILL) | CAPABILITY(CAP_MKNOD) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP) |
+	    CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SYS_CHROOT);
+
+	(void)config;
+	snprintf(text, TEXT_SIZE, "chown, dac_override, fowner, kill, mknod, setgid, setpcap, setuid, sys_chroot");
+	return capabilities_keep(needed);
+}
+
+/* A tree with the devices alone, and a root. */
+static int
+try_chroot(const struct config *config, char *text)
+{
+	char path[PATH_MAX];
+	struct tree_count count;
+	struct rootfs fs;
+	bool is_new;
+	int fd, result;
+
+	snprintf(text, TEXT_SIZE, "a tree in %s", config->chroot_dir);
+	snprintf(path, sizeof path, "%s/doctor-XXXXXX", config->chroot_dir);
+	is_new = mkdir(config->chroot_dir, 0755) == 0;
+	if ((!is_new && errno != EEXIST) || mkdtemp(path) == NULL ||
+	    (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -1;
+	result = rootfs_init(&fs, text, TEXT_SIZE);
+	if (result == 0)
+		result = tree_make(&fs, fd, &count, text, TEXT_SIZE);
+	if (folder_remove(AT_FDCWD, path) != 0 || (is_new && rmdir(config->chroot_dir) != 0) || (result == 0 && (fchdir(fd) != 0 || chroot(".") != 0)))
+		return -1;
+	if (result != 0)
+		errno = 0; /* the text says it all */
+	return result;
+}
+
+static int
+try_keeper(const struct config *config, char *text)
+{
+	uid_t uid = config->first_uid + 1;
+	pid_t pid;
+
+	snprintf(text, TEXT_SIZE, "a run's uid is given up to be killed by its keeper");
+	if (keeper_is_left(uid)) {
+		snprintf(text, TEXT_SIZE, "uid %u (runner.first_uid) is not free to be tried", (unsigned)uid);
+		errno = 0;
+		return 0;
+	}
+	signal(SIGCHLD, SIG_IGN); /* it has to be reaped */
+	pid = fork();
+	if (pid == 0) {
+		/* Should we lack the right to end it, it ends with us. */
+		if (setresuid(uid, uid, uid) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() == 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	if (pid < 0 || keeper_become(uid, uid + config->cells) != 0)
+		return -1;
+	keeper_kill_all(uid);
+	return 0;
+}
+
 static const struct trial trials[] = {
-	{ "user_namespace", try_user_namespace, true, always,
+	{ "user_namespace", try_user_namespace, true, LEVEL(LEVEL_NAMESPACES), always,
 	    "allow them: sysctl user.max_user_namespaces, kernel.unprivileged_userns_clone=1, "
 	    "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that lets unshare through" },
-	{ "uid_per_cell", try_uid_per_cell, false, uid_per_cell_required,
+	{ "uid_per_cell", try_uid_per_cell, false, LEVEL(LEVEL_NAMESPACES), uid_per_cell_required,
 	    "start as root; or have root install uidmap and give you ids by usermod --add-subuids FIRST-LAST --add-subgids "
 	    "FIRST-LAST YOU, one for each of runner.cells; or do without by isolation.uid_per_cell = \"off\"" },
-	{ "namespaces", try_other_namespaces, true, always, "see user_namespace" },
-	{ "network", try_network, true, proxy_configured, "see user_namespace; or network.mode = \"none\"" },
-	{ "root", try_root, true, always, "Linux 5.12 or later; in a container, one that may mount" },
-	{ "tmpfs", try_disk, true, always, "Linux 5.12 or later; in a container, one that may mount" },
-	{ "pidfd", try_pidfd, true, always, "Linux 5.8 or later, built with CONFIG_CHECKPOINT_RESTORE" },
-	{ "cgroup", try_cgroup, false, cgroup_required,
+	{ "namespaces", try_other_namespaces, true, LEVEL(LEVEL_NAMESPACES), always, "see user_namespace" },
+	{ "network", try_network, true, LEVEL(LEVEL_NAMESPACES), proxy_configured, "see user_namespace; or network.mode = \"none\"" },
+	{ "root", try_root, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.12 or later; in a container, one that may mount" },
+	{ "tmpfs", try_disk, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.12 or later; in a container, one that may mount" },
+	{ "pidfd", try_pidfd, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.8 or later, built with CONFIG_CHECKPOINT_RESTORE" },
+	{ "container_root", try_container_root, false, LEVEL(LEVEL_CHROOT), always,
+	    "start as root, in a container with the capabilities that it is usually given" },
+	{ "chroot", try_chroot, false, LEVEL(LEVEL_CHROOT), always,
+	    "an isolation.chroot_dir that root can write, mounted neither nodev nor read-only, and a device policy that allows mknod" },
+	{ "keeper", try_keeper, false, LEVEL(LEVEL_CHROOT), always, "see container_root" },
+	{ "cgroup", try_cgroup, false, EVERY_LEVEL, cgroup_required,
 	    "start as root, or name a delegated group with isolation.cgroup_parent (systemd: Delegate=yes), or do without "
 	    "by isolation.cgroup = \"off\"" },
-	{ "seccomp", try_seccomp, false, always, "a kernel with CONFIG_SECCOMP_FILTER" },
-	{ "landlock", try_landlock, false, landlock_required,
+	{ "seccomp", try_seccomp, false, EVERY_LEVEL, always, "a kernel with CONFIG_SECCOMP_FILTER" },
+	{ "landlock", try_landlock, false, EVERY_LEVEL, landlock_required,
 	    "a kernel with CONFIG_SECURITY_LANDLOCK and \"landlock\" in its lsm= list, or isolation.landlock and worker.landlock = \"optional\"" },
 };
 
@@ -250,12 +331,33 @@ carry_out(const struct trial *trial, const struct config *config, const struct i
 	return status == 0;
 }
 
+/* What each level comes to; `missing`: the trials that went wrong, a bit for each. */
+static void
+sum_up(const struct config *config, unsigned missing)
+{
+	static const enum level levels[] = { LEVEL_NAMESPACES, LEVEL_CHROOT };
+
+	for (size_t l = 0; l < sizeof levels / sizeof levels[0]; l++) {
+		const char *separator = "cannot be had: ";
+
+		printf("level %s%s: ", level_name(levels[l]), config->level == levels[l] ? ", as configured" : "");
+		for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
+			if ((missing & 1u << i) != 0 && (trials[i].levels & LEVEL(levels[l])) != 0 && trials[i].required(config)) {
+				printf("%s%s", separator, trials[i].layer);
+				separator = ", ";
+			}
+		}
+		puts(separator[0] == 'c' ? "can be had" : "");
+	}
+}
+
 int
 doctor(const struct config *config)
 {
 	struct utsname kernel;
 	struct ids ids;
-	int missing = 0;
+	unsigned missing = 0;
+	bool is_good = true;
 
 	uname(&kernel);
 	printf("%s %s, %s; as %s\n", kernel.sysname, kernel.release, kernel.machine,
@@ -264,7 +366,7 @@ doctor(const struct config *config)
 	ids_find(&ids, config);
 	for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
 		const struct trial *trial = &trials[i];
-		bool required = trial->required(config);
+		bool required = (trial->levels & LEVEL(config->level)) != 0 && trial->required(config);
 		char text[TEXT_SIZE];
 		bool good;
 
@@ -274,7 +376,9 @@ doctor(const struct config *config)
 		printf("%-16s %-8s %-8s %s\n", trial->layer, good ? "ok" : "missing", required ? "required" : "optional", text);
 		if (!good)
 			printf("%-16s what to do: %s\n", "", trial->advice);
-		missing += !good && required;
+		missing |= good ? 0 : 1u << i;
+		is_good = is_good && (good || !required);
 	}
-	return missing != 0;
+	sum_up(config, missing);
+	return !is_good;
 }

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "guest.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -14,6 +15,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +31,7 @@
 #include "hook.h"
 #include "landlock.h"
 #include "mark.h"
+#include "proto.h"
 
 #define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 #define IMPORTS_BYTES_MAX (1u << 20)
@@ -47,7 +50,7 @@ static int control_fd = -1;              /* of a guest, until it is started */
 static int kept_fds[KEPT_FDS_MAX];       /* through the run, in ascending order */
 static size_t kept_count;
 static bool is_alone; /* the interpreter has been started in this guest: what it has opened no other guest has */
-static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: its cell's init, and its tmpfs */
+static int shown_fds[2] = { -1, -1 }; /* what an armed guest shows the runner: what its cell is joined by, and its directory */
 
 /* A system call that only zygotes, and guests before their program, can make; see mark.h. */
 static long
@@ -115,14 +118,74 @@ bar_capabilities(void)
 	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0);
 }
 
+/* Is this the only thread of the process? Only then can a fork be a faithful one. */
+static bool
+has_one_thread(void)
+{
+	struct dirent *entry;
+	DIR *tasks;
+	int count = 0;
+
+	if (zygote_setup.level == LEVEL_NAMESPACES)
+		return unshare(CLONE_THREAD) == 0;
+	/* A container's own filter refuses that, whatever the answer is. */
+	tasks = fdopendir(ZYGOTE_TASKS_FD);
+	while (tasks != NULL && (entry = readdir(tasks)) != NULL)
+		count += entry->d_name[0] != '.';
+	if (tasks != NULL)
+		closedir(tasks);
+	return count == 1;
+}
+
+static int
+set_capabilities(uint32_t set)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct wanted[2] = { { .permitted = set, .effective = set } };
+	struct __user_cap_data_struct now[2];
+
+	if (marked(SYS_capset, ADDRESS(&head), ADDRESS(wanted), 0, 0, 0) != 0 || syscall(SYS_capget, &head, now) != 0)
+		return -1;
+	if (memcmp(now, wanted, sizeof now) != 0) {
+		errno = EPERM;
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * Level chroot: where the disk of a cell is the host's, fallocate(2) would take all of it in an instant, and past RLIMIT_FSIZE at
+ * that. Whoever is told that it is not supported goes on without it.
+ */
+static int
+refuse_fallocate(bool threads)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fallocate, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog filter = { .len = sizeof code / sizeof code[0], .filter = code };
+
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, threads ? SECCOMP_FILTER_FLAG_TSYNC : 0ul, &filter);
+}
+
 int
 zygote_wall_in(bool threads)
 {
-	if (!threads && unshare(CLONE_THREAD) != 0) {
+	if (!threads && !has_one_thread()) {
 		errno = EBUSY;
 		return -1;
 	}
+	if (zygote_setup.level == LEVEL_CHROOT)
+		close(ZYGOTE_TASKS_FD);
 	if (bar_capabilities() != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		return -1;
+	/* Here these are not those of a user namespace, but some of the container's: no more than guests are made with. */
+	if (zygote_setup.level == LEVEL_CHROOT && set_capabilities(1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SYS_CHROOT) != 0)
+		return -1;
+	if (zygote_setup.level == LEVEL_CHROOT && refuse_fallocate(threads) != 0)
 		return -1;
 	listener_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER |
 	    (threads ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0ul), &base_filter);
@@ -159,20 +222,18 @@ guest_fail(const char *step)
 	_exit(127);
 }
 
-static int
-drop_capabilities(void)
+/* Into the cell, by what the warden has sent for that: the namespaces of its init, or its root directory. */
+static void
+join_cell(const struct guest_order *order, int place_fd)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { { 0 } };
-	struct __user_cap_data_struct now[2];
+	long namespaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (order->has_network != 0 ? CLONE_NEWNET : 0);
 
-	if (marked(SYS_capset, ADDRESS(&head), ADDRESS(none), 0, 0, 0) != 0 || syscall(SYS_capget, &head, now) != 0)
-		return -1;
-	if (memcmp(now, none, sizeof now) != 0) {
-		errno = EPERM;
-		return -1;
+	if (zygote_setup.level == LEVEL_NAMESPACES) {
+		if (marked(SYS_setns, place_fd, namespaces, 0, 0, 0) != 0)
+			guest_fail("join the cell's namespaces");
+	} else if (fchdir(place_fd) != 0 || marked(SYS_chroot, ADDRESS("."), 0, 0, 0, 0) != 0) {
+		guest_fail("enter the cell's root");
 	}
-	return 0;
 }
 
 /* What the mounts say already, said once more by another part of the kernel; and that nothing leads to other cells. */
@@ -206,12 +267,9 @@ enter_landlock(void)
 }
 
 static void
-enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, size_t cgroups)
+enter_cell(const struct guest_order *order, int place_fd, const int *cgroup_fds, size_t cgroups)
 {
-	long namespaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (order->has_network != 0 ? CLONE_NEWNET : 0);
-
-	if (marked(SYS_setns, init_fd, namespaces, 0, 0, 0) != 0)
-		guest_fail("join the cell's namespaces");
+	join_cell(order, place_fd);
 	if (marked(SYS_setsid, 0, 0, 0, 0, 0) < 0)
 		guest_fail("leave the runner's session");
 	/* "0" moves the writer. Version 2 needs no write: there the guest was born in its cgroup. */
@@ -238,7 +296,7 @@ enter_cell(const struct guest_order *order, int init_fd, const int *cgroup_fds, 
 			guest_fail("stay the cell's user");
 		}
 	}
-	if (drop_capabilities() != 0)
+	if (set_capabilities(0) != 0)
 		guest_fail("drop all capabilities");
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		guest_fail("no_new_privs");
@@ -263,6 +321,9 @@ fork_guest(int *tid_address, int cgroup_fd)
 		.child_tid = (uint64_t)(uintptr_t)tid_address,
 	};
 
+	/* A container's filter knows only the older call. Architectures differ in which of its last two arguments is the tid's. */
+	if (zygote_setup.level == LEVEL_CHROOT)
+		return (pid_t)marked(SYS_clone, (long)args.flags, 0, 0, ADDRESS(tid_address), ADDRESS(tid_address));
 	if (cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup_fd;
@@ -276,6 +337,16 @@ is_directory(int fd)
 	struct stat st;
 
 	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The older call has no birth in a cgroup: there a guest of version 2 joins as one of version 1 does, by a file. */
+static void
+replace_by_procs(int *cgroup_fd)
+{
+	int fd = openat(*cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	close(*cgroup_fd);
+	*cgroup_fd = fd;
 }
 
 void
@@ -299,11 +370,13 @@ zygote_make_guests(void)
 			_exit(0);
 		cgroup_count = count - 2;
 		/* A directory is a version 2 cgroup, to be born in; files are the "tasks" of version 1, to be written to. */
-		if (cgroup_count == 1 && is_directory(cgroups[0])) {
+		if (cgroup_count == 1 && is_directory(cgroups[0]) && zygote_setup.level == LEVEL_NAMESPACES) {
 			born_in = cgroups[0];
 			cgroup_count = 0;
+		} else if (cgroup_count == 1 && is_directory(cgroups[0])) {
+			replace_by_procs(&fds[2]);
 		}
-		if (marked(SYS_setns, fds[0], CLONE_NEWPID, 0, 0, 0) != 0) {
+		if (zygote_setup.level == LEVEL_NAMESPACES && marked(SYS_setns, fds[0], CLONE_NEWPID, 0, 0, 0) != 0) {
 			report(fds[1], errno, "join the cell's pid namespace", NULL, 0);
 		} else if ((pid = fork_guest(tid_address, born_in)) < 0) {
 			report(fds[1], errno, "fork a guest", NULL, 0);
@@ -350,7 +423,7 @@ int
 guest_take_along(int setup_fd)
 {
 	const int from[] = { control_fd, setup_fd, shown_fds[0], shown_fds[1] };
-	static const int to[] = { HOOK_CONTROL_FD, HOOK_SETUP_FD, HOOK_INIT_FD, HOOK_BOX_FD };
+	static const int to[] = { HOOK_CONTROL_FD, HOOK_SETUP_FD, HOOK_PLACE_FD, HOOK_BOX_FD };
 	int high[4];
 
 	/* Two steps: one may stand where another has to go. */
@@ -373,7 +446,7 @@ guest_resume(void)
 {
 	is_alone = true;
 	control_fd = HOOK_CONTROL_FD;
-	shown_fds[0] = HOOK_INIT_FD;
+	shown_fds[0] = HOOK_PLACE_FD;
 	shown_fds[1] = HOOK_BOX_FD;
 	for (int fd = HOOK_CONTROL_FD; fd < HOOK_FDS_END; fd++) {
 		if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
@@ -447,7 +520,8 @@ guest_receive_run(void)
 		_exit(127);
 	if (limit(RLIMIT_CPU, start->cpu_seconds) != 0 ||
 	    (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes) != 0) ||
-	    (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0))
+	    (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0) ||
+	    (start->file_bytes != 0 && limit(RLIMIT_FSIZE, start->file_bytes) != 0))
 		_exit(127);
 	if (close_others(fds, count) != 0 ||
 	    marked(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, ADDRESS(&last_filter), 0, 0) != 0)

@@ -15,8 +15,8 @@
 enum {
 	HOOK_CONTROL_FD = 3, /* the guest's control socket */
 	HOOK_SETUP_FD,       /* struct zygote_setup and what follows it; ZYGOTE_SETUP_FD */
-	HOOK_INIT_FD,        /* pidfd of its cell's init */
-	HOOK_BOX_FD,         /* its tmpfs */
+	HOOK_PLACE_FD,       /* what its cell is joined by */
+	HOOK_BOX_FD,         /* its working directory */
 	HOOK_FDS_END
 };
 

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "capabilities.h"
 #include "log.h"
 
 const uint64_t host_broker_namespaces =
@@ -33,8 +34,8 @@ host_fork_into(uint64_t namespaces)
 	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
-static bool
-can_make_user_namespace(void)
+bool
+host_has_user_namespaces(void)
 {
 	pid_t pid = host_fork_into(CLONE_NEWUSER);
 
@@ -42,7 +43,7 @@ can_make_user_namespace(void)
 		_exit(0);
 	if (pid > 0)
 		waitpid(pid, NULL, 0);
-	return pid > 0 || errno != EPERM;
+	return pid > 0;
 }
 
 void
@@ -51,7 +52,7 @@ host_leave_chroot(void)
 	char folder[PATH_MAX];
 	int root_fd, tree_fd, namespace_fd;
 
-	if (can_make_user_namespace() || getcwd(folder, sizeof folder) == NULL)
+	if (host_has_user_namespaces() || errno != EPERM || getcwd(folder, sizeof folder) == NULL)
 		return;
 	if (unshare(CLONE_NEWNS) != 0)
 		return; /* the start will say what it could not do */
@@ -79,6 +80,19 @@ host_become_namespace_root(bool single_uid)
 		die("become root of the user namespace: %s", strerror(errno));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		die("set no_new_privs: %s", strerror(errno));
+}
+
+void
+host_become_container_root(void)
+{
+	const uint64_t keep = CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_KILL) | CAPABILITY(CAP_MKNOD) | CAPABILITY(CAP_SETGID) |
+	    CAPABILITY(CAP_SETPCAP) | CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SYS_CHROOT);
+
+	if (setgroups(0, NULL) != 0 || prctl(PR_SET_CHILD_SUBREAPER, 1) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		die("become the parent of all cells: %s", strerror(errno));
+	if (capabilities_keep(keep) != 0)
+		die("keep the capabilities chown, kill, mknod, setgid, setpcap, setuid and sys_chroot, and no other: %s "
+		    "(cellblock-runner --check-host says what this host offers)", strerror(errno));
 }
 
 void

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/filter.h>
 #include <sched.h>
 #include <stdio.h>
@@ -11,17 +12,21 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker.h"
 #include "driver.h"
 #include "fdpass.h"
+#include "folder.h"
 #include "hook.h"
 #include "landlock.h"
 #include "log.h"
 #include "network.h"
 #include "orders.h"
 #include "probe.h"
+#include "tree.h"
+#include "warden.h"
 
 #define HUGE_PAGE_GUESTS 4 /* armed cells per zygote, from which on huge pages cost each little memory */
 
@@ -151,7 +156,8 @@ language_prepare(struct language *language, const struct config *config, const s
     uid_t probe_uid, char *error, size_t size)
 {
 	*language = (struct language){ .all = config, .config = from, .start = from->start, .is_awake = from->idle_s == 0,
-		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .root_fd = -1, .warden = { .sock = -1 } };
+		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .root_fd = -1, .trees_fd = -1,
+		.warden = { .sock = -1 } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
 	if (from->driver != NULL && driver_find(from->driver) == NULL) {
@@ -239,6 +245,19 @@ build_zygotes_root(struct language *language, int proc_fd)
 	return language->zygote_mount_fd < 0 || chdir("/") != 0 ? -1 : 0;
 }
 
+static int
+write_setups(struct language *language, const struct zygote_setup *common, char *error, size_t size)
+{
+	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
+		language->setup_fd[pool] = write_setup(language, pool, common);
+		if (language->setup_fd[pool] < 0) {
+			snprintf(error, size, "write a zygote's setup: %s", strerror(errno));
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int
 language_build(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
 {
@@ -262,12 +281,72 @@ language_build(struct language *language, int proc_fd, const struct zygote_setup
 		return -1;
 	}
 	fdpass_close(&language->driver_tree_fd, 1);
-	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
-		language->setup_fd[pool] = write_setup(language, pool, common);
-		if (language->setup_fd[pool] < 0) {
-			snprintf(error, size, "write a zygote's setup: %s", strerror(errno));
-			return -1;
-		}
+	return write_setups(language, common, error, size);
+}
+
+/* What is in the zygotes' working directory: see build_zygotes_root. */
+static int
+plant_zygotes_box(const struct language *language, const struct config *config, int tree_fd, char *error, size_t size)
+{
+	char path[4096];
+	int fd;
+
+	if (language->start != START_ZYGOTE)
+		return 0;
+	if (language->config->driver != NULL) {
+		snprintf(path, sizeof path, "%s/%s", config->driver_dir, language->config->driver);
+		return tree_add_folder(tree_fd, ROOTFS_BOX, path, error, size);
+	}
+	snprintf(path, sizeof path, "%s/%s", &ROOTFS_BOX[1], language->config->main_file);
+	fd = openat(tree_fd, path, O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0) {
+		snprintf(error, size, "make the zygotes' %s: %s", path, strerror(errno));
+		return -1;
+	}
+	close(fd);
+	return 0;
+}
+
+int
+language_make_trees_dir(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size)
+{
+	if (language->is_missing)
+		return 0;
+	if (mkdirat(dir_fd, language->config->name, 0700) != 0 ||
+	    (language->trees_fd = openat(dir_fd, language->config->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		snprintf(error, size, "make the folder of its trees: %s", strerror(errno));
+		return -1;
+	}
+	return write_setups(language, common, error, size);
+}
+
+int
+language_plant(const struct language *language, const struct config *config, char *error, size_t size)
+{
+	static const char unfinished[] = "unfinished";
+	struct tree_count count;
+	uint64_t begun_us = clock_us();
+	int tree_fd, result;
+
+	if (faccessat(language->trees_fd, WARDEN_FIRST_TREE, F_OK, 0) == 0)
+		return 0;
+	if (folder_remove(language->trees_fd, unfinished) != 0 || mkdirat(language->trees_fd, unfinished, 0755) != 0 ||
+	    (tree_fd = openat(language->trees_fd, unfinished, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		snprintf(error, size, "make a folder for a tree: %s", strerror(errno));
+		return -1;
+	}
+	result = tree_make(&language->fs, tree_fd, &count, error, size);
+	if (result == 0)
+		result = plant_zygotes_box(language, config, tree_fd, error, size);
+	close(tree_fd);
+	if (result != 0)
+		return -1;
+	log_info("%s: its first tree has %" PRIu64 " links, %" PRIu64 " copies and %" PRIu64 " folders, made in %" PRIu64 " ms",
+	    language->config->name, count.links, count.copies, count.folders, (clock_us() - begun_us) / 1000);
+	/* Zygotes wait for it under this name. */
+	if (renameat(language->trees_fd, unfinished, language->trees_fd, WARDEN_FIRST_TREE) != 0) {
+		snprintf(error, size, "name a tree: %s", strerror(errno));
+		return -1;
 	}
 	return 0;
 }

@@ -76,7 +76,8 @@ struct language {
 	int driver_tree_fd;  /* bound into the zygotes' root */
 	int cell_mount_fd;   /* mount namespace of the root, as cells see it */
 	int zygote_mount_fd; /* the same with the driver */
-	int root_fd;         /* its root directory; -1 if nothing is compiled */
+	int root_fd;         /* its root directory; -1 if nothing is compiled, or, at level chroot, was looked for yet */
+	int trees_fd;        /* level chroot: the folder of its trees. Then there are no mount namespaces */
 	int setup_fd[LANGUAGE_POOLS]; /* what a zygote of each set reads at its start */
 	struct warden warden;
 	struct zygote *zygote;
@@ -94,6 +95,12 @@ struct language {
  */
 int language_prepare(struct language *language, const struct config *config, const struct language_config *from,
     uid_t probe_uid, char *error, size_t size);
+
+/* Level chroot, instead of language_open and language_build: make the folder of its trees in `dir_fd`. Likewise. */
+int language_make_trees_dir(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size);
+
+/* In a warden to be, which is root of the container and sees its files: make the first tree, unless it is there. Likewise. */
+int language_plant(const struct language *language, const struct config *config, char *error, size_t size);
 
 /* Clone what is to be bound; see rootfs_open. */
 int language_open(struct language *language, const struct config *config, char *error, size_t size);

@@ -9,6 +9,8 @@
  *             |-- warden, per language: makes cells (warden.c)
  *             |-- zygotes, per language: warm interpreters that fork guests (python3/)
  *             `-- guests, each in its cell, below the wardens' inits
+ *
+ * At level chroot there is a third, the guard (chroot_dir.h), and the broker is root of the container, with few capabilities.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,6 +31,7 @@
 
 #include "autoconfig.h"
 #include "broker.h"
+#include "chroot_dir.h"
 #include "config.h"
 #include "doctor.h"
 #include "door.h"
@@ -118,9 +121,9 @@ parse_options(int argc, char **argv)
 	return options;
 }
 
-/* The name of our control groups: two runners on a host have two sockets, and so two names. */
+/* The name of what we make on the host: two runners there have two sockets, and so two names. */
 static void
-cgroup_name(const struct config *config, char *name, size_t size)
+make_name(const struct config *config, char *name, size_t size)
 {
 	uint32_t hash = 2166136261u;
 
@@ -157,7 +160,7 @@ open_cgroups(struct broker *broker, uid_t owner)
 
 	if (config->cgroup == LAYER_OFF)
 		return;
-	cgroup_name(config, name, sizeof name);
+	make_name(config, name, sizeof name);
 	if (cgroup_open(&broker->cgroup, config->cgroup_parent, name, owner, error, sizeof error) == 0)
 		return;
 	if (config->cgroup == LAYER_REQUIRED)
@@ -203,9 +206,29 @@ available_languages(const struct broker *broker)
 	return count;
 }
 
+/* What zygotes of all languages must know. */
+static struct zygote_setup
+common_setup(const struct broker *broker)
+{
+	return (struct zygote_setup){ .level = broker->config->level, .single_uid = broker->single_uid,
+		.landlock_abi = broker->landlock_abi };
+}
+
+/* What of a language needs the rights of the start. `chroot_fd`: where it gets its trees, at level chroot. */
+static int
+open_language(const struct broker *broker, struct language *language, bool root, int chroot_fd, char *error, size_t size)
+{
+	const struct config *config = broker->config;
+	const struct zygote_setup common = common_setup(broker);
+
+	if (config->level == LEVEL_CHROOT)
+		return language_make_trees_dir(language, chroot_fd, &common, error, size);
+	return root ? language_open(language, config, error, size) : 0;
+}
+
 /* The languages, as far as the rights of the start are needed. */
 static void
-prepare_languages(struct broker *broker, bool root)
+prepare_languages(struct broker *broker, bool root, int chroot_fd)
 {
 	const struct config *config = broker->config;
 	char error[ERROR_SIZE];
@@ -217,7 +240,7 @@ prepare_languages(struct broker *broker, bool root)
 	for (size_t i = 0; i < config->language_count; i++) {
 		if (language_prepare(&broker->language[i], config, config->language[i],
 		    root ? (uid_t)config->first_uid : (uid_t)-1, error, sizeof error) != 0 ||
-		    (root && language_open(&broker->language[i], config, error, sizeof error) != 0))
+		    open_language(broker, &broker->language[i], root, chroot_fd, error, sizeof error) != 0)
 			die("%s", error);
 	}
 	if (first_language(broker) == NULL)
@@ -241,13 +264,21 @@ find_ids(struct broker *broker, struct ids *ids)
 	log_warn("all cells have the runner's own uid: %s", ids->detail);
 }
 
+static const char *const no_namespaces[][2] = {
+	{ "user_namespace", "level chroot: the runner stays root of its container, with few capabilities" },
+	{ "mount_namespace", "level chroot: see chroot" },
+	{ "tmpfs", "level chroot: see disk" },
+	{ "pid_namespace", "level chroot: see uid_per_cell" },
+	{ "ipc_namespace", "level chroot: ipc is refused by seccomp" },
+	{ "uts_namespace", "level chroot: the container's host name shows" },
+	{ "network_namespace", "level chroot: sockets are refused by seccomp" },
+};
+
 static void
-list_layers(struct broker *broker, const struct ids *ids)
+list_namespaces(struct broker *broker, const struct ids *ids)
 {
 	struct layer_list *list = &broker->layers;
 	bool has_host = broker->config->network == NETWORK_HOST;
-	static const char *const versions[] = { "none: memory and processes are limited by rlimits",
-		"version 1: memory, pids, cpu", "version 2: memory, pids, cpu" };
 
 	layers_add(list, "user_namespace", true, true, "root of the runner is uid %u on the host%s", (unsigned)ids->owner,
 	    broker->single_uid ? "; one more per cell" : "");
@@ -258,6 +289,32 @@ list_layers(struct broker *broker, const struct ids *ids)
 	layers_add(list, "ipc_namespace", true, true, "per cell");
 	layers_add(list, "uts_namespace", true, true, "per cell");
 	layers_add(list, "network_namespace", !has_host, !has_host, "%s", network_in_words(broker->config->network));
+}
+
+/* Those that are missing are named all the same: what asks for them finds that they are not in force. */
+static void
+list_chroot(struct broker *broker, const struct ids *ids)
+{
+	struct layer_list *list = &broker->layers;
+
+	for (size_t i = 0; i < sizeof no_namespaces / sizeof no_namespaces[0]; i++)
+		layers_add(list, no_namespaces[i][0], false, false, "%s", no_namespaces[i][1]);
+	layers_add(list, "chroot", true, true, "per cell; a tree of hard links that belong to root");
+	layers_add(list, "uid_per_cell", true, true, "%s; what has it is killed after a run until nothing is left", ids->detail);
+	layers_add(list, "disk", true, true, "no file larger than disk_bytes; all with a name are added up every 50 ms");
+}
+
+static void
+list_layers(struct broker *broker, const struct ids *ids)
+{
+	struct layer_list *list = &broker->layers;
+	static const char *const versions[] = { "none: memory and processes are limited by rlimits",
+		"version 1: memory, pids, cpu", "version 2: memory, pids, cpu" };
+
+	if (broker->config->level == LEVEL_CHROOT)
+		list_chroot(broker, ids);
+	else
+		list_namespaces(broker, ids);
 	layers_add(list, "cgroup", broker->config->cgroup == LAYER_REQUIRED, broker->cgroup.version != 0,
 	    "%s", versions[broker->cgroup.version]);
 	layers_add(list, "rlimits", true, true, "per cell");
@@ -270,30 +327,21 @@ list_layers(struct broker *broker, const struct ids *ids)
 	layers_add(list, "deadlines", true, true, "wall-clock and CPU time");
 }
 
-/* The rest of the start, as root of the new user namespace; then serve. */
+/* Put the languages' roots together. To be root of the new user namespace is needed for that. */
 static void
-broker_main(struct broker *broker, int door_fd, bool root, const struct selftest_host *host)
+build_roots(struct broker *broker, bool root, int proc_fd, const struct selftest_host *host)
 {
 	const struct config *config = broker->config;
-	const struct zygote_setup common = { .single_uid = broker->single_uid, .landlock_abi = broker->landlock_abi };
-	struct rlimit files;
+	const struct zygote_setup common = common_setup(broker);
 	char error[ERROR_SIZE];
-	int proc_fd, home_fd;
+	int home_fd;
 
-	host_become_namespace_root(broker->single_uid);
 	if (sethostname("cellblock", strlen("cellblock")) != 0)
 		die("set the cells' host name: %s", strerror(errno));
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
-		die("set the parent-death signal: %s", strerror(errno));
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
-	proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (config->network == NETWORK_HOST && (broker->no_network_fd = netns_make_empty(proc_fd)) < 0)
 		die("make a network namespace for those who shall not have the host's: %s", strerror(errno));
-	if (proc_fd < 0 || home_fd < 0)
+	if (home_fd < 0)
 		die("open our mount namespace: %s (is /proc mounted?)", strerror(errno));
 	selftest_look_at_self(broker, host, proc_fd);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
@@ -307,6 +355,15 @@ broker_main(struct broker *broker, int door_fd, bool root, const struct selftest
 		if (setns(home_fd, CLONE_NEWNS) != 0)
 			die("return to our mount namespace: %s", strerror(errno));
 	}
+	close(home_fd);
+}
+
+static void
+make_cells(struct broker *broker)
+{
+	const struct config *config = broker->config;
+	char error[ERROR_SIZE];
+
 	broker->cell = calloc(config->cells, sizeof *broker->cell);
 	if (broker->cell == NULL)
 		die("out of memory");
@@ -322,15 +379,44 @@ broker_main(struct broker *broker, int door_fd, bool root, const struct selftest
 		    &cell->cgroup, error, sizeof error) != 0)
 			die("%s", error);
 	}
+}
+
+/* The rest of the start, in the new namespaces, if there are any; then serve. */
+static void
+broker_main(struct broker *broker, int door_fd, bool root, int chroot_fd, const struct selftest_host *host)
+{
+	const struct config *config = broker->config;
+	struct rlimit files;
+
+	if (config->level == LEVEL_CHROOT)
+		host_become_container_root();
+	else
+		host_become_namespace_root(broker->single_uid);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		die("set the parent-death signal: %s", strerror(errno));
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	broker->proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	broker->host_fd = config->level == LEVEL_CHROOT ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (broker->proc_fd < 0 || (config->level == LEVEL_CHROOT && broker->host_fd < 0))
+		die("open /proc: %s (is it mounted?)", strerror(errno));
+	if (config->level == LEVEL_NAMESPACES)
+		build_roots(broker, root, broker->proc_fd, host);
+	make_cells(broker);
 	/* From here on the host's files are out of sight. */
-	if (setns(first_language(broker)->cell_mount_fd, CLONE_NEWNS) != 0 || chdir("/") != 0)
-		die("leave the host's mount namespace: %s", strerror(errno));
-	close(proc_fd);
-	close(home_fd);
-	for (size_t i = 0; i < broker->language_count; i++)
+	if (config->level == LEVEL_CHROOT ? fchdir(chroot_fd) != 0 || chroot(".") != 0 :
+	    setns(first_language(broker)->cell_mount_fd, CLONE_NEWNS) != 0 || chdir("/") != 0)
+		die("leave the host's files: %s", strerror(errno));
+	fdpass_close(&chroot_fd, 1);
+	if (config->level == LEVEL_NAMESPACES)
+		fdpass_close(&broker->proc_fd, 1);
+	for (size_t i = 0; config->level == LEVEL_NAMESPACES && i < broker->language_count; i++)
 		rootfs_free(&broker->language[i].fs);
 	broker->compiled.most_bytes = config->compiled_bytes;
-	log_info("serving %zu language(s) with up to %u cells", available_languages(broker), config->cells);
+	log_info("level %s: serving %zu language(s) with up to %u cells", level_name(config->level), available_languages(broker),
+	    config->cells);
 	exit(broker_serve(broker, door_fd));
 }
 
@@ -348,6 +434,34 @@ allow_open_files(const struct config *config)
 		    "higher limit", config->path, config->open_files);
 }
 
+/* Can what is configured be had? What is asked for, and no less, is what there will be. */
+static void
+check_level(const struct config *config)
+{
+	if (config->level == LEVEL_CHROOT && geteuid() != 0)
+		die("%s: isolation.level: \"chroot\" needs a start as root, with the capabilities that a container has",
+		    config->path);
+	if (config->level == LEVEL_NAMESPACES && !host_has_user_namespaces())
+		die("a user namespace cannot be made: %s. Allow them (cellblock-runner --check-host says how), or ask for less by "
+		    "isolation.level = \"chroot\": SECURITY.md says what that does not promise", strerror(errno));
+	if (config->level == LEVEL_CHROOT && config->network != NETWORK_NONE)
+		die("%s: network.mode: at level \"chroot\" there is \"none\" only, since cells have no network of their own",
+		    config->path);
+}
+
+/* Level chroot: where the trees are, and who removes them in the end. */
+static int
+open_chroot_dir(const struct config *config, int *alive_fd)
+{
+	char name[32];
+	int fd;
+
+	make_name(config, name, sizeof name);
+	fd = chroot_dir_open(config, name);
+	chroot_dir_guard(config, name, fd, alive_fd);
+	return fd;
+}
+
 static int
 serve(struct config *config)
 {
@@ -359,13 +473,15 @@ serve(struct config *config)
 	char error[ERROR_SIZE];
 	uid_t worker_uid;
 	gid_t worker_gid;
-	int listen_fd, pair[2], mapped[2];
+	int listen_fd, pair[2], mapped[2], chroot_fd = -1, alive_fd = -1;
+	bool is_chroot = config->level == LEVEL_CHROOT;
 	pid_t pid;
 	struct relay_keeper *relay;
 	uint64_t namespaces = host_broker_namespaces;
 	char byte;
 
 	signal(SIGPIPE, SIG_IGN);
+	check_level(config);
 	allow_open_files(config);
 	find_ids(&broker, &ids);
 	worker_uid = door_worker_uid(config, &worker_gid);
@@ -375,9 +491,11 @@ serve(struct config *config)
 		log_warn("network.mode is \"host\": a run that asks for a network reaches all that this host reaches, its own "
 		    "services included");
 	}
-	prepare_languages(&broker, root);
-	open_cgroups(&broker, ids.owner);
 	find_landlock(&broker);
+	if (is_chroot)
+		chroot_fd = open_chroot_dir(config, &alive_fd);
+	prepare_languages(&broker, root, chroot_fd);
+	open_cgroups(&broker, is_chroot ? 0 : ids.owner);
 	relay = relay_prepare(config, broker.landlock_abi);
 	list_layers(&broker, &ids);
 	selftest_look_at_host(&host);
@@ -385,10 +503,9 @@ serve(struct config *config)
 	listen_fd = door_listen(config);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
 		die("make the channels between our processes: %s", strerror(errno));
-	pid = host_fork_into(namespaces);
+	pid = is_chroot ? fork() : host_fork_into(namespaces);
 	if (pid < 0)
-		die("make the broker's namespaces: %s (cellblock-runner --check-host says what this host offers)",
-		    strerror(errno));
+		die("make the broker: %s (cellblock-runner --check-host says what this host offers)", strerror(errno));
 	if (pid == 0) {
 		close(pair[0]);
 		close(listen_fd);
@@ -397,11 +514,13 @@ serve(struct config *config)
 		if (read(mapped[0], &byte, 1) != 1)
 			exit(1);
 		close(mapped[0]);
-		broker_main(&broker, pair[1], root, &host);
+		broker_main(&broker, pair[1], root, chroot_fd, &host); /* alive_fd stays open as long as it lives */
 	}
+	fdpass_close(&alive_fd, 1);
+	fdpass_close(&chroot_fd, 1);
 	close(pair[1]);
 	close(mapped[0]);
-	if (ids_map(&ids, pid, error, sizeof error) != 0)
+	if (!is_chroot && ids_map(&ids, pid, error, sizeof error) != 0)
 		die("%s", error);
 	host_drop_privileges(ids.owner);
 	if (write(mapped[1], "", 1) != 1)
@@ -419,11 +538,11 @@ clean(const struct config *config)
 	struct cgroup_tree tree;
 	char error[ERROR_SIZE], name[32];
 
-	cgroup_name(config, name, sizeof name);
+	make_name(config, name, sizeof name);
 	if (cgroup_open(&tree, config->cgroup_parent, name, geteuid(), error, sizeof error) == 0)
 		cgroup_remove(&tree);
 	unlink(config->socket_path);
-	return 0;
+	return config->level == LEVEL_CHROOT && chroot_dir_clean(config, name) != 0;
 }
 
 int

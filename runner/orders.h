@@ -20,6 +20,7 @@
 /* Descriptors that a zygote is started with. */
 #define ZYGOTE_ORDERS_FD 3 /* its socket; guest_order comes in, one zygote_report goes out */
 #define ZYGOTE_SETUP_FD 4  /* struct zygote_setup and what follows it */
+#define ZYGOTE_TASKS_FD 5  /* level chroot: its own /proc/self/task */
 
 enum warden_order_kind {
 	WARDEN_MAKE = 1, /* make cell `cell`; descriptors: the guest's end of its control socket, its cgroups, and with
@@ -29,6 +30,8 @@ enum warden_order_kind {
 	WARDEN_COLLECT,  /* descriptors: a socket to answer on, and the box of a cell that is gone. Answered by a guest_report
 	                  * with, if all is well, a sealed memfd of what its compiler made */
 	WARDEN_RESIZE,   /* give the tmpfs of `cell` `disk_bytes`; descriptor: a socket to answer on */
+	/* Level chroot, where WARDEN_MAKE has the keeper's end of its socket as its second descriptor, knows no other kinds. */
+	WARDEN_KEEP,     /* give `cell` another keeper, in place of one that died; descriptor: its end of its socket */
 };
 
 struct warden_order {
@@ -36,10 +39,14 @@ struct warden_order {
 	uint32_t cell;
 	uint32_t zygote;
 	uint32_t has_network; /* the cell gets a network namespace of its own */
+	uint32_t tree; /* level chroot: in which of the language's trees */
 	uint64_t disk_bytes;
 };
 
-/* With descriptors: pidfd of the cell's init, the control socket, the cgroups to join. */
+/*
+ * With descriptors: what the cell is joined by, the control socket, the cgroups to join. The first is a pidfd of the cell's
+ * init, or, at level chroot, its root directory.
+ */
 struct guest_order {
 	uint32_t uid; /* and gid, in the runner's user namespace */
 	uint32_t has_network; /* the cell has a network namespace of its own to join */
@@ -54,7 +61,7 @@ struct zygote_report {
 
 /*
  * How a cell came up: sent once on its control socket, by the guest, or by the warden or zygote that could not make
- * one. From a guest that is ready it brings two descriptors: a pidfd of its cell's init, and its tmpfs (O_PATH).
+ * one. From a guest that is ready it brings two descriptors: what its cell is joined by, and its working directory (O_PATH).
  */
 struct guest_report {
 	int32_t error;              /* 0: armed; else an errno */
@@ -70,6 +77,26 @@ struct guest_start {
 	uint64_t cpu_seconds; /* RLIMIT_CPU, behind the runner's own CPU deadline */
 	uint64_t data_bytes;  /* RLIMIT_DATA, where there is no control group; 0: leave it */
 	uint64_t tasks;       /* RLIMIT_NPROC, likewise */
+	uint64_t file_bytes;  /* RLIMIT_FSIZE, at level chroot; 0: leave it */
+};
+
+/* From the broker to the keeper of a cell (keeper.h). The end of the connection means KEEPER_END. */
+enum keeper_order_kind {
+	KEEPER_WATCH = 1, /* a run begins, which may have `disk_bytes`: tell when it has more */
+	KEEPER_MEASURE,   /* has it now? */
+	KEEPER_COLLECT,   /* KEEPER_END, but take first what the compiler has made */
+	KEEPER_END,       /* kill all that is in the cell, empty its directories, and end */
+};
+
+struct keeper_order {
+	uint32_t kind;
+	uint64_t disk_bytes;
+};
+
+/* An answer: to KEEPER_WATCH, when the disk is full; to KEEPER_MEASURE; to KEEPER_COLLECT, with a sealed memfd if all is well. */
+struct keeper_report {
+	uint32_t kind; /* enum keeper_order_kind */
+	uint32_t is_full;
 };
 
 /*
@@ -83,6 +110,7 @@ struct guest_start {
 
 struct zygote_setup {
 	uint32_t magic;
+	uint32_t level;                    /* enum level */
 	uint32_t single_uid;               /* no uid but 0 is mapped: guests keep it, in user namespaces of their own */
 	uint32_t base_count;               /* instructions of the base filter */
 	uint32_t last_count;               /* of the last filter */

@@ -14,6 +14,7 @@ result_judge(const struct run_facts *facts, struct run_result *result)
 		[END_CPU] = VERDICT_CPU_LIMIT,
 		[END_CLIENT_GONE] = VERDICT_CANCELLED,
 		[END_OUTPUT] = VERDICT_OUTPUT_LIMIT,
+		[END_DISK] = VERDICT_DISK_LIMIT,
 	};
 	bool exited = WIFEXITED(facts->wait_status);
 	int signal = exited ? 0 : WTERMSIG(facts->wait_status);
@@ -35,7 +36,7 @@ result_judge(const struct run_facts *facts, struct run_result *result)
 		result->verdict = VERDICT_CPU_LIMIT;
 	else if (signal == SIGSYS)
 		result->verdict = VERDICT_DENIED;
-	else if (facts->disk_full)
+	else if (facts->disk_full || signal == SIGXFSZ)
 		result->verdict = VERDICT_DISK_LIMIT;
 	else if (facts->fork_refused)
 		result->verdict = VERDICT_PROCESS_LIMIT;

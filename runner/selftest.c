@@ -305,8 +305,11 @@ selftest_arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 
 /* A run's descriptors, and the two ends of its connection. Returns 0 or -1. */
 static int
-open_client(struct selftest *test)
+open_client(const struct broker *broker, struct selftest *test)
 {
+	/* Level chroot: the broker's own root has no devices. */
+	int root_fd = broker->config->level == LEVEL_CHROOT ? broker->host_fd : AT_FDCWD;
+	const char *null = broker->config->level == LEVEL_CHROOT ? "dev/null" : "/dev/null";
 	struct client *client = &test->client;
 	int link[2], out[2];
 
@@ -318,8 +321,8 @@ open_client(struct selftest *test)
 		return -1;
 	test->out_fd = out[0];
 	client->fds[1] = out[1];
-	client->fds[0] = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	client->fds[2] = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	client->fds[0] = openat(root_fd, null, O_RDONLY | O_CLOEXEC);
+	client->fds[2] = openat(root_fd, null, O_WRONLY | O_CLOEXEC);
 	client->fd_count = 3;
 	return client->fds[0] < 0 || client->fds[2] < 0 || fcntl(test->out_fd, F_SETFL, O_NONBLOCK) != 0 ? -1 : 0;
 }
@@ -333,7 +336,7 @@ selftest_start(struct broker *broker, struct cell *cell)
 	struct part part = part_of(broker, zygote->test_part);
 
 	look_at_cell(broker, cell, test);
-	if (open_client(test) != 0) {
+	if (open_client(broker, test) != 0) {
 		log_warn("%s: self-test: %s", zygote->language->config->name, strerror(errno));
 		fdpass_close(client->fds, client->fd_count);
 		cell_take_down(broker, cell);
@@ -369,7 +372,9 @@ static void
 judge_facts(struct broker *broker, const struct cell *cell, const struct selftest *test, const struct attack_facts *facts)
 {
 	const char *who = cell->language->config->name;
-	uint32_t id = broker->single_uid ? NOBODY : cell->number + 1;
+	/* At level chroot it is that of the host. */
+	uint32_t first = broker->config->level == LEVEL_CHROOT ? broker->config->first_uid + 1 : 1;
+	uint32_t id = broker->single_uid ? NOBODY : first + cell->number;
 	const char *layer = broker->single_uid ? "user_namespace" : "uid_per_cell";
 	uint64_t disk_bytes = (test->client.request.limits.disk_bytes + 4095) / 4096 * 4096;
 
@@ -385,19 +390,38 @@ judge_facts(struct broker *broker, const struct cell *cell, const struct selftes
 		break_layer(broker, "rlimits", who, "more open files than it may have");
 }
 
+/*
+ * The layer that is to stop an attack. At level chroot two of those on the mounts are for its root to stop; the others ask
+ * what only a mount could answer.
+ */
+static const char *
+layer_against(const struct broker *broker, size_t attack)
+{
+	static const char *const on_any_root[] = { "files of the host", "above the root" };
+
+	for (size_t i = 0; broker->config->level == LEVEL_CHROOT && i < sizeof on_any_root / sizeof on_any_root[0]; i++) {
+		if (strcmp(attack_name(attack), on_any_root[i]) == 0)
+			return "chroot";
+	}
+	return attack_layer(attack);
+}
+
 /* Which attacks of the table got out, and which layers have held. */
 static void
 judge_walls(struct broker *broker, const struct cell *cell, const struct attack_report *report)
 {
-	static const char *const unattacked[] = { "ipc_namespace", "uts_namespace", "network_namespace" };
+	static const char *const unattacked[] = { "ipc_namespace", "uts_namespace", "network_namespace", "disk" };
 
 	for (size_t i = 0; attack_name(i) != NULL; i++) {
 		if (report->got_out[i] && (broker->landlock_abi >= LANDLOCK_IOCTL_ABI || strcmp(attack_name(i), ATTACK_ON_LANDLOCK) != 0))
-			break_layer(broker, attack_layer(i), cell->language->config->name, attack_name(i));
+			break_layer(broker, layer_against(broker, i), cell->language->config->name, attack_name(i));
 	}
 	for (size_t i = 0; attack_name(i) != NULL; i++)
-		layers_prove(&broker->layers, attack_layer(i));
-	/* The policy refuses all that they are about. They have been looked at from outside, by look_at_cell. */
+		layers_prove(&broker->layers, layer_against(broker, i));
+	/*
+	 * The policy refuses all that the namespaces are about. They have been looked at from outside, by look_at_cell. The disk
+	 * of level chroot is a limit that is looked at.
+	 */
 	for (size_t i = 0; i < sizeof unattacked / sizeof unattacked[0]; i++)
 		layers_prove(&broker->layers, unattacked[i]);
 }

@@ -4,31 +4,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "collect.h"
 #include "fdpass.h"
 #include "log.h"
 #include "netns.h"
 #include "orders.h"
 #include "relay.h"
 #include "rootfs.h"
-
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U /* Linux 6.3 */
-#endif
 
 #define INIT_STACK_BYTES 4096
 #define ORDER_FDS (2 + ORDER_CGROUPS_MAX)
@@ -238,55 +232,15 @@ resize(struct warden *w, const struct warden_order *order, int answer_fd)
 	fdpass_send(answer_fd, &report, sizeof report, NULL, 0);
 }
 
-/* A memfd that can be executed, and sealed. */
-static int
-make_memfd(void)
-{
-	int fd = memfd_create("program", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-
-	/* Older kernels do not know the flag, and do without. */
-	return fd < 0 && errno == EINVAL ? memfd_create("program", MFD_CLOEXEC | MFD_ALLOW_SEALING) : fd;
-}
-
-/* Copy all of a regular file of at most `most` bytes into a sealed memfd. Returns it, or -1 with errno. */
-static int
-copy_sealed(int from, uint64_t most)
-{
-	struct stat st;
-	off_t at = 0;
-	int fd;
-
-	if (fstat(from, &st) != 0)
-		return -1;
-	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size > most) {
-		errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
-		return -1;
-	}
-	fd = make_memfd();
-	while (fd >= 0 && at < st.st_size) {
-		if (sendfile(fd, from, &at, (size_t)(st.st_size - at)) <= 0) {
-			fdpass_close(&fd, 1);
-			return -1;
-		}
-	}
-	if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
-		fdpass_close(&fd, 1);
-	return fd;
-}
-
 /*
- * Take what a compiler has made out of a cell in which nothing runs any more, whatever it has put there: no link, no
- * mount and no other kind of file is followed. Here rather than in the cell, whose control group would be charged for it.
+ * Take what a compiler has made out of a cell in which nothing runs any more. Here rather than in the cell, whose control
+ * group would be charged for it.
  */
 static void
 collect(struct warden *w, int answer_fd, int box_fd)
 {
-	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV };
 	struct guest_report report = { 0 };
-	int from = w->config->output == NULL ? -1 :
-	    (int)syscall(SYS_openat2, box_fd, w->config->output, &how, sizeof how);
-	int fd = from < 0 ? -1 : copy_sealed(from, w->config->output_bytes);
+	int fd = w->config->output == NULL ? -1 : collect_output(box_fd, w->config->output, w->config->output_bytes);
 
 	if (fd < 0) {
 		report.error = errno != 0 ? errno : EINVAL;
@@ -294,7 +248,6 @@ collect(struct warden *w, int answer_fd, int box_fd)
 	}
 	fdpass_send(answer_fd, &report, sizeof report, &fd, fd < 0 ? 0 : 1);
 	fdpass_close(&fd, 1);
-	fdpass_close(&from, 1);
 }
 
 /* A process that shares our memory and keeps the namespaces that we return to. */

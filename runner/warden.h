@@ -4,6 +4,8 @@
  * It lives in the language's root and in no cell. For each cell it steps into fresh namespaces, mounts there, leaves
  * an init behind and steps back. The inits share its memory (clone with CLONE_VM: a process of its own costs 0.07 ms
  * more) and do nothing but exist: when init is killed, the kernel kills all that is in the cell, and the mounts go.
+ *
+ * At level chroot it makes the cell's root (tree.h) instead, and leaves a keeper behind (keeper.h).
  */
 #ifndef CELLBLOCK_WARDEN_H
 #define CELLBLOCK_WARDEN_H
@@ -18,6 +20,7 @@ struct warden_config {
 	const char *output;    /* the file that a compiler makes; NULL: there is none */
 	uint64_t output_bytes; /* of it, at most */
 	int single_uid;    /* no uid but 0 is mapped */
+	uint32_t first_uid; /* level chroot: of cell 0. Those behind the cells' are their keepers' */
 };
 
 /*
@@ -25,5 +28,9 @@ struct warden_config {
  * the language's root and has nothing else open; never returns.
  */
 void warden_main(int sock, const struct warden_config *config) __attribute__((noreturn));
+
+/* The same at level chroot, in the folder of the language's trees, of which this is the first. */
+#define WARDEN_FIRST_TREE "first"
+void warden_chroot_main(int sock, const struct warden_config *config) __attribute__((noreturn));
 
 #endif

@@ -177,11 +177,12 @@ sub free_port {
 }
 
 # Start a service, or skip the file. Options: key, args (more options for script/server), conf (changes of the
-# configuration, see write_configuration), keys (more keys by name), proxies (of keys, by name), allow (patterns of log lines that this test
-# provokes), own (do not use a service that runs already).
+# configuration, see write_configuration), keys (more keys by name), proxies (of keys, by name), allow (patterns of log lines
+# that this test provokes), own (do not use a service that runs already), inside (a command that script/server is an argument
+# of).
 sub start {
     my ($class, %option) = @_;
-    my $self = bless { owner => $$, allow => $option{allow} || [], key => $option{key} // 'test-key-' . int rand 1e9 }, $class;
+    my $self = bless { owner => $$, allow => $option{allow} || [], inside => $option{inside} || [], key => $option{key} // 'test-key-' . int rand 1e9 }, $class;
 
     if ($ENV{CELLBLOCK_TEST_URL}) {
         $self->{url} = $ENV{CELLBLOCK_TEST_URL} =~ s{/\z}{}r;
@@ -226,7 +227,7 @@ sub up {
     my $server = "$root/script/server";
     skip_all('no script/server') if !-x $server;
     $self->{running} = 1;
-    return command([$server, '--detach', '--prefix', prefix(), '--dir', $self->{dir}, '--port', $self->{port},
+    return command([@{ $self->{inside} }, $server, '--detach', '--prefix', prefix(), '--dir', $self->{dir}, '--port', $self->{port},
         '--tls-port', $self->{tls_port}, ($> ? '--rootless' : ()), (map { ('--without', $_) } split ' ', $ENV{CELLBLOCK_TEST_WITHOUT} // ''),
         @args], env => { CELLBLOCK_API_KEY => $self->{key} }, seconds => 120);
 }

@@ -21,6 +21,8 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->queue, 256);
 	assert_int_equal(config->queue_ms, 10000);
 	assert_int_equal(config->compiled_bytes, 128 << 20);
+	assert_int_equal(config->level, LEVEL_NAMESPACES);
+	assert_string_equal(config->chroot_dir, "/var/lib/cellblock");
 	assert_int_equal(config->cgroup, LAYER_REQUIRED);
 	assert_null(config->cgroup_parent);
 	assert_int_equal(config->uid_per_cell, LAYER_REQUIRED);
@@ -118,8 +120,8 @@ test_every_key_is_read(void **state)
 	    "policies = \"/p\"; drivers = \"d\";\n"
 	    "runner = { socket = \"run/s\"; worker_user = \"www-data\"; first_uid = 70000; cells = 7; queue = 0; queue_ms = 1;\n"
 	    "  compiled_bytes = 0; };\n"
-	    "isolation = { cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; landlock = \"off\"; cpu_percent = 250; threads = 1;\n"
-	    "  open_files = 16; inodes = 17; uid_per_cell = \"optional\"; };\n"
+	    "isolation = { level = \"chroot\"; chroot_dir = \"/trees\"; cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; landlock = \"off\"; \n"
+	    "  cpu_percent = 250; threads = 1; open_files = 16; inodes = 17; uid_per_cell = \"optional\"; };\n"
 	    "worker = { body_bytes = 1024; landlock = \"optional\"; };\n"
 	    "network = { mode = \"proxy\"; strict = true; certificates = \"/c\"; connections = 9; armed = 3;\n"
 	    "  proxies = ( { name = \"all\"; address = \"squid:3128\"; }, { name = \"few\"; address = \"[::1]:65535\"; } ); };\n"
@@ -148,6 +150,8 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->uid_per_cell, LAYER_OPTIONAL);
 	assert_int_equal(config->cpu_percent, 250);
 	assert_int_equal(config->threads, 1);
+	assert_int_equal(config->level, LEVEL_CHROOT);
+	assert_string_equal(config->chroot_dir, "/trees");
 	assert_int_equal(config->open_files, 16);
 	assert_int_equal(config->inodes, 17);
 	assert_int_equal(config->body_bytes, 1024);
@@ -346,8 +350,8 @@ static const struct bad_file main_refusals[] = {
 	    "network, limits" },
 	{ "runner = {\n quue = 3; };", ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "queue, queue_ms, compiled_bytes" },
-	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: cgroup, cgroup_parent, landlock, uid_per_cell, "
-	    "cpu_percent, threads, open_files, inodes" },
+	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, cgroup, "
+	    "cgroup_parent, landlock, uid_per_cell, cpu_percent, threads, open_files, inodes" },
 	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: body_bytes, landlock" },
 	{ "network = { x = 3; };", ":1: unknown key \"x\" in network; allowed: mode, strict, "
 	    "proxies, certificates, connections, armed" },

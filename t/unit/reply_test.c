@@ -89,6 +89,8 @@ static void
 test_ok(void **state)
 {
 	struct run run = ended(VERDICT_OK, 0, 0, "caf\xc3\xa9\n\xff", "a warning\n");
+
+	run.level = LEVEL_CHROOT;
 	struct reply reply = { 0 };
 	struct json_object *tree, *data, *usage;
 
@@ -109,7 +111,7 @@ test_ok(void **state)
 	assert_false(json_object_get_boolean(get(data, "truncated")));
 	assert_int_equal(json_object_array_length(get(data, "denied")), 0);
 	assert_string_equal(json_object_get_string(get(data, "network")), "none");
-	assert_string_equal(json_object_get_string(get(data, "isolation")), "namespaces");
+	assert_string_equal(json_object_get_string(get(data, "isolation")), "chroot");
 	usage = get(data, "usage");
 	assert_string_equal(json_object_get_string(get(usage, "wall_ms")), "12.034");
 	assert_string_equal(json_object_get_string(get(usage, "cpu_ms")), "0.007");

@@ -50,6 +50,10 @@ static const struct {
 	    { .verdict = VERDICT_CANCELLED, .exit_code = -1, .signal = SIGKILL } },
 	{ "a full disk", { .wait_status = EXITED(1), .disk_full = true },
 	    { .verdict = VERDICT_DISK_LIMIT, .exit_code = 1 } },
+	{ "more files than the disk may have, seen by us", { .end = END_DISK, .wait_status = SIGKILL },
+	    { .verdict = VERDICT_DISK_LIMIT, .exit_code = -1, .signal = SIGKILL } },
+	{ "a file larger than any may be", { .wait_status = SIGXFSZ },
+	    { .verdict = VERDICT_DISK_LIMIT, .exit_code = -1, .signal = SIGXFSZ } },
 	{ "a refused fork", { .wait_status = EXITED(1), .fork_refused = true },
 	    { .verdict = VERDICT_PROCESS_LIMIT, .exit_code = 1 } },
 };

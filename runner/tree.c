@@ -1,0 +1,252 @@
+/* tree.c - see tree.h. The first tree is made at the start, of what the operator has installed; cells' by wardens, of that. */
+#define _GNU_SOURCE
+#include "tree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define OPEN_TO_OTHERS (S_IROTH | S_IXOTH)
+
+static int
+failed(char *error, size_t size, const char *what, const char *path)
+{
+	snprintf(error, size, "%s %s: %s", what, path, strerror(errno));
+	return -1;
+}
+
+static int
+copy_file(int from, const char *source, mode_t mode, int to, const char *name)
+{
+	int in = openat(from, source, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int out = in < 0 ? -1 : openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode & 0755);
+	ssize_t n = -1;
+
+	if (out >= 0)
+		do
+			n = sendfile(out, in, NULL, 1u << 30);
+		while (n > 0);
+	if (in >= 0)
+		close(in);
+	if (out >= 0 && close(out) != 0)
+		n = -1;
+	return n == 0 ? 0 : -1;
+}
+
+/* A file of the host that may be in a tree. One that others could write, or that is not root's, must not be the same there. */
+static int
+add_file(int from, const char *source, const struct stat *st, int to, const char *name, struct tree_count *count)
+{
+	if ((st->st_mode & S_IROTH) == 0 || (st->st_mode & (S_ISUID | S_ISGID)) != 0)
+		return 0;
+	if (st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0 && linkat(from, source, to, name, 0) == 0) {
+		count->links++;
+		return 0;
+	}
+	count->copies++;
+	return copy_file(from, source, st->st_mode, to, name);
+}
+
+static int
+add_link(int from, const char *source, int to, const char *name)
+{
+	char target[PATH_MAX];
+	ssize_t n = readlinkat(from, source, target, sizeof target - 1);
+
+	if (n < 0)
+		return -1;
+	target[n] = '\0';
+	return symlinkat(target, to, name);
+}
+
+/* Open the folder `name` of `to`, making it if it is not there. */
+static int
+make_folder(int to, const char *name)
+{
+	if (mkdirat(to, name, 0755) != 0 && errno != EEXIST)
+		return -1;
+	return openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* Add all that is in a folder of the host. Takes `from`. */
+static int
+add_folder(int from, int to, bool deep, struct tree_count *count)
+{
+	DIR *folder = fdopendir(from);
+	struct dirent *entry;
+	struct stat st;
+	int result = 0;
+
+	while (folder != NULL && result == 0 && (entry = readdir(folder)) != NULL) {
+		const char *name = entry->d_name;
+
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+			continue;
+		result = fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW);
+		if (result == 0 && S_ISREG(st.st_mode)) {
+			result = add_file(from, name, &st, to, name, count);
+		} else if (result == 0 && S_ISLNK(st.st_mode)) {
+			result = add_link(from, name, to, name);
+		} else if (result == 0 && deep && S_ISDIR(st.st_mode) && (st.st_mode & OPEN_TO_OTHERS) == OPEN_TO_OTHERS) {
+			int below = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+			int made = below < 0 ? -1 : make_folder(to, name);
+
+			count->folders++;
+			result = made < 0 ? -1 : add_folder(below, made, deep, count);
+			if (made >= 0)
+				close(made);
+			else if (below >= 0)
+				close(below);
+		}
+	}
+	if (folder == NULL)
+		close(from);
+	else
+		closedir(folder);
+	return folder == NULL ? -1 : result;
+}
+
+/* Make the folders above `path`, which is relative, and open the last. *name becomes what comes behind it. */
+static int
+make_parents(int tree_fd, const char *path, const char **name)
+{
+	char part[NAME_MAX + 1];
+	int at = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	for (const char *slash; at >= 0 && (slash = strchr(path, '/')) != NULL; path = slash + 1) {
+		int next;
+
+		snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
+		next = make_folder(at, part);
+		close(at);
+		at = next;
+	}
+	*name = path;
+	return at;
+}
+
+/* Make one entry of the root. */
+static int
+add_entry(const struct rootfs_entry *entry, int tree_fd, struct tree_count *count)
+{
+	const char *source = entry->source != NULL ? entry->source : entry->path, *name;
+	int parent = make_parents(tree_fd, entry->path + 1, &name), below, result = -1;
+	struct stat st;
+
+	if (parent < 0)
+		return -1;
+	if (entry->kind == ROOTFS_LINK) {
+		result = symlinkat(entry->target, parent, name);
+	} else if (stat(source, &st) == 0 && entry->kind == ROOTFS_DEVICE) {
+		result = mknodat(parent, name, S_IFCHR | 0666, st.st_rdev);
+	} else if (entry->kind == ROOTFS_BIND && entry->is_dir) {
+		below = make_folder(parent, name);
+		result = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (below >= 0 && result >= 0)
+			result = add_folder(result, below, true, count);
+		if (below >= 0)
+			close(below);
+	} else if (entry->kind == ROOTFS_BIND) {
+		result = stat(source, &st) != 0 ? -1 : add_file(AT_FDCWD, source, &st, parent, name, count);
+	}
+	close(parent);
+	return result;
+}
+
+/* Do devices work here? mknod(2) would not say so. */
+static int
+try_devices(int tree_fd)
+{
+	int fd = openat(tree_fd, "dev/null", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+int
+tree_make(const struct rootfs *fs, int tree_fd, struct tree_count *count, char *error, size_t size)
+{
+	mode_t old_mask = umask(0);
+	int result = 0;
+
+	*count = (struct tree_count){ 0 };
+	for (size_t i = 0; result == 0 && i < fs->count; i++) {
+		if (add_entry(&fs->entry[i], tree_fd, count) != 0)
+			result = failed(error, size, fs->entry[i].kind == ROOTFS_DEVICE ? "make the device" : "link",
+			    fs->entry[i].path);
+	}
+	umask(old_mask);
+	if (result == 0 && (symlinkat(ROOTFS_TMP, tree_fd, "dev/shm") != 0 || mkdirat(tree_fd, &ROOTFS_BOX[1], 0755) != 0 ||
+	    mkdirat(tree_fd, &ROOTFS_TMP[1], 0755) != 0))
+		result = failed(error, size, "make", ROOTFS_BOX);
+	if (result == 0 && try_devices(tree_fd) != 0)
+		result = failed(error, size, "use the device /dev/null in", "isolation.chroot_dir (is it mounted nodev?)");
+	return result;
+}
+
+int
+tree_add_folder(int tree_fd, const char *path, const char *from, char *error, size_t size)
+{
+	struct tree_count count = { 0 };
+	int to = openat(tree_fd, path + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int folder = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int result = to < 0 || folder < 0 ? -1 : add_folder(folder, to, false, &count);
+
+	if (to >= 0)
+		close(to);
+	return result == 0 ? 0 : failed(error, size, "link the files of", from);
+}
+
+/* Link all that is in a folder of a tree, and make its folders anew. Takes `from`. */
+static int
+copy_folder(int from, int to, bool is_root)
+{
+	DIR *folder = fdopendir(from);
+	struct dirent *entry;
+	int result = 0;
+
+	while (folder != NULL && result == 0 && (entry = readdir(folder)) != NULL) {
+		const char *name = entry->d_name;
+		int below, made;
+
+		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+		    (is_root && (strcmp(name, &ROOTFS_BOX[1]) == 0 || strcmp(name, &ROOTFS_TMP[1]) == 0)))
+			continue;
+		/* Links of directories are refused, so this says what it is. */
+		if (linkat(from, name, to, name, 0) == 0)
+			continue;
+		below = errno == EPERM ? openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+		made = below < 0 ? -1 : make_folder(to, name);
+		result = made < 0 ? -1 : copy_folder(below, made, false);
+		if (made >= 0)
+			close(made);
+		else if (below >= 0)
+			close(below);
+	}
+	if (folder == NULL)
+		close(from);
+	else
+		closedir(folder);
+	return folder == NULL ? -1 : result;
+}
+
+int
+tree_copy(int tree_fd, int parent_fd, const char *name)
+{
+	int from = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int to = from < 0 ? -1 : make_folder(parent_fd, name);
+	int result = to < 0 ? -1 : copy_folder(from, to, true);
+
+	if (to >= 0)
+		close(to);
+	return result;
+}
