@@ -50,7 +50,7 @@ my @small = grep { $_->[0] eq $c || $_->[0] eq $p } $container->conf;
 
 # --- the service -----------------------------------------------------------------------------------------------------------------
 
-my $cb = Cellblock->start(own => 1, inside => [$plain], conf => [$container->conf, [$c, qr/queue_ms = 10000/, 'queue_ms = 5000']],
+my $cb = Cellblock->start(own => 1, inside => [$plain], conf => [$container->conf, [$c, qr/queue_ms = 10000/, 'queue_ms = 2000']],
     allow => [qr/keeper died/, qr/the broker died/, qr/a cell could not be made/, qr/a run could not start/, qr/zygote died/, qr/warden died/]);
 my $capabilities = $cb->get('/v1/sandbox/capabilities')->{data};
 is $capabilities->{level}, 'chroot', 'the level is told';
@@ -326,7 +326,7 @@ SKIP: {
                 or POSIX::_exit(127);
         }
         ok eventually(10, sub { !grep { (Cellblock::process_status($_)->{TracerPid} // 0) != $pid } @pids }), "$name: strace is attached" or diag slurp("$container->{folder}/strace");
-        at_once(3, @run); # uses up what was armed before
+        at_once($cells, @run); # uses up what was armed before
         my @got = at_once(2, @run);
         is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
         kill 'INT', $pid;
