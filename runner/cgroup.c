@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #define SOCKET_BYTES "16777216" /* buffers of a cell's sockets, where they do not count as its memory */
 #define CPU_PERIOD_US 100000u
+#define RUNNER_LEAF "runner" /* of version 2: where all processes of ours are that are in no cell */
 
 static const char *const controller_names[CGROUP_CONTROLLERS] = {
 	[CGROUP_MEMORY] = "memory",
@@ -126,9 +128,10 @@ find_own(const char *controller, char *path, size_t size)
 
 		if (where == NULL)
 			continue;
+		*names++ = '\0';
 		*where++ = '\0';
 		where[strcspn(where, "\n")] = '\0';
-		if (controller == NULL ? strcmp(line, "0") == 0 : has_word(names + 1, controller, ','))
+		if (controller == NULL ? strcmp(line, "0") == 0 : has_word(names, controller, ','))
 			snprintf(path, size, "%s", where);
 	}
 	if (groups != NULL)
@@ -180,40 +183,76 @@ make_directory(const char *path, uid_t owner, char *error, size_t size)
 	return fd;
 }
 
+/* Move this process. */
+static int
+move_to(const char *path)
+{
+	char procs[PATH_MAX];
+	int fd, result;
+
+	snprintf(procs, sizeof procs, "%s/cgroup.procs", path);
+	fd = open(procs, O_WRONLY | O_CLOEXEC);
+	result = fd >= 0 && write(fd, "0", 1) == 1 ? 0 : -1;
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
+/*
+ * Who is born in a group has to come from one below a common parent that is ours, so the runner goes into a leaf beside its
+ * cells. It does so first of all: if it was alone in `base` (systemd's Delegate=yes), that has room for controllers then.
+ */
 static int
 open_version_2(struct cgroup_tree *tree, const char *base, const char *name, uid_t owner, char *error, size_t size)
 {
 	static const char wanted[] = "+memory +pids +cpu";
-	char path[sizeof tree->path[0]];
-	int base_fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd;
+	char leaf[sizeof tree->path[0] + sizeof RUNNER_LEAF];
+	char *path = tree->path[0];
+	int fd, leaf_fd, base_fd;
 
+	if (snprintf(path, sizeof tree->path[0], "%s/%s", base, name) >= (int)sizeof tree->path[0]) {
+		snprintf(error, size, "control group %s/%s: the path is too long", base, name);
+		path[0] = '\0';
+		return -1;
+	}
+	snprintf(leaf, sizeof leaf, "%s/" RUNNER_LEAF, path);
+	fd = make_directory(path, owner, error, size);
+	leaf_fd = fd < 0 ? -1 : make_directory(leaf, owner, error, size);
+	tree->root_fd[0] = fd;
+	tree->version = 2;
+	if (leaf_fd < 0)
+		goto failed;
+	close(leaf_fd);
+	if (move_to(leaf) != 0) {
+		snprintf(error, size, "move the runner into control group %s: %s", leaf, strerror(errno));
+		goto failed;
+	}
+	base_fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (base_fd < 0 || write_file(base_fd, "cgroup.subtree_control", wanted) != 0) {
 		snprintf(error, size, "enable memory, pids and cpu in %s/cgroup.subtree_control: %s%s", base, strerror(errno),
 		    errno == EBUSY ? " (it has processes of its own: name another isolation.cgroup_parent)" : "");
 		if (base_fd >= 0)
 			close(base_fd);
-		return -1;
+		goto failed;
 	}
 	close(base_fd);
-	if (snprintf(path, sizeof path, "%s/%s", base, name) >= (int)sizeof path) {
-		snprintf(error, size, "control group %s/%s: the path is too long", base, name);
-		return -1;
-	}
-	fd = make_directory(path, owner, error, size);
-	if (fd < 0)
-		return -1;
 	if (write_file(fd, "cgroup.subtree_control", wanted) != 0) {
 		snprintf(error, size, "enable controllers in %s: %s", path, strerror(errno));
-		close(fd);
-		return -1;
+		goto failed;
 	}
-	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+	for (int c = 1; c < CGROUP_CONTROLLERS; c++) {
 		tree->root_fd[c] = fd;
-		memcpy(tree->path[c], path, sizeof path);
+		memcpy(tree->path[c], path, sizeof tree->path[0]);
 	}
-	tree->version = 2;
 	return 0;
+failed:
+	cgroup_remove(tree);
+	if (fd >= 0)
+		close(fd);
+	tree->root_fd[0] = -1;
+	tree->version = 0;
+	path[0] = '\0';
+	return -1;
 }
 
 static int
@@ -253,14 +292,16 @@ cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		tree->root_fd[c] = -1;
 	find_mount(NULL, mount, sizeof mount);
+	find_own(NULL, own, sizeof own);
+	if (snprintf(tree->home, sizeof tree->home, "%s%s", mount, own) >= (int)sizeof tree->home)
+		tree->home[0] = '\0'; /* there is no way back then, which only matters to who removes what he made */
 	if (parent != NULL)
 		return open_version_2(tree, parent, name, owner, error, size);
 	if (!is_version_2(mount))
 		return open_version_1(tree, name, owner, error, size);
-	/* A group with processes cannot have children with controllers: beside our own group there may be room. */
-	find_own(NULL, own, sizeof own);
-	for (char *slash; (slash = strrchr(own, '/')) != NULL;) {
-		*slash = '\0';
+	/* A group with other processes cannot have children with controllers: above our own group there may be room. */
+	for (char *end = own + (own[1] == '\0' ? 0 : strlen(own)); end != NULL; end = strrchr(own, '/')) {
+		*end = '\0';
 		if (snprintf(base, sizeof base, "%s%s", mount, own) < (int)sizeof base &&
 		    open_version_2(tree, base, name, owner, error, size) == 0)
 			return 0;
@@ -384,9 +425,12 @@ cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_p
 		snprintf(error, size, "limit the sockets of %s/%s: %s", tree->path[CGROUP_MEMORY], name, strerror(errno));
 		result = -1;
 	}
-	/* Swap would turn a memory limit into slowness. */
-	if (result == 0 && tree->version == 2)
-		write_file(dir_fd[CGROUP_MEMORY], "memory.swap.max", "0");
+	/* Swap would turn a memory limit into slowness. A kernel without swap has no such file. */
+	if (result == 0 && tree->version == 2 && write_file(dir_fd[CGROUP_MEMORY], "memory.swap.max", "0") != 0 &&
+	    errno != ENOENT) {
+		snprintf(error, size, "forbid %s/%s to swap: %s", tree->path[CGROUP_MEMORY], name, strerror(errno));
+		result = -1;
+	}
 out:
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
 		bool seen = false;
@@ -408,26 +452,36 @@ cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks)
 		int order[2] = { lower ? cell->memory_limit_fd : cell->swap_limit_fd,
 			lower ? cell->swap_limit_fd : cell->memory_limit_fd };
 
+		/* Version 1 refuses (EBUSY) what is less than is in use; version 2 kills for it. */
+		uint64_t kills = lower ? cgroup_oom_kills(cell) : 0;
+
 		for (int i = 0; i < 2; i++) {
 			if (order[i] >= 0 && write_number(order[i], memory_bytes) != 0)
 				return -1;
 		}
 		cell->memory_limit_bytes = memory_bytes;
+		if (lower && cgroup_oom_kills(cell) > kills) {
+			errno = EBUSY;
+			return -1;
+		}
 	}
 	if (tasks != cell->pids_limit) {
 		if (write_number(cell->pids_max_fd, tasks) != 0)
 			return -1;
 		cell->pids_limit = tasks;
 	}
-	/* The peak of an earlier run must not show as this one's; version 2 cannot set it back before Linux 6.12. */
-	cell->memory_peak_counts = cell->memory_peak_fd >= 0 && write_number(cell->memory_peak_fd, 0) == 0;
+	/* The peak of an earlier run must not show as this one's. Version 2 cannot set it back before Linux 6.12. */
+	if (cell->memory_peak_fd >= 0)
+		cell->memory_peak_base = write_number(cell->memory_peak_fd, 0) == 0 ? 0 : read_number(cell->memory_peak_fd, NULL);
 	return 0;
 }
 
 uint64_t
 cgroup_memory_peak_bytes(const struct cgroup_cell *cell)
 {
-	return cell->memory_peak_counts ? read_number(cell->memory_peak_fd, NULL) : 0;
+	uint64_t peak = read_number(cell->memory_peak_fd, NULL);
+
+	return peak > cell->memory_peak_base ? peak : 0;
 }
 
 uint64_t
@@ -470,12 +524,14 @@ cgroup_fork_refusals(const struct cgroup_cell *cell)
 void
 cgroup_remove(const struct cgroup_tree *tree)
 {
+	if (tree->version == 2)
+		move_to(tree->home);
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
 		DIR *dir = tree->path[c][0] == '\0' ? NULL : opendir(tree->path[c]);
 		struct dirent *entry;
 
 		while (dir != NULL && (entry = readdir(dir)) != NULL) {
-			if (strncmp(entry->d_name, "cell-", 5) == 0)
+			if (strncmp(entry->d_name, "cell-", 5) == 0 || strcmp(entry->d_name, RUNNER_LEAF) == 0)
 				unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
 		}
 		if (dir != NULL)
@@ -483,4 +539,34 @@ cgroup_remove(const struct cgroup_tree *tree)
 		if (tree->path[c][0] != '\0')
 			rmdir(tree->path[c]);
 	}
+}
+
+static const char *cleaned; /* nftw(3) takes no context */
+
+static int
+clean_directory(const char *path, const struct stat *st, int type, struct FTW *walk)
+{
+	const char *at = strstr(path, cleaned);
+	char end = at == NULL ? 'x' : at[strlen(cleaned)];
+
+	(void)st;
+	(void)walk;
+	if (type == FTW_DP && at != NULL && at > path && at[-1] == '/' && (end == '\0' || end == '/'))
+		rmdir(path);
+	return 0;
+}
+
+void
+cgroup_clean(const char *name)
+{
+	FILE *mounts = fopen("/proc/self/mounts", "re");
+	char line[PATH_MAX + 512], where[PATH_MAX], type[64];
+
+	cleaned = name;
+	while (mounts != NULL && fgets(line, sizeof line, mounts) != NULL) {
+		if (sscanf(line, "%*s %4095s %63s", where, type) == 2 && strncmp(type, "cgroup", 6) == 0)
+			nftw(where, clean_directory, 16, FTW_PHYS | FTW_DEPTH);
+	}
+	if (mounts != NULL)
+		fclose(mounts);
 }

@@ -535,12 +535,10 @@ serve(struct config *config)
 static int
 clean(const struct config *config)
 {
-	struct cgroup_tree tree;
-	char error[ERROR_SIZE], name[32];
+	char name[32];
 
 	make_name(config, name, sizeof name);
-	if (cgroup_open(&tree, config->cgroup_parent, name, geteuid(), error, sizeof error) == 0)
-		cgroup_remove(&tree);
+	cgroup_clean(name);
 	unlink(config->socket_path);
 	return config->level == LEVEL_CHROOT && chroot_dir_clean(config, name) != 0;
 }

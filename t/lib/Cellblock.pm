@@ -146,6 +146,7 @@ sub write_configuration {
     for (@changes) {
         my ($file, $pattern, $replacement) = @$_;
         if (!defined $pattern) {
+            make_path(dirname("$dir/$file"));
             spew("$dir/$file", $replacement);
             next;
         }

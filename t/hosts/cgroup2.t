@@ -1,0 +1,188 @@
+# Control groups of version 2, live: where the runner puts itself and its cells, with what limits; that they hold; what
+# comes of delegation; and that nothing runs when they cannot be had. For hosts that have no other, as t/hosts/vm makes them.
+use strict;
+use warnings;
+use Cellblock qw(command eventually runner_program slurp spew write_configuration);
+use File::Path qw(make_path);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+
+my $top = '/sys/fs/cgroup';
+Cellblock::skip_all("$top is not of version 2, or we are not root") if !-e "$top/cgroup.controllers" || $> != 0;
+
+sub procs { return split /\n/, slurp("$_[0]/cgroup.procs") // '' }
+sub value { return (slurp("$_[0]") // '') =~ s/\n\z//r }
+
+# Go on in a group, as a child of this process. Returns its pid.
+sub in_group {
+    my ($group, $do) = @_;
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+    spew("$group/cgroup.procs", "$$") if defined $group;
+    $do->();
+    POSIX::_exit(127);
+}
+
+# --- the service, started among other processes ---------------------------------------------------------------------------
+
+# supervisord, nginx and the workers are in the runner's own group, so its cells have to be beside that.
+spew("$top/cgroup.subtree_control", '+cpu +memory +pids'); # systemd has done that, where it is
+make_path("$top/service/inner");
+spew("$top/service/inner/cgroup.procs", "$$");
+my $cb = Cellblock->start(own => 1, conf => [
+    ['cellblock.conf', qr/languages = "languages"/, 'languages = "python"'],
+    ['python/python3.conf', undef, slurp(Cellblock::root() . '/etc/languages/python3.conf')],
+    ['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 16;'],
+    ['cellblock.conf', qr/cpu_percent = 100/, 'cpu_percent = 150'],
+]);
+my ($ours) = glob "$top/service/cellblock-*";
+ok $ours, 'the cells are below the nearest group that has no processes of its own' or BAIL_OUT('no group');
+my $capabilities = $cb->get('/v1/sandbox/capabilities');
+is_deeply $capabilities->{data}{layers}{cgroup}, { required => JSON::PP::true(), in_force => JSON::PP::true(), detail => 'version 2: memory, pids, cpu' },
+    'the capabilities say which version';
+is value("$top/service/cgroup.subtree_control"), 'cpu memory pids', 'only what is needed is enabled';
+is_deeply [procs($ours)], [], 'no process is between the cells';
+my %roles = $cb->roles;
+my %in_leaf = map { $_ => 1 } procs("$ours/runner");
+is join(' ', grep { !$in_leaf{$_} } map { @{ $roles{$_} } } qw(runner broker warden zygote)), '', 'all of the runner is in a leaf of its own';
+is join(' ', grep { $in_leaf{$_} } @{ $roles{worker} }), '', 'and no worker is';
+
+my $owner = (stat "$ours/runner/cgroup.procs")[4];
+isnt $owner, 0, 'it is owned by who has no power on the host';
+is +(stat "$ours/memory.max")[4], 0, 'who cannot change the limits of the whole';
+
+# A run's own group, with its limits.
+my $pid = in_group(undef, sub { $cb->{http} = undef; $cb->run(code => 'import time; time.sleep(30)', limits => { memory_bytes => 100 << 20, processes => 3 }); POSIX::_exit(0) });
+my $cell = eventually(20, sub { (grep { value("$_/memory.max") eq 100 << 20 && procs($_) } glob "$ours/cell-*")[0] });
+ok $cell, 'a run is in a group of its own';
+if ($cell) {
+    is value("$cell/pids.max"), 3, 'with its processes';
+    is value("$cell/cpu.max"), '150000 100000', 'its share of CPU time';
+    is value("$cell/memory.swap.max"), 0, 'and no swap';
+}
+kill 'KILL', $pid;
+waitpid $pid, 0;
+ok eventually(20, sub { !procs($cell) }), 'when its client is gone, the group is empty' if $cell;
+
+# --- the limits hold ----------------------------------------------------------------------------------------------------------
+
+my $r = $cb->run(code => 'x = bytearray(64 << 20); print(len(x))', limits => { memory_bytes => 100 << 20 });
+is $r->{data}{status}, 'ok', '64 MiB of 100';
+cmp_ok $r->{data}{usage}{memory_peak_bytes}, '>', 64 << 20, 'the peak is told';
+$r = $cb->run(code => 'print(1)', limits => { memory_bytes => 100 << 20 });
+cmp_ok $r->{data}{usage}{memory_peak_bytes}, '<', 40 << 20, 'and is not that of an earlier run';
+$r = $cb->run(code => 'x = bytearray(200 << 20)', limits => { memory_bytes => 100 << 20 });
+is $r->{data}{status}, 'memory_limit', 'memory of one process';
+$r = $cb->run(language => 'python3', limits => { memory_bytes => 100 << 20, processes => 8 }, code => <<'PYTHON');
+import os, sys
+pids = []
+for i in range(4):
+    pid = os.fork()
+    if pid == 0:
+        x = bytearray(40 << 20)
+        os.read(0, 1)
+        os._exit(0)
+    pids.append(pid)
+sys.exit(max(os.waitpid(pid, 0)[1] & 127 for pid in pids))
+PYTHON
+is $r->{data}{status}, 'memory_limit', 'memory of several, summed';
+$r = $cb->run(code => 'open("/tmp/x", "wb").write(bytes(60 << 20))', limits => { memory_bytes => 32 << 20 });
+is $r->{data}{status}, 'memory_limit', 'memory of files, too';
+$r = $cb->run(code => 'import os; [os.fork() for i in range(40)]', limits => { processes => 8 });
+is $r->{data}{status}, 'process_limit', 'processes';
+$r = $cb->run(code => "import os\nos.fork()\nwhile 1: pass", limits => { processes => 2, cpu_ms => 1500, wall_ms => 60_000 });
+is $r->{data}{status}, 'cpu_limit', 'CPU time of all processes together';
+# 1 MiB is less than an interpreter has in use once it has run something; whatever a waiting guest has, no run may go wrong.
+$r = $cb->run(code => 'x = bytearray(4 << 20)', limits => { memory_bytes => 1 << 20 });
+is $r->{data}{status}, 'memory_limit', 'a limit of nearly nothing' or diag $r->{body};
+
+# --- and nothing runs where there is none -------------------------------------------------------------------------------------
+
+# A group that may not be entered: nobody is born there.
+my @groups = map {"$_/cgroup.procs"} $ours, glob "$ours/cell-*";
+chown 0, 0, @groups;
+my @got = map { $cb->run(code => 'print("out")', limits => { wall_ms => 1000 }) } 1 .. 12; # more than are armed
+is scalar(grep { ($_->{data}{stdout} // '') eq "out\n" } @got[8 .. 11]), 0, 'a cell whose group cannot be joined runs nothing';
+is $got[11]{status}, 503, 'which is said';
+chown $owner, $owner, @groups;
+ok eventually(30, sub { my $again = $cb->run(code => 'print("up")'); $again->{data} && $again->{data}{stdout} eq "up\n" }), 'when it can, all is well';
+
+spew("$top/cgroup.procs", "$$");
+$cb->finish;
+ok !-e $ours, 'the groups are gone';
+ok rmdir "$top/service/inner", 'and the one of the service is empty';
+
+# --- the runner alone: as systemd starts it, with Delegate=yes, and as an ordinary user ----------------------------------------
+
+my $c = 'cellblock.conf';
+my $ordinary = getpwnam 'www-data';
+
+sub prepared {
+    my ($user, @changes) = @_;
+    my $dir = tempdir('cellblock-cgroup-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    chown $user, $user, $dir;
+    chmod 0755, $dir;
+    write_configuration("$dir/conf", [$c, qr{socket = "[^"]*"}, "socket = \"$dir/runner.sock\""],
+        [$c, qr{worker_user = "[^"]*"}, "worker_user = \"" . getpwuid($user || 65_534) . '"'],
+        [$c, qr{^#?drivers = .*}m, 'drivers = "' . Cellblock::prefix() . '/lib/cellblock";'], @changes);
+    unlink grep { !m{/python3\.conf\z} } glob "$dir/conf/languages/*.conf";
+    return $dir;
+}
+
+sub start_runner {
+    my ($dir, $group, $user) = @_;
+    return in_group($group, sub {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/log";
+        open STDERR, '>&', \*STDOUT;
+        exec('setpriv', "--reuid=$user", "--regid=$user", '--clear-groups', runner_program(), '-c', "$dir/conf/$c");
+    });
+}
+
+sub stop_runner {
+    my ($runner) = @_;
+    kill 'TERM', $runner;
+    return eventually(20, sub { waitpid($runner, POSIX::WNOHANG()) == $runner });
+}
+
+for (['root', 0], ['an ordinary user', $ordinary]) {
+    my ($who, $user) = @$_;
+    my $group = "$top/delegated";
+    mkdir $group;
+    chown $user, $user, $group, map {"$group/cgroup.$_"} qw(procs subtree_control threads);
+    my $dir = prepared($user);
+    my $runner = start_runner($dir, $group, $user);
+    my $serves = eventually(60, sub { glob("$group/cellblock-*/cell-*") && grep { procs($_) } glob "$group/cellblock-*/cell-*" });
+    ok $serves, "$who, alone in a group: a guest is born in a cell below it" or diag slurp("$dir/log");
+    is_deeply [procs($group)], [], "$who: the runner has left its place in it";
+    stop_runner($runner);
+    ok eventually(10, sub { !grep { /^populated 1/m } slurp("$group/cgroup.events") }), "$who: and it ends";
+    system 'find', $group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';';
+}
+
+# What is not delegated to him an ordinary user does not get, nor goes on without.
+for (['required', qr/control groups are required and cannot be had: .*Permission denied/], ['optional', qr/rlimits only: .*Permission denied/]) {
+    my ($how, $says) = @$_;
+    my $dir = prepared($ordinary, [$c, qr/cgroup = "required"/, "cgroup = \"$how\""]);
+    my $runner = start_runner($dir, undef, $ordinary);
+    my $log = eventually(60, sub { my $text = slurp("$dir/log") // ''; $text =~ $says ? $text : '' });
+    like $log || slurp("$dir/log"), $says, "nothing delegated, $how";
+    if ($how eq 'required') { ok eventually(10, sub { waitpid($runner, POSIX::WNOHANG()) == $runner }) && $? != 0, 'and it ends' }
+    else                    { ok eventually(60, sub { slurp("$dir/log") =~ /serving/ }), 'and it serves'; stop_runner($runner) }
+}
+
+# A parent that has processes of its own has no room.
+mkdir "$top/busy";
+my $sleeper = in_group("$top/busy", sub { exec 'sleep', '600' });
+my $dir = prepared(0, [$c, qr/#cgroup_parent = .*;/, "cgroup_parent = \"$top/busy\";"]);
+my $runner = start_runner($dir, undef, 0);
+ok eventually(60, sub { waitpid($runner, POSIX::WNOHANG()) == $runner }), 'a parent with processes of its own: it ends';
+like slurp("$dir/log"), qr{enable memory, pids and cpu in $top/busy/cgroup\.subtree_control.*it has processes of its own: name another isolation\.cgroup_parent},
+    'and says why';
+is_deeply [glob "$top/busy/cellblock*"], [], 'and leaves nothing there';
+kill 'KILL', $sleeper;
+waitpid $sleeper, 0;
+ok rmdir("$top/busy"), 'nobody was put there';
+
+done_testing;
