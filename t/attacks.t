@@ -1,6 +1,7 @@
 # Every attack of t/attacks against an instance, and what the host has of it after each: see t/attacks/README.
 #
-# The environment: CELLBLOCK_ATTACKS, a pattern: only those.
+# The environment: CELLBLOCK_ATTACKS, a pattern: only those; CELLBLOCK_SLOW, a number: on an emulated machine everything may
+# take so many times as long.
 use strict;
 use warnings;
 use FindBin;
@@ -11,11 +12,13 @@ use Host;
 use Test::More;
 
 # Programs that may start others, for attacks that need some; and a compiler that is stopped sooner.
+my $slow = $ENV{CELLBLOCK_SLOW} || 1;
 my $cb = Cellblock->start(own => 1, conf => [
+    ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = ' . 10_000 * $slow],
     ['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 64;'],
-    ['languages/c.conf', qr/output = "main";/, 'output = "main"; limits = { wall_ms = 5000; cpu_ms = 5000; };'],
+    ['languages/c.conf', qr/output = "main";/, 'output = "main"; limits = { wall_ms = ' . 5000 * $slow . '; cpu_ms = ' . 5000 * $slow . '; };'],
 ]);
-my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key});
+my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key}, slow => $slow);
 
 my @cases = $attacks->cases($ENV{CELLBLOCK_ATTACKS});
 
@@ -32,6 +35,7 @@ for my $case (@cases) {
     my $result = $attacks->carry_out($case);
     Attacks::show($result);
     $took{ $case->{name} } = $result->{took} // 0;
+    diag "skipped: $result->{name}: $result->{skip}" if $result->{skip};
     $count{ $result->{skip} ? 'skipped' : $case->{language} }++;
 }
 diag join ', ', map {"$_: $count{$_}"} sort keys %count;

@@ -461,7 +461,7 @@ open_own_stat(void)
 static int
 open_file(const char *path, int flags, mode_t mode)
 {
-	if (is_child && strcmp(path, OWN_STAT_FILE) == 0 && syscall(SYS_access, path, F_OK) != 0)
+	if (is_child && strcmp(path, OWN_STAT_FILE) == 0 && syscall(SYS_faccessat, AT_FDCWD, path, F_OK) != 0)
 		return open_own_stat();
 	if (!is_served && strcmp(path, MAIN_FILE) == 0 && getpid() == (pid_t)syscall(SYS_gettid))
 		return serve(flags);

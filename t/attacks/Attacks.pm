@@ -1,6 +1,6 @@
 # Attacks.pm - cases of attack, and what carries them out against a service at a URL.
 #
-#   my $attacks = Attacks->new(url => $url, key => $key, host => sub { list of complaints });
+#   my $attacks = Attacks->new(url => $url, key => $key, host => sub { list of complaints }, slow => 1);
 #   for my $case ($attacks->cases) { my $result = $attacks->carry_out($case); ... }
 #   $result: {name, skip, todo, assertions => [[is_good, what, explanation], ...]}
 #
@@ -12,6 +12,7 @@ use warnings;
 use File::Basename qw(basename dirname);
 use HTTP::Tiny;
 use JSON::PP ();
+use List::Util qw(min);
 use Test::More ();
 use Time::HiRes qw(time sleep);
 
@@ -123,9 +124,9 @@ sub cases {
 
 sub new {
     my ($class, %option) = @_;
-    my $self = bless {%option}, $class;
+    my $self = bless { slow => 1, %option }, $class;
     $self->{url} =~ s{/\z}{};
-    $self->{http} = HTTP::Tiny->new(timeout => 150, verify_SSL => 0);
+    $self->{http} = HTTP::Tiny->new(timeout => 150 * $self->{slow}, verify_SSL => 0);
     my $list = $self->request(GET => '/v1/sandbox/languages');
     if ($list->{data}) {
         for my $language (@{ $list->{data}{languages} }) {
@@ -196,12 +197,22 @@ sub reason_to_skip {
     return;
 }
 
+# The fields of a request beside language and code. Where all takes longer, a program has longer, too.
+sub fields {
+    my ($self, $case) = @_;
+    my %field = $case->{request} ? %{ $json->decode($case->{request}) } : ();
+    return %field if $self->{slow} == 1;
+    my %limit = (wall_ms => 15_000, cpu_ms => 15_000, %{ $field{limits} || {} });
+    $limit{$_} = min($limit{$_} * $self->{slow}, 120_000) for qw(wall_ms cpu_ms);
+    return (%field, limits => \%limit);
+}
+
 sub body_of {
     my ($self, $case) = @_;
     return eval($case->{raw}) // die "$case->{name}: raw: $@\n" if $case->{raw};
     my $code = $case->{program} ? slurp("$here/programs/$case->{program}") : $case->{code} // '';
     $code = eval($case->{perl}) // die "$case->{name}: perl: $@\n" if $case->{perl};
-    return $json->encode({ language => $case->{language}, code => $code, %{ $case->{request} ? $json->decode($case->{request}) : {} } });
+    return $json->encode({ language => $case->{language}, code => $code, $self->fields($case) });
 }
 
 sub shorten {
@@ -234,12 +245,13 @@ sub carry_out {
 
     my $body = $self->body_of($case);
     my (@wrong, $longest);
+    my $seconds = $case->{seconds} * $self->{slow};
     $self->run($case->{language}, $case->{before}) if $case->{before};
     for (1 .. $case->{times}) {
         my $beside;
         if ($case->{beside}) {
             $beside = $self->run_beside($case->{language}, $case->{beside});
-            sleep .3;
+            sleep .3 * $self->{slow};
         }
         my $begin = time;
         my $reply = $self->request(POST => '/v1/sandbox/run', $body);
@@ -251,13 +263,13 @@ sub carry_out {
         push @wrong, judge($case, $reply);
     }
     $assert->(!@wrong, 'the verdict', join "\n", @wrong);
-    $assert->($longest <= $case->{seconds}, "at most $case->{seconds} s", sprintf 'it took %.1f s', $longest);
+    $assert->($longest <= $seconds, "at most $seconds s", sprintf 'it took %.1f s', $longest);
 
     my $language = $benign{ $case->{language} } ? $case->{language} : 'python3';
     my $begin = time;
     my $after = $self->run($language, $benign{$language});
     my $is_right = $after->{data} && $after->{data}{stdout} =~ $self->{benign_prints} && $after->{data}{status} eq 'ok';
-    $assert->($is_right && time - $begin < 10, 'a run right after it is right', shorten($after->{body}));
+    $assert->($is_right && time - $begin < 10 * $self->{slow}, 'a run right after it is right', shorten($after->{body}));
 
     if ($self->{host}) {
         my @complaints = $self->{host}->();
