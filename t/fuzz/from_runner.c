@@ -21,12 +21,11 @@
 #include <unistd.h>
 
 #include "fuzz.h"
+#include "play.h"
 #include "route.h"
 
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define CLIENTS 4     /* that one input can have, one after the other */
 #define TURNS_MAX 200 /* that the worker waits, for one client */
-#define SENT_FDS 16
 #define DIGEST 0x1234567890abcdefu
 
 /* ---- what there is ------------------------------------------------------------------------------------------------ */
@@ -68,26 +67,6 @@ static unsigned turns;
 static uint32_t last_id;
 static uint64_t now_ms;
 static int memfd;
-
-static const uint8_t *script;
-static size_t script_left;
-
-static uint8_t
-next(void)
-{
-	if (script_left == 0)
-		return 0;
-	script_left--;
-	return *script++;
-}
-
-static void
-shut(int *fd)
-{
-	if (*fd >= 0)
-		close(*fd);
-	*fd = -1;
-}
 
 /* ---- libfcgi ------------------------------------------------------------------------------------------------------ */
 
@@ -213,30 +192,13 @@ runner_reads(void)
 }
 
 static void
-send_anything(const void *bytes, size_t size, size_t count)
+answer(const void *bytes, size_t size, size_t count)
 {
-	union {
-		char space[CMSG_SPACE(sizeof(int) * SENT_FDS)];
-		struct cmsghdr align;
-	} control = { { 0 } };
-	struct iovec iov = { (void *)bytes, size };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int fds[SENT_FDS];
 
-	if (count > 0) {
-		int fds[SENT_FDS];
-		struct cmsghdr *head;
-
-		for (size_t i = 0; i < count; i++)
-			fds[i] = memfd;
-		message.msg_control = control.space;
-		message.msg_controllen = CMSG_SPACE(sizeof(int) * count);
-		head = CMSG_FIRSTHDR(&message);
-		head->cmsg_level = SOL_SOCKET;
-		head->cmsg_type = SCM_RIGHTS;
-		head->cmsg_len = CMSG_LEN(sizeof(int) * count);
-		memcpy(CMSG_DATA(head), fds, sizeof(int) * count);
-	}
-	if (runner_end >= 0 && sendmsg(runner_end, &message, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+	for (size_t i = 0; i < SENT_FDS; i++)
+		fds[i] = memfd;
+	if (runner_end >= 0 && send_anything(runner_end, bytes, size, fds, count))
 		broke_rules = broke_rules || size != sizeof(struct proto_reply) || count > 0;
 }
 
@@ -266,7 +228,7 @@ static void
 reply_step(void)
 {
 	struct proto_reply message = { .kind = next() % (PROTO_REFUSED + 2) };
-	uint8_t id = next();
+	uint8_t id = next(), bytes[2 * sizeof message] = { 0 };
 
 	/* Of the run that there is, most of the time, or of the one that is not seen yet. */
 	message.id = last_id + (id >= 0xf0 ? id : id >= 0xe0 ? 1 : 0);
@@ -299,7 +261,9 @@ reply_step(void)
 	default:
 		message.u.refusal = next();
 	}
-	send_anything(&message, sizeof message, 0);
+	/* All of it, most of the time, or what would be right if it were not cut, or did not go on. */
+	memcpy(bytes, &message, sizeof message);
+	answer(bytes, id >= 0xc0 && id < 0xd0 ? next() * sizeof bytes / 256 : sizeof message, 0);
 }
 
 static void
@@ -308,7 +272,7 @@ welcome_step(void)
 	const struct proto_reply message = { .kind = PROTO_WELCOME,
 		.u.welcome = { .version = PROTO_VERSION, .languages = 2, .config_digest = DIGEST } };
 
-	send_anything(&message, sizeof message, 0);
+	answer(&message, sizeof message, 0);
 }
 
 static void
@@ -318,7 +282,7 @@ bytes_step(void)
 	size_t size = (next() << 1) % sizeof bytes;
 
 	memset(bytes, (int)size, sizeof bytes);
-	send_anything(bytes, size, next() % SENT_FDS);
+	answer(bytes, size, next() % SENT_FDS);
 }
 
 static void
@@ -393,18 +357,18 @@ int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
 int
 __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
 {
-	int both[2];
+	int new_end, end;
 
 	must(address->sa_family == AF_UNIX && size > 0);
 	if (is_refusing) {
 		errno = ECONNREFUSED;
 		return -1;
 	}
-	must(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, both) == 0);
-	must(dup3(both[1], fd, O_CLOEXEC) == fd);
-	close(both[1]);
+	pair(&new_end, &end, SOCK_NONBLOCK);
+	must(dup3(end, fd, O_CLOEXEC) == fd);
+	close(end);
 	shut(&runner_end);
-	runner_end = both[0];
+	runner_end = new_end;
 	broke_rules = false;
 	return 0;
 }
@@ -424,15 +388,14 @@ __wrap_poll(struct pollfd *waits, nfds_t count, int timeout_ms)
 		while (runner_reads())
 			continue;
 		ready = __real_poll(waits, count, 0);
-		must(ready >= 0);
-		if (ready > 0)
-			return ready;
-		if (script_left == 0)
+		if (ready != 0)
+			return ready; /* -1 for the signal of libFuzzer's clock */
+		if (play_left() == 0)
 			break;
 		do {
 			op = next();
 			steps[(op & 0x3f) % LENGTH(steps)]();
-		} while ((op & 0x80) != 0 && script_left > 0);
+		} while ((op & 0x80) != 0 && play_left() > 0);
 		if ((op & 0x40) != 0)
 			break; /* too late */
 	}
@@ -509,12 +472,11 @@ ask(void)
 static void
 try(const uint8_t *data, size_t size)
 {
-	script = data;
-	script_left = size;
+	play_begin(data, size);
 	is_refusing = false;
 	now_ms = 1000;
 	runner_link_init(&worker.link, &config);
-	for (int i = 0; i < CLIENTS && (i == 0 || script_left > 0); i++)
+	for (int i = 0; i < CLIENTS && (i == 0 || play_left() > 0); i++)
 		ask();
 	runner_link_close(&worker.link);
 	shut(&runner_end);

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "fuzz.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -73,7 +74,8 @@ look(struct pollfd *all)
 {
 	for (int i = 0; i < DESCRIPTORS; i++)
 		all[i] = (struct pollfd){ .fd = i };
-	must(poll(all, DESCRIPTORS, 0) >= 0);
+	while (poll(all, DESCRIPTORS, 0) < 0)
+		must(errno == EINTR);
 }
 
 void
