@@ -35,6 +35,7 @@
 
 #include "fdpass.h"
 #include "mark.h"
+#include "missing.h"
 #include "policy.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -526,8 +527,10 @@ test_i386_calls_die(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	policy_free(policy);
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV)
-		skip(); /* a kernel without calls of i386 */
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV) {
+		print_message("# skipped: a kernel without calls of i386\n"); /* which is as good */
+		return;
+	}
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 #endif
@@ -568,11 +571,8 @@ run_python(unsigned grant)
 	int tell[2], go[2], number, listener_fd, pid_fd;
 	pid_t pid;
 
-	if (access(PYTHON, X_OK) != 0) {
-		assert_null(getenv("CELLBLOCK_MUST_WORK"));
-		print_message("[   SKIP   ] there is no " PYTHON "\n");
-		skip();
-	}
+	if (missing(access(PYTHON, X_OK) != 0, "there is no " PYTHON))
+		return;
 	policy = load("python3");
 	assert_int_equal(pipe(tell) | pipe(go), 0);
 	pid = fork();
