@@ -110,6 +110,12 @@ struct held_answer {
 	uint64_t id;
 };
 
+/* What workers did, and the log says once in a while. */
+struct complaint {
+	uint64_t said_us; /* 0: never */
+	uint64_t unsaid;  /* since then */
+};
+
 struct broker {
 	const struct config *config;
 	bool single_uid; /* no uid but 0 is mapped */
@@ -129,8 +135,8 @@ struct broker {
 	struct compiled_cache compiled;
 	struct client *clients;
 	struct client *gone; /* whose connections are closed; freed at the end of the loop's turn */
-	uint64_t complaint_us; /* when a worker was last complained of in the log */
-	uint64_t complaints;   /* since then, unsaid */
+	struct complaint protocol_broken;
+	struct complaint connected_too_often;
 	struct client *queue, **queue_tail;
 	uint32_t queued;
 	uint32_t running;

@@ -25,21 +25,20 @@
 static void client_gone(struct broker *broker, struct client *client);
 
 /*
- * A worker broke the rules. One line in a second: it may do so as often as it likes, and that is not to fill the disk.
+ * A worker broke the rules. One line of a kind in a second: it may do so as often as it likes, and that is not to fill the disk.
  */
 static void
-complain(struct broker *broker, pid_t pid, const char *what)
+complain(struct complaint *complaint, pid_t pid, const char *what)
 {
 	uint64_t now_us = clock_us();
 
-	if (broker->complaint_us != 0 && now_us < broker->complaint_us + COMPLAINT_US) {
-		broker->complaints++;
+	if (complaint->said_us != 0 && now_us < complaint->said_us + COMPLAINT_US) {
+		complaint->unsaid++;
 		return;
 	}
 	log_warn("worker %ld %s, and was disconnected (%llu times since this was last said, by any worker)", (long)pid, what,
-	    (unsigned long long)broker->complaints + 1u);
-	broker->complaint_us = now_us;
-	broker->complaints = 0;
+	    (unsigned long long)complaint->unsaid + 1u);
+	*complaint = (struct complaint){ .said_us = now_us };
 }
 
 static void
@@ -404,7 +403,7 @@ client_ready(struct broker *broker, struct event *event, uint32_t events)
 	if (n == (ssize_t)sizeof request && take_request(broker, client, &request, fds, fd_count) == 0)
 		return;
 	if (n > 0 || fd_count > 0 || (n < 0 && errno == EMSGSIZE))
-		complain(broker, client->pid, "broke the protocol");
+		complain(&broker->protocol_broken, client->pid, "broke the protocol");
 	/* Also those of an empty message, which looks like the end of the connection. */
 	fdpass_close(fds, fd_count);
 	client_gone(broker, client);
@@ -458,7 +457,7 @@ client_add(struct broker *broker, int fd, pid_t pid)
 	for (const struct client *other = broker->clients; other != NULL; other = other->next)
 		already += other->pid == pid;
 	if (already >= CONNECTIONS_MAX) {
-		complain(broker, pid, "connected too often");
+		complain(&broker->connected_too_often, pid, "connected too often");
 		free(client);
 		close(fd);
 		return;
