@@ -313,14 +313,18 @@ is $skipped, 0, 'none of them is skipped here';
 
 # --- the relay ---------------------------------------------------------------------------------------------------------------
 
-# A process of the runner's with a policy of its own, on the host.
-sub relay_pids { return grep { my $s = process_status($_); $s && $s->{Seccomp} eq '2' } $cb->pids('runner') }
+# On the host, the door's child.
+sub relay_pids {
+    my %runner = map { $_ => 1 } $cb->pids('runner');
+    return grep { my $s = process_status($_); $s && $runner{ $s->{PPid} } } keys %runner;
+}
 my ($relay) = relay_pids();
 ok $relay, 'the relay is there' or diag json->encode({ $cb->roles });
 my $status = process_status($relay);
 like $status->{Uid}, qr/\A(\d{5,})\s+\1\s+\1/, 'it is not root';
 is hex $status->{$_}, 0, "$_: nothing" for qw(CapPrm CapEff CapBnd CapAmb);
 is $status->{NoNewPrivs}, 1, 'no_new_privs';
+is $status->{Seccomp}, 2, 'a policy of its own' if !$cb->sanitized;
 my @files = grep { !/^(?:socket:|anon_inode:)/ } map { readlink $_ // () } glob "/proc/$relay/fd/*";
 cmp_ok scalar(grep { !m{\Q$cb->{dir}\E/log|/dev/null|pipe:} } @files), '==', 0, 'it has no file but the log' or diag "@files";
 
