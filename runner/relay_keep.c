@@ -170,6 +170,10 @@ relay_keep(struct relay_keeper *keeper, int broker_fd)
 void
 relay_finish(struct relay_keeper *keeper)
 {
-	if (keeper != NULL && keeper->pid != 0)
+	if (keeper == NULL)
+		return;
+	if (keeper->pid != 0)
 		waitpid(keeper->pid, NULL, 0);
+	policy_free(keeper->relay.policy);
+	free(keeper);
 }

@@ -24,7 +24,7 @@ size_t relay_needs(const struct relay_keeper *keeper, struct landlock_rule *rule
  */
 int relay_keep(struct relay_keeper *keeper, int broker_fd);
 
-/* The broker has gone, and so does the relay: wait for it. */
+/* The broker has gone, and so does the relay: wait for it, and free the keeper. Does nothing for NULL. */
 void relay_finish(struct relay_keeper *keeper);
 
 #endif
