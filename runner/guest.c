@@ -33,7 +33,6 @@
 #include "mark.h"
 #include "proto.h"
 
-#define GUEST_ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 #define IMPORTS_BYTES_MAX (1u << 20)
 #define JOB_FD 3
 #define START_FDS 5 /* that may come with a run */
@@ -358,14 +357,14 @@ zygote_make_guests(void)
 		_exit(126);
 	for (;;) {
 		struct guest_order order;
-		int fds[GUEST_ORDER_FDS];
+		int fds[ORDER_FDS];
 		size_t count;
 		int born_in = -1;
 		const int *cgroups = fds + 2;
 		size_t cgroup_count;
 		pid_t pid;
 
-		if (fdpass_recv(ZYGOTE_ORDERS_FD, &order, sizeof order, fds, GUEST_ORDER_FDS, &count, NULL) !=
+		if (fdpass_recv(ZYGOTE_ORDERS_FD, &order, sizeof order, fds, ORDER_FDS, &count, NULL) !=
 		    (ssize_t)sizeof order || count < 2)
 			_exit(0);
 		cgroup_count = count - 2;

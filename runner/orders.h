@@ -16,6 +16,7 @@
 
 #define ORDER_STEP_SIZE 48
 #define ORDER_CGROUPS_MAX 4
+#define ORDER_FDS (2 + ORDER_CGROUPS_MAX) /* that come with a warden_order or a guest_order, at most */
 
 /* Descriptors that a zygote is started with. */
 #define ZYGOTE_ORDERS_FD 3 /* its socket; guest_order comes in, one zygote_report goes out */

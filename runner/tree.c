@@ -75,42 +75,60 @@ make_folder(int to, const char *name)
 	return openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Add all that is in a folder of the host. Takes `from`. */
+/* All that is in a folder is put into another one. `add` is asked about each name. */
+struct walk {
+	int (*add)(struct walk *walk, int from, const char *name, int to);
+	unsigned depth, deepest; /* where it is, and where it looks at no folders any more */
+	struct tree_count count;
+};
+
+/* Takes both folders. Either may be -1, which fails. */
 static int
-add_folder(int from, int to, bool deep, struct tree_count *count)
+walk_folder(struct walk *walk, int from, int to)
 {
-	DIR *folder = fdopendir(from);
+	DIR *folder = from < 0 || to < 0 ? NULL : fdopendir(from);
 	struct dirent *entry;
-	struct stat st;
-	int result = 0;
+	int result = folder == NULL ? -1 : 0;
 
-	while (folder != NULL && result == 0 && (entry = readdir(folder)) != NULL) {
-		const char *name = entry->d_name;
-
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-			continue;
-		result = fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW);
-		if (result == 0 && S_ISREG(st.st_mode)) {
-			result = add_file(from, name, &st, to, name, count);
-		} else if (result == 0 && S_ISLNK(st.st_mode)) {
-			result = add_link(from, name, to, name);
-		} else if (result == 0 && deep && S_ISDIR(st.st_mode) && (st.st_mode & OPEN_TO_OTHERS) == OPEN_TO_OTHERS) {
-			int below = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			int made = below < 0 ? -1 : make_folder(to, name);
-
-			count->folders++;
-			result = made < 0 ? -1 : add_folder(below, made, deep, count);
-			if (made >= 0)
-				close(made);
-			else if (below >= 0)
-				close(below);
-		}
-	}
-	if (folder == NULL)
-		close(from);
-	else
+	while (result == 0 && (entry = readdir(folder)) != NULL)
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			result = walk->add(walk, from, entry->d_name, to);
+	if (folder != NULL)
 		closedir(folder);
-	return folder == NULL ? -1 : result;
+	else if (from >= 0)
+		close(from);
+	if (to >= 0)
+		close(to);
+	return result;
+}
+
+static int
+walk_into(struct walk *walk, int from, const char *name, int to)
+{
+	int below = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), result;
+
+	walk->depth++;
+	walk->count.folders++;
+	result = walk_folder(walk, below, below < 0 ? -1 : make_folder(to, name));
+	walk->depth--;
+	return result;
+}
+
+/* For a folder of the host. */
+static int
+add_from_host(struct walk *walk, int from, const char *name, int to)
+{
+	struct stat st;
+
+	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return -1;
+	if (S_ISREG(st.st_mode))
+		return add_file(from, name, &st, to, name, &walk->count);
+	if (S_ISLNK(st.st_mode))
+		return add_link(from, name, to, name);
+	if (S_ISDIR(st.st_mode) && walk->depth < walk->deepest && (st.st_mode & OPEN_TO_OTHERS) == OPEN_TO_OTHERS)
+		return walk_into(walk, from, name, to);
+	return 0;
 }
 
 /* Make the folders above `path`, which is relative, and open the last. *name becomes what comes behind it. */
@@ -134,28 +152,22 @@ make_parents(int tree_fd, const char *path, const char **name)
 
 /* Make one entry of the root. */
 static int
-add_entry(const struct rootfs_entry *entry, int tree_fd, struct tree_count *count)
+add_entry(struct walk *walk, const struct rootfs_entry *entry, int tree_fd)
 {
 	const char *source = entry->source != NULL ? entry->source : entry->path, *name;
-	int parent = make_parents(tree_fd, entry->path + 1, &name), below, result = -1;
+	int parent = make_parents(tree_fd, entry->path + 1, &name), result = -1;
 	struct stat st;
 
 	if (parent < 0)
 		return -1;
-	if (entry->kind == ROOTFS_LINK) {
+	if (entry->kind == ROOTFS_LINK)
 		result = symlinkat(entry->target, parent, name);
-	} else if (stat(source, &st) == 0 && entry->kind == ROOTFS_DEVICE) {
+	else if (stat(source, &st) == 0 && entry->kind == ROOTFS_DEVICE)
 		result = mknodat(parent, name, S_IFCHR | 0666, st.st_rdev);
-	} else if (entry->kind == ROOTFS_BIND && entry->is_dir) {
-		below = make_folder(parent, name);
-		result = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (below >= 0 && result >= 0)
-			result = add_folder(result, below, true, count);
-		if (below >= 0)
-			close(below);
-	} else if (entry->kind == ROOTFS_BIND) {
-		result = stat(source, &st) != 0 ? -1 : add_file(AT_FDCWD, source, &st, parent, name, count);
-	}
+	else if (entry->kind == ROOTFS_BIND && entry->is_dir)
+		result = walk_folder(walk, open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), make_folder(parent, name));
+	else if (entry->kind == ROOTFS_BIND)
+		result = stat(source, &st) != 0 ? -1 : add_file(AT_FDCWD, source, &st, parent, name, &walk->count);
 	close(parent);
 	return result;
 }
@@ -175,15 +187,16 @@ try_devices(int tree_fd)
 int
 tree_make(const struct rootfs *fs, int tree_fd, struct tree_count *count, char *error, size_t size)
 {
+	struct walk walk = { .add = add_from_host, .deepest = UINT_MAX };
 	mode_t old_mask = umask(0);
 	int result = 0;
 
-	*count = (struct tree_count){ 0 };
 	for (size_t i = 0; result == 0 && i < fs->count; i++) {
-		if (add_entry(&fs->entry[i], tree_fd, count) != 0)
+		if (add_entry(&walk, &fs->entry[i], tree_fd) != 0)
 			result = failed(error, size, fs->entry[i].kind == ROOTFS_DEVICE ? "make the device" : "link",
 			    fs->entry[i].path);
 	}
+	*count = walk.count;
 	umask(old_mask);
 	if (result == 0 && (symlinkat(ROOTFS_TMP, tree_fd, "dev/shm") != 0 || mkdirat(tree_fd, &ROOTFS_BOX[1], 0755) != 0 ||
 	    mkdirat(tree_fd, &ROOTFS_TMP[1], 0755) != 0))
@@ -196,57 +209,30 @@ tree_make(const struct rootfs *fs, int tree_fd, struct tree_count *count, char *
 int
 tree_add_folder(int tree_fd, const char *path, const char *from, char *error, size_t size)
 {
-	struct tree_count count = { 0 };
+	struct walk walk = { .add = add_from_host };
 	int to = openat(tree_fd, path + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int folder = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int result = to < 0 || folder < 0 ? -1 : add_folder(folder, to, false, &count);
 
-	if (to >= 0)
-		close(to);
-	return result == 0 ? 0 : failed(error, size, "link the files of", from);
+	return walk_folder(&walk, folder, to) == 0 ? 0 : failed(error, size, "link the files of", from);
 }
 
-/* Link all that is in a folder of a tree, and make its folders anew. Takes `from`. */
+/* For a folder of a tree: all is linked, and folders are made anew. */
 static int
-copy_folder(int from, int to, bool is_root)
+add_from_tree(struct walk *walk, int from, const char *name, int to)
 {
-	DIR *folder = fdopendir(from);
-	struct dirent *entry;
-	int result = 0;
-
-	while (folder != NULL && result == 0 && (entry = readdir(folder)) != NULL) {
-		const char *name = entry->d_name;
-		int below, made;
-
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-		    (is_root && (strcmp(name, &ROOTFS_BOX[1]) == 0 || strcmp(name, &ROOTFS_TMP[1]) == 0)))
-			continue;
-		/* Links of directories are refused, so this says what it is. */
-		if (linkat(from, name, to, name, 0) == 0)
-			continue;
-		below = errno == EPERM ? openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-		made = below < 0 ? -1 : make_folder(to, name);
-		result = made < 0 ? -1 : copy_folder(below, made, false);
-		if (made >= 0)
-			close(made);
-		else if (below >= 0)
-			close(below);
-	}
-	if (folder == NULL)
-		close(from);
-	else
-		closedir(folder);
-	return folder == NULL ? -1 : result;
+	if (walk->depth == 0 && (strcmp(name, &ROOTFS_BOX[1]) == 0 || strcmp(name, &ROOTFS_TMP[1]) == 0))
+		return 0;
+	/* Links of directories are refused, so this says what it is. */
+	if (linkat(from, name, to, name, 0) == 0)
+		return 0;
+	return errno == EPERM ? walk_into(walk, from, name, to) : -1;
 }
 
 int
 tree_copy(int tree_fd, int parent_fd, const char *name)
 {
+	struct walk walk = { .add = add_from_tree };
 	int from = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int to = from < 0 ? -1 : make_folder(parent_fd, name);
-	int result = to < 0 ? -1 : copy_folder(from, to, true);
 
-	if (to >= 0)
-		close(to);
-	return result;
+	return walk_folder(&walk, from, from < 0 ? -1 : make_folder(parent_fd, name));
 }

@@ -25,7 +25,6 @@
 #include "rootfs.h"
 
 #define INIT_STACK_BYTES 4096
-#define ORDER_FDS (2 + ORDER_CGROUPS_MAX)
 
 /*
  * The namespaces that every cell has to itself. The network one is shared by all that have no network: it is empty, and its
@@ -261,6 +260,19 @@ open_home(char *stack)
 	return pidfd;
 }
 
+size_t
+warden_wait(const struct warden_config *config, int sock, struct warden_order *order, int fds[ORDER_FDS])
+{
+	size_t count;
+	ssize_t n = fdpass_recv(sock, order, sizeof *order, fds, ORDER_FDS, &count, NULL);
+
+	if (n <= 0)
+		_exit(0);
+	if (n != (ssize_t)sizeof *order || order->cell >= config->cells || order->zygote >= config->zygotes)
+		die("warden: an order that makes no sense");
+	return count;
+}
+
 void
 warden_main(int sock, const struct warden_config *config)
 {
@@ -286,13 +298,8 @@ warden_main(int sock, const struct warden_config *config)
 	for (;;) {
 		struct warden_order order;
 		int fds[ORDER_FDS];
-		size_t count;
-		ssize_t n = fdpass_recv(sock, &order, sizeof order, fds, ORDER_FDS, &count, NULL);
+		size_t count = warden_wait(config, sock, &order, fds);
 
-		if (n <= 0)
-			_exit(0);
-		if (n != (ssize_t)sizeof order || order.cell >= config->cells || order.zygote >= config->zygotes)
-			die("warden: an order that makes no sense");
 		if (order.kind == WARDEN_MAKE && count >= 1u + (order.has_network != 0)) {
 			make(&w, &order, fds, count);
 		} else if (order.kind == WARDEN_DROP) {

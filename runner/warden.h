@@ -10,7 +10,10 @@
 #ifndef CELLBLOCK_WARDEN_H
 #define CELLBLOCK_WARDEN_H
 
+#include <stddef.h>
 #include <stdint.h>
+
+#include "orders.h"
 
 struct warden_config {
 	uint32_t cells;    /* how many numbers there are */
@@ -32,5 +35,11 @@ void warden_main(int sock, const struct warden_config *config) __attribute__((no
 /* The same at level chroot, in the folder of the language's trees, of which this is the first. */
 #define WARDEN_FIRST_TREE "first"
 void warden_chroot_main(int sock, const struct warden_config *config) __attribute__((noreturn));
+
+/*
+ * For both: wait for the next order. Returns the number of descriptors that came with it, which are the caller's to close. Ends the
+ * process when the broker is gone, or if the order makes no sense.
+ */
+size_t warden_wait(const struct warden_config *config, int sock, struct warden_order *order, int fds[ORDER_FDS]);
 
 #endif

@@ -24,8 +24,6 @@
 #include "tree.h"
 #include "warden.h"
 
-#define ORDER_FDS (2 + ORDER_CGROUPS_MAX)
-
 struct warden {
 	const struct warden_config *config;
 	int sock;
@@ -198,13 +196,8 @@ warden_chroot_main(int sock, const struct warden_config *config)
 	for (;;) {
 		struct warden_order order;
 		int fds[ORDER_FDS];
-		size_t count;
-		ssize_t n = fdpass_recv(sock, &order, sizeof order, fds, ORDER_FDS, &count, NULL);
+		size_t count = warden_wait(config, sock, &order, fds);
 
-		if (n <= 0)
-			_exit(0);
-		if (n != (ssize_t)sizeof order || order.cell >= config->cells || order.zygote >= config->zygotes)
-			die("warden: an order that makes no sense");
 		if (order.kind == WARDEN_MAKE && count >= 2) {
 			make(&w, &order, fds, count);
 		} else if (order.kind == WARDEN_KEEP && count == 1) {
