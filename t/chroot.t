@@ -250,7 +250,11 @@ sub wardens {
     return grep { my $s = Cellblock::process_status($_); $s && $s->{Uid} =~ /\A0\b/ && hex($s->{CapPrm}) & 1 } map { $_->{pid} } children_of(broker() // 0);
 }
 sub keepers {
-    return grep { my $s = Cellblock::process_status($_); $s && (split ' ', $s->{Uid})[0] > $first_uid + $cells } map { s{/proc/}{}r } glob '/proc/[0-9]*';
+    return grep {
+        my $status = Cellblock::process_status($_);
+        my $uid = $status ? (split ' ', $status->{Uid})[0] : 0;
+        $uid > $first_uid + $cells && $uid <= $first_uid + 2 * $cells; # its real one
+    } map { s{/proc/}{}r } glob '/proc/[0-9]*';
 }
 
 ok my @keepers = keepers(), 'each cell has a keeper';
