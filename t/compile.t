@@ -332,7 +332,8 @@ sub waiting_compiler {
     }, sub {
         my ($fields, $r) = @_;
         $answers++;
-        if (time > $next) { kill 9, $cb->pids('warden'); $next = time + .3 }
+        # Not before something was right again: on a slow machine wardens would be killed as fast as they come up.
+        if (time > $next && $r->{status} == 200) { kill 9, $cb->pids('warden'); $next = time + .3 }
         my $fine = $r->{status} == 200 ? $r->{data}{stdout} eq "$fields->{number}\n" : $r->{status} =~ /\A50[03]\z/ && $r->{json}{code} == -$r->{status};
         push @strange, "$r->{status} " . substr $r->{body}, 0, 300 if !$fine;
     }, 60);

@@ -69,7 +69,8 @@ for (@attacks) {
     $cb->processes_at_rest;
     # An armed cell more or less has three; what is kept would be hundreds.
     ok eventually(10, sub { descriptors($broker) < $open + 20 }), "$name: no descriptor is kept" or diag descriptors($broker) . ", not $open";
-    cmp_ok memory_kb($broker) - $memory, '<', 1024, "$name: nor memory";
+    # ASan keeps for a while what was freed.
+    cmp_ok memory_kb($broker) - $memory, '<', 1024, "$name: nor memory" if !$cb->sanitized;
 }
 is +($cb->pids('broker'))[0], $broker, 'it is the same broker all the time';
 cmp_ok lines() - $lines, '<', 150, 'its log is not flooded';

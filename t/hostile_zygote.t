@@ -88,7 +88,10 @@ sub cpu {
 for (@all) {
     my ($name, $code, $is_taken) = @$_;
     spew("$drivers/python3/driver.py", "$common$code\n");
+    # The broker goes a moment after its runner, and answers until then.
+    my @old = $cb->pids('broker');
     kill 'KILL', $cb->pids('runner');
+    ok eventually(60, sub { !grep { -d "/proc/$_" } @old }), "$name: the runner before it is gone";
     if ($is_taken) {
         ok eventually(60, sub { my $health = $cb->get('/health', key => undef); $health->{status} == 503 && $health->{body} =~ /shares the namespace/ }), "$name: the self-test sees it";
         is $cb->run(%$bash)->{status}, 503, "$name: nothing is served";

@@ -313,12 +313,7 @@ is $skipped, 0, 'none of them is skipped here';
 
 # --- the relay ---------------------------------------------------------------------------------------------------------------
 
-# On the host, the door's child.
-sub relay_pids {
-    my %runner = map { $_ => 1 } $cb->pids('runner');
-    return grep { my $s = process_status($_); $s && $runner{ $s->{PPid} } } keys %runner;
-}
-my ($relay) = relay_pids();
+my $relay = $cb->relay;
 ok $relay, 'the relay is there' or diag json->encode({ $cb->roles });
 my $status = process_status($relay);
 like $status->{Uid}, qr/\A(\d{5,})\s+\1\s+\1/, 'it is not root';
@@ -386,12 +381,12 @@ for my $name (sort keys %hostile) {
     ok $reply->{status} == 200 && $reply->{data}{status} ne 'ok', 'and it ends by its limits' or diag $reply->{body};
     ok eventually(10, sub { relay_fds() <= $fds_at_rest + 4 }), 'nothing of it is left in the relay' or diag relay_fds() . " and not $fds_at_rest";
 }
-is((relay_pids())[0], $relay, 'it is the same relay all the time');
+is($cb->relay, $relay, 'it is the same relay all the time');
 
 # It is killed under a run: that fails, and the next has another.
 kill 'KILL', $relay;
 my $second;
-ok eventually(10, sub { ($second) = relay_pids(); $second && $second != $relay }), 'a relay that dies is started again';
+ok eventually(10, sub { $second = $cb->relay; $second && $second != $relay }), 'a relay that dies is started again';
 kill 'KILL', $second;
 my $health;
 ok eventually(5, sub { $health = $cb->get('/health', key => undef); $health->{status} == 503 }), 'not at once every time: until then there is no health';

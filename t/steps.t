@@ -115,9 +115,8 @@ for (@network_steps) {
 # The walls of the relay, which is no relay without them: where none serves, the cell's proxy has no answer, not even that it
 # cannot be reached.
 my $answered = 'import socket; s = socket.create_connection(("127.0.0.1", 3128), 1); s.send(b"GET / HTTP/1.1\r\n\r\n"); b"502" in s.recv(99) or exit(1); print("out")';
-sub relay_of { return grep { (Cellblock::process_status($_) || {})->{Seccomp} eq '2' } $cb->pids('runner') }
-for my $call (qw(landlock_restrict_self seccomp prctl)) {
-    my ($relay) = relay_of();
+for my $call (qw(landlock_restrict_self prctl), $cb->sanitized ? () : 'seccomp') {
+    my $relay = eventually(10, sub { $cb->relay });
     my $door = Cellblock::process_status($relay)->{PPid} =~ s/\s//gr;
     fail_step("relay $call", $call, \@networked, $answered, $door, sub { kill 'KILL', $relay });
 }

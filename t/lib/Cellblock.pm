@@ -329,7 +329,7 @@ sub all_processes {
         next if $field[0] eq 'Z';
         my $cmdline = slurp("$proc/cmdline") // '';
         $cmdline =~ tr/\0/ /;
-        $all{$pid} = { pid => $pid, comm => $comm, ppid => $field[1], start => $field[19], cmdline => $cmdline };
+        $all{$pid} = { pid => $pid, comm => $comm, state => $field[0], ppid => $field[1], start => $field[19], cmdline => $cmdline };
     }
     return %all;
 }
@@ -355,14 +355,15 @@ sub processes {
     return %mine;
 }
 
-# How many processes an instance has at rest: when cells are armed and taken down, and nothing changes for a moment.
+# How many processes an instance has at rest: when cells are armed and taken down, and for a moment nothing changes and all of them
+# sleep. On a machine with much else to do, what is still to change is waiting for a processor.
 sub processes_at_rest {
     my ($self) = @_;
     my ($last, $since) = ('', time);
-    eventually(10, sub {
+    eventually(20, sub {
         my %now = $self->processes;
         my $pids = join ' ', sort keys %now;
-        ($last, $since) = ($pids, time) if $pids ne $last;
+        ($last, $since) = ($pids, time) if $pids ne $last || grep { $_->{state} ne 'S' } values %now;
         return time - $since > 0.3;
     });
     return scalar(() = $last =~ /\d+/g);
@@ -373,6 +374,14 @@ sub pids {
     my ($self, $role) = @_;
     my %all = $self->roles;
     return @{ $all{$role} || [] };
+}
+
+# The relay's pid: of the runner's processes on the host the one whose parent, the door, is one too. undef: there is none just now.
+sub relay {
+    my ($self) = @_;
+    my %runner = map { $_ => 1 } $self->pids('runner');
+    my @found = grep { my $s = process_status($_); $s && $runner{ $s->{PPid} } } keys %runner;
+    return $found[0];
 }
 
 # Kind => pids. Ours are told apart by their depth in pid namespaces: the runner that supervisord started, the
