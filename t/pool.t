@@ -12,7 +12,7 @@ my $p = 'languages/python3.conf';
 my $cb = Cellblock->start(own => 1, args => ['--workers', 6], conf => [
     ['cellblock.conf', qr/cells = 32/,        'cells = 2'],
     ['cellblock.conf', qr/queue = 256/,       'queue = 1'],
-    ['cellblock.conf', qr/queue_ms = 10000/,  'queue_ms = 1500'],
+    ['cellblock.conf', qr/queue_ms = 10000/,  'queue_ms = 3000'],
     [$p,               qr/armed = 1;/,        'armed = 0;'],
     [$p,               qr/armed = 8/,         'armed = 1'],
     [$p,               qr/armed = 3/,         'armed = 0'],
@@ -53,7 +53,7 @@ is $cb->get('/health', key => undef)->{status}, 200, 'a service that is busy is 
 my $late = $cb->read_reply($waiting);
 my $waited = time - $begin;
 envelope_ok($late, 503, -503, 'the one that waited is refused when its time is up');
-ok $waited > 1.4 && $waited < 4, 'which is that of the configuration' or diag $waited;
+ok $waited > 2.9 && $waited < 6, 'which is that of the configuration' or diag $waited;
 
 # A place comes free in time.
 my $lucky = waiter('print("served")');

@@ -31,7 +31,8 @@ sub cold {
     spew("$dir/main.py", $source);
     # The names are those that a cell has; two of the values name folders.
     my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG PATH TMPDIR);
-    my ($exit, $out, $err, $signal) = command(['/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
+    # In a session of its own, as in a cell: in a container the test's process group may be one that is not seen, 0.
+    my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
         stdin => $input);
     s/\Q$dir\E/\/box/g for $out, $err;
     return (same_form(decode('UTF-8', $out)), same_form(decode('UTF-8', $err)), $signal ? -1 : $exit, $signal ? signal_name($signal) : undef);
