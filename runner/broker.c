@@ -73,6 +73,13 @@ spare_cell(struct broker *broker)
 	return found;
 }
 
+/* A pool whose cells cannot be made waits between two tries, and no other waits with it. */
+static bool
+may_arm(const struct pool *pool)
+{
+	return pool->retry_us == 0 || clock_us() >= pool->retry_us;
+}
+
 /*
  * Arm what a set wants: one for each run that waits, and with `ahead` its ready ones too. Returns whether a cell was
  * missing for a run.
@@ -83,7 +90,7 @@ replenish(struct broker *broker, struct language *language, uint32_t number, boo
 	struct pool *pool = &language->pool[number];
 	uint32_t wanted = pool->queued + (ahead ? language_armed(language, number) : 0);
 
-	if (!language->is_awake)
+	if (!language->is_awake || !may_arm(pool))
 		return false;
 	while (pool->armed_count + pool->arming_count < wanted) {
 		struct cell *cell = free_cell(broker);
@@ -104,7 +111,7 @@ test_zygotes(struct broker *broker, struct language *language)
 		struct zygote *zygote = &language->zygote[z];
 		struct cell *cell;
 
-		if (zygote->pid == 0 || zygote->is_proved)
+		if (zygote->pid == 0 || zygote->is_proved || !may_arm(&language->pool[zygote->pool]))
 			continue;
 		if (!zygote->is_in_test && clock_us() >= zygote->test_us) {
 			cell = free_cell(broker);
@@ -139,8 +146,6 @@ broker_dispatch(struct broker *broker)
 		}
 		client = next;
 	}
-	if (clock_us() < broker->arm_retry_us)
-		return;
 	for (size_t l = 0; l < broker->language_count; l++)
 		short_of_cells = test_zygotes(broker, &broker->language[l]) || short_of_cells;
 	/* Runs that wait come first: a cell that was given up for one must not go back to where it came from. */
@@ -272,6 +277,12 @@ mend_language(struct broker *broker, struct language *language, uint64_t now_us)
 	if (language->warden.sock < 0) {
 		if (now_us < language->warden.retry_us || children_start_warden(broker, language) != 0)
 			return now_us < language->warden.retry_us ? language->warden.retry_us : now_us + RETRY_MOST_US;
+	}
+	for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
+		uint64_t retry_us = language->pool[w].retry_us;
+
+		if (retry_us > now_us && retry_us < next_us)
+			next_us = retry_us;
 	}
 	for (size_t i = 0; i < language->zygote_count; i++) {
 		struct zygote *zygote = &language->zygote[i];
@@ -466,10 +477,6 @@ keep_time(struct broker *broker)
 		at_us = broker->queue->queued_us + broker->config->queue_ms * 1000;
 		next_us = at_us < next_us ? at_us : next_us;
 	}
-	if (broker->arm_retry_us != 0 && now_us >= broker->arm_retry_us)
-		broker->arm_retry_us = 0;
-	else if (broker->arm_retry_us != 0 && broker->arm_retry_us < next_us)
-		next_us = broker->arm_retry_us;
 	broker_wake_at(broker, next_us);
 	broker_dispatch(broker);
 }
@@ -497,14 +504,17 @@ broker_state(const struct broker *broker, struct proto_state *state)
 		const struct language *language = &broker->language[l];
 		bool ready = language_serves(language);
 
-		for (uint32_t w = 0; w < LANGUAGE_POOLS; w++)
-			state->armed += language->pool[w].armed_count;
+		for (uint32_t w = 0; w < LANGUAGE_POOLS; w++) {
+			const struct pool *pool = &language->pool[w];
+
+			state->armed += pool->armed_count;
+			if (pool->failures > POOL_FAILURES_SAID && pool->armed_count < language_armed(language, w) + pool->queued)
+				memcpy(state->reason, broker->trouble, sizeof state->reason);
+		}
 		if (language->is_awake && !ready && state->reason[0] == '\0')
 			snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,
 			    language->reason[0] != '\0' ? language->reason : "no zygote serves yet");
 	}
-	if (broker->failures > 3)
-		memcpy(state->reason, broker->trouble, sizeof state->reason);
 	if (broker->config->network == NETWORK_PROXY && broker->relay.fd < 0)
 		snprintf(state->reason, sizeof state->reason, "the relay to the proxies is down");
 	if (broken != NULL)

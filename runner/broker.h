@@ -144,9 +144,7 @@ struct broker {
 	size_t held_count;
 	uint64_t held_until_us;
 	uint64_t wake_us; /* when something is due */
-	uint64_t failures; /* cells that could not be made, in a row */
-	uint64_t arm_retry_us; /* none is tried before */
-	char trouble[PROTO_TEXT_SIZE]; /* why the last one could not be made */
+	char trouble[PROTO_TEXT_SIZE]; /* why the last cell that could not be made could not */
 };
 
 /*

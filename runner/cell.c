@@ -174,13 +174,15 @@ cell_arm_from(struct broker *broker, struct cell *cell, struct zygote *zygote)
 void
 cell_arming_failed(struct broker *broker, struct cell *cell, const char *why, int error)
 {
+	struct pool *pool = pool_of(cell);
+
 	snprintf(broker->trouble, sizeof broker->trouble, "%s: a cell could not be made: %s%s%s", cell->language->config->name,
 	    why, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
 	/* One line for each failure would fill the disk when every one fails. */
-	if (broker->failures++ == 0)
+	if (pool->failures++ == 0)
 		log_warn("%s", broker->trouble);
-	broker->arm_retry_us = clock_us() + (broker->failures < 4 ? 10000u : 500000u);
-	broker_wake_at(broker, broker->arm_retry_us);
+	pool->retry_us = clock_us() + (pool->failures <= POOL_FAILURES_SAID ? 10000u : 500000u);
+	broker_wake_at(broker, pool->retry_us);
 	cell_take_down(broker, cell);
 	broker_dispatch(broker);
 }
@@ -219,7 +221,8 @@ control_ready(struct broker *broker, struct event *event, uint32_t events)
 		pool_of(cell)->arming_count--;
 		enter_state(cell, CELL_ARMED);
 		cell->check_us = UINT64_MAX;
-		broker->failures = 0;
+		pool_of(cell)->failures = 0;
+		pool_of(cell)->retry_us = 0;
 		if (cell->test != NULL) {
 			selftest_start(broker, cell);
 			return;

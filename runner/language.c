@@ -408,6 +408,10 @@ language_sleep(struct language *language)
 {
 	language->is_awake = false;
 	want_armed(language);
+	for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
+		language->pool[w].failures = 0;
+		language->pool[w].retry_us = 0;
+	}
 	/* The warden ends when its socket closes, its zygotes when theirs do, and nobody waits for them by name. */
 	for (size_t z = 0; z < language->zygote_count; z++)
 		language->zygote[z].pid = 0;

@@ -20,6 +20,8 @@
 #define LANGUAGE_KINDS (CONFIG_MAX_WARM + 1)          /* of zygotes: a warm set's, or those for runs that no set takes */
 #define LANGUAGE_POOLS (LANGUAGE_KINDS * GRANT_COUNT)
 
+#define POOL_FAILURES_SAID 3 /* so many in a row are nothing to speak of; more, and /health says so */
+
 struct cell;
 struct language;
 
@@ -61,6 +63,8 @@ struct pool {
 	uint32_t arming_count;
 	uint32_t queued; /* runs that wait for this set */
 	uint32_t turn;   /* zygotes take turns */
+	unsigned failures; /* cells that could not be made, in a row */
+	uint64_t retry_us; /* 0, or when the next one may be tried */
 };
 
 struct language {
