@@ -73,13 +73,6 @@ spare_cell(struct broker *broker)
 	return found;
 }
 
-/* A pool whose cells cannot be made waits between two tries, and no other waits with it. */
-static bool
-may_arm(const struct pool *pool)
-{
-	return pool->retry_us == 0 || clock_us() >= pool->retry_us;
-}
-
 /*
  * Arm what a set wants: one for each run that waits, and with `ahead` its ready ones too. Returns whether a cell was
  * missing for a run.
@@ -90,7 +83,7 @@ replenish(struct broker *broker, struct language *language, uint32_t number, boo
 	struct pool *pool = &language->pool[number];
 	uint32_t wanted = pool->queued + (ahead ? language_armed(language, number) : 0);
 
-	if (!language->is_awake || !may_arm(pool))
+	if (!language->is_awake || language_rests(pool))
 		return false;
 	while (pool->armed_count + pool->arming_count < wanted) {
 		struct cell *cell = free_cell(broker);
@@ -111,7 +104,7 @@ test_zygotes(struct broker *broker, struct language *language)
 		struct zygote *zygote = &language->zygote[z];
 		struct cell *cell;
 
-		if (zygote->pid == 0 || zygote->is_proved || !may_arm(&language->pool[zygote->pool]))
+		if (zygote->pid == 0 || zygote->is_proved || language_rests(&language->pool[zygote->pool]))
 			continue;
 		if (!zygote->is_in_test && clock_us() >= zygote->test_us) {
 			cell = free_cell(broker);
@@ -160,6 +153,22 @@ broker_dispatch(struct broker *broker)
 
 		if (spare != NULL)
 			cell_give_up(broker, spare);
+	}
+}
+
+void
+broker_give_up(struct broker *broker, const struct pool *pool)
+{
+	struct client *client = broker->queue;
+
+	while (client != NULL) {
+		struct client *next = client->next_queued;
+
+		if (&broker->language[client->request.index].pool[client->pool] == pool) {
+			client_dequeue(broker, client);
+			client_refuse(client, REFUSED_FAULT);
+		}
+		client = next;
 	}
 }
 

@@ -162,6 +162,9 @@ void broker_zygote_reported(struct broker *broker, struct event *event, uint32_t
 /* Give waiting runs to armed cells, and arm what is wanted. Called after whatever may have changed either. */
 void broker_dispatch(struct broker *broker);
 
+/* Answer all runs that wait for a pool: its cells cannot be made. */
+void broker_give_up(struct broker *broker, const struct pool *pool);
+
 /* Whether runs can be served, with a reason in `state` if not. */
 void broker_state(const struct broker *broker, struct proto_state *state);
 

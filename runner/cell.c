@@ -178,12 +178,16 @@ cell_arming_failed(struct broker *broker, struct cell *cell, const char *why, in
 
 	snprintf(broker->trouble, sizeof broker->trouble, "%s: a cell could not be made: %s%s%s", cell->language->config->name,
 	    why, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
-	/* One line for each failure would fill the disk when every one fails. */
-	if (pool->failures++ == 0)
-		log_warn("%s", broker->trouble);
-	pool->retry_us = clock_us() + (pool->failures <= POOL_FAILURES_SAID ? 10000u : 500000u);
-	broker_wake_at(broker, pool->retry_us);
+	if (!language_rests(pool)) {
+		/* One line for each failure would fill the disk when every one fails. */
+		if (pool->failures++ == 0)
+			log_warn("%s", broker->trouble);
+		pool->retry_us = clock_us() + (pool->failures <= POOL_FAILURES_SAID ? 10000u : 500000u);
+		broker_wake_at(broker, pool->retry_us);
+	}
 	cell_take_down(broker, cell);
+	if (pool->failures > POOL_FAILURES_MOST)
+		broker_give_up(broker, pool);
 	broker_dispatch(broker);
 }
 

@@ -165,6 +165,7 @@ static int
 take_run(struct broker *broker, struct client *client, const struct proto_request *request, int *fds, size_t fd_count)
 {
 	struct language *language;
+	const struct pool *pool;
 	bool is_compile = request->kind == PROTO_COMPILE;
 
 	if (client->state != CLIENT_IDLE || !are_right(fds, fd_count) || request->index >= broker->language_count)
@@ -180,6 +181,7 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	if (is_compile)
 		client->request.limits = language->config->compile.limits;
 	client->pool = language_pool(language, request->warm, request->flags, grant_of(broker, &client->request));
+	pool = &language->pool[client->pool];
 	memcpy(client->fds, fds, fd_count * sizeof *fds);
 	client->fd_count = fd_count;
 	client->queued_us = clock_us();
@@ -187,6 +189,8 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 		client_refuse(client, REFUSED_MISSING);
 	else if (language->reason[0] != '\0' || layers_broken(&broker->layers) != NULL)
 		client_refuse(client, REFUSED_UNAVAILABLE);
+	else if (pool->failures > POOL_FAILURES_MOST && language_rests(pool))
+		client_refuse(client, REFUSED_FAULT);
 	else if (broker->queued >= broker->config->queue)
 		client_refuse(client, REFUSED_BUSY);
 	else {

@@ -382,6 +382,12 @@ language_armed(const struct language *language, uint32_t pool)
 	return (grant & GRANT_NETWORK) != 0 ? config_network_armed(language->all, set) : set->armed;
 }
 
+bool
+language_rests(const struct pool *pool)
+{
+	return pool->retry_us != 0 && clock_us() < pool->retry_us;
+}
+
 uint32_t
 language_pool(const struct language *language, uint32_t warm, uint32_t flags, unsigned grant)
 {

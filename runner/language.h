@@ -20,7 +20,9 @@
 #define LANGUAGE_KINDS (CONFIG_MAX_WARM + 1)          /* of zygotes: a warm set's, or those for runs that no set takes */
 #define LANGUAGE_POOLS (LANGUAGE_KINDS * GRANT_COUNT)
 
-#define POOL_FAILURES_SAID 3 /* so many in a row are nothing to speak of; more, and /health says so */
+/* Failures in a row, of a pool: more than so many, and /health says so; and its runs are not kept waiting any more, which is after a second. */
+#define POOL_FAILURES_SAID 3
+#define POOL_FAILURES_MOST 5
 
 struct cell;
 struct language;
@@ -63,8 +65,8 @@ struct pool {
 	uint32_t arming_count;
 	uint32_t queued; /* runs that wait for this set */
 	uint32_t turn;   /* zygotes take turns */
-	unsigned failures; /* cells that could not be made, in a row */
-	uint64_t retry_us; /* 0, or when the next one may be tried */
+	unsigned failures; /* to make cells, in a row; of those that were begun together, once */
+	uint64_t retry_us; /* 0, or when it may be tried again */
 };
 
 struct language {
@@ -120,6 +122,9 @@ bool language_serves(const struct language *language);
 
 /* How many cells a pool keeps ready. */
 uint32_t language_armed(const struct language *language, uint32_t pool);
+
+/* A pool whose cells cannot be made rests between two tries, and no other does with it. */
+bool language_rests(const struct pool *pool);
 
 /* The pool for a run with these flags (enum proto_run_flag) and grant that suits warm set `warm` best. */
 uint32_t language_pool(const struct language *language, uint32_t warm, uint32_t flags, unsigned grant);

@@ -143,6 +143,10 @@ sub others_run {
         $cb->run(code => 'print("in")'); # takes the one that is ready
         push @waited, ($cb->run(code => 'print("in")')->{data} || {})->{usage}{queue_ms} // 300;
     }
+    # By now it has failed for more than a second.
+    my @refused = map { $cb->run(@failing) } 1 .. 4;
+    is join(' ', map { $_->{status} } @refused), '500 500 500 500', "$language: its own runs do not wait for the queue's end"
+        or diag join "\n", map { $_->{body} } @refused;
     my $median = (sort { $a <=> $b } @waited)[3];
     cmp_ok $median, '<', 100, "$language: others do not wait for its cells" or diag "@waited";
     return;
