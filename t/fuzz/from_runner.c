@@ -306,7 +306,7 @@ output_step(void)
 	/* A few bytes, or many. */
 	for (size_t i = 0; i <= times && size + length <= sizeof block; i++, size += length)
 		memcpy(block + size, text, length);
-	while (times > 250 && size + length <= sizeof block) {
+	while (times == 255 && size + length <= sizeof block) {
 		memcpy(block + size, text, length);
 		size += length;
 	}
@@ -353,22 +353,31 @@ __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 	return 0;
 }
 
+/* Who connects is given one end of a pair, which is a connection from the beginning. After the last step nobody listens. */
+int __real_socket(int domain, int type, int protocol);
+int __wrap_socket(int domain, int type, int protocol);
+int
+__wrap_socket(int domain, int type, int protocol)
+{
+	int end;
+
+	must(domain == AF_UNIX && type == (SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK));
+	if (is_refusing || play_left() == 0)
+		return __real_socket(domain, type, protocol);
+	shut(&runner_end);
+	pair(&runner_end, &end, SOCK_NONBLOCK);
+	return end;
+}
+
 int __wrap_connect(int fd, const struct sockaddr *address, socklen_t size);
 int
 __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
 {
-	int new_end, end;
-
-	must(address->sa_family == AF_UNIX && size > 0);
-	if (is_refusing) {
+	must(fd >= 0 && address->sa_family == AF_UNIX && size > 0);
+	if (is_refusing || play_left() == 0) {
 		errno = ECONNREFUSED;
 		return -1;
 	}
-	pair(&new_end, &end, SOCK_NONBLOCK);
-	must(dup3(end, fd, O_CLOEXEC) == fd);
-	close(end);
-	shut(&runner_end);
-	runner_end = new_end;
 	broke_rules = false;
 	return 0;
 }
