@@ -60,7 +60,7 @@ struct cell cells[CELLS];
 int things[THINGS];
 
 static struct zygote zygotes[LANGUAGES][ZYGOTES];
-static bool is_tested; /* by the real self-test; else every zygote passes */
+static size_t first_tested; /* by the real self-test, and those after it; the zygotes of the languages before it all pass */
 
 /* The other ends; -1 where there is none. */
 static int warden_end[LANGUAGES];
@@ -416,13 +416,13 @@ time_step(void)
 
 /* ---- the self-test -------------------------------------------------------------------------------------------------- */
 
-/* Where every zygote passes, it does so at once, and without a cell. */
+/* Where a zygote passes, it does so at once, and without a cell. */
 int __real_selftest_arm(struct broker *of, struct cell *cell, struct zygote *zygote);
 int __wrap_selftest_arm(struct broker *of, struct cell *cell, struct zygote *zygote);
 int
 __wrap_selftest_arm(struct broker *of, struct cell *cell, struct zygote *zygote)
 {
-	if (is_tested)
+	if ((size_t)(zygote->language - languages) >= first_tested)
 		return __real_selftest_arm(of, cell, zygote);
 	zygote->is_proved = zygote->language->is_proved = true;
 	return -1;
@@ -485,7 +485,8 @@ world_begin(size_t seed)
 	broker.language_count = LANGUAGES;
 	broker.cell = cells;
 	broker.compiled.most_bytes = config.compiled_bytes;
-	is_tested = seed % 4 == 3;
+	/* With some tested and others not, a run can be in progress when a layer turns out to be broken. */
+	first_tested = seed % 4 == 3 ? 0 : seed % 4 == 2 ? 2 : LANGUAGES;
 	layers_add(&broker.layers, "seccomp", true, true, "a filter");
 	layers_add(&broker.layers, "uid_per_cell", true, true, "ids");
 	layers_add(&broker.layers, "rlimits", false, true, "limits");
