@@ -11,30 +11,10 @@
 #include <string.h>
 
 #include "request.h"
+#include "request_config.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define MINIMAL "\"language\":\"python3\",\"code\":\"x\""
-
-static char *python_aliases[] = { "python", "py" };
-static char *jinja_hints[] = { "jinja2", "markupsafe" };
-static char *numpy_hints[] = { "numpy" };
-
-static struct language_config nodejs = {
-	.name = "nodejs",
-	.warm_count = 1,
-	.limits = { { 1, 1, 1, 1, 1, 1 }, { 1, 1, 1, 1, 1, 1 } },
-};
-
-static struct language_config python = {
-	.name = "python3",
-	.aliases = { python_aliases, 2 },
-	.warm = { { .name = "base" }, { .name = "jinja2", .hints = { jinja_hints, 2 } },
-	    { .name = "numpy", .hints = { numpy_hints, 1 } } },
-	.warm_count = 3,
-	.limits = { { 15000, 10000, 1 << 28, 1, 1000, 2000 }, { 120000, 60000, 1 << 30, 8, 5000, UINT64_MAX } },
-};
-
-static struct config config = { .language = { &nodejs, &python }, .language_count = 2 };
 
 static struct run_request request;
 static struct problem problem;
@@ -189,10 +169,10 @@ test_language(void **state)
 	refuse_body("{\"code\":\"x\"}", "language: is required");
 	refuse_body("{\"language\":\"\",\"code\":\"x\"}", "language: must not be empty");
 	refuse_body("{\"language\":3,\"code\":\"x\"}", "language: must be a string");
-	refuse_body("{\"language\":\"cobol\",\"code\":\"x\"}", "unsupported language; supported are: nodejs, python3");
+	refuse_body("{\"language\":\"cobol\",\"code\":\"x\"}", "unsupported language; supported are: c, python3");
 	refuse_body("{\"language\":\"Python3\",\"code\":\"x\"}", "unsupported language");
 	refuse_body("{\"language\":\"python3\\u0000\",\"code\":\"x\"}", "unsupported language");
-	accept_body("{\"language\":\"nodejs\",\"code\":\"x\"}");
+	accept_body("{\"language\":\"c\",\"code\":\"x\"}");
 	assert_int_equal(request.language, 0);
 	assert_int_equal(request.limits.wall_ms, 1);
 	request_free(&request);

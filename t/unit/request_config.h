@@ -1,0 +1,28 @@
+/* request_config.h - what requests are checked against, by their unit test and by their fuzz target: two languages. */
+#ifndef CELLBLOCK_REQUEST_CONFIG_H
+#define CELLBLOCK_REQUEST_CONFIG_H
+
+#include "config.h"
+
+static char *python_aliases[] = { "python", "py" };
+static char *jinja_hints[] = { "jinja2", "markupsafe" };
+static char *numpy_hints[] = { "numpy" };
+
+static struct language_config c = {
+	.name = "c",
+	.warm_count = 1,
+	.limits = { { 1, 1, 1, 1, 1, 1 }, { 1, 1, 1, 1, 1, 1 } },
+};
+
+static struct language_config python = {
+	.name = "python3",
+	.aliases = { python_aliases, 2 },
+	.warm = { { .name = "base" }, { .name = "jinja2", .hints = { jinja_hints, 2 } },
+	    { .name = "numpy", .hints = { numpy_hints, 1 } } },
+	.warm_count = 3,
+	.limits = { { 15000, 10000, 1 << 28, 1, 1000, 2000 }, { 120000, 60000, 1 << 30, 8, 5000, UINT64_MAX } },
+};
+
+static struct config config = { .language = { &c, &python }, .language_count = 2 };
+
+#endif
