@@ -47,12 +47,28 @@ check_bpf(const struct bpf *bpf)
 	must(bpf->count == 0 || BPF_CLASS(bpf->code[bpf->count - 1].code) == BPF_RET);
 }
 
+/* Does any call stand in two rules? */
+static bool
+has_call_twice(const struct rules *rules)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (rules->rule[i].call == rules->rule[k].call)
+				return true;
+		}
+	}
+	return false;
+}
+
 static void
-check_compiled(void)
+check_compiled(const struct rules *rules)
 {
 	char error[512] = "";
 	struct policy *policy = policy_load(fuzz_folder(), "policy", error, sizeof error);
 
+	/* Where one rule says more about a call than another, libseccomp (2.5.4) forgets some of what it had allocated. */
+	if (has_call_twice(rules))
+		fuzz_forgive_leak();
 	if (policy == NULL) {
 		/* What conflicts only libseccomp knows. */
 		must(strncmp(error, "policy policy: libseccomp cannot compile it: ", 45) == 0);
@@ -75,7 +91,7 @@ try(void)
 	if (rules_load(&rules, fuzz_folder(), "policy", error, sizeof error) == 0) {
 		check_rules(&rules);
 		if (rules.count <= COMPILED_RULES)
-			check_compiled();
+			check_compiled(&rules);
 	} else {
 		check_error(error, sizeof error);
 	}
