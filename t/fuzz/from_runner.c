@@ -3,7 +3,7 @@
  * and out of turn, with descriptors, or none; and the output of a guest, up to the reply that a client gets.
  *
  * An input is first what a client asks, then a list of steps, each a few bytes (`steps` has them), which happen while the
- * worker waits; and so on for the next client. libfcgi, poll(2), connect(2) and the clock are played here (ld --wrap).
+ * worker waits; and so on for the next client. libfcgi, poll(2), socket(2), connect(2) and the clock are played here (ld --wrap).
  */
 #define _GNU_SOURCE
 #include <errno.h>
