@@ -300,7 +300,7 @@ part(void)
 
 		must(!is_connected || !worker->broke_rules);
 		must(!is_connected || (worker->answered == worker->asked && worker->results == worker->runs));
-		shut(&worker->fd);
+		hang_up(&worker->fd);
 	}
 }
 
@@ -350,7 +350,7 @@ happen(void)
 			break;
 		}
 		phase = LEAVING;
-		shut(&door_end);
+		hang_up(&door_end);
 		break;
 	case LEAVING:
 		must(!"a broker that ends with its door");

@@ -48,6 +48,14 @@ shut(int *fd)
 }
 
 void
+hang_up(int *fd)
+{
+	if (*fd >= 0)
+		shutdown(*fd, SHUT_RDWR);
+	shut(fd);
+}
+
+void
 pair(int *ours, int *theirs, int flags)
 {
 	int both[2];

@@ -26,6 +26,12 @@ uint8_t play_ahead(void);
 /* Close a descriptor, if there is one, and set it to -1. */
 void shut(int *fd);
 
+/*
+ * Likewise a connection's end, which must be noticed at the other one: if somebody has just opened /proc/PID/fd, the kernel closes
+ * nothing before he is done.
+ */
+void hang_up(int *fd);
+
 /* Two ends of a connection, as between all processes here: SOCK_SEQPACKET and close-on-exec, and `flags`. */
 void pair(int *ours, int *theirs, int flags);
 
