@@ -121,14 +121,19 @@ wall_in(const struct policy *policy, unsigned who, int sock)
 	close(sock);
 }
 
-/* Refuse what is asked with errno `error`, until nobody is left to ask. Returns the last call refused, or -1. */
+/*
+ * Refuse what is asked with errno `error`, until `pid` has ended and nobody asks. Returns the last call refused, or -1. (The
+ * listener alone does not do: before Linux 6.11 it tells of an end only when that has been waited for.)
+ */
 static int
-refuse_all(int listener_fd, int error)
+refuse_all(int listener_fd, pid_t pid, int error)
 {
-	struct pollfd waiting = { .fd = listener_fd, .events = POLLIN };
+	int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd waiting[] = { { .fd = listener_fd, .events = POLLIN }, { .fd = pid_fd, .events = POLLIN } };
 	int refused = -1;
 
-	while (poll(&waiting, 1, -1) == 1 && (waiting.revents & POLLIN) != 0) {
+	assert_true(pid_fd >= 0);
+	while (poll(waiting, 2, -1) > 0 && (waiting[0].revents & POLLIN) != 0) {
 		struct seccomp_notif request = { 0 };
 		struct seccomp_notif_resp answer = { .error = -error };
 
@@ -138,6 +143,7 @@ refuse_all(int listener_fd, int error)
 		answer.id = request.id;
 		ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 	}
+	close(pid_fd);
 	return refused;
 }
 
@@ -165,7 +171,7 @@ behind(const struct policy *policy, unsigned who, void (*child)(const void *), c
 	close(pair[1]);
 	*refused = -1;
 	if (fdpass_recv(pair[0], &byte, 1, &listener_fd, 1, &count, NULL) == 1 && count == 1) {
-		*refused = refuse_all(listener_fd, SENTINEL);
+		*refused = refuse_all(listener_fd, pid, SENTINEL);
 		close(listener_fd);
 	}
 	close(pair[0]);
@@ -589,7 +595,7 @@ run_python(unsigned grant)
 	listener_fd = (int)syscall(SYS_pidfd_getfd, pid_fd, number, 0);
 	assert_true(listener_fd >= 0);
 	assert_int_equal(write(go[1], "", 1), 1);
-	refuse_all(listener_fd, EPERM);
+	refuse_all(listener_fd, pid, EPERM);
 	close(listener_fd);
 	close(pid_fd);
 	close(tell[0]);
