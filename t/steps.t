@@ -36,7 +36,7 @@ my @steps = (
     ['zygote', 'setns',        'joining the namespaces'],
     ['zygote', 'clone3',       'the fork'],
     ['zygote', 'setsid',       'a session of its own'],
-    ['zygote', 'write',        'joining the control groups', 'cgroup'],
+    ['zygote', 'write',        'joining the control groups', 'cgroup_files'], # of version 2: the fork
     ['zygote', 'setgroups',    'dropping groups', 'uid_per_cell'],
     ['zygote', 'setresgid',    'the group id', 'uid_per_cell'],
     ['zygote', 'setresuid',    'the user id', 'uid_per_cell'],
@@ -86,6 +86,7 @@ sub fail_step {
 }
 
 my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
+$layers->{cgroup_files} = { in_force => $layers->{cgroup}{in_force} && $layers->{cgroup}{detail} =~ /\Aversion 1\b/ };
 sub is_made {
     my ($layer) = @_;
     return !defined $layer || ($layer =~ /\A!(.*)/ ? !$layers->{$1}{in_force} : $layers->{$layer}{in_force});
