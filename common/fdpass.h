@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define FDPASS_MAX 8 /* descriptors in a message at most */
+#define FDPASS_MAX 12 /* descriptors in a message at most */
 
 /*
  * Send `size` bytes and `fd_count` (0 to FDPASS_MAX) descriptors as one message. The descriptors stay open here.

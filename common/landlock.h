@@ -18,6 +18,7 @@ struct landlock_rule {
 /* Kinds of access; those that the kernel does not know yet are left out. */
 #define LANDLOCK_READ UINT64_C(0x000d)  /* execute and read files, list directories */
 #define LANDLOCK_WRITE UINT64_C(0x4002) /* write and truncate files */
+#define LANDLOCK_ALL UINT64_C(0xffff)   /* whatever there is */
 #define LANDLOCK_MAKE UINT64_C(0x37b0)  /* make, remove, rename and link everything but devices */
 
 enum landlock_flag {

@@ -120,6 +120,7 @@ struct broker {
 	const struct config *config;
 	bool single_uid; /* no uid but 0 is mapped */
 	int landlock_abi; /* 0: none */
+	bool zygote_landlock; /* around zygotes, too */
 	int proc_fd;     /* level chroot: /proc, for what its zygotes want to know of themselves */
 	int host_fd;     /* level chroot: the root of the container, of which wardens make trees; -1: none */
 	int epoll_fd;

@@ -121,7 +121,7 @@ children_start_warden(struct broker *broker, struct language *language)
 	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
 		.inodes = config->inodes, .disk_bytes = language->config->limits.standard.disk_bytes,
 		.output = language->config->compile.output, .output_bytes = language->config->compile.limits.disk_bytes,
-		.single_uid = broker->single_uid, .first_uid = config->first_uid + 1 };
+		.single_uid = broker->single_uid, .zygote_landlock = broker->zygote_landlock, .first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];
 	pid_t pid;
 

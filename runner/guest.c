@@ -170,6 +170,21 @@ refuse_fallocate(bool threads)
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, threads ? SECCOMP_FILTER_FLAG_TSYNC : 0ul, &filter);
 }
 
+/*
+ * What guests are walled in by later, in wider bounds: their cells are in the same root. It keeps a zygote from what is not in
+ * there, from signals to the runner, and from looking into its processes. Threads that an interpreter has already are not behind it.
+ */
+static int
+enter_zygote_landlock(void)
+{
+	struct landlock_rule root = { .fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), .allowed = LANDLOCK_ALL };
+	int result = root.fd < 0 ? -1 :
+	    landlock_enter(zygote_setup.landlock_abi, zygote_setup.landlock_flags & ~(uint32_t)LANDLOCK_QUIET, &root, 1);
+
+	fdpass_close(&root.fd, 1);
+	return result;
+}
+
 int
 zygote_wall_in(bool threads)
 {
@@ -185,6 +200,8 @@ zygote_wall_in(bool threads)
 	if (zygote_setup.level == LEVEL_CHROOT && set_capabilities(1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_SYS_CHROOT) != 0)
 		return -1;
 	if (zygote_setup.level == LEVEL_CHROOT && refuse_fallocate(threads) != 0)
+		return -1;
+	if (zygote_setup.zygote_landlock != 0 && enter_zygote_landlock() != 0)
 		return -1;
 	listener_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER |
 	    (threads ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0ul), &base_filter);
@@ -221,13 +238,19 @@ guest_fail(const char *step)
 	_exit(127);
 }
 
-/* Into the cell, by what the warden has sent for that: the namespaces of its init, or its root directory. */
+/* Into the cell, by what the warden has sent for that: its namespaces, their init, or its root directory. */
 static void
-join_cell(const struct guest_order *order, int place_fd)
+join_cell(const struct guest_order *order, int place_fd, const int *namespace_fds)
 {
 	long namespaces = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (order->has_network != 0 ? CLONE_NEWNET : 0);
 
-	if (zygote_setup.level == LEVEL_NAMESPACES) {
+	if (order->namespaces > 0) {
+		/* That of pids we were born in. */
+		for (uint32_t i = 1; i < order->namespaces; i++) {
+			if (marked(SYS_setns, namespace_fds[i], 0, 0, 0, 0) != 0)
+				guest_fail("join the cell's namespaces");
+		}
+	} else if (zygote_setup.level == LEVEL_NAMESPACES) {
 		if (marked(SYS_setns, place_fd, namespaces, 0, 0, 0) != 0)
 			guest_fail("join the cell's namespaces");
 	} else if (fchdir(place_fd) != 0 || marked(SYS_chroot, ADDRESS("."), 0, 0, 0, 0) != 0) {
@@ -266,9 +289,9 @@ enter_landlock(void)
 }
 
 static void
-enter_cell(const struct guest_order *order, int place_fd, const int *cgroup_fds, size_t cgroups)
+enter_cell(const struct guest_order *order, int place_fd, const int *namespace_fds, const int *cgroup_fds, size_t cgroups)
 {
-	join_cell(order, place_fd);
+	join_cell(order, place_fd, namespace_fds);
 	if (marked(SYS_setsid, 0, 0, 0, 0, 0) < 0)
 		guest_fail("leave the runner's session");
 	/* "0" moves the writer. Version 2 needs no write: there the guest was born in its cgroup. */
@@ -357,25 +380,28 @@ zygote_make_guests(void)
 		_exit(126);
 	for (;;) {
 		struct guest_order order;
-		int fds[ORDER_FDS];
+		int fds[GUEST_ORDER_FDS];
 		size_t count;
 		int born_in = -1;
-		const int *cgroups = fds + 2;
+		const int *namespaces = fds + 2;
+		int *cgroups;
 		size_t cgroup_count;
 		pid_t pid;
 
-		if (fdpass_recv(ZYGOTE_ORDERS_FD, &order, sizeof order, fds, ORDER_FDS, &count, NULL) !=
-		    (ssize_t)sizeof order || count < 2)
+		if (fdpass_recv(ZYGOTE_ORDERS_FD, &order, sizeof order, fds, GUEST_ORDER_FDS, &count, NULL) !=
+		    (ssize_t)sizeof order || count < 2 || count - 2 < order.namespaces)
 			_exit(0);
-		cgroup_count = count - 2;
+		cgroups = fds + 2 + order.namespaces;
+		cgroup_count = count - 2 - order.namespaces;
 		/* A directory is a version 2 cgroup, to be born in; files are the "tasks" of version 1, to be written to. */
 		if (cgroup_count == 1 && is_directory(cgroups[0]) && zygote_setup.level == LEVEL_NAMESPACES) {
 			born_in = cgroups[0];
 			cgroup_count = 0;
 		} else if (cgroup_count == 1 && is_directory(cgroups[0])) {
-			replace_by_procs(&fds[2]);
+			replace_by_procs(&cgroups[0]);
 		}
-		if (zygote_setup.level == LEVEL_NAMESPACES && marked(SYS_setns, fds[0], CLONE_NEWPID, 0, 0, 0) != 0) {
+		if (zygote_setup.level == LEVEL_NAMESPACES &&
+		    marked(SYS_setns, order.namespaces > 0 ? namespaces[0] : fds[0], CLONE_NEWPID, 0, 0, 0) != 0) {
 			report(fds[1], errno, "join the cell's pid namespace", NULL, 0);
 		} else if ((pid = fork_guest(tid_address, born_in)) < 0) {
 			report(fds[1], errno, "fork a guest", NULL, 0);
@@ -383,7 +409,7 @@ zygote_make_guests(void)
 			close(ZYGOTE_ORDERS_FD);
 			control_fd = fds[1];
 			shown_fds[0] = fds[0];
-			enter_cell(&order, fds[0], cgroups, cgroup_count);
+			enter_cell(&order, fds[0], namespaces, cgroups, cgroup_count);
 			fdpass_close(fds + 2, count - 2);
 			return;
 		}

@@ -41,6 +41,7 @@
 #include "ids.h"
 #include "landlock.h"
 #include "log.h"
+#include "namespaces.h"
 #include "netns.h"
 #include "network.h"
 #include "policy.h"
@@ -177,6 +178,7 @@ find_landlock(struct broker *broker)
 	int abi = wanted == LAYER_OFF ? 0 : landlock_abi();
 
 	broker->landlock_abi = abi > 0 ? abi : 0;
+	broker->zygote_landlock = abi > 0 && broker->config->level == LEVEL_NAMESPACES && namespaces_are_told();
 	if (abi > 0 || wanted == LAYER_OFF)
 		return;
 	if (wanted == LAYER_REQUIRED)
@@ -211,7 +213,7 @@ static struct zygote_setup
 common_setup(const struct broker *broker)
 {
 	return (struct zygote_setup){ .level = broker->config->level, .single_uid = broker->single_uid,
-		.landlock_abi = broker->landlock_abi };
+		.landlock_abi = broker->landlock_abi, .zygote_landlock = broker->zygote_landlock };
 }
 
 /* What of a language needs the rights of the start. `chroot_fd`: where it gets its trees, at level chroot. */
@@ -322,8 +324,9 @@ list_layers(struct broker *broker, const struct ids *ids)
 	layers_add(list, "no_new_privs", true, true, "set");
 	layers_add(list, "descriptors", true, true, "stdio alone, and what an interpreter has opened for itself");
 	layers_add(list, "seccomp", true, true, "allow-list per language, loaded last");
-	layers_add(list, "landlock", broker->config->landlock == LAYER_REQUIRED, broker->landlock_abi != 0, "ABI %d: %s",
-	    broker->landlock_abi, landlock_offers(broker->landlock_abi));
+	layers_add(list, "landlock", broker->config->landlock == LAYER_REQUIRED, broker->landlock_abi != 0, "ABI %d: %s; %s",
+	    broker->landlock_abi, landlock_offers(broker->landlock_abi),
+	    broker->zygote_landlock ? "around zygotes, too" : "not around zygotes");
 	layers_add(list, "deadlines", true, true, "wall-clock and CPU time");
 }
 

@@ -16,7 +16,9 @@
 
 #define ORDER_STEP_SIZE 48
 #define ORDER_CGROUPS_MAX 4
-#define ORDER_FDS (2 + ORDER_CGROUPS_MAX) /* that come with a warden_order or a guest_order, at most */
+#define ORDER_NAMESPACES_MAX 5
+#define ORDER_FDS (2 + ORDER_CGROUPS_MAX) /* that come with a warden_order, at most */
+#define GUEST_ORDER_FDS (ORDER_FDS + ORDER_NAMESPACES_MAX) /* with a guest_order */
 
 /* Descriptors that a zygote is started with. */
 #define ZYGOTE_ORDERS_FD 3 /* its socket; guest_order comes in, one zygote_report goes out */
@@ -45,12 +47,13 @@ struct warden_order {
 };
 
 /*
- * With descriptors: what the cell is joined by, the control socket, the cgroups to join. The first is a pidfd of the cell's
- * init, or, at level chroot, its root directory.
+ * With descriptors: what the cell is joined by, the control socket, `namespaces` of the cell's, the cgroups to join. The first is a
+ * pidfd of the cell's init, or, at level chroot, its root directory.
  */
 struct guest_order {
 	uint32_t uid; /* and gid, in the runner's user namespace */
 	uint32_t has_network; /* the cell has a network namespace of its own to join */
+	uint32_t namespaces;  /* 0: they are joined by the pidfd; else the first is that of pids */
 };
 
 /* How a zygote came up: sent once by it. With a descriptor, where refused calls of its guests are heard of. */
@@ -120,6 +123,7 @@ struct zygote_setup {
 	uint32_t huge_pages;               /* for the interpreter's code: enough guests share them to be worth it */
 	int32_t landlock_abi;              /* 0: no Landlock around guests */
 	uint32_t landlock_flags;           /* enum landlock_flag */
+	uint32_t zygote_landlock;          /* around the zygote, too: then its cells' namespaces come with their orders */
 	char main_file[64];                /* "main.py" */
 };
 

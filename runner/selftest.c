@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +19,7 @@
 #include "fdpass.h"
 #include "landlock.h"
 #include "log.h"
+#include "namespaces.h"
 
 #define TEST_MEMORY_BYTES (UINT64_C(64) << 20) /* enough for a guest that does nothing */
 #define TEST_TASKS 8
@@ -42,21 +42,18 @@ struct selftest {
 
 /* ---- namespaces ------------------------------------------------------------------------------------------------- */
 
-/* Linux 6.11: a pidfd tells the namespaces of its process. Before that only a /proc could, and we have none. */
-#define PIDFD_GET_NAMESPACE(number) _IO(0xff, number)
-
 static const struct {
 	const char *name; /* below /proc/PID/ns */
-	unsigned long request;
+	enum namespace_kind kind;
 	const char *layer;
 	bool is_per_cell;
 } kinds[SELFTEST_NAMESPACES] = {
-	{ "ipc", PIDFD_GET_NAMESPACE(2), "ipc_namespace", true },
-	{ "mnt", PIDFD_GET_NAMESPACE(3), "mount_namespace", true },
-	{ "net", PIDFD_GET_NAMESPACE(4), "network_namespace", false },
-	{ "pid", PIDFD_GET_NAMESPACE(5), "pid_namespace", true },
-	{ "user", PIDFD_GET_NAMESPACE(9), "user_namespace", false },
-	{ "uts", PIDFD_GET_NAMESPACE(10), "uts_namespace", true },
+	{ "ipc", NAMESPACE_IPC, "ipc_namespace", true },
+	{ "mnt", NAMESPACE_MOUNT, "mount_namespace", true },
+	{ "net", NAMESPACE_NETWORK, "network_namespace", false },
+	{ "pid", NAMESPACE_PID, "pid_namespace", true },
+	{ "user", NAMESPACE_USER, "user_namespace", false },
+	{ "uts", NAMESPACE_UTS, "uts_namespace", true },
 };
 
 static void stop_serving(struct broker *broker);
@@ -137,7 +134,7 @@ namespaces_of(pid_t pid, uint64_t *namespaces)
 	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
 
 	for (size_t i = 0; i < SELFTEST_NAMESPACES; i++) {
-		int fd = pidfd < 0 ? -1 : ioctl(pidfd, kinds[i].request, 0);
+		int fd = pidfd < 0 ? -1 : namespaces_open(pidfd, kinds[i].kind);
 		struct stat st;
 
 		namespaces[i] = fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;

@@ -19,6 +19,7 @@
 #include "collect.h"
 #include "fdpass.h"
 #include "log.h"
+#include "namespaces.h"
 #include "netns.h"
 #include "orders.h"
 #include "relay.h"
@@ -39,6 +40,7 @@ struct warden {
 	int *init_fd;  /* pidfd of each cell's init, by cell; -1: none */
 	char *stacks;  /* of the inits */
 	int link_fd;   /* of the cell that is being made, if it has a network */
+	int *namespace_fd; /* of that cell, if zygotes join by them: ORDER_NAMESPACES_MAX, -1: none */
 };
 
 /* One step of making a cell. Returns 0, or -1 with errno. */
@@ -115,6 +117,26 @@ start_init(const struct warden *w, uint32_t cell)
 	return 0;
 }
 
+/* Who is behind Landlock may not look into an init that is not, and so cannot join by its pidfd. */
+static int
+open_namespaces(const struct warden *w, uint32_t cell)
+{
+	static const enum namespace_kind kinds[] = { NAMESPACE_PID, NAMESPACE_MOUNT, NAMESPACE_IPC, NAMESPACE_UTS };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if ((w->namespace_fd[i] = namespaces_open(w->init_fd[cell], kinds[i])) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+open_network(const struct warden *w, uint32_t cell)
+{
+	w->namespace_fd[ORDER_NAMESPACES_MAX - 1] = namespaces_open(w->init_fd[cell], NAMESPACE_NETWORK);
+	return w->namespace_fd[ORDER_NAMESPACES_MAX - 1] < 0 ? -1 : 0;
+}
+
 static int
 new_network(const struct warden *w, uint32_t cell)
 {
@@ -160,6 +182,12 @@ static const struct step steps[] = {
 	{ "start the cell's init", start_init },
 };
 
+/* Last, for zygotes behind Landlock; the second for a cell that has a network. */
+static const struct step namespaces_steps[] = {
+	{ "open its namespaces", open_namespaces },
+	{ "open its network namespace", open_network },
+};
+
 static void
 drop(struct warden *w, uint32_t cell)
 {
@@ -189,7 +217,8 @@ make(struct warden *w, const struct warden_order *order, const int *fds, size_t 
 	struct guest_report failure = { 0 };
 	struct guest_order guest = { .uid = cell_uid(w, order->cell), .has_network = order->has_network };
 	int namespaces = CELL_NAMESPACES | (order->has_network != 0 ? CLONE_NEWNET : 0);
-	int passed[1 + ORDER_FDS];
+	int passed[GUEST_ORDER_FDS];
+	size_t count = 0;
 
 	drop(w, order->cell);
 	if (order->has_network != 0) {
@@ -197,18 +226,29 @@ make(struct warden *w, const struct warden_order *order, const int *fds, size_t 
 		carry_out(w, order->cell, network_steps, sizeof network_steps / sizeof network_steps[0], &failure);
 	}
 	carry_out(w, order->cell, steps, sizeof steps / sizeof steps[0], &failure);
+	if (w->config->zygote_landlock)
+		carry_out(w, order->cell, namespaces_steps, order->has_network != 0 ? 2 : 1, &failure);
 	if (setns(w->home_fd, namespaces) != 0)
 		die("warden: cannot step back out of a cell: %s", strerror(errno));
 	if (failure.error == 0) {
-		passed[0] = w->init_fd[order->cell];
-		memcpy(passed + 1, fds, fd_count * sizeof *fds);
-		if (w->zygote_fd[order->zygote] < 0)
-			errno = ESRCH;
-		else if (fdpass_send(w->zygote_fd[order->zygote], &guest, sizeof guest, passed, fd_count + 1) == 0)
-			return;
-		failure.error = errno;
-		snprintf(failure.step, sizeof failure.step, "order a guest from the zygote");
+		passed[count++] = w->init_fd[order->cell];
+		passed[count++] = fds[0];
+		for (size_t i = 0; i < ORDER_NAMESPACES_MAX; i++)
+			if (w->namespace_fd[i] >= 0)
+				passed[count++] = w->namespace_fd[i];
+		guest.namespaces = (uint32_t)(count - 2);
+		memcpy(passed + count, fds + 1, (fd_count - 1) * sizeof *fds);
+		count += fd_count - 1;
+		errno = ESRCH;
+		if (w->zygote_fd[order->zygote] < 0 ||
+		    fdpass_send(w->zygote_fd[order->zygote], &guest, sizeof guest, passed, count) != 0) {
+			failure.error = errno;
+			snprintf(failure.step, sizeof failure.step, "order a guest from the zygote");
+		}
 	}
+	fdpass_close(w->namespace_fd, ORDER_NAMESPACES_MAX);
+	if (failure.error == 0)
+		return;
 	drop(w, order->cell);
 	fdpass_send(fds[0], &failure, sizeof failure, NULL, 0);
 }
@@ -276,7 +316,8 @@ warden_wait(const struct warden_config *config, int sock, struct warden_order *o
 void
 warden_main(int sock, const struct warden_config *config)
 {
-	struct warden w = { .config = config };
+	int namespaces[ORDER_NAMESPACES_MAX] = { -1, -1, -1, -1, -1 };
+	struct warden w = { .config = config, .namespace_fd = namespaces };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	char *home_stack;
 

@@ -23,6 +23,7 @@ struct warden_config {
 	const char *output;    /* the file that a compiler makes; NULL: there is none */
 	uint64_t output_bytes; /* of it, at most */
 	int single_uid;    /* no uid but 0 is mapped */
+	int zygote_landlock; /* zygotes cannot join by an init's pidfd */
 	uint32_t first_uid; /* level chroot: of cell 0. Those behind the cells' are their keepers' */
 };
 

@@ -113,6 +113,15 @@ for (@network_steps) {
     my ($role, $call, $for) = @$_;
     fail_step("with a network: $role $call ($for)", $call, \@networked, 'print("out")', $cb->pids($role));
 }
+# A zygote that cannot put up its own Landlock does not serve, nor do those that are started in its place.
+my $is_around_zygotes = $layers->{landlock}{detail} =~ /around zygotes, too/;
+if ($is_around_zygotes) {
+    fail_step('warden ioctl (its namespaces, for zygotes that may not look at its init)', 'ioctl', 'python3', 'print("out")', $cb->pids('warden'));
+    my ($broker) = $cb->pids('broker');
+    fail_step('zygote landlock_restrict_self (at its start)', 'landlock_restrict_self', 'python3', 'print("out")', $broker,
+        sub { kill 'KILL', $cb->pids('zygote') });
+}
+
 # The walls of the relay, which is no relay without them: where none serves, the cell's proxy has no answer, not even that it
 # cannot be reached.
 my $answered = 'import socket; s = socket.create_connection(("127.0.0.1", 3128), 1); s.send(b"GET / HTTP/1.1\r\n\r\n"); b"502" in s.recv(99) or exit(1); print("out")';

@@ -1,0 +1,77 @@
+# A zygote is root of the runner's user namespace, and runs no stranger's code. Its own walls are for the day when somebody has taken
+# one over: what the filter refuses although the zygote has every right to it, and what Landlock keeps from it.
+use strict;
+use warnings;
+use Cellblock qw(command eventually prefix skip_all slurp spew);
+use JSON::PP ();
+use Test::More;
+
+skip_all('needs root') if $> != 0;
+
+# Carried out by a driver behind its walls, when it is about to serve: each is 0, for done, or an errno.
+my $attacks = <<'PYTHON';
+import ctypes, errno, json, platform
+libc = ctypes.CDLL(None, use_errno=True)
+def attempt(call, *args):
+    ctypes.set_errno(0)
+    return 0 if getattr(libc, call)(*args) >= 0 else errno.errorcode.get(ctypes.get_errno(), "?")
+got = {
+    "signal the broker": attempt("kill", 1, 0),
+    "mount": attempt("mount", b"x", b"/tmp", b"tmpfs", 0, None),
+    "unmount": attempt("umount2", b"/box", 2),
+    "new mount namespace": attempt("unshare", 0x20000),
+    "new user namespace": attempt("unshare", 0x10000000),
+    "chroot": attempt("chroot", b"/tmp"),
+    "rename the host": attempt("sethostname", b"x", 1),
+    "make a device": attempt("mknod", b"/tmp/device", 0o20666, 0x103),
+    "become another user": attempt("setresuid", 5, 5, 5),
+    "get capabilities back": attempt("prctl", 47, 2, 21, 0, 0),
+    "trace the broker": attempt("ptrace", 16, 1, 0, 0),
+    "open a socket": attempt("socket", 2, 1, 0),
+    "open a socket of netlink": attempt("socket", 16, 3, 0),
+    "read the kernel's log": attempt("klogctl", 2, ctypes.create_string_buffer(10), 10),
+    "its own work": attempt("getpid"),
+}
+os.write(kept_stderr, f"zygote: {json.dumps(got)}\n".encode())
+os.close(kept_stderr)
+PYTHON
+
+# What comes of them, with changes of the configuration. A driver that is not ours any more serves all the same.
+sub attempts {
+    my (@changes) = @_;
+    my $drivers = File::Temp::tempdir('cellblock-drivers-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    chmod 0755, $drivers;
+    command(['cp', '-R', prefix() . '/lib/cellblock/.', $drivers]);
+    my $driver = slurp("$drivers/python3/driver.py");
+    spew("$drivers/python3/driver.py", "import os\nkept_stderr = os.dup(2)\n$driver\n$attacks");
+    my $cb = Cellblock->start(own => 1, conf => \@changes);
+    my $conf = slurp("$cb->{dir}/live/conf/cellblock.conf");
+    $conf =~ s{^#?drivers = .*}{drivers = "$drivers";}m or die 'no drivers';
+    spew("$cb->{dir}/live/conf/cellblock.conf", $conf);
+    kill 'KILL', $cb->pids('runner'), $cb->pids('multiwatch'), $cb->pids('worker');
+    my $got;
+    ok eventually(20, sub { ($got) = (slurp("$cb->{dir}/log/runner.log") // '') =~ /^zygote: (\{.*\})$/m }), 'a zygote has tried';
+    ok eventually(20, sub { ($cb->run(code => 'print("out")')->{data}{stdout} // '') eq "out\n" }), 'and it serves';
+    my $detail = $cb->get('/v1/sandbox/capabilities')->{data}{layers}{landlock}{detail};
+    $cb->finish;
+    return ($detail, JSON::PP->new->decode($got));
+}
+
+my %mine = map { $_ => 1 } ('signal the broker', 'its own work');
+{
+    my ($detail, $got) = attempts();
+    is $got->{'its own work'}, 0, 'its attempts are right';
+    is join(', ', grep { !$mine{$_} && $got->{$_} !~ /\A(?:EPERM|ENOSYS)\z/ } sort keys %$got), '', 'its filter: all of it is refused'
+        or diag(JSON::PP->new->canonical->encode($got));
+  SKIP: {
+        my $why = Cellblock::missing("the kernel does not tell namespaces, or has no scopes: $detail", $detail =~ /signals.*around zygotes, too/);
+        skip $why, 1 if $why;
+        is $got->{'signal the broker'}, 'EPERM', 'Landlock: the runner cannot be signalled';
+    }
+}
+{
+    my ($detail, $got) = attempts(['cellblock.conf', qr/^(\s*)#?landlock = "required";/m, '    landlock = "off";']);
+    like $detail, qr/off|ABI 0/, 'without Landlock';
+    is $got->{'signal the broker'}, 0, 'the broker can be signalled: it was this wall';
+}
+done_testing;
