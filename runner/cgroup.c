@@ -12,10 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SOCKET_BYTES "16777216" /* buffers of a cell's sockets, where they do not count as its memory */
 #define CPU_PERIOD_US 100000u
+#define LEFT_POLL_NS 10000000 /* from one look at a group that an earlier runner left to the next */
+#define LEFT_POLLS 500
 #define RUNNER_LEAF "runner" /* of version 2: where all processes of ours are that are in no cell */
 
 static const char *const controller_names[CGROUP_CONTROLLERS] = {
@@ -380,6 +383,27 @@ set_cpu_share(const struct cgroup_tree *tree, int dir_fd, unsigned percent)
 	return write_file(dir_fd, "cpu.max", text);
 }
 
+/*
+ * A runner that was killed leaves its groups, with limits that may forbid the next one to set its own, and for a moment with processes.
+ * They go first. Returns 0, or -1 with errno (EBUSY: there are processes in it still).
+ */
+static int
+make_group(int root_fd, const char *name)
+{
+	const struct timespec wait = { .tv_nsec = LEFT_POLL_NS };
+
+	for (int i = 0; mkdirat(root_fd, name, 0755) != 0; i++) {
+		if (errno != EEXIST)
+			return -1;
+		if (unlinkat(root_fd, name, AT_REMOVEDIR) != 0 && errno != ENOENT) {
+			if (errno != EBUSY || i == LEFT_POLLS)
+				return -1;
+			nanosleep(&wait, NULL);
+		}
+	}
+	return 0;
+}
+
 int
 cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_percent, bool has_sockets,
     struct cgroup_cell *cell, char *error, size_t size)
@@ -401,7 +425,7 @@ cgroup_make_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_p
 		}
 		if (dir_fd[c] >= 0)
 			continue;
-		if ((mkdirat(tree->root_fd[c], name, 0755) != 0 && errno != EEXIST) ||
+		if (make_group(tree->root_fd[c], name) != 0 ||
 		    (dir_fd[c] = openat(tree->root_fd[c], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
 		    (join = tree->version == 1 ? openat(dir_fd[c], "tasks", O_WRONLY | O_CLOEXEC) :
 		    fcntl(dir_fd[c], F_DUPFD_CLOEXEC, 0)) < 0) {

@@ -121,6 +121,16 @@ ok defined $cb->healthy_within(5), 'healthy after that';
     cmp_ok $good, '>=', 39, 'a worker that hangs holds up no more than the request it has';
 }
 
+# What a runner that was killed has left does not bind the next: the cells of these runs had a smaller limit.
+{
+    my ($sent, %got) = 0;
+    $cb->many(8, sub { $sent++ < 120 ? { code => 'print(1)', limits => { memory_bytes => 64 << 20 } } : undef }, sub { });
+    kill 9, $cb->pids('runner');
+    ok defined $cb->healthy_within(10), 'the runner is killed after runs with smaller limits: healthy';
+    $sent = 0;
+    $cb->many(8, sub { $sent++ < 120 ? { code => 'print("out")' } : undef }, sub { my $r = $_[1]; $got{ $r->{data} ? $r->{data}{stdout} : $r->{body} }++ });
+    is_deeply \%got, { "out\n" => 120 }, 'and every run has its own limits';
+}
 is $cb->processes_at_rest, $processes_at_start, 'at the end: as many processes as at the start';
 $cb->finish;
 done_testing;
