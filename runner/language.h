@@ -20,7 +20,7 @@
 #define LANGUAGE_KINDS (CONFIG_MAX_WARM + 1)          /* of zygotes: a warm set's, or those for runs that no set takes */
 #define LANGUAGE_POOLS (LANGUAGE_KINDS * GRANT_COUNT)
 
-/* Failures in a row, of a pool: more than so many, and /health says so; and its runs are not kept waiting any more, which is after a second. */
+/* Failures in a row, of a pool. More than so many, and /health says so; and, after about a second, its runs are not kept waiting. */
 #define POOL_FAILURES_SAID 3
 #define POOL_FAILURES_MOST 5
 

@@ -233,9 +233,10 @@ make(struct warden *w, const struct warden_order *order, const int *fds, size_t 
 	if (failure.error == 0) {
 		passed[count++] = w->init_fd[order->cell];
 		passed[count++] = fds[0];
-		for (size_t i = 0; i < ORDER_NAMESPACES_MAX; i++)
+		for (size_t i = 0; i < ORDER_NAMESPACES_MAX; i++) {
 			if (w->namespace_fd[i] >= 0)
 				passed[count++] = w->namespace_fd[i];
+		}
 		guest.namespaces = (uint32_t)(count - 2);
 		memcpy(passed + count, fds + 1, (fd_count - 1) * sizeof *fds);
 		count += fd_count - 1;
