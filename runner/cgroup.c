@@ -467,6 +467,17 @@ out:
 	return result;
 }
 
+/* Of version 1's two limits one may be set: take both away, which the kernel never refuses in this order. Keeps errno. */
+static void
+forget_limit(struct cgroup_cell *cell)
+{
+	int error = errno;
+
+	if (cell->swap_limit_fd >= 0 && pwrite(cell->swap_limit_fd, "-1", 2, 0) == 2 && pwrite(cell->memory_limit_fd, "-1", 2, 0) == 2)
+		cell->memory_limit_bytes = UINT64_MAX;
+	errno = error;
+}
+
 int
 cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks)
 {
@@ -480,8 +491,10 @@ cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks)
 		uint64_t kills = lower ? cgroup_oom_kills(cell) : 0;
 
 		for (int i = 0; i < 2; i++) {
-			if (order[i] >= 0 && write_number(order[i], memory_bytes) != 0)
+			if (order[i] >= 0 && write_number(order[i], memory_bytes) != 0) {
+				forget_limit(cell);
 				return -1;
+			}
 		}
 		cell->memory_limit_bytes = memory_bytes;
 		if (lower && cgroup_oom_kills(cell) > kills) {

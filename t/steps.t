@@ -97,6 +97,22 @@ for (grep { is_made($_->[3]) } @steps) {
     fail_step("$role $call ($for)", $call, 'python3', 'print("out")', $cb->pids($role));
 }
 
+# Version 1 has two limits of memory. When the second of a run is refused, it does not start, and the first holds for no later one.
+if ($layers->{cgroup}{detail} =~ /version 1/ && -e '/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes') {
+    $cb->processes_at_rest;
+    my ($broker) = $cb->pids('broker');
+    my $pid = fork // die "fork: $!";
+    if (!$pid) {
+        open STDERR, '>', '/dev/null';
+        exec 'strace', '-qq', '-o', '/dev/null', '-e', 'trace=pwrite64', '-e', 'inject=pwrite64:error=EBUSY:when=2', '-p', $broker or POSIX::_exit(127);
+    }
+    ok eventually(10, sub { process_tracer($broker) == $pid }), 'half a limit: strace is attached';
+    is $cb->run(code => 'print("out")', limits => { memory_bytes => 64 << 20 })->{data}{status}, 'memory_limit', 'half a limit: the run does not start';
+    kill 'INT', $pid;
+    waitpid $pid, 0;
+    is join(' ', grep { $_ ne 'ok' } map { $cb->run(code => 'bytearray(100 << 20)')->{data}{status} } 1 .. 8), '', 'half a limit: later ones have their own';
+}
+
 # The same of what a run with a network has besides.
 my @networked = (language => 'python3', enable_network => JSON::PP::true);
 my @network_steps = (
