@@ -103,7 +103,7 @@ my @groups = map {"$_/cgroup.procs"} $ours, glob "$ours/cell-*";
 chown 0, 0, @groups;
 my @got = map { $cb->run(code => 'print("out")', limits => { wall_ms => 1000 }) } 1 .. 12; # more than are armed
 is scalar(grep { ($_->{data}{stdout} // '') eq "out\n" } @got[8 .. 11]), 0, 'a cell whose group cannot be joined runs nothing';
-is $got[11]{status}, 503, 'which is said';
+is $got[11]{status}, 500, 'which is said';
 chown $owner, $owner, @groups;
 ok eventually(30, sub { my $again = $cb->run(code => 'print("up")'); $again->{data} && $again->{data}{stdout} eq "up\n" }), 'when it can, all is well';
 
