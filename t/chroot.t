@@ -8,6 +8,7 @@ use File::Find ();
 use File::Temp qw(tempdir);
 use POSIX ();
 use Test::More;
+use Tracer;
 
 my $container = Container->new;
 my ($plain, $first_uid, $cells) = ($container->plain, $container->{first_uid}, Container::CELLS);
@@ -297,8 +298,7 @@ sub at_once {
 }
 
 SKIP: {
-    my $missing = Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null');
-    skip $missing, 1 if $missing;
+    skip $_, 1 if $_ = Tracer::missing();
     my @steps = (
         ['warden', 'unlinkat',  'removing the last /tmp and /box'],
         ['warden', 'mkdirat',   'new ones'],
@@ -323,18 +323,12 @@ SKIP: {
         my $name = "$role $call ($for)";
         ok defined $cb->healthy_within(30), "before $name: healthy";
         my @pids = $role eq 'warden' ? wardens() : map { $_->{pid} } grep { $_->{comm} =~ /python/ && (Cellblock::process_status($_->{pid})->{Uid} // '') =~ /\A0\b/ } children_of(broker());
-        my $pid = fork // die;
-        if (!$pid) {
-            open STDERR, '>', "$container->{folder}/strace";
-            exec 'strace', '-f', '-qq', '-o', '/dev/null', '-e', "trace=$call", '-e', "inject=$call:error=EPERM", map { ('-p', $_) } @pids
-                or POSIX::_exit(127);
-        }
-        ok eventually(10, sub { !grep { (Cellblock::process_status($_)->{TracerPid} // 0) != $pid } @pids }), "$name: strace is attached" or diag slurp("$container->{folder}/strace");
+        my $tracer = Tracer->attach(\@pids, '-f', '-e', "trace=$call", '-e', "inject=$call:error=EPERM");
+        ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
         at_once($cells, @run); # uses up what was armed before
         my @got = at_once(2, @run);
         is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
-        kill 'INT', $pid;
-        waitpid $pid, 0;
+        $tracer->detach;
         ok eventually(30, sub { my $r = $cb->run(@run); ($r->{data}{stdout} // '') eq "out\n" }), "$name: when it works again, so does the service";
     }
 }

@@ -6,6 +6,7 @@ use Cellblock qw(command envelope_ok eventually missing root runner_program skip
 use File::Temp qw(tempdir);
 use POSIX ();
 use Test::More;
+use Tracer;
 
 skip_all('needs root') if $> != 0;
 
@@ -51,8 +52,6 @@ like $seccomp->{detail}, qr/not stopped: unshare/, 'and why';
 $cb->finish;
 
 # --- a runner alone, in a folder of its own, with one language --------------------------------------------------------------
-
-my $strace = missing('strace is not installed', !system 'command -v strace >/dev/null');
 
 # `hole`: rows for the policy. `language`: python3 unless given. `under`: what it is started under. Returns the folder and the pid.
 sub start {
@@ -169,18 +168,6 @@ for (
 
 # --- steps of the set-up that only seem to succeed -------------------------------------------------------------------------
 
-# Attach strace to a process. Returns the tracer's pid.
-sub strace {
-    my ($dir, $pid, @how) = @_;
-    my $tracer = fork // die "fork: $!";
-    if (!$tracer) {
-        open STDERR, '>', "$dir/strace" or POSIX::_exit(126);
-        exec 'strace', '-qq', '-o', '/dev/null', @how, '-p', $pid or POSIX::_exit(127);
-    }
-    eventually(10, sub { (Cellblock::process_status($pid) // {})->{TracerPid} });
-    return $tracer;
-}
-
 sub children { return split ' ', slurp("/proc/$_[0]/task/$_[0]/children") // '' }
 
 # Have the next test of a zygote be of one that `strace` is attached to, or of one whose cells are made by a warden that it
@@ -198,25 +185,23 @@ sub fake {
     my %before = map { $_ => 1 } children($broker);
     my @victims = grep { $before{$_} && $_ != $warden } $service->pids($kind);
     # The broker forks another one and is held up right there, so that nobody takes notice of it before it has a tracer.
-    my $holder = strace($dir, $broker, '-e', 'trace=clone', '-e', 'inject=clone:delay_exit=3000000');
+    my $holder = Tracer->attach([$broker], '-e', 'trace=clone', '-e', 'inject=clone:delay_exit=3000000');
     kill 'KILL', $victims[0];
     my $zygote;
     eventually(10, sub { ($zygote) = grep { !$before{$_} } children($broker); $zygote });
     eventually(10, sub { my $status = Cellblock::process_status($zygote // 0) or return; $status->{Seccomp} == 2 && $status->{State} =~ /^S/ });
     my $traced = $role eq 'warden' ? $warden : $zygote;
-    my $tracer = strace($dir, $traced, '-f', '-e', "trace=$call", '-e', "inject=$call:retval=0");
-    ok +(Cellblock::process_status($traced // 0) // {})->{TracerPid}, "$language: $role: $call: strace is attached";
-    kill 'INT', $holder;
-    waitpid $holder, 0;
+    my $tracer = Tracer->attach([$traced // 0], '-f', '-e', "trace=$call", '-e', "inject=$call:retval=0");
+    ok $tracer->is_attached, "$language: $role: $call: strace is attached" or diag $tracer->says;
+    $holder->detach;
     not_served("$language: $call of the $role does nothing", $dir, $says);
-    kill 'INT', $tracer;
-    waitpid $tracer, 0;
+    $tracer->detach;
     stop($dir, $pid);
     return;
 }
 
 SKIP: {
-    skip $strace, 1 if $strace;
+    skip $_, 1 if $_ = Tracer::missing();
     fake('zygote', 'seccomp', qr/not stopped: setresuid of zygotes;/, 'python3');
     fake('zygote', 'setns', qr/not stopped: other processes;/, 'python3');
     fake('zygote', 'setns', qr/not stopped: (?:folders without a limit|a cell shares the namespace);/, 'python3');

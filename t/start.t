@@ -5,6 +5,7 @@ use Cellblock qw(command eventually runner_program skip_all slurp write_configur
 use File::Temp qw(tempdir);
 use POSIX ();
 use Test::More;
+use Tracer;
 
 skip_all('needs root') if $> != 0;
 my $runner = runner_program();
@@ -150,7 +151,7 @@ my @refused = (
     ['sethostname',             'EPERM',  qr/host name/],
 );
 SKIP: {
-    skip $_, 1 if $_ = Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null');
+    skip $_, 1 if $_ = Tracer::missing();
     for (@refused) {
         my ($call, $error, $says) = @$_;
         my $dir = prepared();

@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually);
 use Test::More;
+use Tracer;
 
 my $p  = 'languages/python3.conf';
 my $cb = Cellblock->start(own => 1, allow => [qr/fatal: relay: (?:Landlock|load its policy|no_new_privs)/], conf => [
@@ -19,8 +20,7 @@ my $cb = Cellblock->start(own => 1, allow => [qr/fatal: relay: (?:Landlock|load 
     ['cellblock.conf', qr/mode = "none";/, 'mode = "proxy"; proxies = ( { name = "all"; address = "127.0.0.1:9"; } );'],
     ['cellblock.conf', qr/^\tarmed = 2;/m, "\tarmed = 1;"],
 ]);
-my $why = Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null');
-if ($why) {
+if (Tracer::missing()) {
     $cb->finish;
     done_testing;
     exit;
@@ -62,15 +62,8 @@ sub fail_step {
     my @run = (ref $language ? @$language : (language => $language), code => $code);
     ok $cb->healthy_within(10), "before $name: healthy";
     $cb->run(@run);
-    my @attach = map { ('-p', $_) } @pids;
-    my $out = "$cb->{dir}/strace";
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        open STDERR, '>', $out or POSIX::_exit(126);
-        exec 'strace', '-f', '-qq', '-o', '/dev/null', '-e', "trace=$call", '-e', "inject=$call:error=EPERM", @attach or POSIX::_exit(127);
-    }
-    my $traced = eventually(10, sub { !grep { process_tracer($_) != $pid } @pids });
-    ok $traced, "$name: strace is attached" or diag Cellblock::slurp($out);
+    my $tracer = Tracer->attach(\@pids, '-f', '-e', "trace=$call", '-e', "inject=$call:error=EPERM");
+    ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
 
     $then->();
     $cb->run(@run) for 1 .. 2; # uses up what was armed before
@@ -78,8 +71,7 @@ sub fail_step {
     is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
     is scalar(grep { $_->{status} == 200 && $_->{data}{status} eq 'ok' } @got), 0, "$name fails: and none is said to have";
 
-    kill 'INT', $pid;
-    waitpid $pid, 0;
+    $tracer->detach;
     ok eventually(15, sub { my $r = $cb->run(@run); $r->{status} == 200 && $r->{data}{stdout} eq "out\n" }),
         "$name: when it works again, so does the service";
     return;
@@ -100,16 +92,10 @@ for (grep { is_made($_->[3]) } @steps) {
 # Version 1 has two limits of memory. When the second of a run is refused, it does not start, and the first holds for no later one.
 if ($layers->{cgroup}{detail} =~ /version 1/ && -e '/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes') {
     $cb->processes_at_rest;
-    my ($broker) = $cb->pids('broker');
-    my $pid = fork // die "fork: $!";
-    if (!$pid) {
-        open STDERR, '>', '/dev/null';
-        exec 'strace', '-qq', '-o', '/dev/null', '-e', 'trace=pwrite64', '-e', 'inject=pwrite64:error=EBUSY:when=2', '-p', $broker or POSIX::_exit(127);
-    }
-    ok eventually(10, sub { process_tracer($broker) == $pid }), 'half a limit: strace is attached';
+    my $tracer = Tracer->attach([$cb->pids('broker')], '-e', 'trace=pwrite64', '-e', 'inject=pwrite64:error=EBUSY:when=2');
+    ok $tracer->is_attached, 'half a limit: strace is attached' or diag $tracer->says;
     is $cb->run(code => 'print("out")', limits => { memory_bytes => 64 << 20 })->{data}{status}, 'memory_limit', 'half a limit: the run does not start';
-    kill 'INT', $pid;
-    waitpid $pid, 0;
+    $tracer->detach;
     is join(' ', grep { $_ ne 'ok' } map { $cb->run(code => 'bytearray(100 << 20)')->{data}{status} } 1 .. 8), '', 'half a limit: later ones have their own';
 }
 
@@ -194,13 +180,6 @@ for (@others) {
                 sub { others_run($language, language => $language, code => $code) if $call eq 'capset' });
         }
     }
-}
-
-# The pid that traces a process; 0 if none does.
-sub process_tracer {
-    my ($pid) = @_;
-    my $status = Cellblock::process_status($pid) // return -1;
-    return $status->{TracerPid} =~ s/\s//gr;
 }
 
 $cb->finish;

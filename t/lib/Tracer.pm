@@ -1,0 +1,41 @@
+# Tracer.pm - strace, attached to processes while they run: it makes calls of theirs fail, or only seem to succeed.
+#
+#   my $tracer = Tracer->attach([@pids], '-f', '-e', 'trace=setns', '-e', 'inject=setns:error=EPERM');
+#   ok $tracer->is_attached, 'strace is attached' or diag $tracer->says;
+#   $tracer->detach;
+package Tracer;
+use strict;
+use warnings;
+
+use Cellblock qw(eventually process_status slurp);
+use File::Temp ();
+use POSIX ();
+
+# Why there is none, as Cellblock::missing says it.
+sub missing { return Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null') }
+
+sub attach {
+    my ($class, $pids, @how) = @_;
+    my $self = bless { pids => $pids, says => File::Temp->new }, $class;
+    $self->{pid} = fork // die "fork: $!";
+    if (!$self->{pid}) {
+        open STDERR, '>&', $self->{says} or POSIX::_exit(126);
+        exec 'strace', '-qq', '-o', '/dev/null', @how, map { ('-p', $_) } @$pids or POSIX::_exit(127);
+    }
+    $self->{is_attached} = eventually(10, sub { !grep { ((process_status($_) // {})->{TracerPid} // -1) != $self->{pid} } @$pids });
+    return $self;
+}
+
+sub is_attached { return $_[0]{is_attached} }
+sub says        { return slurp($_[0]{says}->filename) }
+
+# By a signal that it cannot handle: strace would wait for each process to stop before it leaves it, and so for ever for the
+# init of a cell that is being taken down, which waits for strace to see the others dead.
+sub detach {
+    my ($self) = @_;
+    kill 'KILL', $self->{pid};
+    waitpid $self->{pid}, 0;
+    return;
+}
+
+1;
