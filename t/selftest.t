@@ -129,21 +129,18 @@ sub group_name {
 
 # Takes all limits of a kind away from all cells, as fast as it can, and does not end.
 sub take_away {
-    my ($dir, $file) = @_;
-    my @files;
-    my $name = group_name("$dir/run/runner.sock");
+    my ($dir, $file, $cells) = @_;
+    my ($name, $last, @files) = (group_name("$dir/run/runner.sock"), $cells - 1);
     eventually(20, sub {
         my (undef, $out) = command(['find', '/sys/fs/cgroup', '-path', "*/$name/cell-*/*", '-name', '[mp]*']);
         @files = grep { m{/([^/]+)\z} && $1 =~ $file } split /\n/, $out;
+        return grep { m{/cell-$last/} } @files; # they are made in order
     });
-    while (1) {
-        for my $path (@files) {
-            open my $limit, '>', $path or next;
-            syswrite $limit, $path =~ /limit_in_bytes/ ? '-1' : 'max';
-        }
-    }
+    my @limits = map { open my $limit, '>', $_ or die "$_: $!"; [$limit, /limit_in_bytes/ ? '-1' : 'max'] } @files;
+    while (1) { syswrite $_->[0], $_->[1] for @limits }
 }
 
+my $cells = 12; # of which python3 keeps all armed
 for (
     ['memory', qr/^memory\.(?:max|limit_in_bytes|memsw\.limit_in_bytes)$/, 'more memory than it has'],
     ['pids',   qr/^pids\.max$/,                                            'more threads than it has'],
@@ -151,10 +148,10 @@ for (
     my ($controller, $file, $attack) = @$_;
     # Who is late has taken nothing away.
     for my $attempt (1 .. 5) {
-        my ($dir, $pid) = start();
+        my ($dir, $pid) = start(conf => [['cellblock.conf', qr/cells = 32/, "cells = $cells"]]);
         my $thief = fork // die "fork: $!";
         if (!$thief) {
-            take_away($dir, $file);
+            take_away($dir, $file, $cells);
         }
         eventually(30, sub { log_of($dir) =~ /not stopped|all of them stopped/ });
         my $was_late = log_of($dir) =~ /all of them stopped/ && $attempt < 5;
