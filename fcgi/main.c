@@ -16,16 +16,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "autoconfig.h"
+#include "clock.h"
 #include "lockdown.h"
 #include "log.h"
 #include "route.h"
 
 #define LISTEN_FD 0
-#define STALE_MS 15000 /* so that multiwatch(1) sees few ends in the time over which it counts them (-t) */
+#define STALE_US 15000000 /* so that multiwatch(1) sees few ends in the time over which it counts them (-t) */
 
 static volatile sig_atomic_t stopping;
 
@@ -110,15 +110,6 @@ check_listening(void)
 		die("descriptor 0 is not a listening socket: start the worker with spawn-fcgi(1)");
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* What libraries do at their first use would be refused once the walls are up: json-c reads a seed for its tables. */
 static void
 warm_up(void)
@@ -148,7 +139,7 @@ accept_request(FCGX_Request *fcgi)
 int
 main(int argc, char **argv)
 {
-	int64_t start_ms = now_ms();
+	uint64_t start_us = clock_us();
 	struct worker worker;
 	struct proto_reply state;
 	struct policy *policy;
@@ -188,7 +179,7 @@ main(int argc, char **argv)
 		 * Only a new worker reads the configuration that the runner has. But multiwatch(1) gives a worker up that
 		 * ends too soon too often, so a young one answers 503 for a while, and sees whether the runner changes.
 		 */
-		if (worker.link.stale && now_ms() - start_ms > STALE_MS)
+		if (worker.link.stale && clock_us() - start_us > STALE_US)
 			die("%s: ending, for a new worker to read the runner's configuration", worker.link.path);
 	}
 	if (!stopping)

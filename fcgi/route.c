@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "inquiry.h"
 #include "log.h"
 
@@ -34,15 +34,6 @@ parameter(const struct exchange *exchange, const char *name)
 	const char *value = FCGX_GetParam(name, exchange->fcgi->envp);
 
 	return value != NULL ? value : "";
-}
-
-static uint64_t
-now_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 static void
@@ -212,7 +203,7 @@ void
 route_serve(struct worker *worker, FCGX_Request *fcgi)
 {
 	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out }, .outcome = "-" };
-	uint64_t start_us = now_us(), spent_us;
+	uint64_t start_us = clock_us(), spent_us;
 	const char *route;
 
 	/* Finishing the request frees its parameters, and the log can wait until the client has its answer. */
@@ -220,7 +211,7 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	copy_name(exchange.key_name, parameter(&exchange, "CELLBLOCK_KEY_NAME"));
 	route = dispatch(worker, &exchange);
 	finish(fcgi);
-	spent_us = now_us() - start_us;
+	spent_us = clock_us() - start_us;
 	log_info("request=%s key=%s route=%s status=%d outcome=%s ms=%" PRIu64 ".%03u bytes=%zu", exchange.request_id,
 	    exchange.key_name, route, exchange.reply.status, exchange.outcome, spent_us / 1000,
 	    (unsigned)(spent_us % 1000), exchange.reply.bytes);

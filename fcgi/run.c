@@ -13,9 +13,9 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "digest.h"
 #include "fdpass.h"
 #include "json_text.h"
@@ -79,15 +79,6 @@ run_release(struct run *run)
 	run->compilation.result.verdict = VERDICT_OK;
 }
 
-static int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void
 cancel(struct runner_link *link, enum proto_cancel why)
 {
@@ -149,7 +140,7 @@ output_read(struct output *output, int fd, uint64_t limit)
 struct watch {
 	struct runner_link *link;
 	uint64_t output_bytes;
-	int64_t deadline_ms;
+	uint64_t deadline_us;
 	struct pollfd polled[POLL_COUNT]; /* an fd of -1 is done with */
 	bool answered;                    /* the result is there */
 	bool limit_hit;                   /* a stream went over output_bytes */
@@ -204,7 +195,7 @@ take_answer(struct run *run, struct watch *watch)
 	run->result = reply.u.result;
 	watch->answered = true;
 	watch->polled[POLL_RUNNER].fd = -1;
-	watch->deadline_ms = now_ms() + DRAIN_GRACE_MS;
+	watch->deadline_us = clock_us() + DRAIN_GRACE_MS * 1000;
 	return RUN_ENDED;
 }
 
@@ -231,7 +222,7 @@ wait_for_end(struct run *run, struct watch *watch)
 	nfds_t skipped = POLL_RUNNER;
 
 	while (!watch->answered || polled[POLL_OUT].fd >= 0 || polled[POLL_ERR].fd >= 0) {
-		int64_t left_ms = watch->deadline_ms - now_ms();
+		int64_t left_ms = (int64_t)(watch->deadline_us - clock_us()) / 1000;
 		int n;
 
 		if (left_ms <= 0)
@@ -339,7 +330,7 @@ carry_out(struct run *run, struct runner_link *link, const struct config *config
 		struct watch watch = {
 			.link = link,
 			.output_bytes = order->limits.output_bytes,
-			.deadline_ms = now_ms() + RUNNER_GRACE_MS + (int64_t)(config->queue_ms + order->limits.wall_ms),
+			.deadline_us = clock_us() + (RUNNER_GRACE_MS + config->queue_ms + order->limits.wall_ms) * 1000,
 			.polled = {
 				[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
 				[POLL_ERR] = { .fd = ends[1], .events = POLLIN },

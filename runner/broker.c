@@ -17,6 +17,7 @@
 #include "cell.h"
 #include "children.h"
 #include "client.h"
+#include "clock.h"
 #include "denied.h"
 #include "door.h"
 #include "fdpass.h"

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "client.h"
+#include "clock.h"
 #include "fdpass.h"
 #include "keep.h"
 #include "log.h"

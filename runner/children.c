@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "capabilities.h"
+#include "clock.h"
 #include "driver.h"
 #include "hook.h"
 #include "launcher.h"

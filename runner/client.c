@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "cell.h"
+#include "clock.h"
 #include "fdpass.h"
 #include "log.h"
 #include "orders.h"

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "log.h"
 
 #define ANSWERED_AT_ONCE 256u /* of a run; later ones wait */

@@ -3,7 +3,6 @@
 #include "event.h"
 
 #include <sys/epoll.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "broker.h"
@@ -29,13 +28,4 @@ event_close(struct broker *broker, struct event *event)
 	epoll_ctl(broker->epoll_fd, EPOLL_CTL_DEL, event->fd, NULL);
 	close(event->fd);
 	event->fd = -1;
-}
-
-uint64_t
-clock_us(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }

@@ -22,7 +22,4 @@ int event_add(struct broker *broker, struct event *event, int fd,
 /* Wait for it no longer, and close it. Does nothing if there is none. */
 void event_close(struct broker *broker, struct event *event);
 
-/* Microseconds on the clock that deadlines are kept by. */
-uint64_t clock_us(void);
-
 #endif

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "broker.h"
+#include "clock.h"
 #include "driver.h"
 #include "fdpass.h"
 #include "folder.h"

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "door.h"
 #include "event.h"
 #include "fdpass.h"

@@ -16,6 +16,7 @@
 #include "attacks.h"
 #include "cell.h"
 #include "client.h"
+#include "clock.h"
 #include "fdpass.h"
 #include "landlock.h"
 #include "log.h"
