@@ -78,7 +78,7 @@ sub fail_step {
 }
 
 my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
-$layers->{cgroup_files} = { in_force => $layers->{cgroup}{in_force} && $layers->{cgroup}{detail} =~ /\Aversion 1\b/ };
+$layers->{cgroup_files} = { in_force => scalar($layers->{cgroup}{in_force} && $layers->{cgroup}{detail} =~ m{\Aversion 1\b}) };
 sub is_made {
     my ($layer) = @_;
     return !defined $layer || ($layer =~ /\A!(.*)/ ? !$layers->{$1}{in_force} : $layers->{$layer}{in_force});
