@@ -181,7 +181,8 @@ begin(struct line *line, const struct sockaddr_in *proxy, const char *said)
 {
 	int fd, yes = 1;
 
-	*line = (struct line){ .end = { { .fd = -1, .number = ++last_number }, { .fd = -1, .number = ++last_number } } };
+	*line = (struct line){ .end = { { .fd = -1, .number = last_number + 1 }, { .fd = -1, .number = last_number + 2 } } };
+	last_number += 2;
 	line->end[PUMP_GUEST].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(setsockopt(line->end[PUMP_GUEST].fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
 	assert_int_equal(connect(line->end[PUMP_GUEST].fd, (struct sockaddr *)&address[PUMP_GUEST], sizeof address[0]), 0);
