@@ -2,6 +2,7 @@
 use strict;
 use warnings;
 use Cellblock qw(json);
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -110,14 +111,15 @@ cmp_ok calls($r)->{chroot}, '<', 100_000, 'and slowed';
 
 # --- plain attacks ------------------------------------------------------------------------------------------------------
 
-$r = $cb->run(code => 'import ctypes; ctypes.CDLL(None).syscall(321, 0, 0, 0)');
+my ($bpf, $setns) = (POSIX::uname())[4] eq 'aarch64' ? (280, 268) : (321, 308);
+$r = $cb->run(code => "import ctypes; ctypes.CDLL(None).syscall($bpf, 0, 0, 0)");
 is $r->{data}{status}, 'denied', 'a call for which no program has a use ends the run: status';
 is $r->{data}{signal}, 'SIGSYS', 'signal';
 like $r->{data}{error}, qr/operation not permitted/, 'and error say so';
-$r = $cb->run(code => <<'CODE');
+$r = $cb->run(code => <<"CODE");
 import ctypes
 number = ctypes.c_long
-ctypes.CDLL(None).syscall(number(308), number(-1), number(0), number(0), number(0), number(0), number(0x63656c6c626c6f63))
+ctypes.CDLL(None).syscall(number($setns), number(-1), number(0), number(0), number(0), number(0), number(0x63656c6c626c6f63))
 CODE
 is $r->{data}{signal}, 'SIGSYS', 'nor is the mark of the zygotes of any use to a program';
 $cb->finish;

@@ -8,7 +8,7 @@ use Test::More;
 use Tracer;
 
 my $p  = 'languages/python3.conf';
-my $cb = Cellblock->start(own => 1, allow => [qr/fatal: relay: (?:Landlock|load its policy|no_new_privs)/], conf => [
+my $cb = Cellblock->start(own => 1, allow => [qr/fatal: relay: (?:Landlock|load its policy|no_new_privs)/, qr/LeakSanitizer (?:has encountered|does not work under ptrace)/], conf => [
     ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 300'],
     [$p,               qr/armed = 1;/,        'armed = 0;'],
     [$p,               qr/armed = 8/,        'armed = 1'],
