@@ -273,7 +273,12 @@ warden_died(struct broker *broker, struct language *language, int wait_status)
 	language->warden.pid = 0;
 	language->warden.retry_us = clock_us() + (broker->config->level == LEVEL_CHROOT ? RETRY_MOST_US : RETRY_FIRST_US);
 	broker_wake_at(broker, language->warden.retry_us);
-	/* Its zygotes lost their socket with it, end, and are started anew. */
+	/* Nobody has orders for its zygotes any more. They need not see that: an init that it had only just made may not have died with
+	 * it, and keeps open what it had open. */
+	for (size_t i = 0; i < language->zygote_count; i++) {
+		if (language->zygote[i].pid != 0)
+			kill(language->zygote[i].pid, SIGKILL);
+	}
 }
 
 /* Start what is down and due; replace a zygote that has served its number of runs. Returns when to look again. */

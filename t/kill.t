@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use Cellblock qw(eventually json);
 use Test::More;
+use Tracer;
 use Time::HiRes qw(time);
 
 my $cb = Cellblock->start(own => 1, args => ['--workers', 6],
@@ -119,6 +120,27 @@ ok defined $cb->healthy_within(5), 'healthy after that';
     $cb->many(4, sub { $sent++ < 40 ? { code => 'print(1)' } : undef }, sub { $good++ if $_[1]{status} == 200 }, 20);
     kill 'CONT', $victim;
     cmp_ok $good, '>=', 39, 'a worker that hangs holds up no more than the request it has';
+}
+
+# An init dies with its warden because it has asked for that; one that was made a moment before has not asked yet, and is left.
+SKIP: {
+    skip $_, 1 if $_ = Tracer::missing();
+    my @wardens = $cb->pids('warden');
+    my $tracer = Tracer->attach(\@wardens, '-f', '-e', 'trace=prctl', '-e', 'inject=prctl:error=EPERM');
+    ok $tracer->is_attached, 'inits that do not ask: strace is attached' or diag $tracer->says;
+    my ($sent, %got) = 0;
+    $cb->many(4, sub { $sent++ < 40 ? { code => 'print(1)' } : undef }, sub { });
+    $cb->processes_at_rest;
+    $tracer->detach;
+    my %before = map { $_ => 1 } $cb->pids('init'), $cb->pids('zygote');
+    kill 9, @wardens;
+    ok eventually(10, sub { my %now = map { $_ => 1 } $cb->pids('warden'); !grep { $now{$_} } @wardens }), 'their wardens are killed';
+    ok eventually(10, sub { !grep { $before{$_} } $cb->pids('zygote') }), 'and their zygotes go, too';
+    ok +(grep { $before{$_} } $cb->pids('init')), 'when inits are left';
+    $sent = 0;
+    $cb->many(4, sub { $sent++ < 40 ? { code => 'print("out")' } : undef }, sub { my $r = $_[1]; $got{ $r->{data} ? $r->{data}{stdout} : $r->{body} }++ });
+    is_deeply \%got, { "out\n" => 40 }, 'the language serves on';
+    ok defined $cb->healthy_within(10), 'and is healthy';
 }
 
 # What a runner that was killed has left does not bind the next: the cells of these runs had a smaller limit.
