@@ -339,8 +339,7 @@ sub waiting_compiler {
     }, 60);
     is $answers, 200, 'wardens die again and again: every client has its answer';
     is join("\n", @strange), '', 'which is right, or an error in the envelope';
-    # Zygotes of slow interpreters ended while they started, and each time the next one was started later, by 5 s at last.
-    ok defined $cb->healthy_within(15), 'healthy after that';
+    ok defined $cb->healthy_within(5), 'healthy after that';
     ok eventually(5, sub { made('cp /bin/echo main', args => ['x'])->{stdout} eq "x\n" }), 'it compiles again';
 }
 
