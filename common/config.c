@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "conf_read.h"
+#include "conf_schema.h"
 #include "config_language.h"
 #include "config_limits.h"
 #include "config_network.h"
@@ -160,7 +160,7 @@ config_load(const char *path, char *error, size_t error_size)
 		return NULL;
 	}
 	conf_defaults(&file, config_keys, config);
-	if (conf_read(&file, config_root_setting(&file.parsed), config_keys, config) < 0 ||
+	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) < 0 ||
 	    config_check_limits(&file, &config->limits) < 0 || config_read_proxies(&file, config) < 0 ||
 	    read_languages(config, &file) < 0) {
 		config_free(config);

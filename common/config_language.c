@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf_read.h"
+#include "conf_schema.h"
 #include "config_limits.h"
 #include "log.h"
 
@@ -210,7 +210,7 @@ read_warm(const struct conf_file *file, struct language_config *language)
 		struct warm_set *set = &language->warm[language->warm_count++];
 
 		conf_defaults(file, warm_keys, set);
-		if (conf_read(file, group, warm_keys, set) < 0)
+		if (conf_schema_read(file, group, warm_keys, set) < 0)
 			return -1;
 		if (i == 0 && set->hints.count > 0)
 			return conf_fail(file, group, "warm[0].hints: the first set is for what fits no other; allowed: none");
@@ -249,7 +249,7 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	language->file = conf_strdup(path);
 	conf_defaults(&file, language_keys, language);
 	language->limits = config->limits;
-	if (conf_read(&file, config_root_setting(&file.parsed), language_keys, language) < 0 ||
+	if (conf_schema_read(&file, config_root_setting(&file.parsed), language_keys, language) < 0 ||
 	    config_check_limits(&file, &language->limits) < 0 || check_start(&file, language) < 0 || check_names(&file, config, language) < 0 ||
 	    read_warm(&file, language) < 0 || check_armed(&file, config, language) < 0) {
 		config_language_free(language);

@@ -2,7 +2,7 @@
 #ifndef CELLBLOCK_CONFIG_LIMITS_H
 #define CELLBLOCK_CONFIG_LIMITS_H
 
-#include "conf_read.h"
+#include "conf_schema.h"
 #include "config.h"
 
 /* The group `limits` of a file, for a struct limits_config. */

@@ -80,7 +80,7 @@ config_read_proxies(const struct conf_file *file, struct config *config)
 		const config_setting_t *group = conf_list_element(network, "proxies", i);
 		struct proxy_config *proxy = &config->proxy[config->proxy_count++];
 
-		if (conf_read(file, group, proxy_keys, proxy) < 0)
+		if (conf_schema_read(file, group, proxy_keys, proxy) < 0)
 			return -1;
 		if (config_find_proxy(config, proxy->name) != (int)i)
 			return conf_fail(file, group, "network.proxies[%u].name: \"%s\" is there twice; allowed: once", i,

@@ -2,7 +2,7 @@
 #ifndef CELLBLOCK_CONFIG_NETWORK_H
 #define CELLBLOCK_CONFIG_NETWORK_H
 
-#include "conf_read.h"
+#include "conf_schema.h"
 #include "config.h"
 
 /* Of the group `network`; its offsets are those of struct config. */

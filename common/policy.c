@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf_read.h"
+#include "conf_schema.h"
 #include "log.h"
 #include "mark.h"
 #include "policy_rules.h"
@@ -125,7 +125,7 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 		return add_rule(reader, rule, name);
 	at = conf_list_element(reader->row, "when", index);
 	conf_where(at, where, sizeof where);
-	if (conf_read(reader->file, at, condition_keys, &condition) < 0)
+	if (conf_schema_read(reader->file, at, condition_keys, &condition) < 0)
 		goto out;
 	match = &rule->arg[condition.arg];
 	if (match->mask != 0)
@@ -159,7 +159,7 @@ static int
 read_row(const struct reader *reader)
 {
 	struct row row = { .reason = NULL };
-	int result = conf_read(reader->file, reader->row, row_keys, &row);
+	int result = conf_schema_read(reader->file, reader->row, row_keys, &row);
 
 	for (size_t i = 0; i < row.calls.count && result == 0; i++) {
 		struct rule rule = { .section = reader->section, .reason = row.reason };
@@ -197,7 +197,7 @@ read_file(const char *dir, const char *name, int depth, struct rules *rules, cha
 		return -1;
 	}
 	root = config_root_setting(&file.parsed);
-	if (conf_read(&file, root, file_keys, &contents) < 0)
+	if (conf_schema_read(&file, root, file_keys, &contents) < 0)
 		goto out;
 	if (contents.include.count > 0 && depth == INCLUDE_DEPTH) {
 		conf_fail(&file, root, "include: policies include each other %d deep; allowed: less", INCLUDE_DEPTH);

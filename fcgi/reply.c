@@ -104,7 +104,7 @@ reply_data(struct reply *reply, struct json_object *data)
 }
 
 void
-reply_problem(struct reply *reply, const struct problem *problem, const char *header)
+reply_problem(struct reply *reply, const struct http_error *problem, const char *header)
 {
 	char text[PROBLEM_TEXT_SIZE * JSON_TEXT_MAX];
 	char json[sizeof text + 64];

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "config.h"
-#include "problem.h"
+#include "http_error.h"
 
 struct json_object;
 
@@ -55,13 +55,13 @@ uint64_t request_limit_of(const struct request_limit *limit, const struct run_li
  * is nothing to free.
  */
 int request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
-    struct problem *problem);
+    struct http_error *problem);
 
 /*
  * Whoever knows the client says which of the configured proxies its network is to be ("": the first; PROXY_NONE: it has no
  * network). Returns 0, or -1 and what to answer.
  */
-int request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct problem *problem);
+int request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *problem);
 
 /* Give back what a request holds. The texts are gone then; the numbers stay. Does no harm the second time. */
 void request_free(struct run_request *request);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "inquiry.h"
+#include "status.h"
 #include "log.h"
 
 static void serve_run(struct worker *worker, struct exchange *exchange);
@@ -23,9 +23,9 @@ static const struct route {
 	void (*serve)(struct worker *worker, struct exchange *exchange);
 } routes[] = {
 	{ "/v1/sandbox/run", "POST", "Allow: POST\r\n", serve_run },
-	{ "/health", "GET", "Allow: GET, HEAD\r\n", inquiry_health },
-	{ "/v1/sandbox/languages", "GET", "Allow: GET, HEAD\r\n", inquiry_languages },
-	{ "/v1/sandbox/capabilities", "GET", "Allow: GET, HEAD\r\n", inquiry_capabilities },
+	{ "/health", "GET", "Allow: GET, HEAD\r\n", status_health },
+	{ "/v1/sandbox/languages", "GET", "Allow: GET, HEAD\r\n", status_languages },
+	{ "/v1/sandbox/capabilities", "GET", "Allow: GET, HEAD\r\n", status_capabilities },
 };
 
 static const char *
@@ -37,19 +37,19 @@ parameter(const struct exchange *exchange, const char *name)
 }
 
 static void
-refuse(struct exchange *exchange, struct problem *problem)
+refuse(struct exchange *exchange, struct http_error *problem)
 {
 	/* A fault of ours is told to the log; the client gets what to look it up by. */
 	if (problem->status == 500) {
 		log_warn("request=%s: %s", exchange->request_id, problem->text);
-		problem_set(problem, 500, "internal error; the log says more about request %s", exchange->request_id);
+		http_error_set(problem, 500, "internal error; the log says more about request %s", exchange->request_id);
 	}
 	reply_problem(&exchange->reply, problem, NULL);
 }
 
 /* The whole body, for free(); or NULL and what to answer. */
 static char *
-read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct problem *problem)
+read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct http_error *problem)
 {
 	const char *length = parameter(exchange, "CONTENT_LENGTH");
 	unsigned long long n;
@@ -58,22 +58,22 @@ read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct
 	errno = 0;
 	n = strtoull(length, &end, 10);
 	if (*end != '\0' || *length == '-') {
-		problem_set(problem, 400, "Content-Length: must be a number");
+		http_error_set(problem, 400, "Content-Length: must be a number");
 		return NULL;
 	}
 	if (errno != 0 || n > worker->config->body_bytes) {
-		problem_set(problem, 413, "body: must not be larger than %" PRIu64 " bytes",
+		http_error_set(problem, 413, "body: must not be larger than %" PRIu64 " bytes",
 		    worker->config->body_bytes);
 		return NULL;
 	}
 	body = malloc((size_t)n + 1);
 	if (body == NULL) {
-		problem_set(problem, 500, "out of memory");
+		http_error_set(problem, 500, "out of memory");
 		return NULL;
 	}
 	if (FCGX_GetStr(body, (int)n, exchange->fcgi->in) != (int)n) {
 		free(body);
-		problem_set(problem, 400, "body: is shorter than its Content-Length");
+		http_error_set(problem, 400, "body: is shorter than its Content-Length");
 		return NULL;
 	}
 	FCGX_GetChar(exchange->fcgi->in); /* the end, which follows: see finish */
@@ -83,25 +83,25 @@ read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct
 
 /* Why the runner did not begin. Returns the word for the log. */
 static const char *
-explain_refusal(enum refusal refusal, const char *language, struct problem *problem)
+explain_refusal(enum refusal refusal, const char *language, struct http_error *problem)
 {
 	switch (refusal) {
 	case REFUSED_BUSY:
-		problem_set(problem, 503, "busy: no cell came free in time");
+		http_error_set(problem, 503, "busy: no cell came free in time");
 		return "busy";
 	case REFUSED_UNAVAILABLE:
-		problem_set(problem, 503, "%s is not available now", language);
+		http_error_set(problem, 503, "%s is not available now", language);
 		return "unavailable";
 	case REFUSED_MISSING:
-		problem_set(problem, 400, "unsupported language: %s is not installed here; /v1/sandbox/languages says more", language);
+		http_error_set(problem, 400, "unsupported language: %s is not installed here; /v1/sandbox/languages says more", language);
 		return "missing";
 	case REFUSED_MALFORMED:
-		problem_set(problem, 500, "the runner finds the message malformed");
+		http_error_set(problem, 500, "the runner finds the message malformed");
 		return "malformed";
 	case REFUSED_FAULT:
 		break;
 	}
-	problem_set(problem, 500, "the runner could not make a cell");
+	http_error_set(problem, 500, "the runner could not make a cell");
 	return "fault";
 }
 
@@ -109,7 +109,7 @@ static void
 serve_run(struct worker *worker, struct exchange *exchange)
 {
 	struct run_request request;
-	struct problem problem;
+	struct http_error problem;
 	size_t size;
 	char *body = read_body(worker, exchange, &size, &problem);
 	int parsed;
@@ -141,12 +141,12 @@ serve_run(struct worker *worker, struct exchange *exchange)
 		break;
 	case RUN_NO_RUNNER:
 		exchange->outcome = "no_runner";
-		problem_set(&problem, 503, "the runner is away");
+		http_error_set(&problem, 503, "the runner is away");
 		refuse(exchange, &problem);
 		break;
 	case RUN_FAULT:
 		exchange->outcome = "fault";
-		problem_set(&problem, 500, "the run failed here");
+		http_error_set(&problem, 500, "the run failed here");
 		refuse(exchange, &problem);
 		break;
 	}
@@ -159,7 +159,7 @@ dispatch(struct worker *worker, struct exchange *exchange)
 {
 	const char *path = parameter(exchange, "DOCUMENT_URI");
 	const char *method = parameter(exchange, "REQUEST_METHOD");
-	struct problem problem;
+	struct http_error problem;
 
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		const struct route *route = &routes[i];
@@ -169,12 +169,12 @@ dispatch(struct worker *worker, struct exchange *exchange)
 		if (strcmp(strcmp(method, "HEAD") == 0 ? "GET" : method, route->method) == 0) {
 			route->serve(worker, exchange);
 		} else {
-			problem_set(&problem, 405, "method not allowed");
+			http_error_set(&problem, 405, "method not allowed");
 			reply_problem(&exchange->reply, &problem, route->allow);
 		}
 		return route->path;
 	}
-	problem_set(&problem, 404, "no such route");
+	http_error_set(&problem, 404, "no such route");
 	refuse(exchange, &problem);
 	return "-";
 }

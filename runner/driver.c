@@ -4,11 +4,12 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "rootfs.h"
+#include "start/rootfs.h"
+#include "paths.h"
 
 static const struct driver drivers[] = {
-	{ "python3", { "-q", "-i" }, { "PYTHONSTARTUP=" ROOTFS_BOX "/driver.py" }, "probe.py", { "-I", "-" } },
-	{ "nodejs", { ROOTFS_BOX "/main.js" }, { "LD_PRELOAD=" ROOTFS_BOX "/start.so", "UV_USE_IO_URING=0" }, "probe.js",
+	{ "python3", { "-q", "-i" }, { "PYTHONSTARTUP=" PATH_BOX "/driver.py" }, "probe.py", { "-I", "-" } },
+	{ "nodejs", { PATH_BOX "/main.js" }, { "LD_PRELOAD=" PATH_BOX "/start.so", "UV_USE_IO_URING=0" }, "probe.js",
 		{ "-" } },
 };
 

@@ -30,22 +30,23 @@
 #include <unistd.h>
 
 #include "autoconfig.h"
-#include "broker.h"
-#include "chroot_dir.h"
+#include "broker/broker.h"
+#include "start/chroot_dir.h"
 #include "config.h"
-#include "doctor.h"
-#include "door.h"
-#include "explain.h"
+#include "check/check_host.h"
+#include "door/door.h"
+#include "check/policy_dump.h"
 #include "fdpass.h"
-#include "host.h"
-#include "ids.h"
+#include "kernel/fork_into.h"
+#include "start/host.h"
+#include "start/idmap.h"
 #include "landlock.h"
 #include "log.h"
-#include "namespaces.h"
-#include "netns.h"
-#include "network.h"
+#include "kernel/pidfd_ns.h"
+#include "kernel/netns.h"
 #include "policy.h"
-#include "selftest.h"
+#include "broker/selftest.h"
+#include "start/language_prepare.h"
 
 #define ERROR_SIZE 512
 
@@ -178,7 +179,7 @@ find_landlock(struct broker *broker)
 	int abi = wanted == LAYER_OFF ? 0 : landlock_abi();
 
 	broker->landlock_abi = abi > 0 ? abi : 0;
-	broker->zygote_landlock = abi > 0 && broker->config->level == LEVEL_NAMESPACES && namespaces_are_told();
+	broker->zygote_landlock = abi > 0 && broker->config->level == LEVEL_NAMESPACES && pidfd_ns_supported();
 	if (abi > 0 || wanted == LAYER_OFF)
 		return;
 	if (wanted == LAYER_REQUIRED)
@@ -251,11 +252,11 @@ prepare_languages(struct broker *broker, bool root, int chroot_fd)
 
 /* Dies where cells must have uids of their own and cannot. */
 static void
-find_ids(struct broker *broker, struct ids *ids)
+find_ids(struct broker *broker, struct idmap *ids)
 {
 	const struct config *config = broker->config;
 
-	ids_find(ids, config);
+	idmap_find(ids, config);
 	broker->single_uid = ids->count == 0;
 	if (ids->count > 0)
 		return;
@@ -276,8 +277,22 @@ static const char *const no_namespaces[][2] = {
 	{ "network_namespace", "level chroot: sockets are refused by seccomp" },
 };
 
+static const char *
+network_in_words(enum network mode)
+{
+	static const char *const words[] = {
+		[NETWORK_NONE] = "one for all cells, empty, its loopback down; sockets refused",
+		[NETWORK_PROXY] = "one for each cell whose run asked for a network: its loopback, and on it the way to a proxy, "
+		                  "TCP alone; for all others one that is empty, sockets refused",
+		[NETWORK_HOST] = "NONE for runs that asked for a network: theirs is the host's, TCP alone; for all others one "
+		                 "that is empty, sockets refused",
+	};
+
+	return words[mode];
+}
+
 static void
-list_namespaces(struct broker *broker, const struct ids *ids)
+list_namespaces(struct broker *broker, const struct idmap *ids)
 {
 	struct layer_list *list = &broker->layers;
 	bool has_host = broker->config->network == NETWORK_HOST;
@@ -295,7 +310,7 @@ list_namespaces(struct broker *broker, const struct ids *ids)
 
 /* Those that are missing are named all the same: what asks for them finds that they are not in force. */
 static void
-list_chroot(struct broker *broker, const struct ids *ids)
+list_chroot(struct broker *broker, const struct idmap *ids)
 {
 	struct layer_list *list = &broker->layers;
 
@@ -307,7 +322,7 @@ list_chroot(struct broker *broker, const struct ids *ids)
 }
 
 static void
-list_layers(struct broker *broker, const struct ids *ids)
+list_layers(struct broker *broker, const struct idmap *ids)
 {
 	struct layer_list *list = &broker->layers;
 	static const char *const versions[] = { "none: memory and processes are limited by rlimits",
@@ -471,7 +486,7 @@ serve(struct config *config)
 	struct broker broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 },
 		.relay = { .fd = -1 }, .no_network_fd = -1 };
 	bool root = geteuid() == 0;
-	struct ids ids;
+	struct idmap ids;
 	struct selftest_host host;
 	char error[ERROR_SIZE];
 	uid_t worker_uid;
@@ -479,7 +494,7 @@ serve(struct config *config)
 	int listen_fd, pair[2], mapped[2], chroot_fd = -1, alive_fd = -1;
 	bool is_chroot = config->level == LEVEL_CHROOT;
 	pid_t pid;
-	struct relay_keeper *relay;
+	struct relay_supervisor *relay;
 	uint64_t namespaces = host_broker_namespaces;
 	char byte;
 
@@ -499,14 +514,14 @@ serve(struct config *config)
 		chroot_fd = open_chroot_dir(config, &alive_fd);
 	prepare_languages(&broker, root, chroot_fd);
 	open_cgroups(&broker, is_chroot ? 0 : ids.owner);
-	relay = relay_prepare(config, broker.landlock_abi);
+	relay = relay_supervisor_prepare(config, broker.landlock_abi);
 	list_layers(&broker, &ids);
 	selftest_look_at_host(&host);
 	door_block_signals();
 	listen_fd = door_listen(config);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
 		die("make the channels between our processes: %s", strerror(errno));
-	pid = is_chroot ? fork() : host_fork_into(namespaces);
+	pid = is_chroot ? fork() : fork_into(namespaces);
 	if (pid < 0)
 		die("make the broker: %s (cellblock-runner --check-host says what this host offers)", strerror(errno));
 	if (pid == 0) {
@@ -523,7 +538,7 @@ serve(struct config *config)
 	fdpass_close(&chroot_fd, 1);
 	close(pair[1]);
 	close(mapped[0]);
-	if (!is_chroot && ids_map(&ids, pid, error, sizeof error) != 0)
+	if (!is_chroot && idmap_map(&ids, pid, error, sizeof error) != 0)
 		die("%s", error);
 	host_drop_privileges(ids.owner);
 	if (write(mapped[1], "", 1) != 1)
@@ -568,11 +583,11 @@ main(int argc, char **argv)
 	if (geteuid() == 0 && !options.check_config && options.explained == NULL)
 		host_leave_chroot();
 	if (options.explained != NULL)
-		status = explain_policy(config->policy_dir, options.explained);
+		status = policy_dump(config->policy_dir, options.explained);
 	else if (options.check_config)
 		status = check_config(config);
 	else if (options.check_host)
-		status = doctor(config);
+		status = check_host(config);
 	else if (options.clean)
 		status = clean(config);
 	else

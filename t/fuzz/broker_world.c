@@ -16,12 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "attacks.h"
-#include "children.h"
+#include "guest/attacks.h"
+#include "broker/spawn.h"
 #include "fdpass.h"
 #include "fuzz.h"
-#include "orders.h"
-#include "selftest.h"
+#include "messages.h"
+#include "broker/selftest.h"
 
 #define ZYGOTES 16 /* of a language */
 #define DEATHS 64
@@ -92,7 +92,7 @@ process_ends(pid_t pid, int wait_status)
 /* ---- the broker's children, and its kernel ------------------------------------------------------------------------ */
 
 int
-children_start_warden(struct broker *of, struct language *language)
+spawn_warden(struct broker *of, struct language *language)
 {
 	int *end = &warden_end[language - languages];
 
@@ -104,7 +104,7 @@ children_start_warden(struct broker *of, struct language *language)
 }
 
 int
-children_start_zygote(struct broker *of, struct zygote *zygote)
+spawn_zygote(struct broker *of, struct zygote *zygote)
 {
 	int *end = &zygote_end[zygote->language - languages][zygote->number];
 	int fd;
@@ -187,7 +187,7 @@ collect(int fd, uint8_t how)
 static bool
 warden_works(size_t l, uint8_t how)
 {
-	struct warden_order order;
+	struct warden_request order;
 	struct pollfd waits = { .fd = warden_end[l], .events = POLLIN };
 	int fds[FDPASS_MAX];
 	size_t count;

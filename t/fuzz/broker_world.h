@@ -8,8 +8,8 @@
 #ifndef CELLBLOCK_BROKER_WORLD_H
 #define CELLBLOCK_BROKER_WORLD_H
 
-#include "broker.h"
-#include "cell.h"
+#include "broker/broker.h"
+#include "broker/cell.h"
 #include "play.h"
 
 #define CELLS 4

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "broker_world.h"
-#include "door.h"
+#include "door/door.h"
 #include "fdpass.h"
 #include "fuzz.h"
 

@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 
 #include "fuzz.h"
-#include "guest.h"
+#include "guest/guest.h"
 #include "job.h"
 #include "json_text.h"
 #include "memfd.h"
@@ -19,7 +19,7 @@ static const char *const subjects[] = { "body: ", "unsupported language; ", "lan
 	"args: ", "args[", "env: ", "env.", "limits: ", "limits.", "enable_network: ", "files: ", "collect: ", "tests: " };
 
 static void
-check_refusal(const struct problem *problem, const struct run_request *request)
+check_refusal(const struct http_error *problem, const struct run_request *request)
 {
 	char text[PROBLEM_TEXT_SIZE * JSON_TEXT_MAX];
 	size_t size = strnlen(problem->text, sizeof problem->text), used, length, i = 0;
@@ -134,7 +134,7 @@ static void
 try(const char *body, size_t size)
 {
 	struct run_request request;
-	struct problem problem = { .text = "" };
+	struct http_error problem = { .text = "" };
 
 	if (request_parse(&config, body, size, &request, &problem) == 0) {
 		check_request(&request);

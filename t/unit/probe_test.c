@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-#include "probe.h"
+#include "start/probe.h"
 #include "proto.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))

@@ -290,12 +290,12 @@ test_problems(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(lines); i++) {
-		struct problem problem;
+		struct http_error problem;
 		struct reply reply = { 0 };
 		struct json_object *tree;
 
 		forget(NULL);
-		problem_set(&problem, lines[i].status, "\"quoted\" %s", "\xff\n");
+		http_error_set(&problem, lines[i].status, "\"quoted\" %s", "\xff\n");
 		reply_problem(&reply, &problem, lines[i].status == 405 ? "Allow: POST\r\n" : NULL);
 		assert_int_equal(reply.status, lines[i].status);
 		tree = body(lines[i].line);
@@ -312,7 +312,7 @@ test_problems(void **state)
 static void
 test_longest_problem(void **state)
 {
-	struct problem problem;
+	struct http_error problem;
 	struct reply reply = { 0 };
 	struct json_object *tree;
 	char text[PROBLEM_TEXT_SIZE * 2];
@@ -320,7 +320,7 @@ test_longest_problem(void **state)
 	(void)state;
 	memset(text, 1, sizeof text - 1);
 	text[sizeof text - 1] = '\0';
-	problem_set(&problem, 400, "%s", text);
+	http_error_set(&problem, 400, "%s", text);
 	reply_problem(&reply, &problem, NULL);
 	tree = body("Status: 400 Bad Request\r\n");
 	assert_int_equal(json_object_get_string_len(get(tree, "message")), PROBLEM_TEXT_SIZE - 1);

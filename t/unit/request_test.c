@@ -17,7 +17,7 @@
 #define MINIMAL "\"language\":\"python3\",\"code\":\"x\""
 
 static struct run_request request;
-static struct problem problem;
+static struct http_error problem;
 
 static int
 parse(const char *body)

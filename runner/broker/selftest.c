@@ -1,0 +1,556 @@
+/* selftest.c - see selftest.h. Runs in the broker. */
+#define _GNU_SOURCE
+#include "broker/selftest.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "guest/attacks.h"
+#include "broker/cell.h"
+#include "broker/client.h"
+#include "clock.h"
+#include "fdpass.h"
+#include "landlock.h"
+#include "log.h"
+#include "kernel/pidfd_ns.h"
+
+#define TEST_MEMORY_BYTES (UINT64_C(64) << 20) /* enough for a guest that does nothing */
+#define TEST_TASKS 8
+#define NOBODY 65534u /* who has no id, in a user namespace of his own */
+#define TEST_CPU_MS 20
+#define TEST_WALL_MS 20
+#define RETRY_FIRST_US 20000u
+#define RETRY_MOST_US 5000000u
+#define FAILURES_SAID 3 /* a test that does not come to its end so often in a row is told of */
+
+/* One guest's part of a test. */
+struct selftest {
+	struct zygote *zygote;
+	pid_t zygote_pid;
+	struct client client; /* whose run it is */
+	int answer_fd;        /* where that gets its result */
+	int out_fd;           /* what the guest writes */
+	uint64_t box_device, box_inode; /* of its tmpfs */
+};
+
+/* ---- namespaces ------------------------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *name; /* below /proc/PID/ns */
+	enum pidfd_ns_kind kind;
+	const char *layer;
+	bool is_per_cell;
+} kinds[SELFTEST_NAMESPACES] = {
+	{ "ipc", NAMESPACE_IPC, "ipc_namespace", true },
+	{ "mnt", NAMESPACE_MOUNT, "mount_namespace", true },
+	{ "net", NAMESPACE_NETWORK, "network_namespace", false },
+	{ "pid", NAMESPACE_PID, "pid_namespace", true },
+	{ "user", NAMESPACE_USER, "user_namespace", false },
+	{ "uts", NAMESPACE_UTS, "uts_namespace", true },
+};
+
+static void stop_serving(struct broker *broker);
+
+/* A wall does not hold. One that nobody has put up cannot. */
+static void
+break_layer(struct broker *broker, const char *layer, const char *who, const char *what)
+{
+	bool is_required;
+
+	if (!layers_is_up(&broker->layers, layer))
+		return;
+	is_required = layers_break(&broker->layers, layer, "%s: self-test: not stopped: %s", who, what);
+
+	log_warn("%s: self-test: not stopped: %s; layer %s is not in force%s", who, what, layer,
+	    is_required ? ", and nothing is served before a restart" : "");
+	if (is_required)
+		stop_serving(broker);
+}
+
+static void
+namespaces_below(int proc_fd, uint64_t *namespaces)
+{
+	for (size_t i = 0; i < SELFTEST_NAMESPACES; i++) {
+		char path[32];
+		struct stat st;
+
+		snprintf(path, sizeof path, "self/ns/%s", kinds[i].name);
+		namespaces[i] = fstatat(proc_fd, path, &st, 0) == 0 ? st.st_ino : 0;
+	}
+}
+
+void
+selftest_look_at_host(struct selftest_host *host)
+{
+	int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	namespaces_below(proc_fd, host->namespaces);
+	fdpass_close(&proc_fd, 1);
+}
+
+/* Is the host's root mapped? Of our own map the second column counts in the namespace above. */
+static bool
+has_host_root(int proc_fd)
+{
+	int fd = openat(proc_fd, "self/uid_map", O_RDONLY | O_CLOEXEC);
+	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+	unsigned inside, outside, count;
+	bool found = file == NULL;
+
+	while (file != NULL && fscanf(file, "%u %u %u", &inside, &outside, &count) == 3)
+		found = found || outside == 0;
+	if (file != NULL)
+		fclose(file);
+	return found;
+}
+
+void
+selftest_look_at_self(struct broker *broker, const struct selftest_host *host, int proc_fd)
+{
+	uint64_t own[SELFTEST_NAMESPACES];
+
+	namespaces_below(proc_fd, own);
+	for (size_t i = 0; i < SELFTEST_NAMESPACES; i++) {
+		if (host->namespaces[i] == 0 || own[i] == 0 || own[i] == host->namespaces[i])
+			break_layer(broker, kinds[i].layer, "runner", "it shares the namespace with the host");
+	}
+	if (has_host_root(proc_fd))
+		break_layer(broker, "user_namespace", "runner", "root of the host is a user of it");
+	else
+		layers_prove(&broker->layers, "user_namespace");
+}
+
+/* The namespaces of a process; 0 where the kernel does not tell. */
+static void
+namespaces_of(pid_t pid, uint64_t *namespaces)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	for (size_t i = 0; i < SELFTEST_NAMESPACES; i++) {
+		int fd = pidfd < 0 ? -1 : pidfd_ns_open(pidfd, kinds[i].kind);
+		struct stat st;
+
+		namespaces[i] = fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;
+		fdpass_close(&fd, 1);
+	}
+	fdpass_close(&pidfd, 1);
+}
+
+/* Another cell with a guest in it, or NULL. */
+static const struct cell *
+another_cell(const struct broker *broker, const struct cell *cell)
+{
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		const struct cell *other = &broker->cell[i];
+
+		if (other != cell && other->guest_pid != 0 && other->box_fd >= 0)
+			return other;
+	}
+	return NULL;
+}
+
+/* From outside: what the cell must have to itself, and what it shares with the runner. */
+static void
+look_at_cell(struct broker *broker, const struct cell *cell, struct selftest *test)
+{
+	const char *who = cell->language->config->name;
+	const struct cell *other = another_cell(broker, cell);
+	uint64_t ours[SELFTEST_NAMESPACES], own[SELFTEST_NAMESPACES], others[SELFTEST_NAMESPACES] = { 0 };
+	struct stat box, other_box;
+
+	namespaces_of(getpid(), ours);
+	namespaces_of(cell->guest_pid, own);
+	if (other != NULL)
+		namespaces_of(other->guest_pid, others);
+	for (size_t i = 0; i < SELFTEST_NAMESPACES; i++) {
+		if (own[i] == 0)
+			continue;
+		if (kinds[i].is_per_cell && (own[i] == ours[i] || own[i] == others[i]))
+			break_layer(broker, kinds[i].layer, who, "a cell shares the namespace");
+		else if (strcmp(kinds[i].name, "user") == 0 && (own[i] == ours[i]) == broker->single_uid)
+			break_layer(broker, kinds[i].layer, who, "a cell is in another one than is meant for it");
+	}
+	if (fstat(cell->box_fd, &box) != 0)
+		return; /* of which the device is 0, and so no guest's */
+	test->box_device = box.st_dev;
+	test->box_inode = box.st_ino;
+	if (other != NULL && fstat(other->box_fd, &other_box) == 0 && other_box.st_dev == box.st_dev)
+		break_layer(broker, "tmpfs", who, "two cells have the same");
+}
+
+/* ---- the parts of a test ---------------------------------------------------------------------------------------- */
+
+struct part {
+	uint32_t kind;        /* enum attack_kind */
+	enum verdict verdict; /* what it comes to if the wall holds, unless the guest finds itself stopped before */
+	const char *layer;
+	const char *name;
+};
+
+/* The first part ends with the first of the deadly calls. The others follow, and then these. */
+static const struct part limit_parts[] = {
+	{ ATTACK_MEMORY, VERDICT_MEMORY_LIMIT, "cgroup", "more memory than it has" },
+	{ ATTACK_TASKS, VERDICT_PROCESS_LIMIT, "cgroup", "more threads than it has" },
+	{ ATTACK_CPU, VERDICT_CPU_LIMIT, "deadlines", "more CPU time than it has" },
+	{ ATTACK_TIME, VERDICT_TIMEOUT, "deadlines", "more time than it has" },
+};
+
+#define LIMIT_PARTS (sizeof limit_parts / sizeof limit_parts[0])
+
+static unsigned
+all_parts(void)
+{
+	return (unsigned)(attack_deadly_count() + LIMIT_PARTS);
+}
+
+/*
+ * How many parts a zygote has to pass: the first one, if its language has been proved before; the deadly calls too, if it is
+ * the first of its policy; and the limits, which are the same for all, if it is the first of all.
+ */
+static unsigned
+parts_of(const struct broker *broker, const struct zygote *zygote)
+{
+	const struct language *language = zygote->language;
+	bool is_first = true, policy_is_new = true;
+
+	if (language->is_proved)
+		return 1;
+	for (size_t l = 0; l < broker->language_count; l++) {
+		const struct language *other = &broker->language[l];
+
+		is_first = is_first && !other->is_proved;
+		policy_is_new = policy_is_new && (!other->is_proved || strcmp(other->config->policy, language->config->policy) != 0);
+	}
+	if (is_first)
+		return all_parts();
+	return policy_is_new ? (unsigned)attack_deadly_count() : 1;
+}
+
+static struct part
+part_of(const struct broker *broker, unsigned number)
+{
+	struct part part = { ATTACK_WALLS, VERDICT_DENIED, "seccomp", NULL };
+
+	if (number >= attack_deadly_count()) {
+		part = limit_parts[number - attack_deadly_count()];
+		if (broker->cgroup.version == 0 && strcmp(part.layer, "cgroup") == 0)
+			part.layer = "rlimits";
+		return part;
+	}
+	if (number > 0)
+		part.kind = ATTACK_DEADLY + number;
+	part.name = attack_deadly_name(number);
+	return part;
+}
+
+static struct run_limits
+limits_of(const struct zygote *zygote, uint32_t kind)
+{
+	struct run_limits limits = zygote->language->config->limits.standard;
+
+	if (kind == ATTACK_MEMORY)
+		limits.memory_bytes = TEST_MEMORY_BYTES;
+	else if (kind == ATTACK_TASKS)
+		limits.processes = TEST_TASKS;
+	else if (kind == ATTACK_CPU)
+		limits.cpu_ms = TEST_CPU_MS;
+	else if (kind == ATTACK_TIME)
+		limits.wall_ms = TEST_WALL_MS;
+	return limits;
+}
+
+/* ---- a part, from its cell to its end --------------------------------------------------------------------------- */
+
+static void
+free_test(struct selftest *test)
+{
+	fdpass_close(&test->answer_fd, 1);
+	fdpass_close(&test->client.event.fd, 1);
+	fdpass_close(&test->out_fd, 1);
+	free(test);
+}
+
+int
+selftest_arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
+{
+	struct selftest *test = calloc(1, sizeof *test);
+
+	if (test == NULL)
+		return -1;
+	*test = (struct selftest){ .zygote = zygote, .zygote_pid = zygote->pid, .answer_fd = -1, .out_fd = -1,
+		.client = { .event.fd = -1, .compiled_fd = -1, .box_fd = -1, .collected.fd = -1 } };
+	if (zygote->test_part == 0) {
+		zygote->test_parts = parts_of(broker, zygote);
+		zygote->test_began_us = clock_us();
+	}
+	cell->test = test;
+	if (cell_arm_from(broker, cell, zygote) != 0) {
+		cell->test = NULL;
+		free_test(test);
+		return -1;
+	}
+	zygote->is_in_test = true;
+	return 0;
+}
+
+/* A run's descriptors, and the two ends of its connection. Returns 0 or -1. */
+static int
+open_client(const struct broker *broker, struct selftest *test)
+{
+	/* Level chroot: the broker's own root has no devices. */
+	int root_fd = broker->config->level == LEVEL_CHROOT ? broker->host_fd : AT_FDCWD;
+	const char *null = broker->config->level == LEVEL_CHROOT ? "dev/null" : "/dev/null";
+	struct client *client = &test->client;
+	int link[2], out[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, link) != 0)
+		return -1;
+	client->event.fd = link[0];
+	test->answer_fd = link[1];
+	if (pipe2(out, O_CLOEXEC) != 0)
+		return -1;
+	test->out_fd = out[0];
+	client->fds[1] = out[1];
+	client->fds[0] = openat(root_fd, null, O_RDONLY | O_CLOEXEC);
+	client->fds[2] = openat(root_fd, null, O_WRONLY | O_CLOEXEC);
+	client->fd_count = 3;
+	return client->fds[0] < 0 || client->fds[2] < 0 || fcntl(test->out_fd, F_SETFL, O_NONBLOCK) != 0 ? -1 : 0;
+}
+
+void
+selftest_start(struct broker *broker, struct cell *cell)
+{
+	struct selftest *test = cell->test;
+	struct client *client = &test->client;
+	struct zygote *zygote = test->zygote;
+	struct part part = part_of(broker, zygote->test_part);
+
+	look_at_cell(broker, cell, test);
+	if (open_client(broker, test) != 0) {
+		log_warn("%s: self-test: %s", zygote->language->config->name, strerror(errno));
+		fdpass_close(client->fds, client->fd_count);
+		cell_take_down(broker, cell);
+		return;
+	}
+	client->request = (struct proto_request){ .kind = PROTO_RUN, .index = (uint32_t)(zygote->language - broker->language),
+		.limits = limits_of(zygote, part.kind) };
+	client->pool = zygote->pool;
+	client->attack = part.kind;
+	client->queued_us = clock_us();
+	cell_start_run(broker, cell, client);
+}
+
+/* The last report that the guest has written; a stage of 0 if there is none. */
+static struct attack_report
+read_report(const struct selftest *test)
+{
+	struct attack_report last = { 0 }, report;
+
+	while (read(test->out_fd, &report, sizeof report) == (ssize_t)sizeof report)
+		last = report;
+	return last;
+}
+
+static bool
+is_all(const uint32_t *ids, uint32_t id)
+{
+	return ids[0] == id && ids[1] == id && ids[2] == id;
+}
+
+/* How the guest found itself, against how we meant it to be. */
+static void
+judge_facts(struct broker *broker, const struct cell *cell, const struct selftest *test, const struct attack_facts *facts)
+{
+	const char *who = cell->language->config->name;
+	/* At level chroot it is that of the host. */
+	uint32_t first = broker->config->level == LEVEL_CHROOT ? broker->config->first_uid + 1 : 1;
+	uint32_t id = broker->single_uid ? NOBODY : first + cell->number;
+	const char *layer = broker->single_uid ? "user_namespace" : "uid_per_cell";
+	uint64_t disk_bytes = (test->client.request.limits.disk_bytes + 4095) / 4096 * 4096;
+
+	if (!is_all(facts->uid, id) || !is_all(facts->gid, id) || (!broker->single_uid && facts->groups != 0))
+		break_layer(broker, layer, who, "a user that is not the cell's");
+	else
+		layers_prove(&broker->layers, layer);
+	if (facts->box_device != test->box_device || facts->box_inode != test->box_inode)
+		break_layer(broker, "tmpfs", who, "a folder that is not the cell's");
+	if (facts->disk_bytes > disk_bytes || facts->inodes > broker->config->inodes)
+		break_layer(broker, "tmpfs", who, "more disk than it has");
+	if (facts->open_files > broker->config->open_files)
+		break_layer(broker, "rlimits", who, "more open files than it may have");
+}
+
+/*
+ * The layer that is to stop an attack. At level chroot two of those on the mounts are for its root to stop; the others ask
+ * what only a mount could answer.
+ */
+static const char *
+layer_against(const struct broker *broker, size_t attack)
+{
+	static const char *const on_any_root[] = { "files of the host", "above the root" };
+
+	for (size_t i = 0; broker->config->level == LEVEL_CHROOT && i < sizeof on_any_root / sizeof on_any_root[0]; i++) {
+		if (strcmp(attack_name(attack), on_any_root[i]) == 0)
+			return "chroot";
+	}
+	return attack_layer(attack);
+}
+
+/* Which attacks of the table got out, and which layers have held. */
+static void
+judge_walls(struct broker *broker, const struct cell *cell, const struct attack_report *report)
+{
+	static const char *const unattacked[] = { "ipc_namespace", "uts_namespace", "network_namespace", "disk" };
+
+	for (size_t i = 0; attack_name(i) != NULL; i++) {
+		if (report->got_out[i] && (broker->landlock_abi >= LANDLOCK_IOCTL_ABI || strcmp(attack_name(i), ATTACK_ON_LANDLOCK) != 0))
+			break_layer(broker, layer_against(broker, i), cell->language->config->name, attack_name(i));
+	}
+	for (size_t i = 0; attack_name(i) != NULL; i++)
+		layers_prove(&broker->layers, layer_against(broker, i));
+	/*
+	 * The policy refuses all that the namespaces are about. They have been looked at from outside, by look_at_cell. The disk
+	 * of level chroot is a limit that is looked at.
+	 */
+	for (size_t i = 0; i < sizeof unattacked / sizeof unattacked[0]; i++)
+		layers_prove(&broker->layers, unattacked[i]);
+}
+
+/* Returns whether the part has come to an end from which something follows. */
+static bool
+judge(struct broker *broker, const struct cell *cell, const struct selftest *test, const struct part *part, char *why,
+    size_t size)
+{
+	const char *who = cell->language->config->name;
+	struct attack_report report = read_report(test);
+	struct proto_reply reply = { 0 };
+	size_t count;
+
+	if (report.stage == 0 || fdpass_recv(test->answer_fd, &reply, sizeof reply, NULL, 0, &count, NULL) !=
+	    (ssize_t)sizeof reply || reply.kind != PROTO_RESULT) {
+		snprintf(why, size, "its guest did not begin");
+		return false;
+	}
+	if (report.stage == ATTACK_SURVIVED) {
+		break_layer(broker, part->layer, who, part->name);
+		return true;
+	}
+	if (reply.u.result.verdict != VERDICT_OK && reply.u.result.verdict != part->verdict) {
+		snprintf(why, size, "\"%s\" ended with %s", part->name, verdict_name(reply.u.result.verdict));
+		return false;
+	}
+	if (part->kind == ATTACK_WALLS) {
+		for (count = 0; attack_name(count) != NULL;)
+			count++;
+		if (report.stage != ATTACK_DONE || report.count != count) {
+			snprintf(why, size, "its guest has tried %u attacks of %zu", report.count, count);
+			return false;
+		}
+		judge_facts(broker, cell, test, &report.facts);
+		judge_walls(broker, cell, &report);
+	}
+	if (cgroup_pids_now(&cell->cgroup) != 0)
+		break_layer(broker, "pid_namespace", who, "a process that outlives its run");
+	return true;
+}
+
+/* All parts are passed: it may serve. */
+static void
+pass(struct broker *broker, struct zygote *zygote)
+{
+	struct language *language = zygote->language;
+
+	if (zygote->test_parts == all_parts()) {
+		layers_prove(&broker->layers, "cgroup");
+		layers_prove(&broker->layers, "deadlines");
+	}
+	if (!language->is_proved) {
+		size_t attacks = 0;
+
+		while (attack_name(attacks) != NULL)
+			attacks++;
+		log_info("%s: self-test: %zu attacks, all of them stopped, in %llu ms", language->config->name,
+		    attacks + zygote->test_parts, (unsigned long long)(clock_us() - zygote->test_began_us) / 1000u);
+	}
+	language->is_proved = true;
+	language->reason[0] = '\0';
+	zygote->is_proved = true;
+}
+
+/* It has to be tried again, after a while; what happened is told if that does not help. */
+static void
+fail(struct broker *broker, struct zygote *zygote, const char *why)
+{
+	struct language *language = zygote->language;
+	uint64_t wait_us = (uint64_t)RETRY_FIRST_US << (zygote->test_failures < 8 ? zygote->test_failures : 8);
+
+	zygote->test_us = clock_us() + (wait_us < RETRY_MOST_US ? wait_us : RETRY_MOST_US);
+	broker_wake_at(broker, zygote->test_us);
+	if (++zygote->test_failures < FAILURES_SAID)
+		return;
+	if (zygote->test_failures == FAILURES_SAID)
+		log_warn("%s: the self-test does not come to its end: %s", language->config->name, why);
+	if (!language_serves(language))
+		snprintf(language->reason, sizeof language->reason, "the self-test does not come to its end: %s", why);
+}
+
+void
+selftest_end(struct broker *broker, struct cell *cell)
+{
+	struct selftest *test = cell->test;
+	struct zygote *zygote = test->zygote;
+	struct part part = part_of(broker, zygote->test_part);
+	char why[128];
+
+	cell->test = NULL;
+	zygote->is_in_test = false;
+	/* A zygote that has died meanwhile has taken its cells with it; or there is another in its place. */
+	if (zygote->pid != test->zygote_pid) {
+		zygote->test_part = 0;
+	} else if (test->answer_fd < 0) {
+		fail(broker, zygote, "its cell could not be made");
+	} else if (!judge(broker, cell, test, &part, why, sizeof why)) {
+		fail(broker, zygote, why);
+	} else if (layers_broken(&broker->layers) == NULL) {
+		zygote->test_failures = 0;
+		if (++zygote->test_part == zygote->test_parts)
+			pass(broker, zygote);
+	}
+	free_test(test);
+}
+
+/* ---- if something got out --------------------------------------------------------------------------------------- */
+
+/* No run goes on behind walls of which one has a hole, and none begins; see broker_dispatch and take_run. */
+static void
+stop_serving(struct broker *broker)
+{
+	while (broker->queue != NULL) {
+		struct client *client = broker->queue;
+
+		client_dequeue(broker, client);
+		client_refuse(client, REFUSED_UNAVAILABLE);
+	}
+	for (uint32_t i = 0; broker->cell != NULL && i < broker->config->cells; i++) {
+		struct cell *cell = &broker->cell[i];
+
+		if (cell->test != NULL)
+			continue;
+		if (cell->state == CELL_ARMED) {
+			cell_give_up(broker, cell);
+		} else if (cell->state == CELL_RUNNING) {
+			if (cell->client != NULL)
+				client_refuse(cell->client, REFUSED_UNAVAILABLE);
+			cell->client = NULL;
+			cell_end_run(broker, cell, END_CLIENT_GONE);
+		}
+	}
+}

@@ -1,0 +1,40 @@
+/*
+ * selftest.h - real attacks through the real path, before the first run and whenever a zygote is new.
+ *
+ * A zygote serves when a guest of its own has tried what attacks.h lists, in an armed cell and behind its last wall, and
+ * nothing got out. The first zygote of a language has more guests try more: to use too much memory, time, tasks, and the calls
+ * that are to end who makes them. What is found decides which layers are in force (layers.h). A required one that is not stops the
+ * service: the broker lives on only to say so.
+ *
+ * To the rest of the broker such a guest is a run like any other, of a client that has no worker behind it.
+ */
+#ifndef CELLBLOCK_SELFTEST_H
+#define CELLBLOCK_SELFTEST_H
+
+#include <stdbool.h>
+
+#include "broker/broker.h"
+
+#define SELFTEST_NAMESPACES 6
+
+/* What the host has, to be told from what we have made: inode numbers of its namespaces. */
+struct selftest_host {
+	uint64_t namespaces[SELFTEST_NAMESPACES];
+};
+
+/* On the host, before any namespace is made. */
+void selftest_look_at_host(struct selftest_host *host);
+
+/* In the broker's namespaces, with the host's /proc: are they others, and is root of the host nobody in them? */
+void selftest_look_at_self(struct broker *broker, const struct selftest_host *host, int proc_fd);
+
+/* Make a free cell for the next part of an unproved zygote's test. Returns 0, or -1 if it could not even be ordered. */
+int selftest_arm(struct broker *broker, struct cell *cell, struct zygote *zygote);
+
+/* The guest of such a cell is armed: have it attack. */
+void selftest_start(struct broker *broker, struct cell *cell);
+
+/* Such a cell is gone, with whatever result: judge. */
+void selftest_end(struct broker *broker, struct cell *cell);
+
+#endif

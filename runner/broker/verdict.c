@@ -1,0 +1,49 @@
+/* result.c - see result.h. Runs in the broker. */
+#include "broker/verdict.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "messages.h"
+
+void
+verdict_judge(const struct run_facts *facts, struct run_result *result)
+{
+	static const enum verdict ended_by_us[] = {
+		[END_WALL] = VERDICT_TIMEOUT,
+		[END_CPU] = VERDICT_CPU_LIMIT,
+		[END_CLIENT_GONE] = VERDICT_CANCELLED,
+		[END_OUTPUT] = VERDICT_OUTPUT_LIMIT,
+		[END_DISK] = VERDICT_DISK_LIMIT,
+	};
+	bool exited = WIFEXITED(facts->wait_status);
+	int signal = exited ? 0 : WTERMSIG(facts->wait_status);
+	/* A program that exits at the very moment its deadline strikes has won the race. */
+	bool by_itself = facts->end == END_ITSELF || (exited && (facts->end == END_WALL || facts->end == END_CPU));
+
+	result->exit_code = exited ? WEXITSTATUS(facts->wait_status) : -1;
+	result->signal = signal == GUEST_OUT_OF_MEMORY ? SIGKILL : signal;
+	/* A program that came to its end by itself in good order has hit no limit that mattered. */
+	if (by_itself && exited && result->exit_code == 0) {
+		result->verdict = VERDICT_OK;
+		return;
+	}
+	if (!by_itself)
+		result->verdict = ended_by_us[facts->end];
+	else if (facts->out_of_memory || signal == GUEST_OUT_OF_MEMORY)
+		result->verdict = VERDICT_MEMORY_LIMIT;
+	else if (signal == SIGXCPU || (signal == SIGKILL && facts->cpu_us >= facts->cpu_limit_ms * 1000))
+		result->verdict = VERDICT_CPU_LIMIT;
+	else if (signal == SIGSYS)
+		result->verdict = VERDICT_DENIED;
+	else if (facts->disk_full || signal == SIGXFSZ)
+		result->verdict = VERDICT_DISK_LIMIT;
+	else if (facts->fork_refused)
+		result->verdict = VERDICT_PROCESS_LIMIT;
+	else
+		result->verdict = exited ? VERDICT_EXIT : VERDICT_SIGNAL;
+	/* Where a limit is the cause, API.md has exit code -1; where the program met a full disk or a refused fork and
+	 * gave up by itself, its own exit code is the better word. */
+	if (!by_itself || result->verdict == VERDICT_MEMORY_LIMIT || result->verdict == VERDICT_CPU_LIMIT)
+		result->exit_code = -1;
+}

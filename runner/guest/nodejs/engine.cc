@@ -1,0 +1,660 @@
+/*
+ * engine.cc - see engine.h. Loaded into Node by start.c, and built against the headers of the Node that it is for.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+#include <node.h>
+#include <node_version.h>
+#include <uv.h>
+
+#include "guest/nodejs/engine.h"
+#include "messages.h"
+
+#define UNSETTLED_TOP_LEVEL_AWAIT 13 /* an exit code of Node's */
+
+namespace {
+
+using v8::Context;
+using v8::Function;
+using v8::HandleScope;
+using v8::Isolate;
+using v8::Local;
+using v8::Object;
+using v8::String;
+using v8::Value;
+
+/* All below the call with which Node opens the program is on its main thread, in its main context. */
+Isolate *isolate;
+node::MultiIsolatePlatform *platform;
+v8::Global<Function> *rehearsal; /* what driver.js returns */
+
+Local<String>
+text_of(const char *text, size_t size)
+{
+	return String::NewFromUtf8(isolate, text, v8::NewStringType::kNormal, (int)size).ToLocalChecked();
+}
+
+Local<String>
+text_of(const char *text)
+{
+	return text_of(text, strlen(text));
+}
+
+Local<Context>
+context()
+{
+	return isolate->GetCurrentContext();
+}
+
+/* A property; undefined if there is none. */
+Local<Value>
+get(Local<Object> object, const char *name)
+{
+	Local<Value> value;
+
+	if (!object->Get(context(), text_of(name)).ToLocal(&value))
+		value = v8::Undefined(isolate);
+	return value;
+}
+
+/* Call a method. What it throws, or that it is missing, shows in what follows from it. */
+void
+call(Local<Object> object, const char *name, int count = 0, Local<Value> *arguments = nullptr)
+{
+	Local<Value> method = get(object, name);
+
+	if (method->IsFunction())
+		method.As<Function>()->Call(context(), object, count, arguments).FromMaybe(Local<Value>());
+}
+
+void
+set(Local<Object> object, uint32_t index, Local<Value> value)
+{
+	object->Set(context(), index, value).FromMaybe(false);
+}
+
+void
+remove(Local<Object> object, Local<Value> key)
+{
+	object->Delete(context(), key).FromMaybe(false);
+}
+
+Local<Object>
+process()
+{
+	return get(context()->Global(), "process").As<Object>();
+}
+
+/* ---- threads ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * The threads of Node's platform stay behind in the zygote, so tasks for them go to one of the child's own. It is made
+ * for the first task: most programs have none. Without it, whoever waits for the tasks does them.
+ */
+struct Tasks {
+	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t more, less;
+	std::deque<std::unique_ptr<v8::Task>> ready;
+	std::multimap<uint64_t, std::unique_ptr<v8::Task>> later; /* by the time at which they are due, as uv_hrtime has it */
+	unsigned running = 0;
+	bool was_asked = false, has_thread = false;
+};
+
+Tasks *tasks;
+
+/* With the mutex: what is due by now is ready. */
+void
+ripen()
+{
+	while (!tasks->later.empty() && tasks->later.begin()->first <= uv_hrtime()) {
+		tasks->ready.push_back(std::move(tasks->later.begin()->second));
+		tasks->later.erase(tasks->later.begin());
+	}
+}
+
+/* With the mutex: run the first that is ready. */
+void
+run_one()
+{
+	std::unique_ptr<v8::Task> task = std::move(tasks->ready.front());
+
+	tasks->ready.pop_front();
+	tasks->running++;
+	pthread_mutex_unlock(&tasks->mutex);
+	task->Run();
+	task.reset();
+	pthread_mutex_lock(&tasks->mutex);
+	tasks->running--;
+	pthread_cond_broadcast(&tasks->less);
+}
+
+void *
+work(void *)
+{
+	pthread_mutex_lock(&tasks->mutex);
+	for (;;) {
+		ripen();
+		if (!tasks->ready.empty()) {
+			run_one();
+		} else if (tasks->later.empty()) {
+			pthread_cond_wait(&tasks->more, &tasks->mutex);
+		} else {
+			uint64_t due = tasks->later.begin()->first;
+			struct timespec until = { (time_t)(due / 1000000000u), (long)(due % 1000000000u) };
+
+			pthread_cond_timedwait(&tasks->more, &tasks->mutex, &until);
+		}
+	}
+	return nullptr;
+}
+
+/* With the mutex: see that somebody does what has been added. */
+void
+wake_worker()
+{
+	if (!tasks->was_asked) {
+		sigset_t all, before;
+		pthread_t thread;
+
+		tasks->was_asked = true;
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, &before);
+		tasks->has_thread = pthread_create(&thread, nullptr, work, nullptr) == 0;
+		pthread_sigmask(SIG_SETMASK, &before, nullptr);
+	}
+	pthread_cond_signal(&tasks->more);
+}
+
+void
+post(std::unique_ptr<v8::Task> task)
+{
+	pthread_mutex_lock(&tasks->mutex);
+	tasks->ready.push_back(std::move(task));
+	wake_worker();
+	pthread_mutex_unlock(&tasks->mutex);
+}
+
+void
+post_later(std::unique_ptr<v8::Task> task, double seconds)
+{
+	pthread_mutex_lock(&tasks->mutex);
+	tasks->later.emplace(uv_hrtime() + (uint64_t)(seconds * 1e9), std::move(task));
+	wake_worker();
+	pthread_mutex_unlock(&tasks->mutex);
+}
+
+/* The four functions of Node's platform that would turn to its threads. `self` is the platform. */
+
+int
+number_of_worker_threads(v8::Platform *)
+{
+	return 1;
+}
+
+void
+drain_tasks(node::MultiIsolatePlatform *self, Isolate *of)
+{
+	do {
+		pthread_mutex_lock(&tasks->mutex);
+		while (!tasks->ready.empty() || tasks->running > 0) {
+			if (!tasks->has_thread && !tasks->ready.empty())
+				run_one();
+			else
+				pthread_cond_wait(&tasks->less, &tasks->mutex);
+		}
+		pthread_mutex_unlock(&tasks->mutex);
+	} while (self->FlushForegroundTasks(of));
+}
+
+#if NODE_MAJOR_VERSION < 22
+void
+call_on_worker_thread(v8::Platform *, std::unique_ptr<v8::Task> task)
+{
+	post(std::move(task));
+}
+
+void
+call_delayed_on_worker_thread(v8::Platform *, std::unique_ptr<v8::Task> task, double seconds)
+{
+	post_later(std::move(task), seconds);
+}
+#else
+void
+post_task(v8::Platform *, v8::TaskPriority, std::unique_ptr<v8::Task> task, const v8::SourceLocation &)
+{
+	post(std::move(task));
+}
+
+void
+post_delayed_task(v8::Platform *, v8::TaskPriority, std::unique_ptr<v8::Task> task, double seconds,
+    const v8::SourceLocation &)
+{
+	post_later(std::move(task), seconds);
+}
+#endif
+
+/* Where a virtual function stands in its table: the ABI says that its pointer to member is 1 plus that, in bytes. */
+template <typename Member>
+size_t
+slot_of(Member member)
+{
+	uintptr_t word;
+
+	static_assert(sizeof member >= sizeof word, "a pointer to a member function");
+	memcpy(&word, &member, sizeof word);
+	return (word - 1) / sizeof(void *);
+}
+
+/* Protected members are named through a class that inherits them. */
+struct Names : v8::Platform {
+	static void
+	replace(void **table)
+	{
+		table[slot_of(&v8::Platform::NumberOfWorkerThreads)] = (void *)number_of_worker_threads;
+#if NODE_MAJOR_VERSION < 22
+		table[slot_of(&v8::Platform::CallOnWorkerThread)] = (void *)call_on_worker_thread;
+		table[slot_of(&v8::Platform::CallDelayedOnWorkerThread)] = (void *)call_delayed_on_worker_thread;
+#else
+		table[slot_of(&Names::PostTaskOnWorkerThreadImpl)] = (void *)post_task;
+		table[slot_of(&Names::PostDelayedTaskOnWorkerThreadImpl)] = (void *)post_delayed_task;
+#endif
+		table[slot_of(&node::MultiIsolatePlatform::DrainTasks)] = (void *)drain_tasks;
+	}
+};
+
+/* Give the platform a table of functions of its own, in which those four are replaced. */
+void
+replace_worker_threads()
+{
+	static const size_t before = 2, size = 48; /* what stands before the first function; more functions than there are */
+	static void *table[before + size];
+	void ***object = (void ***)platform;
+	pthread_condattr_t monotonic;
+
+	tasks = new Tasks;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&tasks->more, &monotonic);
+	pthread_cond_init(&tasks->less, &monotonic);
+	memcpy(table, *object - before, sizeof table);
+	Names::replace(table + before);
+	*object = table + before;
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------- */
+
+/* process.exit() and uncaught exceptions. There is nothing to be put in order that would not end with the process. */
+void
+exit_at_once(node::Environment *, int code)
+{
+	_exit(code);
+}
+
+/*
+ * Does the main module still wait on its top level? Up to Node 20 process.exitCode tells. Later ones tell nobody, but have
+ * a function for it, which writes a warning that has been written already.
+ */
+bool
+waits_for_ever()
+{
+	typedef v8::Maybe<bool> (*is_settled)(node::Environment *);
+	is_settled check = (is_settled)dlsym(RTLD_DEFAULT, "_ZNK4node11Environment27CheckUnsettledTopLevelAwaitEv");
+	int null = check == nullptr ? -1 : open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	return null >= 0 && dup2(null, STDERR_FILENO) >= 0 && !check(node::GetCurrentEnvironment(context())).FromMaybe(true);
+}
+
+/* The event loop has run dry, and 'exit' has been emitted. */
+void
+exit_at_end(void *)
+{
+	Isolate::AllowJavascriptExecutionScope allow(isolate);
+	HandleScope scope(isolate);
+	v8::TryCatch caught(isolate);
+	Local<Value> code = get(process(), "exitCode");
+
+	if (code->IsUndefined() && NODE_MAJOR_VERSION > 20 && waits_for_ever())
+		_exit(UNSETTLED_TOP_LEVEL_AWAIT);
+	_exit(code->Int32Value(context()).FromMaybe(0));
+}
+
+/* V8 has asked for memory in vain, and would abort: that is the memory limit. */
+#if NODE_MAJOR_VERSION < 20
+void
+out_of_memory(const char *, bool)
+#else
+void
+out_of_memory(const char *, const v8::OOMDetails &)
+#endif
+{
+	raise(GUEST_OUT_OF_MEMORY);
+	_exit(127);
+}
+
+size_t
+raise_heap_limit(void *, size_t current, size_t)
+{
+	return current * 2;
+}
+
+/* ---- randomness ------------------------------------------------------------------------------------------------- */
+
+/*
+ * Math.random() is seeded by its first call in a context, out of a generator that all children of a zygote have in the
+ * same state. V8 begins it with the seed that it is made with, and has a function to seed it anew. (OpenSSL sees by the
+ * changed pid that it has to do so.)
+ */
+struct Generator {
+	int64_t seed;
+	int64_t state[2];
+};
+
+#define GENERATORS_MAX 8
+
+void (*set_seed)(Generator *, int64_t);
+Generator *generator[GENERATORS_MAX];
+size_t generators;
+
+void
+seed()
+{
+	int64_t number[GENERATORS_MAX];
+
+	if (getrandom(number, sizeof number, 0) != (ssize_t)sizeof number)
+		_exit(127);
+	for (size_t i = 0; i < generators; i++)
+		set_seed(generator[i], number[i]);
+}
+
+/* ---- the zygote ------------------------------------------------------------------------------------------------- */
+
+std::string
+read_file(const char *path)
+{
+	std::string text;
+	char part[4096];
+	FILE *file = fopen(path, "re");
+	size_t n;
+
+	while (file != nullptr && (n = fread(part, 1, sizeof part, file)) > 0)
+		text.append(part, n);
+	if (file != nullptr)
+		fclose(file);
+	return text;
+}
+
+
+Local<Function>
+compile(const char *text, size_t size, size_t count, Local<String> *names)
+{
+	v8::ScriptCompiler::Source source(text_of(text, size));
+	Local<Function> function;
+
+	if (!v8::ScriptCompiler::CompileFunction(context(), &source, count, names).ToLocal(&function))
+		return Local<Function>();
+	return function;
+}
+
+/* For driver.js: let the event loop do what it can do now. */
+void
+turn(const v8::FunctionCallbackInfo<Value> &)
+{
+	uv_run(node::GetCurrentEventLoop(isolate), UV_RUN_NOWAIT);
+}
+
+bool
+prepare(const char *driver, const char *imports, uint32_t count, char *error, size_t size)
+{
+	isolate = Isolate::GetCurrent();
+	HandleScope scope(isolate);
+
+	if (get(get(process(), "versions").As<Object>(), "modules")->Int32Value(context()).FromMaybe(0) != NODE_MODULE_VERSION) {
+		snprintf(error, size, "the driver was built for Node.js %d", NODE_MAJOR_VERSION);
+		return false;
+	}
+
+	v8::TryCatch caught(isolate);
+	std::string text = read_file(driver);
+	Local<String> names[] = { text_of("process"), text_of("turn"), text_of("imports") };
+	Local<Function> function = compile(text.data(), text.size(), 3, names), turn_loop;
+	Local<v8::Array> list = v8::Array::New(isolate, (int)count);
+
+	platform = node::GetMultiIsolatePlatform(node::GetCurrentEnvironment(context()));
+	for (uint32_t i = 0; i < count; i++, imports += strlen(imports) + 1)
+		set(list, i, text_of(imports));
+	if (!function.IsEmpty() && Function::New(context(), turn).ToLocal(&turn_loop)) {
+		Local<Value> arguments[] = { process(), turn_loop, list };
+
+		Local<Value> result;
+
+		if (function->Call(context(), v8::Undefined(isolate), 3, arguments).ToLocal(&result) && result->IsFunction())
+			rehearsal = new v8::Global<Function>(isolate, result.As<Function>());
+	}
+	if (caught.HasCaught()) {
+		String::Utf8Value message(isolate, caught.Exception());
+
+		snprintf(error, size, "driver.js: %.150s", *message == nullptr ? "?" : *message);
+		return false;
+	}
+	return true;
+}
+
+const char *
+version()
+{
+	static std::string text = *String::Utf8Value(isolate, get(process(), "version"));
+
+	return text.c_str() + 1;
+}
+
+void
+settle()
+{
+	HandleScope scope(isolate);
+	v8::HeapCodeStatistics unused;
+
+	platform->DrainTasks(isolate);
+	isolate->LowMemoryNotification();
+	isolate->LowMemoryNotification();
+	isolate->GetHeapCodeAndMetadataStatistics(&unused); /* finishes sweeping */
+	platform->DrainTasks(isolate);
+}
+
+/* ---- a child ------------------------------------------------------------------------------------------------------- */
+
+void
+enter_child()
+{
+	HandleScope scope(isolate);
+	node::Environment *env = node::GetCurrentEnvironment(context());
+
+	uv_loop_fork(node::GetCurrentEventLoop(isolate));
+	replace_worker_threads();
+	node::SetProcessExitHandler(env, exit_at_once);
+	node::AddEnvironmentCleanupHook(isolate, exit_at_end, nullptr);
+	isolate->SetOOMErrorHandler(out_of_memory);
+	isolate->AddNearHeapLimitCallback(raise_heap_limit, nullptr);
+	process()->DefineOwnProperty(context(), text_of("pid"), v8::Integer::New(isolate, getpid()), v8::ReadOnly)
+	    .FromMaybe(false);
+	seed();
+}
+
+/* ---- the clock --------------------------------------------------------------------------------------------------- */
+
+/* Where Node has its start, as performance.now() and performance.timeOrigin count from it. Node 18 does not show us. */
+#define START_TIMES_MAX 16
+
+uint64_t *started;          /* by the monotonic clock, in ns */
+double *started_at;         /* by the wall clock, in us */
+uint64_t *start_copy[START_TIMES_MAX]; /* copies of the first, */
+double *start_double[START_TIMES_MAX]; /* the same as a double, */
+double *started_at_copy[START_TIMES_MAX]; /* and of the second */
+size_t start_copies, start_doubles, started_at_copies;
+
+/* What is at an address of the heap may be something else by then; what it holds is not, in a heap of a few MiB. */
+bool
+search_heap(void *from, void *to, uint32_t seed_number)
+{
+	Generator *(*generator_of)(Isolate *) =
+	    (Generator *(*)(Isolate *))dlsym(RTLD_DEFAULT, "_ZN2v88internal7Isolate23random_number_generatorEv");
+	double as_double;
+
+	set_seed = (void (*)(Generator *, int64_t))dlsym(RTLD_DEFAULT, "_ZN2v84base21RandomNumberGenerator7SetSeedEl");
+	started = (uint64_t *)dlsym(RTLD_DEFAULT, "_ZN4node11performance25performance_process_startE");
+	started_at = (double *)dlsym(RTLD_DEFAULT, "_ZN4node11performance35performance_process_start_timestampE");
+	as_double = started == nullptr ? 0 : (double)*started;
+	for (uint64_t *at = (uint64_t *)(((uintptr_t)from + 7) & ~(uintptr_t)7); at + 3 <= (uint64_t *)to; at++) {
+		if (generator_of == nullptr && *at == seed_number && at[1] != 0 && at[2] != 0 && generators < GENERATORS_MAX)
+			generator[generators++] = (Generator *)at;
+		if (started == nullptr || started_at == nullptr)
+			continue;
+		if (memcmp(at, started, 8) == 0 && start_copies < START_TIMES_MAX)
+			start_copy[start_copies++] = at;
+		else if (memcmp(at, &as_double, 8) == 0 && start_doubles < START_TIMES_MAX)
+			start_double[start_doubles++] = (double *)at;
+		else if (memcmp(at, started_at, 8) == 0 && started_at_copies < START_TIMES_MAX)
+			started_at_copy[started_at_copies++] = (double *)at;
+	}
+	if (generator_of != nullptr) /* up to V8 12 there is no need to search */
+		generator[generators++] = generator_of(isolate);
+	v8::V8::SetFlagsFromString("--random-seed=0");
+	return set_seed != nullptr && generators > 0;
+}
+
+/* Node has started now. */
+void
+start_clock()
+{
+	static uint64_t *node_start = (uint64_t *)dlsym(RTLD_DEFAULT, "_ZN4node11per_process15node_start_timeE");
+	uint64_t now = uv_hrtime();
+	struct timespec wall;
+
+	if (node_start != nullptr)
+		*node_start = now;
+	if (started == nullptr || started_at == nullptr)
+		return;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	*started = now;
+	*started_at = (double)wall.tv_sec * 1e6 + (double)wall.tv_nsec / 1e3;
+	for (size_t i = 0; i < start_copies; i++)
+		*start_copy[i] = now;
+	for (size_t i = 0; i < start_doubles; i++)
+		*start_double[i] = (double)now;
+	for (size_t i = 0; i < started_at_copies; i++)
+		*started_at_copy[i] = *started_at;
+}
+
+void
+rehearse()
+{
+	HandleScope scope(isolate);
+
+	if (rehearsal != nullptr)
+		rehearsal->Get(isolate)->Call(context(), v8::Undefined(isolate), 0, nullptr).FromMaybe(Local<Value>());
+}
+
+/* Now is when a fresh Node would have started. */
+void
+begin(const char *args, uint32_t count)
+{
+	HandleScope scope(isolate);
+
+	uv_update_time(node::GetCurrentEventLoop(isolate));
+	start_clock();
+	if (count > 0) {
+		Local<v8::Array> argv = get(process(), "argv").As<v8::Array>();
+
+		for (uint32_t i = 0; i < count; i++, args += strlen(args) + 1)
+			set(argv, argv->Length(), text_of(args));
+	}
+}
+
+void
+environment_changed()
+{
+	HandleScope scope(isolate);
+
+	tzset();
+	isolate->DateTimeConfigurationChangeNotification(Isolate::TimeZoneDetection::kRedetect);
+}
+
+/* ---- ES modules ---------------------------------------------------------------------------------------------------- */
+
+/* What Node from 22.7 on takes as a sign of an ES module, and what as a sign only if the text is one in other respects. */
+const char *const module_errors[] = { "Cannot use import statement outside a module", "Unexpected token 'export'",
+	"Cannot use 'import.meta' outside a module", nullptr };
+const char *const maybe_module_errors[] = { "Identifier '__filename' has already been declared",
+	"Identifier '__dirname' has already been declared", "Identifier 'require' has already been declared",
+	"Identifier 'module' has already been declared", "Identifier 'exports' has already been declared",
+	"await is only valid in async functions and the top level bodies of modules", nullptr };
+
+bool
+contains_any(const char *message, const char *const *signs)
+{
+	for (; *signs != nullptr; signs++)
+		if (strstr(message, *signs) != nullptr)
+			return true;
+	return false;
+}
+
+bool
+is_module(const char *text, size_t size)
+{
+	HandleScope scope(isolate);
+	v8::TryCatch caught(isolate);
+	Local<String> names[] = { text_of("exports"), text_of("require"), text_of("module"), text_of("__filename"),
+		text_of("__dirname") };
+	std::string wrapped;
+
+	if (NODE_MAJOR_VERSION > 22 || (NODE_MAJOR_VERSION == 22 && NODE_MINOR_VERSION >= 7))
+		return false;
+	if (!compile(text, size, 5, names).IsEmpty())
+		return false;
+
+	String::Utf8Value message(isolate, caught.Message()->Get());
+
+	if (contains_any(*message, module_errors))
+		return true;
+	if (!contains_any(*message, maybe_module_errors))
+		return false;
+	caught.Reset();
+	wrapped.append("(async function() {").append(text, size).append("\n})();");
+	return !compile(wrapped.data(), wrapped.size(), 0, nullptr).IsEmpty() ||
+	    contains_any(*String::Utf8Value(isolate, caught.Message()->Get()), module_errors);
+}
+
+void
+run_module(const char *path)
+{
+	HandleScope scope(isolate);
+	Local<Object> of = process(), main = get(of, "mainModule").As<Object>();
+	Local<Object> loader = get(main, "constructor").As<Object>();
+	Local<Value> next[] = { get(loader, "runMain"), text_of(path) };
+
+	remove(get(loader, "_cache").As<Object>(), get(main, "filename"));
+	remove(of, text_of("mainModule"));
+	set(get(of, "argv").As<Object>(), 1, text_of(path));
+	call(of, "nextTick", 2, next);
+}
+
+} // namespace
+
+extern "C" {
+extern const struct engine cellblock_engine;
+const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin, environment_changed,
+	is_module, run_module };
+}

@@ -1,0 +1,509 @@
+/*
+ * _cellblock.c - a Python zygote, and a guest that runs a program as Python does, from its first line to its end.
+ *
+ * Runs inside the interpreter, on top of guest.c. Built once against the stable ABI of Python 3.8, so one file serves
+ * every later CPython.
+ *
+ * driver.py does what is easier said in Python. serve() is called by the interpreter itself, as its interactive hook,
+ * so that no Python frame lies below the user's code: stacks and tracebacks are those of a fresh interpreter.
+ */
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x03080000
+#define _GNU_SOURCE
+#include <Python.h>
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "guest/guest.h"
+#include "guest/memory.h"
+#include "paths.h"
+
+#define STATUS_INTERRUPTED 256 /* no exit status: the program dies of SIGINT, as Python does */
+
+/* Not of the stable ABI, but there in every version, and unchanged; `flags` may be NULL. */
+PyObject *PyRun_FileExFlags(FILE *file, const char *name, int start, PyObject *globals, PyObject *locals, int close,
+    void *flags);
+
+static PyObject *driver;     /* driver.py's module */
+static PyObject *hook;       /* what the interactive hook was */
+static PyObject *globals;    /* of the program's __main__; sys.modules holds it, not we */
+static PyObject *gc_collect, *gc_get_count;
+static PyObject *name_main, *name_threading, *name_atexit;
+static Py_ssize_t module_count;     /* in sys.modules before the program */
+static bool generations_are_simple; /* counts tell which generation was ever collected */
+static void (*leave_recursive_call)(void); /* from Python 3.9 on */
+static bool reseed;          /* a module was imported whose randomness must be seen to */
+static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
+
+/* ---- what a guest does with its code ---------------------------------------------------------------------------- */
+
+/* A list of `count` strings out of `size` bytes, each ended by a NUL. NULL and a Python error if that is not so. */
+static PyObject *
+strings_of(const char *bytes, size_t size, uint32_t count)
+{
+	PyObject *list = PyList_New(0);
+	const char *end = bytes + size;
+
+	for (uint32_t i = 0; list != NULL && i < count; i++) {
+		const char *nul = memchr(bytes, '\0', (size_t)(end - bytes));
+		PyObject *text = nul == NULL ? NULL : PyUnicode_DecodeFSDefaultAndSize(bytes, nul - bytes);
+
+		if (text == NULL || PyList_Append(list, text) != 0) {
+			Py_XDECREF(text);
+			Py_CLEAR(list);
+			if (!PyErr_Occurred())
+				PyErr_SetString(PyExc_ValueError, "malformed job");
+			break;
+		}
+		Py_DECREF(text);
+		bytes = nul + 1;
+	}
+	return list;
+}
+
+/* Call NAME(...) of driver.py; a new reference or NULL. */
+static PyObject *
+call_driver(const char *name, PyObject *args)
+{
+	PyObject *function = PyObject_GetAttrString(driver, name);
+	PyObject *result = function == NULL ? NULL : PyObject_CallObject(function, args);
+
+	Py_XDECREF(function);
+	return result;
+}
+
+/* Set the stage for a job with a preload, arguments or environment. The compiled preload, or NULL and an error. */
+static PyObject *
+begin(const struct job_header *head, const char *preload)
+{
+	const char *args_text = preload + head->preload_bytes;
+	PyObject *args = strings_of(args_text, head->args_bytes, head->argc);
+	PyObject *env = args == NULL ? NULL : strings_of(args_text + head->args_bytes, head->env_bytes, head->envc);
+	PyObject *all = env == NULL ? NULL :
+	    Py_BuildValue("(y#OO)", preload, (Py_ssize_t)head->preload_bytes, args, env);
+	PyObject *code = all == NULL ? NULL : call_driver("begin", all);
+
+	Py_XDECREF(all);
+	Py_XDECREF(env);
+	Py_XDECREF(args);
+	return code;
+}
+
+/*
+ * Is this a source in which reading a file and reading memory come to different ends? One with a NUL, a byte order
+ * mark, or what may be an encoding cookie in its first two lines.
+ */
+static bool
+is_odd_source(const char *text, size_t size)
+{
+	const char *line = memchr(text, '\n', size);
+	size_t head = line == NULL ? size : (size_t)(line + 1 - text);
+
+	if (line != NULL && (line = memchr(text + head, '\n', size - head)) != NULL)
+		head = (size_t)(line - text);
+	return (size > 0 && (unsigned char)text[0] == 0xef) || memchr(text, '\0', size) != NULL ||
+	    memmem(text, head, "coding", 6) != NULL;
+}
+
+/* Compile as the interpreter compiles a file. A new reference or NULL and an error. */
+static PyObject *
+compile_program(const char *text, size_t size)
+{
+	/* A copy that ends with a NUL, which compilers want and jobs lack. */
+	PyObject *source = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
+	PyObject *code = source == NULL ? NULL : Py_CompileString(PyBytes_AsString(source), main_path, Py_file_input);
+
+	Py_XDECREF(source);
+	return code;
+}
+
+/*
+ * Take in the job: steps[0] becomes the preload (NULL if there is none) and steps[1] the program (NULL if it is to be
+ * run from its file). Also writes the main file: tracebacks and inspect read it from there. Returns 0, or -1 and an
+ * error.
+ */
+static int
+read_job(int fd, PyObject *steps[2])
+{
+	struct job_header head;
+	size_t size;
+	const char *code = guest_map_job(fd, &head, &size);
+	bool is_written = guest_write_main_file(code, head.code_bytes);
+
+	if (head.preload_bytes + head.argc + head.envc > 0)
+		steps[0] = begin(&head, code + head.code_bytes);
+	if (!PyErr_Occurred() && !(is_written && is_odd_source(code, head.code_bytes)))
+		steps[1] = compile_program(code, head.code_bytes);
+	munmap((void *)(code - sizeof head), size);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+/*
+ * Run `code`, or the main file if it is NULL, as an interpreter runs a script. Returns -1 when it came to its end, else
+ * the exit status of the program: what SystemExit says, or 1 after the exception has been printed by sys.excepthook.
+ */
+static int
+run_code(PyObject *code)
+{
+	PyObject *result = code != NULL ? PyEval_EvalCode(code, globals, globals) :
+	    PyRun_FileExFlags(fopen(zygote_setup.main_file, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
+	PyObject *type, *value, *trace, *args, *answer;
+	int status;
+
+	if (result != NULL) {
+		Py_DECREF(result);
+		return -1;
+	}
+	if (PyErr_ExceptionMatches(PyExc_KeyboardInterrupt)) {
+		PyErr_Print();
+		return STATUS_INTERRUPTED;
+	}
+	if (!PyErr_ExceptionMatches(PyExc_SystemExit)) {
+		PyErr_Print();
+		return 1;
+	}
+	PyErr_Fetch(&type, &value, &trace);
+	PyErr_NormalizeException(&type, &value, &trace);
+	args = PyTuple_Pack(1, value != NULL ? value : Py_None);
+	answer = args == NULL ? NULL : call_driver("exit_status", args);
+	status = answer == NULL ? 1 : (int)PyLong_AsLong(answer);
+	PyErr_Clear();
+	Py_XDECREF(args);
+	Py_XDECREF(answer);
+	Py_XDECREF(type);
+	Py_XDECREF(value);
+	Py_XDECREF(trace);
+	return status & 0xff;
+}
+
+/* ---- the end of a program, as far as it can tell, is that of an interpreter; see Py_FinalizeEx ------------------- */
+
+/* Flush a stream. Returns 0, or -1 and an error. A closed one is nothing to complain about. */
+static int
+flush(PyObject *stream)
+{
+	PyObject *done = PyObject_CallMethod(stream, "flush", NULL), *closed;
+	PyObject *type, *value, *trace;
+	bool is_closed;
+
+	if (done != NULL) {
+		Py_DECREF(done);
+		return 0;
+	}
+	PyErr_Fetch(&type, &value, &trace);
+	closed = PyObject_GetAttrString(stream, "closed");
+	is_closed = closed != NULL && PyObject_IsTrue(closed) == 1;
+	Py_XDECREF(closed);
+	PyErr_Clear();
+	if (!is_closed) {
+		PyErr_Restore(type, value, trace);
+		return -1;
+	}
+	Py_XDECREF(type);
+	Py_XDECREF(value);
+	Py_XDECREF(trace);
+	return 0;
+}
+
+/* Flush stdout and stderr, whatever they are by now. Returns 0, or -1 if something could not be written. */
+static int
+flush_streams(void)
+{
+	PyObject *out = PySys_GetObject("stdout"), *err = PySys_GetObject("stderr");
+	int result = 0;
+
+	if (out != NULL && out != Py_None && flush(out) != 0) {
+		PyErr_WriteUnraisable(out);
+		result = -1;
+	}
+	if (err != NULL && err != Py_None && flush(err) != 0) {
+		PyErr_Clear();
+		result = -1;
+	}
+	return result;
+}
+
+/* Flush, silently, the streams that an interpreter's own finalization would: those that are files of its making. */
+static void
+flush_files(void)
+{
+	static const char *const names[] = { "__stdout__", "__stderr__", "stdout", "stderr" };
+	PyObject *file = PySys_GetObject("__stdout__");
+	PyTypeObject *type = file == NULL ? NULL : Py_TYPE(file);
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+		file = PySys_GetObject(names[i]);
+		if (file != NULL && Py_TYPE(file) == type && flush(file) != 0)
+			PyErr_Clear();
+	}
+}
+
+/* Call FUNCTION of a module, if the module has been imported. */
+static void
+call_if_imported(PyObject *modules, PyObject *name, const char *function)
+{
+	PyObject *module = PyDict_GetItem(modules, name);
+	PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, function, NULL);
+
+	if (done == NULL && PyErr_Occurred())
+		PyErr_WriteUnraisable(module);
+	Py_XDECREF(done);
+}
+
+/*
+ * The oldest generation of the garbage collector that can hold an object of the program: what is older is still as it
+ * was frozen. A full collection would touch, and so copy, the pages of every type.
+ */
+static long
+oldest_used_generation(void)
+{
+	PyObject *counts = PyObject_CallObject(gc_get_count, NULL);
+	long generation = 2;
+
+	if (counts != NULL && PyTuple_Size(counts) == 3) {
+		while (generation > 0 && PyLong_AsLong(PyTuple_GetItem(counts, generation)) == 0)
+			generation--;
+	}
+	Py_XDECREF(counts);
+	PyErr_Clear();
+	return generation;
+}
+
+/* Let go of the program's modules, and collect what then hangs in cycles: their finalizers may still have to speak. */
+static void
+finalize_program(PyObject *modules)
+{
+	PyObject *done;
+
+	if (PyDict_Size(modules) != module_count) {
+		done = call_driver("forget_modules", NULL);
+		Py_XDECREF(done);
+	}
+	PyDict_DelItem(modules, name_main);
+	PyErr_Clear();
+	done = PyObject_CallFunction(gc_collect, "l", generations_are_simple ? oldest_used_generation() : 2);
+	Py_XDECREF(done);
+	PyErr_Clear();
+}
+
+/* All that follows the program's last line. Returns the exit status. */
+static int
+end_program(int status)
+{
+	PyObject *modules = PyImport_GetModuleDict();
+	int flushed;
+
+	call_if_imported(modules, name_threading, "_shutdown");
+	call_if_imported(modules, name_atexit, "_run_exitfuncs");
+	flushed = flush_streams();
+	finalize_program(modules);
+	flush_files();
+	return flushed != 0 && status != STATUS_INTERRUPTED ? 120 : status;
+}
+
+/*
+ * Do, before there is a run, what every run does first: compile, print, collect. What that dirties is then the guest's own
+ * already, and the pages need not be copied while a client waits. Leaves no trace that a program could find.
+ */
+static void
+rehearse(void)
+{
+	PyObject *scope = PyDict_New();
+	PyObject *code = scope == NULL ? NULL : Py_CompileString("print(0)\n", main_path, Py_file_input);
+	PyObject *done = NULL;
+
+	if (code != NULL && PyDict_SetItemString(scope, "__builtins__", PyEval_GetBuiltins()) == 0)
+		done = PyEval_EvalCode(code, scope, scope);
+	Py_XDECREF(done);
+	Py_XDECREF(code);
+	Py_XDECREF(scope);
+	flush_files();
+	done = PyObject_CallFunction(gc_collect, "l", 0L);
+	Py_XDECREF(done);
+	if (PyErr_Occurred())
+		guest_fail("rehearse a run");
+}
+
+/* The guest, from its code to its end. */
+static void
+run_guest(void)
+{
+	PyObject *steps[2] = { NULL, NULL }; /* preload and program */
+	PyObject *answer;
+	int status = -1;
+
+	if (reseed) {
+		answer = call_driver("reseed", NULL);
+		if (answer == NULL)
+			guest_fail("reseed");
+		Py_DECREF(answer);
+	}
+	rehearse();
+	guest_report_ready();
+	/* What does not compile is told like any other exception. */
+	if (read_job(guest_receive_run(), steps) != 0) {
+		PyErr_Print();
+		status = 1;
+	}
+	/* The interpreter's call of its hook must not count in the program's recursion. */
+	if (leave_recursive_call != NULL)
+		leave_recursive_call();
+	if (status < 0 && steps[0] != NULL)
+		status = run_code(steps[0]);
+	if (status < 0)
+		status = run_code(steps[1]);
+	Py_XDECREF(steps[0]);
+	Py_XDECREF(steps[1]);
+	status = end_program(status < 0 ? 0 : status);
+	if (status == STATUS_INTERRUPTED) {
+		signal(SIGINT, SIG_DFL);
+		raise(SIGINT);
+	}
+	_exit(status & 0xff);
+}
+
+/* ---- start of the zygote ---------------------------------------------------------------------------------------- */
+
+/* serve(): the interactive hook; see the top. */
+static PyObject *
+serve(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	/* What the program finds as its hook is what a fresh interpreter has. */
+	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
+	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
+	memory_fill_heap();
+	if (zygote_setup.huge_pages != 0)
+		memory_use_huge_pages();
+	PyOS_BeforeFork();
+	zygote_make_guests();
+	PyOS_AfterFork_Child();
+	run_guest();
+	return NULL; /* never: a guest ends there */
+}
+
+/* load_setup() -> (main_file, [module, ...]): read what the runner wrote for this zygote. */
+static PyObject *
+load_setup(PyObject *self, PyObject *unused)
+{
+	PyObject *imports = NULL;
+	char *names;
+
+	(void)self;
+	(void)unused;
+	if (zygote_read_setup(&names) == 0)
+		imports = strings_of(names, zygote_setup.imports_bytes, zygote_setup.imports);
+	if (imports == NULL)
+		return PyErr_Format(PyExc_ValueError, "malformed zygote setup");
+	return Py_BuildValue("(sN)", zygote_setup.main_file, imports);
+}
+
+/* send_report(error, version, text): tell the runner how the zygote came up. */
+static PyObject *
+send_report(PyObject *self, PyObject *args)
+{
+	const char *version, *text;
+	int error;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "iss", &error, &version, &text))
+		return NULL;
+	zygote_report(error, version, text);
+	Py_RETURN_NONE;
+}
+
+/* plain_flags(flags, values): a sys.flags with other values. It has no constructor that Python can call. */
+static PyObject *
+plain_flags(PyObject *self, PyObject *args)
+{
+	PyObject *flags, *values, *fresh;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "OO", &flags, &values))
+		return NULL;
+	fresh = PyStructSequence_New(Py_TYPE(flags));
+	for (Py_ssize_t i = 0; fresh != NULL && i < PyList_Size(values); i++) {
+		PyObject *value = PyList_GetItem(values, i);
+
+		Py_INCREF(value);
+		PyStructSequence_SetItem(fresh, i, value);
+	}
+	return fresh;
+}
+
+static long
+python_minor(void)
+{
+	PyObject *info = PySys_GetObject("version_info");
+
+	return info == NULL ? 0 : PyLong_AsLong(PyStructSequence_GetItem(info, 1));
+}
+
+/* Look up what the end of every program needs. Returns 0, or -1 and an error. */
+static int
+find_at_end(PyObject *modules)
+{
+	PyObject *gc = PyImport_ImportModule("gc");
+
+	gc_collect = gc == NULL ? NULL : PyObject_GetAttrString(gc, "collect");
+	gc_get_count = gc == NULL ? NULL : PyObject_GetAttrString(gc, "get_count");
+	name_main = PyUnicode_InternFromString("__main__");
+	name_threading = PyUnicode_InternFromString("threading");
+	name_atexit = PyUnicode_InternFromString("atexit");
+	module_count = PyDict_Size(modules);
+	/* From 3.13 on the collector works in increments, and counts say less. */
+	generations_are_simple = PyDict_GetItemString(modules, "gc") == gc && python_minor() < 13;
+	Py_XDECREF(gc);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+/* wall_in(driver, main, hook): the last step before a zygote serves. */
+static PyObject *
+wall_in(PyObject *self, PyObject *args)
+{
+	PyObject *modules = PyImport_GetModuleDict(), *main_module;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "OOO", &driver, &main_module, &hook))
+		return NULL;
+	Py_INCREF(driver);
+	Py_INCREF(hook);
+	globals = PyModule_GetDict(main_module);
+	if (find_at_end(modules) != 0)
+		return NULL;
+	snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, zygote_setup.main_file);
+	reseed = PyDict_GetItemString(modules, "numpy.random") != NULL || PyDict_GetItemString(modules, "_ssl") != NULL;
+	memory_fill_heap();
+	memory_pack_data();
+	if (zygote_wall_in(false) != 0)
+		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :
+		    PyErr_SetFromErrno(PyExc_OSError);
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef methods[] = {
+	{ "load_setup", load_setup, METH_NOARGS, NULL },
+	{ "plain_flags", plain_flags, METH_VARARGS, NULL },
+	{ "send_report", send_report, METH_VARARGS, NULL },
+	{ "wall_in", wall_in, METH_VARARGS, NULL },
+	{ "serve", serve, METH_VARARGS, NULL },
+	{ NULL, NULL, 0, NULL },
+};
+
+static struct PyModuleDef module = { PyModuleDef_HEAD_INIT, "_cellblock", NULL, -1, methods, NULL, NULL, NULL, NULL };
+
+PyMODINIT_FUNC PyInit__cellblock(void);
+
+PyMODINIT_FUNC
+PyInit__cellblock(void)
+{
+	return PyModule_Create(&module);
+}

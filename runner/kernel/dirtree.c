@@ -1,0 +1,150 @@
+/* folder.c - see folder.h. Each name is one of readdir(3), below a folder that is open: there is no path to be bent. */
+#define _GNU_SOURCE
+#include "kernel/dirtree.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define NEW_NAMES_MAX 1000000u
+
+static bool
+is_own_entry(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+/* Open a folder to read it, to be closed by closedir. */
+static DIR *
+open_folder(int parent_fd, const char *name)
+{
+	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+
+	if (folder == NULL && fd >= 0)
+		close(fd);
+	return folder;
+}
+
+/* Move the folder `name` of `from` up into `top`, under a name that is not taken. Returns 0, or -1 with errno. */
+static int
+move_up(int from, const char *name, int top)
+{
+	static unsigned number;
+	char fresh[16];
+
+	/* To move it is to write into it. */
+	if (fchmodat(from, name, 0700, 0) != 0)
+		return -1;
+	for (unsigned tries = 0; tries < NEW_NAMES_MAX; tries++) {
+		snprintf(fresh, sizeof fresh, "%u", number++);
+		if (renameat(from, name, top, fresh) == 0)
+			return 0;
+		if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR)
+			return -1;
+	}
+	return -1;
+}
+
+/* Remove what is in the folder `name` of `top`, but move the folders in it up into `top`. Then remove it. */
+static int
+flatten(int top, const char *name)
+{
+	struct dirent *entry;
+	DIR *folder;
+	int result = 0;
+
+	if (fchmodat(top, name, 0700, 0) != 0 || (folder = open_folder(top, name)) == NULL)
+		return -1;
+	while (result == 0 && (entry = readdir(folder)) != NULL) {
+		if (is_own_entry(entry->d_name) || unlinkat(dirfd(folder), entry->d_name, 0) == 0 || errno == ENOENT)
+			continue;
+		result = errno == EISDIR || errno == EPERM ? move_up(dirfd(folder), entry->d_name, top) : -1;
+	}
+	closedir(folder);
+	return result != 0 ? -1 : unlinkat(top, name, AT_REMOVEDIR);
+}
+
+int
+dirtree_empty(int parent_fd, const char *name)
+{
+	struct dirent *entry;
+	struct stat st;
+	DIR *top;
+	int result = 0;
+	bool more = true;
+
+	/* fchmodat follows links. */
+	if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return -1;
+	if (!S_ISDIR(st.st_mode)) {
+		errno = ENOTDIR;
+		return -1;
+	}
+	if (fchmodat(parent_fd, name, 0700, 0) != 0 || (top = open_folder(parent_fd, name)) == NULL)
+		return -1;
+	/* What is moved up may come behind what has been read, or before it. */
+	while (result == 0 && more) {
+		more = false;
+		rewinddir(top);
+		while (result == 0 && (entry = readdir(top)) != NULL) {
+			if (is_own_entry(entry->d_name))
+				continue;
+			more = true;
+			if (unlinkat(dirfd(top), entry->d_name, 0) != 0 && errno != ENOENT)
+				result = errno == EISDIR || errno == EPERM ? flatten(dirfd(top), entry->d_name) : -1;
+		}
+	}
+	closedir(top);
+	return result;
+}
+
+int
+dirtree_remove(int parent_fd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return errno == ENOENT ? 0 : -1;
+	return dirtree_empty(parent_fd, name) != 0 ? -1 : unlinkat(parent_fd, name, AT_REMOVEDIR);
+}
+
+static void
+measure_below(DIR *folder, unsigned depth, uint64_t most_entries, struct dirtree_size *size)
+{
+	struct dirent *entry;
+	struct stat st;
+	DIR *below;
+
+	if (depth == FOLDER_DEPTH_MAX)
+		size->entries = most_entries;
+	while (size->entries < most_entries && (entry = readdir(folder)) != NULL) {
+		if (is_own_entry(entry->d_name) || fstatat(dirfd(folder), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		size->entries++;
+		size->bytes += (uint64_t)st.st_blocks * 512u;
+		if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > size->largest)
+			size->largest = (uint64_t)st.st_size;
+		if (!S_ISDIR(st.st_mode) || (below = open_folder(dirfd(folder), entry->d_name)) == NULL)
+			continue;
+		measure_below(below, depth + 1, most_entries, size);
+		closedir(below);
+	}
+}
+
+void
+dirtree_measure(int parent_fd, const char *name, uint64_t most_entries, struct dirtree_size *size)
+{
+	DIR *folder = open_folder(parent_fd, name);
+
+	if (folder == NULL)
+		return;
+	measure_below(folder, 0, most_entries, size);
+	closedir(folder);
+}

@@ -1,0 +1,9 @@
+/* paths.h - paths inside a cell, and inside the root of a zygote. */
+#ifndef CELLBLOCK_PATHS_H
+#define CELLBLOCK_PATHS_H
+
+#define PATH_BOX "/box" /* the working directory and home of a run; in a zygote's root it holds the driver */
+#define PATH_TMP "/tmp"
+#define PATH_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt" /* of a run with a network */
+
+#endif

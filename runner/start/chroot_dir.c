@@ -1,0 +1,227 @@
+/* chroot_dir.c - see chroot_dir.h. */
+#define _GNU_SOURCE
+#include "start/chroot_dir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kernel/capabilities.h"
+#include "kernel/dirtree.h"
+#include "warden/reaper.h"
+#include "log.h"
+
+#define LOCK_WAIT_MS 15000 /* for an earlier runner to have come to its end */
+#define KILL_WAIT_MS 10000
+#define POLL_MS 20
+#define ASIDE ".gone." /* behind the name of what is to be removed */
+
+static void
+wait_ms(unsigned ms)
+{
+	struct timespec wait = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	nanosleep(&wait, NULL);
+}
+
+/* Kill what is left of a cell. Returns 0, or -1 where it does not go. */
+static int
+kill_cell(uid_t uid, uid_t own_uid)
+{
+	unsigned waited_ms = 0;
+	pid_t pid;
+
+	if (!reaper_is_left(uid))
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		if (reaper_become(uid, own_uid) == 0)
+			reaper_kill_all(uid);
+		_exit(0);
+	}
+	for (; pid > 0 && waitpid(pid, NULL, WNOHANG) == 0; waited_ms += POLL_MS) {
+		if (waited_ms >= KILL_WAIT_MS)
+			kill(pid, SIGKILL);
+		wait_ms(POLL_MS);
+	}
+	return reaper_is_left(uid) ? -1 : 0;
+}
+
+/* Kill what is left of any cell. */
+static void
+kill_cells(const struct config *config)
+{
+	for (uint32_t cell = 0; cell < config->cells; cell++) {
+		uid_t uid = config->first_uid + 1 + cell;
+
+		if (kill_cell(uid, uid + config->cells) != 0)
+			log_warn("processes of uid %u do not end", (unsigned)uid);
+	}
+}
+
+/* To remove trees takes its time, and nobody is to wait for it who only wants to start anew: so they go out of the way first. */
+static int
+put_aside(const struct config *config, const char *name)
+{
+	char path[PATH_MAX], aside[PATH_MAX];
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	snprintf(path, sizeof path, "%s/%s", config->chroot_dir, name);
+	snprintf(aside, sizeof aside, "%s/%s" ASIDE "%llx%09lx", config->chroot_dir, name, (unsigned long long)now.tv_sec,
+	    now.tv_nsec);
+	return rename(path, aside);
+}
+
+/* Remove all that was put aside, now or by an earlier runner. Returns 0, or -1 if something of it stays. */
+static int
+remove_aside(const struct config *config, const char *name)
+{
+	int dir_fd = open(config->chroot_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *folder = dir_fd < 0 ? NULL : fdopendir(dir_fd);
+	size_t length = strlen(name);
+	struct dirent *entry;
+	int result = 0;
+
+	while (folder != NULL && (entry = readdir(folder)) != NULL) {
+		if (strncmp(entry->d_name, name, length) == 0 && strncmp(entry->d_name + length, ASIDE, strlen(ASIDE)) == 0 &&
+		    dirtree_remove(dir_fd, entry->d_name) != 0 && errno != ENOENT) {
+			log_warn("remove %s/%s: %s", config->chroot_dir, entry->d_name, strerror(errno));
+			result = -1;
+		}
+	}
+	if (folder != NULL)
+		closedir(folder);
+	return folder == NULL ? -1 : result;
+}
+
+static void
+make_path(const struct config *config, const char *name, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/%s", config->chroot_dir, name);
+}
+
+/* Returns the folder, locked, or -1 with errno; EWOULDBLOCK: another runner has it. */
+static int
+open_locked(const char *path)
+{
+	unsigned waited_ms = 0;
+	struct stat mine, there;
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	for (; flock(fd, LOCK_EX | LOCK_NB) != 0; waited_ms += POLL_MS) {
+		if (errno != EWOULDBLOCK || waited_ms >= LOCK_WAIT_MS) {
+			close(fd);
+			errno = EWOULDBLOCK;
+			return -1;
+		}
+		wait_ms(POLL_MS);
+	}
+	/* Whoever had it may have removed it. */
+	if (fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
+		return fd;
+	close(fd);
+	errno = ENOENT;
+	return -1;
+}
+
+int
+chroot_dir_open(const struct config *config, const char *name)
+{
+	char path[PATH_MAX];
+	int old, fd;
+
+	make_path(config, name, path);
+	if (mkdir(config->chroot_dir, 0755) != 0 && errno != EEXIST)
+		die("%s: isolation.chroot_dir: make %s: %s", config->path, config->chroot_dir, strerror(errno));
+	old = open_locked(path);
+	if (old < 0 && errno != ENOENT)
+		die("%s: isolation.chroot_dir: another runner has %s", config->path, path);
+	kill_cells(config);
+	if (old >= 0 && put_aside(config, name) != 0)
+		die("%s: isolation.chroot_dir: rename %s: %s", config->path, path, strerror(errno));
+	if (mkdir(path, 0700) != 0 || (fd = open_locked(path)) < 0 || fchmod(fd, 0700) != 0)
+		die("%s: isolation.chroot_dir: make %s: %s", config->path, path, strerror(errno));
+	if (old >= 0)
+		close(old);
+	return fd;
+}
+
+static void __attribute__((noreturn))
+guard(const struct config *config, const char *name, int dir_fd, int gone_fd)
+{
+	const uint64_t keep = CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_SETGID) |
+	    CAPABILITY(CAP_SETUID);
+	char byte;
+
+	/* Whoever ends the runner may mean us as well, and we are not done then. */
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	if (capabilities_keep(keep) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+		die("keep the capabilities dac_override, fowner, setgid and setuid, and no other: %s", strerror(errno));
+	/* What an earlier runner has left is no reason to miss our own one's end. */
+	signal(SIGCHLD, SIG_IGN);
+	if (fork() == 0) {
+		close(dir_fd);
+		_exit(remove_aside(config, name) != 0);
+	}
+	while (read(gone_fd, &byte, 1) < 0 && errno == EINTR)
+		continue;
+	kill_cells(config);
+	if (put_aside(config, name) != 0)
+		log_warn("rename %s/%s: %s", config->chroot_dir, name, strerror(errno));
+	close(dir_fd); /* and with it the lock: who starts anew need not wait for the rest */
+	remove_aside(config, name);
+	_exit(0);
+}
+
+void
+chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int *alive_fd)
+{
+	int alive[2];
+	pid_t pid;
+
+	if (pipe2(alive, O_CLOEXEC) != 0 || (pid = fork()) < 0)
+		die("start the process that removes the trees: %s", strerror(errno));
+	if (pid == 0) {
+		close(alive[1]);
+		guard(config, name, dir_fd, alive[0]);
+	}
+	close(alive[0]);
+	*alive_fd = alive[1];
+}
+
+int
+chroot_dir_clean(const struct config *config, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	make_path(config, name, path);
+	fd = open_locked(path);
+	if (fd < 0 && errno == EWOULDBLOCK) {
+		log_warn("%s: a runner has it", path);
+		return -1;
+	}
+	kill_cells(config);
+	if (fd >= 0 && put_aside(config, name) != 0) {
+		log_warn("rename %s: %s", path, strerror(errno));
+		return -1;
+	}
+	return access(config->chroot_dir, F_OK) == 0 ? remove_aside(config, name) : 0;
+}

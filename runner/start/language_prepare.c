@@ -1,0 +1,296 @@
+/* language_prepare.c - see language_prepare.h. Runs with the rights that the runner was started with. */
+#define _GNU_SOURCE
+#include "start/language_prepare.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "driver.h"
+#include "fdpass.h"
+#include "guest/hook.h"
+#include "landlock.h"
+#include "log.h"
+#include "messages.h"
+#include "paths.h"
+#include "start/probe.h"
+#include "paths.h"
+
+#define HUGE_PAGE_GUESTS 4 /* armed cells per zygote, from which on huge pages cost each little memory */
+
+/* ---- before the walls --------------------------------------------------------------------------------------------- */
+
+/* Write what a zygote of pool `pool` must know; see struct zygote_setup. Returns a descriptor or -1. */
+static int
+write_setup(const struct language *language, size_t pool, const struct zygote_setup *common)
+{
+	const struct policy *policy = language->policy;
+	static const struct warm_set nothing;
+	size_t kind = pool / GRANT_COUNT;
+	const struct bpf *base = &policy->base[pool % GRANT_COUNT];
+	const struct warm_set *set = kind < language->config->warm_count ? &language->config->warm[kind] : &nothing;
+	const struct strings *imports = &set->imports;
+	struct zygote_setup setup = *common;
+	FILE *file;
+	int fd = memfd_create("zygote", MFD_CLOEXEC);
+
+	if (fd < 0 || (file = fdopen(dup(fd), "w")) == NULL)
+		return -1;
+	setup.magic = ZYGOTE_SETUP_MAGIC;
+	setup.base_count = (uint32_t)base->count;
+	setup.last_count = (uint32_t)policy->last.count;
+	setup.imports = (uint32_t)imports->count;
+	setup.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes;
+	setup.landlock_flags = LANDLOCK_QUIET | ((pool % GRANT_COUNT & GRANT_NETWORK) != 0 ? LANDLOCK_FREE_TCP : 0u);
+	snprintf(setup.main_file, sizeof setup.main_file, "%s", language->config->main_file);
+	for (size_t i = 0; i < imports->count; i++)
+		setup.imports_bytes += (uint32_t)strlen(imports->item[i]) + 1;
+	fwrite(&setup, sizeof setup, 1, file);
+	fwrite(base->code, sizeof *base->code, base->count, file);
+	fwrite(policy->last.code, sizeof *policy->last.code, policy->last.count, file);
+	for (size_t i = 0; i < imports->count; i++)
+		fwrite(imports->item[i], strlen(imports->item[i]) + 1, 1, file);
+	if (fclose(file) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* What a program of the language is started with: is it there? */
+static int
+add_program(struct rootfs *fs, const char *path, char *error, size_t size)
+{
+	if (access(path, X_OK) != 0) {
+		snprintf(error, size, "%s: %s", path, strerror(errno));
+		return -1;
+	}
+	return rootfs_add(fs, path, error, size);
+}
+
+/* What the configured mode needs in the root: names, and the certificates of authorities. Returns 0, or -1 with a text. */
+static int
+add_network(struct rootfs *fs, const struct config *config, char *error, size_t size)
+{
+	if (config->network == NETWORK_NONE)
+		return 0;
+	if (access(config->certificates, R_OK) == 0 && rootfs_add_at(fs, PATH_CERTIFICATES, config->certificates, error, size) != 0)
+		return -1;
+	if (config->network == NETWORK_PROXY)
+		/* No name is ever asked for: the proxy does that. */
+		return rootfs_add_text(fs, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", error, size) != 0 ||
+		    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files\n", error, size) != 0 ? -1 : 0;
+	return rootfs_add(fs, "/etc/hosts", error, size) != 0 || rootfs_add(fs, "/etc/resolv.conf", error, size) != 0 ||
+	    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files dns\n", error, size) != 0 ? -1 : 0;
+}
+
+/* Look up all that is bound into the root, and the version. Returns 0, or -1 with a text: the language is missing. */
+static int
+look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
+{
+	const struct language_config *from = language->config;
+	const char *driver_dir = language->all->driver_dir;
+	struct rootfs *fs = &language->fs;
+	char path[4096];
+
+	if ((from->interpreter != NULL && add_program(fs, from->interpreter, error, size) != 0) ||
+	    (from->run.count > 0 && add_program(fs, from->run.item[0], error, size) != 0) ||
+	    (config_is_compiled(from) && add_program(fs, from->compile.command.item[0], error, size) != 0))
+		return -1;
+	for (size_t i = 0; i < from->root.count; i++) {
+		const char *bound = from->root.item[i];
+
+		if (bound[0] == '?' && access(++bound, F_OK) != 0)
+			continue;
+		if (rootfs_add(fs, bound, error, size) != 0)
+			return -1;
+	}
+	for (size_t i = 0; i < from->links.count; i++) {
+		const char *link = from->links.item[i];
+
+		snprintf(path, sizeof path, "%.*s", (int)strcspn(link, "="), link);
+		if (rootfs_add_link(fs, path, strchr(link, '=') + 1, error, size) != 0)
+			return -1;
+	}
+	if (from->driver != NULL) {
+		const struct driver *driver = driver_find(from->driver);
+
+		snprintf(path, sizeof path, "%s/%s/%s", driver_dir, driver->name, driver->probe);
+		if (probe_interpreter(from->interpreter, driver->probe_args, path, probe_uid, fs, language->version, error,
+		    size) != 0)
+			return -1;
+	} else if (probe_version(&from->version, probe_uid, language->version, error, size) != 0) {
+		return -1;
+	}
+	if (from->start != START_COLD && from->run.count > 0) {
+		snprintf(path, sizeof path, "%s/hook/hook.so", driver_dir);
+		if (rootfs_add_at(fs, HOOK_LIBRARY, path, error, size) != 0)
+			return -1;
+	}
+	return add_network(fs, language->all, error, size);
+}
+
+/* How many zygotes make the cells of a pool. */
+static uint32_t
+zygotes_of(const struct language *language, uint32_t pool)
+{
+	const struct language_config *from = language->config;
+	uint32_t kind = pool / GRANT_COUNT;
+
+	return kind < from->warm_count && pool % GRANT_COUNT == language_usual_grant(language) ? from->warm[kind].zygotes : 1;
+}
+
+int
+language_prepare(struct language *language, const struct config *config, const struct language_config *from,
+    uid_t probe_uid, char *error, size_t size)
+{
+	*language = (struct language){ .all = config, .config = from, .start = from->start, .is_awake = from->idle_s == 0,
+		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .root_fd = -1, .trees_fd = -1,
+		.warden = { .sock = -1 } };
+	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
+		language->setup_fd[pool] = -1;
+	if (from->driver != NULL && driver_find(from->driver) == NULL) {
+		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: " DRIVER_NAMES, from->file, from->driver);
+		return -1;
+	}
+	language->policy = policy_load(config->policy_dir, from->policy, error, size);
+	if (language->policy != NULL && language->policy->last.count == 0) {
+		snprintf(error, size, "%s/%s.conf: has no calls for zygotes: not a policy for a language",
+		    config->policy_dir, from->policy);
+		return -1;
+	}
+	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0)
+		return -1;
+	if (look_up(language, probe_uid, language->reason, sizeof language->reason) != 0) {
+		language->is_missing = true;
+		language->is_awake = false;
+		log_warn("%s is not available: %s", from->name, language->reason);
+		return 0;
+	}
+	language->kinds = (uint32_t)from->warm_count + (from->start != START_COLD && from->run.count > 0);
+	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++)
+		language->zygote_count += zygotes_of(language, pool);
+	language->zygote = calloc(language->zygote_count, sizeof *language->zygote);
+	if (language->zygote == NULL) {
+		snprintf(error, size, "out of memory");
+		return -1;
+	}
+	for (uint32_t pool = 0, z = 0; pool < language->kinds * GRANT_COUNT; pool++) {
+		for (uint32_t i = 0; i < zygotes_of(language, pool); i++, z++)
+			language->zygote[z] = (struct zygote){ .language = language, .number = z, .pool = pool,
+				.report = { .fd = -1 } };
+	}
+	language_want_armed(language);
+	return 0;
+}
+
+int
+language_open(struct language *language, const struct config *config, char *error, size_t size)
+{
+	char path[4096];
+
+	if (language->is_missing)
+		return 0;
+	if (rootfs_open(&language->fs, error, size) != 0)
+		return -1;
+	if (language->config->driver == NULL)
+		return 0;
+	snprintf(path, sizeof path, "%s/%s", config->driver_dir, language->config->driver);
+	language->driver_tree_fd = rootfs_clone(path, error, size);
+	return language->driver_tree_fd < 0 ? -1 : 0;
+}
+
+void
+language_free(struct language *language)
+{
+	policy_free(language->policy);
+	rootfs_free(&language->fs);
+	free(language->zygote);
+}
+
+/* ---- the root --------------------------------------------------------------------------------------------------- */
+
+/*
+ * The root of the zygotes is that of the cells, with something where a run has its working directory: the driver, so that
+ * no path of it is left in a cell; or for hook.so an empty main file, for interpreters that look before they open.
+ */
+static int
+build_zygotes_root(struct language *language, int proc_fd)
+{
+	int main_fd;
+
+	if (unshare(CLONE_NEWNS) != 0)
+		return -1;
+	if (language->driver_tree_fd >= 0) {
+		if (rootfs_attach(language->driver_tree_fd, PATH_BOX) != 0)
+			return -1;
+	} else {
+		if (mount("zygote", PATH_BOX, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") != 0 ||
+		    chdir(PATH_BOX) != 0 || (main_fd = open(language->config->main_file, O_CREAT | O_CLOEXEC, 0644)) < 0)
+			return -1;
+		close(main_fd);
+	}
+	language->zygote_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return language->zygote_mount_fd < 0 || chdir("/") != 0 ? -1 : 0;
+}
+
+static int
+write_setups(struct language *language, const struct zygote_setup *common, char *error, size_t size)
+{
+	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
+		language->setup_fd[pool] = write_setup(language, pool, common);
+		if (language->setup_fd[pool] < 0) {
+			snprintf(error, size, "write a zygote's setup: %s", strerror(errno));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int
+language_build(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
+{
+	if (language->is_missing)
+		return 0;
+	if (unshare(CLONE_NEWNS) != 0) {
+		snprintf(error, size, "make a mount namespace: %s", strerror(errno));
+		return -1;
+	}
+	if (rootfs_enter(&language->fs, error, size) != 0)
+		return -1;
+	language->cell_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (language->cell_mount_fd < 0 ||
+	    (config_is_compiled(language->config) &&
+	    (language->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)) {
+		snprintf(error, size, "keep the root: %s", strerror(errno));
+		return -1;
+	}
+	if (language->start == START_ZYGOTE && build_zygotes_root(language, proc_fd) != 0) {
+		snprintf(error, size, "make the zygotes' root: %s", strerror(errno));
+		return -1;
+	}
+	fdpass_close(&language->driver_tree_fd, 1);
+	return write_setups(language, common, error, size);
+}
+
+int
+language_make_trees_dir(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size)
+{
+	if (language->is_missing)
+		return 0;
+	if (mkdirat(dir_fd, language->config->name, 0700) != 0 ||
+	    (language->trees_fd = openat(dir_fd, language->config->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		snprintf(error, size, "make the folder of its trees: %s", strerror(errno));
+		return -1;
+	}
+	return write_setups(language, common, error, size);
+}

@@ -1,0 +1,409 @@
+/* rootfs.c - see rootfs.h. Runs in the runner at its start, first with the rights it was started with, then as root
+ * of its user namespace. */
+#define _GNU_SOURCE
+#include "start/rootfs.h"
+#include "paths.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/mount.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#define LINKS_MAX 40
+#define DEV "/dev"
+
+static const struct {
+	const char *path;
+	unsigned minor; /* all are of one major number */
+} devices[] = {
+	{ DEV "/null", 3 },
+	{ DEV "/zero", 5 },
+	{ DEV "/full", 7 },
+	{ DEV "/random", 8 },
+	{ DEV "/urandom", 9 },
+};
+#define DEVICES_MAJOR 1
+
+/* Directories of the skeleton that nothing bound brings with it. */
+static const struct {
+	const char *path;
+	mode_t mode;
+} skeleton[] = {
+	{ DEV, 0755 },
+	{ PATH_BOX, 0755 },
+	{ PATH_TMP, 01777 },
+};
+
+static int
+failed(char *error, size_t size, const char *what, const char *path)
+{
+	snprintf(error, size, "%s %s: %s", what, path, strerror(errno));
+	return -1;
+}
+
+static int
+is_below(const char *path, const char *parent)
+{
+	size_t n = strlen(parent);
+
+	return strncmp(path, parent, n) == 0 && path[n] == '/';
+}
+
+/* Is `path` there already, or brought along by a directory that is bound? */
+static int
+is_covered(const struct rootfs *fs, const char *path)
+{
+	for (size_t i = 0; i < fs->count; i++) {
+		const struct rootfs_entry *e = &fs->entry[i];
+
+		if (strcmp(e->path, path) == 0 || (e->kind == ROOTFS_BIND && e->is_dir && is_below(path, e->path)))
+			return 1;
+	}
+	return 0;
+}
+
+static void
+remove_entries(struct rootfs *fs, int (*is_meant)(const struct rootfs_entry *, const char *), const char *path)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < fs->count; i++) {
+		struct rootfs_entry *e = &fs->entry[i];
+
+		if (!is_meant(e, path)) {
+			fs->entry[kept++] = *e;
+			continue;
+		}
+		free(e->path);
+		free(e->target);
+	}
+	fs->count = kept;
+}
+
+/* Does a bound directory `path` bring this along? Every mount is copied for every cell. */
+static int
+is_brought_by(const struct rootfs_entry *e, const char *path)
+{
+	return e->kind != ROOTFS_DEVICE && is_below(e->path, path);
+}
+
+static int
+is_device(const struct rootfs_entry *e, const char *path)
+{
+	(void)path;
+	return e->kind == ROOTFS_DEVICE;
+}
+
+static int
+add_entry(struct rootfs *fs, enum rootfs_kind kind, const char *path, const char *target, int is_dir, char *error,
+    size_t size)
+{
+	struct rootfs_entry *grown;
+
+	if (is_covered(fs, path))
+		return 0;
+	if (kind == ROOTFS_BIND && is_dir)
+		remove_entries(fs, is_brought_by, path);
+	grown = realloc(fs->entry, (fs->count + 1) * sizeof *grown);
+	if (grown == NULL)
+		return failed(error, size, "remember", path);
+	fs->entry = grown;
+	grown[fs->count] = (struct rootfs_entry){ .kind = kind, .path = strdup(path),
+		.target = target == NULL ? NULL : strdup(target), .is_dir = is_dir, .tree_fd = -1 };
+	fs->count++;
+	return 0;
+}
+
+int
+rootfs_init(struct rootfs *fs, char *error, size_t size)
+{
+	*fs = (struct rootfs){ 0 };
+	for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
+		if (add_entry(fs, ROOTFS_DEVICE, devices[i].path, NULL, 0, error, size) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
+{
+	char rest[PATH_MAX], done[PATH_MAX] = "", link[PATH_MAX], next[PATH_MAX];
+	struct stat st = { 0 };
+	int links = 0;
+
+	if (path[0] != '/' || strlen(path) >= sizeof rest) {
+		errno = EINVAL;
+		return failed(error, size, "bind", path);
+	}
+	strcpy(rest, path);
+	/* Walk from the left, `done` without links, `rest` yet to go. */
+	while (rest[strspn(rest, "/")] != '\0') {
+		char *part = rest + strspn(rest, "/");
+		size_t part_size = strcspn(part, "/");
+		size_t done_size = strlen(done);
+		ssize_t n;
+
+		if (part_size == 1 && part[0] == '.') {
+			memmove(rest, part + 1, strlen(part + 1) + 1);
+			continue;
+		}
+		if (part_size == 2 && part[0] == '.' && part[1] == '.') {
+			char *slash = strrchr(done, '/');
+
+			if (slash != NULL)
+				*slash = '\0';
+			memmove(rest, part + 2, strlen(part + 2) + 1);
+			continue;
+		}
+		if (done_size + part_size + 2 > sizeof done) {
+			errno = ENAMETOOLONG;
+			return failed(error, size, "bind", path);
+		}
+		done[done_size] = '/';
+		memcpy(done + done_size + 1, part, part_size);
+		done[done_size + 1 + part_size] = '\0';
+		memmove(rest, part + part_size, strlen(part + part_size) + 1);
+		if (lstat(done, &st) != 0)
+			return failed(error, size, "bind", path);
+		if (!S_ISLNK(st.st_mode))
+			continue;
+		n = readlink(done, link, sizeof link - 1);
+		if (n < 0 || ++links > LINKS_MAX) {
+			errno = n < 0 ? errno : ELOOP;
+			return failed(error, size, "follow", done);
+		}
+		link[n] = '\0';
+		if (add_entry(fs, ROOTFS_LINK, done, link, 0, error, size) != 0)
+			return -1;
+		if (snprintf(next, sizeof next, "%s/%s", link, rest) >= (int)sizeof next) {
+			errno = ENAMETOOLONG;
+			return failed(error, size, "follow", done);
+		}
+		strcpy(rest, next);
+		if (link[0] == '/')
+			done[0] = '\0';
+		else
+			done[done_size] = '\0';
+	}
+	if (done[0] == '\0') {
+		errno = EINVAL;
+		return failed(error, size, "bind the whole of", "/");
+	}
+	return add_entry(fs, ROOTFS_BIND, done, NULL, S_ISDIR(st.st_mode), error, size);
+}
+
+int
+rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size)
+{
+	if (is_covered(fs, path))
+		return 0;
+	if (add_entry(fs, ROOTFS_BIND, path, NULL, 0, error, size) != 0)
+		return -1;
+	fs->entry[fs->count - 1].source = strdup(source);
+	return 0;
+}
+
+int
+rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size)
+{
+	char *known = realpath(target, NULL);
+	int result = add_entry(fs, ROOTFS_LINK, path, known != NULL ? known : target, 0, error, size);
+
+	free(known);
+	return result;
+}
+
+int
+rootfs_add_text(struct rootfs *fs, const char *path, const char *text, char *error, size_t size)
+{
+	return add_entry(fs, ROOTFS_TEXT, path, text, 0, error, size);
+}
+
+static int
+clone_tree(const char *path, unsigned attributes)
+{
+	struct mount_attr attr = { .attr_set = attributes };
+	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+	if (fd < 0)
+		return -1;
+	if (syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof attr) != 0) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+int
+rootfs_clone(const char *path, char *error, size_t size)
+{
+	int fd = clone_tree(path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV);
+
+	return fd < 0 ? failed(error, size, "clone", path) : fd;
+}
+
+/*
+ * A read-only tmpfs with the devices, detached; or -1 where we may make none: only root of the host may. Then each is
+ * bound, which is four mounts more for every cell.
+ */
+static int
+make_devices(void)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC };
+	mode_t old_mask = umask(0);
+	int fs_fd = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
+	int fd = -1, good;
+
+	good = fs_fd >= 0 && syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "mode", "755", 0) == 0 &&
+	    syscall(SYS_fsconfig, fs_fd, FSCONFIG_SET_STRING, "size", "4k", 0) == 0 &&
+	    syscall(SYS_fsconfig, fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0 &&
+	    (fd = (int)syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, 0)) >= 0;
+	for (size_t i = 0; good && i < sizeof devices / sizeof devices[0]; i++)
+		good = mknodat(fd, devices[i].path + strlen(DEV "/"), S_IFCHR | 0666,
+		    makedev(DEVICES_MAJOR, devices[i].minor)) == 0;
+	good = good && symlinkat(PATH_TMP, fd, "shm") == 0 &&
+	    syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0;
+	umask(old_mask);
+	if (fs_fd >= 0)
+		close(fs_fd);
+	if (!good && fd >= 0)
+		close(fd);
+	return good ? fd : -1;
+}
+
+int
+rootfs_open(struct rootfs *fs, char *error, size_t size)
+{
+	int devices_fd = make_devices();
+
+	if (devices_fd >= 0) {
+		remove_entries(fs, is_device, NULL);
+		if (add_entry(fs, ROOTFS_BIND, DEV, NULL, 1, error, size) != 0)
+			return -1;
+		fs->entry[fs->count - 1].tree_fd = devices_fd;
+	}
+	for (size_t i = 0; i < fs->count; i++) {
+		struct rootfs_entry *e = &fs->entry[i];
+
+		if (e->tree_fd >= 0)
+			continue;
+		if (e->kind == ROOTFS_BIND)
+			e->tree_fd = rootfs_clone(e->source != NULL ? e->source : e->path, error, size);
+		else if (e->kind == ROOTFS_DEVICE &&
+		    (e->tree_fd = clone_tree(e->path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)) < 0)
+			failed(error, size, "clone", e->path);
+		if (e->kind != ROOTFS_LINK && e->kind != ROOTFS_TEXT && e->tree_fd < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+rootfs_attach(int tree_fd, const char *path)
+{
+	return (int)syscall(SYS_move_mount, tree_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+/* Make the directories above `path`, a path relative to the working directory. */
+static int
+make_parents(const char *path)
+{
+	char part[PATH_MAX];
+
+	for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+		snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
+		if (mkdir(part, 0755) != 0 && errno != EEXIST)
+			return -1;
+	}
+	return 0;
+}
+
+/* Make the place for one entry below the working directory, and fill it. */
+static int
+place(struct rootfs_entry *e)
+{
+	const char *path = e->path + 1;
+	int fd;
+
+	if (make_parents(path) != 0)
+		return -1;
+	if (e->kind == ROOTFS_LINK)
+		return symlink(e->target, path);
+	if (e->is_dir) {
+		if (mkdir(path, 0755) != 0 && errno != EEXIST)
+			return -1;
+	} else {
+		ssize_t text_size = e->kind == ROOTFS_TEXT ? (ssize_t)strlen(e->target) : 0;
+
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		if (fd < 0 || write(fd, e->target, (size_t)text_size) != text_size)
+			return -1;
+		close(fd);
+		if (e->kind == ROOTFS_TEXT)
+			return 0;
+	}
+	if (rootfs_attach(e->tree_fd, path) != 0)
+		return -1;
+	close(e->tree_fd);
+	e->tree_fd = -1;
+	return 0;
+}
+
+int
+rootfs_enter(struct rootfs *fs, char *error, size_t size)
+{
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
+		MOUNT_ATTR_NOEXEC };
+	/* Any directory will do as the place of the new root until pivot_root makes it "/". */
+	static const char base[] = "/tmp";
+
+	umask(0);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		return failed(error, size, "make private the mounts below", "/");
+	if (mount("cellblock", base, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=755") != 0 || chdir(base) != 0)
+		return failed(error, size, "mount a tmpfs on", base);
+	for (size_t i = 0; i < sizeof skeleton / sizeof skeleton[0]; i++) {
+		if (mkdir(skeleton[i].path + 1, skeleton[i].mode) != 0)
+			return failed(error, size, "make directory", skeleton[i].path);
+	}
+	if (symlink(PATH_TMP, "dev/shm") != 0)
+		return failed(error, size, "make link", DEV "/shm");
+	for (size_t i = 0; i < fs->count; i++) {
+		if (place(&fs->entry[i]) != 0)
+			return failed(error, size, "place in the root", fs->entry[i].path);
+	}
+	/* pivot_root(".", ".") stacks the old root on the new one, where it can be let go by the same name. */
+	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
+		return failed(error, size, "pivot into", base);
+	if (syscall(SYS_mount_setattr, -1, "/", 0, &attr, sizeof attr) != 0)
+		return failed(error, size, "make read-only", "/");
+	umask(022);
+	return 0;
+}
+
+void
+rootfs_free(struct rootfs *fs)
+{
+	for (size_t i = 0; i < fs->count; i++) {
+		free(fs->entry[i].path);
+		free(fs->entry[i].source);
+		free(fs->entry[i].target);
+		if (fs->entry[i].tree_fd >= 0)
+			close(fs->entry[i].tree_fd);
+	}
+	free(fs->entry);
+	*fs = (struct rootfs){ 0 };
+}

@@ -1,0 +1,361 @@
+/* warden.c - see warden.h. Runs as root of the runner's user namespace, in the language's read-only root. */
+#define _GNU_SOURCE
+#include "warden/warden.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "warden/extract_output.h"
+#include "fdpass.h"
+#include "log.h"
+#include "kernel/pidfd_ns.h"
+#include "kernel/netns.h"
+#include "messages.h"
+#include "start/rootfs.h"
+#include "paths.h"
+
+#define INIT_STACK_BYTES 4096
+
+/*
+ * The namespaces that every cell has to itself. The network one is shared by all that have no network: it is empty, and its
+ * sockets are refused.
+ */
+#define CELL_NAMESPACES (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+
+struct warden {
+	const struct warden_config *config;
+	int home_fd;   /* pidfd of this process's twin that stays in the namespaces we come back to */
+	int *zygote_fd; /* by number; -1: none */
+	int *init_fd;  /* pidfd of each cell's init, by cell; -1: none */
+	char *stacks;  /* of the inits */
+	int link_fd;   /* of the cell that is being made, if it has a network */
+	int *namespace_fd; /* of that cell, if zygotes join by them: REQUEST_NAMESPACES_MAX, -1: none */
+};
+
+/* One step of making a cell. Returns 0, or -1 with errno. */
+struct step {
+	const char *name;
+	int (*carry_out)(const struct warden *w, uint32_t cell);
+};
+
+static int
+new_namespaces(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return unshare(CELL_NAMESPACES);
+}
+
+static uint32_t
+cell_uid(const struct warden *w, uint32_t cell)
+{
+	return w->config->single_uid ? 0 : cell + 1;
+}
+
+static int
+mount_disk(const struct warden *w, uint32_t cell)
+{
+	char options[128];
+	unsigned uid = cell_uid(w, cell);
+
+	snprintf(options, sizeof options, "size=%llu,nr_inodes=%u,mode=700,uid=%u,gid=%u",
+	    (unsigned long long)w->config->disk_bytes, w->config->inodes, uid, uid);
+	return mount("cell", PATH_BOX, "tmpfs", MS_NOSUID | MS_NODEV, options);
+}
+
+/* One tmpfs, and so one limit, serves as both /tmp and /box, each with a directory of its own. */
+static int
+bind_directories(const struct warden *w, uint32_t cell)
+{
+	static const char *const parts[][2] = { { PATH_BOX "/tmp", PATH_TMP }, { PATH_BOX "/box", PATH_BOX } };
+	uid_t uid = cell_uid(w, cell);
+
+	for (size_t i = 0; i < 2; i++) {
+		if (mkdir(parts[i][0], 0700) != 0 || (uid != 0 && chown(parts[i][0], uid, uid) != 0))
+			return -1;
+	}
+	for (size_t i = 0; i < 2; i++) {
+		if (mount(parts[i][0], parts[i][1], NULL, MS_BIND, NULL) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Pid 1 of a cell. It shares our memory and so must touch none of it: system calls only. */
+static int
+init_main(void *unused)
+{
+	(void)unused;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* SIGCHLD is ignored, as in the warden: orphans are reaped by the kernel. */
+	for (;;)
+		pause();
+	return 0;
+}
+
+static int
+start_init(const struct warden *w, uint32_t cell)
+{
+	char *stack = w->stacks + (size_t)(cell + 1) * INIT_STACK_BYTES;
+	int pidfd = -1;
+
+	/* CLONE_FILES: no table of descriptors to copy, and none that keeps ours open. */
+	if (clone(init_main, stack, CLONE_VM | CLONE_FILES | CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, NULL, &pidfd) < 0)
+		return -1;
+	w->init_fd[cell] = pidfd;
+	return 0;
+}
+
+/* Who is behind Landlock may not look into an init that is not, and so cannot join by its pidfd. */
+static int
+open_namespaces(const struct warden *w, uint32_t cell)
+{
+	static const enum pidfd_ns_kind kinds[] = { NAMESPACE_PID, NAMESPACE_MOUNT, NAMESPACE_IPC, NAMESPACE_UTS };
+
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		if ((w->namespace_fd[i] = pidfd_ns_open(w->init_fd[cell], kinds[i])) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+open_network(const struct warden *w, uint32_t cell)
+{
+	w->namespace_fd[REQUEST_NAMESPACES_MAX - 1] = pidfd_ns_open(w->init_fd[cell], NAMESPACE_NETWORK);
+	return w->namespace_fd[REQUEST_NAMESPACES_MAX - 1] < 0 ? -1 : 0;
+}
+
+static int
+new_network(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return unshare(CLONE_NEWNET);
+}
+
+static int
+raise_loopback(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return netns_raise_loopback();
+}
+
+/* The relay accepts what the cell's programs have for their proxy. */
+static int
+give_listener(const struct warden *w, uint32_t cell)
+{
+	const struct relay_start unused = { 0 };
+	int fd = netns_listen(RELAY_PORT);
+	int result = fd < 0 ? -1 : fdpass_send(w->link_fd, &unused, sizeof unused, &fd, 1);
+	int error = errno;
+
+	(void)cell;
+	fdpass_close(&fd, 1);
+	errno = error;
+	return result;
+}
+
+/* First for a cell that has a network. */
+static const struct step network_steps[] = {
+	{ "make a network namespace", new_network },
+	{ "bring the loopback up", raise_loopback },
+	{ "listen for the relay", give_listener },
+};
+
+static const struct step steps[] = {
+	{ "make namespaces", new_namespaces },
+	{ "mount the cell's tmpfs", mount_disk },
+	{ "make /tmp and /box", bind_directories },
+	{ "start the cell's init", start_init },
+};
+
+/* Last, for zygotes behind Landlock; the second for a cell that has a network. */
+static const struct step namespaces_steps[] = {
+	{ "open its namespaces", open_namespaces },
+	{ "open its network namespace", open_network },
+};
+
+static void
+drop(struct warden *w, uint32_t cell)
+{
+	if (w->init_fd[cell] < 0)
+		return;
+	syscall(SYS_pidfd_send_signal, w->init_fd[cell], SIGKILL, NULL, 0);
+	close(w->init_fd[cell]);
+	w->init_fd[cell] = -1;
+}
+
+/* Carry out steps, unless one has failed. */
+static void
+carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t count, struct guest_report *failure)
+{
+	for (size_t i = 0; failure->error == 0 && i < count; i++) {
+		if (step[i].carry_out(w, cell) != 0) {
+			failure->error = errno;
+			snprintf(failure->step, sizeof failure->step, "%s", step[i].name);
+		}
+	}
+}
+
+/* Make a cell and have a guest forked into it. What fails is told on the control socket, and the cell is dropped. */
+static void
+make(struct warden *w, const struct warden_request *order, const int *fds, size_t fd_count)
+{
+	struct guest_report failure = { 0 };
+	struct guest_request guest = { .uid = cell_uid(w, order->cell), .has_network = order->has_network };
+	int namespaces = CELL_NAMESPACES | (order->has_network != 0 ? CLONE_NEWNET : 0);
+	int passed[GUEST_REQUEST_FDS];
+	size_t count = 0;
+
+	drop(w, order->cell);
+	if (order->has_network != 0) {
+		w->link_fd = fds[--fd_count];
+		carry_out(w, order->cell, network_steps, sizeof network_steps / sizeof network_steps[0], &failure);
+	}
+	carry_out(w, order->cell, steps, sizeof steps / sizeof steps[0], &failure);
+	if (w->config->zygote_landlock)
+		carry_out(w, order->cell, namespaces_steps, order->has_network != 0 ? 2 : 1, &failure);
+	if (setns(w->home_fd, namespaces) != 0)
+		die("warden: cannot step back out of a cell: %s", strerror(errno));
+	if (failure.error == 0) {
+		passed[count++] = w->init_fd[order->cell];
+		passed[count++] = fds[0];
+		for (size_t i = 0; i < REQUEST_NAMESPACES_MAX; i++) {
+			if (w->namespace_fd[i] >= 0)
+				passed[count++] = w->namespace_fd[i];
+		}
+		guest.namespaces = (uint32_t)(count - 2);
+		memcpy(passed + count, fds + 1, (fd_count - 1) * sizeof *fds);
+		count += fd_count - 1;
+		errno = ESRCH;
+		if (w->zygote_fd[order->zygote] < 0 ||
+		    fdpass_send(w->zygote_fd[order->zygote], &guest, sizeof guest, passed, count) != 0) {
+			failure.error = errno;
+			snprintf(failure.step, sizeof failure.step, "order a guest from the zygote");
+		}
+	}
+	fdpass_close(w->namespace_fd, REQUEST_NAMESPACES_MAX);
+	if (failure.error == 0)
+		return;
+	drop(w, order->cell);
+	fdpass_send(fds[0], &failure, sizeof failure, NULL, 0);
+}
+
+/* Give a cell's tmpfs another size, before its run. Answers with a guest_report. */
+static void
+resize(struct warden *w, const struct warden_request *order, int answer_fd)
+{
+	struct guest_report report = { 0 };
+	char options[64];
+
+	snprintf(options, sizeof options, "size=%llu", (unsigned long long)order->disk_bytes);
+	if (w->init_fd[order->cell] < 0 || setns(w->init_fd[order->cell], CLONE_NEWNS) != 0 ||
+	    mount(NULL, PATH_BOX, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options) != 0) {
+		report.error = errno != 0 ? errno : ESRCH;
+		snprintf(report.step, sizeof report.step, "set the size of the cell's tmpfs");
+	}
+	if (setns(w->home_fd, CLONE_NEWNS) != 0)
+		die("warden: cannot step back out of a cell: %s", strerror(errno));
+	fdpass_send(answer_fd, &report, sizeof report, NULL, 0);
+}
+
+/*
+ * Take what a compiler has made out of a cell in which nothing runs any more. Here rather than in the cell, whose control
+ * group would be charged for it.
+ */
+static void
+collect(struct warden *w, int answer_fd, int box_fd)
+{
+	struct guest_report report = { 0 };
+	int fd = w->config->output == NULL ? -1 : extract_output(box_fd, w->config->output, w->config->output_bytes);
+
+	if (fd < 0) {
+		report.error = errno != 0 ? errno : EINVAL;
+		snprintf(report.step, sizeof report.step, "take over what the compiler made");
+	}
+	fdpass_send(answer_fd, &report, sizeof report, &fd, fd < 0 ? 0 : 1);
+	fdpass_close(&fd, 1);
+}
+
+/* A process that shares our memory and keeps the namespaces that we return to. */
+static int
+open_home(char *stack)
+{
+	int pidfd = -1;
+
+	if (clone(init_main, stack + INIT_STACK_BYTES, CLONE_VM | CLONE_FILES | CLONE_PIDFD | SIGCHLD, NULL, &pidfd) < 0)
+		die("warden: cannot keep its namespaces: %s", strerror(errno));
+	return pidfd;
+}
+
+size_t
+warden_wait(const struct warden_config *config, int sock, struct warden_request *order, int fds[REQUEST_FDS])
+{
+	size_t count;
+	ssize_t n = fdpass_recv(sock, order, sizeof *order, fds, REQUEST_FDS, &count, NULL);
+
+	if (n <= 0)
+		_exit(0);
+	if (n != (ssize_t)sizeof *order || order->cell >= config->cells || order->zygote >= config->zygotes)
+		die("warden: an order that makes no sense");
+	return count;
+}
+
+void
+warden_main(int sock, const struct warden_config *config)
+{
+	int namespaces[REQUEST_NAMESPACES_MAX] = { -1, -1, -1, -1, -1 };
+	struct warden w = { .config = config, .namespace_fd = namespaces };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	char *home_stack;
+
+	sigaction(SIGCHLD, &ignore, NULL);
+	/* A zygote may join a cell's namespaces only if their owner, init, lets itself be looked at. */
+	prctl(PR_SET_DUMPABLE, 1);
+	w.zygote_fd = malloc(config->zygotes * sizeof *w.zygote_fd);
+	w.init_fd = malloc(config->cells * sizeof *w.init_fd);
+	w.stacks = aligned_alloc(INIT_STACK_BYTES, (size_t)config->cells * INIT_STACK_BYTES);
+	home_stack = aligned_alloc(INIT_STACK_BYTES, INIT_STACK_BYTES);
+	if (w.zygote_fd == NULL || w.init_fd == NULL || w.stacks == NULL || home_stack == NULL)
+		die("warden: out of memory");
+	for (uint32_t i = 0; i < config->zygotes; i++)
+		w.zygote_fd[i] = -1;
+	for (uint32_t i = 0; i < config->cells; i++)
+		w.init_fd[i] = -1;
+	umask(077);
+	w.home_fd = open_home(home_stack);
+	for (;;) {
+		struct warden_request order;
+		int fds[REQUEST_FDS];
+		size_t count = warden_wait(config, sock, &order, fds);
+
+		if (order.kind == WARDEN_MAKE && count >= 1u + (order.has_network != 0)) {
+			make(&w, &order, fds, count);
+		} else if (order.kind == WARDEN_DROP) {
+			drop(&w, order.cell);
+		} else if (order.kind == WARDEN_COLLECT && count == 2) {
+			collect(&w, fds[0], fds[1]);
+		} else if (order.kind == WARDEN_RESIZE && count == 1) {
+			resize(&w, &order, fds[0]);
+		} else if (order.kind == WARDEN_ZYGOTE && count == 1) {
+			if (w.zygote_fd[order.zygote] >= 0)
+				close(w.zygote_fd[order.zygote]);
+			w.zygote_fd[order.zygote] = fds[0];
+			count = 0;
+		}
+		fdpass_close(fds, count);
+	}
+}

@@ -1,0 +1,45 @@
+/*
+ * warden.h - the warden: a small process per language that makes the cells.
+ *
+ * It lives in the language's root and in no cell. For each cell it steps into fresh namespaces, mounts there, leaves
+ * an init behind and steps back. The inits share its memory (clone with CLONE_VM: a process of its own costs 0.07 ms
+ * more) and do nothing but exist: when init is killed, the kernel kills all that is in the cell, and the mounts go.
+ *
+ * At level chroot it makes the cell's root (tree.h) instead, and leaves a keeper behind (keeper.h).
+ */
+#ifndef CELLBLOCK_WARDEN_H
+#define CELLBLOCK_WARDEN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "messages.h"
+
+struct warden_config {
+	uint32_t cells;    /* how many numbers there are */
+	uint32_t zygotes;  /* likewise */
+	uint32_t inodes;   /* of a cell's tmpfs */
+	uint64_t disk_bytes;
+	const char *output;    /* the file that a compiler makes; NULL: there is none */
+	uint64_t output_bytes; /* of it, at most */
+	int single_uid;    /* no uid but 0 is mapped */
+	int zygote_landlock; /* zygotes cannot join by an init's pidfd */
+	uint32_t first_uid; /* level chroot: of cell 0. Those behind the cells' are their keepers' */
+};
+
+/*
+ * Serve warden_requests on `sock` until it closes. Called in a child of the broker that is in the mount namespace of
+ * the language's root and has nothing else open; never returns.
+ */
+void warden_main(int sock, const struct warden_config *config) __attribute__((noreturn));
+
+/* The same at level chroot, in the directory of the language's trees. */
+void warden_chroot_main(int sock, const struct warden_config *config) __attribute__((noreturn));
+
+/*
+ * For both: wait for the next order. Returns the number of descriptors that came with it, which are the caller's to close. Ends the
+ * process when the broker is gone, or if the order makes no sense.
+ */
+size_t warden_wait(const struct warden_config *config, int sock, struct warden_request *order, int fds[REQUEST_FDS]);
+
+#endif

@@ -1,0 +1,214 @@
+/*
+ * warden_chroot.c - the warden of a language at level chroot; see warden.h. Runs as root of the container, in the folder that
+ * holds the language's trees, with the few capabilities that its steps need.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fdpass.h"
+#include "kernel/dirtree.h"
+#include "warden/reaper.h"
+#include "log.h"
+#include "messages.h"
+#include "start/rootfs.h"
+#include "warden/chroot_tree.h"
+#include "warden/first_tree.h"
+#include "warden/warden.h"
+#include "paths.h"
+
+struct warden {
+	const struct warden_config *config;
+	int sock;
+	int first_tree_fd;
+	int *zygote_fd; /* by number; -1: none */
+};
+
+/* A cell that is being made. */
+struct site {
+	uint32_t cell;
+	uint32_t tree;
+	int keeper_sock; /* the keeper's end */
+	int tree_fd;     /* -1: not opened yet */
+};
+
+/* One step of making a cell. Returns 0, or -1 with errno. */
+struct step {
+	const char *name;
+	int (*carry_out)(const struct warden *w, struct site *site);
+};
+
+static int
+find_nothing_left(const struct warden *w, struct site *site)
+{
+	errno = EBUSY;
+	return reaper_is_left(w->config->first_uid + site->cell) ? -1 : 0;
+}
+
+/* The cell's tree is made when it is first wanted, and then used by one run after the other. */
+static int
+open_tree(const struct warden *w, struct site *site)
+{
+	char name[32], unfinished[32];
+
+	snprintf(name, sizeof name, "tree-%u", site->tree);
+	snprintf(unfinished, sizeof unfinished, "unfinished-%u", site->tree);
+	site->tree_fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (site->tree_fd >= 0)
+		return 0;
+	if (errno != ENOENT || dirtree_remove(AT_FDCWD, unfinished) != 0 || chroot_tree_copy(w->first_tree_fd, AT_FDCWD, unfinished) != 0 ||
+	    rename(unfinished, name) != 0)
+		return -1;
+	site->tree_fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return site->tree_fd < 0 ? -1 : 0;
+}
+
+/* Empty a folder whose keeper died before it could, with no more rights than the uid has whose it is. Returns 0 or -1. */
+static int
+empty_for(const struct warden *w, const struct site *site, const char *name, uid_t owner)
+{
+	int status = -1;
+	pid_t pid;
+
+	if (owner < w->config->first_uid || owner >= w->config->first_uid + w->config->cells)
+		return -1;
+	signal(SIGCHLD, SIG_DFL);
+	pid = fork();
+	if (pid == 0)
+		_exit(reaper_become(owner, owner + w->config->cells) != 0 || dirtree_empty(site->tree_fd, name) != 0);
+	if (pid > 0)
+		waitpid(pid, &status, 0);
+	signal(SIGCHLD, SIG_IGN);
+	return status == 0 ? 0 : -1;
+}
+
+/* A new folder where the last run's was, so that nothing of that shows, not even how large it had become. */
+static int
+renew_folders(const struct warden *w, struct site *site)
+{
+	static const char *const folders[] = { &PATH_BOX[1], &PATH_TMP[1] };
+	uid_t uid = w->config->first_uid + site->cell;
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+		if (fstatat(site->tree_fd, folders[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    unlinkat(site->tree_fd, folders[i], AT_REMOVEDIR) != 0 &&
+		    (empty_for(w, site, folders[i], st.st_uid) != 0 || unlinkat(site->tree_fd, folders[i], AT_REMOVEDIR) != 0))
+			return -1;
+		if (mkdirat(site->tree_fd, folders[i], 0700) != 0 || fchownat(site->tree_fd, folders[i], uid, uid, AT_SYMLINK_NOFOLLOW) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int
+start_reaper(const struct warden *w, struct site *site)
+{
+	uid_t uid = w->config->first_uid + site->cell;
+	struct reaper keeper = { .sock = 3, .tree_fd = 4, .uid = uid, .own_uid = uid + w->config->cells,
+		.inodes = w->config->inodes, .output = w->config->output, .output_bytes = w->config->output_bytes };
+	int high[2];
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid < 0 ? -1 : 0;
+	/* It holds its two descriptors and no other. */
+	high[0] = fcntl(site->keeper_sock, F_DUPFD, 5);
+	high[1] = fcntl(site->tree_fd, F_DUPFD, 5);
+	if (dup2(high[0], 3) < 0 || dup2(high[1], 4) < 0 || syscall(SYS_close_range, 5u, ~0u, 0u) != 0)
+		_exit(1);
+	signal(SIGCHLD, SIG_DFL);
+	prctl(PR_SET_PDEATHSIG, 0);
+	reaper_main(&keeper);
+}
+
+static const struct step steps[] = {
+	{ "find nothing left of the cell's uid", find_nothing_left },
+	{ "make the cell's tree", open_tree },
+	{ "make /tmp and /box", renew_folders },
+	{ "start the cell's keeper", start_reaper },
+};
+
+/* Make a cell and have a guest forked for it. What fails is told on the control socket; the keeper, if there is one, sees its end. */
+static void
+make(const struct warden *w, const struct warden_request *order, int *fds, size_t fd_count)
+{
+	struct site site = { .cell = order->cell, .tree = order->tree, .keeper_sock = fds[1], .tree_fd = -1 };
+	struct guest_request guest = { .uid = w->config->first_uid + order->cell };
+	struct guest_report failure = { 0 };
+	int passed[2 + REQUEST_CGROUPS_MAX];
+
+	for (size_t i = 0; failure.error == 0 && i < sizeof steps / sizeof steps[0]; i++) {
+		if (steps[i].carry_out(w, &site) != 0) {
+			failure.error = errno != 0 ? errno : EPROTO;
+			snprintf(failure.step, sizeof failure.step, "%s", steps[i].name);
+		}
+	}
+	if (failure.error == 0) {
+		passed[0] = site.tree_fd;
+		passed[1] = fds[0];
+		memcpy(passed + 2, fds + 2, (fd_count - 2) * sizeof *fds);
+		if (w->zygote_fd[order->zygote] < 0) {
+			failure.error = ESRCH;
+			snprintf(failure.step, sizeof failure.step, "find the zygote");
+		} else if (fdpass_send(w->zygote_fd[order->zygote], &guest, sizeof guest, passed, fd_count) != 0) {
+			failure.error = errno;
+			snprintf(failure.step, sizeof failure.step, "order a guest from the zygote");
+		}
+	}
+	fdpass_close(&site.tree_fd, 1);
+	if (failure.error != 0)
+		fdpass_send(fds[0], &failure, sizeof failure, NULL, 0);
+}
+
+/* The keeper of a cell died. What it kept may still be there. */
+static void
+reaper_link_again(const struct warden *w, const struct warden_request *order, int keeper_sock)
+{
+	struct site site = { .cell = order->cell, .tree = order->tree, .keeper_sock = keeper_sock, .tree_fd = -1 };
+
+	if (open_tree(w, &site) != 0 || start_reaper(w, &site) != 0)
+		log_warn("warden: cannot start a keeper: %s", strerror(errno));
+	fdpass_close(&site.tree_fd, 1);
+}
+
+void
+warden_chroot_main(int sock, const struct warden_config *config)
+{
+	struct warden w = { .config = config, .sock = sock };
+
+	/* Keepers are reaped by the kernel. */
+	signal(SIGCHLD, SIG_IGN);
+	w.zygote_fd = malloc(config->zygotes * sizeof *w.zygote_fd);
+	w.first_tree_fd = open(FIRST_TREE_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (w.zygote_fd == NULL || w.first_tree_fd < 0)
+		die("warden: open its language's tree: %s", strerror(errno));
+	for (uint32_t i = 0; i < config->zygotes; i++)
+		w.zygote_fd[i] = -1;
+	umask(022);
+	for (;;) {
+		struct warden_request order;
+		int fds[REQUEST_FDS];
+		size_t count = warden_wait(config, sock, &order, fds);
+
+		if (order.kind == WARDEN_MAKE && count >= 2) {
+			make(&w, &order, fds, count);
+		} else if (order.kind == WARDEN_KEEP && count == 1) {
+			reaper_link_again(&w, &order, fds[0]);
+		} else if (order.kind == WARDEN_ZYGOTE && count == 1) {
+			fdpass_close(&w.zygote_fd[order.zygote], 1);
+			w.zygote_fd[order.zygote] = fds[0];
+			count = 0;
+		}
+		fdpass_close(fds, count);
+	}
+}
