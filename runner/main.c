@@ -31,6 +31,10 @@
 
 #include "autoconfig.h"
 #include "broker/broker.h"
+#include "broker/cell.h"
+#include "broker/isolation.h"
+#include "broker/language.h"
+#include "broker/serve.h"
 #include "start/chroot_dir.h"
 #include "config.h"
 #include "check/check_host.h"
@@ -47,6 +51,7 @@
 #include "policy.h"
 #include "broker/selftest.h"
 #include "start/language_prepare.h"
+#include "start/rootfs.h"
 
 #define ERROR_SIZE 512
 
@@ -193,7 +198,7 @@ static struct language *
 first_language(const struct broker *broker)
 {
 	for (size_t i = 0; i < broker->language_count; i++) {
-		if (!broker->language[i].is_missing)
+		if (broker->language[i].state != LANGUAGE_MISSING)
 			return &broker->language[i];
 	}
 	return NULL;
@@ -205,7 +210,7 @@ available_languages(const struct broker *broker)
 	size_t count = 0;
 
 	for (size_t i = 0; i < broker->language_count; i++)
-		count += !broker->language[i].is_missing;
+		count += broker->language[i].state != LANGUAGE_MISSING;
 	return count;
 }
 
@@ -388,12 +393,8 @@ make_cells(struct broker *broker)
 	for (uint32_t i = 0; i < config->cells; i++) {
 		struct cell *cell = &broker->cell[i];
 
-		*cell = (struct cell){ .number = i, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1,
-			.link_fd = -1,
-			.check_us = UINT64_MAX };
-		if (broker->cgroup.version == 0)
-			cell->cgroup = cgroup_no_cell;
-		else if (cgroup_make_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE,
+		cell_init(cell, i);
+		if (broker->cgroup.version != 0 && cgroup_make_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE,
 		    &cell->cgroup, error, sizeof error) != 0)
 			die("%s", error);
 	}
@@ -420,6 +421,8 @@ broker_main(struct broker *broker, int door_fd, bool root, int chroot_fd, const 
 	broker->host_fd = config->level == LEVEL_CHROOT ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (broker->proc_fd < 0 || (config->level == LEVEL_CHROOT && broker->host_fd < 0))
 		die("open /proc: %s (is it mounted?)", strerror(errno));
+	if ((broker->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+		die("open /dev/null: %s", strerror(errno));
 	if (config->level == LEVEL_NAMESPACES)
 		build_roots(broker, root, broker->proc_fd, host);
 	make_cells(broker);
@@ -432,10 +435,10 @@ broker_main(struct broker *broker, int door_fd, bool root, int chroot_fd, const 
 		fdpass_close(&broker->proc_fd, 1);
 	for (size_t i = 0; config->level == LEVEL_NAMESPACES && i < broker->language_count; i++)
 		rootfs_free(&broker->language[i].fs);
-	broker->compiled.most_bytes = config->compiled_bytes;
+	broker->compile_cache.most_bytes = config->compiled_bytes;
 	log_info("level %s: serving %zu language(s) with up to %u cells", level_name(config->level), available_languages(broker),
 	    config->cells);
-	exit(broker_serve(broker, door_fd));
+	serve(broker, door_fd);
 }
 
 /* Guests may have so many files open only if we may: root can still raise its limit here. */
@@ -481,10 +484,11 @@ open_chroot_dir(const struct config *config, int *alive_fd)
 }
 
 static int
-serve(struct config *config)
+start(struct config *config)
 {
-	struct broker broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 },
-		.relay = { .fd = -1 }, .no_network_fd = -1 };
+	struct broker broker = { .config = config,
+		.isolation = config->level == LEVEL_CHROOT ? &isolation_chroot : &isolation_ns, .proc_fd = -1, .host_fd = -1,
+		.no_network_fd = -1, .null_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 }, .relay = { .fd = -1 } };
 	bool root = geteuid() == 0;
 	struct idmap ids;
 	struct selftest_host host;
@@ -591,7 +595,7 @@ main(int argc, char **argv)
 	else if (options.clean)
 		status = clean(config);
 	else
-		status = serve(config);
+		status = start(config);
 	config_free(config);
 	return status;
 }

@@ -29,7 +29,7 @@ static const char *const controller_names[CGROUP_CONTROLLERS] = {
 };
 
 const struct cgroup_cell cgroup_no_cell = {
-	.memory_limit_fd = -1, .swap_limit_fd = -1, .memory_now_fd = -1, .memory_peak_fd = -1, .memory_events_fd = -1, .pids_max_fd = -1,
+	.memory_limit_fd = -1, .swap_limit_fd = -1, .memory_now_fd = -1, .memory_peak_fd = -1, .memory_reclaim_fd = -1, .memory_events_fd = -1, .pids_max_fd = -1,
 	.pids_now_fd = -1, .pids_events_fd = -1, .pids_peak_fd = -1, .cpu_usage_fd = -1, .memory_limit_bytes = UINT64_MAX
 };
 
@@ -331,6 +331,7 @@ static const struct cell_file version_1_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.usage_in_bytes", O_RDONLY, true, memory_now_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.max_usage_in_bytes", O_RDWR, true, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.oom_control", O_RDONLY, true, memory_events_fd),
+	CELL_FILE(CGROUP_MEMORY, "memory.force_empty", O_WRONLY, false, memory_reclaim_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.max", O_WRONLY, true, pids_max_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.current", O_RDONLY, true, pids_now_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.events", O_RDONLY, false, pids_events_fd),
@@ -344,6 +345,7 @@ static const struct cell_file version_2_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDWR, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDONLY, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.events", O_RDONLY, true, memory_events_fd),
+	CELL_FILE(CGROUP_MEMORY, "memory.reclaim", O_WRONLY, false, memory_reclaim_fd), /* Linux 5.19 */
 	CELL_FILE(CGROUP_PIDS, "pids.max", O_WRONLY, true, pids_max_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.current", O_RDONLY, true, pids_now_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.events", O_RDONLY, false, pids_events_fd),
@@ -511,6 +513,13 @@ cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks)
 	if (cell->memory_peak_fd >= 0)
 		cell->memory_peak_base = write_number(cell->memory_peak_fd, 0) == 0 ? 0 : read_number(cell->memory_peak_fd, NULL);
 	return 0;
+}
+
+uint64_t
+cgroup_reclaim_argument(const struct cgroup_tree *tree, uint64_t bytes)
+{
+	/* Version 1 has a file that empties a group, whatever is written to it. */
+	return tree->version == 1 ? 0 : bytes;
 }
 
 uint64_t

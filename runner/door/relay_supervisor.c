@@ -17,7 +17,6 @@
 
 #include "clock.h"
 #include "door/door.h"
-#include "broker/event.h"
 #include "fdpass.h"
 #include "log.h"
 
