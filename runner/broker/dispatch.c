@@ -173,13 +173,13 @@ arm_cells(struct broker *broker)
 void
 dispatch(struct broker *broker)
 {
-	if (layers_broken(&broker->layers) != NULL) {
-		selftest_stop_serving(broker);
-		return;
-	}
 	for (size_t l = 0; l < broker->language_count; l++) {
 		compiler_id_ask(broker, &broker->language[l]);
 		client_answer_finds(broker, &broker->language[l]);
+	}
+	if (layers_broken(&broker->layers) != NULL) {
+		selftest_stop_serving(broker);
+		return;
 	}
 	start_reserved(broker);
 	start_queued(broker);
