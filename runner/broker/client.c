@@ -159,7 +159,7 @@ queue_or_refuse(struct broker *broker, struct run *run)
 		run_refuse(broker, run, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);
 	else if (language->state == LANGUAGE_FAILING)
 		run_refuse(broker, run, REFUSED_UNAVAILABLE, language->reason, 0);
-	else if (pool_is_broken(pool) && pool_backs_off(pool))
+	else if (pool_is_broken(pool) && pool_backs_off(pool) && pool->armed == NULL)
 		run_refuse(broker, run, REFUSED_FAULT, broker->trouble, 0);
 	else if (broker->queue.count >= broker->config->queue)
 		run_refuse(broker, run, REFUSED_BUSY, "the queue is full", 0);
