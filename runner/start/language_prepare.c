@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,47 +21,48 @@
 #include "log.h"
 #include "messages.h"
 #include "paths.h"
+#include "sealed_memfd.h"
 #include "start/probe.h"
-#include "paths.h"
 
 #define HUGE_PAGE_GUESTS 4 /* armed cells per zygote, from which on huge pages cost each little memory */
 
 /* ---- before the walls --------------------------------------------------------------------------------------------- */
 
-/* Write what a zygote of pool `pool` must know; see struct zygote_setup. Returns a descriptor or -1. */
+/*
+ * Write the setup of the zygotes of pool `pool` (struct zygote_setup) into a memfd, and seal it: a zygote that was taken over
+ * must not be able to change what later ones read. Returns a descriptor that the caller owns, or -1 with errno.
+ */
 static int
 write_setup(const struct language *language, size_t pool, const struct zygote_setup *common)
 {
 	const struct policy *policy = language->policy;
 	static const struct warm_set nothing;
 	size_t kind = pool / GRANT_COUNT;
-	const struct bpf *base = &policy->base[pool % GRANT_COUNT];
+	const struct bpf *base = &policy->base[pool % GRANT_COUNT], *last = &policy->last;
 	const struct warm_set *set = kind < language->config->warm_count ? &language->config->warm[kind] : &nothing;
 	const struct strings *imports = &set->imports;
 	struct zygote_setup setup = *common;
-	FILE *file;
-	int fd = memfd_create("zygote", MFD_CLOEXEC);
+	struct iovec *iov = calloc(3 + imports->count, sizeof *iov);
+	int fd;
 
-	if (fd < 0 || (file = fdopen(dup(fd), "w")) == NULL)
+	if (iov == NULL)
 		return -1;
 	setup.magic = ZYGOTE_SETUP_MAGIC;
 	setup.base_count = (uint32_t)base->count;
-	setup.last_count = (uint32_t)policy->last.count;
+	setup.last_count = (uint32_t)last->count;
 	setup.imports = (uint32_t)imports->count;
 	setup.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes;
 	setup.landlock_flags = LANDLOCK_QUIET | ((pool % GRANT_COUNT & GRANT_NETWORK) != 0 ? LANDLOCK_FREE_TCP : 0u);
 	snprintf(setup.main_file, sizeof setup.main_file, "%s", language->config->main_file);
-	for (size_t i = 0; i < imports->count; i++)
-		setup.imports_bytes += (uint32_t)strlen(imports->item[i]) + 1;
-	fwrite(&setup, sizeof setup, 1, file);
-	fwrite(base->code, sizeof *base->code, base->count, file);
-	fwrite(policy->last.code, sizeof *policy->last.code, policy->last.count, file);
-	for (size_t i = 0; i < imports->count; i++)
-		fwrite(imports->item[i], strlen(imports->item[i]) + 1, 1, file);
-	if (fclose(file) != 0) {
-		close(fd);
-		return -1;
+	iov[0] = (struct iovec){ &setup, sizeof setup };
+	iov[1] = (struct iovec){ base->code, base->count * sizeof *base->code };
+	iov[2] = (struct iovec){ last->code, last->count * sizeof *last->code };
+	for (size_t i = 0; i < imports->count; i++) {
+		iov[3 + i] = (struct iovec){ imports->item[i], strlen(imports->item[i]) + 1 };
+		setup.imports_bytes += (uint32_t)iov[3 + i].iov_len;
 	}
+	fd = sealed_memfd_make("zygote", SEALED_MEMFD_DATA, iov, 3 + (int)imports->count);
+	free(iov);
 	return fd;
 }
 
