@@ -3,7 +3,6 @@
 #include "door/relay_supervisor.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,19 +10,17 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "door/door.h"
-#include "broker/event.h"
 #include "fdpass.h"
+#include "kernel/inherit_fds.h"
 #include "log.h"
 
 #define RESTART_US 1000000u /* from one start to the next */
 #define OTHER_FILES 16      /* open in the relay, beside those for cells */
-#define CHANNEL_FD 3
 
 struct relay_supervisor {
 	struct relay_config relay;
@@ -107,16 +104,15 @@ become_relay(const struct relay_config *relay, int channel_fd)
 	struct rlimit files;
 	sigset_t none;
 
-	if (dup2(channel_fd, CHANNEL_FD) < 0 || syscall(SYS_close_range, CHANNEL_FD + 1u, ~0u, 0u) != 0)
+	if (inherit_fds_only(&channel_fd, 1, true) != 0)
 		die("relay: keep its channel: %s", strerror(errno));
-	fcntl(CHANNEL_FD, F_SETFD, FD_CLOEXEC);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	relay_main(relay, CHANNEL_FD);
+	relay_main(relay, INHERIT_FDS_FIRST);
 }
 
 static void

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fdpass.h"
 #include "kernel/dirtree.h"
+#include "kernel/inherit_fds.h"
 #include "warden/reaper.h"
 #include "log.h"
 #include "messages.h"
@@ -114,17 +114,14 @@ static int
 start_reaper(const struct warden *w, struct site *site)
 {
 	uid_t uid = w->config->first_uid + site->cell;
-	struct reaper keeper = { .sock = 3, .tree_fd = 4, .uid = uid, .own_uid = uid + w->config->cells,
+	struct reaper keeper = { .sock = INHERIT_FDS_FIRST, .tree_fd = INHERIT_FDS_FIRST + 1, .uid = uid, .own_uid = uid + w->config->cells,
 		.inodes = w->config->inodes, .output = w->config->output, .output_bytes = w->config->output_bytes };
-	int high[2];
+	const int kept[] = { site->keeper_sock, site->tree_fd };
 	pid_t pid = fork();
 
 	if (pid != 0)
 		return pid < 0 ? -1 : 0;
-	/* It holds its two descriptors and no other. */
-	high[0] = fcntl(site->keeper_sock, F_DUPFD, 5);
-	high[1] = fcntl(site->tree_fd, F_DUPFD, 5);
-	if (dup2(high[0], 3) < 0 || dup2(high[1], 4) < 0 || syscall(SYS_close_range, 5u, ~0u, 0u) != 0)
+	if (inherit_fds_only(kept, 2, true) != 0)
 		_exit(1);
 	signal(SIGCHLD, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, 0);
