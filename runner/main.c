@@ -31,6 +31,7 @@
 
 #include "autoconfig.h"
 #include "broker/broker.h"
+#include "start/cgroup_open.h"
 #include "start/chroot_dir.h"
 #include "config.h"
 #include "check/check_host.h"
@@ -393,7 +394,7 @@ make_cells(struct broker *broker)
 			.check_us = UINT64_MAX };
 		if (broker->cgroup.version == 0)
 			cell->cgroup = cgroup_no_cell;
-		else if (cgroup_make_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE,
+		else if (cgroup_open_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE,
 		    &cell->cgroup, error, sizeof error) != 0)
 			die("%s", error);
 	}
@@ -556,7 +557,7 @@ clean(const struct config *config)
 	char name[32];
 
 	make_name(config, name, sizeof name);
-	cgroup_clean(name);
+	cgroup_open_clean(name);
 	unlink(config->socket_path);
 	return config->level == LEVEL_CHROOT && chroot_dir_clean(config, name) != 0;
 }

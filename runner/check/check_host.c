@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #include "kernel/capabilities.h"
-#include "broker/cgroup.h"
+#include "start/cgroup_open.h"
 #include "kernel/dirtree.h"
 #include "kernel/fork_into.h"
 #include "start/host.h"
@@ -143,12 +143,12 @@ static int
 try_cgroup(const struct config *config, char *text)
 {
 	struct cgroup_tree tree;
-	int result = cgroup_open(&tree, config->cgroup_parent, "cellblock-doctor",
+	int result = cgroup_open(&tree, config->cgroup_parent, "cellblock-check-host",
 	    geteuid() == 0 ? (uid_t)config->first_uid : geteuid(), text, TEXT_SIZE);
 
 	if (result == 0) {
 		snprintf(text, TEXT_SIZE, "version %d: memory, pids, cpu", tree.version);
-		cgroup_remove(&tree);
+		cgroup_open_undo(&tree);
 	}
 	errno = 0; /* the text says it all */
 	return result;
