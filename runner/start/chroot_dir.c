@@ -18,10 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fdpass.h"
 #include "kernel/capabilities.h"
 #include "kernel/dirtree.h"
-#include "warden/reaper.h"
 #include "log.h"
+#include "process_title.h"
+#include "warden/reaper.h"
 
 #define LOCK_WAIT_MS 15000 /* for an earlier runner to have come to its end */
 #define KILL_WAIT_MS 10000
@@ -162,12 +164,13 @@ chroot_dir_open(const struct config *config, const char *name)
 }
 
 static void __attribute__((noreturn))
-guard(const struct config *config, const char *name, int dir_fd, int gone_fd)
+guard(const struct config *config, const char *name, int dir_fd, int uids_fd, int gone_fd)
 {
 	const uint64_t keep = CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_SETGID) |
 	    CAPABILITY(CAP_SETUID);
 	char byte;
 
+	process_title_set("guard");
 	/* Whoever ends the runner may mean us as well, and we are not done then. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
@@ -178,6 +181,7 @@ guard(const struct config *config, const char *name, int dir_fd, int gone_fd)
 	signal(SIGCHLD, SIG_IGN);
 	if (fork() == 0) {
 		close(dir_fd);
+		fdpass_close(&uids_fd, 1);
 		_exit(remove_aside(config, name) != 0);
 	}
 	while (read(gone_fd, &byte, 1) < 0 && errno == EINTR)
@@ -185,13 +189,15 @@ guard(const struct config *config, const char *name, int dir_fd, int gone_fd)
 	kill_cells(config);
 	if (put_aside(config, name) != 0)
 		log_warn("rename %s/%s: %s", config->chroot_dir, name, strerror(errno));
-	close(dir_fd); /* and with it the lock: who starts anew need not wait for the rest */
+	/* With both locks released, the next runner need not wait for the rest. */
+	fdpass_close(&uids_fd, 1);
+	close(dir_fd);
 	remove_aside(config, name);
 	_exit(0);
 }
 
 void
-chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int *alive_fd)
+chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int uids_fd, int *alive_fd)
 {
 	int alive[2];
 	pid_t pid;
@@ -200,7 +206,7 @@ chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int 
 		die("start the process that removes the trees: %s", strerror(errno));
 	if (pid == 0) {
 		close(alive[1]);
-		guard(config, name, dir_fd, alive[0]);
+		guard(config, name, dir_fd, uids_fd, alive[0]);
 	}
 	close(alive[0]);
 	*alive_fd = alive[1];

@@ -20,7 +20,7 @@ int chroot_dir_open(const struct config *config, const char *name);
  * when all others have closed *alive_fd, which is for the broker alone, it kills what is left of the cells, and removes the
  * folder. Nobody waits for it. Dies if that fails.
  */
-void chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int *alive_fd);
+void chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int uids_fd, int *alive_fd);
 
 /* Remove what is left, unless a runner has it. Returns 0, or -1 with a line in the log. */
 int chroot_dir_clean(const struct config *config, const char *name);

@@ -25,6 +25,16 @@
 const uint64_t host_broker_namespaces =
     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
 
+void
+host_instance_name(const struct config *config, char name[HOST_NAME_SIZE])
+{
+	uint32_t hash = 2166136261u;
+
+	for (const char *c = config->socket_path; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	snprintf(name, HOST_NAME_SIZE, "cellblock-%08x", hash);
+}
+
 bool
 host_has_user_namespaces(void)
 {

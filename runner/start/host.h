@@ -9,6 +9,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "config.h"
+
+#define HOST_NAME_SIZE 32
+
+/*
+ * The name of whatever a runner makes on the host: its control groups, and its directory at level chroot. It follows from the
+ * path of the socket, which two runners cannot share.
+ */
+void host_instance_name(const struct config *config, char name[HOST_NAME_SIZE]);
+
 /* The namespaces of the broker and all below it. */
 extern const uint64_t host_broker_namespaces;
 

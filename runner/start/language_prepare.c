@@ -194,7 +194,7 @@ language_prepare(struct language *language, const struct config *config, const s
 }
 
 int
-language_open(struct language *language, const struct config *config, char *error, size_t size)
+language_prepare_clones(struct language *language, const struct config *config, char *error, size_t size)
 {
 	char path[4096];
 
@@ -210,8 +210,14 @@ language_open(struct language *language, const struct config *config, char *erro
 }
 
 void
-language_free(struct language *language)
+language_prepare_free(struct language *language)
 {
+	fdpass_close(&language->driver_tree_fd, 1);
+	fdpass_close(&language->cell_mount_fd, 1);
+	fdpass_close(&language->zygote_mount_fd, 1);
+	fdpass_close(&language->root_fd, 1);
+	fdpass_close(&language->trees_fd, 1);
+	fdpass_close(language->setup_fd, LANGUAGE_POOLS);
 	policy_free(language->policy);
 	rootfs_free(&language->fs);
 	free(language->zygote);
@@ -257,7 +263,7 @@ write_setups(struct language *language, const struct zygote_setup *common, char 
 }
 
 int
-language_build(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
+language_prepare_root(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
 {
 	if (language->is_missing)
 		return 0;
@@ -283,7 +289,7 @@ language_build(struct language *language, int proc_fd, const struct zygote_setup
 }
 
 int
-language_make_trees_dir(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size)
+language_prepare_trees(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size)
 {
 	if (language->is_missing)
 		return 0;

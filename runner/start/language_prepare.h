@@ -12,18 +12,18 @@ int language_prepare(struct language *language, const struct config *config, con
     uid_t probe_uid, char *error, size_t size);
 
 /* Level chroot, instead of language_open and language_build: make the folder of its trees in `dir_fd`. Likewise. */
-int language_make_trees_dir(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size);
+int language_prepare_trees(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size);
 
 /* Clone what is to be bound; see rootfs_open. */
-int language_open(struct language *language, const struct config *config, char *error, size_t size);
+int language_prepare_clones(struct language *language, const struct config *config, char *error, size_t size);
 
 /*
  * Put the root together, in mount namespaces of its own that only descriptors keep. The caller's mount namespace is
  * left. `proc_fd`: /proc. `common`: what is the same for all zygotes. Returns 0, or -1 with a text.
  */
-int language_build(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size);
+int language_prepare_root(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size);
 
 /* Let go of what language_prepare made. */
-void language_free(struct language *language);
+void language_prepare_free(struct language *language);
 
 #endif

@@ -17,9 +17,10 @@
 #include "fdpass.h"
 #include "kernel/dirtree.h"
 #include "kernel/inherit_fds.h"
-#include "warden/reaper.h"
 #include "log.h"
 #include "messages.h"
+#include "process_title.h"
+#include "warden/reaper.h"
 #include "start/rootfs.h"
 #include "warden/chroot_tree.h"
 #include "warden/first_tree.h"
@@ -125,6 +126,7 @@ start_reaper(const struct warden *w, struct site *site)
 		_exit(1);
 	signal(SIGCHLD, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, 0);
+	process_title_set("reaper %u", (unsigned)site->cell);
 	reaper_main(&keeper);
 }
 
