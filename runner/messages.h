@@ -26,15 +26,29 @@
 #define ZYGOTE_TASKS_FD 5  /* level chroot: its own /proc/self/task */
 
 enum warden_request_kind {
-	WARDEN_MAKE = 1, /* make cell `cell`; descriptors: the guest's end of its control socket, its cgroups, and with
-	                  * `has_network` the cell's link to the relay (relay.h) */
-	WARDEN_DROP,     /* kill whatever is left of `cell` */
-	WARDEN_ZYGOTE,   /* with one descriptor: from now on this is zygote `zygote` */
-	WARDEN_COLLECT,  /* descriptors: a socket to answer on, and the box of a cell that is gone. Answered by a guest_report
-	                  * with, if all is well, a sealed memfd of what its compiler made */
-	WARDEN_RESIZE,   /* give the tmpfs of `cell` `disk_bytes`; descriptor: a socket to answer on */
-	/* Level chroot, where WARDEN_MAKE has the keeper's end of its socket as its second descriptor, knows no other kinds. */
-	WARDEN_KEEP,     /* give `cell` another keeper, in place of one that died; descriptor: its end of its socket */
+	/*
+	 * Make cell `cell`. Descriptors: the guest's end of its control socket; at level chroot the reaper's end of its socket; its
+	 * cgroups; with `has_network` the cell's link to the relay.
+	 */
+	WARDEN_MAKE = 1,
+	/* Level namespaces: kill all that is left of `cell`. */
+	WARDEN_DROP,
+	/* From now on the descriptor is the socket of zygote `zygote`. */
+	WARDEN_ZYGOTE,
+	/*
+	 * Level namespaces: extract the output of a compiler. Descriptors: a socket to answer on, and the box of a cell in which
+	 * nothing is left. Answered by a guest_report with, if all is well, a sealed memfd.
+	 */
+	WARDEN_EXTRACT,
+	/* Tell the identity of the language's compiler. Descriptor: a socket to answer on. Answered by a warden_compiler. */
+	WARDEN_IDENTIFY,
+	/*
+	 * Write `bytes` as a number to a file, which makes the kernel reclaim the memory of a control group: that may take long.
+	 * Descriptors: a socket to answer on, and the file. Answered by closing the socket.
+	 */
+	WARDEN_RECLAIM,
+	/* Level chroot: give `cell` another reaper, in place of one that died. Descriptor: its end of its socket. */
+	WARDEN_KEEP,
 };
 
 struct warden_request {
@@ -43,7 +57,12 @@ struct warden_request {
 	uint32_t zygote;
 	uint32_t has_network; /* the cell gets a network namespace of its own */
 	uint32_t tree; /* level chroot: in which of the language's trees */
-	uint64_t disk_bytes;
+	uint64_t bytes;
+};
+
+/* The files of the compiler and of the program that tells its version: device, inode, time of change. Zeros: there is none. */
+struct warden_compiler {
+	uint64_t file[2][3];
 };
 
 /*

@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 const struct cgroup_cell cgroup_no_cell = {
-	.memory_limit_fd = -1, .swap_limit_fd = -1, .memory_now_fd = -1, .memory_peak_fd = -1, .memory_events_fd = -1, .pids_max_fd = -1,
-	.pids_now_fd = -1, .pids_events_fd = -1, .pids_peak_fd = -1, .cpu_usage_fd = -1, .memory_limit_bytes = UINT64_MAX
+	.memory_limit_fd = -1, .swap_limit_fd = -1, .memory_now_fd = -1, .memory_peak_fd = -1, .memory_reclaim_fd = -1,
+	.memory_events_fd = -1, .pids_max_fd = -1, .pids_now_fd = -1, .pids_events_fd = -1, .pids_peak_fd = -1, .cpu_usage_fd = -1, .memory_limit_bytes = UINT64_MAX
 };
 
 static int
@@ -89,6 +89,13 @@ cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks)
 	if (cell->memory_peak_fd >= 0)
 		cell->memory_peak_base = write_number(cell->memory_peak_fd, 0) == 0 ? 0 : read_number(cell->memory_peak_fd, NULL);
 	return 0;
+}
+
+uint64_t
+cgroup_reclaim_argument(const struct cgroup_tree *tree, uint64_t bytes)
+{
+	/* Version 1 has a file that empties a group, whatever is written to it. */
+	return tree->version == 1 ? 0 : bytes;
 }
 
 uint64_t

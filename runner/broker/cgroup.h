@@ -40,6 +40,7 @@ struct cgroup_cell {
 	int swap_limit_fd;
 	int memory_now_fd;
 	int memory_peak_fd;
+	int memory_reclaim_fd; /* to write to, so that the kernel reclaims; -1: the kernel has no such file */
 	int memory_events_fd;
 	int pids_max_fd;
 	int pids_now_fd;
@@ -59,6 +60,9 @@ extern const struct cgroup_cell cgroup_no_cell;
  * more memory than that); then no run may start in it.
  */
 int cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks);
+
+/* The number to write to memory_reclaim_fd so that all of `bytes`, as far as possible, is reclaimed. */
+uint64_t cgroup_reclaim_argument(const struct cgroup_tree *tree, uint64_t bytes);
 
 /* Figures of a cell; 0 if the host does not report them. */
 uint64_t cgroup_memory_now_bytes(const struct cgroup_cell *cell);

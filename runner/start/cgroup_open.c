@@ -350,6 +350,7 @@ static const struct cell_file version_1_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.usage_in_bytes", O_RDONLY, true, memory_now_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.max_usage_in_bytes", O_RDWR, true, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.oom_control", O_RDONLY, true, memory_events_fd),
+	CELL_FILE(CGROUP_MEMORY, "memory.force_empty", O_WRONLY, false, memory_reclaim_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.max", O_WRONLY, true, pids_max_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.current", O_RDONLY, true, pids_now_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.events", O_RDONLY, false, pids_events_fd),
@@ -363,6 +364,7 @@ static const struct cell_file version_2_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDWR, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDONLY, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.events", O_RDONLY, true, memory_events_fd),
+	CELL_FILE(CGROUP_MEMORY, "memory.reclaim", O_WRONLY, false, memory_reclaim_fd), /* Linux 5.19 */
 	CELL_FILE(CGROUP_PIDS, "pids.max", O_WRONLY, true, pids_max_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.current", O_RDONLY, true, pids_now_fd),
 	CELL_FILE(CGROUP_PIDS, "pids.events", O_RDONLY, false, pids_events_fd),

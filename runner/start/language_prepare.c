@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/broker.h"
 #include "driver.h"
 #include "fdpass.h"
 #include "guest/hook.h"
@@ -23,6 +22,7 @@
 #include "paths.h"
 #include "sealed_memfd.h"
 #include "start/probe.h"
+#include "start/rootfs.h"
 
 #define HUGE_PAGE_GUESTS 4 /* armed cells per zygote, from which on huge pages cost each little memory */
 
@@ -153,9 +153,9 @@ int
 language_prepare(struct language *language, const struct config *config, const struct language_config *from,
     uid_t probe_uid, char *error, size_t size)
 {
-	*language = (struct language){ .all = config, .config = from, .start = from->start, .is_awake = from->idle_s == 0,
-		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .root_fd = -1, .trees_fd = -1,
-		.warden = { .sock = -1 } };
+	*language = (struct language){ .all = config, .config = from, .start = from->start, .state = from->idle_s == 0 ? LANGUAGE_STARTING : LANGUAGE_ASLEEP,
+		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .trees_fd = -1,
+		.warden = { .sock = -1 }, .compiler = { .answer = { .fd = -1 } } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
 	if (from->driver != NULL && driver_find(from->driver) == NULL) {
@@ -171,8 +171,7 @@ language_prepare(struct language *language, const struct config *config, const s
 	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0)
 		return -1;
 	if (look_up(language, probe_uid, language->reason, sizeof language->reason) != 0) {
-		language->is_missing = true;
-		language->is_awake = false;
+		language->state = LANGUAGE_MISSING;
 		log_warn("%s is not available: %s", from->name, language->reason);
 		return 0;
 	}
@@ -198,7 +197,7 @@ language_prepare_clones(struct language *language, const struct config *config, 
 {
 	char path[4096];
 
-	if (language->is_missing)
+	if (language->state == LANGUAGE_MISSING)
 		return 0;
 	if (rootfs_open(&language->fs, error, size) != 0)
 		return -1;
@@ -215,7 +214,6 @@ language_prepare_free(struct language *language)
 	fdpass_close(&language->driver_tree_fd, 1);
 	fdpass_close(&language->cell_mount_fd, 1);
 	fdpass_close(&language->zygote_mount_fd, 1);
-	fdpass_close(&language->root_fd, 1);
 	fdpass_close(&language->trees_fd, 1);
 	fdpass_close(language->setup_fd, LANGUAGE_POOLS);
 	policy_free(language->policy);
@@ -265,7 +263,7 @@ write_setups(struct language *language, const struct zygote_setup *common, char 
 int
 language_prepare_root(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
 {
-	if (language->is_missing)
+	if (language->state == LANGUAGE_MISSING)
 		return 0;
 	if (unshare(CLONE_NEWNS) != 0) {
 		snprintf(error, size, "make a mount namespace: %s", strerror(errno));
@@ -274,9 +272,7 @@ language_prepare_root(struct language *language, int proc_fd, const struct zygot
 	if (rootfs_enter(&language->fs, error, size) != 0)
 		return -1;
 	language->cell_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (language->cell_mount_fd < 0 ||
-	    (config_is_compiled(language->config) &&
-	    (language->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)) {
+	if (language->cell_mount_fd < 0) {
 		snprintf(error, size, "keep the root: %s", strerror(errno));
 		return -1;
 	}
@@ -291,7 +287,7 @@ language_prepare_root(struct language *language, int proc_fd, const struct zygot
 int
 language_prepare_trees(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size)
 {
-	if (language->is_missing)
+	if (language->state == LANGUAGE_MISSING)
 		return 0;
 	if (mkdirat(dir_fd, language->config->name, 0700) != 0 ||
 	    (language->trees_fd = openat(dir_fd, language->config->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {

@@ -3,6 +3,7 @@
 #define CELLBLOCK_LANGUAGE_PREPARE_H
 
 #include "broker/language.h"
+#include "messages.h"
 
 /*
  * Compile the policy, ask the interpreter or compiler what it is, look up what its root needs. `probe_uid`: who asks;

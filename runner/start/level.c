@@ -17,7 +17,7 @@ struct language *
 level_first_language(const struct broker *broker)
 {
 	for (size_t i = 0; i < broker->language_count; i++) {
-		if (!broker->language[i].is_missing)
+		if (broker->language[i].state != LANGUAGE_MISSING)
 			return &broker->language[i];
 	}
 	return NULL;

@@ -12,8 +12,11 @@
 #include <sys/types.h>
 
 #include "broker/broker.h"
+#include "broker/isolation.h"
+#include "broker/language.h"
 #include "broker/selftest.h"
 #include "config.h"
+#include "messages.h"
 #include "start/idmap.h"
 #include "start/walls.h"
 
@@ -36,6 +39,8 @@ struct start {
 };
 
 struct start_level {
+	/* The same level, as the broker sees it. */
+	const struct isolation *isolation;
 	/* Walls that only this level announces. */
 	const struct wall *walls;
 	size_t wall_count;

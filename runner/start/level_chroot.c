@@ -132,6 +132,7 @@ clean(const struct config *config, const char *name)
 }
 
 const struct start_level level_chroot = {
+	.isolation = &isolation_chroot,
 	.walls = walls,
 	.wall_count = sizeof walls / sizeof walls[0],
 	.uids_per_cell = 2, /* a cell's and its reaper's */

@@ -159,6 +159,7 @@ clean(const struct config *config, const char *name)
 }
 
 const struct start_level level_ns = {
+	.isolation = &isolation_ns,
 	.walls = walls,
 	.wall_count = sizeof walls / sizeof walls[0],
 	.uids_per_cell = 1,

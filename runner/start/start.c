@@ -14,6 +14,9 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/cell.h"
+#include "broker/language.h"
+#include "broker/serve.h"
 #include "door/door.h"
 #include "door/relay_supervisor.h"
 #include "fdpass.h"
@@ -147,13 +150,9 @@ make_cells(struct start *start)
 	for (uint32_t i = 0; i < config->cells; i++) {
 		struct cell *cell = &broker->cell[i];
 
-		*cell = (struct cell){ .number = i, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1,
-			.link_fd = -1,
-			.check_us = UINT64_MAX };
-		if (broker->cgroup.version == 0)
-			cell->cgroup = cgroup_no_cell;
-		else if (cgroup_open_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE,
-		    &cell->cgroup, error, sizeof error) != 0)
+		cell_init(cell, i);
+		if (broker->cgroup.version != 0 && cgroup_open_cell(&broker->cgroup, i, config->cpu_percent,
+		    config->network != NETWORK_NONE, &cell->cgroup, error, sizeof error) != 0)
 			die("%s", error);
 	}
 	if (broker->cgroup.version != 0)
@@ -166,7 +165,7 @@ available_languages(const struct broker *broker)
 	size_t count = 0;
 
 	for (size_t i = 0; i < broker->language_count; i++)
-		count += !broker->language[i].is_missing;
+		count += broker->language[i].state != LANGUAGE_MISSING;
 	return count;
 }
 
@@ -194,14 +193,16 @@ become_broker(struct start *start, int door_fd)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		die("set the parent-death signal: %s", strerror(errno));
 	use_whole_limit();
+	if ((broker->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+		die("open /dev/null: %s", strerror(errno));
 	start->level->build_roots(start);
 	make_cells(start);
 	start->level->leave_host(start);
-	broker->compiled.most_bytes = config->compiled_bytes;
+	broker->compile_cache.most_bytes = config->compiled_bytes;
 	fd_budget_of_broker(config, &budget);
 	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors", level_name(config->level),
 	    available_languages(broker), config->cells, budget.total);
-	exit(broker_serve(broker, door_fd));
+	serve(broker, door_fd);
 }
 
 /* ---- the door ------------------------------------------------------------------------------------------------------ */
@@ -269,8 +270,8 @@ int
 start_serve(struct config *config)
 {
 	struct start start = { .level = level_find(config->level), .config = config, .is_root = geteuid() == 0, .chroot_fd = -1,
-		.guard_fd = -1, .broker = { .config = config, .epoll_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 },
-		.relay = { .fd = -1 }, .proc_fd = -1, .host_fd = -1, .no_network_fd = -1 } };
+		.guard_fd = -1, .broker = { .config = config, .isolation = level_find(config->level)->isolation, .proc_fd = -1,
+		.host_fd = -1, .no_network_fd = -1, .null_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 }, .relay = { .fd = -1 } } };
 	struct relay_supervisor *relay;
 	gid_t worker_gid;
 

@@ -25,6 +25,7 @@
 #include "warden/chroot_tree.h"
 #include "warden/first_tree.h"
 #include "warden/warden.h"
+#include "warden/warden_requests.h"
 #include "paths.h"
 
 struct warden {
@@ -197,10 +198,14 @@ warden_chroot_main(int sock, const struct warden_config *config)
 	for (;;) {
 		struct warden_request order;
 		int fds[REQUEST_FDS];
-		size_t count = warden_wait(config, sock, &order, fds);
+		size_t count = warden_requests_wait(config, sock, &order, fds);
 
 		if (order.kind == WARDEN_MAKE && count >= 2) {
 			make(&w, &order, fds, count);
+		} else if (order.kind == WARDEN_IDENTIFY && count == 1) {
+			warden_requests_identify(config, w.first_tree_fd, fds[0]);
+		} else if (order.kind == WARDEN_RECLAIM && count == 2) {
+			warden_requests_reclaim(fds[1], order.bytes);
 		} else if (order.kind == WARDEN_KEEP && count == 1) {
 			reaper_link_again(&w, &order, fds[0]);
 		} else if (order.kind == WARDEN_ZYGOTE && count == 1) {
