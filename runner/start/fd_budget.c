@@ -12,7 +12,7 @@
 #include "policy.h"
 
 /* Of a cell, in the broker. */
-#define CELL_CGROUP (REQUEST_CGROUPS_MAX + 10) /* to join its groups; the files of struct cgroup_cell */
+#define CELL_CGROUP (REQUEST_CGROUPS_MAX + 11) /* to join its groups; the files of struct cgroup_cell */
 #define CELL_OWN 3  /* control socket; pidfd of its init, or socket of its reaper; working directory */
 #define CELL_LINK 1 /* to the relay, if it has a network by that */
 #define CELL_RUN 4  /* the worker's connection; the compiled program; of a compiler's cell that has ended: directory, answer */
@@ -21,7 +21,7 @@
 #define QUEUED_RUN 6 /* the worker's connection; job, stdout, stderr, stdin; the compiled program */
 
 /* Of a language. */
-#define LANGUAGE_OWN 5 /* mount namespaces of cells and zygotes; root directory; directory of its trees; socket of its warden */
+#define LANGUAGE_OWN 5 /* mount namespaces of cells and zygotes; directory of its trees; warden, and its answer about the compiler */
 #define LANGUAGE_SETUP 1 /* of each pool */
 #define LANGUAGE_CLONES 64 /* mounts to put its root together, at the start only: more than any that is shipped */
 
