@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "start/rootfs.h"
+#include "root_list.h"
 
 struct chroot_tree_count {
 	uint64_t links;

@@ -19,7 +19,6 @@
 #include "fdpass.h"
 #include "kernel/dirtree.h"
 #include "messages.h"
-#include "start/rootfs.h"
 #include "paths.h"
 
 #define WATCH_MS 50           /* from one look at a run's files to the next */

@@ -21,7 +21,6 @@
 #include "messages.h"
 #include "process_title.h"
 #include "warden/reaper.h"
-#include "start/rootfs.h"
 #include "warden/chroot_tree.h"
 #include "warden/first_tree.h"
 #include "warden/warden.h"
