@@ -1,4 +1,4 @@
-/* language_prepare.c - see language_prepare.h. Runs with the rights that the runner was started with. */
+/* language_prepare.c - see language_prepare.h. Runs with the rights of the start, or as root of the user namespace. */
 #define _GNU_SOURCE
 #include "start/language_prepare.h"
 
@@ -24,9 +24,7 @@
 #include "start/probe.h"
 #include "start/rootfs.h"
 
-#define HUGE_PAGE_GUESTS 4 /* armed cells per zygote, from which on huge pages cost each little memory */
-
-/* ---- before the walls --------------------------------------------------------------------------------------------- */
+#define HUGE_PAGE_GUESTS 4 /* armed cells per zygote from which on huge pages cost each cell little memory */
 
 /*
  * Write the setup of the zygotes of pool `pool` (struct zygote_setup) into a memfd, and seal it: a zygote that was taken over
@@ -66,7 +64,7 @@ write_setup(const struct language *language, size_t pool, const struct zygote_se
 	return fd;
 }
 
-/* What a program of the language is started with: is it there? */
+/* Bind a program that is executed. Returns 0, or -1 with a text if it cannot be. */
 static int
 add_program(struct rootfs *fs, const char *path, char *error, size_t size)
 {
@@ -77,7 +75,7 @@ add_program(struct rootfs *fs, const char *path, char *error, size_t size)
 	return rootfs_add(fs, path, error, size);
 }
 
-/* What the configured mode needs in the root: names, and the certificates of authorities. Returns 0, or -1 with a text. */
+/* Add the files of the configured network mode: those of name look-ups, and the authorities' certificates. Returns 0, or -1 with a text. */
 static int
 add_network(struct rootfs *fs, const struct config *config, char *error, size_t size)
 {
@@ -86,14 +84,14 @@ add_network(struct rootfs *fs, const struct config *config, char *error, size_t 
 	if (access(config->certificates, R_OK) == 0 && rootfs_add_at(fs, PATH_CERTIFICATES, config->certificates, error, size) != 0)
 		return -1;
 	if (config->network == NETWORK_PROXY)
-		/* No name is ever asked for: the proxy does that. */
+		/* Programs look up no names: the proxy does that. */
 		return rootfs_add_text(fs, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", error, size) != 0 ||
 		    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files\n", error, size) != 0 ? -1 : 0;
 	return rootfs_add(fs, "/etc/hosts", error, size) != 0 || rootfs_add(fs, "/etc/resolv.conf", error, size) != 0 ||
 	    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files dns\n", error, size) != 0 ? -1 : 0;
 }
 
-/* Look up all that is bound into the root, and the version. Returns 0, or -1 with a text: the language is missing. */
+/* Look up all paths of the root, and the version. Returns 0, or -1 with a text: the language is missing. */
 static int
 look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 {
@@ -139,7 +137,7 @@ look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 	return add_network(fs, language->all, error, size);
 }
 
-/* How many zygotes make the cells of a pool. */
+/* The number of zygotes that make the cells of a pool. */
 static uint32_t
 zygotes_of(const struct language *language, uint32_t pool)
 {
@@ -224,8 +222,8 @@ language_prepare_free(struct language *language)
 /* ---- the root --------------------------------------------------------------------------------------------------- */
 
 /*
- * The root of the zygotes is that of the cells, with something where a run has its working directory: the driver, so that
- * no path of it is left in a cell; or for hook.so an empty main file, for interpreters that look before they open.
+ * Make the root of the zygotes: that of the cells, with files in the place of a run's working directory. These are the driver, so
+ * that no path of it is left in a cell; or, for hook.so, an empty main file, for interpreters that look before they open.
  */
 static int
 build_zygotes_root(struct language *language, int proc_fd)
@@ -291,7 +289,7 @@ language_prepare_trees(struct language *language, int dir_fd, const struct zygot
 		return 0;
 	if (mkdirat(dir_fd, language->config->name, 0700) != 0 ||
 	    (language->trees_fd = openat(dir_fd, language->config->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
-		snprintf(error, size, "make the folder of its trees: %s", strerror(errno));
+		snprintf(error, size, "make the directory of its trees: %s", strerror(errno));
 		return -1;
 	}
 	return write_setups(language, common, error, size);
