@@ -1,4 +1,4 @@
-/* collect.c - see collect.h. */
+/* extract_output.c - see extract_output.h. Runs in wardens, and at level chroot in reapers. */
 #define _GNU_SOURCE
 #include "warden/extract_output.h"
 
