@@ -1,4 +1,7 @@
-/* sealed_memfd.c - see sealed_memfd.h. Runs in the worker, at the runner's start, in wardens and in reapers. */
+/*
+ * sealed_memfd.c - see sealed_memfd.h. Runs in the worker, at the runner's start, in wardens and in
+ * reapers.
+ */
 #define _GNU_SOURCE
 #include "sealed_memfd.h"
 
@@ -38,7 +41,10 @@ sealed_memfd_finish(int fd)
 	return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
-/* Write all of `iov`, which is used up, from offset 0. The file's own offset stays at 0. Returns 0, or -1 with errno. */
+/*
+ * Write all of `iov`, which is used up, from offset 0. The file's own offset stays at 0. Returns 0,
+ * or -1 with errno.
+ */
 static int
 write_all(int fd, struct iovec *iov, int iov_count)
 {

@@ -1,4 +1,7 @@
-/* driver.h - the languages with a driver: code in the interpreter's own language that makes it a zygote. See guest/NAME/. */
+/*
+ * driver.h - the languages with a driver: code in the interpreter's own language that makes it a
+ * zygote. See guest/NAME/.
+ */
 #ifndef CELLBLOCK_DRIVER_H
 #define CELLBLOCK_DRIVER_H
 
@@ -7,8 +10,8 @@
 #define DRIVER_VARIABLES 3
 
 /*
- * How an interpreter is started so that it loads its driver, which lies in the working directory; and how it runs the driver's
- * probe, a script on its stdin. Each list ends with a NULL.
+ * How an interpreter is started so that it loads its driver, which lies in the working directory;
+ * and how it runs the driver's probe, a script on its stdin. Each list ends with a NULL.
  */
 struct driver {
 	const char *name;

@@ -1,4 +1,7 @@
-/* main.c - cellblock-runner: its options. It hands over to start/ to serve, or to check/ to look or to clean up. */
+/*
+ * main.c - cellblock-runner: its options. It hands over to start/ to serve, or to check/ to look or
+ * to clean up.
+ */
 #define _GNU_SOURCE
 #include <getopt.h>
 #include <stdbool.h>

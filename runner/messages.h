@@ -1,13 +1,15 @@
 /*
- * messages.h - the messages among the processes of the runner: broker, wardens, zygotes, guests, reapers, door and relay.
+ * messages.h - the messages among the processes of the runner: broker, wardens, zygotes, guests,
+ * reapers, door and relay.
  *
  *     broker --WARDEN_MAKE--> warden --guest_request--> zygote --fork--> guest --guest_report--> broker
  *     broker --guest_start--> guest, which then closes its socket and runs the program
  *
- * Where programs are started instead of being forked from an interpreter, the zygote is a launcher (guest/launcher.c).
+ * Where programs are started instead of being forked from an interpreter, the zygote is a launcher
+ * (guest/launcher.c).
  *
- * All messages have a fixed size, go over SOCK_SEQPACKET sockets, and pass between processes that have not run a program of a
- * stranger.
+ * All messages have a fixed size, go over SOCK_SEQPACKET sockets, and pass between processes that
+ * have not run a program of a stranger.
  */
 #ifndef CELLBLOCK_MESSAGES_H
 #define CELLBLOCK_MESSAGES_H
@@ -28,8 +30,8 @@
 
 enum warden_request_kind {
 	/*
-	 * Make cell `cell`. Descriptors: the guest's end of its control socket; at level chroot the reaper's end of its socket; its
-	 * cgroups; with `has_network` the cell's link to the relay.
+	 * Make cell `cell`. Descriptors: the guest's end of its control socket; at level chroot the
+	 * reaper's end of its socket; its cgroups; with `has_network` the cell's link to the relay.
 	 */
 	WARDEN_MAKE = 1,
 	/* Level namespaces: kill all that is left of `cell`. */
@@ -37,18 +39,26 @@ enum warden_request_kind {
 	/* From now on the descriptor is the socket of zygote `zygote`. */
 	WARDEN_ZYGOTE,
 	/*
-	 * Level namespaces: extract the output of a compiler. Descriptors: a socket to answer on, and the box of a cell in which
-	 * nothing is left. Answered by a guest_report with, if all is well, a sealed memfd.
+	 * Level namespaces: extract the output of a compiler. Descriptors: a socket to answer on,
+	 * and the box of a cell in which nothing is left. Answered by a guest_report with, if all
+	 * is well, a sealed memfd.
 	 */
 	WARDEN_EXTRACT,
-	/* Report the identity of the language's compiler. Descriptor: a socket to answer on. Answered by a warden_compiler. */
+	/*
+	 * Report the identity of the language's compiler. Descriptor: a socket to answer on.
+	 * Answered by a warden_compiler.
+	 */
 	WARDEN_IDENTIFY,
 	/*
-	 * Write `bytes` as a number to a file, which makes the kernel reclaim the memory of a control group: that may take long.
-	 * Descriptors: a socket to answer on, and the file. Answered by closing the socket.
+	 * Write `bytes` as a number to a file, which makes the kernel reclaim the memory of a
+	 * control group: that may take long. Descriptors: a socket to answer on, and the file.
+	 * Answered by closing the socket.
 	 */
 	WARDEN_RECLAIM,
-	/* Level chroot: give `cell` another reaper, in place of one that died. Descriptor: its end of its socket. */
+	/*
+	 * Level chroot: give `cell` another reaper, in place of one that died. Descriptor: its end
+	 * of its socket.
+	 */
 	WARDEN_KEEP,
 };
 
@@ -61,14 +71,18 @@ struct warden_request {
 	uint64_t bytes;
 };
 
-/* The files of the compiler and of the program that tells its version: device, inode, time of change. Zeros: there is none. */
+/*
+ * The files of the compiler and of the program that tells its version: device, inode, time of
+ * change. Zeros: there is none.
+ */
 struct warden_compiler {
 	uint64_t file[2][3];
 };
 
 /*
- * From a warden to a zygote: fork a guest into a cell. Descriptors: a pidfd of the cell's init or, at level chroot, its root
- * directory; the guest's end of its control socket; `namespaces` namespaces of the cell; the cgroups to join.
+ * From a warden to a zygote: fork a guest into a cell. Descriptors: a pidfd of the cell's init or,
+ * at level chroot, its root directory; the guest's end of its control socket; `namespaces`
+ * namespaces of the cell; the cgroups to join.
  */
 struct guest_request {
 	uint32_t uid; /* and gid, in the runner's user namespace */
@@ -77,8 +91,8 @@ struct guest_request {
 };
 
 /*
- * From a zygote to the broker, once: whether it is ready. Descriptor, if it is: the seccomp listener, which reports denied system
- * calls of its guests.
+ * From a zygote to the broker, once: whether it is ready. Descriptor, if it is: the seccomp
+ * listener, which reports denied system calls of its guests.
  */
 struct zygote_report {
 	int32_t error;                 /* 0: ready */
@@ -87,9 +101,9 @@ struct zygote_report {
 };
 
 /*
- * On a cell's control socket, once: whether its guest is armed. It comes from the guest, or from the warden or zygote that could not
- * make one. Descriptors, from a guest that is armed: a pidfd of the cell's init or, at level chroot, its root directory; and the
- * working directory (O_PATH).
+ * On a cell's control socket, once: whether its guest is armed. It comes from the guest, or from
+ * the warden or zygote that could not make one. Descriptors, from a guest that is armed: a pidfd of
+ * the cell's init or, at level chroot, its root directory; and the working directory (O_PATH).
  */
 struct guest_report {
 	int32_t error;              /* 0: armed; else an errno */
@@ -97,21 +111,24 @@ struct guest_report {
 };
 
 /*
- * From the broker to an armed guest: start the run. Descriptors: job, stdout, stderr; stdin if `has_stdin`; the compiled program if
- * `has_output`.
+ * From the broker to an armed guest: start the run. Descriptors: job, stdout, stderr; stdin if
+ * `has_stdin`; the compiled program if `has_output`.
  */
 struct guest_start {
 	uint32_t has_stdin;
 	uint32_t has_output;
 	uint32_t is_compile;  /* compile the program instead of running it */
-	uint32_t attack;      /* enum attack_kind: carry out this part of the self-test instead of a run */
+	uint32_t attack;      /* enum attack_kind: a part of the self-test, instead of a run */
 	uint64_t cpu_seconds; /* RLIMIT_CPU, later than the broker's own CPU deadline */
 	uint64_t data_bytes;  /* RLIMIT_DATA, where there is no control group; 0: do not set it */
 	uint64_t tasks;       /* RLIMIT_NPROC, where there is no control group; 0: do not set it */
 	uint64_t file_bytes;  /* RLIMIT_FSIZE, at level chroot; 0: do not set it */
 };
 
-/* From the broker to the reaper of a cell (warden/reaper.h). The end of the connection means REAPER_END. */
+/*
+ * From the broker to the reaper of a cell (warden/reaper.h). The end of the connection means
+ * REAPER_END.
+ */
 enum reaper_request_kind {
 	REAPER_WATCH = 1, /* a run begins, which may use `disk_bytes`: report when it uses more */
 	REAPER_MEASURE,   /* report whether it uses more now */
@@ -125,15 +142,15 @@ struct reaper_request {
 };
 
 /*
- * From the reaper: the answer to REAPER_WATCH, when the disk is full; to REAPER_MEASURE; to REAPER_COLLECT, with a sealed memfd if
- * the output could be extracted.
+ * From the reaper: the answer to REAPER_WATCH, when the disk is full; to REAPER_MEASURE; to
+ * REAPER_COLLECT, with a sealed memfd if the output could be extracted.
  */
 struct reaper_report {
 	uint32_t kind; /* enum reaper_request_kind */
 	uint32_t is_full;
 };
 
-/* ---- the door, the relay ---- */
+/* ---- the door, the relay --------------------------------------------------------------------- */
 
 /* The kinds of message from the door to the broker. Each comes with one descriptor. */
 enum door_kind {
@@ -150,34 +167,39 @@ struct door_visitor {
 #define RELAY_PORT 3128 /* of the listener on the loopback of a cell */
 
 /*
- * To the relay, on a cell's link (relay/relay.h): from the warden with the cell's listener as a descriptor, where `proxy` means
- * nothing; from the broker without a descriptor, when the cell's run starts.
+ * To the relay, on a cell's link (relay/relay.h): from the warden with the cell's listener as a
+ * descriptor, where `proxy` means nothing; from the broker without a descriptor, when the cell's
+ * run starts.
  */
 struct relay_start {
 	uint32_t proxy; /* an index into config->proxy */
 };
 
 /*
- * The signal with which a guest ends itself when its interpreter gets no memory and would abort. The kernel never sends it. A program
- * that sends it to itself gets the same verdict, which harms nobody else.
+ * The signal with which a guest ends itself when its interpreter gets no memory and would abort.
+ * The kernel never sends it. A program that sends it to itself gets the same verdict, which harms
+ * nobody else.
  */
 #define GUEST_OUT_OF_MEMORY SIGSTKFLT
 
-/* A zygote reads this from ZYGOTE_SETUP_FD. Behind it follow the two BPF programs, then the imports, each ended by a NUL. */
+/*
+ * A zygote reads this from ZYGOTE_SETUP_FD. Behind it follow the two BPF programs, then the
+ * imports, each ended by a NUL.
+ */
 #define ZYGOTE_SETUP_MAGIC 0x3159475au /* "ZGY1" */
 
 struct zygote_setup {
 	uint32_t magic;
 	uint32_t level;                    /* enum level */
-	uint32_t single_uid;               /* only uid 0 is mapped: guests keep it, in user namespaces of their own */
+	uint32_t single_uid;               /* only uid 0 is mapped: guests have user namespaces of their own */
 	uint32_t base_count;               /* instructions of the base filter */
 	uint32_t last_count;               /* of the last filter */
 	uint32_t imports;
 	uint32_t imports_bytes;
-	uint32_t huge_pages;               /* put the interpreter's code into huge pages: enough guests share them */
+	uint32_t huge_pages;               /* for the interpreter's code: enough guests share them */
 	int32_t landlock_abi;              /* 0: no Landlock around guests */
 	uint32_t landlock_flags;           /* enum landlock_flag */
-	uint32_t zygote_landlock;          /* Landlock around the zygote, too: then each guest_request brings the cell's namespaces */
+	uint32_t zygote_landlock;          /* Landlock around zygotes, too: guest_requests have namespaces */
 	char main_file[64];                /* "main.py" */
 };
 

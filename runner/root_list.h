@@ -1,6 +1,6 @@
 /*
- * root_list.h - the content of a language's root, as a list. It is made at the start, which mounts it; at level chroot, wardens
- * make trees of links from it.
+ * root_list.h - the content of a language's root, as a list. It is made at the start, which mounts
+ * it; at level chroot, wardens make trees of links from it.
  */
 #ifndef CELLBLOCK_ROOT_LIST_H
 #define CELLBLOCK_ROOT_LIST_H

@@ -22,7 +22,10 @@ write_number(int fd, uint64_t value)
 	return pwrite(fd, text, (size_t)n, 0) == n ? 0 : -1;
 }
 
-/* Read a file that holds one number, or the number behind `key` in a file of "key number" lines. Returns 0 on failure. */
+/*
+ * Read a file that holds one number, or the number behind `key` in a file of "key number" lines.
+ * Returns 0 on failure.
+ */
 static uint64_t
 read_number(int fd, const char *key)
 {
@@ -45,7 +48,10 @@ read_number(int fd, const char *key)
 	return 0;
 }
 
-/* After one of version 1's two limits could not be set: remove both. In this order the kernel never rejects that. Keeps errno. */
+/*
+ * After one of version 1's two limits could not be set: remove both. In this order the kernel never
+ * rejects that. Keeps errno.
+ */
 static void
 forget_limit(struct cgroup_cell *cell)
 {
@@ -60,12 +66,18 @@ int
 cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks)
 {
 	if (memory_bytes != cell->memory_limit_bytes) {
-		/* Version 1 keeps memory <= memory+swap at all times, so the order depends on the direction. */
+		/*
+		 * Version 1 keeps memory <= memory+swap at all times, so the order depends on the
+		 * direction.
+		 */
 		bool lower = memory_bytes < cell->memory_limit_bytes;
 		int order[2] = { lower ? cell->memory_limit_fd : cell->swap_limit_fd,
 			lower ? cell->swap_limit_fd : cell->memory_limit_fd };
 
-		/* Below the memory in use, version 1 rejects a limit (EBUSY); version 2 sets it and kills. */
+		/*
+		 * Below the memory in use, version 1 rejects a limit (EBUSY); version 2 sets it and
+		 * kills.
+		 */
 		uint64_t kills = lower ? cgroup_oom_kills(cell) : 0;
 
 		for (int i = 0; i < 2; i++) {
@@ -85,7 +97,10 @@ cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks)
 			return -1;
 		cell->pids_limit = tasks;
 	}
-	/* The peak of an earlier run must not show as this one's. Version 2 can reset it from Linux 6.12 on. */
+	/*
+	 * The peak of an earlier run must not show as this one's. Version 2 can reset it from Linux
+	 * 6.12 on.
+	 */
 	if (cell->memory_peak_fd >= 0)
 		cell->memory_peak_base = write_number(cell->memory_peak_fd, 0) == 0 ? 0 : read_number(cell->memory_peak_fd, NULL);
 	return 0;

@@ -1,9 +1,10 @@
 /*
  * cgroup.h - the control group of a cell: its limits, and the figures of a run.
  *
- * The groups are of version 1 or 2, depending on where this host has its controllers. Each is made once, at the start
- * (start/cgroup_open.h), and used by one run after the other. A guest joins it by itself (version 1) or is born in it
- * (version 2), through the descriptors in struct cgroup_cell.
+ * The groups are of version 1 or 2, depending on where this host has its controllers. Each is made
+ * once, at the start (start/cgroup_open.h), and used by one run after the other. A guest joins it
+ * by itself (version 1) or is born in it (version 2), through the descriptors in struct
+ * cgroup_cell.
  */
 #ifndef CELLBLOCK_CGROUP_H
 #define CELLBLOCK_CGROUP_H
@@ -23,7 +24,10 @@ enum cgroup_controller {
 	CGROUP_CONTROLLERS
 };
 
-/* The runner's directory in each hierarchy. The broker uses `version` only; the rest is for start/cgroup_open.c. */
+/*
+ * The runner's directory in each hierarchy. The broker uses `version` only; the rest is for
+ * start/cgroup_open.c.
+ */
 struct cgroup_tree {
 	int version;                        /* 1 or 2; 0: there are no control groups */
 	int root_fd[CGROUP_CONTROLLERS];    /* the directories; the same number where controllers share one. -1: not open */
@@ -56,12 +60,15 @@ struct cgroup_cell {
 extern const struct cgroup_cell cgroup_no_cell;
 
 /*
- * Set the limits of a cell's next run, and reset its memory peak. Returns 0, or -1 with errno (EBUSY: the cell already uses
- * more memory than that); then no run may start in it.
+ * Set the limits of a cell's next run, and reset its memory peak. Returns 0, or -1 with errno
+ * (EBUSY: the cell already uses more memory than that); then no run may start in it.
  */
 int cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks);
 
-/* The number to write to memory_reclaim_fd so that all of `bytes`, as far as possible, is reclaimed. */
+/*
+ * The number to write to memory_reclaim_fd so that all of `bytes`, as far as possible, is
+ * reclaimed.
+ */
 uint64_t cgroup_reclaim_argument(const struct cgroup_tree *tree, uint64_t bytes);
 
 /* Figures of a cell; 0 if the host does not report them. */
@@ -71,7 +78,10 @@ uint64_t cgroup_pids_now(const struct cgroup_cell *cell);
 uint64_t cgroup_pids_peak(const struct cgroup_cell *cell);
 uint64_t cgroup_cpu_us(const struct cgroup_tree *tree, const struct cgroup_cell *cell);
 
-/* How often the kernel has killed a process for memory, and has denied a fork, since the group was made. */
+/*
+ * How often the kernel has killed a process for memory, and has denied a fork, since the group was
+ * made.
+ */
 uint64_t cgroup_oom_kills(const struct cgroup_cell *cell);
 uint64_t cgroup_fork_refusals(const struct cgroup_cell *cell);
 

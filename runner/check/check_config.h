@@ -4,7 +4,10 @@
 
 #include "config.h"
 
-/* Compile every policy that `config` names. Returns the exit status: 1 if one is wrong, with a line on stderr. */
+/*
+ * Compile every policy that `config` names. Returns the exit status: 1 if one is wrong, with a line
+ * on stderr.
+ */
 int check_config(const struct config *config);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * check_host.c - see check_host.h. Each trial runs in a child, so that none is in the way of the next, and in the order in
- * which the start needs them. Features are probed; version numbers are not trusted.
+ * check_host.c - see check_host.h. Each trial runs in a child, so that none is in the way of the
+ * next, and in the order in which the start needs them. Features are probed; version numbers are
+ * not trusted.
  */
 #define _GNU_SOURCE
 #include "check/check_host.h"
@@ -45,7 +46,10 @@
 
 struct trial {
 	const char *layer;
-	/* Runs in a child. Writes to `text` (TEXT_SIZE bytes) what there is. Returns 0, or -1 with errno; errno 0: `text` says why. */
+	/*
+	 * Runs in a child. Writes to `text` (TEXT_SIZE bytes) what there is. Returns 0, or -1 with
+	 * errno; errno 0: `text` says why.
+	 */
 	int (*carry_out)(const struct config *config, char *text);
 	bool inside;     /* the child is root of a new user namespace */
 	unsigned levels; /* that need it: LEVEL() */
@@ -306,7 +310,10 @@ static const struct trial trials[] = {
 	    "a kernel with CONFIG_SECURITY_LANDLOCK and \"landlock\" in its lsm= list, or isolation.landlock and worker.landlock = \"optional\"" },
 };
 
-/* Run one trial in a child, with these ids mapped. Returns whether it passed; `text` says what there is, or why not. */
+/*
+ * Run one trial in a child, with these ids mapped. Returns whether it passed; `text` says what
+ * there is, or why not.
+ */
 static bool
 carry_out(const struct trial *trial, const struct config *config, const struct idmap *ids, char *text)
 {

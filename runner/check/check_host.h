@@ -4,7 +4,10 @@
 
 #include "config.h"
 
-/* Try every layer, and print a row for each. Returns the exit status: 1 if one that `config` requires is missing. */
+/*
+ * Try every layer, and print a row for each. Returns the exit status: 1 if one that `config`
+ * requires is missing.
+ */
 int check_host(const struct config *config);
 
 #endif

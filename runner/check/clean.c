@@ -15,7 +15,10 @@ clean(const struct config *config)
 {
 	char name[HOST_NAME_SIZE];
 
-	/* The socket and the free cells' groups of a runner at work could be removed, and it would serve no more. */
+	/*
+	 * The socket and the free cells' groups of a runner at work could be removed, and it would
+	 * serve no more.
+	 */
 	if (door_is_served(config)) {
 		log_warn("a runner serves on %s: stop it first; nothing was removed", config->socket_path);
 		return 1;

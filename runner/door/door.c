@@ -94,7 +94,10 @@ door_listen(const struct config *config)
 
 	snprintf(directory, sizeof directory, "%s", config->socket_path);
 	if (mkdir(dirname(directory), 0755) == 0) {
-		/* A directory that is ours alone is given to the door's uid, so that the door can remove the socket at its end. */
+		/*
+		 * A directory that is ours alone is given to the door's uid, so that the door can
+		 * remove the socket at its end.
+		 */
 		if (geteuid() == 0 && chown(directory, (uid_t)config->first_uid, (gid_t)config->first_uid) != 0)
 			die("take over the socket's directory %s: %s", directory, strerror(errno));
 	} else if (errno != EEXIST) {
@@ -118,7 +121,7 @@ door_listen(const struct config *config)
 	return fd;
 }
 
-/* ---- serving ------------------------------------------------------------------------------------------------------- */
+/* ---- serving --------------------------------------------------------------------------------- */
 
 /* The door at work. */
 struct door {
@@ -138,8 +141,9 @@ is_shortage(int error)
 }
 
 /*
- * There is no descriptor for a connection. It would wait at the head of the queue and wake us again at once, so it is accepted
- * in the place of the spare descriptor, and closed. Where even that fails, no connection is accepted for a while.
+ * There is no descriptor for a connection. It would wait at the head of the queue and wake us again
+ * at once, so it is accepted in the place of the spare descriptor, and closed. Where even that
+ * fails, no connection is accepted for a while.
  */
 static void
 refuse_connection(struct door *door, int error)
@@ -181,7 +185,10 @@ accept_worker(struct door *door)
 	close(fd);
 }
 
-/* Landlock around the door. The door may have to start the relay again, so it needs whatever the relay needs. */
+/*
+ * Landlock around the door. The door may have to start the relay again, so it needs whatever the
+ * relay needs.
+ */
 static void
 enter_landlock(const struct config *config, int abi, const struct relay_supervisor *relay)
 {

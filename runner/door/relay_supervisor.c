@@ -1,4 +1,7 @@
-/* relay_supervisor.c - see relay_supervisor.h. Runs at the start, then in the door, and in its child until that is the relay. */
+/*
+ * relay_supervisor.c - see relay_supervisor.h. Runs at the start, then in the door, and in its
+ * child until that is the relay.
+ */
 #define _GNU_SOURCE
 #include "door/relay_supervisor.h"
 

@@ -1,4 +1,7 @@
-/* dirtree.c - see dirtree.h. Every name comes from readdir(3) of an open directory, so no path can be redirected. */
+/*
+ * dirtree.c - see dirtree.h. Every name comes from readdir(3) of an open directory, so no path can
+ * be redirected.
+ */
 #define _GNU_SOURCE
 #include "kernel/dirtree.h"
 
@@ -32,7 +35,10 @@ open_directory(int parent_fd, const char *name)
 	return directory;
 }
 
-/* Move the directory `name` of `from` up into `top`, under a name that is not in use. Returns 0, or -1 with errno. */
+/*
+ * Move the directory `name` of `from` up into `top`, under a name that is not in use. Returns 0, or
+ * -1 with errno.
+ */
 static int
 move_up(int from, const char *name, int top)
 {
@@ -52,7 +58,10 @@ move_up(int from, const char *name, int top)
 	return -1;
 }
 
-/* Remove the files in the directory `name` of `top`, move the directories in it up into `top`, and remove it. */
+/*
+ * Remove the files in the directory `name` of `top`, move the directories in it up into `top`, and
+ * remove it.
+ */
 static int
 flatten(int top, const char *name)
 {
@@ -89,7 +98,10 @@ dirtree_empty(int parent_fd, const char *name)
 	}
 	if (fchmodat(parent_fd, name, 0700, 0) != 0 || (top = open_directory(parent_fd, name)) == NULL)
 		return -1;
-	/* A directory that is moved up may come before the ones that were read, so the top is read until it is empty. */
+	/*
+	 * A directory that is moved up may come before the ones that were read, so the top is read
+	 * until it is empty.
+	 */
 	while (result == 0 && more) {
 		more = false;
 		rewinddir(top);

@@ -17,7 +17,10 @@ inherit_fds_place(const int *from, size_t count, int first, bool is_close_on_exe
 		errno = EINVAL;
 		return -1;
 	}
-	/* Move all of them out of the way first: one may have a number where another is to be placed. */
+	/*
+	 * Move all of them out of the way first: one may have a number where another is to be
+	 * placed.
+	 */
 	for (; made < count; made++) {
 		high[made] = fcntl(from[made], F_DUPFD_CLOEXEC, first + (int)count);
 		if (high[made] < 0)

@@ -58,7 +58,10 @@ netns_make_empty(int proc_fd)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
-	/* A child makes it: a process that leaves the host's network namespace may have no way back. */
+	/*
+	 * A child makes it: a process that leaves the host's network namespace may have no way
+	 * back.
+	 */
 	pid = fork_into(CLONE_NEWNET);
 	if (pid == 0) {
 		fd = openat(proc_fd, "self/ns/net", O_RDONLY | O_CLOEXEC);

@@ -5,12 +5,16 @@
 /* Bring the loopback of a new network namespace up. Called in it. Returns 0, or -1 with errno. */
 int netns_raise_loopback(void);
 
-/* Listen on `port` of the loopback. Returns a non-blocking, close-on-exec socket that the caller owns, or -1 with errno. */
+/*
+ * Listen on `port` of the loopback. Returns a non-blocking, close-on-exec socket that the caller
+ * owns, or -1 with errno.
+ */
 int netns_listen(unsigned short port);
 
 /*
- * Make a network namespace without any process. The caller stays in its own; it needs CAP_SYS_ADMIN. `proc_fd`: /proc. Returns a
- * descriptor for setns(2) that the caller owns, or -1 with errno.
+ * Make a network namespace without any process. The caller stays in its own; it needs
+ * CAP_SYS_ADMIN. `proc_fd`: /proc. Returns a descriptor for setns(2) that the caller owns, or -1
+ * with errno.
  */
 int netns_make_empty(int proc_fd);
 

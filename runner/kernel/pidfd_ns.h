@@ -1,6 +1,6 @@
 /*
- * pidfd_ns.h - opens the namespaces of a process through its pidfd (Linux 6.11). Older kernels have only /proc for that, and the
- * runner's processes see none.
+ * pidfd_ns.h - opens the namespaces of a process through its pidfd (Linux 6.11). Older kernels have
+ * only /proc for that, and the runner's processes see none.
  */
 #ifndef CELLBLOCK_PIDFD_NS_H
 #define CELLBLOCK_PIDFD_NS_H
@@ -18,8 +18,8 @@ enum pidfd_ns_kind {
 };
 
 /*
- * Open a namespace of the process. Needs the right to ptrace it. Returns a descriptor that the caller owns, or -1 with errno
- * (ENOTTY: the kernel has no such request).
+ * Open a namespace of the process. Needs the right to ptrace it. Returns a descriptor that the
+ * caller owns, or -1 with errno (ENOTTY: the kernel has no such request).
  */
 int pidfd_ns_open(int pidfd, enum pidfd_ns_kind kind);
 

@@ -1,4 +1,7 @@
-/* relay.c - see relay.h. Runs in a process of its own, on the host, with the runner's uid and no other power. */
+/*
+ * relay.c - see relay.h. Runs in a process of its own, on the host, with the runner's uid and no
+ * other power.
+ */
 #define _GNU_SOURCE
 #include "relay/relay.h"
 
@@ -64,7 +67,7 @@ wake_at(uint64_t at_us)
 		relay.wake_us = at_us;
 }
 
-/* ---- the log ------------------------------------------------------------------------------------------------------- */
+/* ---- the log --------------------------------------------------------------------------------- */
 
 /* A program may try as often as it likes: the log has one line for all failures of a while. */
 static void
@@ -90,11 +93,14 @@ log_proxy(uint32_t index, int error)
 	state->failures = 0;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------ */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 static watch_ready listener_ready;
 
-/* Accept from the cell, unless it has as many connections as it may have, or has begun as many as it may in a second. */
+/*
+ * Accept from the cell, unless it has as many connections as it may have, or has begun as many as
+ * it may in a second.
+ */
 static void
 set_accepting(struct relay_cell *cell)
 {
@@ -173,7 +179,7 @@ listener_ready(void *context, struct watch *watch, uint32_t events)
 	set_accepting(cell);
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------ */
+/* ---- cells ----------------------------------------------------------------------------------- */
 
 /* The listener comes from the warden, the start from the broker; or the cell has ended. */
 static void
@@ -234,7 +240,10 @@ channel_ready(void *context, struct watch *watch, uint32_t events)
 	relay.cells = cell;
 }
 
-/* Free cells and connections that have ended. Called after a turn, since events of that turn may still belong to them. */
+/*
+ * Free cells and connections that have ended. Called after a turn, since events of that turn may
+ * still belong to them.
+ */
 static void
 clean_up(void)
 {
@@ -277,7 +286,7 @@ keep_time(uint64_t now)
 	}
 }
 
-/* ---- the process ------------------------------------------------------------------------------------------------ */
+/* ---- the process ----------------------------------------------------------------------------- */
 
 static void
 limit(int resource, rlim_t most)

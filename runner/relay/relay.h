@@ -1,15 +1,18 @@
 /*
- * relay.h - the relay: the process of the runner through which cells reach a proxy, and nothing else.
+ * relay.h - the relay: the process of the runner through which cells reach a proxy, and nothing
+ * else.
  *
- *     program in a cell --TCP--> listener on the cell's loopback --relay--> the configured HTTP proxy --> where the proxy lets it
+ *     program --TCP--> listener on the cell's loopback --relay--> HTTP proxy --> where that lets it
  *
- * A listening socket belongs to the network namespace in which it was made. So the warden makes one in each cell that gets a
- * network. The relay, which stays on the host, accepts the connections and carries their bytes. It knows no HTTP, and connects to
- * the proxies only. It has the runner's uid, no capability, no file, a policy of its own (etc/seccomp/relay.conf), and Landlock.
+ * A listening socket belongs to the network namespace in which it was made. So the warden makes one
+ * in each cell that gets a network. The relay, which stays on the host, accepts the connections and
+ * carries their bytes. It knows no HTTP, and connects to the proxies only. It has the runner's uid,
+ * no capability, no file, a policy of its own (etc/seccomp/relay.conf), and Landlock.
  *
- * A cell is known to the relay by one end of a socket pair, its link, which the broker sends. The other end speaks for the cell:
- * first the warden, which sends the listener, then the broker, which sends a relay_start when the cell gets its run. Before that
- * no connection is accepted. When the broker closes its end, the relay closes everything of the cell.
+ * A cell is known to the relay by one end of a socket pair, its link, which the broker sends. The
+ * other end speaks for the cell: first the warden, which sends the listener, then the broker, which
+ * sends a relay_start when the cell gets its run. Before that no connection is accepted. When the
+ * broker closes its end, the relay closes everything of the cell.
  */
 #ifndef CELLBLOCK_RELAY_H
 #define CELLBLOCK_RELAY_H
@@ -31,12 +34,16 @@ struct relay_config {
 	socklen_t address_size[CONFIG_MAX_PROXIES];
 };
 
-/* Write the Landlock rules that let the proxies be reached, at most CONFIG_MAX_PROXIES. Returns how many there are. */
+/*
+ * Write the Landlock rules that let the proxies be reached, at most CONFIG_MAX_PROXIES. Returns how
+ * many there are.
+ */
 size_t relay_rules(const struct relay_config *config, struct landlock_rule *rules);
 
 /*
- * Put up the walls of the relay, and serve until `channel_fd` closes. Each message on it is one byte with the link of a cell. Called in
- * a process of its own that has only this descriptor and stdio open, and no capability. Never returns.
+ * Put up the walls of the relay, and serve until `channel_fd` closes. Each message on it is one
+ * byte with the link of a cell. Called in a process of its own that has only this descriptor and
+ * stdio open, and no capability. Never returns.
  */
 void relay_main(const struct relay_config *config, int channel_fd) __attribute__((noreturn));
 

@@ -1,4 +1,7 @@
-/* relay_conn.c - see relay_conn.h. Runs in the relay. It does not look at the bytes of programs and proxies. */
+/*
+ * relay_conn.c - see relay_conn.h. Runs in the relay. It does not look at the bytes of programs and
+ * proxies.
+ */
 #define _GNU_SOURCE
 #include "relay/relay_conn.h"
 
@@ -92,7 +95,10 @@ settle(struct relay_conn *conn)
 	}
 }
 
-/* There will be no connection to the proxy: answer in its place, and read whatever the guest sends, to its end. */
+/*
+ * There will be no connection to the proxy: answer in its place, and read whatever the guest sends,
+ * to its end.
+ */
 static void
 refuse(struct relay_conn *conn, int error)
 {

@@ -1,6 +1,6 @@
 /*
- * relay_conn.h - a connection that the relay carries: two sockets, and bytes that were read from one and not yet written to
- * the other.
+ * relay_conn.h - a connection that the relay carries: two sockets, and bytes that were read from
+ * one and not yet written to the other.
  *
  * Nothing here blocks, and a connection never holds more than two buffers of RELAY_CONN_BYTES.
  */
@@ -39,9 +39,11 @@ struct relay_conn {
 };
 
 /*
- * Make a connection between `guest_fd`, which it owns from now on, and a new socket to the proxy. `deadline_us`: for the proxy to
- * accept it (clock_us()). `changed`, with `owner`, is called whenever an event has been handled; not before this returns. Returns NULL,
- * with guest_fd closed, if there is no memory. If the proxy cannot be reached, the guest gets an answer in HTTP that says so.
+ * Make a connection between `guest_fd`, which it owns from now on, and a new socket to the proxy.
+ * `deadline_us`: for the proxy to accept it (clock_us()). `changed`, with `owner`, is called
+ * whenever an event has been handled; not before this returns. Returns NULL, with guest_fd closed,
+ * if there is no memory. If the proxy cannot be reached, the guest gets an answer in HTTP that says
+ * so.
  */
 struct relay_conn *relay_conn_new(struct poller *poller, int guest_fd, const struct sockaddr *proxy, socklen_t proxy_size,
     uint64_t deadline_us, void (*changed)(struct relay_conn *conn, bool was_connecting), void *owner);

@@ -1,4 +1,7 @@
-/* cgroup_open.c - see cgroup_open.h. Runs with the rights of the start; cgroup_open_cell as root of the user namespace. */
+/*
+ * cgroup_open.c - see cgroup_open.h. Runs with the rights of the start; cgroup_open_cell as root of
+ * the user namespace.
+ */
 #define _GNU_SOURCE
 #include "start/cgroup_open.h"
 
@@ -45,7 +48,7 @@ write_file(int dir_fd, const char *name, const char *text)
 	return result;
 }
 
-/* ---- finding the hierarchies ------------------------------------------------------------------------------------ */
+/* ---- finding the hierarchies ----------------------------------------------------------------- */
 
 static bool
 has_word(const char *list, const char *word, char separator)
@@ -62,7 +65,10 @@ has_word(const char *list, const char *word, char separator)
 	return false;
 }
 
-/* Find where the hierarchy of a controller (NULL: version 2) is mounted, by /proc/self/mounts. `path`: "" if nowhere. */
+/*
+ * Find where the hierarchy of a controller (NULL: version 2) is mounted, by /proc/self/mounts.
+ * `path`: "" if nowhere.
+ */
 static void
 find_mount(const char *controller, char *path, size_t size)
 {
@@ -82,7 +88,10 @@ find_mount(const char *controller, char *path, size_t size)
 	fclose(mounts);
 }
 
-/* Find the group of this process, as a path below the mount of `controller`'s hierarchy (NULL: version 2). */
+/*
+ * Find the group of this process, as a path below the mount of `controller`'s hierarchy (NULL:
+ * version 2).
+ */
 static void
 find_own(const char *controller, char *path, size_t size)
 {
@@ -123,11 +132,17 @@ is_version_2(const char *mount)
 	return has_word(list, "memory", ' ') && has_word(list, "pids", ' ') && has_word(list, "cpu", ' ');
 }
 
-/* Make the directory `path`, and give it to `owner`. Returns its descriptor, or -1 with a text in `error`. */
+/*
+ * Make the directory `path`, and give it to `owner`. Returns its descriptor, or -1 with a text in
+ * `error`.
+ */
 static int
 make_directory(const char *path, uid_t owner, char *error, size_t size)
 {
-	/* A process that moves others between groups needs to write these; see cgroups(7), "delegation". */
+	/*
+	 * A process that moves others between groups needs to write these; see cgroups(7),
+	 * "delegation".
+	 */
 	static const char *const delegated[] = { "cgroup.procs", "tasks", "cgroup.subtree_control", "cgroup.threads" };
 	int fd;
 
@@ -167,7 +182,10 @@ move_to(const char *path)
 	return result;
 }
 
-/* Which of the controllers that we need are not enabled yet for the children of `base_fd`, as a text that disables them. */
+/*
+ * Which of the controllers that we need are not enabled yet for the children of `base_fd`, as a
+ * text that disables them.
+ */
 static void
 find_disabled(int base_fd, char *text, size_t size)
 {
@@ -186,7 +204,10 @@ find_disabled(int base_fd, char *text, size_t size)
 	}
 }
 
-/* Enable our controllers for the children of `base`. Remembers the change in tree->disable. Returns 0, or -1 with a text. */
+/*
+ * Enable our controllers for the children of `base`. Remembers the change in tree->disable. Returns
+ * 0, or -1 with a text.
+ */
 static int
 enable_controllers(struct cgroup_tree *tree, const char *base, char *error, size_t size)
 {
@@ -207,9 +228,9 @@ enable_controllers(struct cgroup_tree *tree, const char *base, char *error, size
 }
 
 /*
- * A guest can be born in a group only from a group below a common ancestor that is ours. So the runner goes into a leaf
- * beside its cells. It does so before it enables controllers: if it was alone in `base` (systemd's Delegate=yes), `base` can
- * have controllers only then.
+ * A guest can be born in a group only from a group below a common ancestor that is ours. So the
+ * runner goes into a leaf beside its cells. It does so before it enables controllers: if it was
+ * alone in `base` (systemd's Delegate=yes), `base` can have controllers only then.
  */
 static int
 open_version_2(struct cgroup_tree *tree, const char *base, const char *name, uid_t owner, char *error, size_t size)
@@ -251,7 +272,9 @@ failed:
 	return -1;
 }
 
-/* Make our directory in the hierarchy of controller `c`. Returns 0, or -1 with a text in `error`. */
+/*
+ * Make our directory in the hierarchy of controller `c`. Returns 0, or -1 with a text in `error`.
+ */
 static int
 open_hierarchy(struct cgroup_tree *tree, int c, const char *name, uid_t owner, char *error, size_t size)
 {
@@ -300,14 +323,19 @@ cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_
 		tree->root_fd[c] = -1;
 	find_mount(NULL, mount, sizeof mount);
 	find_own(NULL, own, sizeof own);
-	/* A path that is too long only means that cgroup_open_undo cannot move this process back. */
+	/*
+	 * A path that is too long only means that cgroup_open_undo cannot move this process back.
+	 */
 	if (snprintf(tree->home, sizeof tree->home, "%s%s", mount, own) >= (int)sizeof tree->home)
 		tree->home[0] = '\0';
 	if (parent != NULL)
 		return open_version_2(tree, parent, name, owner, error, size);
 	if (!is_version_2(mount))
 		return open_version_1(tree, name, owner, error, size);
-	/* A group with processes cannot have children with controllers. A group above our own may have none. */
+	/*
+	 * A group with processes cannot have children with controllers. A group above our own may
+	 * have none.
+	 */
 	for (char *end = own + (own[1] == '\0' ? 0 : strlen(own)); end != NULL; end = strrchr(own, '/')) {
 		*end = '\0';
 		if (snprintf(base, sizeof base, "%s%s", mount, own) < (int)sizeof base &&
@@ -317,7 +345,10 @@ cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_
 	return -1;
 }
 
-/* Close the descriptors of an array with one for each controller, where some are the same number. Sets all to -1. */
+/*
+ * Close the descriptors of an array with one for each controller, where some are the same number.
+ * Sets all to -1.
+ */
 static void
 close_each_once(int fds[CGROUP_CONTROLLERS])
 {
@@ -330,7 +361,7 @@ close_each_once(int fds[CGROUP_CONTROLLERS])
 	}
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------ */
+/* ---- cells ----------------------------------------------------------------------------------- */
 
 /* A file of a cell's group that stays open. */
 struct cell_file {
@@ -372,7 +403,10 @@ static const struct cell_file version_2_files[] = {
 	CELL_FILE(CGROUP_CPU, "cpu.stat", O_RDONLY, true, cpu_usage_fd),
 };
 
-/* Open the files of a list. A second row for the same descriptor is tried if the first cannot be opened. */
+/*
+ * Open the files of a list. A second row for the same descriptor is tried if the first cannot be
+ * opened.
+ */
 static int
 open_files(const struct cell_file *files, size_t count, const int *dir_fds, struct cgroup_cell *cell, char *error,
     size_t size)
@@ -406,9 +440,9 @@ set_cpu_share(const struct cgroup_tree *tree, int dir_fd, unsigned percent)
 }
 
 /*
- * Make a cell's group anew. A runner that was killed leaves its groups behind, with limits that may keep the next one from
- * setting its own, and for a moment with processes. So the old group is removed first. Returns 0, or -1 with errno (EBUSY:
- * there still are processes in it).
+ * Make a cell's group anew. A runner that was killed leaves its groups behind, with limits that may
+ * keep the next one from setting its own, and for a moment with processes. So the old group is
+ * removed first. Returns 0, or -1 with errno (EBUSY: there still are processes in it).
  */
 static int
 make_group(int root_fd, const char *name)
@@ -472,7 +506,10 @@ cgroup_open_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_p
 		snprintf(error, size, "limit the sockets of %s/%s: %s", tree->path[CGROUP_MEMORY], name, strerror(errno));
 		result = -1;
 	}
-	/* With swap a program over its memory limit gets slow instead of being killed. A kernel without swap has no such file. */
+	/*
+	 * With swap a program over its memory limit gets slow instead of being killed. A kernel
+	 * without swap has no such file.
+	 */
 	if (result == 0 && tree->version == 2 && write_file(dir_fd[CGROUP_MEMORY], "memory.swap.max", "0") != 0 &&
 	    errno != ENOENT) {
 		snprintf(error, size, "forbid %s/%s to swap: %s", tree->path[CGROUP_MEMORY], name, strerror(errno));
@@ -526,7 +563,10 @@ cgroup_open_undo(struct cgroup_tree *tree)
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		remove_below(tree->path[c], false);
 	if (tree->version == 2) {
-		/* A group with controllers takes no process: they go before this process returns to the group above. */
+		/*
+		 * A group with controllers takes no process: they go before this process returns to
+		 * the group above.
+		 */
 		if (tree->root_fd[0] >= 0)
 			write_file(tree->root_fd[0], SUBTREE_CONTROL, "-memory -pids -cpu");
 		disable_controllers(tree);

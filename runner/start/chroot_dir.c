@@ -1,4 +1,6 @@
-/* chroot_dir.c - see chroot_dir.h. Runs at the start, as root of the container, and in the guard. */
+/*
+ * chroot_dir.c - see chroot_dir.h. Runs at the start, as root of the container, and in the guard.
+ */
 #define _GNU_SOURCE
 #include "start/chroot_dir.h"
 
@@ -73,7 +75,10 @@ kill_cells(const struct config *config)
 	}
 }
 
-/* Removing trees takes time, which the next start must not have to wait for. So they are renamed first. Returns 0, or -1 with errno. */
+/*
+ * Removing trees takes time, which the next start must not have to wait for. So they are renamed
+ * first. Returns 0, or -1 with errno.
+ */
 static int
 put_aside(const struct config *config, const char *name)
 {
@@ -87,7 +92,9 @@ put_aside(const struct config *config, const char *name)
 	return rename(path, aside);
 }
 
-/* Remove all that was put aside, now or by an earlier runner. Returns 0, or -1 if some of it stays. */
+/*
+ * Remove all that was put aside, now or by an earlier runner. Returns 0, or -1 if some of it stays.
+ */
 static int
 remove_aside(const struct config *config, const char *name)
 {
@@ -115,7 +122,10 @@ make_path(const struct config *config, const char *name, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, "%s/%s", config->chroot_dir, name);
 }
 
-/* Open a directory, and lock it. Returns a descriptor, or -1 with errno; EWOULDBLOCK: another runner has it. */
+/*
+ * Open a directory, and lock it. Returns a descriptor, or -1 with errno; EWOULDBLOCK: another
+ * runner has it.
+ */
 static int
 open_locked(const char *path)
 {
@@ -177,7 +187,10 @@ guard(const struct config *config, const char *name, int dir_fd, int uids_fd, in
 	signal(SIGHUP, SIG_IGN);
 	if (capabilities_keep(keep) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		die("keep the capabilities dac_override, fowner, setgid and setuid, and no other: %s", strerror(errno));
-	/* A child removes what an earlier runner left, so that the guard sees the end of its own one. */
+	/*
+	 * A child removes what an earlier runner left, so that the guard sees the end of its own
+	 * one.
+	 */
 	signal(SIGCHLD, SIG_IGN);
 	if (fork() == 0) {
 		close(dir_fd);

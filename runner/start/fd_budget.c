@@ -1,4 +1,7 @@
-/* fd_budget.c - see fd_budget.h. Runs at the start, before the first descriptor of any size is opened. */
+/*
+ * fd_budget.c - see fd_budget.h. Runs at the start, before the first descriptor of any size is
+ * opened.
+ */
 #define _GNU_SOURCE
 #include "start/fd_budget.h"
 
@@ -12,26 +15,28 @@
 #include "policy.h"
 
 /* Of a cell, in the broker. */
-#define CELL_CGROUP (REQUEST_CGROUPS_MAX + 11) /* to join its groups; the files of struct cgroup_cell */
+#define CELL_CGROUP (REQUEST_CGROUPS_MAX + 11) /* to join its groups; the files of cgroup_cell */
 #define CELL_OWN 3  /* control socket; pidfd of its init, or socket of its reaper; working directory */
 #define CELL_LINK 1 /* to the relay, if it has a network by that */
-#define CELL_RUN 4  /* the worker's connection; the compiled program; of a compiler's cell that has ended: directory, answer */
+#define CELL_RUN 4  /* the worker's connection; program; a compiler's directory, and its output */
 
 /* Of a run that waits for a cell. */
 #define QUEUED_RUN 6 /* the worker's connection; job, stdout, stderr, stdin; the compiled program */
 
 /* Of a language. */
-#define LANGUAGE_OWN 5 /* mount namespaces of cells and zygotes; directory of its trees; warden, and its answer about the compiler */
+#define LANGUAGE_OWN 5   /* mount namespaces of cells and zygotes; trees; warden; its answer */
 #define LANGUAGE_SETUP 1 /* of each pool */
-#define LANGUAGE_CLONES 64 /* mounts to put its root together, at the start only: more than any that is shipped */
+#define LANGUAGE_CLONES 64 /* of mounts for its root, at the start only: more than shipped ones have */
 
 /* Of a zygote. */
-#define ZYGOTE_OWN 3  /* where it reports; its seccomp listener, and that of the zygote that it replaces */
-#define ZYGOTE_TEST 5 /* a self-test: both ends of its connection, its output, and three that it is given */
+#define ZYGOTE_OWN 3  /* where it reports; its seccomp listener; that of the zygote before it */
+#define ZYGOTE_TEST 5 /* a self-test: its output, and what its guest is given */
 
-#define IDLE_CONNECTIONS 64 /* of workers without a run, beyond one for each run that there can be */
-/* stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root; the two ends of what is being handed over; and one
- * message with all descriptors that it can have. */
+#define IDLE_CONNECTIONS 64 /* of workers, beyond one for each run that there can be */
+/*
+ * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root; the two ends
+ * of what is being handed over; and one message with all descriptors that it can have.
+ */
 #define BROKER_OWN (16 + FDPASS_MAX)
 
 /* Of the relay. */
@@ -55,7 +60,10 @@ fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
 
 	for (size_t l = 0; l < config->language_count; l++) {
 		const struct language_config *language = config->language[l];
-		/* The warm sets, and the kind for runs that none of them takes; each with every grant. */
+		/*
+		 * The warm sets, and the kind for runs that none of them takes; each with every
+		 * grant.
+		 */
 		uint64_t kinds = language->warm_count + 1;
 
 		pools += kinds * GRANT_COUNT;
@@ -79,7 +87,9 @@ fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
 uint64_t
 fd_budget_of_relay(const struct config *config)
 {
-	/* Two sockets for each connection of each cell, so that no cell can take what is another's. */
+	/*
+	 * Two sockets for each connection of each cell, so that no cell can take what is another's.
+	 */
 	return RELAY_OWN + (uint64_t)config->cells * (RELAY_CELL + (uint64_t)RELAY_CONNECTION * config->connections);
 }
 

@@ -1,8 +1,9 @@
 /*
- * fd_budget.h - how many descriptors the runner's processes can need, and the limit (RLIMIT_NOFILE) that gives them.
+ * fd_budget.h - how many descriptors the runner's processes can need, and the limit (RLIMIT_NOFILE)
+ * that gives them.
  *
- * The numbers follow from the configuration, so a host that does not allow them is found at the start, and not by the first
- * busy hour.
+ * The numbers follow from the configuration, so a host that does not allow them is found at the
+ * start, and not by the first busy hour.
  */
 #ifndef CELLBLOCK_FD_BUDGET_H
 #define CELLBLOCK_FD_BUDGET_H
@@ -33,8 +34,9 @@ void fd_budget_of_broker(const struct config *config, struct fd_budget *budget);
 uint64_t fd_budget_of_relay(const struct config *config);
 
 /*
- * Raise the limits of this process to what the broker, the relay and the guests need. Where the hard limit is lower, that takes
- * CAP_SYS_RESOURCE. Returns 0, or -1 with a text in `error` that has the sum and names the settings.
+ * Raise the limits of this process to what the broker, the relay and the guests need. Where the
+ * hard limit is lower, that takes CAP_SYS_RESOURCE. Returns 0, or -1 with a text in `error` that
+ * has the sum and names the settings.
  */
 int fd_budget_reserve(const struct config *config, char *error, size_t size);
 

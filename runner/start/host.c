@@ -59,7 +59,10 @@ host_leave_chroot(void)
 		return; /* the start reports what it cannot do */
 	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	namespace_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	/* Joining our own mount namespace sets our root to the namespace's, which is outside of the chroot. */
+	/*
+	 * Joining our own mount namespace sets our root to the namespace's, which is outside of the
+	 * chroot.
+	 */
 	if (root_fd < 0 || namespace_fd < 0 || setns(namespace_fd, CLONE_NEWNS) != 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0 ||
 	    (tree_fd = (int)syscall(SYS_open_tree, root_fd, "",
@@ -76,7 +79,10 @@ host_leave_chroot(void)
 void
 host_become_namespace_root(bool single_uid)
 {
-	/* An ordinary user's groups cannot be dropped. They are of no use inside, where no file is theirs. */
+	/*
+	 * An ordinary user's groups cannot be dropped. They are of no use inside, where no file is
+	 * theirs.
+	 */
 	if ((!single_uid && setgroups(0, NULL) != 0) || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
 		die("become root of the user namespace: %s", strerror(errno));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)

@@ -20,7 +20,7 @@
 #define SUBUID_FILE "/etc/subuid"
 #define SUBGID_FILE "/etc/subgid"
 
-/* ---- finding the ids ----------------------------------------------------------------------------------------------- */
+/* ---- finding the ids ------------------------------------------------------------------------- */
 
 /* Find a program on the PATH. Returns 0, or -1 if there is none. */
 static int
@@ -39,8 +39,8 @@ find_program(const char *name, char *path, size_t size)
 }
 
 /*
- * Find the user's first range of at least `count` ids in a file of lines "NAME:FIRST:COUNT", where NAME is a name or a
- * number; see subuid(5). Returns 0, or -1 with a text in `error`.
+ * Find the user's first range of at least `count` ids in a file of lines "NAME:FIRST:COUNT", where
+ * NAME is a name or a number; see subuid(5). Returns 0, or -1 with a text in `error`.
  */
 static int
 find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t *first, char *error, size_t size)
@@ -148,7 +148,7 @@ idmap_find(struct idmap *ids, const struct config *config)
 	    root ? "" : ", by newuidmap");
 }
 
-/* ---- mapping the ids ----------------------------------------------------------------------------------------------- */
+/* ---- mapping the ids ------------------------------------------------------------------------- */
 
 static int
 write_map(pid_t pid, const char *file, const char *text, char *error, size_t size)
@@ -168,7 +168,10 @@ write_map(pid_t pid, const char *file, const char *text, char *error, size_t siz
 	return 0;
 }
 
-/* Write a map by newuidmap or newgidmap. Returns 0, or -1 with the error message of the program in `error`. */
+/*
+ * Write a map by newuidmap or newgidmap. Returns 0, or -1 with the error message of the program in
+ * `error`.
+ */
 static int
 run_helper(const char *helper, pid_t pid, uint32_t own, uint32_t first, uint32_t count, char *error, size_t size)
 {
@@ -218,7 +221,10 @@ idmap_map(const struct idmap *ids, pid_t pid, char *error, size_t size)
 	/* The ids of cells follow the runner's own. */
 	snprintf(uids, sizeof uids, "0 %u %u", (unsigned)ids->owner, ids->count + 1);
 	snprintf(gids, sizeof gids, "0 %u %u", (unsigned)ids->group, ids->count + 1);
-	/* Without root, the kernel lets a process map its group only if setgroups(2), which could drop groups, is denied. */
+	/*
+	 * Without root, the kernel lets a process map its group only if setgroups(2), which could
+	 * drop groups, is denied.
+	 */
 	if (geteuid() != 0 && write_map(pid, "setgroups", "deny", error, size) != 0)
 		return -1;
 	return write_map(pid, "uid_map", uids, error, size) != 0 ? -1 : write_map(pid, "gid_map", gids, error, size);

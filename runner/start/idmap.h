@@ -1,9 +1,9 @@
 /*
- * idmap.h - the uids and gids that the runner and its cells have on the host, and their mapping into the runner's user
- * namespace.
+ * idmap.h - the uids and gids that the runner and its cells have on the host, and their mapping
+ * into the runner's user namespace.
  *
- * After a start as root they come from the configuration. An ordinary user has its own, and the range that /etc/subuid and
- * /etc/subgid give it, which newuidmap(1) and newgidmap(1) map.
+ * After a start as root they come from the configuration. An ordinary user has its own, and the
+ * range that /etc/subuid and /etc/subgid give it, which newuidmap(1) and newgidmap(1) map.
  */
 #ifndef CELLBLOCK_IDMAP_H
 #define CELLBLOCK_IDMAP_H
@@ -28,12 +28,16 @@ struct idmap {
 };
 
 /*
- * Find the ids for config->cells cells, with the rights of the start, and try to map them in a user namespace that ends at once.
- * Leaves a count of 0, and the reason in `detail`, where there are none.
+ * Find the ids for config->cells cells, with the rights of the start, and try to map them in a user
+ * namespace that ends at once. Leaves a count of 0, and the reason in `detail`, where there are
+ * none.
  */
 void idmap_find(struct idmap *ids, const struct config *config);
 
-/* Map the ids into the user namespace of `pid`, a child that waits. Returns 0, or -1 with a text in `error`. */
+/*
+ * Map the ids into the user namespace of `pid`, a child that waits. Returns 0, or -1 with a text in
+ * `error`.
+ */
 int idmap_map(const struct idmap *ids, pid_t pid, char *error, size_t size);
 
 #endif

@@ -1,4 +1,7 @@
-/* language_prepare.c - see language_prepare.h. Runs with the rights of the start, or as root of the user namespace. */
+/*
+ * language_prepare.c - see language_prepare.h. Runs with the rights of the start, or as root of the
+ * user namespace.
+ */
 #define _GNU_SOURCE
 #include "start/language_prepare.h"
 
@@ -27,8 +30,9 @@
 #define HUGE_PAGE_GUESTS 4 /* armed cells per zygote from which on huge pages cost each cell little memory */
 
 /*
- * Write the setup of the zygotes of pool `pool` (struct zygote_setup) into a memfd, and seal it: a zygote that was taken over
- * must not be able to change what later ones read. Returns a descriptor that the caller owns, or -1 with errno.
+ * Write the setup of the zygotes of pool `pool` (struct zygote_setup) into a memfd, and seal it: a
+ * zygote that was taken over must not be able to change what later ones read. Returns a descriptor
+ * that the caller owns, or -1 with errno.
  */
 static int
 write_setup(const struct language *language, size_t pool, const struct zygote_setup *common)
@@ -75,7 +79,10 @@ add_program(struct rootfs *fs, const char *path, char *error, size_t size)
 	return rootfs_add(fs, path, error, size);
 }
 
-/* Add the files of the configured network mode: those of name look-ups, and the authorities' certificates. Returns 0, or -1 with a text. */
+/*
+ * Add the files of the configured network mode: those of name look-ups, and the authorities'
+ * certificates. Returns 0, or -1 with a text.
+ */
 static int
 add_network(struct rootfs *fs, const struct config *config, char *error, size_t size)
 {
@@ -91,7 +98,10 @@ add_network(struct rootfs *fs, const struct config *config, char *error, size_t 
 	    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files dns\n", error, size) != 0 ? -1 : 0;
 }
 
-/* Look up all paths of the root, and the version. Returns 0, or -1 with a text: the language is missing. */
+/*
+ * Look up all paths of the root, and the version. Returns 0, or -1 with a text: the language is
+ * missing.
+ */
 static int
 look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 {
@@ -219,11 +229,12 @@ language_prepare_free(struct language *language)
 	free(language->zygote);
 }
 
-/* ---- the root --------------------------------------------------------------------------------------------------- */
+/* ---- the root -------------------------------------------------------------------------------- */
 
 /*
- * Make the root of the zygotes: that of the cells, with files in the place of a run's working directory. These are the driver, so
- * that no path of it is left in a cell; or, for hook.so, an empty main file, for interpreters that look before they open.
+ * Make the root of the zygotes: that of the cells, with files in the place of a run's working
+ * directory. These are the driver, so that no path of it is left in a cell; or, for hook.so, an
+ * empty main file, for interpreters that look before they open.
  */
 static int
 build_zygotes_root(struct language *language, int proc_fd)

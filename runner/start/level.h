@@ -1,7 +1,8 @@
 /*
  * level.h - the two levels of isolation, as the start sees them: a table of functions each.
  *
- * The level is chosen once. Every step of the start that differs between the levels is a function here.
+ * The level is chosen once. Every step of the start that differs between the levels is a function
+ * here.
  */
 #ifndef CELLBLOCK_LEVEL_H
 #define CELLBLOCK_LEVEL_H
@@ -46,7 +47,9 @@ struct start_level {
 	size_t wall_count;
 	/* Uids on the host for each cell, beside the one of the runner itself. */
 	uint32_t uids_per_cell;
-	/* How long to wait for an earlier runner's uids: what keeps them until it has cleaned up. */
+	/*
+	 * How long to wait for an earlier runner's uids: what keeps them until it has cleaned up.
+	 */
 	unsigned uids_wait_ms;
 
 	/* Dies if the host cannot give what is configured. */
@@ -55,11 +58,17 @@ struct start_level {
 	bool (*has_zygote_landlock)(void);
 	/* Whatever comes before the languages: sets start->broker_uid. Dies if it fails. */
 	void (*prepare)(struct start *start);
-	/* The part of a language's root that needs the rights of the start. Returns 0, or -1 with a text in `error`. */
+	/*
+	 * The part of a language's root that needs the rights of the start. Returns 0, or -1 with a
+	 * text in `error`.
+	 */
 	int (*open_root)(struct start *start, struct language *language, char *error, size_t size);
 	/* Fork the broker. Returns like fork(2). */
 	pid_t (*fork_broker)(const struct start *start);
-	/* In the parent: map the ids of the broker, which waits for it. Returns 0, or -1 with a text in `error`. */
+	/*
+	 * In the parent: map the ids of the broker, which waits for it. Returns 0, or -1 with a
+	 * text in `error`.
+	 */
 	int (*map_ids)(const struct start *start, pid_t broker, char *error, size_t size);
 
 	/* In the broker. Each dies if it fails. */
@@ -67,7 +76,10 @@ struct start_level {
 	void (*build_roots)(struct start *start); /* of the languages */
 	void (*leave_host)(struct start *start);  /* no file of the host can be reached afterwards */
 
-	/* Remove whatever an earlier runner called `name` left, beside control groups. Returns 0, or -1 with a line in the log. */
+	/*
+	 * Remove whatever an earlier runner called `name` left, beside control groups. Returns 0,
+	 * or -1 with a line in the log.
+	 */
 	int (*clean)(const struct config *config, const char *name);
 };
 

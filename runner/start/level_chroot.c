@@ -20,7 +20,10 @@ describe_uids(const struct start *start, char *text, size_t size)
 	snprintf(text, size, "%s; after a run every process that has it is killed", start->ids.detail);
 }
 
-/* Layers that are missing have a row too: whoever asks for them by name finds that they are not in force. */
+/*
+ * Layers that are missing have a row too: a look-up by name finds that they are not in
+ * force.
+ */
 static const struct wall walls[] = {
 	{ "user_namespace", wall_never, wall_never, "level chroot: the runner stays root of its container, with few capabilities", NULL },
 	{ "mount_namespace", wall_never, wall_never, "level chroot: see chroot", NULL },
@@ -94,7 +97,9 @@ become_root(const struct start *start)
 	host_become_container_root();
 }
 
-/* Wardens make the trees, when a language is first used. For that they need the container's files. */
+/*
+ * Wardens make the trees, when a language is first used. For that they need the container's files.
+ */
 static void
 build_roots(struct start *start)
 {

@@ -86,7 +86,10 @@ fork_broker(const struct start *start)
 {
 	uint64_t namespaces = host_broker_namespaces;
 
-	/* A process whose power ends in a user namespace cannot go back to the host's network, so it has to stay there. */
+	/*
+	 * A process whose power ends in a user namespace cannot go back to the host's network, so
+	 * it has to stay there.
+	 */
 	if (start->config->network == NETWORK_HOST)
 		namespaces &= ~(uint64_t)CLONE_NEWNET;
 	return fork_into(namespaces);

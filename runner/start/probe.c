@@ -1,4 +1,7 @@
-/* probe.c - see probe.h. Runs at the start, with its rights; the programs that it starts run without them. */
+/*
+ * probe.c - see probe.h. Runs at the start, with its rights; the programs that it starts run
+ * without them.
+ */
 #define _GNU_SOURCE
 #include "start/probe.h"
 
@@ -25,7 +28,10 @@ struct probe {
 	FILE *answers;
 };
 
-/* In a child: become `uid`, and run `argv` with this stdin, and its stdout (and stderr, if `with_stderr`) on `out_fd`. */
+/*
+ * In a child: become `uid`, and run `argv` with this stdin, and its stdout (and stderr, if
+ * `with_stderr`) on `out_fd`.
+ */
 static void
 run(char *const *argv, uid_t uid, int in_fd, int out_fd, bool with_stderr)
 {

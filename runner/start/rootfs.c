@@ -1,4 +1,7 @@
-/* rootfs.c - see rootfs.h. Runs at the start, first with the rights of the start, then as root of the user namespace. */
+/*
+ * rootfs.c - see rootfs.h. Runs at the start, first with the rights of the start, then as root of
+ * the user namespace.
+ */
 #define _GNU_SOURCE
 #include "start/rootfs.h"
 
@@ -97,7 +100,10 @@ remove_entries(struct rootfs *fs, bool (*is_meant)(const struct rootfs_entry *, 
 	fs->count = kept;
 }
 
-/* Whether a bound directory `path` has this entry below it. Every mount is copied for every cell, so it needs none of its own. */
+/*
+ * Whether a bound directory `path` has this entry below it. Every mount is copied for every cell,
+ * so it needs none of its own.
+ */
 static bool
 is_brought_by(const struct rootfs_entry *e, const char *path)
 {
@@ -121,8 +127,8 @@ copy_text(const char *text, bool *is_good)
 }
 
 /*
- * Add an entry, unless its path is covered already. `source` and `target`: NULL, or copied. Returns 0, or -1 with a text in
- * `error`.
+ * Add an entry, unless its path is covered already. `source` and `target`: NULL, or copied. Returns
+ * 0, or -1 with a text in `error`.
  */
 static int
 add_entry(struct rootfs *fs, enum rootfs_kind kind, const char *path, const char *source, const char *target, bool is_dir,
@@ -278,8 +284,9 @@ rootfs_clone(const char *path, char *error, size_t size)
 }
 
 /*
- * Make a detached, read-only tmpfs with the devices. Returns its descriptor, or -1 where this process may make no devices: only
- * root of the host may. Then each device is bound, which is four mounts more for every cell.
+ * Make a detached, read-only tmpfs with the devices. Returns its descriptor, or -1 where this
+ * process may make no devices: only root of the host may. Then each device is bound, which is four
+ * mounts more for every cell.
  */
 static int
 make_devices(void)
@@ -339,7 +346,10 @@ rootfs_attach(int tree_fd, const char *path)
 	return (int)syscall(SYS_move_mount, tree_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-/* Make the directories above `path`, which is relative to the working directory. Returns 0, or -1 with errno. */
+/*
+ * Make the directories above `path`, which is relative to the working directory. Returns 0, or -1
+ * with errno.
+ */
 static int
 make_parents(const char *path)
 {
@@ -407,7 +417,9 @@ rootfs_enter(struct rootfs *fs, char *error, size_t size)
 		if (place(&fs->entry[i]) != 0)
 			return failed(error, size, "place in the root", fs->entry[i].path);
 	}
-	/* pivot_root(".", ".") stacks the old root on the new one, where the same name unmounts it. */
+	/*
+	 * pivot_root(".", ".") stacks the old root on the new one, where the same name unmounts it.
+	 */
 	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
 		return failed(error, size, "pivot into", base);
 	if (syscall(SYS_mount_setattr, -1, "/", 0, &attr, sizeof attr) != 0)

@@ -33,7 +33,7 @@
 
 #define ERROR_SIZE 512
 
-/* ---- on the host, with the rights of the start --------------------------------------------------------------------- */
+/* ---- on the host, with the rights of the start ----------------------------------------------- */
 
 static void
 reserve_descriptors(const struct config *config)
@@ -61,7 +61,10 @@ find_ids(struct start *start)
 	log_warn("all cells have the runner's own uid: %s", start->ids.detail);
 }
 
-/* Dies if another runner on this host has some of our uids. Without root there is no such file, and no choice of uids. */
+/*
+ * Dies if another runner on this host has some of our uids. Without root there is no such file, and
+ * no choice of uids.
+ */
 static void
 lock_uids(struct start *start)
 {
@@ -135,7 +138,7 @@ open_cgroups(struct start *start)
 	log_warn("control groups cannot be had, so memory and process limits are rlimits only: %s", error);
 }
 
-/* ---- the broker ---------------------------------------------------------------------------------------------------- */
+/* ---- the broker ------------------------------------------------------------------------------ */
 
 static void
 make_cells(struct start *start)
@@ -205,11 +208,11 @@ become_broker(struct start *start, int door_fd)
 	serve(broker, door_fd);
 }
 
-/* ---- the door ------------------------------------------------------------------------------------------------------ */
+/* ---- the door -------------------------------------------------------------------------------- */
 
 /*
- * Keep the door's descriptors, at numbers that it is told, and close all others: those of control groups, mounts, setups and
- * trees are for the broker.
+ * Keep the door's descriptors, at numbers that it is told, and close all others: those of control
+ * groups, mounts, setups and trees are for the broker.
  */
 static void
 keep_door_fds(struct start *start, int *broker_fd)

@@ -15,7 +15,10 @@
 int
 uid_lock_take(const char *path, uint32_t first, uint32_t count, unsigned wait_ms, char *error, size_t size)
 {
-	/* A lock of the open file description: it is not lost when any other descriptor of the file is closed. */
+	/*
+	 * A lock of the open file description: it is not lost when any other descriptor of the file
+	 * is closed.
+	 */
 	struct flock range = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)first, .l_len = (off_t)count };
 	const struct timespec wait = { .tv_nsec = POLL_MS * 1000000 };
 	unsigned waited_ms = 0;

@@ -1,4 +1,7 @@
-/* walls.h - the layers that the runner announces, in its log and in GET /v1/sandbox/capabilities: a table with a row each. */
+/*
+ * walls.h - the layers that the runner announces, in its log and in GET /v1/sandbox/capabilities: a
+ * table with a row each.
+ */
 #ifndef CELLBLOCK_WALLS_H
 #define CELLBLOCK_WALLS_H
 

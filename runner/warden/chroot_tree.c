@@ -1,6 +1,6 @@
 /*
- * chroot_tree.c - see chroot_tree.h. Runs in wardens: the first tree is made from the files that the operator has installed, the
- * trees of cells from the first one.
+ * chroot_tree.c - see chroot_tree.h. Runs in wardens: the first tree is made from the files that
+ * the operator has installed, the trees of cells from the first one.
  */
 #define _GNU_SOURCE
 #include "warden/chroot_tree.h"
@@ -46,8 +46,9 @@ copy_file(int from, const char *source, mode_t mode, int to, const char *name)
 }
 
 /*
- * Add a file of the host. It is linked only if root owns it and nobody else can write it: else a change on the host would show in
- * the cells. Returns 0, also for a file that is left out; or -1 with errno.
+ * Add a file of the host. It is linked only if root owns it and nobody else can write it: else a
+ * change on the host would show in the cells. Returns 0, also for a file that is left out; or -1
+ * with errno.
  */
 static int
 add_file(int from, const char *source, const struct stat *st, int to, const char *name, struct chroot_tree_count *count)
@@ -74,7 +75,10 @@ add_link(int from, const char *source, int to, const char *name)
 	return symlinkat(target, to, name);
 }
 
-/* Open the directory `name` of `to`, and make it if it does not exist. Returns a descriptor, or -1 with errno. */
+/*
+ * Open the directory `name` of `to`, and make it if it does not exist. Returns a descriptor, or -1
+ * with errno.
+ */
 static int
 make_directory(int to, const char *name)
 {
@@ -90,7 +94,10 @@ struct walk {
 	struct chroot_tree_count count;
 };
 
-/* Add all entries of `from` to `to`. Closes both. Either may be -1, which fails. Returns 0, or -1 with errno. */
+/*
+ * Add all entries of `from` to `to`. Closes both. Either may be -1, which fails. Returns 0, or -1
+ * with errno.
+ */
 static int
 walk_directory(struct walk *walk, int from, int to)
 {
@@ -139,7 +146,10 @@ add_from_host(struct walk *walk, int from, const char *name, int to)
 	return 0;
 }
 
-/* Make the directories above `path`, which is relative, and open the last one. *name becomes the last part of the path. */
+/*
+ * Make the directories above `path`, which is relative, and open the last one. *name becomes the
+ * last part of the path.
+ */
 static int
 make_parents(int tree_fd, const char *path, const char **name)
 {

@@ -14,7 +14,10 @@
 #include "fdpass.h"
 #include "sealed_memfd.h"
 
-/* Copy all of a regular file of at most `most` bytes into a sealed memfd. Returns it, or -1 with errno. */
+/*
+ * Copy all of a regular file of at most `most` bytes into a sealed memfd. Returns it, or -1 with
+ * errno.
+ */
 static int
 copy_sealed(int from, uint64_t most)
 {

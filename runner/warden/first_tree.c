@@ -16,7 +16,10 @@
 #include "paths.h"
 #include "warden/chroot_tree.h"
 
-/* Fill the working directory of zygotes, as build_zygotes_root in start/language_prepare.c does at the other level. */
+/*
+ * Fill the working directory of zygotes, as build_zygotes_root in start/language_prepare.c does at
+ * the other level.
+ */
 static int
 fill_box(const struct first_tree *tree, int tree_fd, char *error, size_t size)
 {

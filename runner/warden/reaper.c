@@ -1,4 +1,7 @@
-/* reaper.c - see reaper.h. Runs in a child of the warden; reaper_become and reaper_kill_all also at the start and in the guard. */
+/*
+ * reaper.c - see reaper.h. Runs in a child of the warden; reaper_become and reaper_kill_all also at
+ * the start and in the guard.
+ */
 #define _GNU_SOURCE
 #include "warden/reaper.h"
 
@@ -61,7 +64,10 @@ reaper_kill_all(uid_t uid)
 {
 	struct timespec wait = { .tv_nsec = WAIT_FIRST_NS };
 
-	/* -1 means all processes that this one may signal, except itself. A process that is forked meanwhile gets the next signal. */
+	/*
+	 * -1 means all processes that this one may signal, except itself. A process that is forked
+	 * meanwhile gets the next signal.
+	 */
 	while (reaper_is_left(uid)) {
 		kill(-1, SIGKILL);
 		nanosleep(&wait, NULL);

@@ -1,6 +1,7 @@
 /*
- * warden_chroot.c - the warden of a language at level chroot; see warden.h. Runs as root of the container, in the directory of the
- * language's trees, with the few capabilities that its steps need.
+ * warden_chroot.c - the warden of a language at level chroot; see warden.h. Runs as root of the
+ * container, in the directory of the language's trees, with the few capabilities that its steps
+ * need.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,7 +56,10 @@ find_nothing_left(const struct warden *w, struct site *site)
 	return reaper_is_left(w->config->first_uid + site->cell) ? -1 : 0;
 }
 
-/* Open the cell's tree. It is made when it is first wanted, and then used by one run after the other. */
+/*
+ * Open the cell's tree. It is made when it is first wanted, and then used by one run after the
+ * other.
+ */
 static int
 open_tree(const struct warden *w, struct site *site)
 {
@@ -74,8 +78,8 @@ open_tree(const struct warden *w, struct site *site)
 }
 
 /*
- * Empty a directory whose reaper died before it could do so, with no more rights than its owner has. Returns 0, or -1 if it cannot
- * be emptied.
+ * Empty a directory whose reaper died before it could do so, with no more rights than its owner
+ * has. Returns 0, or -1 if it cannot be emptied.
  */
 static int
 empty_for(const struct warden *w, const struct site *site, const char *name, uid_t owner)
@@ -95,7 +99,10 @@ empty_for(const struct warden *w, const struct site *site, const char *name, uid
 	return status == 0 ? 0 : -1;
 }
 
-/* Make new directories in the place of the last run's, so that nothing of that run shows, not even how large they had become. */
+/*
+ * Make new directories in the place of the last run's, so that nothing of that run shows, not even
+ * how large they had become.
+ */
 static int
 renew_directories(const struct warden *w, struct site *site)
 {
@@ -141,8 +148,8 @@ static const struct step steps[] = {
 };
 
 /*
- * Make a cell, and have a guest forked for it. A failure is reported on the control socket; the reaper, if there is one, sees the end
- * of its connection.
+ * Make a cell, and have a guest forked for it. A failure is reported on the control socket; the
+ * reaper, if there is one, sees the end of its connection.
  */
 static void
 make(const struct warden *w, const struct warden_request *request, int *fds, size_t fd_count)

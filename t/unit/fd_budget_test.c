@@ -1,4 +1,7 @@
-/* fd_budget_test.c - the descriptors that a configuration can need, and the limit that is raised to it. */
+/*
+ * fd_budget_test.c - the descriptors that a configuration can need, and the limit that is raised to
+ * it.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -108,7 +111,10 @@ the_relay(void **state)
 	assert_int_equal(fd_budget_of_relay(&config), 16 + 4096ull * 2050);
 }
 
-/* Reserve in a child with a hard limit of `hard`, which it cannot raise. Returns the exit status; its text is in `error`. */
+/*
+ * Reserve in a child with a hard limit of `hard`, which it cannot raise. Returns the exit status;
+ * its text is in `error`.
+ */
 static int
 reserve(const struct config *config, rlim_t hard, char *error, size_t size)
 {

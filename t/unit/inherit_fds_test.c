@@ -1,4 +1,7 @@
-/* inherit_fds_test.c - a child has the descriptors that it is meant to have, in their order, and no other. */
+/*
+ * inherit_fds_test.c - a child has the descriptors that it is meant to have, in their order, and no
+ * other.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,7 @@
-/* relay_conn_test.c - connections that the relay carries: programs and proxies at their ends do what they like. */
+/*
+ * relay_conn_test.c - connections that the relay carries: programs and proxies at their ends do
+ * what they like.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -45,7 +48,7 @@ static struct sockaddr_in address[2];
 static bool was_open[DESCRIPTORS];
 static unsigned last_number;
 
-/* ---- the relay's loop --------------------------------------------------------------------------------------------- */
+/* ---- the relay's loop ------------------------------------------------------------------------ */
 
 static void
 conn_changed(struct relay_conn *conn, bool was_connecting)
@@ -85,7 +88,7 @@ turn_once_more(time_t since_s)
 /* Let the loop turn until something is so. */
 #define until(condition) for (time_t since_s = now_s(); !(condition); turn_once_more(since_s))
 
-/* ---- the two ends --------------------------------------------------------------------------------------------------- */
+/* ---- the two ends ---------------------------------------------------------------------------- */
 
 static unsigned char
 byte_at(unsigned number, size_t place)
@@ -93,7 +96,10 @@ byte_at(unsigned number, size_t place)
 	return (unsigned char)((place * 2654435761u + number * 40503u) >> 11);
 }
 
-/* Send up to `most` bytes, as many as are taken at once. Returns how many, or -1 if the connection is broken. */
+/*
+ * Send up to `most` bytes, as many as are taken at once. Returns how many, or -1 if the connection
+ * is broken.
+ */
 static ssize_t
 write_some(struct end *end, size_t most)
 {
@@ -110,7 +116,10 @@ write_some(struct end *end, size_t most)
 	return n;
 }
 
-/* Read up to `most` bytes of what the other end has sent: the next ones. Returns how many, or -1 if the connection is broken. */
+/*
+ * Read up to `most` bytes of what the other end has sent: the next ones. Returns how many, or -1 if
+ * the connection is broken.
+ */
 static ssize_t
 read_some(struct end *end, const struct end *from, size_t most)
 {
@@ -210,7 +219,7 @@ close_line(struct line *line)
 		hang_up(&line->end[i], true);
 }
 
-/* ---- bytes ---------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static void
 carries_bytes_both_ways(void **state)
@@ -269,7 +278,7 @@ keeps_what_comes_before_the_proxy(void **state)
 	close_line(&line);
 }
 
-/* ---- ends ----------------------------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 /* Each end may say that it has no more to say, and is told the rest. */
 static void
@@ -302,7 +311,10 @@ carries_half_closes(void **state)
 	}
 }
 
-/* Both at once, with much on its way: the sockets are full, and the relay has read the end, and holds what comes before it. */
+/*
+ * Both at once, with much on its way: the sockets are full, and the relay has read the end, and
+ * holds what comes before it.
+ */
 static void
 carries_all_before_the_end(void **state)
 {
@@ -364,9 +376,12 @@ carries_resets(void **state)
 	}
 }
 
-/* ---- who does not read ---------------------------------------------------------------------------------------------- */
+/* ---- who does not read ----------------------------------------------------------------------- */
 
-/* Nothing is done for who does not read, and no more is kept; the other way is open, and in the end all arrives. */
+/*
+ * Nothing is done for who does not read, and no more is kept; the other way is open, and in the end
+ * all arrives.
+ */
 static void
 waits_for_readers(void **state)
 {
@@ -400,7 +415,7 @@ waits_for_readers(void **state)
 	}
 }
 
-/* ---- many ----------------------------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 /* Each has its own bytes, and none waits for another, not even for one that nobody reads. */
 static void
@@ -438,9 +453,12 @@ keeps_connections_apart(void **state)
 		close_line(&lines[i]);
 }
 
-/* ---- no proxy ------------------------------------------------------------------------------------------------------- */
+/* ---- no proxy -------------------------------------------------------------------------------- */
 
-/* A program is told in HTTP, whatever it sends meanwhile, and the connection goes on until it has no more to say. */
+/*
+ * A program is told in HTTP, whatever it sends meanwhile, and the connection goes on until it has
+ * no more to say.
+ */
 static void
 check_refusal(struct line *line, int error)
 {
@@ -560,7 +578,7 @@ tells_of_no_descriptors(void **state)
 	check_refusal(&line, EMFILE);
 }
 
-/* ---- around each ---------------------------------------------------------------------------------------------------- */
+/* ---- around each ----------------------------------------------------------------------------- */
 
 static int
 open_all(void **state)
