@@ -26,11 +26,7 @@
 static void
 log_disconnect(struct log_limit *limit, pid_t pid, const char *why)
 {
-	uint64_t suppressed;
-
-	if (log_limit_allows(limit, clock_us(), &suppressed))
-		log_warn("worker %ld %s, and was disconnected (%llu times since the last such line, by any worker)", (long)pid, why,
-		    (unsigned long long)suppressed + 1u);
+	log_limit_warn(limit, "worker %ld %s, and was disconnected", (long)pid, why);
 }
 
 static void

@@ -23,7 +23,6 @@
 #include "kernel/pidfd_ns.h"
 #include "kernel/netns.h"
 #include "messages.h"
-#include "start/rootfs.h"
 #include "paths.h"
 
 #define INIT_STACK_BYTES 4096
