@@ -17,7 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel/capabilities.h"
+#include "capabilities.h"
 #include "clock.h"
 #include "driver.h"
 #include "guest/hook.h"

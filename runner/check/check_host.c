@@ -23,7 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/capabilities.h"
+#include "capabilities.h"
 #include "broker/cgroup.h"
 #include "kernel/dirtree.h"
 #include "kernel/fork_into.h"

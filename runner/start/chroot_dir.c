@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "kernel/capabilities.h"
+#include "capabilities.h"
 #include "kernel/dirtree.h"
 #include "warden/reaper.h"
 #include "log.h"
