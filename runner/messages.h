@@ -51,6 +51,7 @@ struct warden_request {
  * pidfd of the cell's init, or, at level chroot, its root directory.
  */
 struct guest_request {
+	uint32_t cell; /* its number, for the guest's name */
 	uint32_t uid; /* and gid, in the runner's user namespace */
 	uint32_t has_network; /* the cell has a network namespace of its own to join */
 	uint32_t namespaces;  /* 0: they are joined by the pidfd; else the first is that of pids */
@@ -145,6 +146,7 @@ struct zygote_setup {
 	int32_t landlock_abi;              /* 0: no Landlock around guests */
 	uint32_t landlock_flags;           /* enum landlock_flag */
 	uint32_t zygote_landlock;          /* around the zygote, too: then its cells' namespaces come with their orders */
+	char language[32];                 /* its name */
 	char main_file[64];                /* "main.py" */
 };
 

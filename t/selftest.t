@@ -11,7 +11,7 @@ use Tracer;
 skip_all('needs root') if $> != 0;
 
 # The names of all attacks, from where they are listed.
-my $source = slurp(root() . '/runner/guest/attacks.c');
+my $source = slurp(root() . '/runner/guest/attack.c');
 my %named;
 for my $list (qw(calls deadly_calls)) {
     my ($rows) = $source =~ /^static const struct call \Q$list\E\[\] = \{\n(.*?)^\};/ms or die "no $list";

@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "guest/attacks.h"
+#include "guest/attack.h"
 #include "broker/cell.h"
 #include "broker/client.h"
 #include "clock.h"

@@ -238,11 +238,12 @@ exec_hooked(const struct broker *broker, const struct zygote *zygote)
 	static const char *const hook_env[] = { "LD_PRELOAD=" HOOK_LIBRARY, HOOK_VARIABLE "=" HOOK_ZYGOTE, "LD_BIND_NOW=1" };
 	char *argv[CONFIG_MAX_WORDS + 1] = { NULL };
 	char *env[ENV_MAX];
-	size_t count = make_env(broker, zygote, env);
+	size_t count = sizeof hook_env / sizeof hook_env[0];
 
-	for (size_t i = 0; i < sizeof hook_env / sizeof hook_env[0]; i++)
-		env[count++] = (char *)hook_env[i];
-	env[count] = NULL;
+	/* First: the hook unsets these, and the process's title gets the room (process_title.c). */
+	for (size_t i = 0; i < count; i++)
+		env[i] = (char *)hook_env[i];
+	make_env(broker, zygote, env + count);
 	memcpy(argv, language->run.item, language->run.count * sizeof *argv);
 	execve(argv[0], argv, env);
 	die("zygote: run %s in its root: %s", argv[0], strerror(errno));

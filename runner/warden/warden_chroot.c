@@ -143,7 +143,7 @@ static void
 make(const struct warden *w, const struct warden_request *order, int *fds, size_t fd_count)
 {
 	struct site site = { .cell = order->cell, .tree = order->tree, .keeper_sock = fds[1], .tree_fd = -1 };
-	struct guest_request guest = { .uid = w->config->first_uid + order->cell };
+	struct guest_request guest = { .cell = order->cell, .uid = w->config->first_uid + order->cell };
 	struct guest_report failure = { 0 };
 	int passed[2 + REQUEST_CGROUPS_MAX];
 

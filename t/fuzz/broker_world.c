@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest/attacks.h"
+#include "guest/attack.h"
 #include "broker/spawn.h"
 #include "fdpass.h"
 #include "fuzz.h"
