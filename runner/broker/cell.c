@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -376,7 +377,8 @@ cell_start_run(struct broker *broker, struct cell *cell, struct client *client)
 		cell_take_down(broker, cell);
 		return;
 	}
-	event_close(broker, &cell->control);
+	/* Kept, but not watched: a guest that cannot start its program reports there; see fault_of. */
+	epoll_ctl(broker->epoll_fd, EPOLL_CTL_DEL, cell->control.fd, NULL);
 	fdpass_close(client->fds, client->fd_count);
 	fdpass_close(&client->compiled_fd, 1);
 	client->fd_count = 0;
@@ -423,6 +425,19 @@ network_of(const struct broker *broker, const struct cell *cell)
 	return (cell->pool % GRANT_COUNT & GRANT_NETWORK) != 0 ? broker->config->network : NETWORK_NONE;
 }
 
+/* Did the guest report that it could not start its program? Then `report` says why. */
+static bool
+fault_of(const struct cell *cell, struct guest_report *report)
+{
+	size_t count;
+
+	if (cell->end != END_ITSELF || !WIFEXITED(cell->wait_status) || WEXITSTATUS(cell->wait_status) != 127 ||
+	    fdpass_recv(cell->control.fd, report, sizeof *report, NULL, 0, &count, NULL) != (ssize_t)sizeof *report)
+		return false;
+	report->step[sizeof report->step - 1] = '\0';
+	return true;
+}
+
 /* Tell the worker how its run ended. */
 static void
 tell_result(struct broker *broker, struct cell *cell)
@@ -437,6 +452,14 @@ tell_result(struct broker *broker, struct cell *cell)
 	    (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000u +
 	    (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) : cell_cpu_us(broker, cell);
 
+	struct guest_report fault;
+
+	if (fault_of(cell, &fault)) {
+		log_warn("%s: a run could not start: %s: %s", cell->language->config->name, fault.step, strerror(fault.error));
+		cell->client = NULL;
+		client_refuse(client, REFUSED_FAULT);
+		return;
+	}
 	result.wall_us = cell->ended_us - cell->state_us;
 	result.queue_us = cell->state_us - cell->spawn_us - client->queued_us;
 	result.cpu_us = facts.cpu_us = cpu_us > cell->cpu_base_us ? cpu_us - cell->cpu_base_us : 0;
