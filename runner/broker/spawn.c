@@ -218,12 +218,16 @@ exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 	const struct driver *driver = driver_find(language->driver);
 	char *argv[DRIVER_ARGS + 2] = { language->interpreter };
 	char *env[ENV_MAX];
-	size_t count = make_env(broker, zygote, env);
+	size_t count = 0;
 
+	/*
+	 * Symbols are resolved once, in the zygote, not in every guest. First: the driver unsets it, and the process's title
+	 * gets the room (process_title.c).
+	 */
+	env[count++] = (char *)"LD_BIND_NOW=1";
+	count += make_env(broker, zygote, env + count);
 	for (size_t i = 0; driver->env[i] != NULL; i++)
 		env[count++] = (char *)driver->env[i];
-	/* Symbols are resolved once, in the zygote, not in every guest; the driver takes this out of its environment. */
-	env[count++] = (char *)"LD_BIND_NOW=1";
 	env[count] = NULL;
 	memcpy(argv + 1, driver->args, sizeof driver->args);
 	execve(language->interpreter, argv, env);

@@ -384,7 +384,7 @@ sub relay {
     return $found[0];
 }
 
-# Kind => pids. Ours are told apart by their depth in pid namespaces: the runner that supervisord started, the
+# Kind => pids. Ours are told apart by their depth in pid namespaces and their names: the runner that supervisord started, the
 # broker (pid 1 of the runner's namespace), warden and zygotes beside it, and a cell's init and guest below.
 sub roles {
     my ($self) = @_;
@@ -396,7 +396,7 @@ sub roles {
         my $status = process_status($pid) // next;
         my @ns = split ' ', $status->{NSpid};
         my $depth = @ns - $base;
-        my $runner = $comm =~ /\Acellblock-runne/;
+        my $runner = $comm =~ /\A(?:cellblock-runne|(?:broker|door|relay|warden)\b)/;
         my $is
             = $comm eq 'cellblock-fcgi'         ? 'worker'
             : $comm eq 'multiwatch'             ? 'multiwatch'
