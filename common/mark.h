@@ -9,7 +9,19 @@
 #ifndef CELLBLOCK_MARK_H
 #define CELLBLOCK_MARK_H
 
+#include <stdint.h>
+#include <unistd.h>
+
 #define ZYGOTE_MARK 0x63656c6c626c6f63ul
 #define ZYGOTE_MARK_ARG 5
+
+#define MARK_ADDRESS(of) ((long)(uintptr_t)(of)) /* a pointer as an argument of mark_syscall */
+
+/* syscall(2) with the mark. */
+static inline long
+mark_syscall(long call, long a, long b, long c, long d, long e)
+{
+	return syscall(call, a, b, c, d, e, ZYGOTE_MARK);
+}
 
 #endif

@@ -78,10 +78,10 @@ is_variable(const char *entry)
 static void
 extend_area(void)
 {
-	while (area_end < environment_end && !is_variable(area_end))
+	while (area_end < environment_end && !is_variable(area_end)) {
 		area_end += strlen(area_end) + 1;
-	environment_end = area_end;
-	dirty_bytes = (size_t)(area_end - area);
+		dirty_bytes = (size_t)(area_end - area);
+	}
 }
 
 void
@@ -97,8 +97,7 @@ process_title_set(const char *format, ...)
 	prctl(PR_SET_NAME, title + strlen(PREFIX), 0, 0, 0);
 	if (area == NULL)
 		return;
-	if (area_end < environment_end)
-		extend_area();
+	extend_area();
 	room = (size_t)(area_end - area);
 	size = strlen(title) + 1;
 	if (size > room) {

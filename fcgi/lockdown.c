@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdint.h>
@@ -21,6 +20,7 @@
 #include <unistd.h>
 
 #include "autoconfig.h"
+#include "capabilities.h"
 #include "landlock.h"
 #include "log.h"
 
@@ -48,27 +48,11 @@ lockdown_check(void)
 static void
 drop_capabilities(void)
 {
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
-
-	/* An ordinary user may not, and need not: with no_new_privs the bounding set is never drawn upon. */
-	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
-			continue;
-		if (errno == EPERM)
-			break;
+	/* An ordinary user may not, and need not: with no_new_privs the bounding set is of no use. */
+	if (capabilities_bound(0) < 0 && errno != EPERM)
 		die("PR_CAPBSET_DROP: %s", strerror(errno));
-	}
-	if (syscall(SYS_capset, &header, none) < 0)
-		die("capset: %s", strerror(errno));
-	/* And the proof. The ambient set is empty when the permitted one is. */
-	memset(none, 0xff, sizeof none);
-	if (syscall(SYS_capget, &header, none) < 0)
-		die("capget: %s", strerror(errno));
-	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
-		if ((none[i].effective | none[i].permitted | none[i].inheritable) != 0)
-			die("capabilities are left after they were dropped");
-	}
+	if (capabilities_set(0) < 0)
+		die("drop all capabilities: %s", strerror(errno));
 	if (setuid(0) == 0 || setgid(0) == 0)
 		die("the worker can become root");
 }

@@ -85,6 +85,7 @@ struct warden_compiler {
  * namespaces of the cell; the cgroups to join.
  */
 struct guest_request {
+	uint32_t cell; /* its number, for the guest's name */
 	uint32_t uid; /* and gid, in the runner's user namespace */
 	uint32_t has_network; /* the cell has a network namespace of its own to join */
 	uint32_t namespaces;  /* 0: the pidfd joins them; else the first is the pid namespace */
@@ -200,6 +201,7 @@ struct zygote_setup {
 	int32_t landlock_abi;              /* 0: no Landlock around guests */
 	uint32_t landlock_flags;           /* enum landlock_flag */
 	uint32_t zygote_landlock;          /* Landlock around zygotes, too: guest_requests have namespaces */
+	char language[32];                 /* its name */
 	char main_file[64];                /* "main.py" */
 };
 

@@ -306,7 +306,7 @@ SKIP: {
         ['warden', 'fchownat',  'their owner'],
         ['warden', 'clone',     'the keeper'],
         ['warden', 'openat',    "the cell's root"],
-        ['zygote', 'chroot',    'entering it'],
+        ['zygote', 'chroot',    "enter the cell's root"],
         ['zygote', 'fchdir',    'on the way there'],
         ['zygote', 'clone',     'the fork'],
         ['zygote', 'setsid',    'a session of its own'],
@@ -331,6 +331,24 @@ SKIP: {
         is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
         $tracer->detach;
         ok eventually(30, sub { my $r = $cb->run(@run); ($r->{data}{stdout} // '') eq "out\n" }), "$name: when it works again, so does the service";
+    }
+
+    # Steps of a zygote's start that other levels do not have. A process that becomes one makes the same calls for other reasons first:
+    # capset(2) when it enters its root, and none of seccomp(2).
+    for (['capset', 2, "drop the container's capabilities"], ['seccomp', 1, 'deny fallocate']) {
+        my ($call, $when, $step) = @$_;
+        ok defined $cb->healthy_within(30), "before $step: healthy";
+        my $log = sub { slurp("$cb->{dir}/log/runner.log") // '' };
+        my $logged = length $log->();
+        my $tracer = Tracer->attach([broker()], '-f', '-e', "trace=$call", '-e', "inject=$call:error=EPERM:when=$when");
+        ok $tracer->is_attached, "$step: strace is attached" or diag $tracer->says;
+        kill 'KILL', grep { (slurp("/proc/$_/comm") // '') eq "zygote python3\n" } map { $_->{pid} } children_of(broker());
+        ok eventually(20, sub { substr($log->(), $logged) =~ /\Q$step: Operation not permitted\E/ || $cb->get('/health', key => undef)->{body} =~ /\Q$step: Operation not permitted\E/ }), "$step fails: it is reported"
+            or diag substr($log->(), $logged);
+        at_once($cells, @run); # uses up what was armed before
+        is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } at_once(2, @run)), '', "$step fails: no guest runs";
+        $tracer->detach;
+        ok eventually(30, sub { my $r = $cb->run(@run); ($r->{data}{stdout} // '') eq "out\n" }), "$step: when it works again, so does the service";
     }
 }
 

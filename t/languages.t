@@ -228,7 +228,7 @@ SKIP: {
     skip 'needs PHP', 1 if !$is_here{php};
     $cb->run(language => 'php', code => '<?php');
     my %zygote = map { $_ => 1 } $cb->pids('zygote');
-    my ($old) = grep { $zygote{$_} } processes_of(qr/php\b.*main\.php/);
+    my ($old) = grep { $zygote{$_} } processes_of(qr/\Acellblock: zygote php\b/);
     ok $old, 'PHP has a zygote' or skip 'and there is none to kill', 1;
     kill 9, $old;
     ok eventually(10, sub { !-e "/proc/$old" || (process_status($old) // { State => 'Z' })->{State} =~ /\AZ/ }), 'it is killed';
@@ -237,7 +237,7 @@ SKIP: {
     }
     my $new = eventually(10, sub {
         my %now = map { $_ => 1 } $cb->pids('zygote');
-        my ($found) = grep { $now{$_} && $_ != $old } processes_of(qr/php\b.*main\.php/);
+        my ($found) = grep { $now{$_} && $_ != $old } processes_of(qr/\Acellblock: zygote php\b/);
         return $found;
     });
     ok $new, 'by another zygote';

@@ -35,7 +35,7 @@ cmp_ok scalar @programs, '>=', 60, 'there are ' . @programs . ' programs to mix'
 # The zygote: the one process of the interpreter that is no guest.
 sub zygote_kb {
     my %mine = $cb->processes;
-    my ($zygote) = sort { $mine{$a}{start} <=> $mine{$b}{start} } grep { $mine{$_}{cmdline} =~ m{\A/usr/bin/node /box/main\.js} } keys %mine;
+    my ($zygote) = sort { $mine{$a}{start} <=> $mine{$b}{start} } grep { $mine{$_}{cmdline} =~ /\Acellblock: zygote nodejs\b/ } keys %mine;
     my ($kb) = (slurp("/proc/$zygote/status") // '') =~ /^VmRSS:\s+(\d+)/m;
     return ($zygote, $kb);
 }

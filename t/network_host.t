@@ -63,7 +63,7 @@ for my $role (qw(zygote guest)) {
     for my $pid ($cb->pids($role)) {
         my $namespace = readlink "/proc/$pid/ns/net" // next;
         my $environment = slurp("/proc/$pid/environ") // next;
-        next if slurp("/proc/$pid/comm") =~ /\Acellblock/;
+        next if (readlink("/proc/$pid/exe") // '') =~ m{/cellblock-runner\z};
         my $is_granted = $environment =~ /RES_OPTIONS=use-vc/ ? 1 : 0;
         my $is_in = $namespace eq $host ? 1 : 0;
         $count{"$role $is_granted"}++;

@@ -11,7 +11,7 @@ use Tracer;
 skip_all('needs root') if $> != 0;
 
 # The names of all attacks, from where they are listed.
-my $source = slurp(root() . '/runner/guest/attacks.c');
+my $source = slurp(root() . '/runner/guest/attack.c');
 my %named;
 for my $list (qw(calls deadly_calls)) {
     my ($rows) = $source =~ /^static const struct call \Q$list\E\[\] = \{\n(.*?)^\};/ms or die "no $list";
@@ -179,10 +179,8 @@ sub fake {
     $service->processes_at_rest; # the other zygotes have been tried, and all cells are armed
     my ($broker) = $service->pids('broker');
     my ($warden) = sort { $a <=> $b } grep { my $pid = $_; grep { $_ == $pid } children($broker) } $service->pids('warden');
-    # A launcher looks like a warden, and is younger.
-    my $kind = $language eq 'bash' ? 'warden' : 'zygote';
     my %before = map { $_ => 1 } children($broker);
-    my @victims = grep { $before{$_} && $_ != $warden } $service->pids($kind);
+    my @victims = grep { $before{$_} && $_ != $warden } $service->pids('zygote');
     # The broker forks another one and is held up right there, so that nobody takes notice of it before it has a tracer.
     my $holder = Tracer->attach([$broker], '-e', 'trace=clone', '-e', 'inject=clone:delay_exit=3000000');
     kill 'KILL', $victims[0];

@@ -21,7 +21,7 @@
 #include "broker/warden_link.h"
 #include "clock.h"
 #include "fdpass.h"
-#include "kernel/capabilities.h"
+#include "capabilities.h"
 #include "log.h"
 #include "messages.h"
 #include "warden/first_tree.h"

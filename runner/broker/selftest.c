@@ -13,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "guest/attacks.h"
+#include "guest/attack.h"
 #include "broker/broker.h"
 #include "broker/cell.h"
 #include "broker/isolation.h"

@@ -1,7 +1,7 @@
 /*
  * selftest.h - real attacks through the real path, before the first run and whenever a zygote is new.
  *
- * A zygote serves when a guest of its own has tried what attacks.h lists, in an armed cell and behind its last wall, and
+ * A zygote serves when a guest of its own has tried what attack.h lists, in an armed cell and behind its last wall, and
  * nothing got out. The first zygote of a language has more guests try more: to use too much memory, time, tasks, and the calls
  * that are to end who makes them. What is found decides which layers are in force (layers.h). A required one that is not stops the
  * service: the broker lives on only to say so.

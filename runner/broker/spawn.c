@@ -160,12 +160,16 @@ exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 	const struct driver *driver = driver_find(language->driver);
 	char *argv[DRIVER_ARGS + 2] = { language->interpreter };
 	char *env[ENV_MAX];
-	size_t count = make_env(broker, zygote, env);
+	size_t count = 0;
 
+	/*
+	 * Symbols are resolved once, in the zygote, not in every guest. First: the driver unsets it, and the title of the process
+	 * gets the room (process_title.c).
+	 */
+	env[count++] = (char *)"LD_BIND_NOW=1";
+	count += make_env(broker, zygote, env + count);
 	for (size_t i = 0; driver->env[i] != NULL; i++)
 		env[count++] = (char *)driver->env[i];
-	/* Symbols are resolved once, in the zygote, not in every guest; the driver takes this out of its environment. */
-	env[count++] = (char *)"LD_BIND_NOW=1";
 	env[count] = NULL;
 	memcpy(argv + 1, driver->args, sizeof driver->args);
 	execve(language->interpreter, argv, env);
@@ -180,11 +184,12 @@ exec_hooked(const struct broker *broker, const struct zygote *zygote)
 	static const char *const hook_env[] = { "LD_PRELOAD=" HOOK_LIBRARY, HOOK_VARIABLE "=" HOOK_ZYGOTE, "LD_BIND_NOW=1" };
 	char *argv[CONFIG_MAX_WORDS + 1] = { NULL };
 	char *env[ENV_MAX];
-	size_t count = make_env(broker, zygote, env);
+	size_t count = sizeof hook_env / sizeof hook_env[0];
 
-	for (size_t i = 0; i < sizeof hook_env / sizeof hook_env[0]; i++)
-		env[count++] = (char *)hook_env[i];
-	env[count] = NULL;
+	/* First: the hook unsets these, and the title of the process gets the room (process_title.c). */
+	for (size_t i = 0; i < count; i++)
+		env[i] = (char *)hook_env[i];
+	make_env(broker, zygote, env + count);
 	memcpy(argv, language->run.item, language->run.count * sizeof *argv);
 	execve(argv[0], argv, env);
 	die("zygote: run %s in its root: %s", argv[0], strerror(errno));

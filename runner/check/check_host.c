@@ -25,7 +25,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/capabilities.h"
+#include "capabilities.h"
 #include "kernel/dirtree.h"
 #include "kernel/fork_into.h"
 #include "kernel/netns.h"

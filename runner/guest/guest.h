@@ -1,9 +1,14 @@
 /*
- * guest.h - what is the same in the zygote of every language: how it is walled in, how it makes guests, and how a guest
- * gets its run. Linked into what runs inside the interpreters, and into the runner for its launchers (launcher.c).
+ * guest.h - a guest: how it reports to the broker, receives its run, and hands the program over.
  *
- * A driver calls, in a zygote: zygote_read_setup, zygote_wall_in, zygote_report, zygote_make_guests; and in each guest,
- * where that returns: guest_report_ready, guest_receive_run, guest_map_job. All descriptors are those of messages.h.
+ * The same for all languages. Linked into the objects that interpreters load, and into the runner
+ * for its launchers (launcher.c). In each guest that zygote_make_guests (zygote.h) returns in, a
+ * driver calls, in this order:
+ *
+ *     guest_report_ready, guest_receive_run, guest_map_job, guest_write_file or guest_write_program,
+ *     guest_close_control
+ *
+ * and then starts the program. A step that fails is reported to the broker by guest_fail.
  */
 #ifndef CELLBLOCK_GUEST_H
 #define CELLBLOCK_GUEST_H
@@ -11,81 +16,81 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "guest/walls.h"
 #include "job.h"
 #include "messages.h"
 
-
-extern struct zygote_setup zygote_setup;
 extern struct guest_start guest_start; /* from guest_receive_run on */
-extern bool guest_has_interpreter;     /* set by one that has descriptors and threads of its own, which stay */
-
-#define GUEST_OUTPUT_FD 4 /* what was compiled, if guest_start.has_output */
+extern bool guest_has_interpreter;     /* set by a driver whose descriptors and threads stay */
 
 /*
- * Read what the runner wrote for this zygote. *imports becomes the names of the modules to import, each ended by a NUL,
- * in zygote_setup.imports_bytes bytes that are never freed. Returns 0, or -1 if it is malformed.
+ * This process, just forked, is a guest now. `control_fd` moves to GUEST_CONTROL_FD. `walls` must
+ * last; the guest owns walls->place_fd and box_fd. Ends the guest if that fails.
  */
-int zygote_read_setup(char **imports);
+void guest_begin(struct walls *walls, int control_fd);
+
+/* Send the broker errno and `step` on `control_fd`. Failures are ignored: the broker sees its end. */
+void guest_report_failure(int control_fd, const char *step);
 
 /*
- * Everything set here is inherited by the guests: no uid 0 magic, an empty bounding set, no_new_privs, and the base
- * filter. Returns 0, or -1 with errno; EBUSY means that there is a second thread, and no faithful fork.
- *
- * With `threads` other threads are put up with: the driver answers for it that they are idle whenever the zygote forks.
- * They come under the filter and no_new_privs too; the rest is for the calling thread, which alone forks guests.
+ * A step failed, and errno says why: report it to the broker and exit with status 127. Works until
+ * guest_close_control, also behind the last filter. Afterwards it only exits.
  */
-int zygote_wall_in(bool threads);
-
-/* Tell the runner how the zygote came up; `error` 0 means that it serves. */
-void zygote_report(int error, const char *version, const char *text);
-
-/*
- * Make guests until the warden closes the socket. Returns in each guest, which is inside its cell and has lost its
- * privileges; never in the zygote. The caller does what its interpreter wants done before and after a fork.
- */
-void zygote_make_guests(void);
-
-/* A guest that cannot be made safe is not made: tell the runner which step failed (errno says why), and end. */
 void guest_fail(const char *step) __attribute__((noreturn));
 
-/* Tell the runner that this guest waits for a run, and forget what only the runner needs. */
+/* Report to the broker that this guest waits for a run. Closes the two descriptors that it sends. */
 void guest_report_ready(void);
 
 /*
- * Before the execve(2) of a guest that is to be spare: put where hook.h says what the interpreter takes along.
- * `setup_fd`: the zygote's setup. guest_resume is the other side of it, in the interpreter. Both return 0, or -1 with errno.
+ * Before the execve(2) that makes a guest spare: move the descriptors to the numbers of hook.h.
+ * `setup_fd`: the zygote's setup. Returns 0, or -1 with errno.
  */
 int guest_take_along(int setup_fd);
-int guest_resume(void);
 
 /*
- * This descriptor stays open in the run: the interpreter cannot do without it. The guest must have opened it itself, as
- * what it has from its zygote is shared with other guests. The channels of this file are not kept, whoever asks.
+ * The other side of guest_take_along, in the interpreter: find the descriptors. Fills in place_fd
+ * and box_fd of `walls`, which must last. Returns 0, or -1 with errno.
+ */
+int guest_resume(struct walls *walls);
+
+/*
+ * Keep this descriptor open in the run: the interpreter cannot do without it. The guest must have
+ * opened it itself, because it shares what it has from its zygote with other guests. The descriptors
+ * of this file are never kept.
  */
 void guest_keep_fd(int fd);
 
 /*
- * Wait for the run, and take its first steps: stdio on 0, 1 and 2, rlimits, nothing else open but the job, what was compiled,
- * and what an interpreter keeps, and the last filter, for all threads. Ends the guest if one fails. Returns the descriptor of
- * the job; what is done with it is done behind all walls.
+ * Wait for the run and put up the walls around it (walls_around_run). Ends the guest with
+ * guest_fail if a step fails, and silently if the broker gives up the cell. Carries out an attack of
+ * the self-test instead of returning. Returns the descriptor of the job.
  */
 int guest_receive_run(void);
 
 /*
- * Map the job and check its head. Returns the code, which the preload, the arguments and the environment follow, in a
- * mapping of *size bytes that starts at the head. Closes `fd`. Ends the guest if the job is malformed.
+ * Map the job and check its head. Returns the code, which is followed by the preload, the arguments
+ * and the environment, in a mapping of *size bytes that starts at the head. Closes `fd`. Ends the
+ * guest with guest_fail if the job is malformed.
  */
 const char *guest_map_job(int fd, struct job_header *head, size_t *size);
 
 /*
- * Write the source where an interpreter would have found it. Returns whether all of it is there: a program that does
- * not fit on its disk runs all the same, from memory.
+ * Write a file of the program into the working directory. Returns true, or false with errno if it
+ * does not fit on the disk, whose size the client chose. Another failure ends the guest with
+ * guest_fail.
  */
-bool guest_write_main_file(const char *code, size_t size);
+bool guest_write_file(const char *name, const char *text, size_t size);
 
-/* The same under another name. */
-bool guest_write_file(const char *name, const char *code, size_t size);
-/* The same for a language in which a preload is text before the text: with a line break between the two. */
-bool guest_write_program(const struct job_header *head, const char *code);
+/* Does errno, of a failed write, say so? */
+bool guest_is_disk_full(void);
+
+/* guest_write_file for a preload that is source text: the preload, a line break, and the code. */
+bool guest_write_program(const char *name, const struct job_header *head, const char *code);
+
+/*
+ * Close the control socket: the next thing that this process does is to read the program. From then
+ * on it holds no channel to the runner. execve(2) does the same.
+ */
+void guest_close_control(void);
 
 #endif

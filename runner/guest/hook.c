@@ -1,13 +1,14 @@
 /*
- * hook.c - makes a zygote, or a spare, of any interpreter.
+ * hook.c - makes a zygote, or a spare guest, of any interpreter.
  *
- * Loaded into the interpreter by LD_PRELOAD. Interpreters prepare themselves first and open the main file late. The first
- * open(2) of that name is where ours comes in. In a zygote it is where guests are forked, and each returns from the
- * open(2) to read a program of its own; a spare is such a guest already, with an interpreter to itself. A guest says that
- * it is ready, waits for its run, takes its last walls, and has the program written where it was just about to be read.
- * From then on this passes every call on.
+ * LD_PRELOAD loads it into the interpreter. Interpreters first prepare themselves and open the main
+ * file late. The first open(2) of that name is where this code comes in. In a zygote, guests are
+ * forked there, and each returns from the open(2) to read a program of its own. A spare is such a
+ * guest already, with an interpreter to itself. A guest reports that it is ready, waits for its run,
+ * puts up its last walls, and writes the program to where it was about to be read. From then on this
+ * code passes every call on to libc.
  *
- * That a program can find this library in its memory gives it nothing: all that it held is closed.
+ * A program can find this library in its memory. It gains nothing: the library holds nothing open.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -24,9 +25,11 @@
 
 #include "guest/guest.h"
 #include "guest/hook.h"
+#include "guest/zygote.h"
 #include "paths.h"
 
 #define EXPORT __attribute__((visibility("default")))
+#define EXIT_NOT_STARTED 127
 
 static enum { PASSING_ON, ZYGOTE, SPARE } role;
 
@@ -35,7 +38,6 @@ static void __attribute__((constructor))
 begin(void)
 {
 	const char *hook = getenv(HOOK_VARIABLE);
-
 	char *imports;
 
 	guest_has_interpreter = true;
@@ -43,8 +45,12 @@ begin(void)
 	unsetenv("LD_PRELOAD");
 	unsetenv("LD_BIND_NOW");
 	unsetenv(HOOK_VARIABLE);
-	if ((role == SPARE && guest_resume() != 0) || zygote_read_setup(&imports) != 0)
-		_exit(127);
+	if (role == SPARE && (guest_resume(&zygote_walls) != 0 || zygote_read_setup(&imports) != 0))
+		guest_fail("resume in a spare interpreter");
+	if (role == ZYGOTE && zygote_begin(&imports) != 0) {
+		zygote_report_failure("", "read the zygote's setup");
+		_exit(1);
+	}
 	free(imports);
 }
 
@@ -52,8 +58,14 @@ begin(void)
 static void
 fork_guests(void)
 {
-	if (zygote_wall_in(false) != 0) {
-		zygote_report(errno, "", errno == EBUSY ? "the interpreter has a second thread" : strerror(errno));
+	const char *failed = zygote_wall_in(false);
+
+	if (failed != NULL && errno == EBUSY) {
+		zygote_report(EBUSY, "", "the interpreter has a second thread");
+		_exit(1);
+	}
+	if (failed != NULL) {
+		zygote_report_failure("", failed);
 		_exit(1);
 	}
 	zygote_report(0, "", "");
@@ -69,14 +81,17 @@ wait_for_program(void)
 
 	guest_report_ready();
 	code = guest_map_job(guest_receive_run(), &head, &size);
-	/* Arguments and environment cannot be given to an interpreter that has started; such runs have cells of their own. */
-	if (head.argc != 0 || head.envc != 0)
-		_exit(127);
-	if (!guest_write_program(&head, code)) {
+	/* An interpreter that has started takes no arguments any more. Such runs have cells of their own. */
+	if (head.argc != 0 || head.envc != 0) {
+		errno = EINVAL;
+		guest_fail("give arguments to a started interpreter");
+	}
+	if (!guest_write_program(zygote_setup.main_file, &head, code)) {
 		fprintf(stderr, "%s: %s\n", zygote_setup.main_file, strerror(errno));
-		_exit(127);
+		_exit(EXIT_NOT_STARTED);
 	}
 	munmap((void *)(code - sizeof head), size);
+	guest_close_control();
 }
 
 static bool
@@ -89,7 +104,7 @@ is_main_file(const char *path)
 	return strcmp(path, zygote_setup.main_file) == 0;
 }
 
-/* Called with every path that is opened. */
+/* Called with each path that is opened. */
 static void
 look_at(const char *path)
 {
@@ -110,7 +125,7 @@ open_at(int dir, const char *path, int flags, mode_t mode)
 	return (int)syscall(SYS_openat, dir, path, flags, mode);
 }
 
-/* The mode, which is there only where a file may be made. */
+/* Read the mode, an argument that is there only if open(2) may create a file. */
 #define MODE_OF(flags, mode)                                                                                           \
 	do {                                                                                                           \
 		va_list args;                                                                                          \
@@ -121,7 +136,7 @@ open_at(int dir, const char *path, int flags, mode_t mode)
 		}                                                                                                      \
 	} while (0)
 
-/* What libc has under these names; all of them are the same on systems of 64 bits. */
+/* Replace libc's functions. On 64-bit systems all of them do the same. */
 EXPORT int open(const char *path, int flags, ...);
 EXPORT int open64(const char *path, int flags, ...);
 EXPORT int openat(int dir, const char *path, int flags, ...);
@@ -193,7 +208,7 @@ __openat64_2(int dir, const char *path, int flags)
 	return open_at(dir, path, flags, 0);
 }
 
-/* libc's own, which has no open(2) of ours in it. */
+/* libc's own fopen calls libc's own open(2). */
 static FILE *
 real_fopen(const char *path, const char *how)
 {

@@ -1,22 +1,22 @@
 /*
- * hook.h - what the runner and hook.c, inside an interpreter, must agree on.
+ * hook.h - the contract between the runner and hook.c, which runs inside an interpreter.
  *
- * The interpreter of a spare guest is given its guest's descriptors under fixed numbers, since they stay where they are
- * across execve(2). All else that a guest must know is in the zygote's setup.
+ * Descriptors keep their numbers across execve(2). So a spare guest gives its interpreter its
+ * descriptors under fixed numbers. Everything else that a guest must know is in the zygote's setup.
  */
 #ifndef CELLBLOCK_HOOK_H
 #define CELLBLOCK_HOOK_H
 
 #define HOOK_LIBRARY "/cellblock/hook.so" /* in the roots of languages that have it */
-#define HOOK_VARIABLE "CELLBLOCK_HOOK"    /* in the environment: one of the next two */
-#define HOOK_ZYGOTE "zygote"              /* fork a guest for each program, when the main file is opened */
+#define HOOK_VARIABLE "CELLBLOCK_HOOK"    /* an environment variable: one of the next two */
+#define HOOK_ZYGOTE "zygote"              /* fork a guest per program when the main file is opened */
 #define HOOK_SPARE "spare"                /* wait for one program there */
 
+/* GUEST_CONTROL_FD stays as it is. */
 enum {
-	HOOK_CONTROL_FD = 3, /* the guest's control socket */
-	HOOK_SETUP_FD,       /* struct zygote_setup and what follows it; ZYGOTE_SETUP_FD */
-	HOOK_PLACE_FD,       /* what its cell is joined by */
-	HOOK_BOX_FD,         /* its working directory */
+	HOOK_SETUP_FD = 4, /* struct zygote_setup and what follows it; ZYGOTE_SETUP_FD */
+	HOOK_PLACE_FD,     /* guest_report's first descriptor */
+	HOOK_BOX_FD,       /* the working directory */
 	HOOK_FDS_END
 };
 

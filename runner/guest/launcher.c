@@ -1,4 +1,7 @@
-/* launcher.c - see launcher.h. A fork of the runner, as walled in as any zygote; its guests forget it by execve(2). */
+/*
+ * launcher.c - see launcher.h. A fork of the runner, behind the same walls as any zygote. Its guests
+ * forget its memory by execve(2).
+ */
 #define _GNU_SOURCE
 #include "guest/launcher.h"
 
@@ -14,27 +17,53 @@
 
 #include "guest/guest.h"
 #include "guest/hook.h"
+#include "guest/zygote.h"
+
+#define EXIT_NO_STDERR 126
+#define EXIT_NOT_STARTED 127
 
 static const char spare_env[] = "LD_PRELOAD=" HOOK_LIBRARY "\0" HOOK_VARIABLE "=" HOOK_SPARE;
 
 static const struct launcher_config *config;
-static int setup_fd; /* our copy of the setup, for the interpreters of spares */
+static int setup_fd; /* a copy of the setup, for the interpreters of spares */
 
-/* The program cannot be started: tell whoever sent it. */
+/*
+ * The program cannot start, for a reason that is the program's or its limits': print it where the
+ * client sees it.
+ */
 static void __attribute__((noreturn))
-give_up(const char *what)
+end_program(const char *name)
 {
 	char text[256];
-	int size = snprintf(text, sizeof text, "%s: %s\n", what, strerror(errno));
+	int size = snprintf(text, sizeof text, "%s: %s\n", name, strerror(errno));
 
 	if (size > 0 && write(STDERR_FILENO, text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1) < 0)
-		_exit(126);
-	_exit(127);
+		_exit(EXIT_NO_STDERR);
+	_exit(EXIT_NOT_STARTED);
 }
 
-/* ---- argv and environment --------------------------------------------------------------------------------------- */
+/*
+ * Did execve(2) fail because of the file that the compiler made? A program decides on its contents,
+ * which may be no executable, or ask for a dynamic linker that does not exist.
+ */
+static bool
+is_unfit_output(void)
+{
+	return errno == ENOEXEC || errno == ENOENT || errno == ELIBBAD || errno == EACCES || errno == EINVAL;
+}
 
-/* Append the `count` strings of `bytes`, each ended by a NUL, to the list. */
+/* A file of the program could not be written. The client chose the size of the disk. */
+static void __attribute__((noreturn))
+fail_to_write(const char *name)
+{
+	if (guest_is_disk_full())
+		end_program(name);
+	guest_fail("unpack the compiler's output");
+}
+
+/* ---- argv and environment ------------------------------------------------------------------------ */
+
+/* Append the `count` strings of `bytes`, each ended by a NUL, at `at`. Returns the new length. */
 static size_t
 append(char **list, size_t at, const char *bytes, uint32_t count)
 {
@@ -52,7 +81,7 @@ new_list(size_t count)
 	char **list = calloc(count + 1, sizeof *list);
 
 	if (list == NULL)
-		give_up("start the program");
+		guest_fail("allocate argv and the environment");
 	return list;
 }
 
@@ -64,7 +93,7 @@ make_argv(const struct strings *command, uint32_t argc, const char *args)
 
 	for (size_t i = 0; i < command->count; i++)
 		argv[count++] = command->item[i];
-	/* What was compiled bears the name that its compiler gave it. */
+	/* The compiler's output is started under its own file name. */
 	if (count == 0)
 		argv[count++] = config->language->compile.output;
 	append(argv, count, args, argc);
@@ -84,27 +113,27 @@ has_variable(char *const *list, size_t count, const char *entry)
 	return false;
 }
 
-/* What the run asks for, and below it what all programs of the language have. */
+/* The run's variables, and those of the language that the run does not set. */
 static char **
 make_env(uint32_t envc, const char *entries)
 {
-	size_t standard = 0, count;
+	size_t count, defaults = 0;
 	char **env;
 
-	while (config->env[standard] != NULL)
-		standard++;
-	env = new_list(envc + standard);
+	while (config->env[defaults] != NULL)
+		defaults++;
+	env = new_list(envc + defaults);
 	count = append(env, 0, entries, envc);
-	for (size_t i = 0; i < standard; i++) {
+	for (size_t i = 0; i < defaults; i++) {
 		if (!has_variable(env, envc, config->env[i]))
 			env[count++] = config->env[i];
 	}
 	return env;
 }
 
-/* ---- the guest -------------------------------------------------------------------------------------------------- */
+/* ---- the guest ----------------------------------------------------------------------------------- */
 
-/* Copy what was compiled to where its interpreter looks for it. */
+/* Copy the compiler's output to where its interpreter looks for it. */
 static void
 unpack_output(void)
 {
@@ -113,16 +142,21 @@ unpack_output(void)
 	struct stat st;
 	off_t at = 0;
 
-	if (fd < 0 || fstat(GUEST_OUTPUT_FD, &st) != 0)
-		give_up(name);
+	if (fd < 0)
+		fail_to_write(name);
+	if (fstat(GUEST_OUTPUT_FD, &st) != 0)
+		guest_fail("find the size of the compiler's output");
 	while (at < st.st_size) {
 		if (sendfile(fd, GUEST_OUTPUT_FD, &at, (size_t)(st.st_size - at)) <= 0)
-			give_up(name);
+			fail_to_write(name);
 	}
 	close(fd);
 }
 
-/* Become what was asked for: the compiler, the interpreter, or what was compiled. */
+/*
+ * Become the compiler, the interpreter, or the compiler's output. execve(2) closes the control
+ * socket, so a failure can be reported until it succeeds.
+ */
 static void __attribute__((noreturn))
 become_program(int job_fd)
 {
@@ -135,22 +169,26 @@ become_program(int job_fd)
 	char **argv = make_argv(command, guest_start.is_compile != 0 ? 0 : head.argc, args);
 	char **env = make_env(guest_start.is_compile != 0 ? 0 : head.envc, args + head.args_bytes);
 
-	if (guest_start.has_output == 0 && !guest_write_program(&head, code))
-		give_up(language->main_file);
+	if (guest_start.has_output == 0 && !guest_write_program(language->main_file, &head, code))
+		end_program(language->main_file);
 	if (command->count == 0) {
 		/* Without a path: nothing that a program can write is ever executed for another. */
 		execveat(GUEST_OUTPUT_FD, "", argv, env, AT_EMPTY_PATH);
-		give_up(argv[0]);
+		if (errno == E2BIG || is_unfit_output())
+			end_program(argv[0]);
+		guest_fail("execute the compiler's output");
 	}
 	if (guest_start.has_output != 0)
 		unpack_output();
 	execve(argv[0], argv, env);
-	give_up(argv[0]);
+	if (errno == E2BIG)
+		end_program(argv[0]);
+	guest_fail(guest_start.is_compile != 0 ? "execute the compiler" : "execute the interpreter");
 }
 
 /*
- * Start the interpreter now. It will report that it is ready, and wait for its program, when it is about to open the main
- * file; an empty one is there for those that look first.
+ * Start the interpreter now. When it is about to open the main file, it reports that it is ready and
+ * waits for its program (hook.c). An empty main file is there for interpreters that look first.
  */
 static void __attribute__((noreturn))
 become_spare(void)
@@ -158,7 +196,7 @@ become_spare(void)
 	char **argv = make_argv(&config->language->run, 0, "");
 	char **env = make_env(2, spare_env);
 
-	if (!guest_write_main_file("", 0) || guest_take_along(setup_fd) != 0)
+	if (!guest_write_file(config->language->main_file, "", 0) || guest_take_along(setup_fd) != 0)
 		guest_fail("prepare a spare interpreter");
 	execve(argv[0], argv, env);
 	guest_fail("start a spare interpreter");
@@ -167,15 +205,21 @@ become_spare(void)
 void
 launcher_main(const struct launcher_config *launcher)
 {
+	const char *failed;
 	char *imports;
 
 	config = launcher;
 	setup_fd = fcntl(ZYGOTE_SETUP_FD, F_DUPFD_CLOEXEC, HOOK_FDS_END);
-	if (setup_fd < 0 || zygote_read_setup(&imports) != 0 || zygote_wall_in(false) != 0) {
-		zygote_report(errno != 0 ? errno : EPROTO, launcher->version, strerror(errno));
+	if (setup_fd < 0 || zygote_begin(&imports) != 0) {
+		zygote_report_failure(launcher->version, "read the zygote's setup");
 		_exit(1);
 	}
 	free(imports);
+	failed = zygote_wall_in(false);
+	if (failed != NULL) {
+		zygote_report_failure(launcher->version, failed);
+		_exit(1);
+	}
 	zygote_report(0, launcher->version, "");
 	zygote_make_guests();
 	if (config->is_spare)

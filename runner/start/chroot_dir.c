@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "fdpass.h"
-#include "kernel/capabilities.h"
+#include "capabilities.h"
 #include "kernel/dirtree.h"
 #include "log.h"
 #include "process_title.h"

@@ -8,16 +8,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "capabilities.h"
 #include "warden/extract_output.h"
 #include "fdpass.h"
 #include "kernel/dirtree.h"
@@ -41,18 +40,14 @@ reaper_is_left(uid_t uid)
 int
 reaper_become(uid_t uid, uid_t own_uid)
 {
-	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct none[2] = { { 0 } };
-	struct __user_cap_data_struct now[2];
 	uid_t real, effective, saved;
 
 	if (setgroups(0, NULL) != 0 || setresgid(own_uid, uid, own_uid) != 0 || setresuid(own_uid, uid, own_uid) != 0 ||
-	    syscall(SYS_capset, &head, none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+	    capabilities_set(0) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		return -1;
-	if (getresuid(&real, &effective, &saved) != 0 || syscall(SYS_capget, &head, now) != 0)
+	if (getresuid(&real, &effective, &saved) != 0)
 		return -1;
-	if (real != own_uid || effective != uid || saved != own_uid || memcmp(now, none, sizeof now) != 0 ||
-	    setresuid(0, 0, 0) == 0) {
+	if (real != own_uid || effective != uid || saved != own_uid || setresuid(0, 0, 0) == 0) {
 		errno = EPERM;
 		return -1;
 	}

@@ -215,7 +215,7 @@ static void
 make(struct warden *w, const struct warden_request *request, const int *fds, size_t fd_count)
 {
 	struct guest_report failure = { 0 };
-	struct guest_request guest = { .uid = cell_uid(w, request->cell), .has_network = request->has_network };
+	struct guest_request guest = { .cell = request->cell, .uid = cell_uid(w, request->cell), .has_network = request->has_network };
 	int namespaces = CELL_NAMESPACES | (request->has_network != 0 ? CLONE_NEWNET : 0);
 	int passed[GUEST_REQUEST_FDS];
 	size_t count = 0;

@@ -21,7 +21,7 @@
 #include "broker/spawn.h"
 #include "fdpass.h"
 #include "fuzz.h"
-#include "guest/attacks.h"
+#include "guest/attack.h"
 #include "messages.h"
 
 #define ZYGOTES 16 /* of a language */

@@ -1,13 +1,14 @@
 /*
- * start.c - a Node zygote, and a guest in which Node runs a program as it always does.
+ * start.c - makes a zygote of Node, and guests in which Node runs a program as it always does.
  *
- * The runner starts `node /box/main.js` with this library preloaded. Node starts, and opens the program that it is to
- * run. There it is held up: open(2) for that one path does not return in the zygote. It prepares, forks, and returns in
- * each guest, when that has its run, with the program. So Node itself runs it, with its own loaders, its own frames and
- * no module, option or argument of ours, in workers as in the main thread.
+ * The runner starts `node /box/main.js` with this library preloaded. Node starts, and opens the
+ * program that it is to run. This code replaces open(2). For that one path it does not return in the
+ * zygote: it prepares Node, forks, and returns in each guest, when the guest has its run, with the
+ * program. So Node itself runs the program, with its own loaders and its own frames. There is no
+ * module, option or argument of ours, neither in the main thread nor in workers.
  *
- * What Node keeps for its children and what it must not start before them is caught in the same way, by functions of libc
- * that stand before libc's own.
+ * Other functions that replace libc's keep Node from starting, before the fork, things that a fork
+ * does not copy, and record its handlers for forks.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -31,43 +32,57 @@
 #include "guest/nodejs/engine.h"
 #include "guest/guest.h"
 #include "guest/memory.h"
+#include "guest/zygote.h"
 #include "paths.h"
 
 #define MAIN_FILE PATH_BOX "/main.js"
 #define MODULE_FILE PATH_BOX "/main.mjs"
 #define DRIVER_FILE PATH_BOX "/driver.js"
 #define SELF_TEST_FILE PATH_BOX "/selftest.js"
+#define ENGINE_FILE PATH_BOX "/engine.so"
 #define OWN_STAT_FILE "/proc/self/stat"
 #define SELF_TEST_MS 15000
 #define FORK_HANDLERS_MAX 32
 #define FD_MAX 128
+#define LOG_FD_MIN 10 /* above the descriptors of messages.h */
+#define SELF_TEST_DONE 42 /* the exit status of selftest.js if all is well */
+#define EXIT_OUT_OF_MEMORY 127
 
 /*
- * V8's own threads are of no use to a process that forks: all of its work is done on the thread that wants it. Code that
- * the warm-up has compiled is kept. V8 is careful with memory as it nears the first limit of its heap, which is then
- * raised: the last word is the cell's.
+ * A fork does not copy V8's own threads, so the thread that wants some work does it itself. V8 keeps
+ * the code that the warm-up compiled. V8 saves memory as it nears the first limit of its heap; the
+ * limit is raised then, because the cell's limit is the one that counts.
  */
 static const char v8_flags[] = "--single-threaded --no-flush-bytecode --max-old-space-size=192";
 
 static const struct engine *engine;
-static bool is_served;                       /* the program has been opened once */
+static char *imports; /* as zygote_begin returns them */
+static bool is_served; /* the program has been opened once */
 static bool is_child;
 static void *heap_start;
 static uint32_t zygote_seed;
 static void (*fork_handler[FORK_HANDLERS_MAX])(void);
 static size_t fork_handlers;
 
-/* ---- libc's, in front of libc's --------------------------------------------------------------------------------- */
+/* ---- replacements of libc's functions ------------------------------------------------------------ */
 
-/* The address of libc's own. */
+/* The address of libc's own function. */
 static void *
 next(const char *name)
 {
 	return dlsym(RTLD_NEXT, name);
 }
 
+static void __attribute__((noreturn))
+fail(const char *version, const char *text)
+{
+	zygote_report(1, version, text);
+	_exit(1);
+}
+
 static int (*real_main)(int argc, char **argv, char **env);
 
+/* Runs in the place of Node's main(), before it. */
 static int
 main_with_flags(int argc, char **argv, char **env)
 {
@@ -76,12 +91,14 @@ main_with_flags(int argc, char **argv, char **env)
 
 	unsetenv("LD_PRELOAD");
 	unsetenv("LD_BIND_NOW");
+	if (zygote_begin(&imports) != 0)
+		fail("", "malformed zygote setup");
 	heap_start = sbrk(0);
 	if (getrandom(&zygote_seed, sizeof zygote_seed, 0) != (ssize_t)sizeof zygote_seed)
-		_exit(1);
+		fail("", "cannot get random numbers");
 	zygote_seed = (zygote_seed & 0x7fffffff) | 1;
 	if (set_flags != NULL) {
-		set_flags(v8_flags); /* on the command line they would be in process.execArgv */
+		set_flags(v8_flags); /* process.execArgv would show flags of the command line */
 		snprintf(flag, sizeof flag, "--random-seed=%u", zygote_seed);
 		set_flags(flag);
 	}
@@ -103,7 +120,7 @@ __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, voi
 	return start(main_with_flags, argc, argv, init, fini, rtld_fini, stack_end);
 }
 
-/* What is to be done after a fork: guests are forked past libc, which keeps the list to itself. */
+/* Record the handlers for forks. libc keeps them to itself, and guests are forked without libc. */
 int __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void), void *object);
 
 int
@@ -118,14 +135,14 @@ __register_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(voi
 	return own(prepare, parent, child, object);
 }
 
-/* V8 asks for its heap not to be there in a child. */
+/* V8 asks the kernel not to copy its heap to children. Guests need it. */
 int
 madvise(void *start, size_t size, int advice)
 {
 	return advice == MADV_DONTFORK ? 0 : (int)syscall(SYS_madvise, start, size, advice);
 }
 
-/* V8 guards its code with a key for memory where there are any. The policy has none for guests. */
+/* V8 protects its code by memory protection keys if it gets one. A guest's policy denies the calls. */
 int
 pkey_alloc(unsigned flags, unsigned rights)
 {
@@ -135,7 +152,9 @@ pkey_alloc(unsigned flags, unsigned rights)
 	return -1;
 }
 
-/* ---- the self-test: a child that runs a program of ours as a guest runs the user's -------------------------------- */
+/* ---- the self-test ------------------------------------------------------------------------------- */
+
+/* A child runs a program of ours in the way in which a guest runs the client's. */
 
 static void
 after_fork(void)
@@ -146,7 +165,10 @@ after_fork(void)
 	engine->enter_child();
 }
 
-/* Fork as guests are forked, past libc, but into the same cell; the child's stdout and stderr are a pipe. 0 in the child. */
+/*
+ * Fork without libc, as guests are forked, but into the same cell. The child's stdout and stderr are a
+ * pipe, whose other end becomes *out. Returns 0 in the child, and -1 with errno if it fails.
+ */
 static pid_t
 fork_to_test(int *out)
 {
@@ -155,7 +177,7 @@ fork_to_test(int *out)
 
 	if (pipe2(pipes, O_CLOEXEC) != 0 || prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0)
 		return -1;
-	/* Architectures differ in which of the last two is the tid's address; the other is not used. */
+	/* Architectures differ in which of the last two is the tid's address. The other is not used. */
 	pid = (pid_t)syscall(SYS_clone, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, NULL, NULL, tid_address, tid_address);
 	if (pid == 0) {
 		dup2(pipes[1], STDOUT_FILENO);
@@ -169,7 +191,7 @@ fork_to_test(int *out)
 	return pid;
 }
 
-/* Read what the test says until its end, or until time is up. Returns whether it has come to the end it should. */
+/* Read the test's output until its end, or until the time is up. Returns whether the test passed. */
 static bool
 wait_for_test(pid_t pid, int out, char *said, size_t size)
 {
@@ -188,10 +210,10 @@ wait_for_test(pid_t pid, int out, char *said, size_t size)
 	}
 	close(out);
 	waitpid(pid, &status, 0);
-	return n == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 42;
+	return n == 0 && WIFEXITED(status) && WEXITSTATUS(status) == SELF_TEST_DONE;
 }
 
-/* Is a word of one line also in the same place of the other? */
+/* Do the two lines have the same word in one of their places? */
 static bool
 share_word(const char *one, const char *other)
 {
@@ -210,8 +232,8 @@ share_word(const char *one, const char *other)
 }
 
 /*
- * Two children run selftest.js, which ends with exit code 42 and says random numbers. Returns false in a child; in the
- * zygote true, with what failed in `error` if something did.
+ * Have two children run selftest.js, which prints random numbers and exits with SELF_TEST_DONE.
+ * Returns false in a child. Returns true in the zygote, with a text in `error` if a test failed.
  */
 static bool
 self_test(char *error, size_t size)
@@ -242,23 +264,17 @@ self_test(char *error, size_t size)
 	return true;
 }
 
-/* ---- zygote and guest ------------------------------------------------------------------------------------------- */
-
-static void
-fail(const char *version, const char *text)
-{
-	zygote_report(1, version, text);
-	_exit(1);
-}
+/* ---- zygote and guest ---------------------------------------------------------------------------- */
 
 /*
- * Node's streams are made once, in the zygote, on a pipe, since a run has pipes. When all is warm there is nobody behind
- * them any more. Returns the descriptor of the log.
+ * Node makes its streams once, in the zygote, and adapts them to the kind of file. A run has pipes, so
+ * this makes stdout and stderr a pipe. Nobody reads it once Node is warm; see release_streams.
+ * Returns a descriptor of the log.
  */
 static int
 hold_streams(int *reader)
 {
-	int pipes[2], log = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 10);
+	int pipes[2], log = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, LOG_FD_MIN);
 
 	if (log < 0 || pipe2(pipes, O_CLOEXEC) != 0 || dup2(pipes[1], STDOUT_FILENO) < 0 || dup2(pipes[1], STDERR_FILENO) < 0)
 		fail("", "cannot make a pipe");
@@ -268,7 +284,7 @@ hold_streams(int *reader)
 }
 
 static void
-let_go_of_streams(int log, int reader)
+release_streams(int log, int reader)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -279,7 +295,10 @@ let_go_of_streams(int log, int reader)
 	close(log);
 }
 
-/* A descriptor that a guest made for itself is close-on-exec, as libuv makes them all; one of the zygote's is not. */
+/*
+ * Mark the zygote's descriptors by clearing close-on-exec. libuv makes all of its descriptors
+ * close-on-exec, so those that a guest opens later can be told apart.
+ */
 static void
 mark_descriptors(void)
 {
@@ -287,11 +306,11 @@ mark_descriptors(void)
 		fcntl(fd, F_SETFD, 0);
 }
 
-/* Close what libuv's other loops in the zygote had open, and keep what this guest's own loop has opened. */
+/* Close the descriptors of the zygote's event loops. Keep those of this guest's own loop. */
 static void
 sort_descriptors(void)
 {
-	for (int fd = ZYGOTE_REQUESTS_FD + 1; fd < FD_MAX; fd++) {
+	for (int fd = GUEST_CONTROL_FD + 1; fd < FD_MAX; fd++) {
 		int flags = fcntl(fd, F_GETFD);
 
 		if (flags < 0)
@@ -303,25 +322,19 @@ sort_descriptors(void)
 	}
 }
 
-/* Load engine.cc for this Node, and have it prepare. Returns the version. */
+/* Load engine.cc, which is built for this Node, and have it prepare. Returns the version. */
 static const char *
 prepare(void)
 {
 	char error[192] = "";
-	char path[64];
-	char *imports;
-	void *library;
+	void *library = dlopen(ENGINE_FILE, RTLD_NOW | RTLD_LOCAL);
 
-	if (zygote_read_setup(&imports) != 0)
-		fail("", "malformed zygote setup");
-	snprintf(path, sizeof path, PATH_BOX "/engine.so");
-	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	engine = library == NULL ? NULL : dlsym(library, ENGINE_SYMBOL);
 	if (engine == NULL) {
 		snprintf(error, sizeof error, "%.180s", dlerror());
 		fail("", error);
 	}
-	/* Every guest is pid 2 of its namespace, and OpenSSL knows a fork by its changed pid. */
+	/* Every guest is pid 2 of its namespace. OpenSSL detects a fork by the changed pid. */
 	if (getpid() == 2)
 		fail(engine->version(), "a zygote must not be pid 2");
 	if (!engine->prepare(DRIVER_FILE, imports, zygote_setup.imports, error, sizeof error))
@@ -332,6 +345,14 @@ prepare(void)
 	return engine->version();
 }
 
+/* There is no memory for the interpreter to go on: that is the memory limit. */
+static void __attribute__((noreturn))
+end_out_of_memory(void)
+{
+	raise(GUEST_OUT_OF_MEMORY);
+	_exit(EXIT_OUT_OF_MEMORY);
+}
+
 /* A file without a name that holds `text`. */
 static int
 memory_file(const char *text, size_t size)
@@ -339,12 +360,12 @@ memory_file(const char *text, size_t size)
 	int fd = memfd_create("main", MFD_CLOEXEC);
 
 	if (fd < 0)
-		_exit(127);
+		end_out_of_memory();
 	while (size > 0) {
 		ssize_t n = write(fd, text, size);
 
 		if (n <= 0)
-			_exit(127);
+			end_out_of_memory();
 		text += n;
 		size -= (size_t)n;
 	}
@@ -352,7 +373,7 @@ memory_file(const char *text, size_t size)
 	return fd;
 }
 
-/* May this be an ES module? */
+/* Can this be an ES module? */
 static bool
 may_be_module(const char *text, size_t size)
 {
@@ -360,7 +381,7 @@ may_be_module(const char *text, size_t size)
 	    memmem(text, size, "await", 5) != NULL;
 }
 
-/* The text of the program: the preload, a newline, and the code; or just the code. */
+/* The text of the program: the preload, a line break, and the code; or just the code. */
 static const char *
 program_text(const struct job_header *head, const char *code, size_t *size)
 {
@@ -372,36 +393,49 @@ program_text(const struct job_header *head, const char *code, size_t *size)
 	*size += head->preload_bytes + 1u;
 	text = malloc(*size);
 	if (text == NULL)
-		_exit(127);
+		end_out_of_memory();
 	memcpy(text, code + head->code_bytes, head->preload_bytes);
 	text[head->preload_bytes] = '\n';
 	memcpy(text + head->preload_bytes + 1, code, head->code_bytes);
 	return text;
 }
 
-/* The guest, from its job until Node has the program. Returns an open file. */
+/* Set the run's variables, each ended by a NUL, as the worker has checked. */
+static void
+set_environment(const char *env, const char *end, uint32_t count)
+{
+	for (uint32_t i = 0; i < count && env < end; i++, env += strlen(env) + 1) {
+		char *copy = strdup(env);
+
+		if (copy == NULL || putenv(copy) != 0)
+			end_out_of_memory();
+	}
+	if (count > 0)
+		engine->environment_changed();
+}
+
+/* In the guest: from the job until Node has the program. Returns an open file. */
 static int
 begin_run(int job_fd)
 {
 	struct job_header head;
 	size_t job_size, size;
 	const char *code = guest_map_job(job_fd, &head, &job_size);
-	const char *args = code + head.code_bytes + head.preload_bytes, *env = args + head.args_bytes;
+	const char *args = code + head.code_bytes + head.preload_bytes;
 	const char *text = program_text(&head, code, &size);
+	bool is_written = guest_write_file(MAIN_FILE, text, size);
 	int fd = -1;
 
-	/* Each is ended by a NUL; the worker has seen to it. */
-	for (uint32_t i = 0; i < head.envc && env < code - sizeof head + job_size; i++, env += strlen(env) + 1)
-		putenv(strdup(env));
-	if (head.envc > 0)
-		engine->environment_changed();
+	guest_close_control();
+	set_environment(args + head.args_bytes, code - sizeof head + job_size, head.envc);
 	engine->begin(args, head.argc);
-	if (may_be_module(text, size) && engine->is_module(text, size) && guest_write_file(MODULE_FILE, text, size)) {
+	if (is_written && may_be_module(text, size) && engine->is_module(text, size) &&
+	    rename(MAIN_FILE, MODULE_FILE) == 0) {
 		engine->run_module(MODULE_FILE);
 		fd = memory_file("", 0);
 	}
 	if (fd < 0)
-		fd = guest_write_file(MAIN_FILE, text, size) ? (int)syscall(SYS_openat, AT_FDCWD, MAIN_FILE, O_RDONLY | O_CLOEXEC) :
+		fd = is_written ? (int)syscall(SYS_openat, AT_FDCWD, MAIN_FILE, O_RDONLY | O_CLOEXEC) :
 		    memory_file(text, size);
 	if (text != code)
 		free((void *)text);
@@ -409,12 +443,12 @@ begin_run(int job_fd)
 	return fd;
 }
 
-/* Node opens its program. Returns what open(2) is to return. */
+/* Node opens its program. Returns the result of that open(2). */
 static int
 serve(int flags)
 {
 	int reader, log;
-	const char *version;
+	const char *version, *failed;
 	char error[192] = "";
 
 	is_served = true;
@@ -426,10 +460,11 @@ serve(int flags)
 		return (int)syscall(SYS_openat, AT_FDCWD, SELF_TEST_FILE, flags);
 	if (error[0] != '\0')
 		fail(version, error);
-	let_go_of_streams(log, reader);
-	if (zygote_wall_in(true) != 0) {
-		snprintf(error, sizeof error, "walls: %s", strerror(errno));
-		fail(version, error);
+	release_streams(log, reader);
+	failed = zygote_wall_in(true);
+	if (failed != NULL) {
+		zygote_report_failure(version, failed);
+		_exit(1);
 	}
 	mark_descriptors();
 	engine->settle();
@@ -445,7 +480,10 @@ serve(int flags)
 	return begin_run(guest_receive_run());
 }
 
-/* Cells have no /proc. Node wants one thing of it, for process.memoryUsage(): the resident pages. Here, their peak. */
+/*
+ * Cells have no /proc. Node reads one figure there, for process.memoryUsage(): the resident pages.
+ * This reports their peak.
+ */
 static int
 open_own_stat(void)
 {
@@ -458,7 +496,7 @@ open_own_stat(void)
 	return memory_file(text, strlen(text));
 }
 
-/* Called by Node as the program is opened, and for every other file, from any thread. */
+/* Called for every file that Node opens, from any thread. */
 static int
 open_file(const char *path, int flags, mode_t mode)
 {

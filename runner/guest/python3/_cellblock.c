@@ -23,6 +23,7 @@
 
 #include "guest/guest.h"
 #include "guest/memory.h"
+#include "guest/zygote.h"
 #include "paths.h"
 
 #define STATUS_INTERRUPTED 256 /* no exit status: the program dies of SIGINT, as Python does */
@@ -135,8 +136,9 @@ read_job(int fd, PyObject *steps[2])
 	struct job_header head;
 	size_t size;
 	const char *code = guest_map_job(fd, &head, &size);
-	bool is_written = guest_write_main_file(code, head.code_bytes);
+	bool is_written = guest_write_file(zygote_setup.main_file, code, head.code_bytes);
 
+	guest_close_control();
 	if (head.preload_bytes + head.argc + head.envc > 0)
 		steps[0] = begin(&head, code + head.code_bytes);
 	if (!PyErr_Occurred() && !(is_written && is_odd_source(code, head.code_bytes)))
@@ -399,7 +401,7 @@ load_setup(PyObject *self, PyObject *unused)
 
 	(void)self;
 	(void)unused;
-	if (zygote_read_setup(&names) == 0)
+	if (zygote_begin(&names) == 0)
 		imports = strings_of(names, zygote_setup.imports_bytes, zygote_setup.imports);
 	if (imports == NULL)
 		return PyErr_Format(PyExc_ValueError, "malformed zygote setup");
@@ -470,6 +472,7 @@ static PyObject *
 wall_in(PyObject *self, PyObject *args)
 {
 	PyObject *modules = PyImport_GetModuleDict(), *main_module;
+	const char *failed;
 
 	(void)self;
 	if (!PyArg_ParseTuple(args, "OOO", &driver, &main_module, &hook))
@@ -483,9 +486,10 @@ wall_in(PyObject *self, PyObject *args)
 	reseed = PyDict_GetItemString(modules, "numpy.random") != NULL || PyDict_GetItemString(modules, "_ssl") != NULL;
 	memory_fill_heap();
 	memory_pack_data();
-	if (zygote_wall_in(false) != 0)
+	failed = zygote_wall_in(false);
+	if (failed != NULL)
 		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :
-		    PyErr_SetFromErrno(PyExc_OSError);
+		    PyErr_Format(PyExc_OSError, "%s: %s", failed, strerror(errno));
 	Py_RETURN_NONE;
 }
 

@@ -79,6 +79,8 @@ def prepare():
     """All that a zygote does before it serves."""
     os.dup2(2, 1)  # what an import prints belongs in the log
     del sys.modules["_cellblock"]
+    for name in ("PYTHONSTARTUP", "LD_BIND_NOW"):
+        os.environ.pop(name, None)
     main_file, imports = _cellblock.load_setup()
     State.main_path = f"{HOME}/{main_file}"
     if os.getpid() == 2:
@@ -91,8 +93,6 @@ def prepare():
         except Exception as error:
             # Programs go on without its being warm, and get the same error if they import it.
             print(f"zygote: import {name}: {type(error).__name__}: {error}", file=sys.stderr)
-    for name in ("PYTHONSTARTUP", "LD_BIND_NOW"):
-        os.environ.pop(name, None)
     hook = getattr(sys, "__interactivehook__", None)
     sys.__interactivehook__ = _cellblock.serve
     sys.flags = without_interactive_flags()

@@ -1,6 +1,6 @@
-/* attacks.c - see attacks.h. Runs in a guest, in the place of a program; the runner itself only uses the names. */
+/* attack.c - see attack.h. Runs in a guest, in the place of a program; the runner itself only uses the names. */
 #define _GNU_SOURCE
-#include "guest/attacks.h"
+#include "guest/attack.h"
 
 #include <errno.h>
 #include <fcntl.h>

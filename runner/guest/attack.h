@@ -1,5 +1,5 @@
 /*
- * attacks.h - what the self-test has a guest try, behind its last wall and in the place of a program.
+ * attack.h - what the self-test has a guest try, behind its last wall and in the place of a program.
  *
  * The attacks are C code that every zygote's guests bring along (guest.c), so they come from whatever would have run a
  * program: an interpreter's fork, a launcher's, an interpreter that waits. Nothing here does harm where it succeeds. What the guest
