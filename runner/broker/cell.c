@@ -25,7 +25,8 @@
 #define RECLAIM_LIMIT_US 10000000u
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
-#define ASIDE_FIRST_US 500000u       /* a cell that could not be made is set aside: so long, then twice as long, ... */
+#define SUSPECT_FAILURES 3           /* in a row, of whatever language: it may be the cell's own fault */
+#define ASIDE_FIRST_US 500000u       /* then it is set aside: so long, then twice as long, ... */
 #define ASIDE_MOST_US 60000000u
 #define LEFT_MAX_BYTES (UINT64_C(32) << 20) /* that a control group may be charged for when its cell is used again */
 #define GUEST_FAILED 127             /* exit status of a guest that reports that a step failed */
@@ -229,21 +230,27 @@ pick_zygote(struct language *language, uint32_t number)
 	return NULL;
 }
 
-/* Prefer another cell for a while: this one could not be made. */
+/*
+ * The cell could not be made. Once or twice that is as likely the fault of its language, and any other language that makes
+ * it clears it.
+ */
 static void
-set_aside(struct cell *cell)
+count_failure(struct cell *cell)
 {
-	unsigned doublings = cell->failures < 7 ? cell->failures : 7;
-	uint64_t wait_us = (uint64_t)ASIDE_FIRST_US << doublings;
+	unsigned doublings;
+	uint64_t wait_us;
 
-	cell->failures++;
+	if (++cell->failures < SUSPECT_FAILURES)
+		return;
+	doublings = cell->failures - SUSPECT_FAILURES;
+	wait_us = (uint64_t)ASIDE_FIRST_US << (doublings < 7 ? doublings : 7);
 	cell->aside_us = clock_us() + (wait_us < ASIDE_MOST_US ? wait_us : ASIDE_MOST_US);
 }
 
 void
 cell_arming_failed(struct broker *broker, struct cell *cell, struct failure failure)
 {
-	set_aside(cell);
+	count_failure(cell);
 	refuse_reserved(broker, cell, failure);
 	pool_failed(broker, cell->language, pool_of(cell), failure);
 	take_down(broker, cell);
@@ -402,7 +409,6 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 		fdpass_close(&cell->link_fd, 1);
 		loop_unwatch(&broker->loop, &cell->control);
 		broker->isolation->abandon(broker, cell);
-		set_aside(cell);
 		pool_failed(broker, language, &language->pool[zygote->pool], failure);
 		return -1;
 	}

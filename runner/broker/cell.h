@@ -85,7 +85,7 @@ struct cell {
 
 	struct watch reclaim; /* RECLAIMING: where the warden answers */
 	unsigned failures;    /* to make it, in a row */
-	uint64_t aside_us;    /* until then another cell is preferred */
+	uint64_t aside_us;    /* it is not used before, if others can be */
 };
 
 /* How cell_start_run went. */

@@ -26,11 +26,7 @@
 static void
 log_disconnect(struct log_limit *limit, pid_t pid, const char *why)
 {
-	uint64_t suppressed;
-
-	if (log_limit_allows(limit, clock_us(), &suppressed))
-		log_warn("worker %ld %s, and was disconnected (%llu times since the last such line, by any worker)", (long)pid, why,
-		    (unsigned long long)suppressed + 1u);
+	log_limit_warn(limit, "worker %ld %s, and was disconnected", (long)pid, why);
 }
 
 static void
@@ -159,7 +155,7 @@ queue_or_refuse(struct broker *broker, struct run *run)
 		run_refuse(broker, run, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);
 	else if (language->state == LANGUAGE_FAILING)
 		run_refuse(broker, run, REFUSED_UNAVAILABLE, language->reason, 0);
-	else if (pool_is_broken(pool) && pool_backs_off(pool))
+	else if (pool_is_broken(pool) && pool_backs_off(pool) && pool->armed == NULL)
 		run_refuse(broker, run, REFUSED_FAULT, broker->trouble, 0);
 	else if (broker->queue.count >= broker->config->queue)
 		run_refuse(broker, run, REFUSED_BUSY, "the queue is full", 0);

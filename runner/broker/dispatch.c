@@ -53,24 +53,28 @@ start_queued(struct broker *broker)
 
 /* ---- cells ------------------------------------------------------------------------------------------------------ */
 
-/* A free cell: the lowest number, but one that could not be made the last time only if there is no other. */
+/*
+ * A free cell: the one with the fewest failures, and of these the lowest number. One that is set aside only if that is true of
+ * all cells: then the fault is not theirs.
+ */
 static struct cell *
 free_cell(struct broker *broker)
 {
-	struct cell *aside = NULL;
+	struct cell *found = NULL, *aside = NULL;
+	uint32_t aside_count = 0;
 	uint64_t now_us = clock_us();
 
 	for (uint32_t i = 0; i < broker->config->cells; i++) {
 		struct cell *cell = &broker->cell[i];
+		struct cell **best = now_us < cell->aside_us ? &aside : &found;
 
 		if (cell->state != CELL_FREE)
 			continue;
-		if (now_us >= cell->aside_us)
-			return cell;
-		if (aside == NULL || cell->aside_us < aside->aside_us)
-			aside = cell;
+		aside_count += best == &aside;
+		if (*best == NULL || cell->failures < (*best)->failures)
+			*best = cell;
 	}
-	return aside;
+	return found != NULL || aside_count < broker->config->cells ? found : aside;
 }
 
 /*

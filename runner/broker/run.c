@@ -6,9 +6,7 @@
 
 #include "broker/broker.h"
 #include "broker/language.h"
-#include "clock.h"
 #include "fdpass.h"
-#include "log.h"
 
 static void
 leave(struct broker *broker, struct run *run)
@@ -38,11 +36,9 @@ log_refusal(struct language *language, enum refusal refusal, const char *step, i
 		[REFUSED_BUSY] = "busy", [REFUSED_UNAVAILABLE] = "not available", [REFUSED_MISSING] = "not installed",
 		[REFUSED_FAULT] = "internal error", [REFUSED_MALFORMED] = "malformed"
 	};
-	uint64_t suppressed;
 
-	if (log_limit_allows(&language->refusals[refusal], clock_us(), &suppressed))
-		log_warn("%s: a run was refused: %s: %s%s%s (%llu more since the last such line)", language->config->name,
-		    words[refusal], step, error != 0 ? ": " : "", error != 0 ? strerror(error) : "", (unsigned long long)suppressed);
+	log_limit_warn(&language->refusals[refusal], "%s: a run was refused: %s: %s%s%s", language->config->name, words[refusal], step,
+	    error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
 }
 
 void

@@ -20,6 +20,7 @@
 #include "fdpass.h"
 #include "log.h"
 #include "messages.h"
+#include "process_title.h"
 
 #define WAIT_MOST_US 60000000u
 
@@ -91,7 +92,6 @@ door_ready(void *context, struct watch *watch, uint32_t events)
 {
 	struct broker *broker = context;
 	struct door_visitor visitor;
-	uint64_t suppressed;
 	size_t count;
 	int fd = -1;
 	ssize_t n = fdpass_recv(watch->fd, &visitor, sizeof visitor, &fd, 1, &count, NULL);
@@ -103,8 +103,7 @@ door_ready(void *context, struct watch *watch, uint32_t events)
 	}
 	if (n < 0) {
 		/* One connection is lost, and the next ones may fare better. */
-		if (log_limit_allows(&broker->no_descriptors, clock_us(), &suppressed))
-			log_warn("take on a connection: %s (%llu more since the last such line)", strerror(errno), (unsigned long long)suppressed);
+		log_limit_warn(&broker->no_descriptors, "take on a connection: %s", strerror(errno));
 		return;
 	}
 	if (count == 1 && visitor.kind == DOOR_RELAY)
@@ -148,6 +147,7 @@ begin(struct broker *broker, int door_fd)
 	sigset_t children;
 	int child_fd;
 
+	process_title_set("broker");
 	run_queue_init(&broker->queue);
 	broker->loop.wake_us = 0;
 	zygotes_wake_one(broker);

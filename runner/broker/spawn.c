@@ -22,10 +22,12 @@
 #include "driver.h"
 #include "guest/hook.h"
 #include "guest/launcher.h"
+#include "kernel/inherit_fds.h"
 #include "log.h"
 #include "messages.h"
 #include "warden/warden.h"
 #include "paths.h"
+#include "process_title.h"
 
 /* What every program of a cell finds in its environment; a language's configuration adds to it. */
 static const char *const standard_env[] = {
@@ -34,7 +36,6 @@ static const char *const standard_env[] = {
 
 #define ENV_MAX (72 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
-#define FIRST_FD 3 /* of a warden's or zygote's own */
 #define KEEP_MAX (2 + ISOLATION_FDS)
 
 static void
@@ -47,13 +48,12 @@ close_but_errno(int fd)
 }
 
 /*
- * Fork a child that keeps `keep` as descriptor 3 onward and our stderr, and nothing else; and of the host's network, where that
- * is ours, only what it is meant to have. 0 in the child.
+ * Fork a child that has `keep` as its descriptors from 3 on, and stdin, stdout and stderr. Where this process is in the network
+ * namespace of the host, the child leaves it, unless it is to have that network. Returns like fork.
  */
 static pid_t
 fork_with(const struct broker *broker, bool has_network, const int *keep, size_t count)
 {
-	int high[KEEP_MAX];
 	pid_t pid = fork();
 	sigset_t none;
 
@@ -62,20 +62,11 @@ fork_with(const struct broker *broker, bool has_network, const int *keep, size_t
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (broker->no_network_fd >= 0 && !has_network && setns(broker->no_network_fd, CLONE_NEWNET) != 0)
 		die("leave the host's network namespace: %s", strerror(errno));
-	/* Two steps, the first for all of them: one may stand where another has to go. */
-	for (size_t i = 0; i < count; i++) {
-		if ((high[i] = fcntl(keep[i], F_DUPFD, FIRST_FD + (int)count)) < 0)
-			die("pass descriptors on: %s", strerror(errno));
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (dup2(high[i], FIRST_FD + (int)i) < 0)
-			die("pass descriptors on: %s", strerror(errno));
-	}
-	if (syscall(SYS_close_range, (unsigned)(FIRST_FD + count), ~0u, 0u) != 0)
-		die("close_range: %s", strerror(errno));
+	if (inherit_fds_only(keep, count, false) != 0)
+		die("pass descriptors on: %s", strerror(errno));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* What the runner ignores, or may have inherited, programs find as it is usual. */
+	/* Programs find the dispositions that are usual, whatever the runner ignores or has inherited. */
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	return 0;
@@ -104,8 +95,10 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 	keep[count++] = pair[1];
 	count += broker->isolation->root_fds(broker, language, false, keep + count);
 	pid = fork_with(broker, false, keep, count);
-	if (pid == 0)
-		broker->isolation->be_warden(broker, language, &settings, FIRST_FD, FIRST_FD + 1);
+	if (pid == 0) {
+		process_title_set("warden %s", from->name);
+		broker->isolation->be_warden(broker, language, &settings, INHERIT_FDS_FIRST, INHERIT_FDS_FIRST + 1);
+	}
 	close_but_errno(pair[1]);
 	if (pid < 0)
 		close_but_errno(pair[0]);

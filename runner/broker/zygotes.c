@@ -38,11 +38,8 @@ backoff_us(unsigned failures)
 static void
 log_death(struct language *language, const char *process, int wait_status)
 {
-	uint64_t suppressed;
-
-	if (log_limit_allows(&language->deaths, clock_us(), &suppressed))
-		log_warn("%s: a %s died (wait status 0x%x); another is started (%llu more deaths since the last such line)",
-		    language->config->name, process, (unsigned)wait_status, (unsigned long long)suppressed);
+	log_limit_warn(&language->deaths, "%s: a %s died (wait status 0x%x); another is started", language->config->name, process,
+	    (unsigned)wait_status);
 }
 
 /* ---- zygotes that come up --------------------------------------------------------------------------------------- */
