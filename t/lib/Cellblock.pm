@@ -177,7 +177,8 @@ sub free_port {
     die 'no free port';
 }
 
-# A range of uids that no other test has: (first_uid), for a runner that is started without script/server.
+# Returns the first of a range of uids that no other test has, for a runner that is started without
+# script/server.
 sub free_uids {
     my ($self) = @_;
     return 600_200_000 + 8194 * $self->free_port; # as script/server does
@@ -340,8 +341,8 @@ sub all_processes {
     return %all;
 }
 
-# All processes of this instance: those that name its directory, are in it, or have it in their environment (a process that has named
-# itself shows no arguments), and every descendant of such a process.
+# All processes of this instance: those that name its directory, are in it, or have it in their
+# environment (a process with a title shows no arguments), and every descendant of such a process.
 sub processes {
     my ($self) = @_;
     my %all = all_processes();
