@@ -25,9 +25,7 @@
 #define RECLAIM_LIMIT_US 10000000u
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
-#define SUSPECT_FAILURES 3           /* in a row, of whatever language: it may be the cell's own fault */
-#define ASIDE_FIRST_US 500000u       /* then it is set aside: so long, then twice as long, ... */
-#define ASIDE_MOST_US 60000000u
+#define SUSPECT_FAILURES 3           /* to make a cell, in a row */
 #define LEFT_MAX_BYTES (UINT64_C(32) << 20) /* that a control group may be charged for when its cell is used again */
 #define GUEST_FAILED 127             /* exit status of a guest that reports that a step failed */
 
@@ -230,29 +228,22 @@ pick_zygote(struct language *language, uint32_t number)
 	return NULL;
 }
 
-/*
- * The cell could not be made. Once or twice that is as likely the fault of its language, and any other language that makes
- * it clears it.
- */
-static void
-count_failure(struct cell *cell)
+bool
+cell_is_suspect(const struct cell *cell, const struct pool *pool)
 {
-	unsigned doublings;
-	uint64_t wait_us;
-
-	if (++cell->failures < SUSPECT_FAILURES)
-		return;
-	doublings = cell->failures - SUSPECT_FAILURES;
-	wait_us = (uint64_t)ASIDE_FIRST_US << (doublings < 7 ? doublings : 7);
-	cell->aside_us = clock_us() + (wait_us < ASIDE_MOST_US ? wait_us : ASIDE_MOST_US);
+	return cell->failures >= SUSPECT_FAILURES && (pool->armed_count > 0 || pool->made_us > cell->failed_us);
 }
 
 void
 cell_arming_failed(struct broker *broker, struct cell *cell, struct failure failure)
 {
-	count_failure(cell);
+	bool is_suspect = cell_is_suspect(cell, pool_of(cell));
+
+	cell->failures++;
+	cell->failed_us = clock_us();
 	refuse_reserved(broker, cell, failure);
-	pool_failed(broker, cell->language, pool_of(cell), failure);
+	if (!is_suspect)
+		pool_failed(broker, cell->language, pool_of(cell), failure);
 	take_down(broker, cell);
 }
 
@@ -368,7 +359,7 @@ order(struct broker *broker, struct cell *cell, const struct zygote *zygote)
 	struct warden_request request = { .kind = WARDEN_MAKE, .cell = cell->number, .zygote = zygote->number,
 		.has_network = needs_relay(broker, zygote->pool) };
 	int fds[3 + REQUEST_CGROUPS_MAX], guest_fd = -1, level_fd = -1;
-	struct failure failure = { NULL };
+	struct failure failure = { NULL, 0 };
 	size_t count = 0;
 
 	if (open_control(broker, cell, &guest_fd) != 0)
@@ -507,7 +498,7 @@ prepare_run(struct broker *broker, struct cell *cell, const struct run *run)
 		return (struct failure){ "set the size of its disk", errno };
 	if (cell->link_fd >= 0 && fdpass_send(cell->link_fd, &relay, sizeof relay, NULL, 0) != 0)
 		return (struct failure){ "have the relay begin", errno };
-	return (struct failure){ NULL };
+	return (struct failure){ NULL, 0 };
 }
 
 /* Returns the failure, if it fails. */
@@ -530,7 +521,7 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 	fds[run->fd_count] = run->program_fd;
 	if (fdpass_send(cell->control.fd, &start, sizeof start, fds, run->fd_count + start.has_output) != 0)
 		return (struct failure){ "hand it to its guest", errno };
-	return (struct failure){ NULL };
+	return (struct failure){ NULL, 0 };
 }
 
 /* Whether a failure is the cell's, which has died or is too full: the run has lost nothing, and can take another cell. */
@@ -566,7 +557,7 @@ enum cell_start
 cell_start_run(struct broker *broker, struct cell *cell, struct run *run)
 {
 	uint64_t began_us = clock_us(), handed_us;
-	struct failure failure = { NULL };
+	struct failure failure = { NULL, 0 };
 	enum room room;
 
 	unlist_armed(cell);

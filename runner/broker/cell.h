@@ -30,6 +30,7 @@
 
 struct broker;
 struct language;
+struct pool;
 struct run;
 struct zygote;
 
@@ -85,7 +86,7 @@ struct cell {
 
 	struct watch reclaim; /* RECLAIMING: where the warden answers */
 	unsigned failures;    /* to make it, in a row */
-	uint64_t aside_us;    /* it is not used before, if others can be */
+	uint64_t failed_us;   /* the last time */
 };
 
 /* How cell_start_run went. */
@@ -99,6 +100,12 @@ void cell_init(struct cell *cell, uint32_t number);
 
 /* Whether something is under way in the cell that must come to an end before its language can sleep. */
 bool cell_is_busy(const struct cell *cell);
+
+/*
+ * Whether it is the cell's fault that it could not be made several times, and not the pool's, which has others. No pool
+ * fails by such a cell.
+ */
+bool cell_is_suspect(const struct cell *cell, const struct pool *pool);
 
 /*
  * Make a free cell ready for a pool of `language`. Returns 0 if it is under way, -1 if not: no zygote of the pool serves, or

@@ -10,6 +10,8 @@
 #include "broker/selftest.h"
 #include "clock.h"
 
+#define ASIDE_US 1000000u /* for which a suspect cell is left alone */
+
 /* ---- runs ------------------------------------------------------------------------------------------------------- */
 
 /* Cells that are made for one run. */
@@ -53,28 +55,22 @@ start_queued(struct broker *broker)
 
 /* ---- cells ------------------------------------------------------------------------------------------------------ */
 
-/*
- * A free cell: the one with the fewest failures, and of these the lowest number. One that is set aside only if that is true of
- * all cells: then the fault is not theirs.
- */
+/* A free cell for a pool: the one with the fewest failures, and of these the lowest number; NULL if there is none. */
 static struct cell *
-free_cell(struct broker *broker)
+free_cell(struct broker *broker, const struct pool *pool)
 {
-	struct cell *found = NULL, *aside = NULL;
-	uint32_t aside_count = 0;
+	struct cell *found = NULL;
 	uint64_t now_us = clock_us();
 
 	for (uint32_t i = 0; i < broker->config->cells; i++) {
 		struct cell *cell = &broker->cell[i];
-		struct cell **best = now_us < cell->aside_us ? &aside : &found;
 
-		if (cell->state != CELL_FREE)
+		if (cell->state != CELL_FREE || (cell_is_suspect(cell, pool) && now_us < cell->failed_us + ASIDE_US))
 			continue;
-		aside_count += best == &aside;
-		if (*best == NULL || cell->failures < (*best)->failures)
-			*best = cell;
+		if (found == NULL || cell->failures < found->failures)
+			found = cell;
 	}
-	return found != NULL || aside_count < broker->config->cells ? found : aside;
+	return found;
 }
 
 /*
@@ -116,7 +112,7 @@ replenish(struct broker *broker, struct language *language, uint32_t number, boo
 	if (pool_backs_off(pool))
 		return false;
 	while (pool->armed_count + pool->arming_count < wanted) {
-		struct cell *cell = free_cell(broker);
+		struct cell *cell = free_cell(broker, pool);
 
 		if (cell == NULL)
 			return pool->queued > pool->arming_count;
@@ -137,7 +133,7 @@ test_zygotes(struct broker *broker, struct language *language)
 		if (zygote->pid == 0 || zygote->is_proved || pool_backs_off(&language->pool[zygote->pool]))
 			continue;
 		if (!zygote->is_in_test && clock_us() >= zygote->test_us) {
-			cell = free_cell(broker);
+			cell = free_cell(broker, &language->pool[zygote->pool]);
 			if (cell == NULL)
 				return true;
 			if (selftest_arm(broker, cell, zygote) != 0)

@@ -26,6 +26,7 @@ struct pool {
 	uint32_t turn;      /* its zygotes take turns: the number of the next one */
 	unsigned failures;  /* to make a cell, in a row */
 	uint64_t retry_us;  /* no cell is made before; 0: no failure */
+	uint64_t made_us;   /* when its last cell was made */
 };
 
 /* Whether its cells could not be made, and it is too early to try again. */
