@@ -23,7 +23,7 @@
 
 /* A run's limit when it asks for none, and the most that it may ask for. Both fit and default <= maximum. */
 struct limits_config {
-	struct run_limits standard;
+	struct run_limits default_;
 	struct run_limits maximum;
 };
 

@@ -149,7 +149,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 {
 	struct json_object *object = field(tree, "limits");
 
-	*limits = allowed->standard;
+	*limits = allowed->default_;
 	if (object == NULL)
 		return 0;
 	if (!json_object_is_type(object, json_type_object))

@@ -125,10 +125,10 @@ describe_limits(const struct limits_config *config)
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *limit = &request_limits[i];
 		struct json_object *both = json_object_new_object();
-		uint64_t standard = request_limit_of(limit, &config->standard);
+		uint64_t default_ = request_limit_of(limit, &config->default_);
 		uint64_t maximum = request_limit_of(limit, &config->maximum);
 
-		json_object_object_add(both, "default", json_object_new_uint64(standard));
+		json_object_object_add(both, "default", json_object_new_uint64(default_));
 		json_object_object_add(both, "maximum", json_object_new_uint64(maximum));
 		json_object_object_add(object, limit->name, both);
 	}

@@ -323,7 +323,7 @@ prepare_run(struct broker *broker, struct cell *cell, const struct client *clien
 		return "set the limits of its control group";
 	if (broker->config->level == LEVEL_CHROOT)
 		reaper_link_watch(cell);
-	else if (limits->disk_bytes != cell->language->config->limits.standard.disk_bytes &&
+	else if (limits->disk_bytes != cell->language->config->limits.default_.disk_bytes &&
 	    resize_disk(cell, limits->disk_bytes) != 0)
 		return "set the size of its tmpfs";
 	if (cell->link_fd >= 0 &&

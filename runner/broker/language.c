@@ -12,7 +12,7 @@
 unsigned
 language_usual_grant(const struct language *language)
 {
-	return language->config->limits.standard.processes > 1 ? GRANT_PROCESSES : 0;
+	return language->config->limits.default_.processes > 1 ? GRANT_PROCESSES : 0;
 }
 
 /* Have the pools served that keep cells ready, and no others before they are used. */

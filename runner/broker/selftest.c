@@ -254,7 +254,7 @@ part_of(const struct broker *broker, unsigned number)
 static struct run_limits
 limits_of(const struct zygote *zygote, uint32_t kind)
 {
-	struct run_limits limits = zygote->language->config->limits.standard;
+	struct run_limits limits = zygote->language->config->limits.default_;
 
 	if (kind == ATTACK_MEMORY)
 		limits.memory_bytes = TEST_MEMORY_BYTES;

@@ -128,7 +128,7 @@ spawn_warden(struct broker *broker, struct language *language)
 {
 	const struct config *config = broker->config;
 	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
-		.inodes = config->inodes, .disk_bytes = language->config->limits.standard.disk_bytes,
+		.inodes = config->inodes, .disk_bytes = language->config->limits.default_.disk_bytes,
 		.output = language->config->compile.output, .output_bytes = language->config->compile.limits.disk_bytes,
 		.single_uid = broker->single_uid, .zygote_landlock = broker->zygote_landlock, .first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];

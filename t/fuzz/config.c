@@ -125,13 +125,13 @@ check_run_limits(const struct run_limits *limits)
 static void
 check_limits(const struct limits_config *limits)
 {
-	check_run_limits(&limits->standard);
+	check_run_limits(&limits->default_);
 	check_run_limits(&limits->maximum);
-	must(limits->standard.wall_ms <= limits->maximum.wall_ms && limits->standard.cpu_ms <= limits->maximum.cpu_ms);
-	must(limits->standard.memory_bytes <= limits->maximum.memory_bytes);
-	must(limits->standard.processes <= limits->maximum.processes);
-	must(limits->standard.output_bytes <= limits->maximum.output_bytes);
-	must(limits->standard.disk_bytes <= limits->maximum.disk_bytes);
+	must(limits->default_.wall_ms <= limits->maximum.wall_ms && limits->default_.cpu_ms <= limits->maximum.cpu_ms);
+	must(limits->default_.memory_bytes <= limits->maximum.memory_bytes);
+	must(limits->default_.processes <= limits->maximum.processes);
+	must(limits->default_.output_bytes <= limits->maximum.output_bytes);
+	must(limits->default_.disk_bytes <= limits->maximum.disk_bytes);
 }
 
 static void

@@ -65,7 +65,7 @@ test_compiled_languages(void **state)
 	assert_int_equal(limits->processes, 64);
 	assert_int_equal(limits->output_bytes, 1 << 20);
 	assert_int_equal(limits->disk_bytes, 256 << 20);
-	assert_int_equal(language->limits.standard.wall_ms, 7);
+	assert_int_equal(language->limits.default_.wall_ms, 7);
 	config_free(config);
 
 	config = must_load_language("name = \"j\"; main_file = \"main.j\"; policy = \"p\"; start = \"cold\"; "

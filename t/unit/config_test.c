@@ -13,7 +13,7 @@
 static void
 assert_defaults(const struct config *config)
 {
-	const struct run_limits *standard = &config->limits.standard, *maximum = &config->limits.maximum;
+	const struct run_limits *default_ = &config->limits.default_, *maximum = &config->limits.maximum;
 
 	assert_string_equal(config->socket_path, "/run/cellblock/runner.sock");
 	assert_int_equal(config->first_uid, 2000000);
@@ -40,17 +40,17 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->connections, 32);
 	assert_int_equal(config->network_armed, 2);
 	assert_int_equal(config_network_armed(config, &config->language[0]->warm[0]), 0);
-	assert_int_equal(standard->wall_ms, 15000);
+	assert_int_equal(default_->wall_ms, 15000);
 	assert_int_equal(maximum->wall_ms, 120000);
-	assert_int_equal(standard->cpu_ms, 15000);
+	assert_int_equal(default_->cpu_ms, 15000);
 	assert_int_equal(maximum->cpu_ms, 120000);
-	assert_int_equal(standard->memory_bytes, 256 << 20);
+	assert_int_equal(default_->memory_bytes, 256 << 20);
 	assert_int_equal(maximum->memory_bytes, 1 << 30);
-	assert_int_equal(standard->processes, 1);
+	assert_int_equal(default_->processes, 1);
 	assert_int_equal(maximum->processes, 1);
-	assert_int_equal(standard->output_bytes, 32 << 20);
+	assert_int_equal(default_->output_bytes, 32 << 20);
 	assert_int_equal(maximum->output_bytes, 64 << 20);
-	assert_int_equal(standard->disk_bytes, 64 << 20);
+	assert_int_equal(default_->disk_bytes, 64 << 20);
 	assert_int_equal(maximum->disk_bytes, 512 << 20);
 }
 
@@ -168,11 +168,11 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config_find_proxy(config, "none"), -1);
 	assert_int_equal(config_network_armed(config, &config->language[0]->warm[0]), 0);
 	assert_int_equal(config_network_armed(config, &config->language[0]->warm[1]), 3);
-	assert_int_equal(config->limits.standard.wall_ms, 1);
+	assert_int_equal(config->limits.default_.wall_ms, 1);
 	assert_int_equal(config->limits.maximum.wall_ms, 2);
-	assert_int_equal(config->limits.standard.cpu_ms, 15000);
+	assert_int_equal(config->limits.default_.cpu_ms, 15000);
 	assert_int_equal(config->limits.maximum.cpu_ms, 20000);
-	assert_int_equal(language->limits.standard.wall_ms, 1);
+	assert_int_equal(language->limits.default_.wall_ms, 1);
 	assert_int_equal(language->limits.maximum.wall_ms, 3);
 	assert_int_equal(language->limits.maximum.cpu_ms, 20000);
 	assert_int_equal(language->recycle_runs, 3);

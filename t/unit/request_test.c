@@ -59,7 +59,7 @@ test_minimal(void **state)
 	assert_int_equal(request.env.count, 0);
 	assert_int_equal(request.warm, 0);
 	assert_false(request.network);
-	assert_memory_equal(&request.limits, &python.limits.standard, sizeof request.limits);
+	assert_memory_equal(&request.limits, &python.limits.default_, sizeof request.limits);
 	request_free(&request);
 	request_free(&request);
 }
@@ -238,7 +238,7 @@ test_limits(void **state)
 		accept_body(body);
 		for (size_t j = 0; j < REQUEST_LIMITS; j++) {
 			assert_int_equal(request_limit_of(&request_limits[j], &request.limits),
-			    j == i ? i + 1 : request_limit_of(&request_limits[j], &python.limits.standard));
+			    j == i ? i + 1 : request_limit_of(&request_limits[j], &python.limits.default_));
 		}
 		request_free(&request);
 	}
