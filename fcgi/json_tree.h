@@ -14,6 +14,6 @@ struct json_object;
  * The values are counted first: an empty list costs json-c a hundred times its two bytes, so otherwise a body of a few
  * megabytes would be worth a gigabyte of memory.
  */
-struct json_object *json_tree_parse(const char *body, size_t size, struct http_error *problem);
+struct json_object *json_tree_parse(const char *body, size_t size, struct http_error *error);
 
 #endif

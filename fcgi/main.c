@@ -166,8 +166,10 @@ main(int argc, char **argv)
 	run_init(&worker.run);
 	runner_link_init(&worker.link, config);
 	/* The runner may be started later: until then requests are answered with 503. */
-	if (runner_link_ask(&worker.link, &(struct proto_request){ .kind = PROTO_STATE }, false, &state) == 0)
+	if (runner_link_ask(&worker.link, &(struct proto_request){ .kind = PROTO_STATE }, RECONNECT_ONCE, &state) == 0)
 		log_info("%s: connected to the runner", worker.link.path);
+	else
+		log_warn("the runner cannot be reached: %s", worker.link.error);
 	lockdown_enter(config, policy);
 	policy_free(policy);
 

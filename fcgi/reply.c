@@ -104,19 +104,19 @@ reply_data(struct reply *reply, struct json_object *data)
 }
 
 void
-reply_problem(struct reply *reply, const struct http_error *problem, const char *header)
+reply_error(struct reply *reply, const struct http_error *error, const char *header)
 {
-	char text[PROBLEM_TEXT_SIZE * JSON_TEXT_MAX];
+	char text[HTTP_ERROR_TEXT_SIZE * JSON_TEXT_MAX];
 	char json[sizeof text + 64];
 	size_t used, length;
 	int n;
 
-	length = json_text_escape(problem->text, strlen(problem->text), &used, text, sizeof text);
-	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", problem->code, (int)length,
+	length = json_text_escape(error->text, strlen(error->text), &used, text, sizeof text);
+	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", error->code, (int)length,
 	    text);
-	if (problem->status == 503)
+	if (error->status == 503)
 		header = "Retry-After: 1\r\n";
-	reply_send(reply, problem->status, header, json, (size_t)n);
+	reply_send(reply, error->status, header, json, (size_t)n);
 }
 
 /* "segmentation fault" */

@@ -273,7 +273,7 @@ test_long_output(void **state)
 }
 
 static void
-test_problems(void **state)
+test_errors(void **state)
 {
 	static const struct {
 		int status;
@@ -290,13 +290,13 @@ test_problems(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(lines); i++) {
-		struct http_error problem;
+		struct http_error error;
 		struct reply reply = { 0 };
 		struct json_object *tree;
 
 		forget(NULL);
-		http_error_set(&problem, lines[i].status, "\"quoted\" %s", "\xff\n");
-		reply_problem(&reply, &problem, lines[i].status == 405 ? "Allow: POST\r\n" : NULL);
+		http_error_set(&error, lines[i].status, "\"quoted\" %s", "\xff\n");
+		reply_error(&reply, &error, lines[i].status == 405 ? "Allow: POST\r\n" : NULL);
 		assert_int_equal(reply.status, lines[i].status);
 		tree = body(lines[i].line);
 		assert_int_equal(json_object_get_int(get(tree, "code")), -lines[i].status);
@@ -310,20 +310,20 @@ test_problems(void **state)
 
 /* The longest text there can be, in the longest form. */
 static void
-test_longest_problem(void **state)
+test_longest_error(void **state)
 {
-	struct http_error problem;
+	struct http_error error;
 	struct reply reply = { 0 };
 	struct json_object *tree;
-	char text[PROBLEM_TEXT_SIZE * 2];
+	char text[HTTP_ERROR_TEXT_SIZE * 2];
 
 	(void)state;
 	memset(text, 1, sizeof text - 1);
 	text[sizeof text - 1] = '\0';
-	http_error_set(&problem, 400, "%s", text);
-	reply_problem(&reply, &problem, NULL);
+	http_error_set(&error, 400, "%s", text);
+	reply_error(&reply, &error, NULL);
 	tree = body("Status: 400 Bad Request\r\n");
-	assert_int_equal(json_object_get_string_len(get(tree, "message")), PROBLEM_TEXT_SIZE - 1);
+	assert_int_equal(json_object_get_string_len(get(tree, "message")), HTTP_ERROR_TEXT_SIZE - 1);
 	json_object_put(tree);
 }
 
@@ -350,8 +350,8 @@ main(void)
 		cmocka_unit_test_teardown(test_compile, forget),
 		cmocka_unit_test_teardown(test_no_compile, forget),
 		cmocka_unit_test_teardown(test_long_output, forget),
-		cmocka_unit_test_teardown(test_problems, forget),
-		cmocka_unit_test_teardown(test_longest_problem, forget),
+		cmocka_unit_test_teardown(test_errors, forget),
+		cmocka_unit_test_teardown(test_longest_error, forget),
 		cmocka_unit_test_teardown(test_data, forget),
 	};
 

@@ -17,13 +17,13 @@
 #define MINIMAL "\"language\":\"python3\",\"code\":\"x\""
 
 static struct run_request request;
-static struct http_error problem;
+static struct http_error error;
 
 static int
 parse(const char *body)
 {
-	memset(&problem, 0, sizeof problem);
-	return request_parse(&config, body, strlen(body), &request, &problem);
+	memset(&error, 0, sizeof error);
+	return request_parse(&config, body, strlen(body), &request, &error);
 }
 
 /* A body that is understood; request_free is the caller's. */
@@ -31,7 +31,7 @@ static void
 accept_body(const char *body)
 {
 	if (parse(body) != 0)
-		fail_msg("%s: %s", body, problem.text);
+		fail_msg("%s: %s", body, error.text);
 }
 
 static void
@@ -39,10 +39,10 @@ refuse_body(const char *body, const char *text)
 {
 	if (parse(body) == 0)
 		fail_msg("%s: was accepted", body);
-	if (strncmp(problem.text, text, strlen(text)) != 0)
-		fail_msg("%s: \"%s\" instead of \"%s\"", body, problem.text, text);
-	assert_int_equal(problem.status, 400);
-	assert_int_equal(problem.code, -400);
+	if (strncmp(error.text, text, strlen(text)) != 0)
+		fail_msg("%s: \"%s\" instead of \"%s\"", body, error.text, text);
+	assert_int_equal(error.status, 400);
+	assert_int_equal(error.code, -400);
 }
 
 static void
@@ -120,8 +120,8 @@ test_bodies_that_are_no_json_object(void **state)
 	for (size_t i = 0; i < LENGTH(bodies); i++)
 		refuse_body(bodies[i], "body: must be ");
 	/* A NUL ends json-c's reading, but not the body. */
-	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &problem), -1);
-	assert_string_equal(problem.text, "body: must be one JSON object and nothing after it");
+	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &error), -1);
+	assert_string_equal(error.text, "body: must be one JSON object and nothing after it");
 }
 
 /* Small for its sender, large for a parser. */
@@ -223,10 +223,10 @@ test_limits(void **state)
 
 		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"wall_ms\":%s}}", values[i]);
 		assert_int_equal(parse(body), -1);
-		assert_int_equal(problem.status, 400);
+		assert_int_equal(error.status, 400);
 		/* What json-c does not take for a number at all, it refuses itself. */
-		if (strncmp(problem.text, "body: ", 6) != 0)
-			assert_string_equal(problem.text, "limits.wall_ms: must be an integer from 1 to 120000");
+		if (strncmp(error.text, "body: ", 6) != 0)
+			assert_string_equal(error.text, "limits.wall_ms: must be an integer from 1 to 120000");
 	}
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		char body[128], text[128];
@@ -303,8 +303,8 @@ test_network(void **state)
 	accept_body("{" MINIMAL ",\"enable_network\":false}");
 	request_free(&request);
 	assert_int_equal(parse("{" MINIMAL ",\"enable_network\":true}"), -1);
-	assert_int_equal(problem.status, 200);
-	assert_int_equal(problem.code, -400);
+	assert_int_equal(error.status, 200);
+	assert_int_equal(error.code, -400);
 
 	config.network = NETWORK_PROXY;
 	accept_body("{" MINIMAL ",\"enable_network\":true}");
@@ -324,9 +324,9 @@ use_proxy(enum network mode, const char *name)
 	int result;
 
 	config.network = mode;
-	memset(&problem, 0, sizeof problem);
+	memset(&error, 0, sizeof error);
 	accept_body("{" MINIMAL ",\"enable_network\":true}");
-	result = request_use_proxy(&config, &request, name, &problem);
+	result = request_use_proxy(&config, &request, name, &error);
 	request_free(&request);
 	config.network = NETWORK_NONE;
 	return result;
@@ -352,16 +352,16 @@ test_proxy_of_a_key(void **state)
 
 	/* A name that means nothing does not come to mean everything. */
 	assert_int_equal(use_proxy(NETWORK_PROXY, "fewer"), -1);
-	assert_int_equal(problem.status, 500);
+	assert_int_equal(error.status, 500);
 	assert_int_equal(use_proxy(NETWORK_HOST, "few"), -1);
-	assert_int_equal(problem.status, 500);
+	assert_int_equal(error.status, 500);
 	assert_int_equal(use_proxy(NETWORK_NONE, "fewer"), 0);
 
 	config.network_strict = true;
 	config.network = NETWORK_PROXY;
 	accept_body("{" MINIMAL ",\"enable_network\":true}");
-	assert_int_equal(request_use_proxy(&config, &request, "none", &problem), -1);
-	assert_int_equal(problem.status, 200);
+	assert_int_equal(request_use_proxy(&config, &request, "none", &error), -1);
+	assert_int_equal(error.status, 200);
 	request_free(&request);
 	config.network = NETWORK_NONE;
 	config.network_strict = false;
@@ -413,7 +413,7 @@ test_damaged_bodies(void **state)
 
 		assert_non_null(body);
 		memcpy(body, whole, i);
-		assert_int_equal(request_parse(&config, body, i, &request, &problem), -1);
+		assert_int_equal(request_parse(&config, body, i, &request, &error), -1);
 		free(body);
 	}
 	for (size_t i = 0; i < sizeof whole - 1; i++) {
@@ -422,7 +422,7 @@ test_damaged_bodies(void **state)
 
 			memcpy(body, whole, sizeof whole);
 			body[i] = (char)byte;
-			if (request_parse(&config, body, sizeof whole - 1, &request, &problem) == 0)
+			if (request_parse(&config, body, sizeof whole - 1, &request, &error) == 0)
 				request_free(&request);
 		}
 	}
