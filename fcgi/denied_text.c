@@ -28,12 +28,18 @@ static const struct {
 	{ "execve", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
 };
 
-/* A call without a name is given by its number, signed: programs and strace(1) write -1, not 4294967295. */
+/*
+ * A call without a name is given by its number, signed: programs and strace(1) write -1, not
+ * 4294967295.
+ */
 static void
 name_call(uint32_t number, char *name)
 {
 	int32_t signed_number = (int32_t)number;
-	/* libseccomp's negative numbers are its own, for calls that this architecture does not have. */
+	/*
+	 * libseccomp's negative numbers are its own, for calls that this architecture does not
+	 * have.
+	 */
 	char *known = signed_number >= 0 ? seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, signed_number) : NULL;
 
 	if (known != NULL)

@@ -16,8 +16,9 @@ exchange_parameter(const struct exchange *exchange, const char *name)
 }
 
 /*
- * The limit for errors of one kind: the same status and outcome. One line a second each is enough, because the line of
- * every request has both. The last entry is for all kinds that found no room; there are fewer.
+ * The limit for errors of one kind: the same status and outcome. One line a second each is enough,
+ * because the line of every request has both. The last entry is for all kinds that found no room;
+ * there are fewer.
  */
 static struct log_limit *
 limit_of(int status, const char *outcome)

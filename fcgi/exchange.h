@@ -31,8 +31,9 @@ struct exchange {
 const char *exchange_parameter(const struct exchange *exchange, const char *name);
 
 /*
- * Answer with `error`. An error of the service (status 500 or 503) is logged beside the request's id: `cause` if there
- * is one, else the error's text. A client never sees the cause of a 500, only the id to look it up by.
+ * Answer with `error`. An error of the service (status 500 or 503) is logged beside the request's
+ * id: `cause` if there is one, else the error's text. A client never sees the cause of a 500, only
+ * the id to look it up by.
  */
 void exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause);
 

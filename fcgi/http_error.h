@@ -1,4 +1,7 @@
-/* http_error.h - the error that answers a request: the HTTP status, and the envelope's code and message. */
+/*
+ * http_error.h - the error that answers a request: the HTTP status, and the envelope's code and
+ * message.
+ */
 #ifndef CELLBLOCK_HTTP_ERROR_H
 #define CELLBLOCK_HTTP_ERROR_H
 
@@ -10,7 +13,10 @@ struct http_error {
 	char text[HTTP_ERROR_TEXT_SIZE]; /* of the envelope; may be cut, and need not be UTF-8 before it is escaped */
 };
 
-/* Set all fields: the text printf-style, and the code that goes with the status. Returns -1, for the caller to return. */
+/*
+ * Set all fields: the text printf-style, and the code that goes with the status. Returns -1, for
+ * the caller to return.
+ */
 int http_error_set(struct http_error *error, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

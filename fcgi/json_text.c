@@ -1,4 +1,7 @@
-/* json_text.c - see json_text.h. Runs in the worker, over what guests wrote: every byte of it is hostile. */
+/*
+ * json_text.c - see json_text.h. Runs in the worker, over what guests wrote: every byte of it is
+ * hostile.
+ */
 #include "json_text.h"
 
 #include <stdbool.h>
@@ -8,7 +11,10 @@
 #define ONES UINT64_C(0x0101010101010101)
 #define TOPS UINT64_C(0x8080808080808080)
 
-/* How each ASCII character is written: 0 as it is, 'u' as \u00XX, else as a backslash and this letter. */
+/*
+ * How each ASCII character is written: 0 as it is, 'u' as \u00XX, else as a backslash and this
+ * letter.
+ */
 static const char escapes[128] = {
 	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
 	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
@@ -16,8 +22,9 @@ static const char escapes[128] = {
 };
 
 /*
- * Whether none of eight bytes needs care: no control character, quote or backslash, and nothing beyond ASCII. The
- * usual test for a zero byte, three times; a borrow out of a lower byte can only make it say no too often.
+ * Whether none of eight bytes needs care: no control character, quote or backslash, and nothing
+ * beyond ASCII. The usual test for a zero byte, three times; a borrow out of a lower byte can only
+ * make it say no too often.
  */
 static bool
 plain8(uint64_t eight)
@@ -29,13 +36,17 @@ plain8(uint64_t eight)
 }
 
 /*
- * The length of the sequence (2 to 4) that starts at `p`, a byte beyond ASCII. When it is ill-formed, or cut by the end
- * of the input, *valid is false and the length that of its maximal part (1 to 3). *cut tells the second from the first.
+ * The length of the sequence (2 to 4) that starts at `p`, a byte beyond ASCII. When it is
+ * ill-formed, or cut by the end of the input, *valid is false and the length that of its maximal
+ * part (1 to 3). *cut tells the second from the first.
  */
 static size_t
 sequence(const unsigned char *p, size_t size, bool *valid, bool *cut)
 {
-	/* Of the second byte, where there are overlong forms, surrogates, and what is past U+10FFFF. */
+	/*
+	 * Of the second byte, where there are overlong forms, surrogates, and what is past
+	 * U+10FFFF.
+	 */
 	unsigned char low = 0x80, high = 0xbf;
 	size_t length, i;
 
@@ -118,7 +129,9 @@ json_text_escape(const char *in, size_t size, size_t *used, char *out, size_t ou
 size_t
 json_text_length(const char *in, size_t size)
 {
-	/* The same code as writes it, so that a Content-Length can never differ from what follows. */
+	/*
+	 * The same code as writes it, so that a Content-Length can never differ from what follows.
+	 */
 	char block[8192];
 	size_t length = 0, used;
 

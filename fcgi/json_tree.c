@@ -12,8 +12,8 @@
 #define MAX_VALUES 16384
 
 /*
- * What json-c must not be asked to find out: how many values it would make at the most (no more than one per byte), and
- * whether a name holds a NUL, at which json-c would cut it.
+ * What json-c must not be asked to find out: how many values it would make at the most (no more
+ * than one per byte), and whether a name holds a NUL, at which json-c would cut it.
  */
 static void
 survey(const char *body, size_t size, size_t *values, bool *nul_in_name)

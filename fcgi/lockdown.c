@@ -1,9 +1,10 @@
 /*
  * lockdown.c - see lockdown.h. Runs in the worker before its first request.
  *
- * The worker parses what strangers send, so it is built to be of no use to one who takes it over: an ordinary user that
- * cannot become another, start a program, open a file, or reach the network. What is left is its listening socket and
- * the runner's socket, where it may say what proto.h lets it say.
+ * The worker parses what strangers send, so it is built to be of no use to one who takes it over:
+ * an ordinary user that cannot become another, start a program, open a file, or reach the network.
+ * What is left is its listening socket and the runner's socket, where it may say what proto.h lets
+ * it say.
  */
 #define _GNU_SOURCE
 #include "lockdown.h"
@@ -34,7 +35,10 @@ lockdown_check(void)
 		die("getresuid: %s", strerror(errno));
 	if (real == 0 || effective == 0 || saved == 0)
 		die("the worker must not run as root: start it as an ordinary user (spawn-fcgi -u)");
-	/* Were one of the three free, the next thing opened would be taken for it: a log line would go into a job. */
+	/*
+	 * Were one of the three free, the next thing opened would be taken for it: a log line would
+	 * go into a job.
+	 */
 	do
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	while (fd >= 0 && fd <= STDERR_FILENO);
@@ -51,7 +55,10 @@ drop_capabilities(void)
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
-	/* An ordinary user may not, and need not: with no_new_privs the bounding set is never drawn upon. */
+	/*
+	 * An ordinary user may not, and need not: with no_new_privs the bounding set is never drawn
+	 * upon.
+	 */
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
 			continue;
@@ -86,7 +93,10 @@ static void
 set_limits(void)
 {
 	limit("RLIMIT_CORE", RLIMIT_CORE, 0);
-	/* RLIMIT_FSIZE stays: it would bound the memfds, and end logging where standard error is a big file. */
+	/*
+	 * RLIMIT_FSIZE stays: it would bound the memfds, and end logging where standard error is a
+	 * big file.
+	 */
 	limit("RLIMIT_NPROC", RLIMIT_NPROC, 0);
 	/* Few are needed; and libfcgi uses select(2), which writes past its sets from 1024 on. */
 	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, 64);
@@ -101,7 +111,10 @@ enter_landlock(enum requirement wanted)
 		log_info("Landlock: off, as configured");
 		return;
 	}
-	/* With no rule at all nothing is allowed. Connecting to the runner's socket is no access to a file. */
+	/*
+	 * With no rule at all nothing is allowed. Connecting to the runner's socket is no access to
+	 * a file.
+	 */
 	abi = landlock_abi();
 	if (abi > 0 && landlock_enter(abi, 0, NULL, 0) == 0) {
 		fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -122,7 +135,10 @@ enter_seccomp(const struct bpf *filter)
 	if (filter->count == 0)
 		die("seccomp: the policy of the worker filters nothing");
 #ifdef CELLBLOCK_SANITIZERS
-	/* The sanitizers' run time makes system calls of its own, which no policy should allow for its sake. */
+	/*
+	 * The sanitizers' run time makes system calls of its own, which no policy should allow for
+	 * its sake.
+	 */
 	log_warn("seccomp: off, because this program is built with sanitizers (%zu instructions)", filter->count);
 #else
 	struct sock_fprog program = { .len = (unsigned short)filter->count, .filter = filter->code };

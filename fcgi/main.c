@@ -1,9 +1,9 @@
 /*
  * main.c - cellblock-fcgi, the worker: one request at a time from nginx, over FastCGI.
  *
- * Started as an ordinary user by spawn-fcgi(1), with the listening socket as descriptor 0; multiwatch(1) starts several
- * that share it. It reads its configuration, locks itself up (lockdown.c), and from then on owns nothing but that
- * socket and its connection to the runner.
+ * Started as an ordinary user by spawn-fcgi(1), with the listening socket as descriptor 0;
+ * multiwatch(1) starts several that share it. It reads its configuration, locks itself up
+ * (lockdown.c), and from then on owns nothing but that socket and its connection to the runner.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -74,8 +74,9 @@ parse_options(int argc, char **argv)
 }
 
 /*
- * The current request is finished, and no other begun. With SA_RESTART nothing that libfcgi does is interrupted; its
- * accept(2), whether it waits already or comes next, finds that there is no listening socket any more.
+ * The current request is finished, and no other begun. With SA_RESTART nothing that libfcgi does is
+ * interrupted; its accept(2), whether it waits already or comes next, finds that there is no
+ * listening socket any more.
  */
 static void
 on_sigterm(int number)
@@ -110,18 +111,25 @@ check_listening(void)
 		die("descriptor 0 is not a listening socket: start the worker with spawn-fcgi(1)");
 }
 
-/* What libraries do at their first use would be refused once the walls are up: json-c reads a seed for its tables. */
+/*
+ * What libraries do at their first use would be refused once the walls are up: json-c reads a seed
+ * for its tables.
+ */
 static void
 warm_up(void)
 {
 	json_object_put(json_tokener_parse("{\"a\":1.5}"));
-	/* A fixed threshold: whatever is bigger is mapped by itself, and goes back to the system when it is freed. */
+	/*
+	 * A fixed threshold: whatever is bigger is mapped by itself, and goes back to the system
+	 * when it is freed.
+	 */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 }
 
 /*
- * Wait for a request. libfcgi would poll(2) for a connection first, which wakes every idle worker for each one; in
- * accept(2) the kernel wakes one. libfcgi goes on with a connection that it finds in the request and is told to keep.
+ * Wait for a request. libfcgi would poll(2) for a connection first, which wakes every idle worker
+ * for each one; in accept(2) the kernel wakes one. libfcgi goes on with a connection that it finds
+ * in the request and is told to keep.
  */
 static int
 accept_request(FCGX_Request *fcgi)
@@ -174,12 +182,15 @@ main(int argc, char **argv)
 	policy_free(policy);
 
 	while (!stopping && accept_request(&fcgi) == 0) {
-		/* A connection that is kept would keep the other workers' requests waiting in it. */
+		/*
+		 * A connection that is kept would keep the other workers' requests waiting in it.
+		 */
 		fcgi.keepConnection = 0;
 		route_serve(&worker, &fcgi);
 		/*
-		 * Only a new worker reads the configuration that the runner has. But multiwatch(1) gives a worker up that
-		 * ends too soon too often, so a young one answers 503 for a while, and sees whether the runner changes.
+		 * Only a new worker reads the configuration that the runner has. But multiwatch(1)
+		 * gives a worker up that ends too soon too often, so a young one answers 503 for a
+		 * while, and sees whether the runner changes.
 		 */
 		if (worker.link.stale && clock_us() - start_us > STALE_US)
 			die("%s: ending, for a new worker to read the runner's configuration", worker.link.path);

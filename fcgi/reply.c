@@ -1,8 +1,8 @@
 /*
  * reply.c - see reply.h. Runs in the worker.
  *
- * The reply to a run may be tens of megabytes. It is never put together in memory: its length is counted first, and
- * then it is escaped block by block into libfcgi's buffer.
+ * The reply to a run may be tens of megabytes. It is never put together in memory: its length is
+ * counted first, and then it is escaped block by block into libfcgi's buffer.
  */
 #define _GNU_SOURCE
 #include "reply.h"
@@ -143,7 +143,10 @@ name_signal(int number, char *text, size_t size)
 		snprintf(text, size, "\"%d\"", number);
 }
 
-/* The second line of `error`, as the inside of a JSON string: why the run ended, unless its exit code says it all. */
+/*
+ * The second line of `error`, as the inside of a JSON string: why the run ended, unless its exit
+ * code says it all.
+ */
 static void
 describe_end(const struct run_result *result, const struct run_limits *limits, char *text, size_t size)
 {
@@ -196,7 +199,10 @@ may_be_denial(enum verdict verdict)
 	return verdict == VERDICT_EXIT || verdict == VERDICT_SIGNAL || verdict == VERDICT_DENIED;
 }
 
-/* The same for a program that was not run because its compiler had something to object, or met a limit. */
+/*
+ * The same for a program that was not run because its compiler had something to object, or met a
+ * limit.
+ */
 static void
 describe_compile_error(const struct compilation *compilation, char *text, size_t size)
 {
@@ -209,7 +215,10 @@ describe_compile_error(const struct compilation *compilation, char *text, size_t
 		snprintf(text, size, "error: compile %s", why);
 }
 
-/* What the compiler said, as far as it is not the error itself; and the end of a text in either case. */
+/*
+ * What the compiler said, as far as it is not the error itself; and the end of a text in either
+ * case.
+ */
 static int
 describe_compilation(const struct compilation *compilation, char *text, size_t size)
 {

@@ -23,7 +23,10 @@ void reply_send(struct reply *reply, int status, const char *header, const char 
 /* Send an envelope with code 0 around `data`, which is freed. */
 void reply_data(struct reply *reply, struct json_object *data);
 
-/* Send the envelope of a request that was not carried out. `header` as above; a 503 gets its Retry-After by itself. */
+/*
+ * Send the envelope of a request that was not carried out. `header` as above; a 503 gets its
+ * Retry-After by itself.
+ */
 void reply_error(struct reply *reply, const struct http_error *error, const char *header);
 
 /* Send what a run came to that ended (RUN_ENDED) under `limits`. */

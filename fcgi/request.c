@@ -21,12 +21,15 @@ const struct request_limit request_limits[REQUEST_LIMITS] = {
 	{ "disk_bytes", offsetof(struct run_limits, disk_bytes) },
 };
 
-/* What later versions understand. To ignore them would be to answer something that was not asked. */
+/*
+ * What later versions understand. To ignore them would be to answer something that was not asked.
+ */
 static const char *const later_fields[] = { "files", "collect", "tests" };
 
 /*
- * Variables that steer a loader, libc or an interpreter before the program's first line. The walls hold without this
- * list; it keeps a run from breaking its own interpreter. A '*' at the end stands for any rest.
+ * Variables that steer a loader, libc or an interpreter before the program's first line. The walls
+ * hold without this list; it keeps a run from breaking its own interpreter. A '*' at the end stands
+ * for any rest.
  */
 static const char *const refused_env[] = {
 	/* libc and its loader */

@@ -1,7 +1,8 @@
 /*
  * request.h - the body of POST /v1/sandbox/run, checked.
  *
- * No input or output and no state: bytes in, a struct or an error out, so that it can be tested and fuzzed alone.
+ * No input or output and no state: bytes in, a struct or an error out, so that it can be tested and
+ * fuzzed alone.
  */
 #ifndef CELLBLOCK_REQUEST_H
 #define CELLBLOCK_REQUEST_H
@@ -51,19 +52,22 @@ extern const struct request_limit request_limits[REQUEST_LIMITS];
 uint64_t request_limit_of(const struct request_limit *limit, const struct run_limits *limits);
 
 /*
- * Understand `size` bytes of JSON. Returns 0 and a request for request_free; or -1 and what to answer, and then there
- * is nothing to free.
+ * Understand `size` bytes of JSON. Returns 0 and a request for request_free; or -1 and what to
+ * answer, and then there is nothing to free.
  */
 int request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
     struct http_error *error);
 
 /*
- * Whoever knows the client says which of the configured proxies its network is to be ("": the first; PROXY_NONE: it has no
- * network). Returns 0, or -1 and what to answer.
+ * Whoever knows the client says which of the configured proxies its network is to be ("": the
+ * first; PROXY_NONE: it has no network). Returns 0, or -1 and what to answer.
  */
 int request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *error);
 
-/* Give back what a request holds. The texts are gone then; the numbers stay. Does no harm the second time. */
+/*
+ * Give back what a request holds. The texts are gone then; the numbers stay. Does no harm the
+ * second time.
+ */
 void request_free(struct run_request *request);
 
 #endif

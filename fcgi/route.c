@@ -1,4 +1,7 @@
-/* route.c - see route.h. Runs in the worker. nginx has checked the key, the rate and the size of the body before. */
+/*
+ * route.c - see route.h. Runs in the worker. nginx has checked the key, the rate and the size of
+ * the body before.
+ */
 #define _GNU_SOURCE
 #include "route.h"
 
@@ -167,9 +170,9 @@ copy_name(char *to, const char *name)
 }
 
 /*
- * Send the rest of the reply, and close the connection. libfcgi would wait for nginx to close first: data that arrives at
- * a closed socket resets the connection, and nginx might lose the reply. If the whole request has been read, nothing
- * can arrive, and there is no need to wait.
+ * Send the rest of the reply, and close the connection. libfcgi would wait for nginx to close
+ * first: data that arrives at a closed socket resets the connection, and nginx might lose the
+ * reply. If the whole request has been read, nothing can arrive, and there is no need to wait.
  */
 static void
 finish(FCGX_Request *fcgi)
@@ -188,7 +191,10 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	uint64_t start_us = clock_us(), spent_us;
 	const char *route;
 
-	/* Finishing the request frees its parameters; the log line is written after that, when the client has its answer. */
+	/*
+	 * Finishing the request frees its parameters; the log line is written after that, when the
+	 * client has its answer.
+	 */
 	copy_name(exchange.request_id, exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
 	copy_name(exchange.key_name, exchange_parameter(&exchange, "CELLBLOCK_KEY_NAME"));
 	route = dispatch(worker, &exchange);

@@ -1,9 +1,10 @@
 /*
  * run.c - see run.h. Runs in the worker.
  *
- * The guest writes straight into the worker's pipes. When the result arrives every process of the run is dead, so both
- * pipes end, too. The worker waits for the result and for both ends, in whichever order they come. A guest cannot extend
- * this beyond its limits: the runner kills it in time, and deadlines here end the wait for a runner that does not.
+ * The guest writes straight into the worker's pipes. When the result arrives every process of the
+ * run is dead, so both pipes end, too. The worker waits for the result and for both ends, in
+ * whichever order they come. A guest cannot extend this beyond its limits: the runner kills it in
+ * time, and deadlines here end the wait for a runner that does not.
  */
 #define _GNU_SOURCE
 #include "run.h"
@@ -105,12 +106,18 @@ cancel(struct runner_link *link, enum proto_cancel why)
 	static struct log_limit limit;
 	struct proto_request request = { .kind = PROTO_CANCEL, .id = last_id, .cancel = why };
 
-	/* If this does not arrive, the run ends by its own limits, or the wait for its result by the deadline. */
+	/*
+	 * If this does not arrive, the run ends by its own limits, or the wait for its result by
+	 * the deadline.
+	 */
 	if (fdpass_send(link->fd, &request, sizeof request, NULL, 0) != 0)
 		log_limit_warn(&limit, "%s: cancel: %s", link->path, strerror(errno));
 }
 
-/* Enlarge the buffer, up to one byte more than the limit: that byte shows that there was more output. */
+/*
+ * Enlarge the buffer, up to one byte more than the limit: that byte shows that there was more
+ * output.
+ */
 static int
 output_grow(struct output *output, uint64_t limit)
 {
@@ -146,7 +153,10 @@ output_read(struct output *output, int fd, uint64_t limit)
 		return 0;
 	if (output->truncated)
 		return 1;
-	/* A run that fills its pipe at once is likely to write more: make the reads fewer and bigger. */
+	/*
+	 * A run that fills its pipe at once is likely to write more: make the reads fewer and
+	 * bigger.
+	 */
 	if (output->size == 0 && n == PIPE_BYTES)
 		fcntl(fd, F_SETPIPE_SZ, BIG_PIPE_BYTES);
 	output->size += (size_t)n;
@@ -179,7 +189,10 @@ take_output(struct run *run, struct watch *watch)
 		if (watch->polled[i].revents == 0)
 			continue;
 		more = output_read(outputs[i], watch->polled[i].fd, watch->output_bytes);
-		/* All writers are gone, so the end is likely to be next: reading again at once saves a poll(2). */
+		/*
+		 * All writers are gone, so the end is likely to be next: reading again at once
+		 * saves a poll(2).
+		 */
 		if (more > 0 && (watch->polled[i].revents & POLLHUP) != 0)
 			more = output_read(outputs[i], watch->polled[i].fd, watch->output_bytes);
 		if (more < 0) {
@@ -222,7 +235,10 @@ take_answer(struct run *run, struct watch *watch)
 	return RUN_ENDED;
 }
 
-/* The deadline has passed: either the runner is late with the result, or the pipes stay open after it. */
+/*
+ * The deadline has passed: either the runner is late with the result, or the pipes stay open after
+ * it.
+ */
 static enum run_end
 deadline_passed(struct run *run, struct watch *watch)
 {
@@ -243,7 +259,10 @@ wait_for_end(struct run *run, struct watch *watch)
 {
 	struct pollfd *polled = watch->polled;
 
-	/* Most runs end soon. Waking up for their output as well would only take CPU time from them. */
+	/*
+	 * Most runs end soon. Waking up for their output as well would only take CPU time from
+	 * them.
+	 */
 	nfds_t skipped = POLL_RUNNER;
 
 	while (!watch->answered || polled[POLL_OUT].fd >= 0 || polled[POLL_ERR].fd >= 0) {
@@ -280,8 +299,8 @@ wait_for_end(struct run *run, struct watch *watch)
 }
 
 /*
- * A stream that was cut ends with a whole character. If one exceeded the limit, this is the verdict, even if the program
- * had ended before the runner learned of it.
+ * A stream that was cut ends with a whole character. If one exceeded the limit, this is the
+ * verdict, even if the program had ended before the runner learned of it.
  */
 static void
 settle(struct run *run, const struct watch *watch)
@@ -309,8 +328,9 @@ open_pipe(int *end)
 		return -1;
 	*end = both[0];
 	/*
-	 * Only the worker's end: a program expects its writes to block. The worker must not block even when poll(2) announced
-	 * data, because a program can open its own pipe and read the data first.
+	 * Only the worker's end: a program expects its writes to block. The worker must not block
+	 * even when poll(2) announced data, because a program can open its own pipe and read the
+	 * data first.
 	 */
 	if (fcntl(*end, F_SETFL, O_NONBLOCK) != 0) {
 		close(both[1]);
@@ -320,8 +340,8 @@ open_pipe(int *end)
 }
 
 /*
- * Open all descriptors, and the worker's `ends` of the pipes. Returns NULL, or the name of the step that failed, with
- * errno. The caller closes the descriptors either way.
+ * Open all descriptors, and the worker's `ends` of the pipes. Returns NULL, or the name of the step
+ * that failed, with errno. The caller closes the descriptors either way.
  */
 static const char *
 open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends)
@@ -345,9 +365,9 @@ open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends
 }
 
 /*
- * Send PROTO_RUN or PROTO_COMPILE with the descriptors made of `request`, and wait for the end. The request of a run is
- * freed when it has been handed over; that of a compilation is still needed for the run. *start_over: the connection on
- * which PROTO_FIND was asked is gone, and nothing was sent.
+ * Send PROTO_RUN or PROTO_COMPILE with the descriptors made of `request`, and wait for the end. The
+ * request of a run is freed when it has been handed over; that of a compilation is still needed for
+ * the run. *start_over: the connection on which PROTO_FIND was asked is gone, and nothing was sent.
  */
 static enum run_end
 execute(struct run *run, struct runner_link *link, const struct config *config, struct proto_request *message,
@@ -385,7 +405,10 @@ execute(struct run *run, struct runner_link *link, const struct config *config, 
 			},
 		};
 
-		/* A pipe ends when its last writer has closed it, so this process must not be one of them. */
+		/*
+		 * A pipe ends when its last writer has closed it, so this process must not be one
+		 * of them.
+		 */
 		fdpass_close(fds, FD_COUNT);
 		if (!is_compile)
 			request_free(request);
@@ -408,8 +431,9 @@ swap(struct output *a, struct output *b)
 }
 
 /*
- * Have the runner hold the compiled program for this connection: found, or compiled now. RUN_ENDED: it does, or
- * compilation.result says why not, and then run->result says that nothing was run. *start_over: see execute.
+ * Have the runner hold the compiled program for this connection: found, or compiled now. RUN_ENDED:
+ * it does, or compilation.result says why not, and then run->result says that nothing was run.
+ * *start_over: see execute.
  */
 static enum run_end
 compile(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
@@ -438,11 +462,15 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	compilation->result = run->result;
 	swap(&compilation->text, &run->out);
 	if (end == RUN_ENDED && run->result.verdict != VERDICT_OK) {
-		/* The compiler's output becomes the reply's stderr, because there is no run that could have one. */
+		/*
+		 * The compiler's output becomes the reply's stderr, because there is no run that
+		 * could have one.
+		 */
 		swap(&compilation->text, &run->err);
 		/*
-		 * If the compiler exceeded output_bytes and ended before the runner learned of it, the runner holds its program,
-		 * and would reject the next request as out of turn. Closing the connection makes it drop the program.
+		 * If the compiler exceeded output_bytes and ended before the runner learned of it,
+		 * the runner holds its program, and would reject the next request as out of turn.
+		 * Closing the connection makes it drop the program.
 		 */
 		if (run->result.verdict == VERDICT_OUTPUT_LIMIT)
 			runner_link_close(link);
@@ -483,16 +511,17 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 	bool start_over = true;
 
 	/*
-	 * The runner holds a compiled program for the connection that asked for it. If it restarts between two steps, the
-	 * second cannot be delivered, and the run starts over on a new connection: none of its code has run.
+	 * The runner holds a compiled program for the connection that asked for it. If it restarts
+	 * between two steps, the second cannot be delivered, and the run starts over on a new
+	 * connection: none of its code has run.
 	 */
 	for (int i = 0; i < ATTEMPTS && start_over; i++) {
 		output_release(&run->compilation.text);
 		end = compile_and_run(run, link, config, request, client_fd, &start_over);
 	}
 	/*
-	 * Without its connection the runner ends the run, drops a program that it holds for it, and cannot send a late
-	 * answer that would be taken for that of the next run.
+	 * Without its connection the runner ends the run, drops a program that it holds for it, and
+	 * cannot send a late answer that would be taken for that of the next run.
 	 */
 	if (end == RUN_FAULT || end == RUN_NO_RUNNER)
 		runner_link_close(link);

@@ -45,9 +45,9 @@ struct run {
 void run_init(struct run *run);
 
 /*
- * Compile `request` if its language is compiled, run it, and wait for the end. If `client_fd` is closed by its peer
- * before that, the run is cancelled. The request is freed as soon as it has been handed over. The outcome is in `run`
- * until run_release.
+ * Compile `request` if its language is compiled, run it, and wait for the end. If `client_fd` is
+ * closed by its peer before that, the run is cancelled. The request is freed as soon as it has been
+ * handed over. The outcome is in `run` until run_release.
  */
 enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config,
     struct run_request *request, int client_fd);

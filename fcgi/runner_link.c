@@ -1,4 +1,7 @@
-/* runner_link.c - see runner_link.h. Runs in the worker. The runner is trusted; size and kind are checked all the same. */
+/*
+ * runner_link.c - see runner_link.h. Runs in the worker. The runner is trusted; size and kind are
+ * checked all the same.
+ */
 #define _GNU_SOURCE
 #include "runner_link.h"
 
@@ -84,7 +87,10 @@ connect_once(struct runner_link *link)
 	if (strlen(link->path) >= sizeof address.sun_path)
 		return fail(link, "connect: %s", strerror(ENAMETOOLONG));
 	strcpy(address.sun_path, link->path);
-	/* Non-blocking: a runner that is busy starting, with its backlog full, must not stop the worker. */
+	/*
+	 * Non-blocking: a runner that is busy starting, with its backlog full, must not stop the
+	 * worker.
+	 */
 	link->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (link->fd < 0)
 		return fail(link, "socket: %s", strerror(errno));

@@ -31,23 +31,28 @@ enum reconnect {
 void runner_link_init(struct runner_link *link, const struct config *config);
 
 /*
- * Send a request with `fd_count` descriptors, which stay the caller's. A request that was delivered is never sent again.
- * Returns 0; or -1 with `error` set and no connection: nothing was delivered.
+ * Send a request with `fd_count` descriptors, which stay the caller's. A request that was delivered
+ * is never sent again. Returns 0; or -1 with `error` set and no connection: nothing was delivered.
  */
 int runner_link_send(struct runner_link *link, const struct proto_request *request, const int *fds, size_t fd_count,
     enum reconnect reconnect);
 
-/* Receive the message that poll(2) announced. Returns 0; or -1 with `error` set and no connection. */
+/*
+ * Receive the message that poll(2) announced. Returns 0; or -1 with `error` set and no connection.
+ */
 int runner_link_receive(struct runner_link *link, struct proto_reply *reply);
 
 /*
- * Send a request that is answered at once, and wait for the reply, which is of the same kind. Returns 0; or -1 with
- * `error` set and no connection.
+ * Send a request that is answered at once, and wait for the reply, which is of the same kind.
+ * Returns 0; or -1 with `error` set and no connection.
  */
 int runner_link_ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
     struct proto_reply *reply);
 
-/* Close the connection. The runner then ends this worker's run, and drops the program that it holds for it. */
+/*
+ * Close the connection. The runner then ends this worker's run, and drops the program that it holds
+ * for it.
+ */
 void runner_link_close(struct runner_link *link);
 
 #endif

@@ -1,4 +1,7 @@
-/* status.c - see status.h. Runs in the worker. The answers come from the runner and from the configuration. */
+/*
+ * status.c - see status.h. Runs in the worker. The answers come from the runner and from the
+ * configuration.
+ */
 #define _GNU_SOURCE
 #include "status.h"
 
@@ -34,8 +37,9 @@ ask(struct worker *worker, struct exchange *exchange, uint32_t kind, uint32_t in
 #define CLEAN_SIZE (3 * PROTO_TEXT_SIZE + 1) /* U+FFFD has three bytes */
 
 /*
- * A text from a message, which may fill its field to the last byte, as UTF-8. The version that an interpreter prints need
- * not be UTF-8, nor a text that was cut, and json-c would pass either on unchanged.
+ * A text from a message, which may fill its field to the last byte, as UTF-8. The version that an
+ * interpreter prints need not be UTF-8, nor a text that was cut, and json-c would pass either on
+ * unchanged.
  */
 static const char *
 clean(const char *field, size_t size, char *text)
@@ -138,7 +142,10 @@ describe_limits(const struct limits_config *config)
 	return object;
 }
 
-/* List how the programs of each available language are started. Returns 0; or -1 after the request was answered. */
+/*
+ * List how the programs of each available language are started. Returns 0; or -1 after the request
+ * was answered.
+ */
 static int
 describe_starts(struct worker *worker, struct exchange *exchange, struct json_object *languages)
 {

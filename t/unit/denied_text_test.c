@@ -73,7 +73,10 @@ test_numbers_without_a_name(void **state)
 	    "{\"name\":\"-10001\",\"count\":1},{\"name\":\"3999\",\"count\":1}]");
 }
 
-/* The most calls there can be, with long names and hints, and one without a name: the JSON and the line are complete. */
+/*
+ * The most calls there can be, with long names and hints, and one without a name: the JSON and the
+ * line are complete.
+ */
 static void
 test_as_many_as_there_can_be(void **state)
 {

@@ -1,4 +1,7 @@
-/* exchange_test.c - errors of the service: each has a line in the log, and the client gets the id to look it up by. */
+/*
+ * exchange_test.c - errors of the service: each has a line in the log, and the client gets the id
+ * to look it up by.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

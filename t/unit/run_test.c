@@ -1,6 +1,6 @@
 /*
- * run_test.c - a run as the worker performs it, with a runner that follows a script: descriptors that run out, and a runner
- * that restarts between two steps of a compiled run.
+ * run_test.c - a run as the worker performs it, with a runner that follows a script: descriptors
+ * that run out, and a runner that restarts between two steps of a compiled run.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -218,7 +218,10 @@ test_a_compiled_run(void **state)
 	finish(thread);
 }
 
-/* The runner holds a program for this connection. A run that cannot be sent must not leave it there. */
+/*
+ * The runner holds a program for this connection. A run that cannot be sent must not leave it
+ * there.
+ */
 static void
 test_no_descriptors_after_find(void **state)
 {
@@ -294,7 +297,10 @@ test_restart_between_runs(void **state)
 	finish(thread);
 }
 
-/* The runner says that all is well, and holds the program; the worker finds too much output in the pipe, and has no use for it. */
+/*
+ * The runner says that all is well, and holds the program; the worker finds too much output in the
+ * pipe, and has no use for it.
+ */
 static void
 test_too_much_output_of_a_compiler(void **state)
 {
