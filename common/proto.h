@@ -47,7 +47,7 @@ enum proto_run_flag {
 	RUN_ARGUED = 1u << 1,  /* the job has arguments or environment, which some interpreters take only when they start */
 };
 
-/* How a run ended. The order is that of API.md; the names are in verdict.c. */
+/* How a run ended. The order is that of API.md; the names are in proto_names.c. */
 enum verdict {
 	VERDICT_OK,
 	VERDICT_EXIT,
@@ -176,15 +176,15 @@ struct proto_reply {
 };
 
 /* The name of a verdict as in API.md ("memory_limit"). Never NULL. */
-const char *verdict_name(enum verdict v);
+const char *proto_verdict_name(enum verdict v);
 
 /* The name of a kind of start as in API.md ("zygote"). Never NULL. */
-const char *start_name(enum start_kind s);
+const char *proto_start_name(enum start_kind s);
 
 /* The name of a level as in API.md ("chroot"). Never NULL. */
-const char *level_name(enum level l);
+const char *proto_level_name(enum level l);
 
 /* The name of a network mode as in API.md ("none", "proxy", "host"). Never NULL. */
-const char *network_name(enum network n);
+const char *proto_network_name(enum network n);
 
 #endif

@@ -244,12 +244,12 @@ describe_rest(const struct run *run, char *text, size_t size)
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
 	    ",\"processes_peak\":%u,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64
 	    ".%03u,\"spawn_ms\":%" PRIu64 ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"}}",
-	    r->exit_code, name, verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
+	    r->exit_code, name, proto_verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
 	    denied,
 	    r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
 	    r->memory_peak_bytes, r->processes_peak, run->out.size, run->err.size, r->queue_us / 1000,
 	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000),
-	    network_name(r->network), level_name(run->level));
+	    proto_network_name(r->network), proto_level_name(run->level));
 }
 
 void

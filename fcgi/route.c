@@ -115,7 +115,7 @@ serve_run(struct worker *worker, struct exchange *exchange)
 	}
 	switch (run_perform(&worker->run, &worker->link, worker->config, &request, exchange->fcgi->ipcFd)) {
 	case RUN_ENDED:
-		exchange->outcome = verdict_name(worker->run.result.verdict);
+		exchange->outcome = proto_verdict_name(worker->run.result.verdict);
 		reply_run(&exchange->reply, &worker->run, &request.limits);
 		break;
 	case RUN_REFUSED:

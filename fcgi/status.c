@@ -98,7 +98,7 @@ describe_language(const struct language_config *config, const struct proto_langu
 	json_object_object_add(object, "name", json_object_new_string(config->name));
 	json_object_object_add(object, "aliases", aliases);
 	json_object_object_add(object, "version", text(language->version, sizeof language->version));
-	json_object_object_add(object, "start", json_object_new_string(start_name(language->start)));
+	json_object_object_add(object, "start", json_object_new_string(proto_start_name(language->start)));
 	json_object_object_add(object, "available", json_object_new_boolean(language->available != 0));
 	json_object_object_add(object, "reason", text(language->reason, sizeof language->reason));
 	return object;
@@ -156,7 +156,7 @@ describe_starts(struct worker *worker, struct exchange *exchange, struct json_ob
 			return -1;
 		if (answer.u.language.available != 0)
 			json_object_object_add(languages, worker->config->language[i]->name,
-			    json_object_new_string(start_name(answer.u.language.start)));
+			    json_object_new_string(proto_start_name(answer.u.language.start)));
 	}
 	return 0;
 }
@@ -188,7 +188,7 @@ status_capabilities(struct worker *worker, struct exchange *exchange)
 		json_object_object_add(object, "detail", text(layer->detail, sizeof layer->detail));
 		json_object_object_add(layers, name, object);
 	}
-	json_object_object_add(data, "level", json_object_new_string(level_name(worker->link.level)));
+	json_object_object_add(data, "level", json_object_new_string(proto_level_name(worker->link.level)));
 	languages = json_object_new_object();
 	json_object_object_add(data, "languages", languages);
 	if (describe_starts(worker, exchange, languages) != 0) {
@@ -196,6 +196,6 @@ status_capabilities(struct worker *worker, struct exchange *exchange)
 		return;
 	}
 	json_object_object_add(data, "limits", describe_limits(&worker->config->limits));
-	json_object_object_add(data, "network", json_object_new_string(network_name(worker->config->network)));
+	json_object_object_add(data, "network", json_object_new_string(proto_network_name(worker->config->network)));
 	reply_data(&exchange->reply, data);
 }

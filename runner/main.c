@@ -433,7 +433,7 @@ broker_main(struct broker *broker, int door_fd, bool root, int chroot_fd, const 
 	for (size_t i = 0; config->level == LEVEL_NAMESPACES && i < broker->language_count; i++)
 		rootfs_free(&broker->language[i].fs);
 	broker->compiled.most_bytes = config->compiled_bytes;
-	log_info("level %s: serving %zu language(s) with up to %u cells", level_name(config->level), available_languages(broker),
+	log_info("level %s: serving %zu language(s) with up to %u cells", proto_level_name(config->level), available_languages(broker),
 	    config->cells);
 	exit(broker_serve(broker, door_fd));
 }

@@ -444,7 +444,7 @@ judge(struct broker *broker, const struct cell *cell, const struct selftest *tes
 		return true;
 	}
 	if (reply.u.result.verdict != VERDICT_OK && reply.u.result.verdict != part->verdict) {
-		snprintf(why, size, "\"%s\" ended with %s", part->name, verdict_name(reply.u.result.verdict));
+		snprintf(why, size, "\"%s\" ended with %s", part->name, proto_verdict_name(reply.u.result.verdict));
 		return false;
 	}
 	if (part->kind == ATTACK_WALLS) {
