@@ -50,7 +50,7 @@ file_read(const char *path, size_t *size)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return NULL;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &st) != 0)
 		goto fail;
 	if (!S_ISREG(st.st_mode)) {
 		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
@@ -166,7 +166,7 @@ conf_strdup(const char *text)
 	return copy;
 }
 
-/* Read `path` (for the digest see conf_open). Returns text for libconfig and free(3), or NULL. */
+/* Read `path` (for the digest see conf_file_open). Returns text for libconfig and free(3), or NULL. */
 static char *
 text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
 {
@@ -200,7 +200,7 @@ text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
 
 /* The absolute path of the folder that `path` is in, for free(3), or NULL with errno. */
 static char *
-folder_of(const char *path)
+directory_of(const char *path)
 {
 	char *folder = conf_strdup(path), *slash = strrchr(folder, '/'), *absolute;
 
@@ -212,15 +212,15 @@ folder_of(const char *path)
 }
 
 int
-conf_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size)
+conf_file_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size)
 {
 	char *text = text_load(path, digest, error, error_size);
 
 	if (text == NULL)
 		return -1;
-	*file = (struct conf_file){ .path = path, .folder = folder_of(path), .error = error, .error_size = error_size };
+	*file = (struct conf_file){ .path = path, .directory = directory_of(path), .error = error, .error_size = error_size };
 	config_init(&file->parsed);
-	if (file->folder == NULL)
+	if (file->directory == NULL)
 		snprintf(error, error_size, "%s: the folder that it is in cannot be found: %s", path, strerror(errno));
 	else if (!config_read_string(&file->parsed, text))
 		snprintf(error, error_size, "%s:%d: %s", path, config_error_line(&file->parsed),
@@ -230,19 +230,19 @@ conf_open(struct conf_file *file, const char *path, uint64_t *digest, char *erro
 		return 0;
 	}
 	free(text);
-	conf_close(file);
+	conf_file_close(file);
 	return -1;
 }
 
 void
-conf_close(struct conf_file *file)
+conf_file_close(struct conf_file *file)
 {
 	config_destroy(&file->parsed);
-	free(file->folder);
+	free(file->directory);
 }
 
 int
-conf_fail(const struct conf_file *file, const config_setting_t *at, const char *format, ...)
+conf_file_fail(const struct conf_file *file, const config_setting_t *at, const char *format, ...)
 {
 	unsigned line = config_setting_source_line(at);
 	va_list args;
@@ -264,7 +264,7 @@ conf_fail(const struct conf_file *file, const config_setting_t *at, const char *
 }
 
 const char *
-conf_where(const config_setting_t *setting, char *text, size_t size)
+conf_file_where(const config_setting_t *setting, char *text, size_t size)
 {
 	const config_setting_t *parent = config_setting_parent(setting);
 	size_t at;
@@ -272,7 +272,7 @@ conf_where(const config_setting_t *setting, char *text, size_t size)
 	text[0] = '\0';
 	if (parent == NULL)
 		return text;
-	conf_where(parent, text, size);
+	conf_file_where(parent, text, size);
 	at = strlen(text);
 	if (config_setting_name(setting) != NULL)
 		snprintf(text + at, size - at, "%s%s", at > 0 ? "." : "", config_setting_name(setting));

@@ -11,7 +11,7 @@
 
 struct conf_file {
 	const char *path; /* as the caller gave it; must outlive this */
-	char *folder;     /* absolute */
+	char *directory;  /* of the file, absolute */
 	config_t parsed;
 	char *error;
 	size_t error_size;
@@ -19,17 +19,17 @@ struct conf_file {
 
 /*
  * Open and parse `path`, and add its length and contents to *digest (64-bit FNV-1a) unless that is NULL. Returns 0, and
- * `file` is then for conf_close; or -1 with one line in `error`, where every later failure with this file writes too.
+ * `file` is then for conf_file_close; or -1 with one line in `error`, where every later failure with this file writes too.
  */
-int conf_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size);
-void conf_close(struct conf_file *file);
+int conf_file_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size);
+void conf_file_close(struct conf_file *file);
 
 /* Set the file's error to "FILE:LINE: text", with the line of `at`. Returns -1. */
-int conf_fail(const struct conf_file *file, const config_setting_t *at, const char *format, ...)
+int conf_file_fail(const struct conf_file *file, const config_setting_t *at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* Write a setting's path in its file ("runner.cells", "warm[1].armed") and return `text`. */
-const char *conf_where(const config_setting_t *setting, char *text, size_t size);
+const char *conf_file_where(const config_setting_t *setting, char *text, size_t size);
 
 /* The elements of the list `name` in `group`: how many (0 without the list), and each. */
 unsigned conf_list_count(const config_setting_t *group, const char *name);

@@ -1,4 +1,4 @@
-/* conf_schema_read.c - see conf_schema_read.h. */
+/* conf_schema.c - see conf_schema.h. */
 #define _GNU_SOURCE
 #include "conf_schema.h"
 
@@ -96,7 +96,7 @@ refuse(const struct conf_file *file, const config_setting_t *at, const struct co
 	va_start(args, format);
 	vsnprintf(what, sizeof what, format, args);
 	va_end(args);
-	return conf_fail(file, at, "%s: %s; allowed: %s", conf_where(at, where, sizeof where), what,
+	return conf_file_fail(file, at, "%s: %s; allowed: %s", conf_file_where(at, where, sizeof where), what,
 	    allowed(key, range, sizeof range));
 }
 
@@ -165,7 +165,7 @@ absolute(const struct conf_file *file, const char *path)
 
 	if (path[0] == '/')
 		return conf_strdup(path);
-	if (asprintf(&copy, "%s/%s", strcmp(file->folder, "/") == 0 ? "" : file->folder, path) < 0)
+	if (asprintf(&copy, "%s/%s", strcmp(file->directory, "/") == 0 ? "" : file->directory, path) < 0)
 		die("out of memory");
 	return copy;
 }
@@ -276,10 +276,10 @@ refuse_unknown(const struct conf_file *file, const config_setting_t *setting, co
 {
 	char where[TEXT_BYTES], names[TEXT_BYTES] = "";
 
-	conf_where(config_setting_parent(setting), where, sizeof where);
+	conf_file_where(config_setting_parent(setting), where, sizeof where);
 	for (const struct conf_key *key = keys; key->name != NULL; key++)
 		append(names, sizeof names, "%s%s", key > keys ? ", " : "", key->name);
-	return conf_fail(file, setting, "unknown key \"%.64s\"%s%s; allowed: %s", config_setting_name(setting),
+	return conf_file_fail(file, setting, "unknown key \"%.64s\"%s%s; allowed: %s", config_setting_name(setting),
 	    where[0] != '\0' ? " in " : "", where, names);
 }
 
@@ -296,7 +296,7 @@ conf_schema_read(const struct conf_file *file, const config_setting_t *group, co
 			key++;
 		if (key->name == NULL)
 			return refuse_unknown(file, setting, keys);
-		if (read_key(file, setting, key, (char *)into + key->offset) < 0)
+		if (read_key(file, setting, key, (char *)into + key->offset) != 0)
 			return -1;
 	}
 	for (const struct conf_key *key = keys; key->name != NULL; key++) {
@@ -304,15 +304,15 @@ conf_schema_read(const struct conf_file *file, const config_setting_t *group, co
 
 		if (!key->required || config_setting_get_member(group, key->name) != NULL)
 			continue;
-		conf_where(group, where, sizeof where);
-		return conf_fail(file, group, "%s%s%s is missing; allowed: %s", where, where[0] != '\0' ? "." : "", key->name,
+		conf_file_where(group, where, sizeof where);
+		return conf_file_fail(file, group, "%s%s%s is missing; allowed: %s", where, where[0] != '\0' ? "." : "", key->name,
 		    allowed(key, range, sizeof range));
 	}
 	return 0;
 }
 
 void
-conf_defaults(const struct conf_file *file, const struct conf_key *keys, void *into)
+conf_schema_defaults(const struct conf_file *file, const struct conf_key *keys, void *into)
 {
 	for (const struct conf_key *key = keys; key->name != NULL; key++) {
 		void *member = (char *)into + key->offset;
@@ -339,7 +339,7 @@ conf_defaults(const struct conf_file *file, const struct conf_key *keys, void *i
 				*(char **)member = absolute(file, key->string);
 			break;
 		case CONF_GROUP:
-			conf_defaults(file, key->keys, member);
+			conf_schema_defaults(file, key->keys, member);
 			break;
 		case CONF_STRINGS:
 		case CONF_LIST:
@@ -349,7 +349,7 @@ conf_defaults(const struct conf_file *file, const struct conf_key *keys, void *i
 }
 
 void
-conf_free(const struct conf_key *keys, void *into)
+conf_schema_free(const struct conf_key *keys, void *into)
 {
 	for (const struct conf_key *key = keys; key->name != NULL; key++) {
 		void *member = (char *)into + key->offset;
@@ -364,7 +364,7 @@ conf_free(const struct conf_key *keys, void *into)
 			free_strings(member);
 			break;
 		case CONF_GROUP:
-			conf_free(key->keys, member);
+			conf_schema_free(key->keys, member);
 			break;
 		case CONF_UINT32:
 		case CONF_UINT64:

@@ -4,8 +4,8 @@
  * The same table fills a struct with the defaults, reads a group of the file over them, and frees the struct. What is
  * not in the table is refused, with a message that says what is.
  */
-#ifndef CELLBLOCK_CONF_READ_H
-#define CELLBLOCK_CONF_READ_H
+#ifndef CELLBLOCK_CONF_SCHEMA_H
+#define CELLBLOCK_CONF_SCHEMA_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -49,12 +49,12 @@ extern const struct conf_form conf_form_name;     /* a name that is safe as a fi
 extern const struct conf_form conf_form_absolute; /* an absolute path */
 
 /* Fill a zeroed struct with the defaults. A relative path among them is relative to the file too. */
-void conf_defaults(const struct conf_file *file, const struct conf_key *keys, void *into);
+void conf_schema_defaults(const struct conf_file *file, const struct conf_key *keys, void *into);
 
 /* Read what `group` has over what is in the struct. Returns 0, or -1 with the file's error set. */
 int conf_schema_read(const struct conf_file *file, const config_setting_t *group, const struct conf_key *keys, void *into);
 
 /* Free the struct's strings. */
-void conf_free(const struct conf_key *keys, void *into);
+void conf_schema_free(const struct conf_key *keys, void *into);
 
 #endif

@@ -121,9 +121,9 @@ read_languages(struct config *config, const struct conf_file *file)
 		at = config_root_setting(&file->parsed);
 	count = scandir(config->language_dir, &entry, is_conf, by_file);
 	if (count < 0)
-		return conf_fail(file, at, "languages: %s cannot be read: %s", config->language_dir, strerror(errno));
+		return conf_file_fail(file, at, "languages: %s cannot be read: %s", config->language_dir, strerror(errno));
 	if (count == 0 || count > CONFIG_MAX_LANGUAGES)
-		failed = conf_fail(file, at, "languages: %s has %d files *.conf; allowed: 1 to %d", config->language_dir, count,
+		failed = conf_file_fail(file, at, "languages: %s has %d files *.conf; allowed: 1 to %d", config->language_dir, count,
 		    CONFIG_MAX_LANGUAGES);
 	for (int i = 0; i < count; i++) {
 		struct language_config *language = NULL;
@@ -155,18 +155,18 @@ config_load(const char *path, char *error, size_t error_size)
 		die("out of memory");
 	config->path = conf_strdup(path);
 	config->digest = CONF_DIGEST_START;
-	if (conf_open(&file, config->path, &config->digest, error, error_size) < 0) {
+	if (conf_file_open(&file, config->path, &config->digest, error, error_size) != 0) {
 		config_free(config);
 		return NULL;
 	}
-	conf_defaults(&file, config_keys, config);
-	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) < 0 ||
-	    config_check_limits(&file, &config->limits) < 0 || config_read_proxies(&file, config) < 0 ||
-	    read_languages(config, &file) < 0) {
+	conf_schema_defaults(&file, config_keys, config);
+	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) != 0 ||
+	    config_limits_check(&file, &config->limits) != 0 || config_network_read(&file, config) != 0 ||
+	    read_languages(config, &file) != 0) {
 		config_free(config);
 		config = NULL;
 	}
-	conf_close(&file);
+	conf_file_close(&file);
 	return config;
 }
 
@@ -177,24 +177,8 @@ config_free(struct config *config)
 		return;
 	for (size_t i = 0; i < config->language_count; i++)
 		config_language_free(config->language[i]);
-	config_free_proxies(config);
-	conf_free(config_keys, config);
+	config_network_free(config);
+	conf_schema_free(config_keys, config);
 	free(config->path);
 	free(config);
-}
-
-int
-config_find_language(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->language_count; i++) {
-		const struct language_config *language = config->language[i];
-
-		if (strcmp(language->name, name) == 0)
-			return (int)i;
-		for (size_t a = 0; a < language->aliases.count; a++) {
-			if (strcmp(language->aliases.item[a], name) == 0)
-				return (int)i;
-		}
-	}
-	return -1;
 }

@@ -94,7 +94,23 @@ static const struct conf_key warm_keys[] = {
 	{ .name = NULL },
 };
 
-/* No name may mean two languages. */
+int
+config_find_language(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->language_count; i++) {
+		const struct language_config *language = config->language[i];
+
+		if (strcmp(language->name, name) == 0)
+			return (int)i;
+		for (size_t a = 0; a < language->aliases.count; a++) {
+			if (strcmp(language->aliases.item[a], name) == 0)
+				return (int)i;
+		}
+	}
+	return -1;
+}
+
+/* A name or alias must stand for one language. */
 static int
 check_names(const struct conf_file *file, const struct config *config, const struct language_config *language)
 {
@@ -106,11 +122,11 @@ check_names(const struct conf_file *file, const struct config *config, const str
 		int other = config_find_language(config, name);
 
 		if (other >= 0)
-			return conf_fail(file, at, "\"%s\" is taken by %s; allowed: a name of its own", name,
+			return conf_file_fail(file, at, "\"%s\" is taken by %s; allowed: a name of its own", name,
 			    config->language[other]->file);
 		for (size_t j = 0; j < i; j++) {
 			if (strcmp(name, j == 0 ? language->name : language->aliases.item[j - 1]) == 0)
-				return conf_fail(file, at, "\"%s\" is there twice; allowed: once", name);
+				return conf_file_fail(file, at, "\"%s\" is there twice; allowed: once", name);
 		}
 	}
 	return 0;
@@ -134,7 +150,7 @@ check_armed(const struct conf_file *file, const struct config *config, const str
 	}
 	if (language->idle_s != 0 || armed <= config->cells)
 		return 0;
-	return conf_fail(file, config_lookup(&file->parsed, name), "%s: with this file %" PRIu64
+	return conf_file_fail(file, config_lookup(&file->parsed, name), "%s: with this file %" PRIu64
 	    " cells are to be armed; allowed: up to runner.cells, %" PRIu32, name, armed, config->cells);
 }
 
@@ -144,14 +160,14 @@ check_command(const struct conf_file *file, const char *name, const struct strin
 {
 	if (command->count == 0 || command->item[0][0] == '/')
 		return 0;
-	return conf_fail(file, config_lookup(&file->parsed, name), "%s[0]: \"%.64s\" does not fit; allowed: an absolute path",
+	return conf_file_fail(file, config_lookup(&file->parsed, name), "%s[0]: \"%.64s\" does not fit; allowed: an absolute path",
 	    name, command->item[0]);
 }
 
 static int
 refuse_key(const struct conf_file *file, const char *name, const char *why)
 {
-	return conf_fail(file, config_lookup(&file->parsed, name), "%s: %s", name, why);
+	return conf_file_fail(file, config_lookup(&file->parsed, name), "%s: %s", name, why);
 }
 
 /* What a language with a driver needs and one without must not have, and the other way round. */
@@ -168,14 +184,14 @@ check_driver(const struct conf_file *file, const struct language_config *languag
 		bool is_there = config_setting_get_member(root, of_drivers[i]) != NULL;
 
 		if (has_driver && !is_there)
-			return conf_fail(file, root, "%s is missing; a driver needs it", of_drivers[i]);
+			return conf_file_fail(file, root, "%s is missing; a driver needs it", of_drivers[i]);
 		if (!has_driver && is_there)
 			return refuse_key(file, of_drivers[i], "is for a driver; allowed: with one");
 	}
 	if (has_driver && config_setting_get_member(root, "armed") != NULL)
 		return refuse_key(file, "armed", "is a key of each set of warm; allowed: there");
 	if (!has_driver && language->version.count == 0)
-		return conf_fail(file, root, "version is missing; a language without a driver needs it");
+		return conf_file_fail(file, root, "version is missing; a language without a driver needs it");
 	return 0;
 }
 
@@ -185,14 +201,14 @@ check_start(const struct conf_file *file, const struct language_config *language
 {
 	const config_setting_t *root = config_root_setting(&file->parsed);
 
-	if (check_driver(file, language) < 0)
+	if (check_driver(file, language) != 0)
 		return -1;
 	if (language->start != START_COLD && config_is_compiled(language))
 		return refuse_key(file, "compile", "is a start of its own; allowed: with start = \"cold\"");
 	if (language->driver == NULL && language->run.count == 0 && !config_is_compiled(language))
-		return conf_fail(file, root, "run is missing; a language without driver and compile needs it");
-	return check_command(file, "run", &language->run) < 0 || check_command(file, "version", &language->version) < 0 ||
-	    check_command(file, "compile.command", &language->compile.command) < 0 ? -1 : 0;
+		return conf_file_fail(file, root, "run is missing; a language without driver and compile needs it");
+	return check_command(file, "run", &language->run) != 0 || check_command(file, "version", &language->version) != 0 ||
+	    check_command(file, "compile.command", &language->compile.command) != 0 ? -1 : 0;
 }
 
 static int
@@ -209,16 +225,16 @@ read_warm(const struct conf_file *file, struct language_config *language)
 		const config_setting_t *group = conf_list_element(root, "warm", i);
 		struct warm_set *set = &language->warm[language->warm_count++];
 
-		conf_defaults(file, warm_keys, set);
-		if (conf_schema_read(file, group, warm_keys, set) < 0)
+		conf_schema_defaults(file, warm_keys, set);
+		if (conf_schema_read(file, group, warm_keys, set) != 0)
 			return -1;
 		if (i == 0 && set->hints.count > 0)
-			return conf_fail(file, group, "warm[0].hints: the first set is for what fits no other; allowed: none");
+			return conf_file_fail(file, group, "warm[0].hints: the first set is for what fits no other; allowed: none");
 		if (i > 0 && set->hints.count == 0)
-			return conf_fail(file, group, "warm[%u].hints is missing; allowed: 1 or more words", i);
+			return conf_file_fail(file, group, "warm[%u].hints is missing; allowed: 1 or more words", i);
 		for (unsigned j = 0; j < i; j++) {
 			if (strcmp(set->name, language->warm[j].name) == 0)
-				return conf_fail(file, group, "warm[%u].name: \"%s\" is the name of warm[%u]; allowed: another", i,
+				return conf_file_fail(file, group, "warm[%u].name: \"%s\" is the name of warm[%u]; allowed: another", i,
 				    set->name, j);
 		}
 	}
@@ -229,8 +245,8 @@ void
 config_language_free(struct language_config *language)
 {
 	for (size_t i = 0; i < language->warm_count; i++)
-		conf_free(warm_keys, &language->warm[i]);
-	conf_free(language_keys, language);
+		conf_schema_free(warm_keys, &language->warm[i]);
+	conf_schema_free(language_keys, language);
 	free(language->file);
 	free(language);
 }
@@ -241,20 +257,20 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	struct language_config *language;
 	struct conf_file file;
 
-	if (conf_open(&file, path, &config->digest, error, error_size) < 0)
+	if (conf_file_open(&file, path, &config->digest, error, error_size) != 0)
 		return NULL;
 	language = calloc(1, sizeof *language);
 	if (language == NULL)
 		die("out of memory");
 	language->file = conf_strdup(path);
-	conf_defaults(&file, language_keys, language);
+	conf_schema_defaults(&file, language_keys, language);
 	language->limits = config->limits;
-	if (conf_schema_read(&file, config_root_setting(&file.parsed), language_keys, language) < 0 ||
-	    config_check_limits(&file, &language->limits) < 0 || check_start(&file, language) < 0 || check_names(&file, config, language) < 0 ||
-	    read_warm(&file, language) < 0 || check_armed(&file, config, language) < 0) {
+	if (conf_schema_read(&file, config_root_setting(&file.parsed), language_keys, language) != 0 ||
+	    config_limits_check(&file, &language->limits) != 0 || check_start(&file, language) != 0 || check_names(&file, config, language) != 0 ||
+	    read_warm(&file, language) != 0 || check_armed(&file, config, language) != 0) {
 		config_language_free(language);
 		language = NULL;
 	}
-	conf_close(&file);
+	conf_file_close(&file);
 	return language;
 }

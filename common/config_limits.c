@@ -9,7 +9,7 @@
 #define GIB(n) ((uint64_t)(n) << 30)
 #define DAY_MS 86400000
 
-/* The default and the maximum of one limit. config_check_limits counts on this order. */
+/* The default and the maximum of one limit. config_limits_check counts on this order. */
 #define LIMIT_KEYS(field, least, most, default_value, maximum_value)                                                   \
 	static const struct conf_key field##_keys[] = {                                                                \
 		{ .name = "default", .type = CONF_UINT64, .offset = offsetof(struct limits_config, default_.field),    \
@@ -51,7 +51,7 @@ const struct conf_key config_compile_limits_keys[] = {
 };
 
 int
-config_check_limits(const struct conf_file *file, const struct limits_config *limits)
+config_limits_check(const struct conf_file *file, const struct limits_config *limits)
 {
 	for (const struct conf_key *key = config_limits_keys; key->name != NULL; key++) {
 		uint64_t default_, maximum;
@@ -63,7 +63,7 @@ config_check_limits(const struct conf_file *file, const struct limits_config *li
 			continue;
 		/* The file has this limit, or it would still have values that fit. */
 		at = config_setting_get_member(config_lookup(&file->parsed, "limits"), key->name);
-		return conf_fail(file, at, "limits.%s: default %" PRIu64 " is above the maximum; allowed: up to %" PRIu64,
+		return conf_file_fail(file, at, "limits.%s: default %" PRIu64 " is above the maximum; allowed: up to %" PRIu64,
 		    key->name, default_, maximum);
 	}
 	return 0;

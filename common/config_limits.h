@@ -12,6 +12,6 @@ extern const struct conf_key config_limits_keys[];
 extern const struct conf_key config_compile_limits_keys[];
 
 /* Is no default above its maximum? Returns 0, or -1 with the file's error set. */
-int config_check_limits(const struct conf_file *file, const struct limits_config *limits);
+int config_limits_check(const struct conf_file *file, const struct limits_config *limits);
 
 #endif

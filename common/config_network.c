@@ -72,7 +72,7 @@ static const struct conf_key proxy_keys[] = {
 };
 
 int
-config_read_proxies(const struct conf_file *file, struct config *config)
+config_network_read(const struct conf_file *file, struct config *config)
 {
 	const config_setting_t *network = config_lookup(&file->parsed, "network");
 
@@ -80,14 +80,14 @@ config_read_proxies(const struct conf_file *file, struct config *config)
 		const config_setting_t *group = conf_list_element(network, "proxies", i);
 		struct proxy_config *proxy = &config->proxy[config->proxy_count++];
 
-		if (conf_schema_read(file, group, proxy_keys, proxy) < 0)
+		if (conf_schema_read(file, group, proxy_keys, proxy) != 0)
 			return -1;
 		if (config_find_proxy(config, proxy->name) != (int)i)
-			return conf_fail(file, group, "network.proxies[%u].name: \"%s\" is there twice; allowed: once", i,
+			return conf_file_fail(file, group, "network.proxies[%u].name: \"%s\" is there twice; allowed: once", i,
 			    proxy->name);
 	}
 	if (config->network == NETWORK_PROXY && config->proxy_count == 0)
-		return conf_fail(file, config_lookup(&file->parsed, "network.mode"),
+		return conf_file_fail(file, config_lookup(&file->parsed, "network.mode"),
 		    "network.proxies is missing; mode = \"proxy\" needs 1 or more");
 	return 0;
 }
@@ -103,8 +103,8 @@ config_find_proxy(const struct config *config, const char *name)
 }
 
 void
-config_free_proxies(struct config *config)
+config_network_free(struct config *config)
 {
 	for (size_t i = 0; i < config->proxy_count; i++)
-		conf_free(proxy_keys, &config->proxy[i]);
+		conf_schema_free(proxy_keys, &config->proxy[i]);
 }

@@ -45,7 +45,7 @@ export_filter(scmp_filter_ctx filter, struct bpf *bpf)
 	if (fd < 0)
 		return -errno;
 	error = seccomp_export_bpf(filter, fd);
-	if (error == 0 && fstat(fd, &st) < 0)
+	if (error == 0 && fstat(fd, &st) != 0)
 		error = -errno;
 	if (error == 0) {
 		bpf->code = malloc((size_t)st.st_size);
@@ -175,7 +175,7 @@ compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
 			error = add_fate(filter, rules, rule);
 		else if (rule->section == RULES_QUIET)
 			error = add_quiet(filter, has_listener, rule);
-		else if (rule->section == RULES_ZYGOTE || rules_permit(rule->section, grant))
+		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant))
 			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
 	}
 	error = finish(filter, error, bpf);

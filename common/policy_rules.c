@@ -7,7 +7,7 @@
 
 #include "log.h"
 
-const char *const rule_section_names[RULES_SECTIONS] = {
+const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_ALLOW] = "allow",
 	[RULES_PROCESSES] = "processes",
 	[RULES_NETWORK] = "network",
@@ -18,7 +18,7 @@ const char *const rule_section_names[RULES_SECTIONS] = {
 };
 
 bool
-rules_permit(enum rule_section section, unsigned grant)
+policy_rules_permit(enum rule_section section, unsigned grant)
 {
 	return section == RULES_ALLOW || (section == RULES_PROCESSES && (grant & GRANT_PROCESSES) != 0) ||
 	    (section == RULES_NETWORK && (grant & GRANT_NETWORK) != 0);
@@ -32,7 +32,7 @@ is_fate(const struct rule *rule)
 }
 
 const struct rule *
-rules_conflict(const struct rules *rules, const struct rule *rule)
+policy_rules_conflict(const struct rules *rules, const struct rule *rule)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
@@ -45,7 +45,7 @@ rules_conflict(const struct rules *rules, const struct rule *rule)
 }
 
 void
-rules_add(struct rules *rules, const struct rule *rule)
+policy_rules_add(struct rules *rules, const struct rule *rule)
 {
 	struct rule *more = reallocarray(rules->rule, rules->count + 1, sizeof *more);
 
@@ -59,7 +59,7 @@ rules_add(struct rules *rules, const struct rule *rule)
 }
 
 void
-rules_free(struct rules *rules)
+policy_rules_free(struct rules *rules)
 {
 	for (size_t i = 0; i < rules->count; i++)
 		free(rules->rule[i].reason);

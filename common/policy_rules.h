@@ -41,20 +41,20 @@ struct rules {
 };
 
 /* "allow", as in a file. */
-extern const char *const rule_section_names[RULES_SECTIONS];
+extern const char *const policy_rule_sections[RULES_SECTIONS];
 
-/* Read DIR/NAME.conf and what it includes. Returns 0, or -1 with `error` set; `rules` is for rules_free either way. */
-int rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size);
-void rules_free(struct rules *rules);
+/* Read DIR/NAME.conf and what it includes. Returns 0, or -1 with `error` set; `rules` is for policy_rules_free either way. */
+int policy_rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size);
+void policy_rules_free(struct rules *rules);
 
 /* Append a rule, with a copy of its reason. */
-void rules_add(struct rules *rules, const struct rule *rule);
+void policy_rules_add(struct rules *rules, const struct rule *rule);
 
 /* The first rule that gives the call of `rule` another fate, or NULL. Only the zygotes' marked calls may have two. */
-const struct rule *rules_conflict(const struct rules *rules, const struct rule *rule);
+const struct rule *policy_rules_conflict(const struct rules *rules, const struct rule *rule);
 
 /* Whether the rules of a section hold for a guest with `grant` (a set of GRANT_*). */
-bool rules_permit(enum rule_section section, unsigned grant);
+bool policy_rules_permit(enum rule_section section, unsigned grant);
 
 /* Compile the rules into the filters of `policy`. Returns 0, or -1 with `error` set to what libseccomp says. */
 int policy_compile(const struct rules *rules, struct policy *policy, char *error, size_t error_size);

@@ -31,7 +31,7 @@ lockdown_check(void)
 	uid_t real, effective, saved;
 	int fd;
 
-	if (getresuid(&real, &effective, &saved) < 0)
+	if (getresuid(&real, &effective, &saved) != 0)
 		die("getresuid: %s", strerror(errno));
 	if (real == 0 || effective == 0 || saved == 0)
 		die("the worker must not run as root: start it as an ordinary user (spawn-fcgi -u)");
@@ -45,7 +45,7 @@ lockdown_check(void)
 	if (fd < 0)
 		die("/dev/null: %s", strerror(errno));
 	/* spawn-fcgi(1) hands down what it does not know. */
-	if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
+	if (close_range(STDERR_FILENO + 1, ~0U, 0) != 0)
 		die("close_range: %s", strerror(errno));
 }
 
@@ -66,11 +66,11 @@ drop_capabilities(void)
 			break;
 		die("PR_CAPBSET_DROP: %s", strerror(errno));
 	}
-	if (syscall(SYS_capset, &header, none) < 0)
+	if (syscall(SYS_capset, &header, none) != 0)
 		die("capset: %s", strerror(errno));
 	/* And the proof. The ambient set is empty when the permitted one is. */
 	memset(none, 0xff, sizeof none);
-	if (syscall(SYS_capget, &header, none) < 0)
+	if (syscall(SYS_capget, &header, none) != 0)
 		die("capget: %s", strerror(errno));
 	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++) {
 		if ((none[i].effective | none[i].permitted | none[i].inheritable) != 0)
@@ -85,7 +85,7 @@ limit(const char *name, int resource, rlim_t most)
 {
 	struct rlimit value = { most, most };
 
-	if (setrlimit(resource, &value) < 0)
+	if (setrlimit(resource, &value) != 0)
 		die("%s: %s", name, strerror(errno));
 }
 
@@ -143,7 +143,7 @@ enter_seccomp(const struct bpf *filter)
 #else
 	struct sock_fprog program = { .len = (unsigned short)filter->count, .filter = filter->code };
 
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0)
 		die("seccomp: %s", strerror(errno));
 #endif
 }
@@ -151,9 +151,9 @@ enter_seccomp(const struct bpf *filter)
 void
 lockdown_enter(const struct config *config, const struct policy *policy)
 {
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
 		die("PR_SET_DUMPABLE: %s", strerror(errno));
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		die("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 	drop_capabilities();
 	set_limits();

@@ -96,8 +96,8 @@ set_signals(void)
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct sigaction stop = { .sa_handler = on_sigterm, .sa_flags = SA_RESTART };
 
-	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGUSR1, &ignore, NULL) < 0 ||
-	    sigaction(SIGTERM, &stop, NULL) < 0)
+	if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGUSR1, &ignore, NULL) != 0 ||
+	    sigaction(SIGTERM, &stop, NULL) != 0)
 		die("sigaction: %s", strerror(errno));
 }
 
@@ -107,7 +107,7 @@ check_listening(void)
 	int listening = 0;
 	socklen_t size = sizeof listening;
 
-	if (getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+	if (getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
 		die("descriptor 0 is not a listening socket: start the worker with spawn-fcgi(1)");
 }
 

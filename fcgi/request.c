@@ -165,7 +165,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 		if (value == NULL)
 			continue;
 		maximum = request_limit_of(f, &allowed->maximum);
-		if (positive_integer(value, &number) < 0 || number > maximum)
+		if (positive_integer(value, &number) != 0 || number > maximum)
 			return http_error_set(error, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name,
 			    maximum);
 		memcpy((char *)limits + f->offset, &number, sizeof number);
@@ -249,7 +249,7 @@ take_env(struct json_object *tree, struct block *env, struct http_error *error)
 	if (!json_object_is_type(object, json_type_object))
 		return http_error_set(error, 400, "env: must be an object of strings");
 	json_object_object_foreach(object, name, value) {
-		if (check_env(name, value, error) < 0)
+		if (check_env(name, value, error) != 0)
 			return -1;
 		env->size += strlen(name) + 1 + text_of(value).size + 1;
 		env->count++;
@@ -373,15 +373,15 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	if (tree == NULL)
 		return -1;
 	request->tree = tree;
-	if (take_language(config, tree, request, error) < 0 ||
-	    take_text(tree, "code", &request->code, error) < 0 ||
-	    take_text(tree, "preload", &request->preload, error) < 0 ||
-	    take_text(tree, "stdin", &request->input, error) < 0 ||
-	    take_args(tree, &request->args, error) < 0 ||
-	    take_env(tree, &request->env, error) < 0 ||
-	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) < 0 ||
-	    refuse_later_fields(tree, error) < 0 ||
-	    take_network(config, tree, &request->network, error) < 0)
+	if (take_language(config, tree, request, error) != 0 ||
+	    take_text(tree, "code", &request->code, error) != 0 ||
+	    take_text(tree, "preload", &request->preload, error) != 0 ||
+	    take_text(tree, "stdin", &request->input, error) != 0 ||
+	    take_args(tree, &request->args, error) != 0 ||
+	    take_env(tree, &request->env, error) != 0 ||
+	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
+	    refuse_later_fields(tree, error) != 0 ||
+	    take_network(config, tree, &request->network, error) != 0)
 		goto refused;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");

@@ -260,7 +260,7 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 		is_zygotes |= rule->section == RULES_ZYGOTE && rule->call == data->nr && is_marked;
 		if (!fits(rule, data))
 			continue;
-		if (rule->section == RULES_ZYGOTE || rules_permit(rule->section, who % ZYGOTE))
+		if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, who % ZYGOTE))
 			is_allowed = true;
 		else if (rule->section == RULES_ENOSYS)
 			answer = SECCOMP_RET_ERRNO | ENOSYS;
@@ -344,7 +344,7 @@ check_filters(const char *dir, const char *name)
 	if (policy == NULL)
 		fail_msg("refused: %s", error);
 	assert_string_equal(policy->name, name);
-	assert_int_equal(rules_load(&rules, dir, name, error, sizeof error), 0);
+	assert_int_equal(policy_rules_load(&rules, dir, name, error, sizeof error), 0);
 	for (int call = 0; call < 4096; call++) {
 		struct seccomp_data data = { .nr = call, .arch = seccomp_arch_native() };
 
@@ -354,7 +354,7 @@ check_filters(const char *dir, const char *name)
 	}
 	for (size_t i = 0; i < rules.count; i++)
 		check_around(policy, &rules, newest, &rules.rule[i]);
-	rules_free(&rules);
+	policy_rules_free(&rules);
 	policy_free(policy);
 }
 
