@@ -1,4 +1,4 @@
-/* config_network.c - see config_network.h. The tables below are what cellblock.conf(5) describes. */
+/* config_network.c - see config_network.h. cellblock.conf(5) describes the tables below. */
 #define _GNU_SOURCE
 #include "config_network.h"
 
@@ -9,7 +9,7 @@
 #define PATH_BYTES 1024
 #define ADDRESS_BYTES 300
 
-/* "HOST:PORT"; an IPv6 address is in brackets. */
+/* "HOST:PORT", with an IPv6 address in brackets. */
 static bool
 is_address(const char *text)
 {
@@ -32,7 +32,7 @@ is_address(const char *text)
 	return number > 0;
 }
 
-/* "none" is what a key is given that shall have no network. */
+/* "none" is reserved: a key to which it is given has no network. */
 static bool
 is_proxy_name(const char *text)
 {
@@ -41,7 +41,7 @@ is_proxy_name(const char *text)
 
 static const struct conf_form form_address = { is_address, "HOST:PORT" };
 static const struct conf_form form_proxy_name = { is_proxy_name,
-	"letters, digits and ._+#-, at most 31, first a letter or digit, but not \"" PROXY_NONE "\"" };
+	"up to 31 letters, digits and ._+#-, the first a letter or digit, but not \"" PROXY_NONE "\"" };
 
 static const char *const network_names[] = {
 	[NETWORK_NONE] = "none", [NETWORK_PROXY] = "proxy", [NETWORK_HOST] = "host", NULL
@@ -83,12 +83,12 @@ config_network_read(const struct conf_file *file, struct config *config)
 		if (conf_schema_read(file, group, proxy_keys, proxy) != 0)
 			return -1;
 		if (config_find_proxy(config, proxy->name) != (int)i)
-			return conf_file_fail(file, group, "network.proxies[%u].name: \"%s\" is there twice; allowed: once", i,
+			return conf_file_fail(file, group, "network.proxies[%u].name: duplicate name \"%s\"", i,
 			    proxy->name);
 	}
 	if (config->network == NETWORK_PROXY && config->proxy_count == 0)
 		return conf_file_fail(file, config_lookup(&file->parsed, "network.mode"),
-		    "network.proxies is missing; mode = \"proxy\" needs 1 or more");
+		    "network.proxies is missing; required with mode = \"proxy\"");
 	return 0;
 }
 

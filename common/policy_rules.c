@@ -24,9 +24,9 @@ policy_rules_permit(enum rule_section section, unsigned grant)
 	    (section == RULES_NETWORK && (grant & GRANT_NETWORK) != 0);
 }
 
-/* ENOSYS and death are fates of a call whatever its arguments. */
+/* ENOSYS and kill apply to a call whatever its arguments are. */
 static bool
-is_fate(const struct rule *rule)
+is_unconditional(const struct rule *rule)
 {
 	return rule->section == RULES_ENOSYS || rule->section == RULES_KILL;
 }
@@ -37,7 +37,7 @@ policy_rules_conflict(const struct rules *rules, const struct rule *rule)
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call == rule->call && other->section != rule->section && (is_fate(other) || is_fate(rule)) &&
+		if (other->call == rule->call && other->section != rule->section && (is_unconditional(other) || is_unconditional(rule)) &&
 		    other->section != RULES_ZYGOTE && rule->section != RULES_ZYGOTE)
 			return other;
 	}

@@ -70,7 +70,7 @@ check_error(const char *error, size_t size)
 		error += strspn(error, "0123456789");
 		must(error[0] == ':' && error[1] == ' ' && error[2] != '\0');
 	} else {
-		must(strcmp(error, " has a NUL byte in it; allowed: text") == 0 || strncmp(error, " cannot be read: ", 17) == 0);
+		must(strcmp(error, " the file contains a NUL byte; allowed: text") == 0 || strncmp(error, " cannot read the file: ", 23) == 0);
 	}
 }
 

@@ -1,4 +1,7 @@
-/* relay_pump_test.c - connections that the relay carries: programs and proxies at their ends do what they like. */
+/*
+ * relay_conn_test.c - connections through the relay, with arbitrary behaviour of the programs and
+ * proxies at their ends.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,26 +24,28 @@
 #include "relay/relay_conn.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define LIMIT_S 60        /* for anything that is waited for; on a machine that is busy, too */
-#define LINES 100         /* at a time */
-#define DESCRIPTORS 1024  /* that are looked at */
-#define SOCKET_BYTES (32u << 20) /* more than the kernel keeps between two ends that nobody reads */
+#define LIMIT_S 60        /* for any wait, even on a busy machine */
+#define LINES 100         /* at one time */
+#define DESCRIPTORS 1024  /* that are checked */
+#define SOCKET_BYTES (32u << 20) /* more than the kernel buffers between two ends that are not read */
 
-/* What one end sends is told apart from all else by its number, and each byte by its place. */
+/*
+ * The bytes of each end differ from all others by its number, and from each other by their place.
+ */
 struct end {
 	int fd;
 	unsigned number;
 	size_t sent, got;
-	bool is_ended; /* nothing more will come */
+	bool is_ended; /* it sends no more */
 };
 
 struct line {
 	struct relay_conn *pump;
-	struct end end[2]; /* the program's and the proxy's, by the pump's names of its sides */
+	struct end end[2]; /* the program's and the proxy's, by relay_conn's names of its sides */
 };
 
 static int epoll_fd;
-static int listener[2]; /* that of a cell, and a proxy's */
+static int listener[2]; /* of a cell, and of a proxy */
 static struct sockaddr_in address[2];
 static bool was_open[DESCRIPTORS];
 static unsigned last_number;
@@ -59,7 +64,7 @@ proxy_ready(struct watch *watch, uint32_t events)
 	relay_conn_ready(epoll_fd, (struct relay_conn *)(void *)((char *)watch - offsetof(struct relay_conn, side[PUMP_PROXY].watch)), watch, events);
 }
 
-/* Returns how many events there were. */
+/* Returns the number of events. */
 static int
 turn(int timeout_ms)
 {
@@ -90,7 +95,7 @@ turn_once_more(time_t since_s)
 	turn(1);
 }
 
-/* Let the loop turn until something is so. */
+/* Run the loop until a condition holds. */
 #define until(condition) for (time_t since_s = now_s(); !(condition); turn_once_more(since_s))
 
 /* ---- the two ends --------------------------------------------------------------------------------------------------- */
@@ -101,7 +106,10 @@ byte_at(unsigned number, size_t place)
 	return (unsigned char)((place * 2654435761u + number * 40503u) >> 11);
 }
 
-/* Send up to `most` bytes, as many as are taken at once. Returns how many, or -1 if the connection is broken. */
+/*
+ * Send up to `most` bytes without blocking. Returns their number, or -1 if the connection is
+ * broken.
+ */
 static ssize_t
 write_some(struct end *end, size_t most)
 {
@@ -118,7 +126,10 @@ write_some(struct end *end, size_t most)
 	return n;
 }
 
-/* Read up to `most` bytes of what the other end has sent: the next ones. Returns how many, or -1 if the connection is broken. */
+/*
+ * Read up to `most` bytes and check that they are the other end's next ones. Returns their number,
+ * or -1 if the connection is broken.
+ */
 static ssize_t
 read_some(struct end *end, const struct end *from, size_t most)
 {
@@ -175,7 +186,7 @@ hang_up(struct end *end, bool is_abrupt)
 	end->fd = -1;
 }
 
-/* A program connects, and the relay to `proxy`. */
+/* A program connects, and then the relay connects to `proxy`. */
 static void
 begin(struct line *line, const struct sockaddr_in *proxy, const char *said)
 {
@@ -197,7 +208,7 @@ begin(struct line *line, const struct sockaddr_in *proxy, const char *said)
 	line->pump->side[PUMP_PROXY].watch.ready = proxy_ready;
 }
 
-/* And the proxy takes it. */
+/* The same, and the proxy accepts. */
 static void
 open_line(struct line *line)
 {
@@ -227,7 +238,7 @@ static void
 carries_bytes_both_ways(void **state)
 {
 	static const struct {
-		size_t total, written, read; /* both at once, in pieces of these */
+		size_t total, written, read; /* both ways at once, in pieces of these sizes */
 	} cases[] = {
 		{ 3000, 1, 1 }, { 3000, 1, SIZE_MAX }, { 3 * PUMP_BYTES, PUMP_BYTES + 1, 1 }, { 8 * PUMP_BYTES, PUMP_BYTES, PUMP_BYTES },
 		{ 1 << 20, 3 * PUMP_BYTES + 7, 1000 }, { 8 << 20, SIZE_MAX, SIZE_MAX },
@@ -256,9 +267,9 @@ carries_bytes_both_ways(void **state)
 	close_line(&line);
 }
 
-/* What a program says at once, before there is a proxy to have it. */
+/* A program sends at once, before the proxy is connected. */
 static void
-keeps_what_comes_before_the_proxy(void **state)
+keeps_bytes_that_come_before_the_proxy(void **state)
 {
 	struct line line;
 	char text[16];
@@ -282,7 +293,7 @@ keeps_what_comes_before_the_proxy(void **state)
 
 /* ---- ends ----------------------------------------------------------------------------------------------------------- */
 
-/* Each end may say that it has no more to say, and is told the rest. */
+/* Each end may shut down its sending side, and still receives the rest. */
 static void
 carries_half_closes(void **state)
 {
@@ -313,7 +324,10 @@ carries_half_closes(void **state)
 	}
 }
 
-/* Both at once, with much on its way: the sockets are full, and the relay has read the end, and holds what comes before it. */
+/*
+ * Both ends at once, with much data in transit: the sockets are full, and the relay has read the
+ * end and holds the bytes before it.
+ */
 static void
 carries_all_before_the_end(void **state)
 {
@@ -340,7 +354,7 @@ carries_all_before_the_end(void **state)
 	close_line(&line);
 }
 
-/* Who is gone, or has gone with a reset, has the other end told so, whatever was on its way. */
+/* When one end closes or resets, the other end is closed, too, whatever was in transit. */
 static void
 carries_resets(void **state)
 {
@@ -353,7 +367,7 @@ carries_resets(void **state)
 		open_line(&line);
 		send_to(&line, 0, 10);
 		send_to(&line, 1, 10);
-		/* The other end goes on sending, and nobody reads. */
+		/* The other end goes on sending, and nothing reads. */
 		if (is_busy) {
 			until(write_some(&line.end[1 - first], SIZE_MAX) == 0)
 				continue;
@@ -375,9 +389,12 @@ carries_resets(void **state)
 	}
 }
 
-/* ---- who does not read ---------------------------------------------------------------------------------------------- */
+/* ---- ends that do not read ---------------------------------------------------------------------------------------------- */
 
-/* Nothing is done for who does not read, and no more is kept; the other way is open, and in the end all arrives. */
+/*
+ * An end that does not read: the relay buffers no more for it and stays idle, the other direction
+ * works, and later all arrives.
+ */
 static void
 waits_for_readers(void **state)
 {
@@ -391,7 +408,7 @@ waits_for_readers(void **state)
 		writer = &line.end[from];
 		reader = &line.end[1 - from];
 		side = &line.pump->side[from];
-		/* Until nothing has moved for a while. A loop that never rests would show below. */
+		/* Until nothing has moved for a while. A busy loop would show below. */
 		for (int quiet = 0; quiet < 100; quiet++) {
 			if (write_some(writer, SIZE_MAX) > 0)
 				quiet = 0;
@@ -413,7 +430,9 @@ waits_for_readers(void **state)
 
 /* ---- many ----------------------------------------------------------------------------------------------------------- */
 
-/* Each has its own bytes, and none waits for another, not even for one that nobody reads. */
+/*
+ * Each connection has its own bytes, and none waits for another, not even for one that is not read.
+ */
 static void
 keeps_connections_apart(void **state)
 {
@@ -451,7 +470,10 @@ keeps_connections_apart(void **state)
 
 /* ---- no proxy ------------------------------------------------------------------------------------------------------- */
 
-/* A program is told in HTTP, whatever it sends meanwhile, and the connection goes on until it has no more to say. */
+/*
+ * The program gets an HTTP error, whatever it sends meanwhile, and the connection stays until the
+ * program ends it.
+ */
 static void
 check_refusal(struct line *line, int error)
 {
@@ -509,7 +531,7 @@ tells_of_a_proxy_that_is_down(void **state)
 	close(fd);
 }
 
-/* To such an address the kernel connects nobody: it says so at once. */
+/* The kernel rejects connections to such an address at once. */
 static void
 tells_of_a_proxy_that_cannot_be(void **state)
 {
@@ -522,7 +544,7 @@ tells_of_a_proxy_that_cannot_be(void **state)
 	check_refusal(&line, line.pump->error);
 }
 
-/* Its queue is full, so nothing is answered. */
+/* The listener's queue is full, so there is no answer. */
 static void
 tells_of_a_proxy_that_is_late(void **state)
 {
@@ -551,7 +573,7 @@ tells_of_a_proxy_that_is_late(void **state)
 	close(fd);
 }
 
-/* The last descriptor is the program's. */
+/* The program's connection takes the last descriptor. */
 static void
 tells_of_no_descriptors(void **state)
 {
@@ -588,7 +610,7 @@ open_all(void **state)
 	return 0;
 }
 
-/* Nothing is left. */
+/* No descriptor is left. */
 static int
 close_all(void **state)
 {
@@ -607,7 +629,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 	const struct CMUnitTest tests[] = {
 		TEST(carries_bytes_both_ways),
-		TEST(keeps_what_comes_before_the_proxy),
+		TEST(keeps_bytes_that_come_before_the_proxy),
 		TEST(carries_half_closes),
 		TEST(carries_all_before_the_end),
 		TEST(carries_resets),

@@ -1,7 +1,8 @@
 /*
- * reply_test.c - the text of a reply: valid JSON of exactly the announced length, and the words of the contract.
+ * reply_test.c - the text of a reply: valid JSON of exactly the announced length, and the words of
+ * the contract.
  *
- * libfcgi is not linked: what the replies would give it is collected here.
+ * libfcgi is not linked: this file collects the output.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -45,7 +46,7 @@ forget(void **state)
 	return 0;
 }
 
-/* The body as a tree, after the header has been found to be right about it. */
+/* Check the header against the body. Returns the body as a tree. */
 static struct json_object *
 body(const char *status_line)
 {
@@ -103,7 +104,7 @@ test_ok(void **state)
 	data = get(tree, "data");
 	assert_string_equal(json_object_get_string(get(data, "stdout")), "caf\xc3\xa9\n\xef\xbf\xbd");
 	assert_string_equal(json_object_get_string(get(data, "stderr")), "a warning\n");
-	/* Dify fails its node on any text here, so a warning alone must leave it empty. */
+	/* Dify fails its node on any text here, so output on stderr alone must leave it empty. */
 	assert_string_equal(json_object_get_string(get(data, "error")), "");
 	assert_int_equal(json_object_get_int(get(data, "exit_code")), 0);
 	assert_null(get(data, "signal"));
@@ -175,7 +176,7 @@ test_every_other_end(void **state)
 	}
 }
 
-/* What was compiled for a run, or was not. */
+/* The compilation before a run. */
 static void
 test_compile(void **state)
 {
@@ -234,7 +235,7 @@ test_compile(void **state)
 	}
 }
 
-/* A language that is not compiled has no word about it. */
+/* The reply of a language that is not compiled does not mention it. */
 static void
 test_no_compile(void **state)
 {
@@ -249,7 +250,7 @@ test_no_compile(void **state)
 	json_object_put(tree);
 }
 
-/* More than one block, all of it six bytes in the reply, twice for stderr. */
+/* More than one block; every byte becomes six in the reply, and stderr appears twice. */
 static void
 test_long_output(void **state)
 {
@@ -308,7 +309,7 @@ test_errors(void **state)
 	}
 }
 
-/* The longest text there can be, in the longest form. */
+/* The longest text, of characters that escape to the longest form. */
 static void
 test_longest_error(void **state)
 {

@@ -1,4 +1,7 @@
-/* request_test.c - the body of POST /v1/sandbox/run: what is understood, and what is refused in which words. */
+/*
+ * request_test.c - the body of POST /v1/sandbox/run: the values that are read, and the errors and
+ * their messages.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -26,7 +29,7 @@ parse(const char *body)
 	return request_parse(&config, body, strlen(body), &request, &error);
 }
 
-/* A body that is understood; request_free is the caller's. */
+/* Parse a valid body. The caller calls request_free. */
 static void
 accept_body(const char *body)
 {
@@ -119,12 +122,12 @@ test_bodies_that_are_no_json_object(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bodies); i++)
 		refuse_body(bodies[i], "body: must be ");
-	/* A NUL ends json-c's reading, but not the body. */
+	/* json-c stops at a NUL, but the body goes on. */
 	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &error), -1);
 	assert_string_equal(error.text, "body: must be one JSON object and nothing after it");
 }
 
-/* Small for its sender, large for a parser. */
+/* Small to send, large to parse. */
 static void
 test_bodies_that_grow(void **state)
 {
@@ -144,10 +147,10 @@ test_bodies_that_grow(void **state)
 		free(body);
 	}
 	refuse_body("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "body: must be a JSON object: nesting too deep");
-	/* What is past U+10FFFF, and a surrogate, json-c takes for UTF-8. */
+	/* json-c accepts surrogates and characters above U+10FFFF as UTF-8. */
 	refuse_body("{\"code\":\"\xf4\x90\x80\x80\"}", "body: must be UTF-8, and byte 9 is not");
 	refuse_body("{\"code\":\"\xed\xa0\x80\"}", "body: must be UTF-8, and byte 9 is not");
-	/* Inside a string they are just text. */
+	/* Inside a string they are plain text. */
 	{
 		char *body = malloc(200100);
 		int at = sprintf(body, "{\"language\":\"python3\",\"code\":\"");
@@ -224,7 +227,7 @@ test_limits(void **state)
 		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"wall_ms\":%s}}", values[i]);
 		assert_int_equal(parse(body), -1);
 		assert_int_equal(error.status, 400);
-		/* What json-c does not take for a number at all, it refuses itself. */
+		/* json-c itself rejects text that it does not take for a number. */
 		if (strncmp(error.text, "body: ", 6) != 0)
 			assert_string_equal(error.text, "limits.wall_ms: must be an integer from 1 to 120000");
 	}
@@ -317,7 +320,7 @@ test_network(void **state)
 	config.network_strict = false;
 }
 
-/* What becomes of a run whose client asks for a network and whose key is given this proxy. */
+/* The effect on a run that asks for a network, if its key has this proxy. */
 static int
 use_proxy(enum network mode, const char *name)
 {
@@ -350,7 +353,7 @@ test_proxy_of_a_key(void **state)
 	assert_int_equal(use_proxy(NETWORK_HOST, "none"), 0);
 	assert_false(request.network);
 
-	/* A name that means nothing does not come to mean everything. */
+	/* An unknown name must not mean the first proxy. */
 	assert_int_equal(use_proxy(NETWORK_PROXY, "fewer"), -1);
 	assert_int_equal(error.status, 500);
 	assert_int_equal(use_proxy(NETWORK_HOST, "few"), -1);
@@ -399,7 +402,7 @@ test_warm_set(void **state)
 	}
 }
 
-/* Every body that is cut or has a byte changed is answered, one way or the other. */
+/* Every truncated body, and every body with one byte changed, is parsed or rejected. */
 static void
 test_damaged_bodies(void **state)
 {
@@ -408,7 +411,7 @@ test_damaged_bodies(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof whole - 1; i++) {
-		/* Of the exact size, so that a sanitizer sees a read past it. */
+		/* The buffer has the exact size, so that a sanitizer detects a read past it. */
 		char *body = malloc(i + 1);
 
 		assert_non_null(body);

@@ -94,7 +94,7 @@ answer(int sock, struct proto_reply *reply)
 	fdpass_send(sock, reply, sizeof *reply, NULL, 0);
 }
 
-/* Receive what this step expects, and answer. Returns whether it was that. */
+/* Receive the message that this step expects, and answer. Returns whether it came. */
 static bool
 receive(int sock, enum step step)
 {
