@@ -16,9 +16,9 @@ exchange_parameter(const struct exchange *exchange, const char *name)
 }
 
 /*
- * The limit for errors of one kind: the same status and outcome. One line a second each is enough,
- * because the line of every request has both. The last entry is for all kinds that found no room;
- * there are fewer.
+ * The log limit for errors of one kind, which have the same status and outcome. One line a second
+ * each is enough, because the line of every request has both. All kinds that find no room share the
+ * last entry; there are fewer kinds.
  */
 static struct log_limit *
 limit_of(int status, const char *outcome)

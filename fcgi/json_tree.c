@@ -1,4 +1,4 @@
-/* json_tree.c - see json_tree.h. Runs in the worker, over what a stranger sent. */
+/* json_tree.c - see json_tree.h. Runs in the worker, over untrusted input. */
 #include "json_tree.h"
 
 #include <json-c/json.h>
@@ -12,8 +12,8 @@
 #define MAX_VALUES 16384
 
 /*
- * What json-c must not be asked to find out: how many values it would make at the most (no more
- * than one per byte), and whether a name holds a NUL, at which json-c would cut it.
+ * Count, before json-c runs, the most values that it would make (no more than one per byte), and
+ * look for a NUL in a name, where json-c would cut the name.
  */
 static void
 survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
@@ -55,7 +55,7 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 		http_error_set(error, 413, "body: is too large");
 		return NULL;
 	}
-	/* json-c's own check lets pass what is beyond U+10FFFF. */
+	/* json-c's own check accepts characters above U+10FFFF. */
 	end = json_text_well_formed(body, size);
 	if (end != size) {
 		http_error_set(error, 400, "body: must be UTF-8, and byte %zu is not", end);

@@ -1,10 +1,10 @@
 /*
  * lockdown.c - see lockdown.h. Runs in the worker before its first request.
  *
- * The worker parses what strangers send, so it is built to be of no use to one who takes it over:
- * an ordinary user that cannot become another, start a program, open a file, or reach the network.
- * What is left is its listening socket and the runner's socket, where it may say what proto.h lets
- * it say.
+ * The worker parses untrusted input, so it gives up everything that an attacker who takes it over
+ * could use: it is an ordinary user that cannot become another, start a program, open a file, or
+ * reach the network. It keeps its listening socket and the runner's socket, where it can send the
+ * messages of proto.h.
  */
 #define _GNU_SOURCE
 #include "lockdown.h"
@@ -36,15 +36,15 @@ lockdown_check(void)
 	if (real == 0 || effective == 0 || saved == 0)
 		die("the worker must not run as root: start it as an ordinary user (spawn-fcgi -u)");
 	/*
-	 * Were one of the three free, the next thing opened would be taken for it: a log line would
-	 * go into a job.
+	 * If one of the three were free, the next descriptor would take its number, and a log line
+	 * could go into a job.
 	 */
 	do
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd < 0)
 		die("/dev/null: %s", strerror(errno));
-	/* spawn-fcgi(1) hands down what it does not know. */
+	/* spawn-fcgi(1) passes on descriptors that it does not know. */
 	if (close_range(STDERR_FILENO + 1, ~0U, 0) != 0)
 		die("close_range: %s", strerror(errno));
 }
@@ -56,8 +56,8 @@ drop_capabilities(void)
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
 
 	/*
-	 * An ordinary user may not, and need not: with no_new_privs the bounding set is never drawn
-	 * upon.
+	 * An ordinary user may not drop from the bounding set, and need not: with no_new_privs no
+	 * capability is ever gained from it.
 	 */
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++) {
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
@@ -68,7 +68,7 @@ drop_capabilities(void)
 	}
 	if (syscall(SYS_capset, &header, none) != 0)
 		die("capset: %s", strerror(errno));
-	/* And the proof. The ambient set is empty when the permitted one is. */
+	/* Verify. The ambient set is empty if the permitted one is. */
 	memset(none, 0xff, sizeof none);
 	if (syscall(SYS_capget, &header, none) != 0)
 		die("capget: %s", strerror(errno));
@@ -93,12 +93,12 @@ static void
 set_limits(void)
 {
 	limit("RLIMIT_CORE", RLIMIT_CORE, 0);
-	/*
-	 * RLIMIT_FSIZE stays: it would bound the memfds, and end logging where standard error is a
-	 * big file.
-	 */
+	/* RLIMIT_FSIZE stays: it would limit the memfds too, and stop logging to a big file. */
 	limit("RLIMIT_NPROC", RLIMIT_NPROC, 0);
-	/* Few are needed; and libfcgi uses select(2), which writes past its sets from 1024 on. */
+	/*
+	 * Few are needed. libfcgi uses select(2), which writes past its sets from descriptor 1024
+	 * on.
+	 */
 	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, 64);
 }
 
@@ -112,8 +112,8 @@ enter_landlock(enum requirement wanted)
 		return;
 	}
 	/*
-	 * With no rule at all nothing is allowed. Connecting to the runner's socket is no access to
-	 * a file.
+	 * Without a rule nothing is allowed. Connecting to the runner's socket is not a file
+	 * access.
 	 */
 	abi = landlock_abi();
 	if (abi > 0 && landlock_enter(abi, 0, NULL, 0) == 0) {
@@ -136,8 +136,7 @@ enter_seccomp(const struct bpf *filter)
 		die("seccomp: the policy of the worker filters nothing");
 #ifdef CELLBLOCK_SANITIZERS
 	/*
-	 * The sanitizers' run time makes system calls of its own, which no policy should allow for
-	 * its sake.
+	 * The sanitizers' run time makes system calls of its own, which the policy does not allow.
 	 */
 	log_warn("seccomp: off, because this program is built with sanitizers (%zu instructions)", filter->count);
 #else
@@ -158,6 +157,6 @@ lockdown_enter(const struct config *config, const struct policy *policy)
 	drop_capabilities();
 	set_limits();
 	enter_landlock(config->worker_landlock);
-	/* Last, since the filter refuses what the steps above need. */
+	/* Last, because the filter denies calls that the steps above need. */
 	enter_seccomp(&policy->base[0]);
 }

@@ -15,11 +15,11 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 
-/* A memfd with the bytes of `iov` (which is used up) in it. */
+/* Make a sealed memfd with the bytes of `iov`, which is modified. */
 static int
 sealed(const char *name, struct iovec *iov, int iov_count)
 {
-	/* Hosts with vm.memfd_noexec=2 insist on the flag that older kernels refuse. */
+	/* Hosts with vm.memfd_noexec=2 require the flag, and older kernels do not know it. */
 	static unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL;
 	off_t at = 0;
 	int fd, error;
@@ -31,7 +31,7 @@ sealed(const char *name, struct iovec *iov, int iov_count)
 	}
 	if (fd < 0)
 		return -1;
-	/* With an offset of its own: the file's stays at 0, where the reader starts. */
+	/* Write at explicit offsets: the file's own offset stays at 0, where the reader starts. */
 	while (iov_count > 0) {
 		ssize_t n = pwritev(fd, iov, iov_count, at);
 

@@ -1,7 +1,7 @@
 /*
  * reply.c - see reply.h. Runs in the worker.
  *
- * The reply to a run may be tens of megabytes. It is never put together in memory: its length is
+ * The reply to a run can have tens of megabytes. It is never assembled in memory: its length is
  * counted first, and then it is escaped block by block into libfcgi's buffer.
  */
 #define _GNU_SOURCE
@@ -43,7 +43,7 @@ phrase(int status)
 static void
 put(struct reply *reply, const char *bytes, size_t size)
 {
-	/* libfcgi counts in int; a client that has gone away is none of our business any more. */
+	/* libfcgi counts in int. It fails only if the client has gone away, which is no fault. */
 	while (size > 0) {
 		int part = size < 1 << 20 ? (int)size : 1 << 20;
 
@@ -119,7 +119,7 @@ reply_error(struct reply *reply, const struct http_error *error, const char *hea
 	reply_send(reply, error->status, header, json, (size_t)n);
 }
 
-/* "segmentation fault" */
+/* The signal in words: "segmentation fault". */
 static void
 describe_signal(int number, char *text, size_t size)
 {
@@ -129,7 +129,7 @@ describe_signal(int number, char *text, size_t size)
 	text[0] = (char)tolower((unsigned char)text[0]);
 }
 
-/* "SIGSEGV", in quotes, or null */
+/* The name of the signal as JSON: "SIGSEGV" in quotes, or null. */
 static void
 name_signal(int number, char *text, size_t size)
 {
@@ -144,7 +144,7 @@ name_signal(int number, char *text, size_t size)
 }
 
 /*
- * The second line of `error`, as the inside of a JSON string: why the run ended, unless its exit
+ * The second line of `error`, as the inside of a JSON string: why the run ended. Empty if the exit
  * code says it all.
  */
 static void
@@ -192,17 +192,14 @@ describe_end(const struct run_result *result, const struct run_limits *limits, c
 	}
 }
 
-/* Could refused calls be the reason of such an end? */
+/* Whether denied system calls can be the cause of such an end. */
 static bool
 may_be_denial(enum verdict verdict)
 {
 	return verdict == VERDICT_EXIT || verdict == VERDICT_SIGNAL || verdict == VERDICT_DENIED;
 }
 
-/*
- * The same for a program that was not run because its compiler had something to object, or met a
- * limit.
- */
+/* The same for a program that was not run, because its compiler failed or exceeded a limit. */
 static void
 describe_compile_error(const struct compilation *compilation, char *text, size_t size)
 {
@@ -216,8 +213,7 @@ describe_compile_error(const struct compilation *compilation, char *text, size_t
 }
 
 /*
- * What the compiler said, as far as it is not the error itself; and the end of a text in either
- * case.
+ * Close the string of `error`, and open `compile`, if the program was compiled, up to its output.
  */
 static int
 describe_compilation(const struct compilation *compilation, char *text, size_t size)
@@ -230,7 +226,7 @@ describe_compilation(const struct compilation *compilation, char *text, size_t s
 	    (unsigned)(compilation->result.cpu_us % 1000));
 }
 
-/* What follows the texts. */
+/* The members after the texts. */
 static int
 describe_rest(const struct run *run, char *text, size_t size)
 {

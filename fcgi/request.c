@@ -1,4 +1,4 @@
-/* request.c - see request.h. Runs in the worker, over what a stranger sent. */
+/* request.c - see request.h. Runs in the worker, over untrusted input. */
 #define _GNU_SOURCE
 #include "request.h"
 
@@ -11,7 +11,7 @@
 
 #include "json_tree.h"
 
-/* Every limit that a request may name. */
+/* The limits that a request may set. */
 const struct request_limit request_limits[REQUEST_LIMITS] = {
 	{ "wall_ms", offsetof(struct run_limits, wall_ms) },
 	{ "cpu_ms", offsetof(struct run_limits, cpu_ms) },
@@ -21,17 +21,15 @@ const struct request_limit request_limits[REQUEST_LIMITS] = {
 	{ "disk_bytes", offsetof(struct run_limits, disk_bytes) },
 };
 
-/*
- * What later versions understand. To ignore them would be to answer something that was not asked.
- */
+/* Fields of later versions. To ignore them would be to answer another request than the client's. */
 static const char *const later_fields[] = { "files", "collect", "tests" };
 
 /*
- * Variables that steer a loader, libc or an interpreter before the program's first line. The walls
- * hold without this list; it keeps a run from breaking its own interpreter. A '*' at the end stands
- * for any rest.
+ * Variables that control a loader, libc or an interpreter before the program's first line.
+ * Isolation does not depend on this list; it keeps a run from breaking its own interpreter. A '*'
+ * at the end matches any rest.
  */
-static const char *const refused_env[] = {
+static const char *const denied_env[] = {
 	/* libc and its loader */
 	"LD_*", "GLIBC_TUNABLES", "MALLOC_*", "GCONV_PATH", "LOCPATH", "NLSPATH", "RES_OPTIONS", "HOSTALIASES",
 	/* shells */
@@ -39,7 +37,7 @@ static const char *const refused_env[] = {
 	/* interpreters and virtual machines */
 	"PYTHON*", "NODE_OPTIONS", "NODE_PATH", "NODE_V8_COVERAGE", "NODE_ICU_DATA", "PERL5*", "PERLLIB", "RUBY*",
 	"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "LUA_*", "PHPRC", "PHP_INI_SCAN_DIR",
-	/* OpenSSL, which can be told to load a library */
+	/* OpenSSL, which loads libraries that they name */
 	"OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES",
 };
 
@@ -61,7 +59,7 @@ valid_env_name(const char *name)
 	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
 }
 
-/* NULL for a field that is missing or null. */
+/* A field; NULL if it is missing or null. */
 static struct json_object *
 field(struct json_object *object, const char *name)
 {
@@ -119,7 +117,10 @@ take_language(const struct config *config, struct json_object *tree, struct run_
 	return http_error_set(error, 400, "unsupported language; supported are: %s", known);
 }
 
-/* A whole number above zero in *number, or -1. A client's library may write 1000 as 1000.0. */
+/*
+ * Set *number to a whole number above zero. Returns 0, or -1. A client's library may write 1000 as
+ * 1000.0.
+ */
 static int
 positive_integer(struct json_object *value, uint64_t *number)
 {
@@ -173,7 +174,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 	return 0;
 }
 
-/* Write a piece of an entry; the room was counted before. */
+/* Append bytes to a block whose size was counted before. Returns the new end. */
 static char *
 append(char *to, const char *bytes, size_t size)
 {
@@ -226,8 +227,8 @@ check_env(const char *name, struct json_object *value, struct http_error *error)
 	if (!valid_env_name(name))
 		return http_error_set(error, 400,
 		    "env: \"%.64s\" is not a name: letters, digits and _ are allowed, and no digit first", name);
-	for (size_t i = 0; i < sizeof refused_env / sizeof refused_env[0]; i++) {
-		if (matches(refused_env[i], name))
+	for (size_t i = 0; i < sizeof denied_env / sizeof denied_env[0]; i++) {
+		if (matches(denied_env[i], name))
 			return http_error_set(error, 400, "env.%.64s: may not be set", name);
 	}
 	if (!json_object_is_type(value, json_type_string))
@@ -269,7 +270,7 @@ take_env(struct json_object *tree, struct block *env, struct http_error *error)
 	return 0;
 }
 
-/* Go on without a network, or refuse. */
+/* Go on without a network, or reject the request, as configured. */
 static int
 do_without_network(const struct config *config, bool *network, struct http_error *error)
 {
@@ -305,7 +306,7 @@ request_use_proxy(const struct config *config, struct run_request *request, cons
 		return 0;
 	if (strcmp(name, PROXY_NONE) == 0)
 		return do_without_network(config, &request->network, error);
-	/* Whoever gives a name means to bound its key: no other network will do. */
+	/* A name restricts its key to one proxy, so no other network may replace it. */
 	if (name[0] != '\0' && (proxy < 0 || config->network != NETWORK_PROXY))
 		return http_error_set(error, 500, "nginx names a proxy that there is not: %.64s", name);
 	request->proxy = (uint32_t)proxy;
@@ -313,7 +314,7 @@ request_use_proxy(const struct config *config, struct run_request *request, cons
 }
 
 static int
-refuse_later_fields(struct json_object *tree, struct http_error *error)
+reject_later_fields(struct json_object *tree, struct http_error *error)
 {
 	for (size_t i = 0; i < sizeof later_fields / sizeof later_fields[0]; i++) {
 		struct json_object *value = field(tree, later_fields[i]);
@@ -348,7 +349,7 @@ mentions(const struct text *text, const char *word)
 	return false;
 }
 
-/* The last set that a word of the program speaks for; the first one for all others. */
+/* The last warm set of which the program contains a hint; else the first. */
 static uint32_t
 choose_warm(const struct language_config *language, const struct run_request *request)
 {
@@ -380,17 +381,17 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_args(tree, &request->args, error) != 0 ||
 	    take_env(tree, &request->env, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
-	    refuse_later_fields(tree, error) != 0 ||
+	    reject_later_fields(tree, error) != 0 ||
 	    take_network(config, tree, &request->network, error) != 0)
-		goto refused;
+		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");
-		goto refused;
+		goto failed;
 	}
 	request->warm = choose_warm(config->language[request->language], request);
 	return 0;
 
-refused:
+failed:
 	request_free(request);
 	return -1;
 }
