@@ -1,15 +1,16 @@
-/* fdpass.h - one message with descriptors over a SOCK_SEQPACKET socket. */
+/* fdpass.h - sends and receives one message with descriptors over a SOCK_SEQPACKET socket. */
 #ifndef CELLBLOCK_FDPASS_H
 #define CELLBLOCK_FDPASS_H
 
 #include <stddef.h>
 #include <sys/types.h>
 
-#define FDPASS_MAX 12 /* descriptors in a message at most */
+#define FDPASS_MAX 12 /* the most descriptors in a message */
 
 /*
- * Send `size` bytes and `fd_count` (0 to FDPASS_MAX) descriptors as one message. The descriptors stay open here.
- * Never raises SIGPIPE. Returns 0, or -1 with errno of sendmsg(2) (EAGAIN: the socket is non-blocking and full).
+ * Send `size` bytes and `fd_count` (0 to FDPASS_MAX) descriptors as one message. The caller keeps
+ * the descriptors. Never raises SIGPIPE. Returns 0, or -1 with errno of sendmsg(2) (EAGAIN: the
+ * socket is non-blocking and full).
  */
 int fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t fd_count);
 

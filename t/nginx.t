@@ -63,6 +63,33 @@ cmp_ok $status{200}, '>=', 30, 'nor much fewer';
 is $cb->get($languages, key => $second)->{status}, 200, 'the other key is not affected';
 ok eventually(5, sub { $cb->get($languages, key => $third)->{status} == 200 }), 'and after a moment it may again';
 
+# --- guesses of keys --------------------------------------------------------------------------------------------------------
+
+{
+    my (%guessed, $refused);
+    my $begin = time;
+    for (1 .. 100) {
+        my $r = $cb->get($languages, key => "guess-$_-of-100");
+        $guessed{ $r->{status} }++;
+        $refused //= $r if $r->{status} == 429;
+        # Good requests between them, from the same address.
+        $guessed{good}{ $cb->get($languages, key => $second)->{status} }++ if $_ % 10 == 0;
+        $guessed{health}{ $cb->get('/health', key => undef)->{status} }++ if $_ % 10 == 5;
+    }
+    my $took = time - $begin;
+    is_deeply delete $guessed{good}, { 200 => 10 }, 'a good key is not affected by guesses from its address';
+    is_deeply delete $guessed{health}, { 200 => 10 }, 'nor is the health check';
+    is_deeply [sort keys %guessed], [401, 429], 'guesses are answered 401, and 429 over their rate' or diag json->encode(\%guessed);
+    cmp_ok $guessed{401}, '<=', 21 + 10 * $took + 2, 'at their own rate';
+    cmp_ok $guessed{401}, '>=', 10, 'and not fewer';
+    envelope_ok($refused, 429, -429, 'in the envelope') if $refused;
+    like $refused->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, 'with Retry-After';
+    envelope_ok($cb->get($languages, key => undef), 429, -429, 'no key at all counts as a guess');
+    ok eventually(5, sub { $cb->get($languages, key => undef)->{status} == 401 }), 'after a moment it is 401 again';
+    envelope_ok($cb->get('/.unauthorized', key => $_), 404, -404, 'the location of these answers is not a route') for undef, $second;
+    envelope_ok($cb->post('x' x ((32 << 20) + 1), key => 'wrong'), 413, -413, 'a body too large, with a wrong key');
+}
+
 # --- sizes --------------------------------------------------------------------------------------------------------------
 
 my $limit = 32 << 20;

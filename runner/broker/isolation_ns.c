@@ -65,7 +65,7 @@ start(struct broker *broker, struct cell *cell)
 	int fd, result, error;
 
 	(void)broker;
-	if (cell->limits.disk_bytes == cell->language->config->limits.standard.disk_bytes)
+	if (cell->limits.disk_bytes == cell->language->config->limits.default_.disk_bytes)
 		return 0;
 	snprintf(size, sizeof size, "%llu", (unsigned long long)cell->limits.disk_bytes);
 	fd = (int)syscall(SYS_fspick, cell->box_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);

@@ -59,7 +59,7 @@ language_serves(const struct language *language)
 unsigned
 language_usual_grant(const struct language *language)
 {
-	return language->config->limits.standard.processes > 1 ? GRANT_PROCESSES : 0;
+	return language->config->limits.default_.processes > 1 ? GRANT_PROCESSES : 0;
 }
 
 void

@@ -255,7 +255,7 @@ part_of(const struct broker *broker, unsigned number)
 static struct run_limits
 limits_of(const struct zygote *zygote, uint32_t kind)
 {
-	struct run_limits limits = zygote->language->config->limits.standard;
+	struct run_limits limits = zygote->language->config->limits.default_;
 
 	if (kind == ATTACK_MEMORY)
 		limits.memory_bytes = TEST_MEMORY_BYTES;
@@ -435,7 +435,7 @@ judge(struct broker *broker, const struct selftest *test, const struct part *par
 		return true;
 	}
 	if (verdict != VERDICT_OK && verdict != part->verdict) {
-		snprintf(why, size, "\"%s\" ended with %s", part->name, verdict_name(verdict));
+		snprintf(why, size, "\"%s\" ended with %s", part->name, proto_verdict_name(verdict));
 		return false;
 	}
 	if (part->kind == ATTACK_WALLS) {

@@ -78,7 +78,7 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 	const struct config *config = broker->config;
 	const struct language_config *from = language->config;
 	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
-		.inodes = config->inodes, .disk_bytes = from->limits.standard.disk_bytes,
+		.inodes = config->inodes, .disk_bytes = from->limits.default_.disk_bytes,
 		.output = from->compile.output, .output_bytes = from->compile.limits.disk_bytes,
 		.single_uid = broker->single_uid, .zygote_landlock = broker->zygote_landlock, .first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];

@@ -70,7 +70,7 @@ check_error(const char *error, size_t size)
 		error += strspn(error, "0123456789");
 		must(error[0] == ':' && error[1] == ' ' && error[2] != '\0');
 	} else {
-		must(strcmp(error, " has a NUL byte in it; allowed: text") == 0 || strncmp(error, " cannot be read: ", 17) == 0);
+		must(strcmp(error, " the file contains a NUL byte; allowed: text") == 0 || strncmp(error, " cannot read the file: ", 23) == 0);
 	}
 }
 
@@ -125,13 +125,13 @@ check_run_limits(const struct run_limits *limits)
 static void
 check_limits(const struct limits_config *limits)
 {
-	check_run_limits(&limits->standard);
+	check_run_limits(&limits->default_);
 	check_run_limits(&limits->maximum);
-	must(limits->standard.wall_ms <= limits->maximum.wall_ms && limits->standard.cpu_ms <= limits->maximum.cpu_ms);
-	must(limits->standard.memory_bytes <= limits->maximum.memory_bytes);
-	must(limits->standard.processes <= limits->maximum.processes);
-	must(limits->standard.output_bytes <= limits->maximum.output_bytes);
-	must(limits->standard.disk_bytes <= limits->maximum.disk_bytes);
+	must(limits->default_.wall_ms <= limits->maximum.wall_ms && limits->default_.cpu_ms <= limits->maximum.cpu_ms);
+	must(limits->default_.memory_bytes <= limits->maximum.memory_bytes);
+	must(limits->default_.processes <= limits->maximum.processes);
+	must(limits->default_.output_bytes <= limits->maximum.output_bytes);
+	must(limits->default_.disk_bytes <= limits->maximum.disk_bytes);
 }
 
 static void

@@ -97,7 +97,7 @@ static void
 request_step(void)
 {
 	struct worker *worker = &workers[next() % WORKERS];
-	struct proto_request request = { .kind = next(), .id = next() & 7, .limits = languages[0].config->limits.standard };
+	struct proto_request request = { .kind = next(), .id = next() & 7, .limits = languages[0].config->limits.default_ };
 	uint8_t index = next(), flags = next(), limit = next(), fds = next();
 	const struct run_limits *most = &languages[0].config->limits.maximum;
 	size_t fd_count;
