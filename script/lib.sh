@@ -18,7 +18,7 @@ die() {
 become_root() {
 	[[ $EUID -ne 0 ]] || return 0
 	command -v sudo >/dev/null || die "must be run as root (and there is no sudo)"
-	exec sudo --preserve-env=CELLBLOCK_API_KEY,CELLBLOCK_MUST_WORK,CELLBLOCK_CONFIGURE,CC,CFLAGS,LDFLAGS \
+	exec sudo --preserve-env=CELLBLOCK_API_KEY,CELLBLOCK_MUST_WORK,CELLBLOCK_JOBS,CELLBLOCK_CONFIGURE,CC,CFLAGS,LDFLAGS \
 		-- "$BASH" "$0" "$@"
 }
 

@@ -7,8 +7,9 @@ package Container;
 use strict;
 use warnings;
 
-use Cellblock qw(command root skip_all);
+use Cellblock qw(command process_status root skip_all slurp);
 use File::Temp qw(tempdir);
+use Test::More ();
 
 use constant CELLS => 8;
 
@@ -50,6 +51,74 @@ sub conf {
         ['languages/perl.conf', qr/^root = \[.*?\];/ms, "root = [\"$libraries\", \"?/lib64\", \"?/usr/share/perl\", \"?/usr/share/perl5\"];"],
         ['languages/c.conf',    qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\", \"/usr/lib/gcc\", \"/usr/include\"];"],
     );
+}
+
+# The service in the container, at level chroot. The log may report the deaths that a test causes.
+sub service {
+    my ($self, @conf) = @_;
+    return Cellblock->start(own => 1, inside => [$self->plain],
+        conf => [$self->conf, ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 2000'], @conf],
+        allow => [qr/keeper died/, qr/reaper died/, qr/the broker died/, qr/a cell could not be made/, qr/a run could not start/, qr/zygote died/, qr/warden died/]);
+}
+
+# Run a Python program. Returns the data of the reply.
+sub python {
+    my ($self, $cb, $code, %field) = @_;
+    my $r = $cb->run(code => $code, %field);
+    Test::More::diag($r->{body}) if $r->{status} != 200;
+    return $r->{data} || {};
+}
+
+# Send $count equal runs at the same time. Returns their replies.
+sub at_once {
+    my ($self, $cb, $count, @run) = @_;
+    my @replies;
+    my $left = $count;
+    $cb->many($count, sub { $left-- > 0 ? {@run} : undef }, sub { push @replies, $_[1] }, 60);
+    return @replies;
+}
+
+# --- the processes of a service in the container, by uid: cells come first, then as many reapers --------------------------
+
+# Pids whose real uid is above first_uid + $from, at most first_uid + $to.
+sub _pids_of_uids {
+    my ($self, $from, $to) = @_;
+    my @found;
+    for my $pid (map { s{/proc/}{}r } glob '/proc/[0-9]*') {
+        my $status = process_status($pid) // next;
+        my ($uid) = split ' ', $status->{Uid};
+        push @found, $pid if $uid > $self->{first_uid} + $from && $uid <= $self->{first_uid} + $to;
+    }
+    return @found;
+}
+
+# pid => 1
+sub processes_of_cells { my ($self) = @_; return map { ($_ => 1) } $self->_pids_of_uids(0, CELLS) }
+sub reapers            { my ($self) = @_; return $self->_pids_of_uids(CELLS, 2 * CELLS) }
+
+sub children_of {
+    my ($self, $pid) = @_;
+    my %all = Cellblock::all_processes();
+    return map { $all{$_} } sort { $a <=> $b } grep { $all{$_}{ppid} == $pid } keys %all;
+}
+
+# The broker is the runner's child that has an interpreter for a child.
+sub broker {
+    my ($self, $cb) = @_;
+    my %mine = $cb->processes;
+    for my $one (values %mine) {
+        my $parent = $mine{ $one->{ppid} } or next;
+        next if grep { $_->{comm} =~ /\A(?:supervisord|python)/ } $one, $parent;
+        return $one->{pid} if grep { $_->{comm} =~ /\Apython/ } $self->children_of($one->{pid});
+    }
+    return;
+}
+
+# A warden holds CAP_CHOWN, which zygotes and launchers lack.
+sub wardens {
+    my ($self, $cb) = @_;
+    return grep { my $s = process_status($_); $s && $s->{Uid} =~ /\A0\b/ && hex($s->{CapPrm}) & 1 }
+        map { $_->{pid} } $self->children_of($self->broker($cb) // 0);
 }
 
 1;

@@ -1,0 +1,54 @@
+# Level chroot: each step of making a cell is made to fail, by strace's fault injection. No guest runs then, and the service
+# recovers when the fault is gone.
+use strict;
+use warnings;
+use Cellblock qw(eventually);
+use Container;
+use Test::More;
+use Tracer;
+
+my $container = Container->new;
+my $cb = $container->service;
+my $cells = Container::CELLS;
+
+SKIP: {
+    skip $_, 1 if $_ = Tracer::missing();
+    my @steps = (
+        ['warden', 'unlinkat',  'removing the last /tmp and /box'],
+        ['warden', 'mkdirat',   'new ones'],
+        ['warden', 'fchownat',  'their owner'],
+        ['warden', 'clone',     'the keeper'],
+        ['warden', 'openat',    "the cell's root"],
+        ['zygote', 'chroot',    'entering it'],
+        ['zygote', 'fchdir',    'on the way there'],
+        ['zygote', 'clone',     'the fork'],
+        ['zygote', 'setsid',    'a session of its own'],
+        ['zygote', 'setgroups', 'dropping groups'],
+        ['zygote', 'setresgid', 'the group id'],
+        ['zygote', 'setresuid', 'the user id'],
+        ['zygote', 'capset',    'dropping capabilities'],
+        ['zygote', 'prlimit64', 'rlimits'],
+        ['zygote', 'seccomp',   'the last filter'],
+    );
+    my @run = (code => 'print("out")', limits => { wall_ms => 2000 });
+    $container->at_once($cb, $cells, code => 'import time; time.sleep(1)'); # from now on there is a last one in every tree
+    for (@steps) {
+        my ($role, $call, $for) = @$_;
+        my $name = "$role $call ($for)";
+        ok defined $cb->healthy_within(30), "before $name: healthy";
+        my @pids = $role eq 'warden' ? $container->wardens($cb) : map { $_->{pid} } grep { $_->{comm} =~ /python/ && (Cellblock::process_status($_->{pid})->{Uid} // '') =~ /\A0\b/ } $container->children_of($container->broker($cb));
+        my $tracer = Tracer->attach(\@pids, '-f', '-e', "trace=$call", '-e', "inject=$call:error=EPERM");
+        ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
+        $container->at_once($cb, $cells, @run); # uses up what was armed before
+        my @got = $container->at_once($cb, 2, @run);
+        is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
+        $tracer->detach;
+        ok eventually(30, sub { my $r = $cb->run(@run); ($r->{data}{stdout} // '') eq "out\n" }), "$name: when it works again, so does the service";
+    }
+}
+
+$cb->finish;
+ok eventually(10, sub { !glob $container->trees . "/*" }), 'stop: no tree is left';
+ok eventually(5, sub { !$container->processes_of_cells }), 'stop: no process of a cell is left';
+ok eventually(5, sub { !$container->reapers }), 'stop: no reaper is left';
+done_testing;
