@@ -52,6 +52,7 @@ for (@refused) {
 # --- two instances side by side ------------------------------------------------------------------------------------------------
 
 my @two = map { Cellblock->start(own => 1, allow => [qr/exited on signal 9|\[alert\]/]) } 1, 2;
+my @ranges;
 for my $n (0, 1) {
     my ($one, $other) = @two[$n, 1 - $n];
     like $one->{said}, qr/Hello from Python \d+\.\d+/, "instance $n: the demo run is printed";
@@ -60,7 +61,13 @@ for my $n (0, 1) {
     is $one->run(code => "print('instance $n')")->{data}{stdout}, "instance $n\n", "instance $n: serves";
     is $one->request('GET', '/v1/sandbox/languages', key => $other->{key})->{status}, 401, "instance $n: not with the other's key";
     is slurp("$one->{dir}/api_key"), "$one->{key}\n", "instance $n: the key is in its folder";
+    my ($broker) = $one->pids('broker');
+    push @ranges, [split ' ', (slurp("/proc/$broker/uid_map") =~ /^(\s*0 .*)$/m)[0]];
     is sprintf('%o', (stat "$one->{dir}/$_")[2] & 077), 0, "instance $n: $_ is root's only" for qw(api_key keys tls log);
+}
+{
+    my ($low, $high) = sort { $a->[1] <=> $b->[1] } @ranges;
+    cmp_ok $low->[1] + $low->[2], '<=', $high->[1], 'the instances have different host uids' or diag "@$low, @$high";
 }
 ($exit, $out, $err) = $two[0]->up;
 is $exit, 1, 'a second start in the same folder is refused';
