@@ -10,9 +10,9 @@ my $container = Container->new;
 my $cb = $container->service;
 
 my $capabilities = $cb->get('/v1/sandbox/capabilities')->{data};
-is $capabilities->{level}, 'chroot', 'the level is told';
-ok !$capabilities->{layers}{pid_namespace}{in_force}, 'and what it lacks';
-ok $capabilities->{layers}{chroot}{in_force}, 'and what it has';
+is $capabilities->{level}, 'chroot', 'the capabilities report the level';
+ok !$capabilities->{layers}{pid_namespace}{in_force}, 'the capabilities report a missing layer';
+ok $capabilities->{layers}{chroot}{in_force}, 'the capabilities report a layer in force';
 
 my %says = (
     python3 => 'print("out")', nodejs => 'console.log("out")', bash => 'echo out', perl => 'print "out\n"',
@@ -25,15 +25,15 @@ for my $language (sort keys %says) {
         skip $missing, 1 if $missing;
         my $r;
         ok eventually(60, sub { $r = $cb->run(language => $language, code => $says{$language}); ($r->{data}{stdout} // '') eq "out\n" }),
-            "$language works" or diag $r->{body};
-        is $r->{data}{isolation}, 'chroot', "$language: its reply says at what level";
-        # One that comes while the last cell is still being emptied may have to wait for another tree.
-        ok eventually(60, sub { ($cb->run(language => $language, code => $says{$language})->{data}{stdout} // '') eq "out\n" }), "$language: and again"
+            "$language: a run succeeds" or diag $r->{body};
+        is $r->{data}{isolation}, 'chroot', "$language: the reply reports the level";
+        # A run may have to wait for a new tree while the last cell is being emptied.
+        ok eventually(60, sub { ($cb->run(language => $language, code => $says{$language})->{data}{stdout} // '') eq "out\n" }), "$language: another run succeeds"
             for 1 .. 3;
     }
 }
 
-is $container->python($cb, <<'PYTHON')->{stdout}, "['box', 'dev', 'tmp'] [] ['main.py'] /box True\n", 'its own /tmp and /box, and no file of the container';
+is $container->python($cb, <<'PYTHON')->{stdout}, "['box', 'dev', 'tmp'] [] ['main.py'] /box True\n", 'a run has its own /tmp and /box, and no file of the container';
 import os
 top = [n for n in os.listdir("/") if n not in ("bin", "lib", "lib64", "usr", "etc", "root", "opt", "cellblock")]
 open("/tmp/mine", "w").write("x"); os.unlink("/tmp/mine")
@@ -41,7 +41,7 @@ print(sorted(top), os.listdir("/tmp"), os.listdir("."), os.getcwd(), os.stat("/t
 for path in "/proc", "/sys", "/etc/passwd", "/etc/shadow", "/home", "/var":
     if os.path.exists(path): print("escaped", path)
 PYTHON
-is $container->python($cb, <<'PYTHON')->{stdout}, "tried\n", 'nothing but these can be written, and there is no way up';
+is $container->python($cb, <<'PYTHON')->{stdout}, "tried\n", 'a run can write nothing else, and cannot leave its root';
 import os, sys
 for path in "/x", "/usr/x", "/dev/x", os.__file__, sys.executable, "/dev":
     for attempt in lambda: open(path, "r+b"), lambda: open(path, "w"), lambda: os.chmod(path, 0o777), lambda: os.rename(path, "/tmp/y"):
@@ -58,14 +58,15 @@ except OSError:
 print("tried")
 PYTHON
 
-# --- nothing outlives a run ----------------------------------------------------------------------------------------------------------
+# --- no process outlives a run ----------------------------------------------------------------------------------------------------------
 
-# What a run says of its pids is true here: there is one pid namespace. None of them may be there soon after it.
+# At this level there is one pid namespace, so the pids that a run prints are real. Soon after the run none
+# of these processes may exist.
 sub gone {
     my ($pids, $name) = @_;
-    ok @$pids > 1, "$name: it started some" or return;
+    ok @$pids > 1, "$name: the run started processes" or return;
     my $left = sub { my %now = $container->processes_of_cells; return grep { $now{$_} } @$pids };
-    ok eventually(5, sub { !$left->() }), "$name: and they are gone" or diag join ' ', $left->();
+    ok eventually(5, sub { !$left->() }), "$name: the processes are gone" or diag join ' ', $left->();
     return;
 }
 
@@ -94,8 +95,8 @@ while True:
         elif os.getpid() != first and os.getpid() % 2: os._exit(0)
     except OSError: pass
 PYTHON
-gone([($bomb->{data}{stdout} // '') =~ /(\d+)/g], 'a fork bomb that moves on, new processes all the time');
-is $bomb->{status}, 200, 'and it is answered: ' . ($bomb->{data}{status} // '');
+gone([($bomb->{data}{stdout} // '') =~ /(\d+)/g], 'a fork bomb whose processes change all the time');
+is $bomb->{status}, 200, 'a fork bomb is answered: ' . ($bomb->{data}{status} // '');
 
 my $stopped = $container->python($cb, <<'PYTHON', limits => { processes => 10, wall_ms => 1500 });
 import os, signal
@@ -110,8 +111,9 @@ os.kill(os.getpid(), signal.SIGSTOP)
 PYTHON
 gone([$stopped->{stdout} =~ /(\d+)/g], 'children that are stopped');
 
-# A keeper has the run's uid as its effective one, and is out of its reach: real and saved are another.
-is $container->python($cb, <<'PYTHON')->{stdout}, "0 signalled, 0 renamed\n", 'no other process can be signalled, its keeper neither';
+# A reaper has the run's uid as its effective uid only. Its real and saved uids differ, so the run cannot
+# signal it.
+is $container->python($cb, <<'PYTHON')->{stdout}, "0 signalled, 0 renamed\n", 'a run can signal no other process, not even its reaper';
 import os, signal
 reached = 0
 for pid in range(2, 70000):
@@ -124,7 +126,7 @@ try:
 except OSError: pass
 print(f"{reached} signalled, 0 renamed")
 PYTHON
-ok defined $cb->healthy_within(10), 'healthy after all that';
+ok defined $cb->healthy_within(10), 'the service is healthy after all that';
 
 $cb->finish;
 ok eventually(10, sub { !glob $container->trees . "/*" }), 'stop: no tree is left';

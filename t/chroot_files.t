@@ -11,12 +11,12 @@ my $cb = $container->service;
 
 sub left_files {
     my @left;
-    no warnings 'File::Find'; # of what goes while it looks
+    no warnings 'File::Find'; # about files that vanish during the search
     File::Find::find({ no_chdir => 1, wanted => sub { push @left, $_ if m{/tree-\d+/(?:box|tmp)/(?!main\.py\z)} } }, $container->trees);
     return @left;
 }
 
-is $container->python($cb, <<'PYTHON')->{stdout}, "left\n", 'a run that leaves all kinds of files behind';
+is $container->python($cb, <<'PYTHON')->{stdout}, "left\n", 'a run leaves all kinds of files behind';
 import os
 for top in ".", "/tmp":
     os.chdir(top)
@@ -32,21 +32,21 @@ for top in ".", "/tmp":
 os.chmod("/tmp", 0); os.chmod("/box", 0)
 print("left")
 PYTHON
-ok eventually(5, sub { !left_files() }), 'nothing of it is left on the disk' or diag join "\n", left_files();
-ok -e '/usr/bin', 'and what links point to is there';
+ok eventually(5, sub { !left_files() }), 'the files of a run are gone after it' or diag join "\n", left_files();
+ok -e '/usr/bin', 'the targets of its symbolic links are still there';
 is $container->python($cb, 'import os; print(os.listdir("/tmp"), os.listdir("."), oct(os.stat("/tmp").st_mode))')->{stdout}, "[] ['main.py'] 0o40700\n",
-    'the next run finds nothing' for 1 .. 3;
+    'the next run finds no file of an earlier one' for 1 .. 3;
 
 my $mib = 1 << 20;
 my %full = (
     'one file'   => 'f = open("x", "wb")' . "\nwhile True: f.write(bytes(1 << 20)); f.flush()",
     'many files' => "import time\nfor i in range(60): open(f'/tmp/{i}', 'wb').write(bytes(1 << 20))\ntime.sleep(10)",
     'many names' => "import time\nfor i in range(6000): open(f'/tmp/{i}', 'w')\ntime.sleep(10)",
-    'folders in each other' => "import os, time\nfor i in range(100): os.mkdir('d'); os.chdir('d')\ntime.sleep(10)",
+    'nested directories' => "import os, time\nfor i in range(100): os.mkdir('d'); os.chdir('d')\ntime.sleep(10)",
 );
 is $container->python($cb, $full{$_}, limits => { disk_bytes => 8 * $mib, wall_ms => 9000 })->{status}, 'disk_limit', "disk: $_" for sort keys %full;
 is $container->python($cb, 'import os; f = os.open("x", os.O_CREAT | os.O_RDWR); import ctypes; print(ctypes.CDLL(None).fallocate(f, 1, 0, ctypes.c_long(1 << 40)), os.fstat(f).st_blocks)')->{stdout},
-    "-1 0\n", 'disk: nothing is taken ahead';
+    "-1 0\n", 'disk: fallocate allocates nothing';
 
 $cb->finish;
 ok eventually(10, sub { !glob $container->trees . "/*" }), 'stop: no tree is left';

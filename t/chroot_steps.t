@@ -15,14 +15,14 @@ SKIP: {
     skip $_, 1 if $_ = Tracer::missing();
     my @steps = (
         ['warden', 'unlinkat',  'removing the last /tmp and /box'],
-        ['warden', 'mkdirat',   'new ones'],
+        ['warden', 'mkdirat',   'making the new ones'],
         ['warden', 'fchownat',  'their owner'],
-        ['warden', 'clone',     'the keeper'],
-        ['warden', 'openat',    "the cell's root"],
-        ['zygote', 'chroot',    'entering it'],
-        ['zygote', 'fchdir',    'on the way there'],
+        ['warden', 'clone',     'the reaper'],
+        ['warden', 'openat',    "opening the cell's root"],
+        ['zygote', 'chroot',    'entering the root'],
+        ['zygote', 'fchdir',    'changing to the root directory'],
         ['zygote', 'clone',     'the fork'],
-        ['zygote', 'setsid',    'a session of its own'],
+        ['zygote', 'setsid',    'the session'],
         ['zygote', 'setgroups', 'dropping groups'],
         ['zygote', 'setresgid', 'the group id'],
         ['zygote', 'setresuid', 'the user id'],
@@ -31,19 +31,19 @@ SKIP: {
         ['zygote', 'seccomp',   'the last filter'],
     );
     my @run = (code => 'print("out")', limits => { wall_ms => 2000 });
-    $container->at_once($cb, $cells, code => 'import time; time.sleep(1)'); # from now on there is a last one in every tree
+    $container->at_once($cb, $cells, code => 'import time; time.sleep(1)'); # now every tree has the files of an earlier run
     for (@steps) {
         my ($role, $call, $for) = @$_;
         my $name = "$role $call ($for)";
-        ok defined $cb->healthy_within(30), "before $name: healthy";
+        ok defined $cb->healthy_within(30), "before $name: the service is healthy";
         my @pids = $role eq 'warden' ? $container->wardens($cb) : map { $_->{pid} } grep { $_->{comm} =~ /python/ && (Cellblock::process_status($_->{pid})->{Uid} // '') =~ /\A0\b/ } $container->children_of($container->broker($cb));
         my $tracer = Tracer->attach(\@pids, '-f', '-e', "trace=$call", '-e', "inject=$call:error=EPERM");
         ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
-        $container->at_once($cb, $cells, @run); # uses up what was armed before
+        $container->at_once($cb, $cells, @run); # uses up the cells that were armed before
         my @got = $container->at_once($cb, 2, @run);
         is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
         $tracer->detach;
-        ok eventually(30, sub { my $r = $cb->run(@run); ($r->{data}{stdout} // '') eq "out\n" }), "$name: when it works again, so does the service";
+        ok eventually(30, sub { my $r = $cb->run(@run); ($r->{data}{stdout} // '') eq "out\n" }), "$name: the service recovers";
     }
 }
 

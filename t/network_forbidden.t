@@ -13,7 +13,7 @@ my $world = World->new;
 my $cb = $world->service;
 my $fetch_all = World::fetch_all();
 
-# --- what no run may reach ---------------------------------------------------------------------------------------------------
+# --- forbidden addresses ---------------------------------------------------------------------------------------------------
 
 my @forbidden = (
     ['the host',                     'http://127.0.0.1:%PORT%/health', 'http://localhost:%PORT%/health', 'http://127.0.0.1/', 'http://localhost/', 'http://loopback.test/', 'http://0.0.0.0/', 'http://unspecified.test/', 'http://0/'],
@@ -31,14 +31,14 @@ for (@forbidden) {
     s/%PORT%/$cb->{port}/ for @urls;
     prints($fetch_all, "none\n", "not reached: $what (" . @urls . ')', stdin => json->encode(\@urls), limits => { wall_ms => 110_000 });
 }
-prints(<<'PYTHON', qr/\Apublic\n(?:public|HTTP Error 403.*|HTTP Error 50.*)\n(?:public|HTTP Error.*)\n\z/, 'a name that means another address a moment later leads nowhere else');
+prints(<<'PYTHON', qr/\Apublic\n(?:public|HTTP Error 403.*|HTTP Error 50.*)\n(?:public|HTTP Error.*)\n\z/, 'a name that changes its address leads to no private address');
 import time, urllib.request as u
 for i in range(3):
     try: print(u.urlopen("http://rebind.test/").read().decode())
     except Exception as e: print(e)
     time.sleep(1.2)
 PYTHON
-prints(<<'PYTHON', "none\n", 'without the proxy there is nothing: no address, no interface, no other protocol');
+prints(<<'PYTHON', "none\n", 'nothing is reachable without the proxy: no address, no port, no other protocol');
 import socket
 got = []
 for address in ("9.9.9.9", "10.1.2.3", "169.254.169.254", "224.0.0.1", "255.255.255.255"):
@@ -73,7 +73,7 @@ for my $case ($attacks->cases(qr/\Anetwork: /)) {
     Attacks::show($result);
     $skipped++ if $result->{skip} && !$attacks->{missing}{ $case->{language} };
 }
-is $skipped, 0, 'none of them is skipped here';
+is $skipped, 0, 'no attack is skipped here';
 
 $cb->finish;
 $world->stop;

@@ -16,20 +16,20 @@ my $true = JSON::PP::true;
 # --- the relay ---------------------------------------------------------------------------------------------------------------
 
 my $relay = $cb->relay;
-ok $relay, 'the relay is there' or diag json->encode({ $cb->roles });
+ok $relay, 'the relay runs' or diag json->encode({ $cb->roles });
 my $status = process_status($relay);
-like $status->{Uid}, qr/\A(\d{5,})\s+\1\s+\1/, 'it is not root';
-is hex $status->{$_}, 0, "$_: nothing" for qw(CapPrm CapEff CapBnd CapAmb);
-is $status->{NoNewPrivs}, 1, 'no_new_privs';
-is $status->{Seccomp}, 2, 'a policy of its own' if !$cb->sanitized;
+like $status->{Uid}, qr/\A(\d{5,})\s+\1\s+\1/, 'the relay is not root';
+is hex $status->{$_}, 0, "the relay's $_ is empty" for qw(CapPrm CapEff CapBnd CapAmb);
+is $status->{NoNewPrivs}, 1, 'the relay has no_new_privs';
+is $status->{Seccomp}, 2, 'the relay has a seccomp policy' if !$cb->sanitized;
 my @files = grep { !/^(?:socket:|anon_inode:)/ } map { readlink $_ // () } glob "/proc/$relay/fd/*";
-cmp_ok scalar(grep { !m{\Q$cb->{dir}\E/log|/dev/null|pipe:} } @files), '==', 0, 'it has no file but the log' or diag "@files";
+cmp_ok scalar(grep { !m{\Q$cb->{dir}\E/log|/dev/null|pipe:} } @files), '==', 0, 'the relay has no file open except the log' or diag "@files";
 
 sub relay_fds { my @all = glob "/proc/$relay/fd/*"; return scalar @all }
 my $fds_at_rest;
 eventually(10, sub { my $now = relay_fds(); my $same = defined $fds_at_rest && $now == $fds_at_rest; $fds_at_rest = $now; select undef, undef, undef, 0.3; $same });
 
-# A run that does all it can to be in the way, while another works.
+# Programs that abuse the relay, while others use it.
 my %hostile = (
     'thousands of connections' => 'import socket
 while True:
@@ -37,23 +37,23 @@ while True:
     try: s.connect(("127.0.0.1", 3128))
     except OSError: pass
     s.close()',
-    'half-open ones that say nothing' => 'import socket, time
+    'half-open connections that send nothing' => 'import socket, time
 l = []
 while True:
     try: s = socket.socket(); s.setblocking(False); s.connect_ex(("127.0.0.1", 3128)); l.append(s)
     except OSError: time.sleep(.01)',
-    'one that never reads' => 'import socket, time
+    'a client that never reads' => 'import socket, time
 l = []
 for i in range(20):
     s = socket.create_connection(("127.0.0.1", 3128)); s.sendall(b"GET http://origin.test/?megabytes=100 HTTP/1.1\r\nHost: x\r\n\r\n"); l.append(s)
 time.sleep(60)',
-    'one that writes without end' => 'import socket
+    'a client that writes without end' => 'import socket
 s = socket.create_connection(("127.0.0.1", 3128)); s.sendall(b"POST http://origin.test/none HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
 while True: s.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")',
-    'resets' => 'import socket, struct
+    'resets of connections' => 'import socket, struct
 while True:
     s = socket.create_connection(("127.0.0.1", 3128)); s.send(b"x"); s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); s.close()',
-    'one direction closed' => 'import socket, time
+    'half-closed connections' => 'import socket, time
 l = []
 for i in range(500):
     s = socket.create_connection(("127.0.0.1", 3128)); s.shutdown(socket.SHUT_RD if i % 2 else socket.SHUT_WR); l.append(s) if i % 3 else s.close()
@@ -77,25 +77,25 @@ for my $name (sort keys %hostile) {
         my $took = time - $begin;
         $worst = $took if $took > $worst;
     }
-    is $bad, 0, "beside $name: others are served";
-    cmp_ok $worst, '<', 3, 'and soon enough';
+    is $bad, 0, "$name: other runs are served";
+    cmp_ok $worst, '<', 3, 'other runs are answered within 3 s';
     my $reply = $cb->read_reply($socket);
-    ok $reply->{status} == 200 && $reply->{data}{status} ne 'ok', 'and it ends by its limits' or diag $reply->{body};
-    ok eventually(10, sub { relay_fds() <= $fds_at_rest + 4 }), 'nothing of it is left in the relay' or diag relay_fds() . " and not $fds_at_rest";
+    ok $reply->{status} == 200 && $reply->{data}{status} ne 'ok', 'the hostile run ends by its limits' or diag $reply->{body};
+    ok eventually(10, sub { relay_fds() <= $fds_at_rest + 4 }), 'the relay has closed the descriptors of the hostile run' or diag relay_fds() . " and not $fds_at_rest";
 }
-is($cb->relay, $relay, 'it is the same relay all the time');
+is($cb->relay, $relay, 'the relay was never restarted');
 
-# It is killed under a run: that fails, and the next has another.
+# The relay is killed, and killed again at once.
 kill 'KILL', $relay;
 my $second;
-ok eventually(10, sub { $second = $cb->relay; $second && $second != $relay }), 'a relay that dies is started again';
+ok eventually(10, sub { $second = $cb->relay; $second && $second != $relay }), 'a killed relay is started again';
 kill 'KILL', $second;
 my $health;
-ok eventually(5, sub { $health = $cb->get('/health', key => undef); $health->{status} == 503 }), 'not at once every time: until then there is no health';
-like $health->{body}, qr/relay/, 'for this reason';
+ok eventually(5, sub { $health = $cb->get('/health', key => undef); $health->{status} == 503 }), 'a relay that is killed again is started after a backoff; until then /health is 503';
+like $health->{body}, qr/relay/, '/health names the relay';
 ok eventually(10, sub { (run_with('import urllib.request as u; print(u.urlopen("http://origin.test/").read().decode())')->{data}{stdout} // '') eq "public\n" }),
-    'and then there is a network again';
-like $cb->log_text, qr/the relay died/, 'the log says so';
+    'runs have a network again';
+like $cb->log_text, qr/the relay died/, 'the log reports the death of the relay';
 
 $cb->finish;
 $world->stop;

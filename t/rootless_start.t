@@ -14,15 +14,15 @@ my ($dir, $uid, $name) = ($user->{dir}, $user->{uid}, Rootless::NAME);
 my $server = "$dir/tree/script/server";
 my ($exit, $out, $err) = command([root() . '/script/server', '--rootless', '--dir', "$dir/none"]);
 is $exit, 1, '--rootless by root: exit 1';
-like $err, qr/--rootless: you are root/, '--rootless by root: says why';
+like $err, qr/--rootless: you are root/, '--rootless by root: the message says why';
 ($exit, $out, $err) = command([root() . '/script/server', '--without', 'seccomp']);
-is $exit, 2, '--without a layer that nobody may do without: exit 2';
-like $err, qr/--without: cgroup or uid_per_cell/, '--without a layer that nobody may do without: says which';
+is $exit, 2, '--without a mandatory layer: exit 2';
+like $err, qr/--without: cgroup or uid_per_cell/, '--without a mandatory layer: the message names the optional ones';
 
 spew("$dir/etc/dpkg-query", "#!/bin/sh\nexit 1\n");
 chmod 0755, "$dir/etc/dpkg-query";
 my @refused = (
-    ['packages that are missing', [], { over => { '/usr/bin/dpkg-query' => "$dir/etc/dpkg-query" } }, qr/these packages are missing, and only root can install them:.* nginx /],
+    ['missing packages', [], { over => { '/usr/bin/dpkg-query' => "$dir/etc/dpkg-query" } }, qr/these packages are missing, and only root can install them:.* nginx /],
     ['no ids',                    [], { ids => 0 },    qr/uid_per_cell\s+missing\s+required \/etc\/subuid gives no ids to "$name".*what to do: .*usermod.*could not start here \(--without/s],
     ['a path too long',           ['--dir', "$dir/home/" . 'x' x 100], {}, qr/--dir: the path is too long/],
 );
@@ -31,10 +31,10 @@ for (@refused) {
     ($exit, $out, $err) = command($user->argv([$server, '--rootless', '--prefix', "$dir/prefix", '--dir', "$dir/home/run", '--port', 20999, '--tls-port', 20998,
         @$args], ids => 4096, %$option), seconds => 60);
     is $exit, 1, "script/server, $what: exit 1";
-    like "$out$err", $says, "script/server, $what: says so";
+    like "$out$err", $says, "script/server, $what: the message says so";
 }
 
-# --- what can be missing for a uid per cell ----------------------------------------------------------------------------------------
+# --- conditions for a uid per cell ----------------------------------------------------------------------------------------
 
 my $c = 'cellblock.conf';
 write_configuration("$dir/conf", [$c, qr{socket = "[^"]*"}, "socket = \"$dir/home/runner.sock\""], [$c, qr/worker_user = "[^"]*";/, ''],
@@ -47,10 +47,10 @@ my @missing = (
     ['too few ids',          { ids => 31 },               qr{/etc/subuid gives "$name" 31 ids in a row, and 32 cells want one each}],
     ['no account',           { account => 0 },            qr{uid $uid has no account}],
     ['no file of ids',       { over => { '/etc/subgid' => '/dev/null' } }, qr{/etc/subgid gives no ids}],
-    ['newuidmap not there',  { path => '/bin-of-nobody' }, qr{newuidmap and newgidmap are not installed}],
-    ['newuidmap powerless',  { over => { '/usr/bin/newuidmap' => $powerless } }, qr{newuidmap: .*(?:not permitted|failed)}],
-    ['newuidmap that fails', { over => { '/usr/bin/newuidmap' => '/bin/false' } }, qr{newuidmap or newgidmap failed}],
-    ['newgidmap that fails', { over => { '/usr/bin/newgidmap' => '/bin/false' } }, qr{newuidmap or newgidmap failed}],
+    ['no newuidmap',  { path => '/bin-of-nobody' }, qr{newuidmap and newgidmap are not installed}],
+    ['newuidmap without its set-uid bit',  { over => { '/usr/bin/newuidmap' => $powerless } }, qr{newuidmap: .*(?:not permitted|failed)}],
+    ['a failing newuidmap', { over => { '/usr/bin/newuidmap' => '/bin/false' } }, qr{newuidmap or newgidmap failed}],
+    ['a failing newgidmap', { over => { '/usr/bin/newgidmap' => '/bin/false' } }, qr{newuidmap or newgidmap failed}],
     ['no_new_privs',         { with => ['setpriv', '--no-new-privs'] }, qr{no_new_privs}],
 );
 my @runner = ("$dir/prefix/bin/cellblock-runner", '-c', "$dir/conf/$c");
@@ -59,24 +59,24 @@ for (@missing) {
     my @path = $option->{path} ? ("PATH=$option->{path}") : ();
     my %option = (ids => 32, %$option);
     ($exit, $out, $err) = command($user->argv([@path, @runner], %option), seconds => 20);
-    is $exit, 1, "$what: no start";
-    like $err, qr/a uid for each cell is required and cannot be had: .*$says/, "$what: it says why";
-    like $err, qr/isolation\.uid_per_cell = "off"/, "$what: and what to do";
-    ok !-e "$dir/home/runner.sock", "$what: it never listened";
+    is $exit, 1, "$what: the runner does not start";
+    like $err, qr/a uid for each cell is required and cannot be had: .*$says/, "$what: the message says why";
+    like $err, qr/isolation\.uid_per_cell = "off"/, "$what: the message says what to do";
+    ok !-e "$dir/home/runner.sock", "$what: the runner did not listen";
     ($exit, $out) = command($user->argv([@path, @runner, '--check-host'], %option), seconds => 20);
     is $exit, 1, "$what: --check-host: exit 1";
-    like $out, qr/^uid_per_cell +missing +required .*$says.*\n +what to do: /m, "$what: --check-host says it";
+    like $out, qr/^uid_per_cell +missing +required .*$says.*\n +what to do: /m, "$what: --check-host says why";
 }
 
-# Where it is optional the start goes on, and says so.
+# If the layer is optional, the runner starts without it and says so.
 write_configuration("$dir/optional", [$c, undef, slurp("$dir/conf/$c") =~ s/uid_per_cell = "required"/uid_per_cell = "optional"/r]);
 unlink grep { !m{/bash\.conf\z} } glob "$dir/optional/languages/*.conf";
 for ([0, qr/all cells have the runner's own uid: .*gives no ids/], [32, qr/serving/]) {
     my ($ids, $says) = @$_;
     ($exit, $out, $err) = command($user->argv(['timeout', '--preserve-status', 3, $runner[0], '-c', "$dir/optional/$c"], ids => $ids), seconds => 20);
-    is $exit, 0, "optional, with $ids ids: it starts, and ends when told to";
-    like $err, $says, "optional, with $ids ids: its log";
-    unlike $err, qr/own uid/, "optional, with $ids ids: it says nothing that is not so" if $ids;
+    is $exit, 0, "optional, with $ids ids: the runner starts, and ends on SIGTERM";
+    like $err, $says, "optional, with $ids ids: the log says so";
+    unlike $err, qr/own uid/, "optional, with $ids ids: the log does not report a shared uid" if $ids;
 }
 
 done_testing;

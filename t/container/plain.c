@@ -1,11 +1,11 @@
 /*
- * plain.c - makes of this host, for a command, what a plain container offers to its root.
+* plain.c - reduces root on this host, for a command, to the rights of root in a plain container.
  *
  *     plain COMMAND [ARGUMENT]...
  *
- * The capabilities are those that Docker leaves to root by default; the system calls that its default filter refuses, for want
- * of CAP_SYS_ADMIN or at all, are refused, as far as they have to do with us; and the control groups are out of sight. All that is
- * inherited, and there is no way back.
+* It keeps the capabilities that Docker leaves to root by default. It denies the system calls that Docker's
+ * default filter denies without CAP_SYS_ADMIN, if they matter to us. It hides the control groups. Children
+ * inherit all of it, and nothing can undo it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -94,7 +94,7 @@ main(int argc, char **argv)
 	check(unshare(CLONE_NEWNS), "make a mount namespace");
 	check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make the mounts private");
 	check(mount("none", "/sys/fs/cgroup", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k"), "hide the control groups");
-	/* In this order: a filter is loaded by who may administer the system, or by who gives up to gain privileges, which root here does not. */
+	/* In this order: loading a filter takes CAP_SYS_ADMIN or no_new_privs, and root here has only the former. */
 	load_filter();
 	drop_capabilities();
 	execvp(argv[1], argv + 1);

@@ -1,6 +1,6 @@
-# World.pm - a network namespace with an internet in it and squid as etc/squid.conf has it, for tests of networks.
+# World.pm - a network namespace with an internet and with the Squid of etc/squid.conf, for tests of networks.
 #
-#   World::enter();                     # the test goes on in a namespace of its own, as if it had begun there; or is skipped
+#   World::enter();                     # start the test again in a namespace of its own, or skip it
 #   my $world = World->new;             # names, servers, squid
 #   $world->configuration               # changes for Cellblock->start
 #   $world->stop
@@ -20,7 +20,7 @@ our @EXPORT_OK = qw(prints run_with);
 
 my $here = dirname(__FILE__);
 
-# What every test of this kind needs of the machine.
+# Enter a network namespace, by exec of the test in it, or skip the test.
 sub enter {
     skip_all('this test needs an instance of its own') if $ENV{CELLBLOCK_TEST_URL};
     skip_all('not root') if $> != 0;
@@ -48,7 +48,7 @@ sub new {
     }
     push @{ $self->{pids} }, $pid;
     eventually(20, sub { -e "$dir/ready" }) or die "world.py does not serve\n";
-    # Squid asks whom the host asks.
+    # Squid uses the resolver of the host.
     spew("$dir/resolv.conf", "nameserver 127.0.0.1\n");
     my ($exit, undef, $err) = command(['mount', '--bind', "$dir/resolv.conf", abs_path('/etc/resolv.conf')]);
     die "/etc/resolv.conf: $err\n" if $exit;
@@ -56,7 +56,7 @@ sub new {
     return $self;
 }
 
-# An authority of the test's own, and a certificate by it for all names there are.
+# An authority of the test's own, and its certificate for all names.
 sub make_certificates {
     my ($self) = @_;
     my $dir = $self->{dir};
@@ -72,7 +72,7 @@ sub make_certificates {
     return;
 }
 
-# The example as it is shipped, but for its folders.
+# Squid with the shipped example, in other directories.
 sub start_squid {
     my ($self) = @_;
     my $text = slurp(Cellblock::root() . '/etc/squid.conf') // die 'no etc/squid.conf';
@@ -162,7 +162,7 @@ def ask(request):
         got += d
     return got
 for url in json.loads(sys.stdin.read()):
-    # As the client says it, without a library that would think better of it; in both ways; and by libraries, which follow redirects.
+    # The request as written, without a library that would correct it, by both methods; then by a library, which follows redirects.
     scheme, _, rest = url.partition("://")
     host = rest.split("/")[0]
     target = host if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host + (":443" if scheme == "https" else ":80")
