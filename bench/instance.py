@@ -17,6 +17,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}.get(platform.machine())  # the number of the system call
 KCMP_VM = 1
+# the short names of the runner's own processes, at their start and by their titles
+RUNNER_NAMES = ("cellblock-run", "door", "guard", "relay", "broker", "warden", "reaper")
 KINDS = ("supervisord", "nginx", "multiwatch", "worker", "door", "broker", "warden", "zygote", "guest")
 
 
@@ -138,7 +140,7 @@ class Process:
             return "worker"
         found = re.search(r"^NSpid:\s*(.*)", read(f"/proc/{self.pid}/status"), re.MULTILINE)
         inner = found[1].split()[1:] if found else []
-        if self.name.startswith("cellblock-run"):
+        if self.name.startswith(RUNNER_NAMES):
             return "door" if not inner else "broker" if inner == ["1"] else "warden"
         return "zygote" if len(inner) == 1 else "guest" if len(inner) == 2 else self.name
 

@@ -36,7 +36,7 @@ SKIP: {
         my ($role, $call, $for) = @$_;
         my $name = "$role $call ($for)";
         ok defined $cb->healthy_within(30), "before $name: the service is healthy";
-        my @pids = $role eq 'warden' ? $container->wardens($cb) : map { $_->{pid} } grep { $_->{comm} =~ /python/ && (Cellblock::process_status($_->{pid})->{Uid} // '') =~ /\A0\b/ } $container->children_of($container->broker($cb));
+        my @pids = $role eq 'warden' ? $container->wardens($cb) : $container->zygotes($cb);
         my $tracer = Tracer->attach(\@pids, '-f', '-e', "trace=$call", '-e', "inject=$call:error=EPERM");
         ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
         $container->at_once($cb, $cells, @run); # uses up the cells that were armed before

@@ -177,6 +177,12 @@ sub free_port {
     die 'no free port';
 }
 
+# A range of host uids (first_uid) that no other test uses, for a runner that is started without script/server.
+sub free_uids {
+    my ($self) = @_;
+    return 600_200_000 + 8194 * $self->free_port; # as script/server does
+}
+
 # Start a service, or skip the file. Options: key, args (more options for script/server), conf (changes of
 # the configuration, see write_configuration), keys (more keys by name), proxies (of keys, by name), allow
 # (patterns of log lines that this test provokes), own (do not use the service at CELLBLOCK_TEST_URL),
@@ -335,8 +341,8 @@ sub all_processes {
     return %all;
 }
 
-# The processes of this instance: those whose command line names its directory, those that run in it, and
-# all their descendants.
+# The processes of this instance: those that name its directory in their command line, run in it, or have it
+# in their environment (a process with a title shows no arguments); and all their descendants.
 sub processes {
     my ($self) = @_;
     my %all = all_processes();
@@ -344,7 +350,8 @@ sub processes {
     my $dir = $self->{dir} // return;
     for my $pid (keys %all) {
         next if $pid == $$;
-        $mine{$pid} = $all{$pid} if index($all{$pid}{cmdline}, $dir) >= 0 || (readlink("/proc/$pid/cwd") // '') eq $dir;
+        $mine{$pid} = $all{$pid} if index($all{$pid}{cmdline}, $dir) >= 0 || (readlink("/proc/$pid/cwd") // '') eq $dir
+            || index("\0" . (slurp("/proc/$pid/environ") // ''), "\0CELLBLOCK_TEST_DIR=$dir\0") >= 0;
     }
     my $more = 1;
     while ($more) {
@@ -386,6 +393,9 @@ sub relay {
     return $found[0];
 }
 
+# The short names of the runner's own processes, at their start and by their titles.
+our $runner_names = qr/\A(?:cellblock-runne|(?:door|guard|relay|broker|warden|reaper)\b)/;
+
 # Role => pids. The depth in pid namespaces tells the roles apart: the runner that supervisord started, the
 # broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's init and guest below.
 sub roles {
@@ -398,7 +408,7 @@ sub roles {
         my $status = process_status($pid) // next;
         my @ns = split ' ', $status->{NSpid};
         my $depth = @ns - $base;
-        my $runner = $comm =~ /\Acellblock-runne/;
+        my $runner = $comm =~ $runner_names;
         my $is
             = $comm eq 'cellblock-fcgi'         ? 'worker'
             : $comm eq 'multiwatch'             ? 'multiwatch'

@@ -109,9 +109,16 @@ sub broker {
     for my $one (values %mine) {
         my $parent = $mine{ $one->{ppid} } or next;
         next if grep { $_->{comm} =~ /\A(?:supervisord|python)/ } $one, $parent;
-        return $one->{pid} if grep { $_->{comm} =~ /\Apython/ } $self->children_of($one->{pid});
+        return $one->{pid} if grep { $_->{comm} =~ /python/ } $self->children_of($one->{pid});
     }
     return;
+}
+
+# The zygotes of Python.
+sub zygotes {
+    my ($self, $cb) = @_;
+    return grep { (process_status($_) // { Uid => '' })->{Uid} =~ /\A0\b/ }
+        map { $_->{pid} } grep { $_->{comm} =~ /python/ && $_->{comm} !~ /\Awarden/ } $self->children_of($self->broker($cb) // 0);
 }
 
 # A warden holds CAP_CHOWN, which zygotes and launchers lack.
