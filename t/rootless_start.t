@@ -17,7 +17,7 @@ is $exit, 1, '--rootless by root: exit 1';
 like $err, qr/--rootless: you are root/, '--rootless by root: the message says why';
 ($exit, $out, $err) = command([root() . '/script/server', '--without', 'seccomp']);
 is $exit, 2, '--without a mandatory layer: exit 2';
-like $err, qr/--without: cgroup or uid_per_cell/, '--without a mandatory layer: the message names the optional ones';
+like $err, qr/--without: must be cgroup or uid_per_cell/, '--without a mandatory layer: the message names the optional ones';
 
 spew("$dir/etc/dpkg-query", "#!/bin/sh\nexit 1\n");
 chmod 0755, "$dir/etc/dpkg-query";

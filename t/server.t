@@ -25,7 +25,7 @@ my @bad = (
     [['--port=8194', '--tls-port=8194'], qr/must differ/],
     [['--workers', '0'],              qr/--workers/],
     [['--dir', ''],                   qr/--dir/],
-    [['--without', 'seccomp'],       qr{--without: cgroup or uid_per_cell}],
+    [['--without', 'seccomp'],       qr{--without: must be cgroup or uid_per_cell}],
 );
 for (@bad) {
     my ($arguments, $says) = @$_;
