@@ -19,7 +19,7 @@ static unsigned runs_wanted;
 static atomic_uint runs_taken;
 static pthread_barrier_t all_open;
 static double *latency_ms;
-static double *figure[LOAD_FIGURES_MAX]; /* of each run, as latency_ms */
+static double *figure[LOAD_FIGURES_MAX]; /* an array each, with a value for each run, like latency_ms */
 
 static double
 now_us(void)
@@ -60,7 +60,7 @@ ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of sorted values, one for each run. */
+/* The percentile of sorted values, one for each run. */
 static double
 percentile(const double *value, unsigned percent)
 {

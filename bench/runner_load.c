@@ -3,9 +3,9 @@
  *
  *     runner_load SOCKET CLIENTS RUNS INDEX [FILE]
  *
- * Each client is a thread with a connection of its own, which runs FILE (default: print(1)), in
- * the language that is INDEX in the order of the configuration, again and again. Prints
- * one JSON object. Must run as the workers' user.
+* Each client is a thread with a connection of its own. It runs FILE (default: print(1)) again and again, in the
+ * language with number INDEX in the configuration. Prints one JSON object. It must run as the
+ * workers' user.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,7 +45,7 @@ connect_runner(void)
 	    connect(*fd, (struct sockaddr *)&address, sizeof address) != 0)
 		die("connect to %s: %s", socket_path, strerror(errno));
 	if (fdpass_recv(*fd, &welcome, sizeof welcome, NULL, 0, &count, NULL) != (ssize_t)sizeof welcome)
-		die("%s did not welcome us (are we the workers' user?)", socket_path);
+		die("%s did not welcome us (only the workers' user is accepted)", socket_path);
 	return fd;
 }
 

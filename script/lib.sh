@@ -22,8 +22,8 @@ become_root() {
 		-- "$BASH" "$0" "$@"
 }
 
-# install_packages GROUP... - install the packages that script/packages lists in the groups, if one is missing.
-# Without a missing package it needs no network.
+# install_packages GROUP... - install the packages that script/packages lists in the groups, if one
+# is missing. Without a missing package it needs no network.
 install_packages() {
 	local wanted=() missing group of package file
 
@@ -51,7 +51,8 @@ apt_install() (
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
 
-	# Debian starts a daemon when its package is installed. We want neither nginx on port 80 nor a second supervisord.
+	# Debian starts a daemon when its package is installed. We want neither nginx on port 80 nor
+	# a second supervisord.
 	policy=/usr/sbin/policy-rc.d
 	if [[ ! -e $policy ]]; then
 		trap 'rm -f "$log" "$policy"' EXIT
@@ -66,14 +67,15 @@ apt_install() (
 	fi
 )
 
-# copy_sources DIR - bring DIR up to date with the source tree, without the files that git ignores and without
-# the directories of instances (.instance, see script/server). The build is done in a copy for two reasons: a
-# tree in which a developer has run ./configure cannot be built from outside, and two builds may run at the
-# same time.
+# copy_sources DIR - bring DIR up to date with the source tree, without the files that git ignores
+# and without the directories of instances (.instance, see script/server). The build is done in a
+# copy for two reasons: a tree in which a developer has run ./configure cannot be built from
+# outside, and two builds may run at the same time.
 copy_sources() {
 	mkdir -p "$1"
 	touch "$1/.copied"
-	# tar writes .gitignore's /NAME and NAME/ as ./NAME and NAME; a release tarball may lack the file
+	# tar writes .gitignore's /NAME and NAME/ as ./NAME and NAME; a release tarball may lack the
+	# file
 	{ cat "$top/.gitignore" 2>/dev/null || true; } | sed -e '/^#/d' -e '/^$/d' -e 's|/$||' -e 's|^/|./|' |
 		tar -C "$top" --exclude-from=- --exclude=./.git --exclude-tag-all=.instance -cf - . |
 		tar -C "$1" --no-same-owner -xvf - | sort >"$1/.copied.new"
@@ -82,8 +84,9 @@ copy_sources() {
 	mv "$1/.copied.new" "$1/.copied"
 }
 
-# build DIR - bring DIR/build up to date and install it in DIR/prefix. It takes a second if nothing has changed.
-# configure gets CC, CFLAGS and LDFLAGS from the environment, and CELLBLOCK_CONFIGURE as more arguments.
+# build DIR - bring DIR/build up to date and install it in DIR/prefix. It takes a second if nothing
+# has changed. configure gets CC, CFLAGS and LDFLAGS from the environment, and CELLBLOCK_CONFIGURE
+# as more arguments.
 build() {
 	local log=$1/log/build.log how
 
@@ -99,8 +102,8 @@ build() {
 	fi
 }
 
-# make_install BUILD PREFIX HOW - configure, build and install. It is one chain of && because set -e has no
-# effect inside an `if`.
+# make_install BUILD PREFIX HOW - configure, build and install. It is one chain of && because set -e
+# has no effect inside an `if`.
 # shellcheck disable=SC2086 # CELLBLOCK_CONFIGURE is a list of arguments
 make_install() (
 	cd "$1" &&

@@ -45,7 +45,8 @@ subtest 'usage is measured' => sub {
 
 my $print_argv = 'import sys; print(sys.argv[1:], sys.stdin.read())';
 my @works = (
-    # name                        fields                                                                   stdout
+    # name                        fields
+    # stdout
     ['stdin',                     { code => $print_argv, stdin => "a\nb\x{e9}" },                          "[] a\nb\x{e9}\n"],
     ['args',                      { code => $print_argv, args => ['x', '', "\x{20ac} y", '--z'] },         "['x', '', '\x{20ac} y', '--z'] \n"],
     ['env',                       { code => 'import os; print(os.environ["FOO"], os.environ["A_1"])', env => { FOO => "b\x{e4}r", A_1 => '' } }, "b\x{e4}r \n"],

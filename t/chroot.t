@@ -1,5 +1,5 @@
-# Level chroot: the service in a plain container, with neither namespaces nor mounts nor control groups. A run sees only its own
-# tree, and no process outlives its run.
+# Level chroot: the service in a plain container, with neither namespaces nor mounts nor control
+# groups. A run sees only its own tree, and no process outlives its run.
 use strict;
 use warnings;
 use Cellblock qw(eventually);
@@ -60,8 +60,8 @@ PYTHON
 
 # --- no process outlives a run ----------------------------------------------------------------------------------------------------------
 
-# At this level there is one pid namespace, so the pids that a run prints are real. Soon after the run none
-# of these processes may exist.
+# At this level there is one pid namespace, so the pids that a run prints are real. Soon after the
+# run none of these processes may exist.
 sub gone {
     my ($pids, $name) = @_;
     ok @$pids > 1, "$name: the run started processes" or return;
@@ -111,8 +111,8 @@ os.kill(os.getpid(), signal.SIGSTOP)
 PYTHON
 gone([$stopped->{stdout} =~ /(\d+)/g], 'children that are stopped');
 
-# A reaper has the run's uid as its effective uid only. Its real and saved uids differ, so the run cannot
-# signal it.
+# A reaper has the run's uid as its effective uid only. Its real and saved uids differ, so the run
+# cannot signal it.
 is $container->python($cb, <<'PYTHON')->{stdout}, "0 signalled, 0 renamed\n", 'a run can signal no other process, not even its reaper';
 import os, signal
 reached = 0

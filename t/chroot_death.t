@@ -1,4 +1,5 @@
-# Level chroot: reapers, wardens and the broker are killed. No run outlives them, and the service heals itself.
+# Level chroot: reapers, wardens and the broker are killed. No run outlives them, and the service
+# heals itself.
 use strict;
 use warnings;
 use Cellblock qw(eventually);

@@ -1,4 +1,5 @@
-# The start of level chroot: messages of the runner and of --check-host in a plain container, and conditions for this level.
+# The start of level chroot: messages of the runner and of --check-host in a plain container, and
+# conditions for this level.
 use strict;
 use warnings;
 use Cellblock qw(command runner_program write_configuration);

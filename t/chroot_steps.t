@@ -1,5 +1,5 @@
-# Level chroot: each step of making a cell is made to fail, by strace's fault injection. No guest runs then, and the service
-# recovers when the fault is gone.
+# Level chroot: each step of making a cell is made to fail, by strace's fault injection. No guest
+# runs then, and the service recovers when the fault is gone.
 use strict;
 use warnings;
 use Cellblock qw(eventually);

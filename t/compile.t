@@ -1,5 +1,5 @@
-# Compiled languages: the compiler's messages, the cache of compiled programs, the compiler's limits, and
-# the output of a hostile compiler.
+# Compiled languages: the compiler's messages, the cache of compiled programs, the compiler's
+# limits, and the output of a hostile compiler.
 use strict;
 use warnings;
 use Cellblock qw(eventually json process_status);
@@ -8,8 +8,8 @@ use Time::HiRes qw(time);
 
 my $MB = 1 << 20;
 
-# Two languages whose "compiler" is the request's code, a shell script, so that it can do anything that a
-# hostile compiler could do. "made" executes its output, "kept" gives the output to a shell.
+# Two languages whose "compiler" is the request's code, a shell script, so that it can do anything
+# that a hostile compiler could do. "made" executes its output, "kept" gives the output to a shell.
 sub language {
     my ($name, $command, $run, $limits) = @_;
     return qq(name = "$name"; main_file = "main.sh"; start = "cold"; policy = "program"; $run
@@ -290,7 +290,8 @@ is c("#if __has_include(\"/etc/passwd\") || __has_include(\"/proc/version\")\n#e
 
 # --- clients disconnect, workers and wardens are killed ------------------------------------------------------------------------------------------
 
-# A compiler that waits. A number in its command line identifies it. Returns its client's socket and its pid.
+# A compiler that waits. A number in its command line identifies it. Returns its client's socket and
+# its pid.
 my $number = 7000 + $$ % 1000;
 sub waiting_compiler {
     my $seconds = ++$number;
@@ -323,7 +324,8 @@ sub waiting_compiler {
     ok eventually(5, sub { my $r = $cb->run(language => 'made', code => 'cp /bin/echo main'); $r->{status} == 200 && $r->{data}{status} eq 'ok' }), 'the wardens are killed: the language compiles again within 5 s';
 }
 {
-    # Wardens are killed at any moment, also between a compiler's end and the extraction of its output.
+    # Wardens are killed at any moment, also between a compiler's end and the extraction of its
+    # output.
     my ($sent, $answers, $next, @strange) = (0, 0, time);
     $cb->many(6, sub {
         return if $sent >= 200;

@@ -1,5 +1,5 @@
-# The configuration: the shipped one is valid, and each mistake is reported with its file, its line and
-# the allowed values.
+# The configuration: the shipped one is valid, and each mistake is reported with its file, its line
+# and the allowed values.
 use strict;
 use warnings;
 use Cellblock qw(command runner_program slurp write_configuration);
@@ -8,7 +8,8 @@ use Test::More;
 
 my $runner = runner_program();
 
-# Write the shipped configuration with changes and check it. Returns the directory, exit code, stdout, stderr.
+# Write the shipped configuration with changes and check it. Returns the directory, exit code,
+# stdout, stderr.
 sub check {
     my (@changes) = @_;
     my $dir = tempdir(CLEANUP => 1);
@@ -49,12 +50,14 @@ my @good = (
 for (@good) {
     my ($name, @changes) = @$_;
     my ($dir, $exit, undef, $err) = check(@changes);
-    # A directory without policies is a valid configuration that cannot start. Either check may report it.
+    # A directory without policies is a valid configuration that cannot start. Either check may
+    # report it.
     next if $name eq 'an absolute directory' && $err =~ m{/etc/\w+\.conf};
     is $exit, 0, "good: $name" or diag $err;
 }
 
-# Name, [file, pattern, replacement], pattern of the message. The reported line is that of the replacement.
+# Name, [file, pattern, replacement], pattern of the message. The reported line is that of the
+# replacement.
 my @bad = (
     ['an unknown key',            [$c, qr/queue = 256;/, "queue = 256;\n\tcolour = 5;"],           qr/colour.*allowed|colour.*known/i, 'colour'],
     ['an unknown group',          [$c, qr/^network = \{/m, "gizmo = { };\nnetwork = {"],            qr/gizmo/],

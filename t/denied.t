@@ -1,5 +1,5 @@
-# Denied system calls: which ones a reply lists, how often, and with what hint. A flood of them does not
-# stop the service.
+# Denied system calls: which ones a reply lists, how often, and with what hint. A flood of them does
+# not stop the service.
 use strict;
 use warnings;
 use Cellblock qw(json);

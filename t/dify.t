@@ -1,8 +1,9 @@
-# Dify's client: its requests, the result that it reads from a reply, and the replies that it counts as failures.
+# Dify's client: its requests, the result that it reads from a reply, and the replies that it counts
+# as failures.
 #
-# Its Python node appends a wrapper to the user's main(). Inputs come as base64 of JSON; the result is JSON
-# between two marks. The client reads everything between the first and the last mark of stdout. Any text in
-# data.error fails the node. The tests below send and read in the same way.
+# Its Python node appends a wrapper to the user's main(). Inputs come as base64 of JSON; the result
+# is JSON between two marks. The client reads everything between the first and the last mark of
+# stdout. Any text in data.error fails the node. The tests below send and read in the same way.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok json missing spew);

@@ -1,5 +1,6 @@
-# A worker that an attacker has taken over breaks every rule of the protocol. It loses its connection. The
-# runs of others continue, the runner keeps no descriptor and no memory of it, and the log is not flooded.
+# A worker that an attacker has taken over breaks every rule of the protocol. It loses its
+# connection. The runs of others continue, the runner keeps no descriptor and no memory of it, and
+# the log is not flooded.
 use strict;
 use warnings;
 use Cellblock qw(command eventually process_status root skip_all slurp);
@@ -27,7 +28,8 @@ sub descriptors { my @all = glob "/proc/$_[0]/fd/*"; return scalar @all }
 sub memory_kb { return (process_status($_[0])->{VmRSS} // '') =~ /(\d+)/ ? $1 : 0 }
 sub lines { return scalar(() = (slurp("$cb->{dir}/log/runner.log") // '') =~ /\n/g) }
 
-# An attack, and its expected output: d is a connection that was closed, r a run that got its result.
+# An attack, and its expected output: d is a connection that was closed, r a run that got its
+# result.
 my @attacks = (
     ['garbage',          qr/^disconnected 500 of 500$/],
     ['empty',            qr/^sent 500$/],

@@ -1,4 +1,5 @@
-# Processes are killed under load: every client gets an answer in JSON, and the service recovers by itself.
+# Processes are killed under load: every client gets an answer in JSON, and the service recovers by
+# itself.
 use strict;
 use warnings;
 use Cellblock qw(eventually json);
@@ -122,8 +123,8 @@ ok defined $cb->healthy_within(5), 'the service is healthy again';
     cmp_ok $good, '>=', 39, 'a stopped worker delays only its own request';
 }
 
-# An init ends with its warden because it has called prctl(PR_SET_PDEATHSIG). One that was made a moment
-# before the warden's death has not called it yet, and survives.
+# An init ends with its warden because it has called prctl(PR_SET_PDEATHSIG). One that was made a
+# moment before the warden's death has not called it yet, and survives.
 SKIP: {
     skip $_, 1 if $_ = Tracer::missing();
     my @wardens = $cb->pids('warden');

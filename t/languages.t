@@ -1,11 +1,13 @@
 # Languages: the same programs in each of them, and languages that sleep, wake up or are missing.
 #
 # t/languages/NAME/ has a program for each row of %common below: hello.EXT, stdin.EXT, ..., with the
-# extension of the language's main_file. Its expect.json overrides a row, by the name of the program:
+# extension of the language's main_file. Its expect.json overrides a row, by the name of the
+# program:
 #   skip       the reason why there is no such program
 #   fields     fields of the request, instead of the usual ones
 #   stdout, exit_code, status (one or a list), stderr (a pattern)
-# The programs in more/ succeed and print the contents of NAME.out. Their stdin is NAME.in, if it is there.
+# The programs in more/ succeed and print the contents of NAME.out. Their stdin is NAME.in, if it is
+# there.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json missing process_status root slurp);

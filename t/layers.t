@@ -1,4 +1,5 @@
-# Layers that an operator may switch off: the capabilities report it, and runs work with the remaining layers.
+# Layers that an operator may switch off: the capabilities report it, and runs work with the
+# remaining layers.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok);

@@ -1,4 +1,5 @@
-# Limits: each one ends a run with a status of its own, is reported by name, and does not harm the service.
+# Limits: each one ends a run with a status of its own, is reported by name, and does not harm the
+# service.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json process_status);
@@ -9,8 +10,8 @@ use Time::HiRes qw(time);
 my $cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 10;']]);
 my $MB = 1 << 20;
 
-# Name, program, limits; then the expected status, exit code and error, the longest time for an answer
-# in seconds, and stdout.
+# Name, program, limits; then the expected status, exit code and error, the longest time for an
+# answer in seconds, and stdout.
 my @ends = (
     ['sleeps',                    'import time; time.sleep(60)',                        { wall_ms => 300 },
         'timeout', -1, qr/error: timeout \(300 ms\)/, 3],

@@ -1,4 +1,5 @@
-# Load: many different Node.js programs at once. Every answer is right, and the zygote does not grow.
+# Load: many different Node.js programs at once. Every answer is right, and the zygote does not
+# grow.
 #
 # CELLBLOCK_LOAD_RUNS says how many (default 1000).
 use strict;

@@ -1,5 +1,6 @@
-# Runs with a network through a proxy: what the environment says, and clients of all languages that reach the internet through
-# the Squid of etc/squid.conf. In a network namespace of the test's own, with an internet in it (network/world.py).
+# Runs with a network through a proxy: what the environment says, and clients of all languages that
+# reach the internet through the Squid of etc/squid.conf. In a network namespace of the test's own,
+# with an internet in it (network/world.py).
 use strict;
 use warnings;
 use FindBin;

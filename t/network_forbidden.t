@@ -1,4 +1,5 @@
-# Runs with a network through a proxy: the addresses that no run may reach, in every notation, and the attacks on the network.
+# Runs with a network through a proxy: the addresses that no run may reach, in every notation, and
+# the attacks on the network.
 use strict;
 use warnings;
 use FindBin;

@@ -1,5 +1,5 @@
-# network.mode = "host": runs that ask for a network have the host's, and the others have none. In a network
-# namespace of the test's own, which stands for the host.
+# network.mode = "host": runs that ask for a network have the host's, and the others have none. In a
+# network namespace of the test's own, which stands for the host.
 use strict;
 use warnings;
 use FindBin;
@@ -53,8 +53,8 @@ is $r->{data}{network}, 'none', 'a run that did not ask for a network: the reply
 $r = $cb->post(json->encode({ language => 'python3', code => $try, enable_network => $true }), key => $no);
 is $r->{data}{stdout}, "Operation not permitted\n", 'a run whose key has no network has no sockets';
 
-# Only processes with the grant may be in the host's namespace: they have RES_OPTIONS in their environment.
-# A launcher and its waiting children show the runner's environment.
+# Only processes with the grant may be in the host's namespace: they have RES_OPTIONS in their
+# environment. A launcher and its waiting children show the runner's environment.
 $cb->run(language => $_, code => '1') for qw(nodejs bash perl);
 $cb->healthy_within(10);
 my (%count, @wrong);

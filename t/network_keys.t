@@ -1,4 +1,5 @@
-# Runs with a network through a proxy: which API key reaches what, and a proxy that cannot be reached.
+# Runs with a network through a proxy: which API key reaches what, and a proxy that cannot be
+# reached.
 use strict;
 use warnings;
 use FindBin;

@@ -1,4 +1,5 @@
-# The relay between runs with a network and their proxies: its layers, programs that abuse it, and its death.
+# The relay between runs with a network and their proxies: its layers, programs that abuse it, and
+# its death.
 use strict;
 use warnings;
 use FindBin;

@@ -1,8 +1,9 @@
-# A Node.js program behaves in a cell as under a bare Node.js: same output, same errors, same exit status.
+# A Node.js program behaves in a cell as under a bare Node.js: same output, same errors, same exit
+# status.
 #
 # Every program of t/nodejs/ and of the table below runs twice: cold, by `node main.js` in an empty
-# directory, and by the service. stdout, stderr, exit code and signal must be equal, apart from the name of
-# the directory.
+# directory, and by the service. stdout, stderr, exit code and signal must be equal, apart from the
+# name of the directory.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok missing prefix skip_all slurp spew);
@@ -29,10 +30,10 @@ is run_node('console.log(process.version)')->{data}{stdout}, $cold_version, "the
 my ($major, $minor) = $cold_version =~ /v(\d+)\.(\d+)/;
 my $detects_modules = $major > 22 || ($major == 22 && $minor >= 7);
 
-# A program's cold run: (stdout, stderr, exit code, signal). Its directory has a name as long as that of a
-# cell's, since Node.js breaks lines. Its streams are pipes, since Node.js writes to files in another way.
-# Arguments: the program's directory, its name, node, "mount" or "directory", the directory to run in, and
-# the program's arguments.
+# A program's cold run: (stdout, stderr, exit code, signal). Its directory has a name as long as
+# that of a cell's, since Node.js breaks lines. Its streams are pipes, since Node.js writes to files
+# in another way. Arguments: the program's directory, its name, node, "mount" or "directory", the
+# directory to run in, and the program's arguments.
 my $script = <<'END';
 if [[ $4 == mount ]]; then
 	mount -t tmpfs cold "$5" || exit 125
@@ -51,8 +52,8 @@ shift 5
 } 4>&1
 END
 
-# The directory is a tmpfs over /mnt in a mount namespace, or, where no namespace can be made (in a chroot),
-# a new directory in /.
+# The directory is a tmpfs over /mnt in a mount namespace, or, where no namespace can be made (in a
+# chroot), a new directory in /.
 my @apart = grep { (command([@$_, 'true']))[0] == 0 } ['unshare', '-m'], ['unshare', '-Urm'];
 my $home = @apart ? '/mnt' : short_directory();
 

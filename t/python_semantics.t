@@ -1,8 +1,9 @@
-# A Python program behaves in a cell as under a bare Python: same output, same errors, same exit status.
+# A Python program behaves in a cell as under a bare Python: same output, same errors, same exit
+# status.
 #
-# Every program of t/python/ and of the table below runs twice: cold, by `python3 main.py` in an empty
-# directory, and by the service. stdout, stderr, exit code and signal must be equal, apart from the name of
-# the directory.
+# Every program of t/python/ and of the table below runs twice: cold, by `python3 main.py` in an
+# empty directory, and by the service. stdout, stderr, exit code and signal must be equal, apart
+# from the name of the directory.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok json missing slurp spew);
@@ -32,8 +33,8 @@ sub cold {
     spew("$dir/main.py", $source);
     # The variables are those of a cell; two of the values are directories.
     my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG PATH TMPDIR);
-    # In a session of its own, as in a cell: the test's process group may be outside of the pid namespace
-    # of a container, and then has the id 0.
+    # In a session of its own, as in a cell: the test's process group may be outside of the pid
+    # namespace of a container, and then has the id 0.
     my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
         stdin => $input);
     s/\Q$dir\E/\/box/g for $out, $err;
@@ -46,7 +47,8 @@ sub signal_name {
     return $name;
 }
 
-# Addresses differ from run to run, and decoders differ in the number of U+FFFD for an invalid sequence.
+# Addresses differ from run to run, and decoders differ in the number of U+FFFD for an invalid
+# sequence.
 sub same_form {
     my ($text) = @_;
     $text =~ s/0x[0-9a-f]{6,}/0xADDRESS/g;

@@ -1,6 +1,8 @@
-# The service of an ordinary user that root has given subordinate ids and control groups. The user carries out other test files.
+# The service of an ordinary user that root has given subordinate ids and control groups. The user
+# carries out other test files.
 #
-# Environment: CELLBLOCK_ROOTLESS_ALL=1: more files and every attack, which takes about five minutes.
+# Environment: CELLBLOCK_ROOTLESS_ALL=1: more files and every attack, which takes about five
+# minutes.
 use strict;
 use warnings;
 use Rootless;

@@ -1,4 +1,5 @@
-# The service of an ordinary user that has neither subordinate ids nor control groups. The user carries out other test files.
+# The service of an ordinary user that has neither subordinate ids nor control groups. The user
+# carries out other test files.
 #
 # Environment: CELLBLOCK_ROOTLESS_ALL=1: more files.
 use strict;

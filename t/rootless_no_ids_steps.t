@@ -1,5 +1,5 @@
-# Each step of making a cell is made to fail (t/steps.t), in the service of an ordinary user that has neither subordinate ids
-# nor control groups: such cells have a user namespace of their own.
+# Each step of making a cell is made to fail (t/steps.t), in the service of an ordinary user that
+# has neither subordinate ids nor control groups: such cells have a user namespace of their own.
 use strict;
 use warnings;
 use Rootless;

@@ -1,5 +1,6 @@
-# The start of an ordinary user: what script/server --rootless and the runner say when ids, newuidmap or packages are missing.
-# t/rootless_ids*.t and t/rootless_no_ids*.t test the service itself.
+# The start of an ordinary user: what script/server --rootless and the runner say when ids,
+# newuidmap or packages are missing. t/rootless_ids*.t and t/rootless_no_ids*.t test the service
+# itself.
 use strict;
 use warnings;
 use Cellblock qw(command root slurp spew write_configuration);

@@ -1,5 +1,5 @@
-# The self-test: the log reports it, and each layer that it attacks is broken from outside, one after the
-# other. Then nothing is served, and the log names the attack that succeeded.
+# The self-test: the log reports it, and each layer that it attacks is broken from outside, one
+# after the other. Then nothing is served, and the log names the attack that succeeded.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok eventually missing root runner_program skip_all slurp spew write_configuration);
@@ -53,8 +53,8 @@ $cb->finish;
 
 # --- a runner alone, in a directory of its own, with one language --------------------------------------------------------------
 
-# Options: hole (rows for the policy), language (default python3), under (words in front of the command).
-# Returns the directory and the pid.
+# Options: hole (rows for the policy), language (default python3), under (words in front of the
+# command). Returns the directory and the pid.
 sub start {
     my (%how) = @_;
     my $dir = tempdir('cellblock-selftest-XXXXXX', TMPDIR => 1, CLEANUP => 1);
@@ -96,8 +96,8 @@ sub not_served {
     return;
 }
 
-# The kernel denies these calls to an ordinary user before it reads an argument, so a hole in the policy
-# has no effect.
+# The kernel denies these calls to an ordinary user before it reads an argument, so a hole in the
+# policy has no effect.
 my $kernel = qr{^(?:fsopen|init_module|kexec_load|move_mount|pivot_root|reboot|setgroups|sethostname|syslog)\b};
 
 # --- holes in the policy -----------------------------------------------------------------------------------------------------
@@ -171,8 +171,8 @@ for (
 
 sub children { return split ' ', slurp("/proc/$_[0]/task/$_[0]/children") // '' }
 
-# Attach strace to a zygote before its self-test, or to the warden that makes the cells of that test. It
-# skips the call and returns 0.
+# Attach strace to a zygote before its self-test, or to the warden that makes the cells of that
+# test. It skips the call and returns 0.
 sub fake {
     my ($role, $call, $says, $language) = @_;
     my ($dir, $pid) = start(language => $language);
@@ -185,8 +185,8 @@ sub fake {
     my $kind = $language eq 'bash' ? 'warden' : 'zygote';
     my %before = map { $_ => 1 } children($broker);
     my @victims = grep { $before{$_} && $_ != $warden } $service->pids($kind);
-    # The broker forks another one and is delayed there, so that the new zygote is not served before it
-    # is traced.
+    # The broker forks another one and is delayed there, so that the new zygote is not served before
+    # it is traced.
     my $holder = Tracer->attach([$broker], '-e', 'trace=clone', '-e', 'inject=clone:delay_exit=3000000');
     kill 'KILL', $victims[0];
     my $zygote;
@@ -206,7 +206,7 @@ SKIP: {
     skip $_, 1 if $_ = Tracer::missing();
     fake('zygote', 'seccomp', qr/not stopped: setresuid of zygotes;/, 'python3');
     fake('zygote', 'setns', qr/not stopped: other processes;/, 'python3');
-    fake('zygote', 'setns', qr/not stopped: (?:folders without a limit|a cell shares the namespace);/, 'python3');
+    fake('zygote', 'setns', qr/not stopped: (?:(?:folders|directories) without a limit|a cell shares the namespace);/, 'python3');
     fake('zygote', 'setsid', qr/not stopped: the session of another;/, 'python3');
     fake('zygote', 'setresgid', qr/not stopped: a user that is not the cell's;/, 'python3');
     fake('zygote', 'setresuid', qr/stay the cell's user/, 'python3');

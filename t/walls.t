@@ -14,8 +14,8 @@ my @inside = (
     ['no password file',          'import os; print(os.path.exists("/etc/passwd"), os.path.exists("/etc/shadow"))', "False False\n"],
     ['no /proc, /sys or other directories of the host', <<'PYTHON', "[]\n"],
 import os
-folders = ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt")
-print([folder for folder in folders if os.path.exists(folder)])
+directories = ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt")
+print([directory for directory in directories if os.path.exists(directory)])
 PYTHON
     ['only three descriptors', <<'PYTHON', "[0, 1, 2]\n"],
 import os
@@ -137,7 +137,8 @@ for (@inside) {
     (ref $prints ? like $d->{stdout}, $prints, $name : is $d->{stdout}, $prints, $name) or diag $r->{body};
 }
 
-# Walk through all that has a name: nothing outside of the cell's tmpfs can be created, changed or removed.
+# Walk through all that has a name: nothing outside of the cell's tmpfs can be created, changed or
+# removed.
 my $writes = $cb->run(limits => { wall_ms => 60_000, cpu_ms => 60_000 }, code => <<'PYTHON');
 import os
 own = ("/box", "/tmp", "/dev/shm", os.environ["HOME"])
@@ -152,25 +153,25 @@ def attempt(what, *arguments):
         pass
 
 
-for folder, folders, files in os.walk("/"):
-    if folder.startswith(own):
+for directory, directories, files in os.walk("/"):
+    if directory.startswith(own):
         continue
     places += 1
-    attempt(os.mkdir, folder + "/planted")
-    attempt(os.symlink, "x", folder + "/planted")
-    attempt(os.open, folder + "/planted", os.O_CREAT | os.O_WRONLY)
-    for name in files[:5] + folders[:2]:
-        path = folder + "/" + name
+    attempt(os.mkdir, directory + "/planted")
+    attempt(os.symlink, "x", directory + "/planted")
+    attempt(os.open, directory + "/planted", os.O_CREAT | os.O_WRONLY)
+    for name in files[:5] + directories[:2]:
+        path = directory + "/" + name
         if path.startswith(own):
             continue
         attempt(os.unlink, path)
         attempt(os.rmdir, path)
         attempt(os.chmod, path, 0o777)
         attempt(os.chown, path, os.getuid(), -1)
-        attempt(os.rename, path, folder + "/stolen")
+        attempt(os.rename, path, directory + "/stolen")
         attempt(os.utime, path)
         attempt(os.truncate, path, 0)
-        if not folder.startswith("/dev"):
+        if not directory.startswith("/dev"):
             attempt(os.open, path, os.O_WRONLY)
 print(places > 10)
 PYTHON
@@ -183,7 +184,7 @@ import os, sys, builtins
 for d in ("/tmp", "/box", "/dev/shm", os.environ["HOME"]):
     try:
         open(d + "/left-behind", "w").write("secret")
-        os.makedirs(d + "/folder/deep")
+        os.makedirs(d + "/directory/deep")
     except OSError:
         pass
 builtins.left = 1
@@ -211,8 +212,8 @@ $cb->many(4, sub { @runs ? { code => shift @runs } : undef }, sub {
 is_deeply \%seen, { "[] False False\n" => $looked }, 'a run finds nothing of earlier or simultaneous runs';
 
 # --- system calls that a guest must not have ---------------------------------------------------------------------------------
-# The arguments make an unfiltered kernel answer something other than EPERM, so a missing filter shows.
-# They do no harm if the filter is missing. The numbers are those of x86-64.
+# The arguments make an unfiltered kernel answer something other than EPERM, so a missing filter
+# shows. They do no harm if the filter is missing. The numbers are those of x86-64.
 
 my @calls = (
     [mount           => 165, '1, 1, 1, 0, 0'],
@@ -271,8 +272,8 @@ my @calls = (
     ['socket AF_ALG'     => 41, '38, 5, 0'],
     ['the x32 getpid' => '0x40000000 | 39', ''],
 );
-# Calls that no program makes by accident end the run. For most of them the kernel itself would answer
-# EPERM, so only the signal shows that the filter comes first.
+# Calls that no program makes by accident end the run. For most of them the kernel itself would
+# answer EPERM, so only the signal shows that the filter comes first.
 my %kills = map { $_ => 1 } qw(acct bpf delete_module finit_module init_module iopl kexec_load open_by_handle_at quotactl
     reboot swapon userfaultfd);
 # The others are denied: EPERM, or ENOSYS so that libc falls back.

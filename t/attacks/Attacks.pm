@@ -71,7 +71,8 @@ sub slurp {
 
 # --- reading the cases -------------------------------------------------------------------------------------------------
 
-# The cases of a file: "=== name", lines "key: value", then "--- code" (or before, beside) and a program.
+# The cases of a file: "=== name", lines "key: value", then "--- code" (or before, beside) and a
+# program.
 sub read_cases {
     my ($path) = @_;
     my (@cases, $case, $part);
@@ -168,7 +169,8 @@ sub run {
     return $self->request(POST => '/v1/sandbox/run', $json->encode({ language => $language, code => $code, %field }));
 }
 
-# The same in a process of its own, so that another run can proceed beside it. Returns a function that waits.
+# The same in a process of its own, so that another run can proceed beside it. Returns a function
+# that waits.
 sub run_beside {
     my ($self, @run) = @_;
     my $pid = fork // die "fork: $!\n";

@@ -1,5 +1,5 @@
-# Host.pm - compares the resources of an instance on the host with an earlier state: processes, descriptors,
-# mounts, control groups, ipc, files.
+# Host.pm - compares the resources of an instance on the host with an earlier state: processes,
+# descriptors, mounts, control groups, ipc, files.
 #
 #   my $host = Host->new($cellblock);   # after each language has run once
 #   my @complaints = $host->changes;    # waits until there are none, for a while
@@ -13,7 +13,8 @@ no warnings 'File::Find'; # about directories that an ordinary user may not read
 
 my $cells = 32;
 
-# The host uids of the cells: all uids of the runner's user namespace except the first, which is the runner's.
+# The host uids of the cells: all uids of the runner's user namespace except the first, which is the
+# runner's.
 sub uids_of_cells {
     my ($broker) = @_;
     my %uids;
@@ -50,9 +51,10 @@ sub look {
     my %now;
     my $is_of_a_cell = sub { $self->{uids}{ $_[0] // 0 } };
 
-    # Processes by role, and the open descriptors of ours. Three kinds of descriptor are no leak: compiled
-    # programs that the broker caches; pidfds of inits, which a warden keeps until the number of their cell
-    # is used again; and connections of workers to the broker, which each makes at its first request.
+    # Processes by role, and the open descriptors of ours. Three kinds of descriptor are no leak:
+    # compiled programs that the broker caches; pidfds of inits, which a warden keeps until the
+    # number of their cell is used again; and connections of workers to the broker, which each makes
+    # at its first request.
     my %pids = $cb->roles;
     for my $role (qw(runner broker warden zygote init guest worker multiwatch)) {
         $now{"processes: $role"} = @{ $pids{$role} //= [] };
@@ -92,7 +94,8 @@ sub look {
     return \%now;
 }
 
-# An armed cell may have a few descriptors more in the broker than the one before it. A leak would add up.
+# An armed cell may have a few descriptors more in the broker than the one before it. A leak would
+# add up.
 sub is_the_same {
     my ($name, $was, $now) = @_;
     return $was eq $now || $name =~ /\Adescriptors of broker/ && $was =~ /\A\d+\z/ && $now =~ /\A\d+\z/ && abs($now - $was) <= 4;

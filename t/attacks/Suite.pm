@@ -3,11 +3,12 @@
 #   Suite::instance("limits");     # at level namespaces; the host is inspected after each attack
 #   Suite::container("limits");    # at level chroot in a plain container
 #
-# A share is a row of %share: a list of themes. A theme is the name of a file in cases/ without its extension, or "calls" for
-# cases/system.calls. Every theme must be in one share, so that no case is left out when a file of cases is added.
+# A share is a row of %share: a list of themes. A theme is the name of a file in cases/ without its
+# extension, or "calls" for cases/system.calls. Every theme must be in one share, so that no case is
+# left out when a file of cases is added.
 #
-# Environment: CELLBLOCK_ATTACKS, a pattern: carry out only the cases whose name or language matches it.
-# CELLBLOCK_SLOW, a number: an emulated machine may take this many times as long.
+# Environment: CELLBLOCK_ATTACKS, a pattern: carry out only the cases whose name or language matches
+# it. CELLBLOCK_SLOW, a number: an emulated machine may take this many times as long.
 package Suite;
 use strict;
 use warnings;
@@ -18,7 +19,8 @@ use Container;
 use Host;
 use Test::More;
 
-# Share => its themes, and the most cases that may be skipped at each level. The bounds leave room for a missing Node.js.
+# Share => its themes, and the most cases that may be skipped at each level. The bounds leave room
+# for a missing Node.js.
 my %share = (
     calls  => { themes => [qw(calls)], skipped => 1, skipped_chroot => 2 },
     limits => { themes => [qw(compiler disk memory output processes source)], skipped => 2, skipped_chroot => 20 },
@@ -75,7 +77,8 @@ sub instance {
     my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key}, slow => $slow);
     my @cases = cases_of($name);
 
-    # The first run of a language makes zygotes and cells: they must not count as changes of the host.
+    # The first run of a language makes zygotes and cells: they must not count as changes of the
+    # host.
     my %wanted = map { $_ => 1 } 'python3', map { $_->{language} } @cases;
     for my $language (grep { exists $attacks->{missing}{$_} && !$attacks->{missing}{$_} } sort keys %wanted) {
         $attacks->run($language, $attacks->benign($language), @$_) for [], [args => ['x']], [limits => { processes => 2 }];
@@ -87,7 +90,8 @@ sub instance {
     return;
 }
 
-# SECURITY.md says what level chroot does not promise. A case that needs such a layer is skipped by the layer's name.
+# SECURITY.md says what level chroot does not promise. A case that needs such a layer is skipped by
+# the layer's name.
 sub container {
     my ($name) = @_;
     my $container = Container->new;

@@ -4,8 +4,8 @@
  *     plain COMMAND [ARGUMENT]...
  *
 * It keeps the capabilities that Docker leaves to root by default. It denies the system calls that Docker's
- * default filter denies without CAP_SYS_ADMIN, if they matter to us. It hides the control groups. Children
- * inherit all of it, and nothing can undo it.
+ * default filter denies without CAP_SYS_ADMIN, if they matter to us. It hides the control groups.
+ * Children inherit all of it, and nothing can undo it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -94,7 +94,10 @@ main(int argc, char **argv)
 	check(unshare(CLONE_NEWNS), "make a mount namespace");
 	check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make the mounts private");
 	check(mount("none", "/sys/fs/cgroup", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k"), "hide the control groups");
-	/* In this order: loading a filter takes CAP_SYS_ADMIN or no_new_privs, and root here has only the former. */
+	/*
+	 * In this order: loading a filter takes CAP_SYS_ADMIN or no_new_privs, and root here has
+	 * only the former.
+	 */
 	load_filter();
 	drop_capabilities();
 	execvp(argv[1], argv + 1);

@@ -1,5 +1,5 @@
-# Control groups of version 2: the groups of the runner and its cells, their limits, delegation, and that nothing
-# runs without them. For hosts with version 2 only, such as the machines of t/hosts/vm.
+# Control groups of version 2: the groups of the runner and its cells, their limits, delegation, and
+# that nothing runs without them. For hosts with version 2 only, such as the machines of t/hosts/vm.
 use strict;
 use warnings;
 use Cellblock qw(command eventually runner_program slurp spew write_configuration);
@@ -26,7 +26,8 @@ sub in_group {
 
 # --- the service, started among other processes ---------------------------------------------------------------------------
 
-# supervisord, nginx and the workers are in the runner's own group, so the cells must be beside that group.
+# supervisord, nginx and the workers are in the runner's own group, so the cells must be beside that
+# group.
 spew("$top/cgroup.subtree_control", '+cpu +memory +pids'); # with systemd this is done already
 make_path("$top/service/inner");
 spew("$top/service/inner/cgroup.procs", "$$");
@@ -92,7 +93,8 @@ $r = $cb->run(code => 'import os; [os.fork() for i in range(40)]', limits => { p
 is $r->{data}{status}, 'process_limit', 'the number of processes is limited';
 $r = $cb->run(code => "import os\nos.fork()\nwhile 1: pass", limits => { processes => 2, cpu_ms => 1500, wall_ms => 60_000 });
 is $r->{data}{status}, 'cpu_limit', 'the CPU time of all processes together is limited';
-# 1 MiB is less than an interpreter uses. Whatever memory a waiting guest has, no run may fail otherwise.
+# 1 MiB is less than an interpreter uses. Whatever memory a waiting guest has, no run may fail
+# otherwise.
 $r = $cb->run(code => 'x = bytearray(4 << 20)', limits => { memory_bytes => 1 << 20 });
 is $r->{data}{status}, 'memory_limit', 'a memory limit of 1 MiB holds' or diag $r->{body};
 

@@ -1,6 +1,7 @@
-# The service under systemd: the units of etc/systemd, installed as an operator would. They start the service, the
-# cells have their limits in the delegated control groups, processes that end are started again, and a stop leaves
-# nothing behind. Also the site in Debian's own nginx, the workers' user by sysusers, and logs by logrotate.
+# The service under systemd: the units of etc/systemd, installed as an operator would. They start
+# the service, the cells have their limits in the delegated control groups, processes that end are
+# started again, and a stop leaves nothing behind. Also the site in Debian's own nginx, the workers'
+# user by sysusers, and logs by logrotate.
 #
 # It changes the host, so it runs only in the machine of t/hosts/vm --systemd.
 use strict;

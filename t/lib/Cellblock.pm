@@ -5,9 +5,10 @@
 #   is $r->{data}{stdout}, "1\n";
 #   $cb->finish;                                   # stop it; assert a clean log and nothing left behind
 #
-# The environment: CELLBLOCK_PREFIX (test what is installed there; else the tree is built once, in run/test),
-# CELLBLOCK_MUST_WORK=1 (a skip is a failure), CELLBLOCK_TEST_KEEP=1 (keep the directory of an instance),
-# CELLBLOCK_TEST_WITHOUT (layers, for script/server --without). A test that is not run by root starts the service with --rootless. t/README lists all variables.
+# The environment: CELLBLOCK_PREFIX (test what is installed there; else the tree is built once, in
+# run/test), CELLBLOCK_MUST_WORK=1 (a skip is a failure), CELLBLOCK_TEST_KEEP=1 (keep the directory
+# of an instance), CELLBLOCK_TEST_WITHOUT (layers, for script/server --without). A test that is not
+# run by root starts the service with --rootless. t/README lists all variables.
 package Cellblock;
 use strict;
 use warnings;
@@ -65,8 +66,8 @@ sub eventually {
     }
 }
 
-# Run a program without a shell. Returns its exit code (or 128 + signal), stdout, stderr and the signal.
-# Options: seconds (after which it is killed), env, dir, stdin (a file).
+# Run a program without a shell. Returns its exit code (or 128 + signal), stdout, stderr and the
+# signal. Options: seconds (after which it is killed), env, dir, stdin (a file).
 sub command {
     my ($argv, %option) = @_;
     my $limit = $option{seconds} // 60;
@@ -94,7 +95,8 @@ sub command {
     return ($signal ? 128 + $signal : $status >> 8, slurp("$out"), slurp("$err"), $signal);
 }
 
-# A facility is missing: skip the whole file or, inside a subtest, the subtest. In CI that is a failure.
+# A facility is missing: skip the whole file or, inside a subtest, the subtest. In CI that is a
+# failure.
 sub skip_all {
     my ($reason) = @_;
     if ($ENV{CELLBLOCK_MUST_WORK}) {
@@ -114,7 +116,8 @@ sub missing {
     return $reason;
 }
 
-# The directory in which the programs are installed. Without CELLBLOCK_PREFIX the first test builds the tree.
+# The directory in which the programs are installed. Without CELLBLOCK_PREFIX the first test builds
+# the tree.
 sub prefix {
     our $prefix //= $ENV{CELLBLOCK_PREFIX} || do {
         make_path("$root/run/test");
@@ -134,8 +137,8 @@ sub prefix {
 
 sub runner_program { return prefix() . '/bin/cellblock-runner' }
 
-# Write a copy of the shipped configuration to $dir, with changes. A change is [file, pattern, replacement],
-# whose pattern must match, or [file, undef, text] for an additional file.
+# Write a copy of the shipped configuration to $dir, with changes. A change is [file, pattern,
+# replacement], whose pattern must match, or [file, undef, text] for an additional file.
 sub write_configuration {
     my ($dir, @changes) = @_;
     make_path($dir);
@@ -161,7 +164,8 @@ sub write_configuration {
 
 my @started; # instances of this process; the END block below stops those of a test that died
 
-# A port that no other test uses: each test holds a lock on its port numbers for as long as it lives.
+# A port that no other test uses: each test holds a lock on its port numbers for as long as it
+# lives.
 sub free_port {
     my ($self) = @_;
     my $locks = File::Spec->tmpdir . "/cellblock-test-ports-$>";
@@ -177,16 +181,17 @@ sub free_port {
     die 'no free port';
 }
 
-# A range of host uids (first_uid) that no other test uses, for a runner that is started without script/server.
+# A range of host uids (first_uid) that no other test uses, for a runner that is started without
+# script/server.
 sub free_uids {
     my ($self) = @_;
     return 600_200_000 + 8194 * $self->free_port; # as script/server does
 }
 
-# Start a service, or skip the file. Options: key, args (more options for script/server), conf (changes of
-# the configuration, see write_configuration), keys (more keys by name), proxies (of keys, by name), allow
-# (patterns of log lines that this test provokes), own (do not use the service at CELLBLOCK_TEST_URL),
-# inside (a command that takes script/server as its argument).
+# Start a service, or skip the file. Options: key, args (more options for script/server), conf
+# (changes of the configuration, see write_configuration), keys (more keys by name), proxies (of
+# keys, by name), allow (patterns of log lines that this test provokes), own (do not use the service
+# at CELLBLOCK_TEST_URL), inside (a command that takes script/server as its argument).
 sub start {
     my ($class, %option) = @_;
     my $self = bless { owner => $$, allow => $option{allow} || [], inside => $option{inside} || [], key => $option{key} // 'test-key-' . int rand 1e9 }, $class;
@@ -245,7 +250,8 @@ sub down {
     return command(["$root/script/server", '--stop', '--dir', $self->{dir}], seconds => 60);
 }
 
-# Stop the service, and assert that nothing is left and that its log is clean. Every test file ends with it.
+# Stop the service, and assert that nothing is left and that its log is clean. Every test file ends
+# with it.
 sub finish {
     my ($self) = @_;
     return if !$self->{dir};
@@ -297,8 +303,8 @@ sub log_text {
     return join '', map { slurp($_) // '' } $self->logs;
 }
 
-# Sanitizers need memory and system calls of their own, so some figures and one filter are meaningless in
-# such a build.
+# Sanitizers need memory and system calls of their own, so some figures and one filter are
+# meaningless in such a build.
 sub sanitized {
     my ($self) = @_;
     return $self->log_text =~ /built with sanitizers/;
@@ -341,8 +347,9 @@ sub all_processes {
     return %all;
 }
 
-# The processes of this instance: those that name its directory in their command line, run in it, or have it
-# in their environment (a process with a title shows no arguments); and all their descendants.
+# The processes of this instance: those that name its directory in their command line, run in it, or
+# have it in their environment (a process with a title shows no arguments); and all their
+# descendants.
 sub processes {
     my ($self) = @_;
     my %all = all_processes();
@@ -364,8 +371,9 @@ sub processes {
     return %mine;
 }
 
-# The number of processes of an instance at rest: when for a moment none starts or ends, and all sleep. On a
-# busy machine a process that has work to do waits for a processor, so it does not sleep.
+# The number of processes of an instance at rest: when for a moment none starts or ends, and all
+# sleep. On a busy machine a process that has work to do waits for a processor, so it does not
+# sleep.
 sub processes_at_rest {
     my ($self) = @_;
     my ($last, $since) = ('', time);
@@ -385,7 +393,8 @@ sub pids {
     return @{ $all{$role} || [] };
 }
 
-# The relay's pid: the runner's process on the host whose parent, the door, is one too. undef: there is none.
+# The relay's pid: the runner's process on the host whose parent, the door, is one too. undef: there
+# is none.
 sub relay {
     my ($self) = @_;
     my %runner = map { $_ => 1 } $self->pids('runner');
@@ -396,8 +405,9 @@ sub relay {
 # The short names of the runner's own processes, at their start and by their titles.
 our $runner_names = qr/\A(?:cellblock-runne|(?:door|guard|relay|broker|warden|reaper)\b)/;
 
-# Role => pids. The depth in pid namespaces tells the roles apart: the runner that supervisord started, the
-# broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's init and guest below.
+# Role => pids. The depth in pid namespaces tells the roles apart: the runner that supervisord
+# started, the broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's
+# init and guest below.
 sub roles {
     my ($self) = @_;
     my %mine = $self->processes;
@@ -431,7 +441,8 @@ sub process_status {
     return { $text =~ /^(\w+):[ \t]*(.*?)[ \t]*$/mg };
 }
 
-# The process of this instance that has exactly so many threads. A test finds its own guest in this way.
+# The process of this instance that has exactly so many threads. A test finds its own guest in this
+# way.
 sub find_by_threads {
     my ($self, $threads) = @_;
     my %mine = $self->processes;
@@ -472,8 +483,8 @@ sub host_mounts {
 
 # --- talking to it ---------------------------------------------------------------------------------------------------
 
-# HTTP::Tiny writes a request in two pieces. Without TCP_NODELAY the second would wait 40 ms for the peer's
-# delayed acknowledgement of the first.
+# HTTP::Tiny writes a request in two pieces. Without TCP_NODELAY the second would wait 40 ms for the
+# peer's delayed acknowledgement of the first.
 {
     no warnings 'redefine';
     my $connect = \&HTTP::Tiny::Handle::connect;
@@ -536,7 +547,8 @@ sub post {
     return $self->request('POST', '/v1/sandbox/run', headers => { 'Content-Type' => 'application/json' }, content => $body, %option);
 }
 
-# Send bytes on a new plain connection; returns the socket. For requests that no client library sends.
+# Send bytes on a new plain connection; returns the socket. For requests that no client library
+# sends.
 sub connect_raw {
     my ($self, $bytes) = @_;
     my ($host, $port) = $self->{url} =~ m{//([^:/]+):(\d+)};
@@ -579,9 +591,9 @@ sub _parse {
     return _reply($status, \%headers, $body);
 }
 
-# Many runs, $at_once at a time, over that many persistent connections. $next->() returns the fields of the
-# next run as a hash, or undef at the end. $done->(fields, reply) gets each answer; a connection that broke
-# gives a reply with status 0. All of it takes $seconds at most.
+# Many runs, $at_once at a time, over that many persistent connections. $next->() returns the fields
+# of the next run as a hash, or undef at the end. $done->(fields, reply) gets each answer; a
+# connection that broke gives a reply with status 0. All of it takes $seconds at most.
 sub many {
     my ($self, $at_once, $next, $done, $seconds) = @_;
     my $end = time + ($seconds // 120);

@@ -1,4 +1,5 @@
-# Comparison.pm - compares a program that ran in a cell with the same program under a bare interpreter.
+# Comparison.pm - compares a program that ran in a cell with the same program under a bare
+# interpreter.
 package Comparison;
 use strict;
 use warnings;

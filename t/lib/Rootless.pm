@@ -1,11 +1,12 @@
-# Rootless.pm - an ordinary user for a test: the account, its subordinate ids, its control groups, and commands that it runs.
+# Rootless.pm - an ordinary user for a test: the account, its subordinate ids, its control groups,
+# and commands that it runs.
 #
 #   my $user = Rootless->new;                              # or the file is skipped
 #   command($user->argv([@command], ids => 4096));         # as the user, who has 4096 ids for cells
 #   $user->test_file_ok('with ids', 'api', ids => 4096);   # t/api.t, carried out by the user
 #
-# The host is not changed. The account and the ids are in files that are bind-mounted over those of /etc, in a mount
-# namespace of each command's own.
+# The host is not changed. The account and the ids are in files that are bind-mounted over those of
+# /etc, in a mount namespace of each command's own.
 package Rootless;
 use strict;
 use warnings;
@@ -32,7 +33,8 @@ sub new {
     return $self;
 }
 
-# A uid, and subordinate ids, that no other test uses: each test holds a lock on its uid for as long as it lives.
+# A uid, and subordinate ids, that no other test uses: each test holds a lock on its uid for as long
+# as it lives.
 sub choose_ids {
     my ($self) = @_;
     my $locks = File::Spec->tmpdir . '/cellblock-test-users';
@@ -46,8 +48,8 @@ sub choose_ids {
     die 'no free uid';
 }
 
-# The test delegates control groups of version 1 to the user. On a host with version 2 only, the user has none. The memory
-# limit protects the host from a test that fails.
+# The test delegates control groups of version 1 to the user. On a host with version 2 only, the
+# user has none. The memory limit protects the host from a test that fails.
 sub make_groups {
     my ($self) = @_;
     for (split /\n/, slurp('/proc/self/cgroup')) {
@@ -71,8 +73,9 @@ END {
 
 sub has_groups { return scalar keys %group }
 
-# Argv for a command that the user runs. Options: ids (how many subordinate ids the user has), account (0: none), over
-# ({file => file}: bind-mounted over it), with (words in front of the command), in_groups (start in the control groups).
+# Argv for a command that the user runs. Options: ids (how many subordinate ids the user has),
+# account (0: none), over ({file => file}: bind-mounted over it), with (words in front of the
+# command), in_groups (start in the control groups).
 sub argv {
     my ($self, $command, %option) = @_;
     my ($dir, $uid, $name) = ($self->{dir}, $self->{uid}, NAME);
@@ -88,7 +91,8 @@ sub argv {
         'setpriv', '--reuid', $uid, '--regid', $uid, '--clear-groups', 'env', "HOME=$dir/home", 'PERL5LIB=', @$command];
 }
 
-# The user carries out t/$file.t. Options: ids, without (layers), attacks (a pattern for CELLBLOCK_ATTACKS).
+# The user carries out t/$file.t. Options: ids, without (layers), attacks (a pattern for
+# CELLBLOCK_ATTACKS).
 sub test_file_ok {
     my ($self, $kind, $file, %option) = @_;
     my ($exit, $out, $err) = command($self->argv([$^X, '-It/lib', "t/$file.t"], in_groups => 1, ids => $option{ids}), seconds => 1800,

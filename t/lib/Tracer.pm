@@ -1,4 +1,5 @@
-# Tracer.pm - strace, attached to running processes: it makes their system calls fail, or skips them.
+# Tracer.pm - strace, attached to running processes: it makes their system calls fail, or skips
+# them.
 #
 #   my $tracer = Tracer->attach([@pids], '-f', '-e', 'trace=setns', '-e', 'inject=setns:error=EPERM');
 #   ok $tracer->is_attached, 'strace is attached' or diag $tracer->says;
@@ -29,9 +30,9 @@ sub attach {
 sub is_attached { return $_[0]{is_attached} }
 sub says        { return slurp($_[0]{says}->filename) }
 
-# SIGKILL, which strace cannot handle. On another signal it would wait for each process to stop before it
-# detaches. It would wait for ever for the init of a cell that ends, which itself waits for strace to reap
-# the others.
+# SIGKILL, which strace cannot handle. On another signal it would wait for each process to stop
+# before it detaches. It would wait for ever for the init of a cell that ends, which itself waits
+# for strace to reap the others.
 sub detach {
     my ($self) = @_;
     kill 'KILL', $self->{pid};

@@ -1,4 +1,5 @@
-# World.pm - a network namespace with an internet and with the Squid of etc/squid.conf, for tests of networks.
+# World.pm - a network namespace with an internet and with the Squid of etc/squid.conf, for tests of
+# networks.
 #
 #   World::enter();                     # start the test again in a namespace of its own, or skip it
 #   my $world = World->new;             # names, servers, squid
@@ -119,7 +120,8 @@ CONF
 
 # --- a service in this world -------------------------------------------------------------------------------------------------
 
-# API keys beside the first one, by name: one that reaches few hosts, one whose proxy is down, one without a network.
+# API keys beside the first one, by name: one that reaches few hosts, one whose proxy is down, one
+# without a network.
 our %KEYS = (few => 'key-for-few-hosts', gone => 'key-for-a-dead-proxy', no => 'key-without-network');
 
 my $cb; # what service() has started
@@ -147,7 +149,8 @@ sub prints {
         || Test::More::diag(substr $r->{body}, 0, 1500);
 }
 
-# A Python program that tries every URL of its stdin (JSON) in several ways, and prints "none" if it got through nowhere.
+# A Python program that tries every URL of its stdin (JSON) in several ways, and prints "none" if it
+# got through nowhere.
 sub fetch_all {
     return <<'PYTHON';
 import json, os, socket, sys
@@ -162,7 +165,8 @@ def ask(request):
         got += d
     return got
 for url in json.loads(sys.stdin.read()):
-    # The request as written, without a library that would correct it, by both methods; then by a library, which follows redirects.
+    # Send the request as it is written, by both methods: a library would correct it. Then use a
+    # library, which follows redirects.
     scheme, _, rest = url.partition("://")
     host = rest.split("/")[0]
     target = host if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host + (":443" if scheme == "https" else ":80")
