@@ -3,12 +3,12 @@
  *
  *     http_load URL CLIENTS RUNS BODY EXPECT
  *
-* Each client is a thread that POSTs the contents of the file BODY again and again, on one connection. A run has
- * failed unless its reply is 200 and has the text EXPECT in its body. The environment variable
- * CELLBLOCK_API_KEY has the API key. Prints one JSON object, which includes the figures of the
- * replies' "usage".
+ * Each client is a thread that POSTs the contents of the file BODY again and again, on one
+ * connection. A run has failed unless its reply is 200 and has the text EXPECT in its body. The
+ * environment variable CELLBLOCK_API_KEY has the API key. Prints one JSON object, which includes
+ * the figures of the replies' "usage".
  *
-* Certificates are not verified: the requests contain no secrets.
+ * Certificates are not verified: the requests contain no secrets.
  */
 #define _GNU_SOURCE
 #include <errno.h>

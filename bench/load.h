@@ -1,9 +1,10 @@
 /*
-* load.h - common code of the load generators: clients as threads, and one JSON object with the results.
+ * load.h - common code of the load generators: clients as threads, and one JSON object with the
+ * results.
  *
-* A generator has functions to open, use and close the state of a client, which lasts for all of its runs. load_main
- * does the rest. Clients take runs from one common counter, so that all clients are busy until the
- * end.
+ * A generator has functions to open, use and close the state of a client, which lasts for all of
+ * its runs. load_main does the rest. Clients take runs from one common counter, so that all clients
+ * are busy until the end.
  */
 #ifndef CELLBLOCK_LOAD_H
 #define CELLBLOCK_LOAD_H

@@ -3,9 +3,9 @@
  *
  *     runner_load SOCKET CLIENTS RUNS INDEX [FILE]
  *
-* Each client is a thread with a connection of its own. It runs FILE (default: print(1)) again and again, in the
- * language with number INDEX in the configuration. Prints one JSON object. It must run as the
- * workers' user.
+ * Each client is a thread with a connection of its own. It runs FILE (default: print(1)) again and
+ * again, in the language with number INDEX in the configuration. Prints one JSON object. It must
+ * run as the workers' user.
  */
 #define _GNU_SOURCE
 #include <errno.h>

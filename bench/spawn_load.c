@@ -1,11 +1,13 @@
 /*
-* spawn_load.c - programs started and ended per second, and the time for each, to compare Cellblock with.
+ * spawn_load.c - programs started and ended per second, and the time for each, to compare Cellblock
+ * with.
  *
  *     spawn_load CLIENTS RUNS EXPECT PROGRAM [ARGUMENT]...
  *
-* Each client is a thread that starts PROGRAM, reads its stdout to the end and waits for it, again and again. A run
- * has failed unless its output has the text EXPECT and its exit status is 0. Prints one JSON
- * object, with the CPU time and page faults of a run and of all processes that it has waited for.
+ * Each client is a thread that starts PROGRAM, reads its stdout to the end and waits for it, again
+ * and again. A run has failed unless its output has the text EXPECT and its exit status is 0.
+ * Prints one JSON object, with the CPU time and page faults of a run and of all processes that it
+ * has waited for.
  */
 #define _GNU_SOURCE
 #include <errno.h>

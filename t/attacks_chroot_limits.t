@@ -1,4 +1,4 @@
-# Attacks that use up memory, disk, processes, output or a compiler's time, at level chroot.
+# Attacks that use up memory, disk or processes, at level chroot.
 use strict;
 use warnings;
 use FindBin;

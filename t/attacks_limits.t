@@ -1,4 +1,4 @@
-# Attacks that use up memory, disk, processes, output or a compiler's time, and hostile source text.
+# Attacks that use up memory, disk or processes.
 use strict;
 use warnings;
 use FindBin;

@@ -23,7 +23,8 @@ use Test::More;
 # for a missing Node.js.
 my %share = (
     calls  => { themes => [qw(calls)], skipped => 1, skipped_chroot => 2 },
-    limits => { themes => [qw(compiler disk memory output processes source)], skipped => 2, skipped_chroot => 20 },
+    limits => { themes => [qw(disk memory processes)], skipped => 1, skipped_chroot => 19 },
+    output => { themes => [qw(compiler output source)], skipped => 1, skipped_chroot => 1 },
     reach  => { themes => [qw(network node others reach)], skipped => 36, skipped_chroot => 37 },
 );
 

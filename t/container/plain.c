@@ -1,11 +1,11 @@
 /*
-* plain.c - reduces root on this host, for a command, to the rights of root in a plain container.
+ * plain.c - reduces root on this host, for a command, to the rights of root in a plain container.
  *
  *     plain COMMAND [ARGUMENT]...
  *
-* It keeps the capabilities that Docker leaves to root by default. It denies the system calls that Docker's
- * default filter denies without CAP_SYS_ADMIN, if they matter to us. It hides the control groups.
- * Children inherit all of it, and nothing can undo it.
+ * It keeps the capabilities that Docker leaves to root by default. It denies the system calls that
+ * Docker's default filter denies without CAP_SYS_ADMIN, if they matter to us. It hides the control
+ * groups. Children inherit all of it, and nothing can undo it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
