@@ -9,7 +9,8 @@ use Time::HiRes qw(time);
 
 my $cb = Cellblock->start(own => 1, args => ['--workers', 6],
     # Log lines about the kills below.
-    allow => [qr/\[alert\].*exited on signal 9/, qr/\[crit\] .*connect\(\) to unix:\S+ failed/, qr/fatal: .*(?:runner|connection|link)/]);
+    allow => [qr/\[alert\].*exited on signal 9/, qr/\[crit\] .*connect\(\) to unix:\S+ failed/, qr/fatal: .*(?:runner|connection|link)/,
+        qr/\[emerg\] .*bind\(\) to \S+ failed \(98: /]); # workers of a killed master; nginx tries again
 
 # The role that is killed, and how many of its processes.
 my @victims = (
