@@ -8,7 +8,7 @@ use Test::More;
 use Tracer;
 
 my $container = Container->new;
-my $cb = $container->service;
+my $cb = $container->service(['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 2000']);
 my $cells = Container::CELLS;
 
 SKIP: {

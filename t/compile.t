@@ -355,7 +355,7 @@ sub waiting_compiler {
     my $thousand = sub {
         my ($sent, %seen) = (0);
         $cb->many(8, sub { $sent++ < 1000 ? { language => 'c', code => $programs[$sent % 4] } : undef },
-            sub { $seen{ ($_[1]{data}{stdout} // $_[1]{body}) . ($_[1]{data}{compile}{cached} ? 'cached' : 'not') }++ });
+            sub { $seen{ ($_[1]{data}{stdout} // $_[1]{body}) . ($_[1]{data}{compile}{cached} ? 'cached' : 'not') }++ }, 300);
         return \%seen;
     };
     my $processes = $cb->processes_at_rest;

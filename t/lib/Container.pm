@@ -24,7 +24,8 @@ sub new {
     my ($works, undef, $why) = command([$self->plain, 'true']);
     skip_all("a container cannot be made here: $why") if $works != 0;
     # Level chroot kills by uid, so two runners on a host must not share any.
-    $self->{first_uid} = 40_000_000 + 10_000 * int rand 1000;
+    $self->{lock} = bless {}, 'Cellblock'; # keeps the range locked
+    $self->{first_uid} = $self->{lock}->free_uids;
     return $self;
 }
 
@@ -57,7 +58,7 @@ sub conf {
 sub service {
     my ($self, @conf) = @_;
     return Cellblock->start(own => 1, inside => [$self->plain],
-        conf => [$self->conf, ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 2000'], @conf],
+        conf => [$self->conf, @conf],
         allow => [qr/keeper died/, qr/reaper died/, qr/the broker died/, qr/a cell could not be made/, qr/a run could not start/, qr/zygote died/, qr/warden died/]);
 }
 
