@@ -106,7 +106,7 @@ send_request(struct connection *c)
 
 	while (sent < request_size) {
 		ssize_t n = c->tls == NULL ? send(c->fd, request + sent, request_size - sent, 0) :
-		    SSL_write(c->tls, request + sent, (int)(request_size - sent));
+		                             SSL_write(c->tls, request + sent, (int)(request_size - sent));
 
 		if (n <= 0)
 			return false;
@@ -205,9 +205,10 @@ prepare(const char *url, const char *body_path)
 	if (strcmp(scheme, "https") == 0)
 		prepare_tls();
 	body = load_file(body_path, &body_size);
-	head_size = asprintf(&request, "POST %s HTTP/1.1\r\nHost: %s:%s\r\nX-Api-Key: %s\r\n"
-	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path, host, port, key == NULL ? "" : key,
-	    body_size);
+	head_size = asprintf(&request,
+	    "POST %s HTTP/1.1\r\nHost: %s:%s\r\nX-Api-Key: %s\r\n"
+	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+	    path, host, port, key == NULL ? "" : key, body_size);
 	if (head_size < 0)
 		die("out of memory");
 	request_size = (size_t)head_size + body_size;
@@ -221,8 +222,10 @@ prepare(const char *url, const char *body_path)
 int
 main(int argc, char **argv)
 {
-	static const struct load load = { .open = open_connection, .run = run_once, .close = close_connection, .figures = {
-		[WALL] = "guest_wall_ms", [CPU] = "guest_cpu_ms", [QUEUE] = "queue_ms", [SPAWN] = "spawn_ms" } };
+	static const struct load load = { .open = open_connection,
+		.run = run_once,
+		.close = close_connection,
+		.figures = { [WALL] = "guest_wall_ms", [CPU] = "guest_cpu_ms", [QUEUE] = "queue_ms", [SPAWN] = "spawn_ms" } };
 
 	log_open("http_load");
 	signal(SIGPIPE, SIG_IGN); /* a connection that breaks is a failed run */

@@ -16,7 +16,7 @@
 #define LOAD_FIGURES_MAX 4
 
 struct load_client {
-	void *state; /* of the generator */
+	void *state;                     /* of the generator */
 	double figure[LOAD_FIGURES_MAX]; /* set by the generator for the last run, in the order of load.figures */
 	/* private to load.c */
 	const struct load *load;
@@ -26,7 +26,7 @@ struct load_client {
 };
 
 struct load {
-	void *(*open)(void); /* before the clock starts; returns load_client.state */
+	void *(*open)(void);                     /* before the clock starts; returns load_client.state */
 	bool (*run)(struct load_client *client); /* returns whether the run succeeded */
 	void (*close)(void *state);
 	const char *figures[LOAD_FIGURES_MAX + 1]; /* the names of load_client.figure; mean and median are printed */

@@ -93,8 +93,10 @@ run_once(struct load_client *client)
 int
 main(int argc, char **argv)
 {
-	static const struct load load = { .open = make_buffer, .run = run_once, .close = free, .figures = {
-		[CPU] = "cpu_ms", [FAULTS] = "page_faults" } };
+	static const struct load load = { .open = make_buffer,
+		.run = run_once,
+		.close = free,
+		.figures = { [CPU] = "cpu_ms", [FAULTS] = "page_faults" } };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	log_open("spawn_load");
