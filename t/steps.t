@@ -97,7 +97,7 @@ my %zygote_rows = (
     'load the base filter'               => [['seccomp']],
 );
 # Rows of level chroot alone.
-my %elsewhere = map { $_ => 't/chroot.t' } "enter the cell's root", "drop the container's capabilities", 'deny fallocate';
+my %elsewhere = map { $_ => 't/chroot_steps.t' } "enter the cell's root", "drop the container's capabilities", 'deny fallocate';
 
 for (['zygote_walls', \%zygote_rows], ['guest_walls', \%guest_rows], ['run_walls', \%run_rows]) {
     my ($table, $tests) = @$_;
