@@ -2,10 +2,10 @@
  * conf_file.c - see conf_file.h.
  *
  * This file reads the text itself, and libconfig only parses it, for two reasons. The contents go
- * into a digest, and an
- * @include would bring in a file that the digest does not cover; so it is an error. And libconfig (1.5 at least) silently
- * truncates a number that needs more than 32 bits: 5368709120 becomes 1073741824. Only a number
- * with the suffix L is safe, so every number is given one.
+ * into a digest, and an @include would bring in a file that the digest does not cover; so it is an
+ * error. And libconfig (1.5 at least) silently truncates a number that needs more than 32 bits:
+ * 5368709120 becomes 1073741824. Only a number with the suffix L is safe, so every number is given
+ * one.
  */
 #define _GNU_SOURCE
 #include "conf_file.h"

@@ -1,9 +1,11 @@
 /*
- * process_title.c - see process_title.h. Linked into our programs and into the objects that interpreters load.
+ * process_title.c - see process_title.h. Linked into our programs and into the objects that
+ * interpreters load.
  *
- * The kernel shows the memory where execve(2) put the arguments, so that memory is overwritten. glibc passes main()'s arguments to
- * constructors, in shared objects too. The constructor gives main() copies of the arguments before main() can look at them. An object
- * that is loaded later, as Python's extension is, comes after its interpreter has copied them itself.
+ * The kernel shows the memory where execve(2) put the arguments, so that memory is overwritten.
+ * glibc passes main()'s arguments to constructors, in shared objects too. The constructor gives
+ * main() copies of the arguments before main() can look at them. An object that is loaded later, as
+ * Python's extension is, comes after its interpreter has copied them itself.
  */
 #define _GNU_SOURCE
 #include "process_title.h"
@@ -56,7 +58,10 @@ find_area(int argc, char **argv, char **env)
 	if (copy == NULL)
 		return;
 	area = argv[0];
-	/* One block, as before: libuv and Perl take the first and the last argument for the ends of one. */
+	/*
+	 * One block, as before: libuv and Perl take the first and the last argument for the ends of
+	 * one.
+	 */
 	memcpy(copy, area, (size_t)(area_end - area));
 	for (int i = 0; i < argc; i++)
 		move(&argv[i], copy);
@@ -74,7 +79,10 @@ is_variable(const char *entry)
 	return false;
 }
 
-/* Add the variables behind the arguments that have been unset. The kernel also shows a title that is longer than the arguments. */
+/*
+ * Add the variables behind the arguments that have been unset. The kernel also shows a title that
+ * is longer than the arguments.
+ */
 static void
 extend_area(void)
 {

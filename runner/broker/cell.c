@@ -132,9 +132,10 @@ reclaimed(void *context, struct watch *watch, uint32_t events)
 }
 
 /*
- * Have the warden empty the control group, if an earlier run has left much charged to it: cached files, and names that are
- * not there. The next run would pay for it: its limit includes that, and to write a lower limit would make the writer
- * reclaim, which is never the broker. Returns whether that is under way.
+ * Have the warden empty the control group, if an earlier run has left much charged to it: cached
+ * files, and names that are not there. The next run would pay for it: its limit includes that, and
+ * to write a lower limit would make the writer reclaim, which is never the broker. Returns whether
+ * that is under way.
  */
 static bool
 reclaim(struct broker *broker, struct cell *cell)
@@ -220,7 +221,7 @@ pick_zygote(struct language *language, uint32_t number)
 	for (size_t i = 0; i < language->zygote_count; i++) {
 		struct zygote *z = &language->zygote[(pool->turn + i) % language->zygote_count];
 
-		if (z->pool == number && z->pid != 0 && z->is_proved) {
+		if (z->pool == number && z->pid != 0 && z->is_verified) {
 			pool->turn = z->number + 1;
 			return z;
 		}
@@ -352,9 +353,11 @@ read_bases(struct cell *cell)
 	cell->memory_base = cgroup_memory_now_bytes(&cell->cgroup);
 }
 
-/* Order the cell from the warden. What was opened for it stays open if that fails. */
+/*
+ * Request the cell from the warden. The descriptors that were opened for it stay open on failure.
+ */
 static struct failure
-order(struct broker *broker, struct cell *cell, const struct zygote *zygote)
+request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygote)
 {
 	struct warden_request request = { .kind = WARDEN_MAKE, .cell = cell->number, .zygote = zygote->number,
 		.has_network = needs_relay(broker, zygote->pool) };
@@ -378,14 +381,17 @@ order(struct broker *broker, struct cell *cell, const struct zygote *zygote)
 		if (request.has_network != 0)
 			fds[count++] = cell->link_fd;
 		if (warden_link_send(cell->language, &request, fds, count) != 0)
-			failure = (struct failure){ "order it from the warden", errno };
+			failure = (struct failure){ "request it from the warden", errno };
 	}
 	fdpass_close(&guest_fd, 1);
 	fdpass_close(&level_fd, 1);
 	return failure;
 }
 
-/* Returns 0, or -1 if the cell could not be ordered: then it is free, and that counts as a failure of the pool. */
+/*
+ * Returns 0, or -1 if the cell could not be requested: then it is free, and that counts as a
+ * failure of the pool.
+ */
 static int
 arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 {
@@ -395,7 +401,7 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	cell->language = language;
 	cell->pool = zygote->pool;
 	read_bases(cell);
-	failure = order(broker, cell, zygote);
+	failure = request_cell(broker, cell, zygote);
 	if (failure.step != NULL) {
 		fdpass_close(&cell->link_fd, 1);
 		loop_unwatch(&broker->loop, &cell->control);
@@ -436,14 +442,20 @@ cell_arm_for(struct broker *broker, struct cell *cell, struct zygote *zygote, st
 static uint64_t
 guest_cpu_us(const struct cell *cell)
 {
-	/* The kernel's encoding of "CPU clock of process N"; clock_getcpuclockid(3) would make the same and check more. */
+	/*
+	 * The kernel's encoding of "CPU clock of process N"; clock_getcpuclockid(3) would make the
+	 * same and check more.
+	 */
 	clockid_t clock = (clockid_t)((~(unsigned)cell->guest_pid << 3) | 2u);
 	struct timespec t;
 
 	return clock_gettime(clock, &t) != 0 ? 0 : (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
 }
 
-/* CPU time of all that is in the cell. One process is asked directly, which is cheaper; more need the control group. */
+/*
+ * CPU time of all that is in the cell. One process is asked directly, which is cheaper; more need
+ * the control group.
+ */
 static uint64_t
 cell_cpu_us(const struct broker *broker, const struct cell *cell)
 {
@@ -453,8 +465,9 @@ cell_cpu_us(const struct broker *broker, const struct cell *cell)
 }
 
 /*
- * Processes and threads that a run may have at one time. A program that may start no process has the configured number of
- * threads. One that may is held to exactly its limit, and there every thread counts, as the kernel counts.
+ * Processes and threads that a run may have at the same time. A program that may start no process
+ * has the configured number of threads. One that may is held to exactly its limit, and there every
+ * thread counts, as the kernel counts.
  */
 static uint64_t
 allowed_tasks(const struct broker *broker, const struct run_limits *limits)
@@ -469,8 +482,8 @@ enum room {
 };
 
 /*
- * Whether the memory limit can be set. A limit below what is in use would have the kernel reclaim, and its writer wait: so such
- * a limit is not written at all.
+ * Whether the memory limit can be set. A limit below what is in use would have the kernel reclaim,
+ * and its writer wait: so such a limit is not written at all.
  */
 static enum room
 find_room(const struct cell *cell)
@@ -524,7 +537,10 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 	return (struct failure){ NULL, 0 };
 }
 
-/* Whether a failure is the cell's, which has died or is too full: the run has lost nothing, and can take another cell. */
+/*
+ * Whether a failure is the cell's, which has died or is too full: the run has lost nothing, and can
+ * take another cell.
+ */
 static bool
 is_of_cell(const struct failure *failure)
 {
@@ -613,8 +629,9 @@ usage_cpu_us(const struct rusage *usage)
 }
 
 /*
- * Whether the guest found, after it had got its run, that one of its layers could not be put up. The program has not started
- * then, and could not have written this: the guest closes its end before.
+ * Whether the guest found, after it had got its run, that one of its layers could not be put up.
+ * The program has not started then, and could not have written this: the guest closes its end
+ * before.
  */
 static bool
 has_guest_failed(const struct cell *cell, struct guest_report *report)
@@ -642,7 +659,10 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 		result->memory_peak_bytes = cgroup_memory_peak_bytes(&cell->cgroup);
 		result->memory_peak_bytes -= result->memory_peak_bytes > cell->memory_base ? cell->memory_base : 0;
 		result->processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
-		/* The kernel never sets it back: up to the number that an earlier run in this cell had, it cannot tell. */
+		/*
+		 * The kernel never sets it back: up to the number that an earlier run in this cell
+		 * had, it cannot tell.
+		 */
 		if (result->processes_peak > 1 && result->processes_peak <= cell->processes_base)
 			result->processes_peak = 0;
 	}
@@ -775,7 +795,10 @@ check_run(struct broker *broker, struct cell *cell, uint64_t now_us)
 	} else if (cpu_us >= cell->limits.cpu_ms * 1000) {
 		cell_end_run(broker, cell, END_CPU);
 	} else {
-		/* CPU time runs no faster than the cell's share of it, so it cannot be used up before then. */
+		/*
+		 * CPU time runs no faster than the cell's share of it, so it cannot be used up
+		 * before then.
+		 */
 		left_us = cpu_left_us(broker, cell, cpu_us);
 		left_us = left_us > CPU_CHECK_MIN_US ? left_us : CPU_CHECK_MIN_US;
 		cell->check_us = now_us + earlier_us(left_us, cell->limits.wall_ms * 1000 - wall_us);

@@ -55,7 +55,10 @@ start_queued(struct broker *broker)
 
 /* ---- cells ------------------------------------------------------------------------------------------------------ */
 
-/* A free cell for a pool: the one with the fewest failures, and of these the lowest number; NULL if there is none. */
+/*
+ * A free cell for a pool: the one with the fewest failures, and of these the lowest number; NULL if
+ * there is none.
+ */
 static struct cell *
 free_cell(struct broker *broker, const struct pool *pool)
 {
@@ -74,8 +77,8 @@ free_cell(struct broker *broker, const struct pool *pool)
 }
 
 /*
- * No cell is free: choose an armed one to reclaim, from a pool with no queued runs. Of the languages that are only there when they
- * are used, the least recently used one comes first.
+ * No cell is free: choose an armed one to reclaim, from a pool with no queued runs. Of the
+ * languages that are only there when they are used, the least recently used one comes first.
  */
 static struct cell *
 cell_to_reclaim(struct broker *broker)
@@ -100,8 +103,8 @@ cell_to_reclaim(struct broker *broker)
 }
 
 /*
- * Arm the cells that a pool wants: one for each run that waits, and with `ahead` those that it keeps ready, too. Returns whether a
- * cell was missing for a run.
+ * Arm the cells that a pool wants: one for each run that waits, and with `ahead` those that it
+ * keeps ready, too. Returns whether a cell was missing for a run.
  */
 static bool
 replenish(struct broker *broker, struct language *language, uint32_t number, bool ahead)
@@ -130,7 +133,7 @@ test_zygotes(struct broker *broker, struct language *language)
 		struct zygote *zygote = &language->zygote[z];
 		struct cell *cell;
 
-		if (zygote->pid == 0 || zygote->is_proved || pool_backs_off(&language->pool[zygote->pool]))
+		if (zygote->pid == 0 || zygote->is_verified || pool_backs_off(&language->pool[zygote->pool]))
 			continue;
 		if (!zygote->is_in_test && clock_us() >= zygote->test_us) {
 			cell = free_cell(broker, &language->pool[zygote->pool]);
@@ -140,7 +143,7 @@ test_zygotes(struct broker *broker, struct language *language)
 				return false;
 		}
 		/* The others have less to pass when one has passed all. */
-		if (!language->is_proved)
+		if (!language->is_verified)
 			break;
 	}
 	return false;
@@ -155,7 +158,10 @@ arm_cells(struct broker *broker)
 		if (language_is_awake(&broker->language[l]))
 			is_short = test_zygotes(broker, &broker->language[l]) || is_short;
 	}
-	/* Runs that wait come first: a cell that was reclaimed for one must not go back to where it came from. */
+	/*
+	 * Runs that wait come first: a cell that was reclaimed for one must not go back to where it
+	 * came from.
+	 */
 	for (int ahead = 0; ahead <= 1 && !is_short; ahead++) {
 		for (size_t l = 0; l < broker->language_count; l++) {
 			for (uint32_t w = 0; language_is_awake(&broker->language[l]) && w < LANGUAGE_POOLS; w++)

@@ -1,6 +1,6 @@
 /*
- * isolation_chroot.c - level chroot (isolation.h): each cell has a tree of hard links as its root, a uid, and a reaper
- * (warden/reaper.h) that kills all that has the uid.
+ * isolation_chroot.c - level chroot (isolation.h): each cell has a tree of hard links as its root,
+ * a uid, and a reaper (warden/reaper.h) that kills all that has the uid.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -62,7 +62,10 @@ is_left(const struct broker *broker, const struct cell *cell)
 	return reaper_is_left(uid(broker->config, cell));
 }
 
-/* The reaper has ended as it should, or died. Only if nothing of the cell's uid is left is the cell free. */
+/*
+ * The reaper has ended as it should, or died. Only if nothing of the cell's uid is left is the cell
+ * free.
+ */
 static void
 reaper_gone(struct broker *broker, struct cell *cell)
 {
@@ -160,7 +163,10 @@ replace_reaper(struct broker *broker, struct cell *cell)
 
 /* ---- a cell ----------------------------------------------------------------------------------------------------- */
 
-/* The lowest tree that no other cell of the language uses. There are as many as there were ever cells at one time. */
+/*
+ * The lowest tree that no other cell of the language uses. There are as many as there were ever
+ * cells at the same time.
+ */
 static uint32_t
 free_tree(const struct broker *broker, const struct cell *cell)
 {
@@ -276,7 +282,9 @@ enter(int fd)
 		die("enter the root of the language: %s", strerror(errno));
 }
 
-/* See to it that the language has its first tree: as root of the container, which sees its files. */
+/*
+ * See to it that the language has its first tree: as root of the container, which sees its files.
+ */
 static void
 plant(const struct broker *broker, const struct language *language, int trees_fd)
 {

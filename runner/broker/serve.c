@@ -1,4 +1,7 @@
-/* serve.c - see serve.h. Pid 1 of the runner's pid namespace, root of its user namespace, nobody on the host. */
+/*
+ * serve.c - see serve.h. Pid 1 of the runner's pid namespace, root of its user namespace, nobody on
+ * the host.
+ */
 #define _GNU_SOURCE
 #include "broker/serve.h"
 
@@ -36,8 +39,8 @@ child_exited(struct broker *broker, pid_t pid, int wait_status, const struct rus
 		}
 	}
 	/*
-	 * Else a zygote that was replaced, a guest that died before it could report, or an init whose warden died: we are pid 1,
-	 * and it came to us.
+	 * Else a zygote that was replaced, a guest that died before it could report, or an init
+	 * whose warden died: we are pid 1, and it came to us.
 	 */
 	zygotes_child_exited(broker, pid, wait_status);
 }
@@ -60,7 +63,10 @@ children_ready(void *context, struct watch *watch, uint32_t events)
 
 /* ---- the door and the relay ------------------------------------------------------------------------------------- */
 
-/* The relay has died, and with it the links of the cells: those that wait for a run have no network any more. */
+/*
+ * The relay has died, and with it the links of the cells: those that wait for a run have no network
+ * any more.
+ */
 static void
 relay_gone(void *context, struct watch *watch, uint32_t events)
 {
@@ -86,7 +92,10 @@ take_relay(struct broker *broker, int fd)
 	loop_dispatch(&broker->loop);
 }
 
-/* A connection that the door has let in, or the relay; or the door has gone, and the broker with it. */
+/*
+ * A connection that the door has let in, or the relay; or the door has gone, and the broker with
+ * it.
+ */
 static void
 door_ready(void *context, struct watch *watch, uint32_t events)
 {

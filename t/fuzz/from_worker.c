@@ -1,8 +1,10 @@
 /*
- * from_worker.c - what workers send to the runner, into the real broker: several workers at once, messages of any size and
- * in any order, descriptors of any kind and number, runs that end in every way, answers that nobody reads.
+ * from_worker.c - what workers send to the runner, into the real broker: several workers at once,
+ * messages of any size and in any order, descriptors of any kind and number, runs that end in every
+ * way, answers that nobody reads.
  *
- * What else is around the broker is in broker_world.h. An input is a list of steps, each a few bytes; `steps` has them.
+ * What else is around the broker is in broker_world.h. An input is a list of steps, each a few
+ * bytes; `steps` has them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -258,7 +260,10 @@ check_cells(void)
 		must(cell->state != CELL_RUNNING || cell->guest_pid != 0);
 		must(cell->run == NULL || cell->is_reserved || cell->state == CELL_RUNNING || cell->state == CELL_SETTLING ||
 		    cell->state == CELL_ENDING);
-		/* With a layer that does not hold there is no run. A compiler's output from before is still extracted, and nothing runs it. */
+		/*
+		 * With a layer that does not hold there is no run. A compiler's output from before
+		 * is still extracted, and nothing runs it.
+		 */
 		must(!is_broken || cell->is_reserved || cell->state != CELL_RUNNING || cell->end != END_ITSELF);
 		must(!is_broken || cell->is_reserved || cell->run == NULL || cell->run->state == RUN_LEAVING);
 		must(cell->state != CELL_FREE || (cell->control.fd < 0 && cell->control_fd < 0 && cell->init.fd < 0 &&
