@@ -135,14 +135,6 @@ struct config {
 	size_t language_count;
 };
 
-/*
- * Read and check `path` and the files that it names. Returns a config for config_free; or NULL with
- * one line in `error`: FILE:LINE, the fault, and the allowed values.
- */
-struct config *config_load(const char *path, char *error, size_t error_size);
-
-void config_free(struct config *config);
-
 /* The number of armed cells of a warm set for runs with a network, in addition to its others. */
 static inline uint32_t
 config_network_armed(const struct config *config, const struct warm_set *set)
@@ -151,11 +143,5 @@ config_network_armed(const struct config *config, const struct warm_set *set)
 		return 0;
 	return set->armed < config->network_armed ? set->armed : config->network_armed;
 }
-
-/* The index of a proxy by its name, or -1. */
-int config_find_proxy(const struct config *config, const char *name);
-
-/* The index of a language by name or alias, or -1. */
-int config_find_language(const struct config *config, const char *name);
 
 #endif

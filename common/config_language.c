@@ -95,7 +95,7 @@ static const struct conf_key warm_keys[] = {
 };
 
 int
-config_find_language(const struct config *config, const char *name)
+config_language_find(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->language_count; i++) {
 		const struct language_config *language = config->language[i];
@@ -119,7 +119,7 @@ check_names(const struct conf_file *file, const struct config *config, const str
 	for (size_t i = 0; i <= language->aliases.count; i++) {
 		const char *name = i == 0 ? language->name : language->aliases.item[i - 1];
 		const config_setting_t *at = config_setting_get_member(root, i == 0 ? "name" : "aliases");
-		int other = config_find_language(config, name);
+		int other = config_language_find(config, name);
 
 		if (other >= 0)
 			return conf_file_fail(file, at, "\"%s\" is already a name in %s", name,

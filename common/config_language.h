@@ -14,6 +14,9 @@
  */
 struct language_config *config_language_load(struct config *config, const char *path, char *error, size_t error_size);
 
+/* The index of a language by name or alias, or -1. */
+int config_language_find(const struct config *config, const char *name);
+
 void config_language_free(struct language_config *language);
 
 #endif

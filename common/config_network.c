@@ -82,7 +82,7 @@ config_network_read(const struct conf_file *file, struct config *config)
 
 		if (conf_schema_read(file, group, proxy_keys, proxy) != 0)
 			return -1;
-		if (config_find_proxy(config, proxy->name) != (int)i)
+		if (config_network_find_proxy(config, proxy->name) != (int)i)
 			return conf_file_fail(file, group, "network.proxies[%u].name: duplicate name \"%s\"", i,
 			    proxy->name);
 	}
@@ -93,7 +93,7 @@ config_network_read(const struct conf_file *file, struct config *config)
 }
 
 int
-config_find_proxy(const struct config *config, const char *name)
+config_network_find_proxy(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->proxy_count; i++) {
 		if (strcmp(config->proxy[i].name, name) == 0)

@@ -1,4 +1,4 @@
-/* config_network.h - the part of cellblock.conf about networks, for config.c. */
+/* config_network.h - the part of cellblock.conf about networks, for config_load.c. */
 #ifndef CELLBLOCK_CONFIG_NETWORK_H
 #define CELLBLOCK_CONFIG_NETWORK_H
 
@@ -15,5 +15,8 @@ extern const struct conf_key config_network_keys[];
 int config_network_read(const struct conf_file *file, struct config *config);
 
 void config_network_free(struct config *config);
+
+/* The index of a proxy by its name, or -1. */
+int config_network_find_proxy(const struct config *config, const char *name);
 
 #endif

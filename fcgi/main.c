@@ -23,6 +23,7 @@
 #include "lockdown.h"
 #include "log.h"
 #include "route.h"
+#include "config_load.h"
 
 #define LISTEN_FD 0
 #define STALE_US 15000000 /* keeps the number of exits low within the time over which multiwatch(1) counts them (-t) */

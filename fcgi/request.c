@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "json_tree.h"
+#include "config_language.h"
+#include "config_network.h"
 
 /* The limits that a request may set. */
 const struct request_limit request_limits[REQUEST_LIMITS] = {
@@ -104,7 +106,7 @@ take_language(const struct config *config, struct json_object *tree, struct run_
 	name = text_of(value);
 	if (name.size == 0)
 		return http_error_set(error, 400, "language: must not be empty");
-	language = strlen(name.bytes) == name.size ? config_find_language(config, name.bytes) : -1;
+	language = strlen(name.bytes) == name.size ? config_language_find(config, name.bytes) : -1;
 	if (language >= 0) {
 		request->language = (size_t)language;
 		return 0;
@@ -300,7 +302,7 @@ take_network(const struct config *config, struct json_object *tree, bool *networ
 int
 request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *error)
 {
-	int proxy = name[0] == '\0' ? 0 : config_find_proxy(config, name);
+	int proxy = name[0] == '\0' ? 0 : config_network_find_proxy(config, name);
 
 	if (!request->network)
 		return 0;

@@ -9,6 +9,7 @@
  *     dispatch.c      which run gets which cell, and what is armed; once a turn of the loop
  *     client.c  selftest.c  zygotes.c
  *                     workers' connections; the self-test; wardens and zygotes
+ *     cell_run.c      a run in its cell
  *     cell.c          a cell's life
  *     isolation_ns.c  isolation_chroot.c
  *                     the two levels, called through isolation.h

@@ -88,12 +88,6 @@ struct cell {
 	uint64_t failed_us;   /* the last time */
 };
 
-/* How cell_start_run went. */
-enum cell_start {
-	CELL_STARTED,  /* or answered: the run is the dispatcher's no more */
-	CELL_UNUSABLE, /* the cell is taken down; the run can take another one */
-};
-
 /* Make a struct cell free. Its control group is cgroup_no_cell. */
 void cell_init(struct cell *cell, uint32_t number);
 
@@ -123,37 +117,30 @@ int cell_arm(struct broker *broker, struct cell *cell, struct language *language
  */
 int cell_arm_for(struct broker *broker, struct cell *cell, struct zygote *zygote, struct run *run);
 
-/* Hand a run, which is in no queue any more, to an armed cell. */
-enum cell_start cell_start_run(struct broker *broker, struct cell *cell, struct run *run);
-
-/* End a run before its own end. Its result is sent when its guest is dead. */
-void cell_end_run(struct broker *broker, struct cell *cell, enum run_end why);
-
-/* The run's owner goes away: nobody waits for the result any more. Ends the run. */
-void cell_drop_run(struct broker *broker, struct cell *cell);
-
 /* Take down an armed cell, unused. */
 void cell_give_up(struct broker *broker, struct cell *cell);
 
-/* The cell's guest has died and been reaped. */
-void cell_guest_exited(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage);
-
-/* Look at the cell's deadlines. Returns when to look again. */
+/* Look at the deadlines of a cell without a run. Returns when to look again. */
 uint64_t cell_check(struct broker *broker, struct cell *cell, uint64_t now_us);
+
+/* ---- for cell_run.c ---- */
+
+/* Change the state. `check_us`: when cell_check has something to do. */
+void cell_enter_state(struct broker *broker, struct cell *cell, enum cell_state state, uint64_t check_us);
+
+/* Take an armed cell out of the list of its pool. */
+void cell_unlist_armed(struct cell *cell);
+
+/* Part a cell from its run. Returns the run, or NULL if it has none. */
+struct run *cell_take_run(struct cell *cell);
+
+/* Take down a cell that is in no list. */
+void cell_take_down(struct broker *broker, struct cell *cell);
 
 /* ---- for isolation_*.c ---- */
 
 /* The cell could not be made. */
 void cell_arming_failed(struct broker *broker, struct cell *cell, struct failure failure);
-
-/* CELL_SETTLING: all is known that the verdict needs. */
-void cell_settled(struct broker *broker, struct cell *cell);
-
-/*
- * The cell was killed as a whole while a run was in it: that is no end of the run's own. Logs
- * `why`.
- */
-void cell_run_lost(struct broker *broker, struct cell *cell, const char *why);
 
 /* CELL_ENDING: nothing is left in the cell. */
 void cell_gone(struct broker *broker, struct cell *cell);

@@ -15,6 +15,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/compiler_id.h"
 #include "broker/health.h"
 #include "broker/language.h"
@@ -298,7 +299,7 @@ cancel(struct broker *broker, struct client *client, const struct proto_request 
 		run->result = (struct run_result){ .verdict = VERDICT_CANCELLED, .exit_code = -1 };
 		run_answer(broker, run);
 	} else if (run->state == RUN_STARTED) {
-		cell_end_run(broker, run->cell, request->cancel == CANCEL_OUTPUT_LIMIT ? END_OUTPUT : END_CLIENT_GONE);
+		cell_run_end(broker, run->cell, request->cancel == CANCEL_OUTPUT_LIMIT ? END_OUTPUT : END_CLIENT_GONE);
 	}
 	return 0;
 }
@@ -412,7 +413,7 @@ remove_client(struct broker *broker, struct client *client)
 	if (run->state == RUN_QUEUED)
 		run_queue_remove(broker, run);
 	if (run->cell != NULL)
-		cell_drop_run(broker, run->cell);
+		cell_run_drop(broker, run->cell);
 	run_drop(broker, run);
 	while (*link != client)
 		link = &(*link)->next;

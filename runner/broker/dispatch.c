@@ -4,6 +4,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/compiler_id.h"
 #include "broker/client.h"
 #include "broker/language.h"
@@ -24,7 +25,7 @@ start_reserved(struct broker *broker)
 		if (!cell->is_reserved || cell->state != CELL_ARMED)
 			continue;
 		if (cell->run->owner->armed(broker, cell->run) == 0)
-			cell_start_run(broker, cell, cell->run);
+			cell_run_start(broker, cell, cell->run);
 		else
 			cell_give_up(broker, cell);
 	}
@@ -45,7 +46,7 @@ start_queued(struct broker *broker)
 
 			run_queue_remove(broker, run);
 			while (start == CELL_UNUSABLE && pool->armed != NULL)
-				start = cell_start_run(broker, pool->armed, run);
+				start = cell_run_start(broker, pool->armed, run);
 			if (start == CELL_UNUSABLE)
 				run_queue_restore(broker, run);
 		}

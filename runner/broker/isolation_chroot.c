@@ -15,6 +15,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -85,7 +86,7 @@ reaper_gone(struct broker *broker, struct cell *cell)
 		loop_wake_at(&broker->loop, cell->check_us);
 		return;
 	case CELL_SETTLING:
-		cell_settled(broker, cell);
+		cell_run_settled(broker, cell);
 		return;
 	case CELL_RUNNING:
 		if (!left)
@@ -113,10 +114,10 @@ reaper_ready(void *context, struct watch *watch, uint32_t events)
 	if (n != (ssize_t)sizeof report) {
 		reaper_gone(broker, cell);
 	} else if (report.kind == REAPER_WATCH) {
-		cell_end_run(broker, cell, END_DISK);
+		cell_run_end(broker, cell, END_DISK);
 	} else if (report.kind == REAPER_MEASURE && cell->state == CELL_SETTLING) {
 		cell->is_disk_full = report.is_full != 0;
-		cell_settled(broker, cell);
+		cell_run_settled(broker, cell);
 	} else if (report.kind == REAPER_COLLECT && cell->state == CELL_ENDING && cell->run != NULL && cell->run->is_compile) {
 		struct run *run = cell->run;
 

@@ -16,6 +16,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -93,7 +94,7 @@ init_exited(void *context, struct watch *watch, uint32_t events)
 	loop_unwatch(&broker->loop, watch);
 	if (cell->state == CELL_SETTLING) {
 		cell_run_lost(broker, cell, "the cell was killed under its run");
-		cell_settled(broker, cell);
+		cell_run_settled(broker, cell);
 	} else {
 		cell_gone(broker, cell);
 	}

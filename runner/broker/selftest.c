@@ -16,6 +16,7 @@
 #include "guest/attack.h"
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -568,7 +569,7 @@ selftest_stop_serving(struct broker *broker)
 		if (cell->state == CELL_ARMED) {
 			cell_give_up(broker, cell);
 		} else if (cell->state == CELL_RUNNING || cell->state == CELL_SETTLING) {
-			cell_drop_run(broker, cell);
+			cell_run_drop(broker, cell);
 			if (run != NULL)
 				run_refuse(broker, run, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);
 		}

@@ -16,6 +16,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/client.h"
 #include "broker/dispatch.h"
 #include "broker/zygotes.h"
@@ -34,7 +35,7 @@ child_exited(struct broker *broker, pid_t pid, int wait_status, const struct rus
 {
 	for (uint32_t i = 0; i < broker->config->cells; i++) {
 		if (broker->cell[i].guest_pid == pid) {
-			cell_guest_exited(broker, &broker->cell[i], wait_status, usage);
+			cell_run_guest_exited(broker, &broker->cell[i], wait_status, usage);
 			return;
 		}
 	}
@@ -133,7 +134,7 @@ keep_time(struct broker *broker)
 	next_us = seccomp_notify_keep_time(broker, now_us);
 	next_us = earlier_us(next_us, zygotes_keep_time(broker, now_us));
 	for (uint32_t i = 0; i < broker->config->cells; i++)
-		next_us = earlier_us(next_us, cell_check(broker, &broker->cell[i], now_us));
+		next_us = earlier_us(next_us, cell_run_check(broker, &broker->cell[i], now_us));
 	next_us = earlier_us(next_us, run_queue_keep_time(broker, now_us));
 	loop_wake_at(&broker->loop, next_us);
 }

@@ -4,6 +4,9 @@
  */
 #define _GNU_SOURCE
 #include "config.h"
+#include "config_network.h"
+#include "config_language.h"
+#include "config_load.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -210,16 +213,16 @@ check_config(const struct config *config)
 
 		check_language(language);
 		must(i == 0 || strcmp(config->language[i - 1]->name, language->name) < 0);
-		must(config_find_language(config, language->name) == (int)i);
+		must(config_language_find(config, language->name) == (int)i);
 		for (size_t a = 0; a < language->aliases.count; a++)
-			must(config_find_language(config, language->aliases.item[a]) == (int)i);
+			must(config_language_find(config, language->aliases.item[a]) == (int)i);
 		for (size_t w = 0; language->idle_s == 0 && w < language->warm_count; w++)
 			armed += language->warm[w].armed + config_network_armed(config, &language->warm[w]);
 	}
 	must(armed <= config->cells);
 	must(config->proxy_count <= CONFIG_MAX_PROXIES && (config->network != NETWORK_PROXY || config->proxy_count > 0));
 	for (size_t i = 0; i < config->proxy_count; i++)
-		must(config_find_proxy(config, config->proxy[i].name) == (int)i && strchr(config->proxy[i].address, ':') != NULL);
+		must(config_network_find_proxy(config, config->proxy[i].name) == (int)i && strchr(config->proxy[i].address, ':') != NULL);
 }
 
 static void

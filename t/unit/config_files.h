@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "config_load.h"
 
 #define UNUSED __attribute__((unused)) /* not every test uses all of these */
 #define NAME_FORM "up to 31 letters, digits and ._+#-, the first a letter or digit"

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "config_files.h"
+#include "config_load.h"
 
 /* ---- values that are read ---------------------------------------------------------------------------------------------- */
 

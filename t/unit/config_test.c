@@ -6,6 +6,9 @@
  */
 #define _GNU_SOURCE
 #include "config_files.h"
+#include "config_load.h"
+#include "config_language.h"
+#include "config_network.h"
 
 #include <inttypes.h>
 
@@ -104,7 +107,7 @@ test_shipped_files_show_the_defaults(void **state)
 		fail_msg("refused: %s", error);
 	assert_defaults(config);
 	assert_string_equal(config->worker_user, "cellblock-fcgi");
-	python = config->language[config_find_language(config, "python")];
+	python = config->language[config_language_find(config, "python")];
 	assert_string_equal(python->name, "python3");
 	assert_int_equal(python->start, START_ZYGOTE);
 	assert_int_equal(python->idle_s, 0);
@@ -165,8 +168,8 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->network_armed, 3);
 	assert_int_equal(config->proxy_count, 2);
 	assert_string_equal(config->proxy[0].address, "squid:3128");
-	assert_int_equal(config_find_proxy(config, "few"), 1);
-	assert_int_equal(config_find_proxy(config, "none"), -1);
+	assert_int_equal(config_network_find_proxy(config, "few"), 1);
+	assert_int_equal(config_network_find_proxy(config, "none"), -1);
 	assert_int_equal(config_network_armed(config, &config->language[0]->warm[0]), 0);
 	assert_int_equal(config_network_armed(config, &config->language[0]->warm[1]), 3);
 	assert_int_equal(config->limits.default_.wall_ms, 1);
@@ -221,12 +224,12 @@ test_languages_are_sorted_and_found(void **state)
 	config = must_load("", LANGUAGE WARM);
 	assert_int_equal(config->language_count, 2);
 	assert_string_equal(config->language[0]->name, "python3");
-	assert_int_equal(config_find_language(config, "python3"), 0);
-	assert_int_equal(config_find_language(config, "python"), 0);
-	assert_int_equal(config_find_language(config, "zsh"), 1);
-	assert_int_equal(config_find_language(config, "c++"), 1);
-	assert_int_equal(config_find_language(config, "PYTHON"), -1);
-	assert_int_equal(config_find_language(config, ""), -1);
+	assert_int_equal(config_language_find(config, "python3"), 0);
+	assert_int_equal(config_language_find(config, "python"), 0);
+	assert_int_equal(config_language_find(config, "zsh"), 1);
+	assert_int_equal(config_language_find(config, "c++"), 1);
+	assert_int_equal(config_language_find(config, "PYTHON"), -1);
+	assert_int_equal(config_language_find(config, ""), -1);
 	config_free(config);
 	unlink(other_path);
 }

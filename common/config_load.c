@@ -1,6 +1,6 @@
-/* config.c - see config.h. cellblock.conf(5) describes the tables below. */
+/* config_load.c - see config_load.h. cellblock.conf(5) describes the tables below. */
 #define _GNU_SOURCE
-#include "config.h"
+#include "config_load.h"
 
 #include <ctype.h>
 #include <dirent.h>
