@@ -388,8 +388,8 @@ place_descriptors(struct walls *walls)
 {
 	const int *fds = walls->run_fds;
 
-	if (dup2(fds[1], STDOUT_FILENO) < 0 || dup2(fds[2], STDERR_FILENO) < 0 ||
-	    (walls->start->has_stdin != 0 && dup2(fds[3], STDIN_FILENO) < 0))
+	if (dup2(fds[RUN_STDOUT], STDOUT_FILENO) < 0 || dup2(fds[RUN_STDERR], STDERR_FILENO) < 0 ||
+	    (walls->start->has_stdin != 0 && dup2(fds[RUN_STDIN], STDIN_FILENO) < 0))
 		return -1;
 	return walls->start->has_output == 0 ||
 	    dup3(fds[walls->run_fd_count - 1], GUEST_OUTPUT_FD, O_CLOEXEC) >= 0 ? 0 : -1;
@@ -423,7 +423,7 @@ close_others(struct walls *walls)
 {
 	unsigned first = GUEST_CONTROL_FD + 1u;
 
-	for (size_t i = 1; walls->has_interpreter && i < walls->run_fd_count; i++) {
+	for (size_t i = RUN_STDOUT; walls->has_interpreter && i < walls->run_fd_count; i++) {
 		if (walls->run_fds[i] > STDERR_FILENO && close(walls->run_fds[i]) != 0)
 			return -1;
 	}
