@@ -55,6 +55,7 @@ static void
 become_free(struct broker *broker, struct cell *cell)
 {
 	cell->check_us = UINT64_MAX;
+	event_close(broker, &cell->control);
 	enter_state(cell, CELL_FREE);
 	if (cell->test != NULL)
 		selftest_end(broker, cell);
