@@ -85,7 +85,7 @@ bounds_again(void)
 static void
 in_child(bool (*is_right)(void))
 {
-	int status;
+	int status = 0;
 	pid_t pid = fork();
 
 	if (pid == 0) {
