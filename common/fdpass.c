@@ -87,8 +87,11 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 	 * taken for the end of the connection, and nobody looks for descriptors then.
 	 */
 	if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || got_count > fd_max || (n == 0 && got_count > 0)) {
+		/* Fewer than are allowed, and cut: there was no number free for the rest, and the sender is not to blame. */
+		int error = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == MSG_CTRUNC && got_count < fd_max ? EMFILE : EMSGSIZE;
+
 		fdpass_close(got, got_count);
-		errno = EMSGSIZE;
+		errno = error;
 		return -1;
 	}
 	if (got_count > 0) /* `fds` may be NULL where none is expected */

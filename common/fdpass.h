@@ -17,9 +17,9 @@ int fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t 
  * Receive one message of at most `size` bytes and at most `fd_max` (up to FDPASS_MAX) descriptors. They are
  * close-on-exec and the caller's. *fd_count says how many came. `peer_pid`, unless NULL, is set to the sender's pid
  * as the kernel translates it (the socket needs SO_PASSCRED), or 0.
- * Returns the bytes of the message, 0 at the end of the connection, or -1 with errno of recvmsg(2); EMSGSIZE when the
- * message or its descriptors were more than asked for, or there were descriptors and no message (all of them are closed
- * then).
+ * Returns the bytes of the message, 0 at the end of the connection, or -1 with errno of recvmsg(2). EMSGSIZE: the
+ * message or its descriptors were more than asked for, or there were descriptors and no message. EMFILE: the process has no
+ * number free for the descriptors; `data` is as it was sent. All descriptors are closed then.
  */
 ssize_t fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *fd_count, pid_t *peer_pid);
 

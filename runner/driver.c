@@ -4,7 +4,6 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "start/rootfs.h"
 #include "paths.h"
 
 static const struct driver drivers[] = {

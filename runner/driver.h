@@ -1,4 +1,7 @@
-/* driver.h - the languages whose zygotes are made by code in the interpreter's own terms, below runner/NAME/. */
+/*
+ * driver.h - the languages with a driver: code in the interpreter's own language that makes it a
+ * zygote. See guest/NAME/.
+ */
 #ifndef CELLBLOCK_DRIVER_H
 #define CELLBLOCK_DRIVER_H
 
@@ -7,18 +10,18 @@
 #define DRIVER_VARIABLES 3
 
 /*
- * How an interpreter is started so that it loads its driver, which lies in the working directory, and how it runs the
- * driver's probe, which it reads on its stdin. Each list ends with a NULL.
+ * How an interpreter is started so that it loads its driver, which lies in the working directory;
+ * and how it runs the driver's probe, a script on its stdin. Each list ends with a NULL.
  */
 struct driver {
 	const char *name;
 	const char *args[DRIVER_ARGS];
 	const char *env[DRIVER_VARIABLES];
-	const char *probe; /* a file beside the driver; see probe.h */
+	const char *probe; /* a file beside the driver; see start/probe.h */
 	const char *probe_args[DRIVER_ARGS];
 };
 
-/* NULL if there is none of that name. */
+/* Returns the driver of that name, or NULL if there is none. */
 const struct driver *driver_find(const char *name);
 
 #endif

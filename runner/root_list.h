@@ -1,13 +1,17 @@
-/* root_list.h - the content of a language's root, as a list: made at the start, mounted there or, at level chroot, linked by wardens. */
+/*
+ * root_list.h - the content of a language's root, as a list. It is made at the start, which mounts
+ * it; at level chroot, wardens make trees of links from it.
+ */
 #ifndef CELLBLOCK_ROOT_LIST_H
 #define CELLBLOCK_ROOT_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum rootfs_kind {
-	ROOTFS_LINK,
-	ROOTFS_BIND,
-	ROOTFS_DEVICE, /* bound like the rest, but may be used as a device */
+	ROOTFS_LINK,   /* a symbolic link */
+	ROOTFS_BIND,   /* a file or directory of the host */
+	ROOTFS_DEVICE, /* bound too, but may be used as a device */
 	ROOTFS_TEXT,   /* a file of the root's own */
 };
 
@@ -16,8 +20,8 @@ struct rootfs_entry {
 	char *path;   /* in the root */
 	char *source; /* on the host, where that is another path; else NULL */
 	char *target; /* of a link; or the text */
-	int is_dir;
-	int tree_fd; /* detached clone of the host's path, or a mount of our own; -1 before rootfs_open */
+	bool is_dir;
+	int tree_fd; /* detached clone of the host's path, or of a mount of our own; -1: not cloned */
 };
 
 struct rootfs {

@@ -241,7 +241,7 @@ sub children_of {
 sub broker {
     my %mine = $cb->processes;
     for my $one (values %mine) {
-        next if $one->{comm} !~ /\Acellblock-runne/ || !$mine{ $one->{ppid} } || $mine{ $one->{ppid} }{comm} !~ /\Acellblock-runne/;
+        next if $one->{comm} !~ $Cellblock::runner_names || !$mine{ $one->{ppid} } || $mine{ $one->{ppid} }{comm} !~ $Cellblock::runner_names;
         my @children = grep { $_->{comm} !~ /\Asupervisord/ } children_of($one->{pid});
         return $one->{pid} if grep { $_->{comm} =~ /python/ } @children;
     }

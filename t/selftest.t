@@ -61,11 +61,13 @@ sub start {
     chmod 0755, $dir;
     write_configuration("$dir/conf", ['cellblock.conf', qr{socket = "[^"]*"}, "socket = \"$dir/run/runner.sock\""],
         ['cellblock.conf', qr{worker_user = "[^"]*"}, 'worker_user = "nobody"'],
+        ['cellblock.conf', qr/first_uid = 2000000/, 'first_uid = ' . $cb->free_uids],
         ['cellblock.conf', qr{^#?drivers = .*}m, 'drivers = "' . Cellblock::prefix() . '/lib/cellblock";'], @{ $how{conf} || [] });
     unlink grep { !m{/\Q$language\E\.conf\z} } glob "$dir/conf/languages/*.conf";
     spew("$dir/conf/seccomp/$language.conf", slurp("$dir/conf/seccomp/$language.conf") . "\n$how{hole}\n") if $how{hole};
     my $pid = fork // die "fork: $!";
     if (!$pid) {
+        $ENV{CELLBLOCK_TEST_DIR} = $dir;
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$dir/log";
         open STDERR, '>&', \*STDOUT;

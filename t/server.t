@@ -62,6 +62,12 @@ for my $n (0, 1) {
     is slurp("$one->{dir}/api_key"), "$one->{key}\n", "instance $n: the key is in its folder";
     is sprintf('%o', (stat "$one->{dir}/$_")[2] & 077), 0, "instance $n: $_ is root's only" for qw(api_key keys tls log);
 }
+my @uids = map {
+    my %uid = map { (Cellblock::process_status($_) // {})->{Uid} // '' => 1 } grep { $_ } map { $_->pids('runner'), $_->pids('broker'), $_->pids('guest') } $_;
+    \%uid;
+} @two;
+ok keys %{ $uids[0] } > 1, 'the cells of an instance have uids';
+is join(' ', grep { $uids[1]{$_} } keys %{ $uids[0] }), '', 'and no other instance has one of them on the host';
 ($exit, $out, $err) = $two[0]->up;
 is $exit, 1, 'a second start in the same folder is refused';
 like $err, qr/served already|--stop/, 'and says why';

@@ -4,23 +4,45 @@ use warnings;
 use Cellblock qw(command eventually runner_program skip_all slurp write_configuration);
 use File::Temp qw(tempdir);
 use POSIX ();
+use Socket ();
 use Test::More;
 use Tracer;
 
 skip_all('needs root') if $> != 0;
 my $runner = runner_program();
 
-# Start the runner in a folder of its own. Returns its pid; its messages go to $dir/log.
+my $uids = bless {}, 'Cellblock'; # holds the ranges of uids
+
+# Start the runner in a directory of its own, under a command if one is given. Returns its pid; its messages go to $dir/log.
 sub start {
-    my ($dir) = @_;
+    my ($dir, @under) = @_;
     my $pid = fork // die "fork: $!";
     if (!$pid) {
+        $ENV{CELLBLOCK_TEST_DIR} = $dir; # by which its processes are known
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$dir/log";
         open STDERR, '>&', \*STDOUT;
-        exec($runner, '-c', "$dir/conf/cellblock.conf") or POSIX::_exit(127);
+        exec(@under, $runner, '-c', "$dir/conf/cellblock.conf") or POSIX::_exit(127);
     }
     return $pid;
+}
+
+# Started, and serving.
+sub served {
+    my ($dir, @under) = @_;
+    my $pid = start($dir, @under);
+    eventually(30, sub { (slurp("$dir/log") // '') =~ /serving/ }) or diag slurp("$dir/log");
+    return $pid;
+}
+
+sub stop {
+    my ($pid) = @_;
+    kill 'TERM', $pid;
+    my $ended = eventually(15, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
+    return $? if $ended;
+    kill 'KILL', $pid;
+    waitpid $pid, 0;
+    return -1;
 }
 
 sub prepared {
@@ -29,6 +51,7 @@ sub prepared {
     chmod 0755, $dir;
     write_configuration("$dir/conf", ['cellblock.conf', qr{socket = "[^"]*"}, "socket = \"$dir/run/runner.sock\""],
         ['cellblock.conf', qr{worker_user = "[^"]*"}, 'worker_user = "nobody"'],
+        ['cellblock.conf', qr/first_uid = 2000000/, 'first_uid = ' . $uids->free_uids],
         ['cellblock.conf', qr{^#?drivers = .*}m, 'drivers = "' . Cellblock::prefix() . '/lib/cellblock";'], @changes);
     return $dir;
 }
@@ -40,11 +63,24 @@ sub clean {
     return $exit;
 }
 
-# All processes that were started with this folder in their command line.
 sub processes_of {
     my ($dir) = @_;
-    my %all = Cellblock::all_processes();
-    return grep { index($all{$_}{cmdline}, $dir) >= 0 } keys %all;
+    my %all = (bless { dir => $dir }, 'Cellblock')->processes;
+    return sort { $a <=> $b } keys %all;
+}
+
+# The only process with this short name.
+sub process_named {
+    my ($dir, $name) = @_;
+    my %all = (bless { dir => $dir }, 'Cellblock')->processes;
+    my @found = grep { $all{$_}{comm} eq $name } keys %all;
+    return @found == 1 ? $found[0] : undef;
+}
+
+# Number => where it leads, of the descriptors of a process.
+sub descriptors {
+    my ($pid) = @_;
+    return map { my ($number) = m{(\d+)\z}; ($number => readlink($_) // '') } glob "/proc/$pid/fd/*";
 }
 
 # --- first of all: it does start when nothing is in the way, and ends when told to -----------------------------------------
@@ -69,12 +105,118 @@ sub processes_of {
     is clean($dir), 0, '--clean where nothing is left: exit 0';
 }
 
+# --- a runner that serves: what its processes hold, and what others cannot do to it ------------------------------------------
+
+# Connect as the workers' user. Returns a socket of SOCK_SEQPACKET, or nothing.
+sub connect_worker {
+    my ($dir) = @_;
+    socket(my $socket, Socket::PF_UNIX(), Socket::SOCK_SEQPACKET(), 0) or die "socket: $!";
+    local $> = getpwnam 'nobody';
+    return connect($socket, Socket::pack_sockaddr_un("$dir/run/runner.sock")) ? $socket : undef;
+}
+
+# Whether the other end of a connection has been closed after so many seconds at most.
+sub is_closed {
+    my ($socket, $seconds) = @_;
+    my $ready = '';
+    vec($ready, fileno $socket, 1) = 1;
+    return 0 if !select $ready, undef, undef, $seconds;
+    return !sysread $socket, my $byte, 1;
+}
+
+sub cpu_ticks {
+    my ($pid) = @_;
+    my @field = split / /, slurp("/proc/$pid/stat") =~ s/.*\) //sr;
+    return $field[11] + $field[12];
+}
+
+{
+    my $dir = prepared();
+    my $pid = served($dir);
+    my ($door, $broker) = ($pid, (grep { (Cellblock::process_status($_)->{PPid} // 0) == $pid } processes_of($dir))[0]);
+    is slurp("/proc/$door/comm"), "door\n", 'the door has a name';
+    like slurp("/proc/$door/cmdline"), qr/\Acellblock: door\0/, 'in its command line, too';
+
+    my %open = descriptors($door);
+    my @kinds = sort map { s/:?\[.*//r } @open{ grep { $_ > 2 } keys %open };
+    is "@kinds", '/run/cellblock.uids anon_inode socket socket socket',
+        'the door holds its listener twice, the way to the broker, its uids and its signals, and nothing else' or diag explain \%open;
+
+    my $need = (slurp("$dir/log") =~ /up to 32 cells, (\d+) descriptors/)[0] // 0;
+    my $has = () = descriptors($broker);
+    cmp_ok $has / 2, '<', $need, 'the broker needs no more descriptors than was computed';
+
+    # A zygote that was taken over must not change what later ones read.
+    %open = descriptors($broker);
+    my @setups = grep { $open{$_} =~ m{\A/memfd:zygote\b} } keys %open;
+    ok @setups > 0, 'zygotes have setups';
+    my @written = grep { my $at = "/proc/$broker/fd/$_"; my $file; open($file, '+<', $at) && syswrite $file, 'x' } @setups;
+    is "@written", '', 'none of which can be written';
+
+    # --clean must not take a running service apart.
+    my @cgroups = (bless { dir => $dir }, 'Cellblock')->cgroups;
+    my ($exit, $out, $err) = command([$runner, '-c', "$dir/conf/cellblock.conf", '--clean']);
+    is $exit, 1, '--clean while it serves: exit 1';
+    like "$out$err", qr/a runner serves on \Q$dir\E.*stop it first/, '--clean while it serves: says why';
+    ok -S "$dir/run/runner.sock", '--clean while it serves: the socket stays';
+    is join("\n", grep { !-d } @cgroups), '', '--clean while it serves: the control groups stay';
+
+    # Without descriptors the door refuses connections; it does not spin and does not end.
+    my $uid = Cellblock::process_status($door)->{Uid} =~ s/\s.*//r;
+    my $highest = (sort { $b <=> $a } keys %{ { descriptors($door) } })[0];
+    my $limit = sub { (command(['setpriv', '--reuid', $uid, '--regid', $uid, '--clear-groups', 'prlimit', '--pid', $door, "--nofile=$_[0]:"]))[0] };
+    is $limit->($highest + 1), 0, 'the limit of the door is changed';
+    my @closed = grep { my $socket = connect_worker($dir); $socket && is_closed($socket, 5) } 1 .. 30;
+    is scalar @closed, 30, 'a door without a free descriptor closes each new connection';
+    my @lines = slurp("$dir/log") =~ /accept a worker: Too many open files/g;
+    ok @lines >= 1 && @lines <= 5, 'and says so once in a second' or diag scalar @lines;
+    $limit->(3);
+    my $waiting = connect_worker($dir);
+    my $before = cpu_ticks($door);
+    sleep 2;
+    cmp_ok cpu_ticks($door) - $before, '<', 20, 'one that cannot even refuse does not spin';
+    is waitpid($pid, POSIX::WNOHANG()), 0, 'and does not end';
+    $limit->(1000);
+    ok !is_closed($waiting, 2), 'with descriptors again it lets in who has waited';
+    my $next = connect_worker($dir);
+    ok $next && !is_closed($next, 1), 'and the next one';
+
+    is stop($pid), 0, 'it ends in good order afterwards';
+    clean($dir);
+}
+
+# --- two runners on one host --------------------------------------------------------------------------------------------
+
+{
+    my ($one, $other, $third) = (prepared(), prepared(), prepared());
+    my $uid_of = sub { (slurp("$_[0]/conf/cellblock.conf") =~ /first_uid = (\d+)/)[0] };
+    my $first_uid = $uid_of->($one);
+    my @pids = (served($one), served($other));
+    my $uids = sub {
+        my %found;
+        for (processes_of($_[0])) { $found{$_} = 1 for split ' ', (Cellblock::process_status($_) // {})->{Uid} // '' }
+        return \%found;
+    };
+    my ($ones, $others);
+    ok eventually(20, sub { ($ones, $others) = ($uids->($one), $uids->($other)); keys %$ones > 2 && keys %$others > 2 }), 'two runners have cells';
+    is join(' ', grep { $others->{$_} } keys %$ones), '', 'their uids on the host are others';
+    Cellblock::spew("$third/conf/$_", slurp("$third/conf/$_") =~ s/first_uid = \d+/'first_uid = ' . ($first_uid + 32)/er) for 'cellblock.conf';
+    my ($exit, $out, $err) = command([$runner, '-c', "$third/conf/cellblock.conf"], seconds => 20);
+    is $exit, 1, 'a third with one uid of the first does not start';
+    like "$out$err", qr/runner\.first_uid: another runner on this host has some of the uids @{[$first_uid + 32]} to @{[$first_uid + 64]}/, 'and says why';
+    Cellblock::spew("$third/conf/$_", slurp("$third/conf/$_") =~ s/first_uid = \d+/'first_uid = ' . ($first_uid + 33)/er) for 'cellblock.conf';
+    push @pids, served($third);
+    like slurp("$third/log"), qr/serving/, 'it does with the uids behind those';
+    stop($_) for @pids;
+    clean($_) for $one, $other, $third;
+}
+
 # --- and not when a layer cannot be had ------------------------------------------------------------------------------------------
 
 my $c = 'cellblock.conf';
 my $p = 'languages/python3.conf';
 my $bad_policy = sub { my ($text) = @_; return sub { Cellblock::spew("$_[0]/conf/seccomp/python3.conf", $text) } };
-# name, changes of the configuration or a function of the folder, what it must say. Python is the only language here: a
+# name, changes of the configuration or a function of the directory, what it must say. Python is the only language here: a
 # runner that has another goes on with that.
 my @impossible = (
     ['a cgroup parent that is not there', [$c, qr/#cgroup_parent = .*;/, 'cgroup_parent = "/no/such/group";'], qr{cgroup.*/no/such/group|/no/such/group.*cgroup}i],
@@ -82,7 +224,7 @@ my @impossible = (
     ['an interpreter that is none',       [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/etc/hostname"'], qr{/etc/hostname|python3}],
     ['an interpreter that ends at once',  [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/bin/false"'], qr{/bin/false|python3}],
     ['a driver that is not there',        [$p, qr/driver = "python3"/, 'driver = "python9"'],          qr/python9/],
-    ['a folder of drivers that is not there', [$c, qr/#?drivers = .*;.*/, 'drivers = "/no/such/drivers";'], qr{/no/such/drivers}],
+    ['a directory of drivers that is not there', [$c, qr/#?drivers = .*;.*/, 'drivers = "/no/such/drivers";'], qr{/no/such/drivers}],
     ['a policy that is not there',        [$p, qr/policy = "python3"/, 'policy = "none-such"'],        qr/none-such/],
     ['a policy that is empty',            $bad_policy->(''),                                           qr{seccomp/python3\.conf}],
     ['a policy that is rubbish',          $bad_policy->("}{ not a policy\n"),                          qr{seccomp/python3\.conf}],
@@ -93,7 +235,7 @@ my @impossible = (
     }, qr{seccomp/relay\.conf:1}],
     ['a root that is not there',          [$p, qr/^root = \[\]/m, 'root = ["/no/such/root"]'],         qr{/no/such/root}],
     ['a user that is not there',          [$c, qr/worker_user = "[^"]*"/, 'worker_user = "no-such-user"'], qr/no-such-user/],
-    ['a folder for the socket that is not there', [$c, qr/socket = "[^"]*"/, 'socket = "/no/such/folder/runner.sock"'], qr{/no/such/folder}],
+    ['a directory for the socket that is not there', [$c, qr/socket = "[^"]*"/, 'socket = "/no/such/directory/runner.sock"'], qr{/no/such/directory}],
     ['a configuration that is not there', sub { unlink "$_[0]/conf/cellblock.conf" },                  qr/cellblock\.conf/],
 );
 for (@impossible) {
@@ -164,16 +306,48 @@ SKIP: {
     }
 }
 
-# Guests may not have more files open than the runner itself may, nor the relay. Root with all its rights raises that.
-for (['open_files = 256', 'open_files = 5000', qr/isolation\.open_files: 5000 is more than/],
-    ['mode = "none";', 'mode = "proxy"; proxies = ( { name = "a"; address = "127.0.0.1:1"; } );', qr/network\.connections: 32 for each of 32 cells/]) {
-    my ($was, $is, $says) = @$_;
-    my $dir = prepared([$c, qr/$was/, $is]);
-    my ($exit, $out, $err) = command(['prlimit', '--nofile=1000:1000', 'setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource',
-        $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
-    is $exit, 1, 'too many open files: refuses to start';
-    like "$out$err", $says, 'too many open files: names the key';
-    ok !-e "$dir/run/runner.sock", 'too many open files: it never listened';
+# --- descriptors --------------------------------------------------------------------------------------------------------
+
+# Whoever has all rights of root raises the limit; here that is taken away.
+my @no_raise = ('setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource');
+for (
+    [1000, 'open_files = 256', 'open_files = 5000', qr/isolation\.open_files: 5000 is more than the runner itself may have open \(1000\)/],
+    [3000, 'cells = 32', 'cells = 33', qr/runner\.cells: the runner may have 3000 files open, and can need 33 cells x 22 \+ 256 queued runs x 6 \+ .* = \d+; allowed: .*LimitNOFILE/],
+    [10000, 'mode = "none";', 'mode = "proxy"; proxies = ( { name = "a"; address = "127.0.0.1:1"; } ); connections = 1000', qr/network\.connections: 1000 for each of 32 cells are up to 64080 open files/],
+) {
+    my ($limit, $was, $is, $says) = @$_;
+    my $dir = prepared([$c, qr/$was/, $is], $is =~ /connections/ ? [$c, qr/^\tconnections = 32;/m, ''] : ());
+    my ($exit, $out, $err) = command(['prlimit', "--nofile=$limit:$limit", @no_raise, $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
+    is $exit, 1, "$is with $limit descriptors: no start";
+    like "$out$err", $says, "$is with $limit descriptors: the sum, and the setting";
+    ok !-e "$dir/run/runner.sock", "$is with $limit descriptors: it never listened";
+    clean($dir);
+}
+
+# The limits that are shipped give the shipped configuration all it needs.
+for (['systemd/cellblock-runner.service.in', qr/^LimitNOFILE=(\d+)$/m], ['supervisord.conf.in', qr/^minfds = (\d+)$/m]) {
+    my ($file, $pattern) = @$_;
+    my ($limit) = slurp(Cellblock::root() . "/etc/$file") =~ $pattern;
+    my $hard = (slurp('/proc/self/limits') =~ /^Max open files\s+\d+\s+(\d+)/m)[0];
+    my $dir = prepared();
+    my $pid = served($dir, 'prlimit', '--nofile=' . ($limit < $hard ? "$limit:$limit" : "$hard:$hard"), @no_raise);
+    like slurp("$dir/log"), qr/serving/, "etc/$file: the shipped configuration has enough descriptors";
+    stop($pid);
+    clean($dir);
+}
+
+# --- a control group of version 1 that can be had in part only -----------------------------------------------------------
+
+SKIP: {
+    skip 'control groups of version 1 are not mounted each by itself', 1 if grep { !-e "/sys/fs/cgroup/$_/tasks" } qw(memory cpuacct);
+    my $dir = prepared();
+    my $hash = 2166136261;
+    $hash = (($hash ^ ord) * 16777619) & 0xffffffff for split //, "$dir/run/runner.sock";
+    my ($exit, $out, $err) = command(['unshare', '--mount', 'sh', '-c', 'mount --bind -o ro /sys/fs/cgroup/cpuacct /sys/fs/cgroup/cpuacct && exec "$@"',
+        'sh', $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
+    is $exit, 1, 'cpuacct cannot be had: no start';
+    like "$out$err", qr{control group /sys/fs/cgroup/cpuacct/}, 'cpuacct cannot be had: it says why';
+    is join(' ', glob sprintf '/sys/fs/cgroup/*/cellblock-%08x', $hash), '', 'cpuacct cannot be had: nothing is left in the other hierarchies';
     clean($dir);
 }
 

@@ -1,117 +1,97 @@
-/* client.c - see client.h. Runs in the broker. A worker that breaks the rules loses its connection and its run. */
+/* client.c - see client.h. Runs in the broker. A worker that breaks the protocol loses its connection and its run. */
 #define _GNU_SOURCE
 #include "broker/client.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/compiler_id.h"
+#include "broker/health.h"
+#include "broker/language.h"
 #include "clock.h"
 #include "fdpass.h"
 #include "log.h"
-#include "messages.h"
-#include "warden/first_tree.h"
-#include "warden/warden.h"
 
-#define CONNECTIONS_MAX 16       /* of one worker, which has use for one */
-#define COMPLAINT_US 1000000u
+#define CONNECTIONS_MAX 16 /* of one worker, which has use for one */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
-static void client_gone(struct broker *broker, struct client *client);
-
-/*
- * A worker broke the rules. One line of a kind in a second: it may do so as often as it likes, and that is not to fill the disk.
- */
+/* One line of a kind in a second: a worker may do so as often as it likes, and that is not to fill the disk. */
 static void
-complain(struct log_limit *complaint, pid_t pid, const char *what)
+log_disconnect(struct log_limit *limit, pid_t pid, const char *why)
 {
-	uint64_t now_us = clock_us();
-
-	if (complaint->said_us != 0 && now_us < complaint->said_us + COMPLAINT_US) {
-		complaint->unsaid++;
-		return;
-	}
-	log_warn("worker %ld %s, and was disconnected (%llu times since this was last said, by any worker)", (long)pid, what,
-	    (unsigned long long)complaint->unsaid + 1u);
-	*complaint = (struct log_limit){ .said_us = now_us };
+	log_limit_warn(limit, "worker %ld %s, and was disconnected", (long)pid, why);
 }
 
 static void
 reply(struct client *client, const struct proto_reply *message)
 {
-	if (fdpass_send(client->event.fd, message, sizeof *message, NULL, 0) == 0)
+	if (fdpass_send(client->watch.fd, message, sizeof *message, NULL, 0) == 0)
 		return;
 	/* It does not read its answers, or is gone. Closing comes as an event of its own. */
-	shutdown(client->event.fd, SHUT_RDWR);
+	shutdown(client->watch.fd, SHUT_RDWR);
 }
 
-void
-client_enqueue(struct broker *broker, struct client *client)
+/* ---- answers to runs -------------------------------------------------------------------------------------------- */
+
+static struct client *
+client_of(struct run *run)
 {
-	client->state = CLIENT_QUEUED;
-	client->next_queued = NULL;
-	*broker->queue_tail = client;
-	broker->queue_tail = &client->next_queued;
-	broker->queued++;
-	broker->language[client->request.index].pool[client->pool].queued++;
-	broker_wake_at(broker, client->queued_us + broker->config->queue_ms * 1000);
+	return (struct client *)(void *)((char *)run - offsetof(struct client, run));
 }
 
-void
-client_dequeue(struct broker *broker, struct client *client)
+/* Keep a compilation's output for later runs, unless its compiler is unknown. */
+static void
+keep_output(struct broker *broker, const struct client *client)
 {
-	struct client **link = &broker->queue;
+	static const struct compile_key nothing;
 
-	while (*link != client)
-		link = &(*link)->next_queued;
-	*link = client->next_queued;
-	if (broker->queue_tail == &client->next_queued)
-		broker->queue_tail = link;
-	broker->queued--;
-	broker->language[client->request.index].pool[client->pool].queued--;
-	client->state = CLIENT_IDLE;
+	if (memcmp(client->key.compiler, nothing.compiler, sizeof nothing.compiler) != 0)
+		compile_cache_keep(&broker->compile_cache, &client->key, client->run.program_fd);
 }
 
 static void
-end_wait(struct client *client)
+run_ended(struct broker *broker, struct run *run)
 {
-	fdpass_close(client->fds, client->fd_count);
-	fdpass_close(&client->box_fd, 1);
-	client->fd_count = 0;
-	client->cell = NULL;
+	struct client *client = client_of(run);
+	struct proto_reply message = { .kind = PROTO_RESULT, .id = client->id, .u.result = run->result };
+	struct run_result *result = &message.u.result;
+
+	if (run->is_compile && result->verdict == VERDICT_OK) {
+		if (run->program_fd >= 0) {
+			keep_output(broker, client);
+		} else {
+			/* The compiler said that all went well, and made nothing that can be run. */
+			result->verdict = VERDICT_COMPILE_ERROR;
+			result->exit_code = -1;
+		}
+	}
 	client->state = CLIENT_IDLE;
-}
-
-void
-client_result(struct client *client, const struct run_result *result)
-{
-	struct proto_reply message = { .kind = PROTO_RESULT, .id = client->request.id, .u.result = *result };
-
-	/* What was compiled is for one run, even for one that was cancelled before it began. */
-	if (client->request.kind == PROTO_RUN)
-		fdpass_close(&client->compiled_fd, 1);
-	end_wait(client);
 	reply(client, &message);
 }
 
-void
-client_refuse(struct client *client, enum refusal reason)
+static void
+run_refused(struct broker *broker, struct run *run, enum refusal refusal)
 {
-	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->request.id, .u.refusal = reason };
+	struct client *client = client_of(run);
+	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->id, .u.refusal = refusal };
 
-	fdpass_close(&client->compiled_fd, 1);
-	end_wait(client);
+	(void)broker;
+	client->state = CLIENT_IDLE;
 	reply(client, &message);
 }
 
-/* Is each limit above zero and not above what this language allows? The worker has checked; we do not trust it. */
+static const struct run_owner owner = { .ended = run_ended, .refused = run_refused };
+
+/* ---- runs ------------------------------------------------------------------------------------------------------- */
+
+/* Whether each limit is above zero and not above the maximum. The worker has checked that; it is not trusted. */
 static bool
 limits_allowed(const struct run_limits *asked, const struct run_limits *most)
 {
@@ -120,17 +100,17 @@ limits_allowed(const struct run_limits *asked, const struct run_limits *most)
 	    asked->output_bytes - 1 < most->output_bytes && asked->disk_bytes - 1 < most->disk_bytes;
 }
 
-/* enum policy_grant. A compiler has no network. */
+/* The grant (enum policy_grant) of a run or a compilation. A compiler has no network. */
 static unsigned
-grant_of(const struct broker *broker, const struct proto_request *request)
+grant_of(const struct broker *broker, const struct proto_request *request, uint64_t processes)
 {
 	bool has_network = request->kind == PROTO_RUN && (request->flags & RUN_NETWORK) != 0 &&
 	    broker->config->network != NETWORK_NONE;
 
-	return (request->limits.processes > 1 ? GRANT_PROCESSES : 0u) | (has_network ? GRANT_NETWORK : 0u);
+	return (processes > 1 ? GRANT_PROCESSES : 0u) | (has_network ? GRANT_NETWORK : 0u);
 }
 
-/* Is it the source that was last asked for? What is made of it is kept under that name. */
+/* Whether the request names the source that was last asked for: its output is kept under that key. */
 static bool
 was_looked_for(const struct client *client, const struct proto_request *request)
 {
@@ -155,328 +135,344 @@ is_pipe(int fd)
 	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
-/* Is each descriptor of a run what it has to be? The guest gets nothing else: no directory, no socket, no file of the host. */
+/* Whether the descriptors are those of a run. The guest gets nothing else: no directory, no socket, no file of the host. */
 static bool
 are_right(const int *fds, size_t fd_count)
 {
-	return fd_count >= 3 && is_sealed(fds[0]) && is_pipe(fds[1]) && is_pipe(fds[2]) && (fd_count < 4 || is_sealed(fds[3]));
+	return is_sealed(fds[0]) && is_pipe(fds[1]) && is_pipe(fds[2]) && (fd_count < 4 || is_sealed(fds[3]));
 }
 
-/* A run, or the compilation before it. Returns -1 if the worker broke the rules. */
-static int
-take_run(struct broker *broker, struct client *client, const struct proto_request *request, int *fds, size_t fd_count)
+/* Queue the run of a client, or refuse it, if it is known already that it cannot be carried out. */
+static void
+queue_or_refuse(struct broker *broker, struct run *run)
 {
-	struct language *language;
-	const struct pool *pool;
-	bool is_compile = request->kind == PROTO_COMPILE;
+	struct language *language = run->language;
+	const struct pool *pool = &language->pool[run->pool];
 
-	if (client->state != CLIENT_IDLE || !are_right(fds, fd_count) || request->index >= broker->language_count)
+	if (language->state == LANGUAGE_MISSING)
+		run_refuse(broker, run, REFUSED_MISSING, language->reason, 0);
+	else if (layers_broken(&broker->layers) != NULL)
+		run_refuse(broker, run, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);
+	else if (language->state == LANGUAGE_FAILING)
+		run_refuse(broker, run, REFUSED_UNAVAILABLE, language->reason, 0);
+	else if (pool_is_broken(pool) && pool_backs_off(pool) && pool->armed == NULL)
+		run_refuse(broker, run, REFUSED_FAULT, broker->trouble, 0);
+	else if (broker->queue.count >= broker->config->queue)
+		run_refuse(broker, run, REFUSED_BUSY, "the queue is full", 0);
+	else {
+		language_wake(broker, language, run->pool);
+		run_queue_add(broker, run);
+	}
+}
+
+/* The part that a run and a compilation have in common. `limits`: of either. */
+static void
+take(struct broker *broker, struct client *client, const struct proto_request *request, const struct run_limits *limits,
+    const int *fds, size_t fd_count)
+{
+	struct run *run = &client->run;
+
+	client->id = request->id;
+	client->state = CLIENT_WAITING;
+	run->language = &broker->language[request->index];
+	run->limits = *limits;
+	run->proxy = request->proxy;
+	run->is_compile = request->kind == PROTO_COMPILE;
+	run->pool = language_pool(run->language, request->warm, request->flags, grant_of(broker, request, limits->processes));
+	memcpy(run->fds, fds, fd_count * sizeof *fds);
+	run->fd_count = fd_count;
+	queue_or_refuse(broker, run);
+}
+
+/* ---- requests --------------------------------------------------------------------------------------------------- */
+
+static int
+take_run(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
+{
+	const struct language_config *config;
+
+	if (request->index >= broker->language_count || !are_right(fds, fd_count))
 		return -1;
-	language = &broker->language[request->index];
-	if (request->warm >= language->config->warm_count || (is_compile && fd_count != 3) ||
-	    (is_compile && !config_is_compiled(language->config)) || (is_compile && !was_looked_for(client, request)) ||
-	    (client->compiled_fd >= 0) != (!is_compile && config_is_compiled(language->config)) ||
-	    (!is_compile && !limits_allowed(&request->limits, &language->config->limits.maximum)) ||
+	config = broker->language[request->index].config;
+	if (request->warm >= config->warm_count || (client->run.program_fd >= 0) != config_is_compiled(config) ||
+	    !limits_allowed(&request->limits, &config->limits.maximum) ||
 	    (broker->config->network == NETWORK_PROXY && request->proxy >= broker->config->proxy_count))
 		return -1;
-	client->request = *request;
-	if (is_compile)
-		client->request.limits = language->config->compile.limits;
-	client->pool = language_pool(language, request->warm, request->flags, grant_of(broker, &client->request));
-	pool = &language->pool[client->pool];
-	memcpy(client->fds, fds, fd_count * sizeof *fds);
-	client->fd_count = fd_count;
-	client->queued_us = clock_us();
-	if (language->is_missing)
-		client_refuse(client, REFUSED_MISSING);
-	else if (language->reason[0] != '\0' || layers_broken(&broker->layers) != NULL)
-		client_refuse(client, REFUSED_UNAVAILABLE);
-	else if (pool->failures > POOL_FAILURES_MOST && language_rests(pool))
-		client_refuse(client, REFUSED_FAULT);
-	else if (broker->queued >= broker->config->queue)
-		client_refuse(client, REFUSED_BUSY);
-	else {
-		language_wake(broker, language, client->pool);
-		client_enqueue(broker, client);
-		broker_dispatch(broker);
-	}
+	take(broker, client, request, &request->limits, fds, fd_count);
 	return 0;
 }
 
-/* ---- what compilers make ---------------------------------------------------------------------------------------- */
-
-/* A file of the language's root, as it is now: a new one has another inode. (A further hard link to it changes its ctime only.) */
-static void
-identify(struct language *language, const char *path, uint64_t *identity)
+static int
+take_compile(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
-	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
-	struct stat st;
-	int fd;
+	const struct language_config *config;
 
-	/* At level chroot it was not there before the language was awake. */
-	if (language->root_fd < 0)
-		language->root_fd = openat(language->trees_fd, FIRST_TREE_NAME, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	fd = (int)syscall(SYS_openat2, language->root_fd, path, &how, sizeof how);
-
-	if (fd >= 0 && fstat(fd, &st) == 0) {
-		identity[0] = st.st_dev;
-		identity[1] = st.st_ino;
-		identity[2] = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
-	}
-	fdpass_close(&fd, 1);
+	if (request->index >= broker->language_count || !are_right(fds, fd_count))
+		return -1;
+	config = broker->language[request->index].config;
+	if (request->warm >= config->warm_count || !config_is_compiled(config) || !was_looked_for(client, request) ||
+	    client->run.program_fd >= 0 ||
+	    (broker->config->network == NETWORK_PROXY && request->proxy >= broker->config->proxy_count))
+		return -1;
+	take(broker, client, request, &config->compile.limits, fds, fd_count);
+	return 0;
 }
 
-/* Returns -1 if the worker broke the rules. */
+/* The answer comes when the identity of the compiler is known: client_answer_finds. */
 static int
-answer_find(struct broker *broker, struct client *client, const struct proto_request *request)
+take_find(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
-	struct proto_reply message = { .kind = PROTO_FIND };
 	struct language *language;
 
-	if (client->state != CLIENT_IDLE || request->index >= broker->language_count)
+	(void)fds;
+	(void)fd_count;
+	if (request->index >= broker->language_count)
 		return -1;
 	language = &broker->language[request->index];
 	if (!config_is_compiled(language->config))
 		return -1;
-	fdpass_close(&client->compiled_fd, 1);
+	fdpass_close(&client->run.program_fd, 1);
 	memset(&client->key, 0, sizeof client->key);
 	client->key.language = request->index;
 	memcpy(client->key.digest, request->digest, sizeof client->key.digest);
-	if (!language->is_missing) {
-		/* A command may be a shell that starts the compiler; what is asked for the version is the compiler's own. */
-		identify(language, language->config->compile.command.item[0], client->key.compiler[0]);
-		identify(language, language->config->version.item[0], client->key.compiler[1]);
-		client->compiled_fd = compile_cache_find(&broker->compiled, &client->key);
-	}
-	message.u.found = client->compiled_fd >= 0;
-	reply(client, &message);
+	client->state = CLIENT_FINDING;
+	client->next_finding = language->compiler.asking;
+	language->compiler.asking = client;
+	language_touch(broker, language);
+	loop_dispatch(&broker->loop);
 	return 0;
 }
 
 void
-client_collected(struct broker *broker, struct client *client, int fd)
+client_answer_finds(struct broker *broker, struct language *language)
 {
-	struct run_result result = client->result;
+	bool can_know = language_is_awake(language);
 
-	if (fd >= 0) {
-		client->compiled_fd = fd;
-		compile_cache_keep(&broker->compiled, &client->key, fd);
-	} else {
-		/* It said that all went well, and made nothing that could be run. */
-		result.verdict = VERDICT_COMPILE_ERROR;
-		result.exit_code = -1;
-	}
-	client_result(client, &result);
-}
-
-/* The warden has it, or says why not. */
-static void
-collected(struct broker *broker, struct event *event, uint32_t events)
-{
-	struct client *client = event_owner(event, struct client, collected);
-	struct guest_report report = { 0 };
-	int fd = -1;
-	size_t count = 0;
-	ssize_t n = fdpass_recv(event->fd, &report, sizeof report, &fd, 1, &count, NULL);
-
-	(void)events;
-	event_close(broker, event);
-	if (n != (ssize_t)sizeof report) {
-		fdpass_close(&fd, 1);
-		client_refuse(client, REFUSED_FAULT);
+	if (language->compiler.asking == NULL || (can_know && !compiler_id_is_known(language)))
 		return;
+	while (language->compiler.asking != NULL) {
+		struct client *client = language->compiler.asking;
+		struct proto_reply message = { .kind = PROTO_FIND };
+
+		language->compiler.asking = client->next_finding;
+		client->state = CLIENT_IDLE;
+		if (can_know) {
+			memcpy(client->key.compiler, language->compiler.file, sizeof client->key.compiler);
+			client->run.program_fd = compile_cache_find(&broker->compile_cache, &client->key);
+		}
+		message.u.found = client->run.program_fd >= 0;
+		reply(client, &message);
 	}
-	client_collected(broker, client, fd);
 }
 
-void
-client_collect(struct broker *broker, struct client *client, const struct language *language)
+static int
+cancel(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
-	struct warden_request order = { .kind = WARDEN_COLLECT };
-	int pair[2] = { -1, -1 }, fds[2];
+	struct run *run = &client->run;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 ||
-	    event_add(broker, &client->collected, pair[0], collected) != 0) {
-		fdpass_close(pair, 2);
-		client_refuse(client, REFUSED_FAULT);
-		return;
+	(void)fds;
+	(void)fd_count;
+	if (client->state != CLIENT_WAITING || client->id != request->id)
+		return 0; /* it has crossed the answer */
+	if (run->state == RUN_QUEUED) {
+		run_queue_remove(broker, run);
+		run->result = (struct run_result){ .verdict = VERDICT_CANCELLED, .exit_code = -1 };
+		run_answer(broker, run);
+	} else if (run->state == RUN_STARTED) {
+		cell_end_run(broker, run->cell, request->cancel == CANCEL_OUTPUT_LIMIT ? END_OUTPUT : END_CLIENT_GONE);
 	}
-	fds[0] = pair[1];
-	fds[1] = client->box_fd;
-	if (language->warden.sock < 0 || fdpass_send(language->warden.sock, &order, sizeof order, fds, 2) != 0) {
-		event_close(broker, &client->collected);
-		client_refuse(client, REFUSED_FAULT);
-	}
-	close(pair[1]);
-	fdpass_close(&client->box_fd, 1);
+	return 0;
 }
 
-/* ---- questions -------------------------------------------------------------------------------------------------- */
-
-static void
-cancel_run(struct broker *broker, struct client *client, const struct proto_request *request)
-{
-	static const struct run_result cancelled = { .verdict = VERDICT_CANCELLED, .exit_code = -1 };
-
-	if (client->request.id != request->id)
-		return;
-	if (client->state == CLIENT_QUEUED) {
-		client_dequeue(broker, client);
-		client_result(client, &cancelled);
-	} else if (client->state == CLIENT_RUNNING) {
-		cell_end_run(broker, client->cell, request->cancel == CANCEL_OUTPUT_LIMIT ? END_OUTPUT : END_CLIENT_GONE);
-	}
-}
-
-static void
-answer_language(struct broker *broker, struct client *client, uint32_t index)
+static int
+answer_language(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
 	struct proto_reply message = { .kind = PROTO_LANGUAGE };
 	struct proto_language *answer = &message.u.language;
 
-	if (index < broker->language_count) {
-		const struct language *language = &broker->language[index];
+	(void)fds;
+	(void)fd_count;
+	if (request->index < broker->language_count) {
+		const struct language *language = &broker->language[request->index];
 
-		answer->available = language->reason[0] == '\0';
+		answer->available = language->state != LANGUAGE_MISSING && language->state != LANGUAGE_FAILING;
 		answer->start = language->start;
 		memcpy(answer->version, language->version, sizeof answer->version);
 		memcpy(answer->reason, answer->available ? language->shortfall : language->reason, sizeof answer->reason);
 	}
 	reply(client, &message);
+	return 0;
 }
 
-static void
-answer_layer(struct broker *broker, struct client *client, uint32_t index)
+static int
+answer_layer(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
 	struct proto_reply message = { .kind = PROTO_LAYER };
 
-	if (index < broker->layers.count)
-		message.u.layer = broker->layers.layer[index];
+	(void)fds;
+	(void)fd_count;
+	if (request->index < broker->layers.count)
+		message.u.layer = broker->layers.layer[request->index];
 	reply(client, &message);
+	return 0;
 }
 
-static void
-answer_state(struct broker *broker, struct client *client)
+static int
+answer_state(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
 	struct proto_reply message = { .kind = PROTO_STATE };
 
-	broker_state(broker, &message.u.state);
+	(void)request;
+	(void)fds;
+	(void)fd_count;
+	health_state(broker, &message.u.state);
 	reply(client, &message);
+	return 0;
 }
 
-/* One message. Returns -1 if the worker broke the rules. Descriptors that come with a run are kept, others closed. */
+#define IN(state) (1u << (state))
+#define IN_ANY (IN(CLIENT_IDLE) | IN(CLIENT_FINDING) | IN(CLIENT_WAITING))
+
+/*
+ * The requests that there are; any other costs a worker its connection. A handler that returns 0 has taken the descriptors;
+ * -1: the worker broke the protocol.
+ */
+static const struct request_kind {
+	uint32_t kind;
+	unsigned states;         /* of the connection, in which it may come */
+	size_t fds_min, fds_max; /* that come with it */
+	int (*handle)(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds,
+	    size_t fd_count);
+} kinds[] = {
+	{ PROTO_RUN, IN(CLIENT_IDLE), 3, RUN_FDS, take_run },
+	{ PROTO_FIND, IN(CLIENT_IDLE), 0, 0, take_find },
+	{ PROTO_COMPILE, IN(CLIENT_IDLE), 3, 3, take_compile },
+	{ PROTO_CANCEL, IN_ANY, 0, 0, cancel },
+	{ PROTO_LANGUAGE, IN_ANY, 0, 0, answer_language },
+	{ PROTO_LAYER, IN_ANY, 0, 0, answer_layer },
+	{ PROTO_STATE, IN_ANY, 0, 0, answer_state },
+};
+
+/* Returns 0, or -1 if the worker broke the protocol. */
 static int
-take_request(struct broker *broker, struct client *client, const struct proto_request *request, int *fds,
-    size_t fd_count)
+take_request(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
-	if (request->kind == PROTO_RUN || request->kind == PROTO_COMPILE)
-		return take_run(broker, client, request, fds, fd_count);
-	if (fd_count != 0)
-		return -1;
-	switch (request->kind) {
-	case PROTO_FIND:
-		return answer_find(broker, client, request);
-	case PROTO_CANCEL:
-		cancel_run(broker, client, request);
-		return 0;
-	case PROTO_LANGUAGE:
-		answer_language(broker, client, request->index);
-		return 0;
-	case PROTO_LAYER:
-		answer_layer(broker, client, request->index);
-		return 0;
-	case PROTO_STATE:
-		answer_state(broker, client);
-		return 0;
-	default:
-		return -1;
+	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+		const struct request_kind *kind = &kinds[i];
+
+		if (kind->kind != request->kind)
+			continue;
+		if ((kind->states & IN(client->state)) == 0 || fd_count < kind->fds_min || fd_count > kind->fds_max)
+			return -1;
+		return kind->handle(broker, client, request, fds, fd_count);
 	}
+	return -1;
 }
+
+/* ---- connections ------------------------------------------------------------------------------------------------ */
 
 static void
-client_ready(struct broker *broker, struct event *event, uint32_t events)
+stop_finding(struct broker *broker, struct client *client)
 {
-	struct client *client = event_owner(event, struct client, event);
-	struct proto_request request;
-	int fds[CLIENT_RUN_FDS];
-	size_t fd_count;
-	ssize_t n;
+	struct client **link = &broker->language[client->key.language].compiler.asking;
 
-	(void)events;
-	n = fdpass_recv(event->fd, &request, sizeof request, fds, CLIENT_RUN_FDS, &fd_count, NULL);
-	if (n < 0 && errno == EAGAIN)
-		return;
-	if (n == (ssize_t)sizeof request && take_request(broker, client, &request, fds, fd_count) == 0)
-		return;
-	if (n > 0 || fd_count > 0 || (n < 0 && errno == EMSGSIZE))
-		complain(&broker->protocol_broken, client->pid, "broke the protocol");
-	/* Also those of an empty message, which looks like the end of the connection. */
-	fdpass_close(fds, fd_count);
-	client_gone(broker, client);
+	while (*link != client)
+		link = &(*link)->next_finding;
+	*link = client->next_finding;
 }
 
 /* A worker that goes takes its run with it. */
 static void
-client_gone(struct broker *broker, struct client *client)
+remove_client(struct broker *broker, struct client *client)
 {
 	struct client **link = &broker->clients;
+	struct run *run = &client->run;
 
-	if (client->state == CLIENT_QUEUED)
-		client_dequeue(broker, client);
-	if (client->cell != NULL) {
-		client->cell->client = NULL;
-		cell_end_run(broker, client->cell, END_CLIENT_GONE);
-	}
-	end_wait(client);
-	event_close(broker, &client->collected);
-	fdpass_close(&client->compiled_fd, 1);
+	if (client->state == CLIENT_FINDING)
+		stop_finding(broker, client);
+	if (run->state == RUN_QUEUED)
+		run_queue_remove(broker, run);
+	if (run->cell != NULL)
+		cell_drop_run(broker, run->cell);
+	run_drop(broker, run);
 	while (*link != client)
 		link = &(*link)->next;
 	*link = client->next;
-	event_close(broker, &client->event);
-	/* The loop may have an event of it in hand. */
-	client->next = broker->gone;
-	broker->gone = client;
+	loop_unwatch(&broker->loop, &client->watch);
+	free(client);
 }
 
-void
-client_free_gone(struct broker *broker)
+/* A run came without its descriptors, because the broker had no number free for them. The worker has done nothing wrong. */
+static void
+refuse_for_descriptors(struct broker *broker, struct client *client, const struct proto_request *request)
 {
-	while (broker->gone != NULL) {
-		struct client *client = broker->gone;
+	client->id = request->id;
+	client->state = CLIENT_WAITING;
+	client->run.language = &broker->language[request->index];
+	run_refuse(broker, &client->run, REFUSED_FAULT, "receive its descriptors", EMFILE);
+}
 
-		broker->gone = client->next;
-		free(client);
+static void
+client_ready(void *context, struct watch *watch, uint32_t events)
+{
+	struct broker *broker = context;
+	struct client *client = watch_owner(watch, struct client, watch);
+	struct proto_request request = { 0 };
+	int fds[RUN_FDS];
+	size_t fd_count;
+	ssize_t n = fdpass_recv(watch->fd, &request, sizeof request, fds, RUN_FDS, &fd_count, NULL);
+
+	(void)events;
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n == (ssize_t)sizeof request && take_request(broker, client, &request, fds, fd_count) == 0)
+		return;
+	if (n < 0 && errno == EMFILE && client->state == CLIENT_IDLE && request.index < broker->language_count) {
+		refuse_for_descriptors(broker, client, &request);
+		return;
 	}
+	if (n > 0 || fd_count > 0 || (n < 0 && errno == EMSGSIZE))
+		log_disconnect(&broker->protocol_broken, client->pid, "broke the protocol");
+	/* Also those of an empty message, which looks like the end of the connection. */
+	fdpass_close(fds, fd_count);
+	remove_client(broker, client);
+}
+
+/* Whether one worker has as many connections as it may have. */
+static bool
+has_too_many(const struct broker *broker, pid_t pid)
+{
+	unsigned count = 0;
+
+	for (const struct client *client = broker->clients; client != NULL; client = client->next)
+		count += client->pid == pid;
+	return count >= CONNECTIONS_MAX;
 }
 
 void
 client_add(struct broker *broker, int fd, pid_t pid)
 {
-	struct client *client = calloc(1, sizeof *client);
 	struct proto_reply welcome = { .kind = PROTO_WELCOME, .u.welcome = { .version = PROTO_VERSION,
 		.languages = (uint32_t)broker->language_count, .config_digest = broker->config->digest,
 		.level = broker->config->level } };
+	struct client *client;
 
-	unsigned already = 0;
-
-	for (const struct client *other = broker->clients; other != NULL; other = other->next)
-		already += other->pid == pid;
-	if (already >= CONNECTIONS_MAX) {
-		complain(&broker->connected_too_often, pid, "connected too often");
-		free(client);
+	if (has_too_many(broker, pid)) {
+		log_disconnect(&broker->connected_too_often, pid, "connected too often");
 		close(fd);
 		return;
 	}
+	client = calloc(1, sizeof *client);
 	if (client == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
-	    event_add(broker, &client->event, fd, client_ready) != 0) {
+	    loop_watch(&broker->loop, &client->watch, fd, client_ready) != 0) {
 		log_warn("cannot take on a worker: %s", strerror(errno));
 		free(client);
 		close(fd);
 		return;
 	}
 	client->pid = pid;
-	client->compiled_fd = client->box_fd = client->collected.fd = -1;
+	client->run.owner = &owner;
+	client->run.program_fd = client->run.extraction.fd = -1;
 	client->next = broker->clients;
 	broker->clients = client;
 	reply(client, &welcome);

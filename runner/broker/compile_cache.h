@@ -12,6 +12,8 @@
 
 #include "proto.h"
 
+#define COMPILE_CACHE_ENTRIES_MAX 1024 /* each has a descriptor: see start/fd_budget.h */
+
 /* Of what source, by which compiler. Its flags are those of the configuration, which does not change under a runner. */
 struct compile_key {
 	uint32_t language;

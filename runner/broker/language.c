@@ -2,34 +2,46 @@
 #define _GNU_SOURCE
 #include "broker/language.h"
 
-#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/run_queue.h"
 #include "clock.h"
+#include "log.h"
 
-/* What a run of the language is granted that asks for nothing. */
-unsigned
-language_usual_grant(const struct language *language)
-{
-	return language->config->limits.standard.processes > 1 ? GRANT_PROCESSES : 0;
-}
+/* ---- the state -------------------------------------------------------------------------------------------------- */
 
-/* Have the pools served that keep cells ready, and no others before they are used. */
+#define NONE LANGUAGE_STATES /* no transition */
+
+static const enum language_state transitions[LANGUAGE_STATES][LANGUAGE_EVENTS] = {
+	/*                      WAKES              REPORTED           SERVES            LOST               FAILED            SLEEPS */
+	[LANGUAGE_MISSING]  = { NONE,              NONE,              NONE,             NONE,              NONE,             NONE },
+	[LANGUAGE_ASLEEP]   = { LANGUAGE_STARTING, NONE,              NONE,             NONE,              NONE,             NONE },
+	[LANGUAGE_STARTING] = { NONE,              NONE,              LANGUAGE_SERVING, NONE,              LANGUAGE_FAILING, LANGUAGE_ASLEEP },
+	[LANGUAGE_SERVING]  = { NONE,              NONE,              NONE,             LANGUAGE_STARTING, NONE,             LANGUAGE_ASLEEP },
+	[LANGUAGE_FAILING]  = { NONE,              LANGUAGE_STARTING, LANGUAGE_SERVING, NONE,              LANGUAGE_FAILING, LANGUAGE_ASLEEP },
+};
+
 void
-language_want_armed(struct language *language)
+language_event(struct broker *broker, struct language *language, enum language_event event, const char *reason)
 {
-	for (uint32_t pool = 0; pool < LANGUAGE_POOLS; pool++)
-		language->pool[pool].is_wanted = language_armed(language, pool) > 0;
+	enum language_state next = transitions[language->state][event];
+
+	if (next == NONE)
+		return;
+	language->state = next;
+	snprintf(language->reason, sizeof language->reason, "%s", next == LANGUAGE_FAILING ? reason : "");
+	if (next == LANGUAGE_FAILING)
+		run_queue_refuse(broker, language, NULL, REFUSED_UNAVAILABLE, language->reason, 0);
+	loop_dispatch(&broker->loop);
 }
 
-/* ---- pools ------------------------------------------------------------------------------------------------------ */
-
-/* Does the interpreter take only what it is given when it starts, and does it start ahead? */
-static bool
-starts_ahead(const struct language *language)
+bool
+language_is_awake(const struct language *language)
 {
-	return language->start == START_SPARE || (language->start == START_ZYGOTE && language->config->driver == NULL);
+	return language->state >= LANGUAGE_STARTING;
 }
 
 bool
@@ -40,6 +52,21 @@ language_serves(const struct language *language)
 			return true;
 	}
 	return false;
+}
+
+/* ---- pools ------------------------------------------------------------------------------------------------------ */
+
+unsigned
+language_usual_grant(const struct language *language)
+{
+	return language->config->limits.standard.processes > 1 ? GRANT_PROCESSES : 0;
+}
+
+void
+language_want_armed(struct language *language)
+{
+	for (uint32_t pool = 0; pool < LANGUAGE_POOLS; pool++)
+		language->pool[pool].is_wanted = language_armed(language, pool) > 0;
 }
 
 uint32_t
@@ -54,10 +81,11 @@ language_armed(const struct language *language, uint32_t pool)
 	return (grant & GRANT_NETWORK) != 0 ? config_network_armed(language->all, set) : set->armed;
 }
 
-bool
-language_rests(const struct pool *pool)
+/* Whether the interpreter takes arguments and environment only at its start, and is started ahead of its run. */
+static bool
+starts_ahead(const struct language *language)
 {
-	return pool->retry_us != 0 && clock_us() < pool->retry_us;
+	return language->start == START_SPARE || (language->start == START_ZYGOTE && language->config->driver == NULL);
 }
 
 uint32_t
@@ -71,29 +99,47 @@ language_pool(const struct language *language, uint32_t warm, uint32_t flags, un
 /* ---- awake and asleep ------------------------------------------------------------------------------------------- */
 
 void
-language_wake(struct broker *broker, struct language *language, uint32_t pool)
+language_touch(struct broker *broker, struct language *language)
 {
 	language->used_us = clock_us();
-	if (language->is_awake && language->pool[pool].is_wanted)
+	if (language->state != LANGUAGE_ASLEEP)
 		return;
-	language->is_awake = true;
-	language->pool[pool].is_wanted = true;
-	broker_wake_at(broker, 0);
+	/* A zygote that could not be had the last time may be had now. */
+	language->start = language->config->start;
+	language->shortfall[0] = '\0';
+	language_event(broker, language, LANGUAGE_WAKES, NULL);
+	loop_wake_at(&broker->loop, 0);
 }
 
 void
-language_sleep(struct language *language)
+language_wake(struct broker *broker, struct language *language, uint32_t pool)
 {
-	language->is_awake = false;
+	language_touch(broker, language);
+	if (language->pool[pool].is_wanted)
+		return;
+	language->pool[pool].is_wanted = true;
+	loop_wake_at(&broker->loop, 0);
+}
+
+void
+language_sleep(struct broker *broker, struct language *language)
+{
+	language_event(broker, language, LANGUAGE_SLEEPS, NULL);
 	language_want_armed(language);
-	for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
-		language->pool[w].failures = 0;
-		language->pool[w].retry_us = 0;
+	for (size_t w = 0; w < LANGUAGE_POOLS; w++)
+		pool_recovered(&language->pool[w]);
+	/* The warden ends when its socket closes, its zygotes when theirs do, and nobody waits for them by pid. */
+	for (size_t z = 0; z < language->zygote_count; z++) {
+		struct zygote *zygote = &language->zygote[z];
+
+		zygote->pid = 0;
+		zygote->is_proved = false;
+		zygote->failures = 0;
+		zygote->retry_us = 0;
 	}
-	/* The warden ends when its socket closes, its zygotes when theirs do, and nobody waits for them by name. */
-	for (size_t z = 0; z < language->zygote_count; z++)
-		language->zygote[z].pid = 0;
 	language->warden.pid = 0;
+	language->warden.failures = 0;
+	language->warden.retry_us = 0;
 	if (language->warden.sock >= 0)
 		close(language->warden.sock);
 	language->warden.sock = -1;

@@ -1,4 +1,4 @@
-/* denied.c - see denied.h. Runs in the broker. */
+/* seccomp_notify.c - see seccomp_notify.h. Runs in the broker. */
 #define _GNU_SOURCE
 #include "broker/seccomp_notify.h"
 
@@ -6,20 +6,21 @@
 #include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "broker/broker.h"
+#include "broker/cell.h"
 #include "clock.h"
 #include "log.h"
 
-#define ANSWERED_AT_ONCE 256u /* of a run; later ones wait */
-#define HOLD_US 1000u             /* from one batch of these to the next */
+#define ANSWERED_AT_ONCE 256u /* of a run; the answers to later calls wait */
+#define HOLD_US 1000u         /* from one batch of these to the next */
 #define HELD_BATCH 8u
 
-/* A zygote's listener. It outlives the zygote by its last guest. */
+/* A zygote's listener. It outlives the zygote until its last guest has ended. */
 struct listener {
-	struct event event;
+	struct watch watch;
 };
 
 static void
@@ -31,7 +32,7 @@ answer(int fd, uint64_t id)
 	ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-/* The cell of a thread: that of its session, which a guest begins and its children stay in, unless they begin their own. */
+/* The cell of a thread, found by its session: a guest begins one, and its children stay in it unless they begin their own. */
 static struct cell *
 find_cell(struct broker *broker, pid_t thread)
 {
@@ -59,60 +60,64 @@ count(struct denied_calls *denied, uint32_t call)
 	}
 }
 
-/* Have an answer wait. There is room for all that a flood of one run can have waiting; else it is given now. */
+/* Hold an answer back. There is room for all that a flood of one run can have waiting; beyond that it is sent now. */
 static void
 hold(struct broker *broker, int fd, uint64_t id)
 {
-	if (broker->held_count == BROKER_HELD) {
+	struct seccomp_notify *notify = &broker->notify;
+
+	if (notify->held_count == SECCOMP_NOTIFY_HELD) {
 		answer(fd, id);
 		return;
 	}
-	if (broker->held_count == 0)
-		broker->held_until_us = clock_us() + HOLD_US;
-	broker->held[broker->held_count++] = (struct held_answer){ .fd = fd, .id = id };
-	broker_wake_at(broker, broker->held_until_us);
+	if (notify->held_count == 0)
+		notify->held_until_us = clock_us() + HOLD_US;
+	notify->held[notify->held_count++] = (struct held_answer){ .fd = fd, .id = id };
+	loop_wake_at(&broker->loop, notify->held_until_us);
 }
 
 static void
-let_go(struct broker *broker, struct listener *listener)
+close_listener(struct broker *broker, struct listener *listener)
 {
+	struct seccomp_notify *notify = &broker->notify;
 	size_t kept = 0;
 
-	for (size_t i = 0; i < broker->held_count; i++) {
-		if (broker->held[i].fd != listener->event.fd)
-			broker->held[kept++] = broker->held[i];
+	for (size_t i = 0; i < notify->held_count; i++) {
+		if (notify->held[i].fd != listener->watch.fd)
+			notify->held[kept++] = notify->held[i];
 	}
-	broker->held_count = kept;
-	event_close(broker, &listener->event);
+	notify->held_count = kept;
+	loop_unwatch(&broker->loop, &listener->watch);
 	free(listener);
 }
 
 static void
-notified(struct broker *broker, struct event *event, uint32_t events)
+notified(void *context, struct watch *watch, uint32_t events)
 {
-	struct listener *listener = event_owner(event, struct listener, event);
+	struct broker *broker = context;
+	struct listener *listener = watch_owner(watch, struct listener, watch);
 	struct seccomp_notif request;
 	struct cell *cell;
 
 	if ((events & EPOLLIN) == 0) {
-		/* Nobody is left whom it could be about. */
-		let_go(broker, listener);
+		/* No process is left that it could be about. */
+		close_listener(broker, listener);
 		return;
 	}
 	memset(&request, 0, sizeof request);
-	if (ioctl(event->fd, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0) {
-		/* The caller has died. All else says that this is no listener, and would be said for ever. */
+	if (ioctl(watch->fd, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0) {
+		/* The caller has died. Any other error means that this is no listener, and would come back for ever. */
 		if (errno != ENOENT && errno != EINTR)
-			let_go(broker, listener);
+			close_listener(broker, listener);
 		return;
 	}
 	cell = find_cell(broker, (pid_t)request.pid);
 	if (cell != NULL)
 		count(&cell->denied, (uint32_t)request.data.nr);
 	if (cell != NULL && cell->denied.total > ANSWERED_AT_ONCE)
-		hold(broker, event->fd, request.id);
+		hold(broker, watch->fd, request.id);
 	else
-		answer(event->fd, request.id);
+		answer(watch->fd, request.id);
 }
 
 void
@@ -120,9 +125,9 @@ seccomp_notify_listen(struct broker *broker, int fd)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 
-	if (listener == NULL || event_add(broker, &listener->event, fd, notified) != 0) {
-		/* Without a listener the kernel refuses by itself, with ENOSYS. */
-		log_warn("refused calls of a zygote's guests cannot be heard of: %s", strerror(errno));
+	if (listener == NULL || loop_watch(&broker->loop, &listener->watch, fd, notified) != 0) {
+		/* Without a listener the kernel answers by itself, with ENOSYS. */
+		log_warn("denied calls of a zygote's guests cannot be reported: %s", strerror(errno));
 		free(listener);
 		close(fd);
 	}
@@ -131,17 +136,18 @@ seccomp_notify_listen(struct broker *broker, int fd)
 uint64_t
 seccomp_notify_keep_time(struct broker *broker, uint64_t now_us)
 {
+	struct seccomp_notify *notify = &broker->notify;
 	size_t batch;
 
-	if (broker->held_count == 0)
-		return UINT64_MAX;
-	if (now_us < broker->held_until_us)
-		return broker->held_until_us;
-	batch = broker->held_count < HELD_BATCH ? broker->held_count : HELD_BATCH;
+	if (notify->held_count == 0)
+		return NEVER_US;
+	if (now_us < notify->held_until_us)
+		return notify->held_until_us;
+	batch = notify->held_count < HELD_BATCH ? notify->held_count : HELD_BATCH;
 	for (size_t i = 0; i < batch; i++)
-		answer(broker->held[i].fd, broker->held[i].id);
-	broker->held_count -= batch;
-	memmove(broker->held, broker->held + batch, broker->held_count * sizeof broker->held[0]);
-	broker->held_until_us = now_us + HOLD_US;
-	return broker->held_count > 0 ? broker->held_until_us : UINT64_MAX;
+		answer(notify->held[i].fd, notify->held[i].id);
+	notify->held_count -= batch;
+	memmove(notify->held, notify->held + batch, notify->held_count * sizeof notify->held[0]);
+	notify->held_until_us = now_us + HOLD_US;
+	return notify->held_count > 0 ? notify->held_until_us : NEVER_US;
 }

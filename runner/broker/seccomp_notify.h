@@ -1,19 +1,33 @@
 /*
- * denied.h - system calls that a policy does not allow: refused, counted, and told by name.
+ * seccomp_notify.h - system calls that a policy denies: answered, counted, and reported by name.
  *
- * The kernel asks us about each one (seccomp's user notification) and keeps the caller waiting. The answer is always the
- * same, EPERM: nothing is decided here, and no memory of the caller is looked at. A run that makes very many of them has
- * to wait for its answers, so that it cannot keep us busy.
+ * The kernel notifies us of each one (seccomp user notification, seccomp_unotify(2)) and keeps the caller waiting. The answer
+ * is always the same, EPERM: nothing is decided here, and no memory of the caller is read. A run that makes very many such
+ * calls has to wait for its answers, so that it cannot keep the broker busy.
  */
-#ifndef CELLBLOCK_DENIED_H
-#define CELLBLOCK_DENIED_H
+#ifndef CELLBLOCK_SECCOMP_NOTIFY_H
+#define CELLBLOCK_SECCOMP_NOTIFY_H
 
-#include "broker/broker.h"
+#include <stddef.h>
+#include <stdint.h>
 
-/* Answer what comes out of `fd`, a zygote's listener, as long as the zygote or one of its guests lives. Takes `fd`. */
+#define SECCOMP_NOTIFY_HELD 256 /* answers that can wait */
+
+struct broker;
+
+struct seccomp_notify {
+	struct held_answer {
+		int fd; /* the listener */
+		uint64_t id;
+	} held[SECCOMP_NOTIFY_HELD];
+	size_t held_count;
+	uint64_t held_until_us;
+};
+
+/* Answer the notifications of `fd`, a zygote's listener, as long as the zygote or one of its guests lives. Takes `fd`. */
 void seccomp_notify_listen(struct broker *broker, int fd);
 
-/* Give the answers that were held back and are due. Returns when to look again. */
+/* Send the answers that were held back and are due. Returns when to look again. */
 uint64_t seccomp_notify_keep_time(struct broker *broker, uint64_t now_us);
 
 #endif

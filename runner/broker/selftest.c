@@ -14,8 +14,11 @@
 #include <unistd.h>
 
 #include "guest/attack.h"
+#include "broker/broker.h"
 #include "broker/cell.h"
-#include "broker/client.h"
+#include "broker/isolation.h"
+#include "broker/language.h"
+#include "broker/run.h"
 #include "clock.h"
 #include "fdpass.h"
 #include "landlock.h"
@@ -33,11 +36,11 @@
 
 /* One guest's part of a test. */
 struct selftest {
+	struct run run;
 	struct zygote *zygote;
-	pid_t zygote_pid;
-	struct client client; /* whose run it is */
-	int answer_fd;        /* where that gets its result */
-	int out_fd;           /* what the guest writes */
+	pid_t zygote_pid; /* a zygote that died meanwhile may have another process in its place */
+	struct cell *cell;
+	int out_fd;       /* where the guest's reports can be read; -1: none yet */
 	uint64_t box_device, box_inode; /* of its tmpfs */
 };
 
@@ -57,8 +60,6 @@ static const struct {
 	{ "uts", NAMESPACE_UTS, "uts_namespace", true },
 };
 
-static void stop_serving(struct broker *broker);
-
 /* A wall does not hold. One that nobody has put up cannot. */
 static void
 break_layer(struct broker *broker, const char *layer, const char *who, const char *what)
@@ -71,8 +72,8 @@ break_layer(struct broker *broker, const char *layer, const char *who, const cha
 
 	log_warn("%s: self-test: not stopped: %s; layer %s is not in force%s", who, what, layer,
 	    is_required ? ", and nothing is served before a restart" : "");
-	if (is_required)
-		stop_serving(broker);
+	/* The dispatcher stops the service. */
+	loop_dispatch(&broker->loop);
 }
 
 static void
@@ -269,83 +270,79 @@ limits_of(const struct zygote *zygote, uint32_t kind)
 
 /* ---- a part, from its cell to its end --------------------------------------------------------------------------- */
 
+static int armed(struct broker *broker, struct run *run);
+static void ended(struct broker *broker, struct run *run);
+static void refused(struct broker *broker, struct run *run, enum refusal refusal);
+
+static const struct run_owner owner = { .ended = ended, .refused = refused, .armed = armed };
+
 static void
-free_test(struct selftest *test)
+free_test(struct broker *broker, struct selftest *test)
 {
-	fdpass_close(&test->answer_fd, 1);
-	fdpass_close(&test->client.event.fd, 1);
+	test->zygote->is_in_test = false;
+	run_drop(broker, &test->run);
 	fdpass_close(&test->out_fd, 1);
 	free(test);
+	loop_dispatch(&broker->loop);
 }
 
 int
 selftest_arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 {
 	struct selftest *test = calloc(1, sizeof *test);
+	struct run *run;
 
 	if (test == NULL)
 		return -1;
-	*test = (struct selftest){ .zygote = zygote, .zygote_pid = zygote->pid, .answer_fd = -1, .out_fd = -1,
-		.client = { .event.fd = -1, .compiled_fd = -1, .box_fd = -1, .collected.fd = -1 } };
+	*test = (struct selftest){ .zygote = zygote, .zygote_pid = zygote->pid, .cell = cell, .out_fd = -1 };
 	if (zygote->test_part == 0) {
 		zygote->test_parts = parts_of(broker, zygote);
 		zygote->test_began_us = clock_us();
 	}
-	cell->test = test;
-	if (cell_arm_from(broker, cell, zygote) != 0) {
-		cell->test = NULL;
-		free_test(test);
+	run = &test->run;
+	run->owner = &owner;
+	run->language = zygote->language;
+	run->pool = zygote->pool;
+	run->attack = part_of(broker, zygote->test_part).kind;
+	run->limits = limits_of(zygote, run->attack);
+	run->program_fd = run->extraction.fd = -1;
+	zygote->is_in_test = true;
+	if (cell_arm_for(broker, cell, zygote, run) != 0) {
+		free_test(broker, test);
 		return -1;
 	}
-	zygote->is_in_test = true;
 	return 0;
 }
 
-/* A run's descriptors, and the two ends of its connection. Returns 0 or -1. */
+/* The descriptors of a run: nothing to read, a pipe for the reports, nowhere for errors. Returns 0, or -1 with errno. */
 static int
-open_client(const struct broker *broker, struct selftest *test)
+open_run(const struct broker *broker, struct selftest *test)
 {
-	/* Level chroot: the broker's own root has no devices. */
-	int root_fd = broker->config->level == LEVEL_CHROOT ? broker->host_fd : AT_FDCWD;
-	const char *null = broker->config->level == LEVEL_CHROOT ? "dev/null" : "/dev/null";
-	struct client *client = &test->client;
-	int link[2], out[2];
+	struct run *run = &test->run;
+	int out[2];
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, link) != 0)
-		return -1;
-	client->event.fd = link[0];
-	test->answer_fd = link[1];
 	if (pipe2(out, O_CLOEXEC) != 0)
 		return -1;
 	test->out_fd = out[0];
-	client->fds[1] = out[1];
-	client->fds[0] = openat(root_fd, null, O_RDONLY | O_CLOEXEC);
-	client->fds[2] = openat(root_fd, null, O_WRONLY | O_CLOEXEC);
-	client->fd_count = 3;
-	return client->fds[0] < 0 || client->fds[2] < 0 || fcntl(test->out_fd, F_SETFL, O_NONBLOCK) != 0 ? -1 : 0;
+	run->fds[0] = fcntl(broker->null_fd, F_DUPFD_CLOEXEC, 0);
+	run->fds[1] = out[1];
+	run->fds[2] = fcntl(broker->null_fd, F_DUPFD_CLOEXEC, 0);
+	run->fd_count = 3;
+	return run->fds[0] < 0 || run->fds[2] < 0 || fcntl(test->out_fd, F_SETFL, O_NONBLOCK) != 0 ? -1 : 0;
 }
 
-void
-selftest_start(struct broker *broker, struct cell *cell)
+/* The guest waits: look at its cell, and let it attack. */
+static int
+armed(struct broker *broker, struct run *run)
 {
-	struct selftest *test = cell->test;
-	struct client *client = &test->client;
-	struct zygote *zygote = test->zygote;
-	struct part part = part_of(broker, zygote->test_part);
+	struct selftest *test = watch_owner(run, struct selftest, run);
 
-	look_at_cell(broker, cell, test);
-	if (open_client(broker, test) != 0) {
-		log_warn("%s: self-test: %s", zygote->language->config->name, strerror(errno));
-		fdpass_close(client->fds, client->fd_count);
-		cell_take_down(broker, cell);
-		return;
-	}
-	client->request = (struct proto_request){ .kind = PROTO_RUN, .index = (uint32_t)(zygote->language - broker->language),
-		.limits = limits_of(zygote, part.kind) };
-	client->pool = zygote->pool;
-	client->attack = part.kind;
-	client->queued_us = clock_us();
-	cell_start_run(broker, cell, client);
+	look_at_cell(broker, test->cell, test);
+	run->queued_us = clock_us();
+	if (open_run(broker, test) == 0)
+		return 0;
+	log_warn("%s: self-test: open the descriptors of a run: %s", run->language->config->name, strerror(errno));
+	return -1;
 }
 
 /* The last report that the guest has written; a stage of 0 if there is none. */
@@ -370,11 +367,9 @@ static void
 judge_facts(struct broker *broker, const struct cell *cell, const struct selftest *test, const struct attack_facts *facts)
 {
 	const char *who = cell->language->config->name;
-	/* At level chroot it is that of the host. */
-	uint32_t first = broker->config->level == LEVEL_CHROOT ? broker->config->first_uid + 1 : 1;
-	uint32_t id = broker->single_uid ? NOBODY : first + cell->number;
+	uint32_t id = broker->single_uid ? NOBODY : broker->isolation->uid(broker->config, cell);
 	const char *layer = broker->single_uid ? "user_namespace" : "uid_per_cell";
-	uint64_t disk_bytes = (test->client.request.limits.disk_bytes + 4095) / 4096 * 4096;
+	uint64_t disk_bytes = (test->run.limits.disk_bytes + 4095) / 4096 * 4096;
 
 	if (!is_all(facts->uid, id) || !is_all(facts->gid, id) || (!broker->single_uid && facts->groups != 0))
 		break_layer(broker, layer, who, "a user that is not the cell's");
@@ -388,18 +383,15 @@ judge_facts(struct broker *broker, const struct cell *cell, const struct selftes
 		break_layer(broker, "rlimits", who, "more open files than it may have");
 }
 
-/*
- * The layer that is to stop an attack. At level chroot two of those on the mounts are for its root to stop; the others ask
- * what only a mount could answer.
- */
+/* The layer that is to stop an attack. Two of those on the mounts are for the root to stop, by whatever it is made. */
 static const char *
 layer_against(const struct broker *broker, size_t attack)
 {
-	static const char *const on_any_root[] = { "files of the host", "above the root" };
+	static const char *const on_the_root[] = { "files of the host", "above the root" };
 
-	for (size_t i = 0; broker->config->level == LEVEL_CHROOT && i < sizeof on_any_root / sizeof on_any_root[0]; i++) {
-		if (strcmp(attack_name(attack), on_any_root[i]) == 0)
-			return "chroot";
+	for (size_t i = 0; i < sizeof on_the_root / sizeof on_the_root[0]; i++) {
+		if (strcmp(attack_name(attack), on_the_root[i]) == 0)
+			return broker->isolation->root_layer;
 	}
 	return attack_layer(attack);
 }
@@ -424,18 +416,17 @@ judge_walls(struct broker *broker, const struct cell *cell, const struct attack_
 		layers_prove(&broker->layers, unattacked[i]);
 }
 
-/* Returns whether the part has come to an end from which something follows. */
+/* Returns whether the part has come to an end from which something follows. If not, `why` says why. */
 static bool
-judge(struct broker *broker, const struct cell *cell, const struct selftest *test, const struct part *part, char *why,
-    size_t size)
+judge(struct broker *broker, const struct selftest *test, const struct part *part, char *why, size_t size)
 {
+	const struct cell *cell = test->cell;
+	enum verdict verdict = (enum verdict)test->run.result.verdict;
 	const char *who = cell->language->config->name;
 	struct attack_report report = read_report(test);
-	struct proto_reply reply = { 0 };
 	size_t count;
 
-	if (report.stage == 0 || fdpass_recv(test->answer_fd, &reply, sizeof reply, NULL, 0, &count, NULL) !=
-	    (ssize_t)sizeof reply || reply.kind != PROTO_RESULT) {
+	if (report.stage == 0) {
 		snprintf(why, size, "its guest did not begin");
 		return false;
 	}
@@ -443,8 +434,8 @@ judge(struct broker *broker, const struct cell *cell, const struct selftest *tes
 		break_layer(broker, part->layer, who, part->name);
 		return true;
 	}
-	if (reply.u.result.verdict != VERDICT_OK && reply.u.result.verdict != part->verdict) {
-		snprintf(why, size, "\"%s\" ended with %s", part->name, verdict_name(reply.u.result.verdict));
+	if (verdict != VERDICT_OK && verdict != part->verdict) {
+		snprintf(why, size, "\"%s\" ended with %s", part->name, verdict_name(verdict));
 		return false;
 	}
 	if (part->kind == ATTACK_WALLS) {
@@ -481,76 +472,89 @@ pass(struct broker *broker, struct zygote *zygote)
 		    attacks + zygote->test_parts, (unsigned long long)(clock_us() - zygote->test_began_us) / 1000u);
 	}
 	language->is_proved = true;
-	language->reason[0] = '\0';
 	zygote->is_proved = true;
+	language_event(broker, language, LANGUAGE_SERVES, NULL);
 }
 
-/* It has to be tried again, after a while; what happened is told if that does not help. */
+/* It has to be tried again, after a while. It is logged, and a failure of the language, if that does not help. */
 static void
 fail(struct broker *broker, struct zygote *zygote, const char *why)
 {
 	struct language *language = zygote->language;
 	uint64_t wait_us = (uint64_t)RETRY_FIRST_US << (zygote->test_failures < 8 ? zygote->test_failures : 8);
+	char reason[PROTO_TEXT_SIZE];
 
 	zygote->test_us = clock_us() + (wait_us < RETRY_MOST_US ? wait_us : RETRY_MOST_US);
-	broker_wake_at(broker, zygote->test_us);
+	loop_wake_at(&broker->loop, zygote->test_us);
 	if (++zygote->test_failures < FAILURES_SAID)
 		return;
+	snprintf(reason, sizeof reason, "the self-test does not come to its end: %s", why);
 	if (zygote->test_failures == FAILURES_SAID)
-		log_warn("%s: the self-test does not come to its end: %s", language->config->name, why);
+		log_warn("%s: %s", language->config->name, reason);
 	if (!language_serves(language))
-		snprintf(language->reason, sizeof language->reason, "the self-test does not come to its end: %s", why);
+		language_event(broker, language, LANGUAGE_FAILED, reason);
 }
 
-void
-selftest_end(struct broker *broker, struct cell *cell)
+/* Whether the process that was tested still serves. Else its death was why, and another one begins anew. */
+static bool
+is_same_process(const struct selftest *test)
 {
-	struct selftest *test = cell->test;
+	if (test->zygote->pid == test->zygote_pid)
+		return true;
+	test->zygote->test_part = 0;
+	return false;
+}
+
+/* Nothing is left in the cell of a part: judge. */
+static void
+ended(struct broker *broker, struct run *run)
+{
+	struct selftest *test = watch_owner(run, struct selftest, run);
 	struct zygote *zygote = test->zygote;
 	struct part part = part_of(broker, zygote->test_part);
 	char why[128];
 
-	cell->test = NULL;
-	zygote->is_in_test = false;
-	/* A zygote that has died meanwhile has taken its cells with it; or there is another in its place. */
-	if (zygote->pid != test->zygote_pid) {
-		zygote->test_part = 0;
-	} else if (test->answer_fd < 0) {
-		fail(broker, zygote, "its cell could not be made");
-	} else if (!judge(broker, cell, test, &part, why, sizeof why)) {
-		fail(broker, zygote, why);
-	} else if (layers_broken(&broker->layers) == NULL) {
-		zygote->test_failures = 0;
-		if (++zygote->test_part == zygote->test_parts)
-			pass(broker, zygote);
+	if (is_same_process(test)) {
+		if (!judge(broker, test, &part, why, sizeof why)) {
+			fail(broker, zygote, why);
+		} else if (layers_broken(&broker->layers) == NULL) {
+			zygote->test_failures = 0;
+			if (++zygote->test_part == zygote->test_parts)
+				pass(broker, zygote);
+		}
 	}
-	free_test(test);
+	free_test(broker, test);
+}
+
+static void
+refused(struct broker *broker, struct run *run, enum refusal refusal)
+{
+	struct selftest *test = watch_owner(run, struct selftest, run);
+
+	(void)refusal;
+	if (is_same_process(test))
+		fail(broker, test->zygote, "its cell could not be made");
+	free_test(broker, test);
 }
 
 /* ---- if something got out --------------------------------------------------------------------------------------- */
 
-/* No run goes on behind walls of which one has a hole, and none begins; see broker_dispatch and take_run. */
-static void
-stop_serving(struct broker *broker)
+void
+selftest_stop_serving(struct broker *broker)
 {
-	while (broker->queue != NULL) {
-		struct client *client = broker->queue;
-
-		client_dequeue(broker, client);
-		client_refuse(client, REFUSED_UNAVAILABLE);
-	}
-	for (uint32_t i = 0; broker->cell != NULL && i < broker->config->cells; i++) {
+	run_queue_refuse(broker, NULL, NULL, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
 		struct cell *cell = &broker->cell[i];
+		struct run *run = cell->run;
 
-		if (cell->test != NULL)
+		if (cell->is_reserved)
 			continue;
 		if (cell->state == CELL_ARMED) {
 			cell_give_up(broker, cell);
-		} else if (cell->state == CELL_RUNNING) {
-			if (cell->client != NULL)
-				client_refuse(cell->client, REFUSED_UNAVAILABLE);
-			cell->client = NULL;
-			cell_end_run(broker, cell, END_CLIENT_GONE);
+		} else if (cell->state == CELL_RUNNING || cell->state == CELL_SETTLING) {
+			cell_drop_run(broker, cell);
+			if (run != NULL)
+				run_refuse(broker, run, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);
 		}
 	}
 }

@@ -6,14 +6,18 @@
  * that are to end who makes them. What is found decides which layers are in force (layers.h). A required one that is not stops the
  * service: the broker lives on only to say so.
  *
- * To the rest of the broker such a guest is a run like any other, of a client that has no worker behind it.
+ * To the rest of the broker such a guest is a run like any other, in a cell that is made for it.
  */
 #ifndef CELLBLOCK_SELFTEST_H
 #define CELLBLOCK_SELFTEST_H
 
-#include <stdbool.h>
+#include <stdint.h>
 
-#include "broker/broker.h"
+#include "broker/layers.h"
+
+struct broker;
+struct cell;
+struct zygote;
 
 #define SELFTEST_NAMESPACES 6
 
@@ -28,13 +32,13 @@ void selftest_look_at_host(struct selftest_host *host);
 /* In the broker's namespaces, with the host's /proc: are they others, and is root of the host nobody in them? */
 void selftest_look_at_self(struct broker *broker, const struct selftest_host *host, int proc_fd);
 
-/* Make a free cell for the next part of an unproved zygote's test. Returns 0, or -1 if it could not even be ordered. */
+/*
+ * Make a free cell for the next part of the test of a zygote that is not proved. The rest goes by itself. Returns 0, or -1 if
+ * the cell could not be ordered.
+ */
 int selftest_arm(struct broker *broker, struct cell *cell, struct zygote *zygote);
 
-/* The guest of such a cell is armed: have it attack. */
-void selftest_start(struct broker *broker, struct cell *cell);
-
-/* Such a cell is gone, with whatever result: judge. */
-void selftest_end(struct broker *broker, struct cell *cell);
+/* A required layer does not hold: no run goes on, and none begins. */
+void selftest_stop_serving(struct broker *broker);
 
 #endif

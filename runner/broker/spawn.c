@@ -1,10 +1,9 @@
-/* children.c - see children.h. Runs in the broker, and in what it forks until that is what it is meant to be. */
+/* spawn.c - see spawn.h. Runs in the broker, and in what it forks until that is what it is meant to be. */
 #define _GNU_SOURCE
 #include "broker/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,22 +13,21 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "capabilities.h"
-#include "clock.h"
+#include "broker/broker.h"
+#include "broker/cell_env.h"
+#include "broker/isolation.h"
+#include "broker/language.h"
 #include "driver.h"
 #include "guest/hook.h"
 #include "guest/launcher.h"
+#include "kernel/inherit_fds.h"
 #include "log.h"
-#include "broker/cell_env.h"
 #include "messages.h"
-#include "warden/first_tree.h"
 #include "warden/warden.h"
 #include "paths.h"
-
-#define ZYGOTE_REPORT_US 30000000u
+#include "process_title.h"
 
 /* What every program of a cell finds in its environment; a language's configuration adds to it. */
 static const char *const standard_env[] = {
@@ -38,22 +36,24 @@ static const char *const standard_env[] = {
 
 #define ENV_MAX (72 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
-#define KEEP_MAX 4
-#define TREE_POLL_NS 5000000
+#define KEEP_MAX (2 + ISOLATION_FDS)
 
-/* Of wardens and zygotes at level chroot. A zygote keeps only what it needs to make guests, when it has walled itself in. */
-#define WARDEN_CAPABILITIES (CAPABILITY(CAP_CHOWN) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETUID))
-#define ZYGOTE_CAPABILITIES \
-	(CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SETPCAP) | CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SYS_CHROOT))
+static void
+close_but_errno(int fd)
+{
+	int error = errno;
+
+	close(fd);
+	errno = error;
+}
 
 /*
- * Fork a child that keeps `keep` as descriptor 3 onward and our stderr, and nothing else; and of the host's network, where that
- * is ours, only what it is meant to have. 0 in the child.
+ * Fork a child that has `keep` as its descriptors from 3 on, and stdin, stdout and stderr. Where this process is in the network
+ * namespace of the host, the child leaves it, unless it is to have that network. Returns like fork.
  */
 static pid_t
 fork_with(const struct broker *broker, bool has_network, const int *keep, size_t count)
 {
-	int high[KEEP_MAX];
 	pid_t pid = fork();
 	sigset_t none;
 
@@ -62,106 +62,48 @@ fork_with(const struct broker *broker, bool has_network, const int *keep, size_t
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (broker->no_network_fd >= 0 && !has_network && setns(broker->no_network_fd, CLONE_NEWNET) != 0)
 		die("leave the host's network namespace: %s", strerror(errno));
-	/* Two steps, the first for all of them: one may stand where another has to go. */
-	for (size_t i = 0; i < count; i++) {
-		if ((high[i] = fcntl(keep[i], F_DUPFD, 3 + (int)count)) < 0)
-			die("pass descriptors on: %s", strerror(errno));
-	}
-	for (size_t i = 0; i < count; i++) {
-		if (dup2(high[i], 3 + (int)i) < 0)
-			die("pass descriptors on: %s", strerror(errno));
-	}
-	if (syscall(SYS_close_range, 3u + (unsigned)count, ~0u, 0u) != 0)
-		die("close_range: %s", strerror(errno));
+	if (inherit_fds_only(keep, count, false) != 0)
+		die("pass descriptors on: %s", strerror(errno));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* What the runner ignores, or may have inherited, programs find as it is usual. */
+	/* Programs find the dispositions that are usual, whatever the runner ignores or has inherited. */
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	return 0;
 }
 
-/* Into a root: of a mount namespace, or of a tree. Returns 0, or -1 with errno. */
-static int
-enter(enum level level, int fd)
-{
-	if (level == LEVEL_NAMESPACES ? setns(fd, CLONE_NEWNS) != 0 : fchdir(fd) != 0 || chroot(".") != 0)
-		return -1;
-	return close(fd) != 0 || chdir("/") != 0 ? -1 : 0;
-}
-
-/* In the warden to be: see to it that the language has its first tree. `host_fd`: the root of the container. */
-static void
-plant(const struct language *language, const struct config *config, int trees_fd, int host_fd)
-{
-	struct first_tree tree = { .language = language->config->name, .list = &language->fs, .trees_fd = trees_fd };
-	char error[512], driver[4096];
-
-	if (language->start == START_ZYGOTE && language->config->driver != NULL) {
-		snprintf(driver, sizeof driver, "%s/%s", config->driver_dir, language->config->driver);
-		tree.driver_dir = driver;
-	} else if (language->start == START_ZYGOTE) {
-		tree.main_file = language->config->main_file;
-	}
-	if (enter(LEVEL_CHROOT, host_fd) != 0)
-		die("warden: enter the container's root: %s", strerror(errno));
-	if (first_tree_make(&tree, error, sizeof error) != 0)
-		die("%s: %s", language->config->name, error);
-}
-
-/* In the zygote to be: wait for the first tree, which the warden may still be at work on, and open it. */
-static int
-wait_for_tree(int trees_fd)
-{
-	const struct timespec wait = { .tv_nsec = TREE_POLL_NS };
-	int fd;
-
-	/* The broker ends a zygote that does not report in time. */
-	while ((fd = openat(trees_fd, FIRST_TREE_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == ENOENT)
-		nanosleep(&wait, NULL);
-	close(trees_fd);
-	return fd;
-}
-
-int
-spawn_warden(struct broker *broker, struct language *language)
+pid_t
+spawn_warden(const struct broker *broker, const struct language *language, int *sock)
 {
 	const struct config *config = broker->config;
+	const struct language_config *from = language->config;
 	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
-		.inodes = config->inodes, .disk_bytes = language->config->limits.standard.disk_bytes,
-		.output = language->config->compile.output, .output_bytes = language->config->compile.limits.disk_bytes,
+		.inodes = config->inodes, .disk_bytes = from->limits.standard.disk_bytes,
+		.output = from->compile.output, .output_bytes = from->compile.limits.disk_bytes,
 		.single_uid = broker->single_uid, .zygote_landlock = broker->zygote_landlock, .first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];
+	size_t count = 0;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		log_warn("%s: start the warden: %s", language->config->name, strerror(errno));
-		return -1;
+	if (config_is_compiled(from)) {
+		/* A command may be a shell that starts the compiler; the command for the version is the compiler's own. */
+		settings.compiler[0] = from->compile.command.item[0];
+		settings.compiler[1] = from->version.item[0];
 	}
-	keep[0] = pair[1];
-	keep[1] = config->level == LEVEL_CHROOT ? language->trees_fd : language->cell_mount_fd;
-	keep[2] = broker->host_fd;
-	pid = fork_with(broker, false, keep, config->level == LEVEL_CHROOT ? 3 : 2);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+		return -1;
+	keep[count++] = pair[1];
+	count += broker->isolation->root_fds(broker, language, false, keep + count);
+	pid = fork_with(broker, false, keep, count);
 	if (pid == 0) {
-		if (config->level == LEVEL_CHROOT)
-			plant(language, config, 4, 5);
-		if (enter(config->level, 4) != 0)
-			die("warden: enter the root: %s", strerror(errno));
-		if (config->level == LEVEL_NAMESPACES)
-			warden_main(3, &settings);
-		if (capabilities_keep(WARDEN_CAPABILITIES) != 0)
-			die("warden: drop capabilities: %s", strerror(errno));
-		warden_chroot_main(3, &settings);
+		process_title_set("warden %s", from->name);
+		broker->isolation->be_warden(broker, language, &settings, INHERIT_FDS_FIRST, INHERIT_FDS_FIRST + 1);
 	}
-	close(pair[1]);
-	if (pid < 0) {
-		log_warn("%s: start the warden: %s", language->config->name, strerror(errno));
-		close(pair[0]);
-		return -1;
-	}
-	language->warden.pid = pid;
-	language->warden.sock = pair[0];
-	return 0;
+	close_but_errno(pair[1]);
+	if (pid < 0)
+		close_but_errno(pair[0]);
+	*sock = pid < 0 ? -1 : pair[0];
+	return pid;
 }
 
 /*
@@ -221,7 +163,7 @@ exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 	size_t count = 0;
 
 	/*
-	 * Symbols are resolved once, in the zygote, not in every guest. First: the driver unsets it, and the process's title
+	 * Symbols are resolved once, in the zygote, not in every guest. First: the driver unsets it, and the title of the process
 	 * gets the room (process_title.c).
 	 */
 	env[count++] = (char *)"LD_BIND_NOW=1";
@@ -244,7 +186,7 @@ exec_hooked(const struct broker *broker, const struct zygote *zygote)
 	char *env[ENV_MAX];
 	size_t count = sizeof hook_env / sizeof hook_env[0];
 
-	/* First: the hook unsets these, and the process's title gets the room (process_title.c). */
+	/* First: the hook unsets these, and the title of the process gets the room (process_title.c). */
 	for (size_t i = 0; i < count; i++)
 		env[i] = (char *)hook_env[i];
 	make_env(broker, zygote, env + count);
@@ -272,34 +214,16 @@ is_interpreter(const struct zygote *zygote)
 	return zygote->language->start == START_ZYGOTE && zygote->pool / GRANT_COUNT < zygote->language->config->warm_count;
 }
 
-/* There is no /proc in its root, but it will want to know how many threads it has. `proc_fd`: /proc. */
-static void
-show_tasks(int proc_fd)
-{
-	int fd = openat(proc_fd, "self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd < 0 || (fd != ZYGOTE_TASKS_FD && dup2(fd, ZYGOTE_TASKS_FD) < 0) || fcntl(ZYGOTE_TASKS_FD, F_SETFD, 0) != 0)
-		die("zygote: open its /proc/self/task: %s", strerror(errno));
-	if (fd != ZYGOTE_TASKS_FD)
-		close(fd);
-	close(proc_fd);
-}
-
 /* In a child: become the zygote. */
 static void __attribute__((noreturn))
 become_zygote(const struct broker *broker, const struct zygote *zygote)
 {
 	const struct language *language = zygote->language;
-	enum level level = broker->config->level;
 	int out[2], null_fd;
 
-	if (enter(level, level == LEVEL_CHROOT ? wait_for_tree(5) : 5) != 0 || chdir(PATH_BOX) != 0)
-		die("zygote: enter the root: %s", strerror(errno));
-	if (level == LEVEL_CHROOT) {
-		show_tasks(6);
-		if (capabilities_keep(ZYGOTE_CAPABILITIES) != 0)
-			die("zygote: drop capabilities: %s", strerror(errno));
-	}
+	broker->isolation->enter_root(ZYGOTE_SETUP_FD + 1);
+	if (chdir(PATH_BOX) != 0)
+		die("zygote: enter " PATH_BOX ": %s", strerror(errno));
 	/* The interpreter makes its streams to suit what it finds: a run has pipes, so here is one. */
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
@@ -312,33 +236,25 @@ become_zygote(const struct broker *broker, const struct zygote *zygote)
 	exec_hooked(broker, zygote);
 }
 
-int
-spawn_zygote(struct broker *broker, struct zygote *zygote)
+pid_t
+spawn_zygote(const struct broker *broker, const struct zygote *zygote, int *report_fd)
 {
-	struct language *language = zygote->language;
+	const struct language *language = zygote->language;
 	int pair[2], keep[KEEP_MAX];
+	size_t count = 0;
 	pid_t pid;
 
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) {
-		log_warn("%s: start a zygote: %s", language->config->name, strerror(errno));
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
-	}
-	keep[0] = pair[1];
-	keep[1] = language->setup_fd[zygote->pool];
-	keep[2] = is_interpreter(zygote) ? language->zygote_mount_fd : language->cell_mount_fd;
-	if (broker->config->level == LEVEL_CHROOT)
-		keep[2] = language->trees_fd;
-	keep[3] = broker->proc_fd;
-	pid = fork_with(broker, has_network(zygote), keep, broker->config->level == LEVEL_CHROOT ? 4 : 3);
+	keep[count++] = pair[1];
+	keep[count++] = language->setup_fd[zygote->pool];
+	count += broker->isolation->root_fds(broker, language, is_interpreter(zygote), keep + count);
+	pid = fork_with(broker, has_network(zygote), keep, count);
 	if (pid == 0)
 		become_zygote(broker, zygote);
-	close(pair[1]);
-	if (pid < 0 || event_add(broker, &zygote->report, pair[0], broker_zygote_reported) != 0) {
-		log_warn("%s: start a zygote: %s", language->config->name, strerror(errno));
-		close(pair[0]);
-		return -1;
-	}
-	zygote->starting_pid = pid;
-	zygote->deadline_us = clock_us() + ZYGOTE_REPORT_US;
-	return 0;
+	close_but_errno(pair[1]);
+	if (pid < 0)
+		close_but_errno(pair[0]);
+	*report_fd = pid < 0 ? -1 : pair[0];
+	return pid;
 }

@@ -1,13 +1,17 @@
-/* children.h - the broker's own children, which are no guests: wardens and zygotes. */
-#ifndef CELLBLOCK_CHILDREN_H
-#define CELLBLOCK_CHILDREN_H
+/* spawn.h - the broker's own children that are no guests: wardens and zygotes. */
+#ifndef CELLBLOCK_SPAWN_H
+#define CELLBLOCK_SPAWN_H
 
-#include "broker/broker.h"
+#include <sys/types.h>
 
-/* Start the warden of a language, or start it again. Returns 0 or -1, having logged why. */
-int spawn_warden(struct broker *broker, struct language *language);
+struct broker;
+struct language;
+struct zygote;
 
-/* Start a zygote. Its report comes later, to broker_zygote_reported. Returns 0 or -1, having logged why. */
-int spawn_zygote(struct broker *broker, struct zygote *zygote);
+/* Start the warden of a language. *sock: the connection to it, the caller's. Returns its pid, or -1 with errno. */
+pid_t spawn_warden(const struct broker *broker, const struct language *language, int *sock);
+
+/* Start a zygote. *report_fd: the connection on which it reports, the caller's. Returns its pid, or -1 with errno. */
+pid_t spawn_zygote(const struct broker *broker, const struct zygote *zygote, int *report_fd);
 
 #endif

@@ -1,4 +1,4 @@
-/* result.c - see result.h. Runs in the broker. */
+/* verdict.c - see verdict.h. Runs in the broker. */
 #include "broker/verdict.h"
 
 #include <signal.h>

@@ -1,12 +1,14 @@
 /*
- * doctor.c - see doctor.h. Each trial is carried out in a child, so that none is in the way of the next, and in the
- * order in which the start needs them. Nothing is believed of a version number.
+ * check_host.c - see check_host.h. Each trial runs in a child, so that none is in the way of the
+ * next, and in the order in which the start needs them. Features are probed; version numbers are
+ * not trusted.
  */
 #define _GNU_SOURCE
 #include "check/check_host.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <linux/capability.h>
 #include <linux/mount.h>
@@ -24,30 +26,34 @@
 #include <unistd.h>
 
 #include "capabilities.h"
-#include "broker/cgroup.h"
 #include "kernel/dirtree.h"
 #include "kernel/fork_into.h"
+#include "kernel/netns.h"
+#include "landlock.h"
+#include "messages.h"
+#include "policy.h"
+#include "start/cgroup_open.h"
+#include "start/fd_budget.h"
 #include "start/host.h"
 #include "start/idmap.h"
-#include "warden/reaper.h"
-#include "landlock.h"
-#include "kernel/netns.h"
-#include "policy.h"
-#include "relay/relay.h"
 #include "start/rootfs.h"
 #include "warden/chroot_tree.h"
+#include "warden/reaper.h"
 
-#define TEXT_SIZE 256
+#define TEXT_SIZE 512
 #define LEVEL(level) (1u << (level))
 #define EVERY_LEVEL (LEVEL(LEVEL_NAMESPACES) | LEVEL(LEVEL_CHROOT))
 
 struct trial {
 	const char *layer;
-	/* Carried out in a child that is root of a fresh user namespace, if `inside`. Returns 0, or -1 with errno. */
+	/*
+	 * Runs in a child. Writes to `text` (TEXT_SIZE bytes) what there is. Returns 0, or -1 with
+	 * errno; errno 0: `text` says why.
+	 */
 	int (*carry_out)(const struct config *config, char *text);
-	bool inside;
+	bool inside;     /* the child is root of a new user namespace */
 	unsigned levels; /* that need it: LEVEL() */
-	bool (*required)(const struct config *config);
+	bool (*required)(const struct config *config); /* whether the configuration insists on it, at these levels */
 	const char *advice;
 };
 
@@ -91,7 +97,7 @@ try_uid_per_cell(const struct config *config, char *text)
 
 	idmap_find(&ids, config);
 	snprintf(text, TEXT_SIZE, "%s", ids.detail);
-	errno = 0; /* the text says it all */
+	errno = 0;
 	return ids.count > 0 ? 0 : -1;
 }
 
@@ -109,7 +115,7 @@ try_root(const struct config *config, char *text)
 	struct rootfs fs;
 
 	(void)config;
-	/* pivot_root and all before it, with the devices alone. */
+	/* All steps to pivot_root, with the devices alone. */
 	return unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
 	    rootfs_init(&fs, text, TEXT_SIZE) != 0 || rootfs_open(&fs, text, TEXT_SIZE) != 0 ||
 	    rootfs_enter(&fs, text, TEXT_SIZE) != 0 ? -1 : snprintf(text, TEXT_SIZE, "a read-only root by open_tree, "
@@ -135,7 +141,7 @@ try_pidfd(const struct config *config, char *text)
 	snprintf(text, TEXT_SIZE, "pidfd_open, clone3, PR_GET_TID_ADDRESS");
 	if (fd < 0 || prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0)
 		return -1;
-	/* Joining namespaces through a pidfd is what a guest does first. */
+	/* A guest joins its cell's namespaces through a pidfd. */
 	return unshare(CLONE_NEWUTS) != 0 || setns(fd, CLONE_NEWUTS) != 0 ? -1 : 0;
 }
 
@@ -143,14 +149,14 @@ static int
 try_cgroup(const struct config *config, char *text)
 {
 	struct cgroup_tree tree;
-	int result = cgroup_open(&tree, config->cgroup_parent, "cellblock-doctor",
+	int result = cgroup_open(&tree, config->cgroup_parent, "cellblock-check-host",
 	    geteuid() == 0 ? (uid_t)config->first_uid : geteuid(), text, TEXT_SIZE);
 
 	if (result == 0) {
 		snprintf(text, TEXT_SIZE, "version %d: memory, pids, cpu", tree.version);
-		cgroup_remove(&tree);
+		cgroup_open_undo(&tree);
 	}
-	errno = 0; /* the text says it all */
+	errno = 0;
 	return result;
 }
 
@@ -208,7 +214,7 @@ try_container_root(const struct config *config, char *text)
 	return capabilities_keep(needed);
 }
 
-/* A tree with the devices alone, and a root. */
+/* Make a tree with the devices alone, and enter it. */
 static int
 try_chroot(const struct config *config, char *text)
 {
@@ -219,7 +225,7 @@ try_chroot(const struct config *config, char *text)
 	int fd, result;
 
 	snprintf(text, TEXT_SIZE, "a tree in %s", config->chroot_dir);
-	snprintf(path, sizeof path, "%s/doctor-XXXXXX", config->chroot_dir);
+	snprintf(path, sizeof path, "%s/check-host-XXXXXX", config->chroot_dir);
 	is_new = mkdir(config->chroot_dir, 0755) == 0;
 	if ((!is_new && errno != EEXIST) || mkdtemp(path) == NULL ||
 	    (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
@@ -227,29 +233,30 @@ try_chroot(const struct config *config, char *text)
 	result = rootfs_init(&fs, text, TEXT_SIZE);
 	if (result == 0)
 		result = chroot_tree_make(&fs, fd, &count, text, TEXT_SIZE);
-	if (dirtree_remove(AT_FDCWD, path) != 0 || (is_new && rmdir(config->chroot_dir) != 0) || (result == 0 && (fchdir(fd) != 0 || chroot(".") != 0)))
+	if (dirtree_remove(AT_FDCWD, path) != 0 || (is_new && rmdir(config->chroot_dir) != 0) ||
+	    (result == 0 && (fchdir(fd) != 0 || chroot(".") != 0)))
 		return -1;
 	if (result != 0)
-		errno = 0; /* the text says it all */
+		errno = 0;
 	return result;
 }
 
 static int
-try_keeper(const struct config *config, char *text)
+try_reaper(const struct config *config, char *text)
 {
 	uid_t uid = config->first_uid + 1;
 	pid_t pid;
 
-	snprintf(text, TEXT_SIZE, "a run's uid is given up to be killed by its keeper");
+	snprintf(text, TEXT_SIZE, "a cell's reaper can kill all processes of its uid");
 	if (reaper_is_left(uid)) {
 		snprintf(text, TEXT_SIZE, "uid %u (runner.first_uid) is not free to be tried", (unsigned)uid);
 		errno = 0;
 		return 0;
 	}
-	signal(SIGCHLD, SIG_IGN); /* it has to be reaped */
+	signal(SIGCHLD, SIG_IGN); /* the kernel reaps the child */
 	pid = fork();
 	if (pid == 0) {
-		/* Should we lack the right to end it, it ends with us. */
+		/* It ends with its parent, which may lack the right to kill it. */
 		if (setresuid(uid, uid, uid) != 0 || prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() == 1)
 			_exit(1);
 		for (;;)
@@ -259,6 +266,21 @@ try_keeper(const struct config *config, char *text)
 		return -1;
 	reaper_kill_all(uid);
 	return 0;
+}
+
+static int
+try_descriptors(const struct config *config, char *text)
+{
+	struct fd_budget budget;
+	char error[1024];
+
+	fd_budget_of_broker(config, &budget);
+	snprintf(text, TEXT_SIZE, "%" PRIu64 " for this configuration", budget.total);
+	if (fd_budget_reserve(config, error, sizeof error) == 0)
+		return 0;
+	snprintf(text, TEXT_SIZE, "%.*s", TEXT_SIZE - 1, error);
+	errno = 0;
+	return -1;
 }
 
 static const struct trial trials[] = {
@@ -277,16 +299,21 @@ static const struct trial trials[] = {
 	    "start as root, in a container with the capabilities that it is usually given" },
 	{ "chroot", try_chroot, false, LEVEL(LEVEL_CHROOT), always,
 	    "an isolation.chroot_dir that root can write, mounted neither nodev nor read-only, and a device policy that allows mknod" },
-	{ "keeper", try_keeper, false, LEVEL(LEVEL_CHROOT), always, "see container_root" },
+	{ "reaper", try_reaper, false, LEVEL(LEVEL_CHROOT), always, "see container_root" },
 	{ "cgroup", try_cgroup, false, EVERY_LEVEL, cgroup_required,
 	    "start as root, or name a delegated group with isolation.cgroup_parent (systemd: Delegate=yes), or do without "
 	    "by isolation.cgroup = \"off\"" },
+	{ "descriptors", try_descriptors, false, EVERY_LEVEL, always,
+	    "start with a higher limit of open files (systemd: LimitNOFILE), or configure fewer cells, queued runs or connections" },
 	{ "seccomp", try_seccomp, false, EVERY_LEVEL, always, "a kernel with CONFIG_SECCOMP_FILTER" },
 	{ "landlock", try_landlock, false, EVERY_LEVEL, landlock_required,
 	    "a kernel with CONFIG_SECURITY_LANDLOCK and \"landlock\" in its lsm= list, or isolation.landlock and worker.landlock = \"optional\"" },
 };
 
-/* Carry out one trial in a child, with these ids mapped. Returns whether it went well; `text` says what was found. */
+/*
+ * Run one trial in a child, with these ids mapped. Returns whether it passed; `text` says what
+ * there is, or why not.
+ */
 static bool
 carry_out(const struct trial *trial, const struct config *config, const struct idmap *ids, char *text)
 {
@@ -332,7 +359,7 @@ carry_out(const struct trial *trial, const struct config *config, const struct i
 	return status == 0;
 }
 
-/* What each level comes to; `missing`: the trials that went wrong, a bit for each. */
+/* Print whether each level can be had. `missing`: the trials that failed, a bit for each. */
 static void
 sum_up(const struct config *config, unsigned missing)
 {

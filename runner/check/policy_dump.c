@@ -1,4 +1,4 @@
-/* explain.c - see explain.h. */
+/* policy_dump.c - see policy_dump.h. */
 #define _GNU_SOURCE
 #include "check/policy_dump.h"
 
@@ -11,7 +11,7 @@
 #include "mark.h"
 #include "policy_rules.h"
 
-/* What a rule says of its call. */
+/* The fate of a system call, by the section of its rule. */
 static const char *const fates[RULES_SECTIONS] = {
 	[RULES_ALLOW] = "allowed",
 	[RULES_PROCESSES] = "allowed with processes",
@@ -19,34 +19,34 @@ static const char *const fates[RULES_SECTIONS] = {
 	[RULES_ZYGOTE] = "for the zygote",
 	[RULES_ENOSYS] = "ENOSYS",
 	[RULES_KILL] = "ends the process",
-	[RULES_QUIET] = "EPERM, not told",
+	[RULES_QUIET] = "EPERM, not reported",
 };
 
-static char *
-name_of(int call)
+/* Returns the name of a system call, or "?". The caller frees *memory. */
+static const char *
+name_of(int call, char **memory)
 {
-	char *name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
-
-	return name != NULL ? name : strdup("?");
+	*memory = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, call);
+	return *memory != NULL ? *memory : "?";
 }
 
-/* By name, and for one call by fate. */
+/* Order rules by name, and the rules of one system call by fate. */
 static int
 by_name(const void *a, const void *b)
 {
 	const struct rule *one = a, *other = b;
-	char *one_name = name_of(one->call), *other_name = name_of(other->call);
-	int order = strcmp(one_name, other_name);
+	char *memory[2];
+	int order = strcmp(name_of(one->call, &memory[0]), name_of(other->call, &memory[1]));
 
-	free(one_name);
-	free(other_name);
+	free(memory[0]);
+	free(memory[1]);
 	return order != 0 ? order : (int)one->section - (int)other->section;
 }
 
 static void
 print_condition(int arg, const struct rule_match *match)
 {
-	/* The zygote's mark is no condition that anybody wrote. */
+	/* The zygote's mark is not a condition of the policy's author. */
 	if (match->mask == 0 || (arg == ZYGOTE_MARK_ARG && match->value == ZYGOTE_MARK))
 		return;
 	if (match->mask == UINT64_MAX)
@@ -69,13 +69,13 @@ policy_dump(const char *dir, const char *name)
 	qsort(rules.rule, rules.count, sizeof rules.rule[0], by_name);
 	for (size_t i = 0; i < rules.count; i++) {
 		const struct rule *rule = &rules.rule[i];
-		char *call = name_of(rule->call);
+		char *memory;
 
-		printf("%-24s %-22s", call, fates[rule->section]);
+		printf("%-24s %-22s", name_of(rule->call, &memory), fates[rule->section]);
 		for (int arg = 0; arg < RULE_ARGS; arg++)
 			print_condition(arg, &rule->arg[arg]);
 		printf("  # %s\n", rule->reason);
-		free(call);
+		free(memory);
 	}
 	printf("%-24s %-22s  # no row; newer ones than libseccomp knows: ENOSYS\n", "every other call", "EPERM");
 	rules_free(&rules);

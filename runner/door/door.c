@@ -19,11 +19,17 @@
 #include <unistd.h>
 
 #include "autoconfig.h"
+#include "clock.h"
+#include "door/relay_supervisor.h"
 #include "fdpass.h"
 #include "landlock.h"
 #include "log.h"
+#include "log_limit.h"
+#include "messages.h"
+#include "process_title.h"
 
 #define BACKLOG 64
+#define PAUSE_US 100000u /* without accepting, where not even a refusal is possible */
 
 uid_t
 door_worker_uid(const struct config *config, gid_t *gid)
@@ -56,29 +62,52 @@ door_block_signals(void)
 	sigprocmask(SIG_SETMASK, &signals, NULL);
 }
 
+static struct sockaddr_un
+socket_address(const struct config *config)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	snprintf(address.sun_path, sizeof address.sun_path, "%s", config->socket_path);
+	return address;
+}
+
+bool
+door_is_served(const struct config *config)
+{
+	struct sockaddr_un address = socket_address(config);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	/* A door with a full backlog is there, too. */
+	bool is_served = fd >= 0 && (connect(fd, (struct sockaddr *)&address, sizeof address) == 0 || errno == EAGAIN);
+
+	fdpass_close(&fd, 1);
+	return is_served;
+}
+
 int
 door_listen(const struct config *config)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un address = socket_address(config);
 	gid_t gid;
 	uid_t uid = door_worker_uid(config, &gid);
-	char folder[sizeof address.sun_path];
+	char directory[sizeof address.sun_path];
 	int fd;
 
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", config->socket_path);
-	snprintf(folder, sizeof folder, "%s", config->socket_path);
-	if (mkdir(dirname(folder), 0755) == 0) {
-		/* A folder that is ours alone is given to what we become, which can then remove the socket at its end. */
-		if (geteuid() == 0 && chown(folder, (uid_t)config->first_uid, (gid_t)config->first_uid) != 0)
-			die("take over the socket's folder %s: %s", folder, strerror(errno));
+	snprintf(directory, sizeof directory, "%s", config->socket_path);
+	if (mkdir(dirname(directory), 0755) == 0) {
+		/*
+		 * A directory that is ours alone is given to the door's uid, so that the door can
+		 * remove the socket at its end.
+		 */
+		if (geteuid() == 0 && chown(directory, (uid_t)config->first_uid, (gid_t)config->first_uid) != 0)
+			die("take over the socket's directory %s: %s", directory, strerror(errno));
 	} else if (errno != EEXIST) {
-		die("make the socket's folder %s: %s", folder, strerror(errno));
+		die("make the socket's directory %s: %s", directory, strerror(errno));
 	}
+	if (door_is_served(config))
+		die("another runner serves on %s", config->socket_path);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		die("make a socket: %s", strerror(errno));
-	if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-		die("another runner serves on %s", config->socket_path);
 	if (unlink(config->socket_path) != 0 && errno != ENOENT)
 		die("remove the old socket %s: %s", config->socket_path, strerror(errno));
 	umask(0177);
@@ -92,78 +121,145 @@ door_listen(const struct config *config)
 	return fd;
 }
 
+/* ---- serving --------------------------------------------------------------------------------- */
+
+/* The door at work. */
+struct door {
+	int listen_fd;
+	int broker_fd;
+	int spare_fd; /* closed for a moment when there is no other descriptor to accept with; -1: not to be had */
+	uid_t worker_uid;
+	uint64_t pause_until_us; /* no connection is accepted before; 0: none is waited for */
+	struct log_limit accept_failed, stranger_refused, hand_over_failed;
+};
+
+/* accept(2), where it fails because no descriptor or no memory is left. */
+static bool
+is_shortage(int error)
+{
+	return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
+}
+
+/*
+ * There is no descriptor for a connection. It would wait at the head of the queue and wake us again
+ * at once, so it is accepted in the place of the spare descriptor, and closed. Where even that
+ * fails, no connection is accepted for a while.
+ */
 static void
-let_in(int listen_fd, int broker_fd, uid_t worker_uid)
+refuse_connection(struct door *door, int error)
+{
+	int fd;
+
+	fdpass_close(&door->spare_fd, 1);
+	fd = accept4(door->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	if (fd < 0)
+		door->pause_until_us = clock_us() + PAUSE_US;
+	fdpass_close(&fd, 1);
+	door->spare_fd = fcntl(door->listen_fd, F_DUPFD_CLOEXEC, 0);
+	log_limit_warn(&door->accept_failed, "accept a worker: %s; its connection is refused", strerror(error));
+}
+
+static void
+accept_worker(struct door *door)
 {
 	struct door_visitor visitor;
 	struct ucred peer;
 	socklen_t size = sizeof peer;
-	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	int fd = accept4(door->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 
 	if (fd < 0) {
-		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			log_warn("accept a worker: %s", strerror(errno));
+		if (is_shortage(errno))
+			refuse_connection(door, errno);
+		else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			log_limit_warn(&door->accept_failed, "accept a worker: %s", strerror(errno));
 		return;
 	}
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != worker_uid) {
-		log_warn("uid %u, pid %d tried to connect and was refused", (unsigned)peer.uid, (int)peer.pid);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0 || peer.uid != door->worker_uid) {
+		log_limit_warn(&door->stranger_refused, "uid %u, pid %d tried to connect and was refused", (unsigned)peer.uid,
+		    (int)peer.pid);
 	} else {
 		visitor = (struct door_visitor){ .kind = DOOR_WORKER, .pid = peer.pid };
-		if (fdpass_send(broker_fd, &visitor, sizeof visitor, &fd, 1) != 0)
-			log_warn("hand a worker to the broker: %s", strerror(errno));
+		if (fdpass_send(door->broker_fd, &visitor, sizeof visitor, &fd, 1) != 0)
+			log_limit_warn(&door->hand_over_failed, "hand a worker to the broker: %s", strerror(errno));
 	}
 	close(fd);
 }
 
-/* What the relay needs, whom we may have to start again, we need too. */
+/*
+ * Landlock around the door. The door may have to start the relay again, so it needs whatever the
+ * relay needs.
+ */
 static void
 enter_landlock(const struct config *config, int abi, const struct relay_supervisor *relay)
 {
-	char folder[sizeof((struct sockaddr_un *)0)->sun_path];
+	char directory[sizeof((struct sockaddr_un *)0)->sun_path];
 	struct landlock_rule rules[2 + CONFIG_MAX_PROXIES] = { { .allowed = LANDLOCK_MAKE } };
 	size_t count = 1;
 
-	snprintf(folder, sizeof folder, "%s", config->socket_path);
-	rules[0].fd = open(dirname(folder), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	snprintf(directory, sizeof directory, "%s", config->socket_path);
+	rules[0].fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
 #ifdef CELLBLOCK_SANITIZERS
-	/* They look for leaks in the end, and for that into /proc. */
+	/* At the end they look for leaks, and into /proc for that. */
 	rules[count++] = (struct landlock_rule){ .fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), .allowed = LANDLOCK_READ };
 #endif
-	count += relay_supervisor_needs(relay, rules + count);
-	if (rules[0].fd < 0 || landlock_enter(abi, 0, rules, count) != 0)
+	if (rules[0].fd < 0 ||
+	    landlock_enter(abi, 0, rules, count + relay_supervisor_needs(relay, rules + count)) != 0)
 		die("Landlock around the door: %s", strerror(errno));
-	close(rules[0].fd);
+	for (size_t i = 0; i < count; i++)
+		close(rules[i].fd);
+}
+
+/* How long to wait, in ms: `most_ms` (-1: without end) at most, and no longer than the pause. */
+static int
+timeout_ms(struct door *door, int most_ms)
+{
+	uint64_t now = clock_us();
+	int pause_ms;
+
+	if (door->pause_until_us <= now)
+		door->pause_until_us = 0;
+	if (door->pause_until_us == 0)
+		return most_ms;
+	pause_ms = (int)((door->pause_until_us - now + 999u) / 1000u);
+	return most_ms >= 0 && most_ms < pause_ms ? most_ms : pause_ms;
 }
 
 int
 door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid,
     int landlock_abi, struct relay_supervisor *relay)
 {
-	struct pollfd waits[2] = { { .fd = listen_fd, .events = POLLIN }, { .events = POLLIN } };
+	struct door door = { .listen_fd = listen_fd, .broker_fd = broker_fd, .worker_uid = worker_uid };
+	struct pollfd waits[2] = { { .events = POLLIN }, { .events = POLLIN } };
 	struct signalfd_siginfo info;
 	sigset_t signals;
 	int wait_status;
 
+	process_title_set("door");
 	if (landlock_abi != 0)
 		enter_landlock(config, landlock_abi, relay);
 	sigprocmask(SIG_BLOCK, NULL, &signals);
 	waits[1].fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	if (waits[1].fd < 0)
 		die("signalfd: %s", strerror(errno));
+	door.spare_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
 	for (;;) {
+		int wait_ms = timeout_ms(&door, relay_supervisor_keep(relay, broker_fd));
+
 		if (waitpid(broker_pid, &wait_status, WNOHANG) == broker_pid) {
 			log_warn("the broker died (wait status 0x%x)", (unsigned)wait_status);
 			return 1;
 		}
-		if (poll(waits, 2, relay_supervisor_keep(relay, broker_fd)) < 0 && errno != EINTR)
+		waits[0].fd = door.pause_until_us == 0 ? listen_fd : -1;
+		waits[0].revents = waits[1].revents = 0;
+		if (poll(waits, 2, wait_ms) < 0 && errno != EINTR)
 			die("poll: %s", strerror(errno));
 		if ((waits[0].revents & POLLIN) != 0)
-			let_in(listen_fd, broker_fd, worker_uid);
+			accept_worker(&door);
 		if ((waits[1].revents & POLLIN) != 0 && read(waits[1].fd, &info, sizeof info) == (ssize_t)sizeof info &&
 		    info.ssi_signo != SIGCHLD)
 			break;
 	}
-	/* Fails where the folder is not ours; the next start, or --clean, removes it then. */
+	/* Fails where the directory is not ours; the next start, or --clean, removes it then. */
 	unlink(config->socket_path);
 	/* The broker ends when its door closes, and everything in its pid namespace with it. */
 	close(broker_fd);

@@ -1,4 +1,7 @@
-/* folder.c - see folder.h. Each name is one of readdir(3), below a folder that is open: there is no path to be bent. */
+/*
+ * dirtree.c - see dirtree.h. Every name comes from readdir(3) of an open directory, so no path can
+ * be redirected.
+ */
 #define _GNU_SOURCE
 #include "kernel/dirtree.h"
 
@@ -20,26 +23,29 @@ is_own_entry(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* Open a folder to read it, to be closed by closedir. */
+/* Open a directory to be read. The caller closes it with closedir(3). */
 static DIR *
-open_folder(int parent_fd, const char *name)
+open_directory(int parent_fd, const char *name)
 {
 	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
 
-	if (folder == NULL && fd >= 0)
+	if (directory == NULL && fd >= 0)
 		close(fd);
-	return folder;
+	return directory;
 }
 
-/* Move the folder `name` of `from` up into `top`, under a name that is not taken. Returns 0, or -1 with errno. */
+/*
+ * Move the directory `name` of `from` up into `top`, under a name that is not in use. Returns 0, or
+ * -1 with errno.
+ */
 static int
 move_up(int from, const char *name, int top)
 {
 	static unsigned number;
 	char fresh[16];
 
-	/* To move it is to write into it. */
+	/* Moving it changes its "..", which needs the right to write. */
 	if (fchmodat(from, name, 0700, 0) != 0)
 		return -1;
 	for (unsigned tries = 0; tries < NEW_NAMES_MAX; tries++) {
@@ -52,22 +58,25 @@ move_up(int from, const char *name, int top)
 	return -1;
 }
 
-/* Remove what is in the folder `name` of `top`, but move the folders in it up into `top`. Then remove it. */
+/*
+ * Remove the files in the directory `name` of `top`, move the directories in it up into `top`, and
+ * remove it.
+ */
 static int
 flatten(int top, const char *name)
 {
 	struct dirent *entry;
-	DIR *folder;
+	DIR *directory;
 	int result = 0;
 
-	if (fchmodat(top, name, 0700, 0) != 0 || (folder = open_folder(top, name)) == NULL)
+	if (fchmodat(top, name, 0700, 0) != 0 || (directory = open_directory(top, name)) == NULL)
 		return -1;
-	while (result == 0 && (entry = readdir(folder)) != NULL) {
-		if (is_own_entry(entry->d_name) || unlinkat(dirfd(folder), entry->d_name, 0) == 0 || errno == ENOENT)
+	while (result == 0 && (entry = readdir(directory)) != NULL) {
+		if (is_own_entry(entry->d_name) || unlinkat(dirfd(directory), entry->d_name, 0) == 0 || errno == ENOENT)
 			continue;
-		result = errno == EISDIR || errno == EPERM ? move_up(dirfd(folder), entry->d_name, top) : -1;
+		result = errno == EISDIR || errno == EPERM ? move_up(dirfd(directory), entry->d_name, top) : -1;
 	}
-	closedir(folder);
+	closedir(directory);
 	return result != 0 ? -1 : unlinkat(top, name, AT_REMOVEDIR);
 }
 
@@ -87,9 +96,12 @@ dirtree_empty(int parent_fd, const char *name)
 		errno = ENOTDIR;
 		return -1;
 	}
-	if (fchmodat(parent_fd, name, 0700, 0) != 0 || (top = open_folder(parent_fd, name)) == NULL)
+	if (fchmodat(parent_fd, name, 0700, 0) != 0 || (top = open_directory(parent_fd, name)) == NULL)
 		return -1;
-	/* What is moved up may come behind what has been read, or before it. */
+	/*
+	 * A directory that is moved up may come before the ones that were read, so the top is read
+	 * until it is empty.
+	 */
 	while (result == 0 && more) {
 		more = false;
 		rewinddir(top);
@@ -116,22 +128,22 @@ dirtree_remove(int parent_fd, const char *name)
 }
 
 static void
-measure_below(DIR *folder, unsigned depth, uint64_t most_entries, struct dirtree_size *size)
+measure_below(DIR *directory, unsigned depth, uint64_t most_entries, struct dirtree_size *size)
 {
 	struct dirent *entry;
 	struct stat st;
 	DIR *below;
 
-	if (depth == FOLDER_DEPTH_MAX)
+	if (depth == DIRTREE_DEPTH_MAX)
 		size->entries = most_entries;
-	while (size->entries < most_entries && (entry = readdir(folder)) != NULL) {
-		if (is_own_entry(entry->d_name) || fstatat(dirfd(folder), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+	while (size->entries < most_entries && (entry = readdir(directory)) != NULL) {
+		if (is_own_entry(entry->d_name) || fstatat(dirfd(directory), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
 		size->entries++;
 		size->bytes += (uint64_t)st.st_blocks * 512u;
 		if (S_ISREG(st.st_mode) && (uint64_t)st.st_size > size->largest)
 			size->largest = (uint64_t)st.st_size;
-		if (!S_ISDIR(st.st_mode) || (below = open_folder(dirfd(folder), entry->d_name)) == NULL)
+		if (!S_ISDIR(st.st_mode) || (below = open_directory(dirfd(directory), entry->d_name)) == NULL)
 			continue;
 		measure_below(below, depth + 1, most_entries, size);
 		closedir(below);
@@ -141,10 +153,10 @@ measure_below(DIR *folder, unsigned depth, uint64_t most_entries, struct dirtree
 void
 dirtree_measure(int parent_fd, const char *name, uint64_t most_entries, struct dirtree_size *size)
 {
-	DIR *folder = open_folder(parent_fd, name);
+	DIR *directory = open_directory(parent_fd, name);
 
-	if (folder == NULL)
+	if (directory == NULL)
 		return;
-	measure_below(folder, 0, most_entries, size);
-	closedir(folder);
+	measure_below(directory, 0, most_entries, size);
+	closedir(directory);
 }

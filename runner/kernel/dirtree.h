@@ -1,31 +1,39 @@
-/* folder.h - folders in which a program may have put anything: emptied, and measured, without following anything. */
-#ifndef CELLBLOCK_FOLDER_H
-#define CELLBLOCK_FOLDER_H
+/*
+ * dirtree.h - empties and measures directories in which a program may have put anything. No link
+ * and no mount is followed.
+ */
+#ifndef CELLBLOCK_DIRTREE_H
+#define CELLBLOCK_DIRTREE_H
 
 #include <stdint.h>
 
 /*
- * Remove all that is in the folder `name` of `parent_fd`, which is left, with mode 0700. Nobody else may be at work in it. What
- * is in the way of its owner, who calls this, or of root with CAP_DAC_OVERRIDE, are modes only, and they are changed. However
- * deep the folders are in each other, this needs three descriptors. Returns 0, or -1 with errno.
+ * Remove everything in the directory `name` of `parent_fd`. The directory itself stays, with mode
+ * 0700. No other process may be at work in it. The caller is its owner, or root with
+ * CAP_DAC_OVERRIDE; modes that are in its way are changed. Needs three descriptors, however deep
+ * the directories are nested. Returns 0, or -1 with errno.
  */
 int dirtree_empty(int parent_fd, const char *name);
 
-/* The same, and the folder itself. One that is not there is no failure. */
+/*
+ * Remove the directory `name` of `parent_fd` and everything in it, as dirtree_empty does. Returns
+ * 0, also if there is none; or -1 with errno.
+ */
 int dirtree_remove(int parent_fd, const char *name);
 
 struct dirtree_size {
-	uint64_t bytes; /* of the blocks of what has a name */
-	uint64_t largest; /* length of a file */
-	uint64_t entries;
+	uint64_t bytes;   /* of the blocks of all files with a name */
+	uint64_t largest; /* the length of the longest file, in bytes */
+	uint64_t entries; /* files and directories */
 };
 
 /*
- * Add up what is in the folder `name` of `parent_fd`, while a program may be at work in it. What can no longer be found is not
- * there. Ends as soon as there are `most_entries`; folders that lie deeper than FOLDER_DEPTH_MAX count as so many.
+ * Add everything in the directory `name` of `parent_fd` to *size, while a program may be at work in
+ * it. Entries that vanish meanwhile are not counted. Stops at `most_entries`; directories that are
+ * nested deeper than DIRTREE_DEPTH_MAX count as that many.
  */
 void dirtree_measure(int parent_fd, const char *name, uint64_t most_entries, struct dirtree_size *size);
 
-#define FOLDER_DEPTH_MAX 64
+#define DIRTREE_DEPTH_MAX 64
 
 #endif

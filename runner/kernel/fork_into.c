@@ -12,6 +12,9 @@ fork_into(uint64_t namespaces)
 {
 	struct clone_args args = { .flags = namespaces, .exit_signal = SIGCHLD };
 
-	/* libc has no fork with flags. The rest of what its fork does concerns other threads, and there are none. */
+	/*
+	 * libc has no fork with flags. Everything else that its fork(3) does is about other
+	 * threads, and there are none.
+	 */
 	return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }

@@ -5,7 +5,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Fork with the child in new namespaces (CLONE_NEW* flags; see clone(2)). The caller has one thread. Returns like fork. */
+/*
+ * Fork, with the child in new namespaces (CLONE_NEW* flags; see clone(2)). The caller must have one
+ * thread. Returns like fork(2).
+ */
 pid_t fork_into(uint64_t namespaces);
 
 #endif

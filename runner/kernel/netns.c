@@ -1,4 +1,4 @@
-/* netns.c - see netns.h. Runs in the warden, and in the broker at its start. */
+/* netns.c - see netns.h. Runs in wardens, and in the broker at its start. */
 #define _GNU_SOURCE
 #include "kernel/netns.h"
 
@@ -17,7 +17,7 @@
 #include "fdpass.h"
 #include "kernel/fork_into.h"
 
-#define BACKLOG 128 /* connections that a program has begun and the relay has not accepted yet */
+#define BACKLOG 128 /* connections of a program that the relay has not accepted yet */
 
 int
 netns_raise_loopback(void)
@@ -58,7 +58,10 @@ netns_make_empty(int proc_fd)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
-	/* Made by a child, because there may be no way back for whoever is in the host's own. */
+	/*
+	 * A child makes it: a process that leaves the host's network namespace may have no way
+	 * back.
+	 */
 	pid = fork_into(CLONE_NEWNET);
 	if (pid == 0) {
 		fd = openat(proc_fd, "self/ns/net", O_RDONLY | O_CLOEXEC);

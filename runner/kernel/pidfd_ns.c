@@ -1,4 +1,7 @@
-/* namespaces.c - see namespaces.h. Spelled out, because the headers that we build with may be older than the kernel. */
+/*
+ * pidfd_ns.c - see pidfd_ns.h. The requests are spelled out, since the kernel can be newer than the
+ * headers of the build.
+ */
 #define _GNU_SOURCE
 #include "kernel/pidfd_ns.h"
 

@@ -1,13 +1,13 @@
 /*
- * namespaces.h - the namespaces of a process, by its pidfd: Linux 6.11 tells them. Before that only a /proc could, and behind the
- * walls there is none.
+ * pidfd_ns.h - opens the namespaces of a process through its pidfd (Linux 6.11). Older kernels have
+ * only /proc for that, and the runner's processes see none.
  */
-#ifndef CELLBLOCK_NAMESPACES_H
-#define CELLBLOCK_NAMESPACES_H
+#ifndef CELLBLOCK_PIDFD_NS_H
+#define CELLBLOCK_PIDFD_NS_H
 
 #include <stdbool.h>
 
-/* As ioctl(2) of a pidfd numbers them. */
+/* The numbers of the ioctl(2) requests of a pidfd. */
 enum pidfd_ns_kind {
 	NAMESPACE_IPC = 2,
 	NAMESPACE_MOUNT = 3,
@@ -17,10 +17,13 @@ enum pidfd_ns_kind {
 	NAMESPACE_UTS = 10,
 };
 
-/* A descriptor of one. Needs the right to look into the process. Returns -1 with errno (ENOTTY: the kernel does not tell). */
+/*
+ * Open a namespace of the process. Needs the right to ptrace it. Returns a descriptor that the
+ * caller owns, or -1 with errno (ENOTTY: the kernel has no such request).
+ */
 int pidfd_ns_open(int pidfd, enum pidfd_ns_kind kind);
 
-/* Does this kernel tell? */
+/* Whether this kernel has these requests. */
 bool pidfd_ns_supported(void);
 
 #endif

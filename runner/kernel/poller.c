@@ -33,19 +33,26 @@ poller_change(struct poller *poller, struct watch *watch, uint32_t events)
 	return epoll_ctl(poller->epoll_fd, EPOLL_CTL_MOD, watch->fd, &wanted);
 }
 
-void
-poller_close(struct poller *poller, struct watch *watch)
+int
+poller_release(struct poller *poller, struct watch *watch)
 {
-	if (watch->fd < 0)
-		return;
+	int fd = watch->fd;
+
 	/* close(2) alone would not do: epoll keeps an open file description that another process holds, too. */
-	epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
-	close(watch->fd);
+	epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	watch->fd = -1;
 	for (int i = poller->next; i < poller->count; i++) {
 		if (poller->batch[i].data.ptr == watch)
 			poller->batch[i].data.ptr = NULL;
 	}
+	return fd;
+}
+
+void
+poller_close(struct poller *poller, struct watch *watch)
+{
+	if (watch->fd >= 0)
+		close(poller_release(poller, watch));
 }
 
 int

@@ -44,6 +44,9 @@ int poller_change(struct poller *poller, struct watch *watch, uint32_t events);
 /* Stop watching, and close the descriptor. Does nothing if there is none. */
 void poller_close(struct poller *poller, struct watch *watch);
 
+/* Stop watching, and give the descriptor back to the caller. */
+int poller_release(struct poller *poller, struct watch *watch);
+
 /* Wait for events at most `timeout_ms` (-1: without end), and call the functions. Returns 0, or -1 with errno (never EINTR). */
 int poller_turn(struct poller *poller, int timeout_ms, void *context);
 

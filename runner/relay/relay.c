@@ -1,4 +1,7 @@
-/* relay.c - see relay.h. A process of its own, on the host, with the runner's uid and nothing else. */
+/*
+ * relay.c - see relay.h. Runs in a process of its own, on the host, with the runner's uid and no
+ * other power.
+ */
 #define _GNU_SOURCE
 #include "relay/relay.h"
 
@@ -8,7 +11,6 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -16,55 +18,47 @@
 #include <unistd.h>
 
 #include "autoconfig.h"
+#include "clock.h"
 #include "fdpass.h"
+#include "kernel/poller.h"
 #include "log.h"
+#include "log_limit.h"
 #include "relay/relay_conn.h"
 
-#define EVENTS_AT_ONCE 64
-#define CONNECT_LIMIT_US 10000000u /* for a proxy to take a connection */
+#define CONNECT_LIMIT_US 10000000u /* for a proxy to accept a connection */
 #define SECOND_US 1000000u
-#define QUIET_US 10000000u         /* between two lines of the log about the same proxy */
+#define QUIET_US 10000000u         /* between two log lines about the same proxy */
 
 /* A cell that has a network. */
 struct relay_cell {
 	struct watch link;
-	struct watch listener; /* -1 until the warden has sent it */
+	struct relay_socket listener; /* none until the warden has sent it */
 	bool is_started;
 	uint32_t proxy;
-	struct relay_conn *pumps;
-	uint32_t pump_count;
+	struct relay_conn *conns;
+	uint32_t conn_count;
 	uint32_t begun;     /* connections since `second_us` */
 	uint64_t second_us;
 	bool is_over;
 	struct relay_cell *next;
 };
 
-/* How it was with a proxy lately. */
+/* The last state of a proxy. */
 struct proxy_state {
 	bool is_down;
-	uint64_t told_us;
+	uint64_t logged_us;
 	uint64_t failures; /* since then */
 };
 
 static struct {
 	const struct relay_config *config;
-	int epoll_fd;
+	struct poller poller;
 	struct watch channel;
 	struct relay_cell *cells;
 	struct proxy_state proxy[CONFIG_MAX_PROXIES];
 	uint64_t wake_us; /* when something is due; UINT64_MAX: nothing */
+	struct log_limit accept_failed;
 } relay;
-
-#define owner_of(watch, type, member) ((type *)(void *)((char *)(watch) - offsetof(type, member)))
-
-static uint64_t
-now_us(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
-}
 
 static void
 wake_at(uint64_t at_us)
@@ -73,15 +67,15 @@ wake_at(uint64_t at_us)
 		relay.wake_us = at_us;
 }
 
-/* ---- what is said of proxies ------------------------------------------------------------------------------------ */
+/* ---- the log --------------------------------------------------------------------------------- */
 
-/* A program may try as often as it likes: the log has one line for all that fails in a while. */
+/* A program may try as often as it likes: the log has one line for all failures of a while. */
 static void
-tell_of_proxy(uint32_t index, int error)
+log_proxy(uint32_t index, int error)
 {
 	struct proxy_state *state = &relay.proxy[index];
 	const struct proxy_config *proxy = &relay.config->config->proxy[index];
-	uint64_t now = now_us();
+	uint64_t now = clock_us();
 
 	if (error == 0) {
 		if (state->is_down)
@@ -90,18 +84,23 @@ tell_of_proxy(uint32_t index, int error)
 		return;
 	}
 	state->failures++;
-	if (state->is_down && now < state->told_us + QUIET_US)
+	if (state->is_down && now < state->logged_us + QUIET_US)
 		return;
 	log_warn("proxy %s (%s) cannot be reached: %s (%" PRIu64 " connections)", proxy->name, proxy->address, strerror(error),
 	    state->failures);
 	state->is_down = true;
-	state->told_us = now;
+	state->logged_us = now;
 	state->failures = 0;
 }
 
-/* ---- connections ------------------------------------------------------------------------------------------------ */
+/* ---- connections ----------------------------------------------------------------------------- */
 
-/* Accept from the cell, unless it has as many connections as it may have, or has begun as many as it may in a second. */
+static watch_ready listener_ready;
+
+/*
+ * Accept from the cell, unless it has as many connections as it may have, or has begun as many as
+ * it may in a second.
+ */
 static void
 set_accepting(struct relay_cell *cell)
 {
@@ -112,111 +111,88 @@ set_accepting(struct relay_cell *cell)
 		return;
 	if (is_resting)
 		wake_at(cell->second_us + SECOND_US);
-	if (watch_for(relay.epoll_fd, &cell->listener, !is_resting && cell->pump_count < most ? EPOLLIN : 0) != 0)
+	if (relay_socket_wait(&relay.poller, &cell->listener, !is_resting && cell->conn_count < most ? EPOLLIN : 0, listener_ready) != 0)
 		log_warn("wait for a cell's connections: %s", strerror(errno));
 }
 
-/* Let go of connections that are over. */
+/* Free connections that are over. */
 static void
 sweep(struct relay_cell *cell)
 {
-	struct relay_conn **link = &cell->pumps;
+	struct relay_conn **link = &cell->conns;
 
 	while (*link != NULL) {
-		struct relay_conn *pump = *link;
+		struct relay_conn *conn = *link;
 
-		if (!pump->is_over && !cell->is_over) {
-			link = &pump->next;
+		if (!conn->is_over && !cell->is_over) {
+			link = &conn->next;
 			continue;
 		}
-		*link = pump->next;
-		cell->pump_count--;
-		relay_conn_free(pump);
+		*link = conn->next;
+		cell->conn_count--;
+		relay_conn_free(conn);
 	}
 }
 
-/* After anything was done with a connection: is there news of its proxy? */
+/* After something was done with a connection: log news of its proxy. */
 static void
-take_news(struct relay_cell *cell, const struct relay_conn *pump, bool was_connecting)
+conn_changed(struct relay_conn *conn, bool was_connecting)
 {
-	if (was_connecting && pump->deadline_us == 0 && (pump->error != 0 || !pump->is_over))
-		tell_of_proxy(cell->proxy, pump->error);
+	const struct relay_cell *cell = conn->owner;
+
+	if (was_connecting && conn->deadline_us == 0 && (conn->error != 0 || !conn->is_over))
+		log_proxy(cell->proxy, conn->error);
 }
 
+/* Accept one connection; other cells have their turn before the next one. */
 static void
-side_ready(struct relay_conn *pump, struct watch *watch, uint32_t events)
+listener_ready(void *context, struct watch *watch, uint32_t events)
 {
-	bool was_connecting = pump->deadline_us != 0;
-
-	relay_conn_ready(relay.epoll_fd, pump, watch, events);
-	take_news(pump->owner, pump, was_connecting);
-}
-
-static void
-guest_ready(struct watch *watch, uint32_t events)
-{
-	side_ready(owner_of(watch, struct relay_conn, side[PUMP_GUEST].watch), watch, events);
-}
-
-static void
-proxy_ready(struct watch *watch, uint32_t events)
-{
-	side_ready(owner_of(watch, struct relay_conn, side[PUMP_PROXY].watch), watch, events);
-}
-
-/* One at a time: other cells have their turn in between. */
-static void
-listener_ready(struct watch *watch, uint32_t events)
-{
-	struct relay_cell *cell = owner_of(watch, struct relay_cell, listener);
+	struct relay_cell *cell = watch_owner(watch, struct relay_cell, listener.watch);
 	const struct relay_config *config = relay.config;
-	uint64_t now = now_us();
-	struct relay_conn *pump;
+	uint64_t now = clock_us();
+	struct relay_conn *conn;
 	int fd;
 
+	(void)context;
 	(void)events;
-	if (watch->fd < 0)
-		return;
 	fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	if (now >= cell->second_us + SECOND_US) {
 		cell->second_us = now;
 		cell->begun = 0;
 	}
-	/* What fails counts too: a failure that lasts must not keep us busy. */
+	/* A failure counts too: one that lasts must not keep the relay busy. */
 	cell->begun++;
 	if (fd >= 0) {
-		pump = relay_conn_new(relay.epoll_fd, fd, (const struct sockaddr *)&config->address[cell->proxy],
-		    config->address_size[cell->proxy], now + CONNECT_LIMIT_US, cell);
-		if (pump != NULL) {
-			pump->side[PUMP_GUEST].watch.ready = guest_ready;
-			pump->side[PUMP_PROXY].watch.ready = proxy_ready;
-			pump->next = cell->pumps;
-			cell->pumps = pump;
-			cell->pump_count++;
-			take_news(cell, pump, true);
+		conn = relay_conn_new(&relay.poller, fd, (const struct sockaddr *)&config->address[cell->proxy],
+		    config->address_size[cell->proxy], now + CONNECT_LIMIT_US, conn_changed, cell);
+		if (conn != NULL) {
+			conn->next = cell->conns;
+			cell->conns = conn;
+			cell->conn_count++;
+			conn_changed(conn, true);
 			wake_at(now + CONNECT_LIMIT_US);
 		}
 	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-		log_warn("accept a cell's connection: %s", strerror(errno));
+		log_limit_warn(&relay.accept_failed, "accept a cell's connection: %s", strerror(errno));
 	}
 	set_accepting(cell);
 }
 
-/* ---- cells ------------------------------------------------------------------------------------------------------ */
+/* ---- cells ----------------------------------------------------------------------------------- */
 
-/* The listener from the warden, the start from the broker, or the end. */
+/* The listener comes from the warden, the start from the broker; or the cell has ended. */
 static void
-link_ready(struct watch *watch, uint32_t events)
+link_ready(void *context, struct watch *watch, uint32_t events)
 {
-	struct relay_cell *cell = owner_of(watch, struct relay_cell, link);
+	struct relay_cell *cell = watch_owner(watch, struct relay_cell, link);
 	struct relay_start start;
 	size_t count = 0;
 	int fd = -1;
 	ssize_t n;
 
+	(void)context;
 	(void)events;
-	if (watch->fd < 0)
-		return;
 	n = fdpass_recv(watch->fd, &start, sizeof start, &fd, 1, &count, NULL);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -236,7 +212,7 @@ link_ready(struct watch *watch, uint32_t events)
 }
 
 static void
-channel_ready(struct watch *watch, uint32_t events)
+channel_ready(void *context, struct watch *watch, uint32_t events)
 {
 	struct relay_cell *cell;
 	size_t count = 0;
@@ -244,18 +220,18 @@ channel_ready(struct watch *watch, uint32_t events)
 	int fd = -1;
 	ssize_t n = fdpass_recv(watch->fd, &byte, sizeof byte, &fd, 1, &count, NULL);
 
+	(void)context;
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n <= 0)
-		_exit(0); /* the broker has gone, and every cell with it */
+		_exit(0); /* the broker has ended, and every cell with it */
 	if (count == 0)
 		return;
 	cell = calloc(1, sizeof *cell);
 	if (cell != NULL)
-		*cell = (struct relay_cell){ .link = { .fd = fd, .ready = link_ready },
-			.listener = { .fd = -1, .ready = listener_ready }, .next = relay.cells };
-	if (cell == NULL || watch_for(relay.epoll_fd, &cell->link, EPOLLIN) != 0) {
+		*cell = (struct relay_cell){ .link = { .fd = -1 }, .listener = RELAY_SOCKET(-1), .next = relay.cells };
+	if (cell == NULL || poller_add(&relay.poller, &cell->link, fd, EPOLLIN, link_ready) != 0) {
 		log_warn("take on a cell: %s", strerror(errno));
 		close(fd);
 		free(cell);
@@ -264,7 +240,10 @@ channel_ready(struct watch *watch, uint32_t events)
 	relay.cells = cell;
 }
 
-/* Let go of what an event has brought to its end: not before all events of a batch have been looked at. */
+/*
+ * Free cells and connections that have ended. Called after a turn, since events of that turn may
+ * still belong to them.
+ */
 static void
 clean_up(void)
 {
@@ -280,26 +259,26 @@ clean_up(void)
 			continue;
 		}
 		*link = cell->next;
-		watch_close(&cell->listener, true);
-		watch_close(&cell->link, false);
+		relay_socket_close(&relay.poller, &cell->listener, true);
+		poller_close(&relay.poller, &cell->link);
 		free(cell);
 	}
 }
 
-/* What is due: proxies that did not answer, and cells that may begin connections again. */
+/* Handle deadlines: proxies that did not answer, and cells that may begin connections again. */
 static void
 keep_time(uint64_t now)
 {
 	relay.wake_us = UINT64_MAX;
 	for (struct relay_cell *cell = relay.cells; cell != NULL; cell = cell->next) {
-		for (struct relay_conn *pump = cell->pumps; pump != NULL; pump = pump->next) {
-			if (pump->deadline_us == 0)
+		for (struct relay_conn *conn = cell->conns; conn != NULL; conn = conn->next) {
+			if (conn->deadline_us == 0)
 				continue;
-			if (now >= pump->deadline_us) {
-				relay_conn_expire(relay.epoll_fd, pump);
-				take_news(cell, pump, true);
+			if (now >= conn->deadline_us) {
+				relay_conn_expire(conn);
+				conn_changed(conn, true);
 			} else {
-				wake_at(pump->deadline_us);
+				wake_at(conn->deadline_us);
 			}
 		}
 		if (cell->begun > 0 && now >= cell->second_us + SECOND_US)
@@ -307,7 +286,7 @@ keep_time(uint64_t now)
 	}
 }
 
-/* ---- the process ------------------------------------------------------------------------------------------------ */
+/* ---- the process ----------------------------------------------------------------------------- */
 
 static void
 limit(int resource, rlim_t most)
@@ -354,7 +333,7 @@ wall_in(const struct relay_config *config)
 static int
 timeout_ms(void)
 {
-	uint64_t now = now_us();
+	uint64_t now = clock_us();
 
 	if (relay.wake_us == UINT64_MAX)
 		return -1;
@@ -366,25 +345,16 @@ relay_main(const struct relay_config *config, int channel_fd)
 {
 	relay.config = config;
 	relay.wake_us = UINT64_MAX;
-	relay.channel = (struct watch){ .fd = channel_fd, .ready = channel_ready };
-	relay.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (relay.epoll_fd < 0 || watch_for(relay.epoll_fd, &relay.channel, EPOLLIN) != 0)
+	relay.channel = (struct watch){ .fd = -1 };
+	if (poller_open(&relay.poller) != 0 || poller_add(&relay.poller, &relay.channel, channel_fd, EPOLLIN, channel_ready) != 0)
 		die("relay: wait for events: %s", strerror(errno));
-	tzset(); /* a line of the log has the time, and libc would look for the zone at the first */
+	tzset(); /* libc would open the file of the time zone at the first log line */
 	wall_in(config);
 	for (;;) {
-		struct epoll_event events[EVENTS_AT_ONCE];
-		int count = epoll_wait(relay.epoll_fd, events, EVENTS_AT_ONCE, timeout_ms());
-
-		if (count < 0 && errno != EINTR)
+		if (poller_turn(&relay.poller, timeout_ms(), NULL) != 0)
 			die("relay: epoll_wait: %s", strerror(errno));
-		for (int i = 0; i < count; i++) {
-			struct watch *watch = events[i].data.ptr;
-
-			watch->ready(watch, events[i].events);
-		}
-		if (now_us() >= relay.wake_us)
-			keep_time(now_us());
+		if (clock_us() >= relay.wake_us)
+			keep_time(clock_us());
 		clean_up();
 	}
 }

@@ -1,16 +1,18 @@
 /*
- * relay.h - the relay: the process of the runner through which cells reach a proxy, and nothing else.
+ * relay.h - the relay: the process of the runner through which cells reach a proxy, and nothing
+ * else.
  *
- *     program in a cell --TCP--> listener on the cell's loopback --relay--> the configured HTTP proxy --> where the proxy lets it
+ *     program --TCP--> listener on the cell's loopback --relay--> HTTP proxy --> where that lets it
  *
- * A listening socket belongs to the network namespace in which it was made. So the warden makes one in each cell that is to
- * have a network, and the relay, which stays on the host, accepts what comes there and carries bytes: it knows no HTTP,
- * and opens no connection but to the proxies. It has the runner's uid, no capability, no file, a policy of its own
- * (etc/seccomp/relay.conf), and what Landlock can take.
+ * A listening socket belongs to the network namespace in which it was made. So the warden makes one
+ * in each cell that gets a network. The relay, which stays on the host, accepts the connections and
+ * carries their bytes. It knows no HTTP, and connects to the proxies only. It has the runner's uid,
+ * no capability, no file, a policy of its own (etc/seccomp/relay.conf), and Landlock.
  *
- * The broker tells it of a cell by one end of a socket pair, the cell's link. Whoever has the other end speaks for the cell:
- * first the warden, who sends the listener, then the broker, who sends relay_start when the cell gets its run. Until then
- * nothing is accepted. When the broker closes its end, all that the cell has here is closed.
+ * A cell is known to the relay by one end of a socket pair, its link, which the broker sends. The
+ * other end speaks for the cell: first the warden, which sends the listener, then the broker, which
+ * sends a relay_start when the cell gets its run. Before that no connection is accepted. When the
+ * broker closes its end, the relay closes everything of the cell.
  */
 #ifndef CELLBLOCK_RELAY_H
 #define CELLBLOCK_RELAY_H
@@ -23,7 +25,7 @@
 #include "messages.h"
 #include "policy.h"
 
-/* What the relay needs to know, from before its walls. */
+/* All that the relay needs from the time before its walls are up. */
 struct relay_config {
 	const struct config *config;
 	struct policy *policy;
@@ -32,12 +34,16 @@ struct relay_config {
 	socklen_t address_size[CONFIG_MAX_PROXIES];
 };
 
-/* The rules that let the proxies be reached, at most CONFIG_MAX_PROXIES. Returns how many. */
+/*
+ * Write the Landlock rules that let the proxies be reached, at most CONFIG_MAX_PROXIES. Returns how
+ * many there are.
+ */
 size_t relay_rules(const struct relay_config *config, struct landlock_rule *rules);
 
 /*
- * Serve until `channel_fd` closes: the links of cells come there, each with one byte. Called in a process of its own, which has
- * nothing else open but stderr, and no capability; puts up the other walls first. Never returns.
+ * Put up the walls of the relay, and serve until `channel_fd` closes. Each message on it is one
+ * byte with the link of a cell. Called in a process of its own that has only this descriptor and
+ * stdio open, and no capability. Never returns.
  */
 void relay_main(const struct relay_config *config, int channel_fd) __attribute__((noreturn));
 

@@ -1,4 +1,7 @@
-/* relay_pump.c - see relay_pump.h. Runs in the relay, over bytes of programs and proxies that it does not look at. */
+/*
+ * relay_conn.c - see relay_conn.h. Runs in the relay. It does not look at the bytes of programs and
+ * proxies.
+ */
 #define _GNU_SOURCE
 #include "relay/relay_conn.h"
 
@@ -10,49 +13,18 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* What a client of a proxy makes of this is "502 Bad Gateway", and not a puzzle. */
+/* A program whose proxy cannot be reached gets "502 Bad Gateway", and not a puzzle. */
 static const char unreachable[] = "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: 39\r\n"
                                   "Connection: close\r\n\r\nThe configured proxy cannot be reached\n";
 
-/* ---- descriptors ------------------------------------------------------------------------------------------------ */
-
-int
-watch_for(int epoll_fd, struct watch *watch, uint32_t events)
-{
-	struct epoll_event event = { .events = events, .data.ptr = watch };
-	int operation = watch->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
-
-	if (watch->fd < 0 || events == watch->events)
-		return 0;
-	if (epoll_ctl(epoll_fd, operation, watch->fd, &event) != 0)
-		return -1;
-	watch->events = events;
-	return 0;
-}
-
-void
-watch_close(struct watch *watch, bool is_abrupt)
-{
-	const struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
-
-	if (watch->fd < 0)
-		return;
-	if (is_abrupt)
-		setsockopt(watch->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-	close(watch->fd);
-	watch->fd = -1;
-	watch->events = 0;
-}
-
-/* ---- bytes ------------------------------------------------------------------------------------------------------ */
-
+/* Close both sides. The connection is over. */
 static void
-end(struct relay_conn *pump, bool is_abrupt)
+end(struct relay_conn *conn, bool is_abrupt)
 {
-	pump->is_over = true;
-	pump->deadline_us = 0;
+	conn->is_over = true;
+	conn->deadline_us = 0;
 	for (int i = 0; i < 2; i++)
-		watch_close(&pump->side[i].watch, is_abrupt);
+		relay_socket_close(conn->poller, &conn->side[i].socket, is_abrupt);
 }
 
 /* Read once. Returns 0, or -1 if the connection is broken. */
@@ -63,7 +35,7 @@ take(struct relay_conn_side *side)
 
 	if (side->start == side->end)
 		side->start = side->end = 0;
-	n = recv(side->watch.fd, side->data + side->end, PUMP_BYTES - side->end, MSG_DONTWAIT);
+	n = recv(side->socket.fd, side->data + side->end, RELAY_CONN_BYTES - side->end, MSG_DONTWAIT);
 	if (n > 0)
 		side->end += (size_t)n;
 	else if (n == 0)
@@ -73,16 +45,16 @@ take(struct relay_conn_side *side)
 	return 0;
 }
 
-/* Write once, what there is. Returns 0, or -1 if the connection is broken. */
+/* Write once, as much as is taken. Returns 0, or -1 if the connection is broken. */
 static int
 give(struct relay_conn_side *from, struct relay_conn_side *to)
 {
 	ssize_t n;
 
-	if (to->watch.fd < 0) {
-		from->start = from->end; /* nobody is there to have it */
+	if (to->socket.fd < 0) {
+		from->start = from->end; /* nobody is left to read it */
 	} else if (from->start < from->end) {
-		n = send(to->watch.fd, from->data + from->start, from->end - from->start, MSG_DONTWAIT | MSG_NOSIGNAL);
+		n = send(to->socket.fd, from->data + from->start, from->end - from->start, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n >= 0)
 			from->start += (size_t)n;
 		else if (errno != EAGAIN && errno != EINTR)
@@ -90,52 +62,57 @@ give(struct relay_conn_side *from, struct relay_conn_side *to)
 	}
 	if (from->is_ended && from->start == from->end && !from->is_told) {
 		from->is_told = true;
-		if (to->watch.fd >= 0)
-			shutdown(to->watch.fd, SHUT_WR);
+		if (to->socket.fd >= 0)
+			shutdown(to->socket.fd, SHUT_WR);
 	}
 	return 0;
 }
 
-/* Wait for what can be done next, if anything can. */
-static void
-settle(int epoll_fd, struct relay_conn *pump)
-{
-	bool is_connecting = pump->deadline_us != 0;
+static watch_ready guest_ready, proxy_ready;
 
-	if (pump->side[PUMP_GUEST].is_told && pump->side[PUMP_PROXY].is_told) {
-		end(pump, false);
+/* Watch both sides for whatever can be done next. */
+static void
+settle(struct relay_conn *conn)
+{
+	bool is_connecting = conn->deadline_us != 0;
+
+	if (conn->side[RELAY_CONN_GUEST].is_told && conn->side[RELAY_CONN_PROXY].is_told) {
+		end(conn, false);
 		return;
 	}
 	for (int i = 0; i < 2; i++) {
-		struct relay_conn_side *side = &pump->side[i], *other = &pump->side[1 - i];
-		bool has_room = side->start == side->end || side->end < PUMP_BYTES;
+		struct relay_conn_side *side = &conn->side[i], *other = &conn->side[1 - i];
+		bool has_room = side->start == side->end || side->end < RELAY_CONN_BYTES;
 		uint32_t events = (!side->is_ended && has_room ? (uint32_t)EPOLLIN : 0u) |
 		    (other->start < other->end ? (uint32_t)EPOLLOUT : 0u);
 
-		if (is_connecting && i == PUMP_PROXY)
+		if (is_connecting && i == RELAY_CONN_PROXY)
 			events = EPOLLOUT;
-		if (watch_for(epoll_fd, &side->watch, events) != 0) {
-			end(pump, true);
+		if (relay_socket_wait(conn->poller, &side->socket, events, i == RELAY_CONN_GUEST ? guest_ready : proxy_ready) != 0) {
+			end(conn, true);
 			return;
 		}
 	}
 }
 
-/* There will be no connection to the proxy: answer in its place, and read what the guest has to say to its end. */
+/*
+ * There will be no connection to the proxy: answer in its place, and read whatever the guest sends,
+ * to its end.
+ */
 static void
-refuse(struct relay_conn *pump, int error)
+refuse(struct relay_conn *conn, int error)
 {
-	struct relay_conn_side *proxy = &pump->side[PUMP_PROXY];
+	struct relay_conn_side *proxy = &conn->side[RELAY_CONN_PROXY];
 
-	pump->error = error;
-	pump->deadline_us = 0;
-	watch_close(&proxy->watch, true);
+	conn->error = error;
+	conn->deadline_us = 0;
+	relay_socket_close(conn->poller, &proxy->socket, true);
 	memcpy(proxy->data, unreachable, sizeof unreachable - 1);
 	proxy->start = 0;
 	proxy->end = sizeof unreachable - 1;
 	proxy->is_ended = true;
-	if (give(proxy, &pump->side[PUMP_GUEST]) != 0)
-		end(pump, true);
+	if (give(proxy, &conn->side[RELAY_CONN_GUEST]) != 0)
+		end(conn, true);
 }
 
 /* Begin to connect. Returns a socket, or -1 with errno. */
@@ -157,93 +134,110 @@ begin_connecting(const struct sockaddr *proxy, socklen_t size)
 }
 
 struct relay_conn *
-relay_conn_new(int epoll_fd, int guest_fd, const struct sockaddr *proxy, socklen_t proxy_size, uint64_t deadline_us, void *owner)
+relay_conn_new(struct poller *poller, int guest_fd, const struct sockaddr *proxy, socklen_t proxy_size, uint64_t deadline_us,
+    void (*changed)(struct relay_conn *conn, bool was_connecting), void *owner)
 {
-	struct relay_conn *pump = malloc(sizeof *pump);
+	struct relay_conn *conn = malloc(sizeof *conn);
 	int yes = 1;
 
-	if (pump == NULL) {
+	if (conn == NULL) {
 		close(guest_fd);
 		return NULL;
 	}
-	/* The buffers are left as they are: most of them are never touched. */
+	/* The buffers stay as they are: most of them are never touched. */
 	for (int i = 0; i < 2; i++) {
-		struct relay_conn_side *side = &pump->side[i];
+		struct relay_conn_side *side = &conn->side[i];
 
-		side->watch = (struct watch){ .fd = -1 };
+		side->socket = RELAY_SOCKET(-1);
 		side->start = side->end = 0;
 		side->is_ended = side->is_told = false;
 	}
-	pump->owner = owner;
-	pump->next = NULL;
-	pump->deadline_us = deadline_us;
-	pump->is_over = false;
-	pump->error = 0;
-	pump->side[PUMP_GUEST].watch.fd = guest_fd;
+	conn->poller = poller;
+	conn->changed = changed;
+	conn->owner = owner;
+	conn->next = NULL;
+	conn->deadline_us = deadline_us;
+	conn->is_over = false;
+	conn->error = 0;
+	conn->side[RELAY_CONN_GUEST].socket.fd = guest_fd;
 	setsockopt(guest_fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-	pump->side[PUMP_PROXY].watch.fd = begin_connecting(proxy, proxy_size);
-	if (pump->side[PUMP_PROXY].watch.fd < 0)
-		refuse(pump, errno);
-	if (!pump->is_over)
-		settle(epoll_fd, pump);
-	return pump;
+	conn->side[RELAY_CONN_PROXY].socket.fd = begin_connecting(proxy, proxy_size);
+	if (conn->side[RELAY_CONN_PROXY].socket.fd < 0)
+		refuse(conn, errno);
+	if (!conn->is_over)
+		settle(conn);
+	return conn;
 }
 
-/* Connected, or not. */
+/* The connection to the proxy is made, or has failed. */
 static void
-take_answer(struct relay_conn *pump)
+take_answer(struct relay_conn *conn)
 {
 	int error = 0;
 	socklen_t size = sizeof error;
 
-	if (getsockopt(pump->side[PUMP_PROXY].watch.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+	if (getsockopt(conn->side[RELAY_CONN_PROXY].socket.fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
 		error = errno;
 	if (error != 0)
-		refuse(pump, error);
+		refuse(conn, error);
 	else
-		pump->deadline_us = 0;
+		conn->deadline_us = 0;
 }
 
-void
-relay_conn_ready(int epoll_fd, struct relay_conn *pump, struct watch *watch, uint32_t events)
+/* Do whatever can be done on one side. */
+static void
+side_ready(struct relay_conn *conn, int i, uint32_t events)
 {
-	int i = watch == &pump->side[PUMP_PROXY].watch ? PUMP_PROXY : PUMP_GUEST;
-	struct relay_conn_side *side = &pump->side[i], *other = &pump->side[1 - i];
-	bool is_good = true;
+	struct relay_conn_side *side = &conn->side[i], *other = &conn->side[1 - i];
+	bool was_connecting = conn->deadline_us != 0, is_good = true;
+	uint32_t awaited = side->socket.events;
 
-	if (pump->is_over || watch->fd < 0)
-		return; /* an earlier event of this batch has ended it */
-	if (i == PUMP_PROXY && pump->deadline_us != 0) {
-		take_answer(pump);
-		is_good = pump->is_over || give(other, side) == 0;
+	if (i == RELAY_CONN_PROXY && was_connecting) {
+		take_answer(conn);
+		is_good = conn->is_over || give(other, side) == 0;
 	} else {
-		/* An error or a hang-up shows in what is waited for, and is found by doing that. */
-		if ((watch->events & EPOLLIN) != 0 && (events & ~(uint32_t)EPOLLOUT) != 0)
+		/* An error or a hang-up shows when the side is read or written. */
+		if ((awaited & EPOLLIN) != 0 && (events & ~(uint32_t)EPOLLOUT) != 0)
 			is_good = take(side) == 0;
-		/* What was read is written at once: mostly there is room. */
-		if (is_good && pump->deadline_us == 0)
+		/* Bytes that were read are written at once: mostly there is room. */
+		if (is_good && conn->deadline_us == 0)
 			is_good = give(side, other) == 0;
-		if (is_good && (watch->events & EPOLLOUT) != 0)
+		if (is_good && (awaited & EPOLLOUT) != 0)
 			is_good = give(other, side) == 0;
 	}
 	if (!is_good)
-		end(pump, true);
-	if (!pump->is_over)
-		settle(epoll_fd, pump);
+		end(conn, true);
+	if (!conn->is_over)
+		settle(conn);
+	conn->changed(conn, was_connecting);
 }
 
-void
-relay_conn_expire(int epoll_fd, struct relay_conn *pump)
+static void
+guest_ready(void *context, struct watch *watch, uint32_t events)
 {
-	refuse(pump, ETIMEDOUT);
-	if (!pump->is_over)
-		settle(epoll_fd, pump);
+	(void)context;
+	side_ready(watch_owner(watch, struct relay_conn, side[RELAY_CONN_GUEST].socket.watch), RELAY_CONN_GUEST, events);
+}
+
+static void
+proxy_ready(void *context, struct watch *watch, uint32_t events)
+{
+	(void)context;
+	side_ready(watch_owner(watch, struct relay_conn, side[RELAY_CONN_PROXY].socket.watch), RELAY_CONN_PROXY, events);
 }
 
 void
-relay_conn_free(struct relay_conn *pump)
+relay_conn_expire(struct relay_conn *conn)
+{
+	refuse(conn, ETIMEDOUT);
+	if (!conn->is_over)
+		settle(conn);
+}
+
+void
+relay_conn_free(struct relay_conn *conn)
 {
 	for (int i = 0; i < 2; i++)
-		watch_close(&pump->side[i].watch, true);
-	free(pump);
+		relay_socket_close(conn->poller, &conn->side[i].socket, true);
+	free(conn);
 }

@@ -1,4 +1,6 @@
-/* chroot_dir.c - see chroot_dir.h. */
+/*
+ * chroot_dir.c - see chroot_dir.h. Runs at the start, as root of the container, and in the guard.
+ */
 #define _GNU_SOURCE
 #include "start/chroot_dir.h"
 
@@ -18,15 +20,17 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fdpass.h"
 #include "capabilities.h"
 #include "kernel/dirtree.h"
-#include "warden/reaper.h"
 #include "log.h"
+#include "process_title.h"
+#include "warden/reaper.h"
 
-#define LOCK_WAIT_MS 15000 /* for an earlier runner to have come to its end */
+#define LOCK_WAIT_MS 15000 /* for an earlier runner to end */
 #define KILL_WAIT_MS 10000
 #define POLL_MS 20
-#define ASIDE ".gone." /* behind the name of what is to be removed */
+#define ASIDE ".gone." /* behind the name of a directory that is to be removed */
 
 static void
 wait_ms(unsigned ms)
@@ -36,7 +40,7 @@ wait_ms(unsigned ms)
 	nanosleep(&wait, NULL);
 }
 
-/* Kill what is left of a cell. Returns 0, or -1 where it does not go. */
+/* Kill all processes of a cell's uid. Returns 0, or -1 if some do not end. */
 static int
 kill_cell(uid_t uid, uid_t own_uid)
 {
@@ -59,7 +63,7 @@ kill_cell(uid_t uid, uid_t own_uid)
 	return reaper_is_left(uid) ? -1 : 0;
 }
 
-/* Kill what is left of any cell. */
+/* Kill all processes of all cells. */
 static void
 kill_cells(const struct config *config)
 {
@@ -71,7 +75,10 @@ kill_cells(const struct config *config)
 	}
 }
 
-/* To remove trees takes its time, and nobody is to wait for it who only wants to start anew: so they go out of the way first. */
+/*
+ * Removing trees takes time, which the next start must not have to wait for. So they are renamed
+ * first. Returns 0, or -1 with errno.
+ */
 static int
 put_aside(const struct config *config, const char *name)
 {
@@ -85,26 +92,28 @@ put_aside(const struct config *config, const char *name)
 	return rename(path, aside);
 }
 
-/* Remove all that was put aside, now or by an earlier runner. Returns 0, or -1 if something of it stays. */
+/*
+ * Remove all that was put aside, now or by an earlier runner. Returns 0, or -1 if some of it stays.
+ */
 static int
 remove_aside(const struct config *config, const char *name)
 {
 	int dir_fd = open(config->chroot_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *folder = dir_fd < 0 ? NULL : fdopendir(dir_fd);
+	DIR *directory = dir_fd < 0 ? NULL : fdopendir(dir_fd);
 	size_t length = strlen(name);
 	struct dirent *entry;
 	int result = 0;
 
-	while (folder != NULL && (entry = readdir(folder)) != NULL) {
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
 		if (strncmp(entry->d_name, name, length) == 0 && strncmp(entry->d_name + length, ASIDE, strlen(ASIDE)) == 0 &&
 		    dirtree_remove(dir_fd, entry->d_name) != 0 && errno != ENOENT) {
 			log_warn("remove %s/%s: %s", config->chroot_dir, entry->d_name, strerror(errno));
 			result = -1;
 		}
 	}
-	if (folder != NULL)
-		closedir(folder);
-	return folder == NULL ? -1 : result;
+	if (directory != NULL)
+		closedir(directory);
+	return directory == NULL ? -1 : result;
 }
 
 static void
@@ -113,7 +122,10 @@ make_path(const struct config *config, const char *name, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, "%s/%s", config->chroot_dir, name);
 }
 
-/* Returns the folder, locked, or -1 with errno; EWOULDBLOCK: another runner has it. */
+/*
+ * Open a directory, and lock it. Returns a descriptor, or -1 with errno; EWOULDBLOCK: another
+ * runner has it.
+ */
 static int
 open_locked(const char *path)
 {
@@ -131,7 +143,7 @@ open_locked(const char *path)
 		}
 		wait_ms(POLL_MS);
 	}
-	/* Whoever had it may have removed it. */
+	/* The last holder of the lock may have removed the directory. */
 	if (fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino && mine.st_dev == there.st_dev)
 		return fd;
 	close(fd);
@@ -162,22 +174,27 @@ chroot_dir_open(const struct config *config, const char *name)
 }
 
 static void __attribute__((noreturn))
-guard(const struct config *config, const char *name, int dir_fd, int gone_fd)
+guard(const struct config *config, const char *name, int dir_fd, int uids_fd, int gone_fd)
 {
 	const uint64_t keep = CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_SETGID) |
 	    CAPABILITY(CAP_SETUID);
 	char byte;
 
-	/* Whoever ends the runner may mean us as well, and we are not done then. */
+	process_title_set("guard");
+	/* A signal to the whole service must not end the guard: its work only begins then. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
 	if (capabilities_keep(keep) != 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
 		die("keep the capabilities dac_override, fowner, setgid and setuid, and no other: %s", strerror(errno));
-	/* What an earlier runner has left is no reason to miss our own one's end. */
+	/*
+	 * A child removes what an earlier runner left, so that the guard sees the end of its own
+	 * one.
+	 */
 	signal(SIGCHLD, SIG_IGN);
 	if (fork() == 0) {
 		close(dir_fd);
+		fdpass_close(&uids_fd, 1);
 		_exit(remove_aside(config, name) != 0);
 	}
 	while (read(gone_fd, &byte, 1) < 0 && errno == EINTR)
@@ -185,13 +202,15 @@ guard(const struct config *config, const char *name, int dir_fd, int gone_fd)
 	kill_cells(config);
 	if (put_aside(config, name) != 0)
 		log_warn("rename %s/%s: %s", config->chroot_dir, name, strerror(errno));
-	close(dir_fd); /* and with it the lock: who starts anew need not wait for the rest */
+	/* With both locks released, the next runner need not wait for the rest. */
+	fdpass_close(&uids_fd, 1);
+	close(dir_fd);
 	remove_aside(config, name);
 	_exit(0);
 }
 
 void
-chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int *alive_fd)
+chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int uids_fd, int *alive_fd)
 {
 	int alive[2];
 	pid_t pid;
@@ -200,7 +219,7 @@ chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int 
 		die("start the process that removes the trees: %s", strerror(errno));
 	if (pid == 0) {
 		close(alive[1]);
-		guard(config, name, dir_fd, alive[0]);
+		guard(config, name, dir_fd, uids_fd, alive[0]);
 	}
 	close(alive[0]);
 	*alive_fd = alive[1];

@@ -25,6 +25,16 @@
 const uint64_t host_broker_namespaces =
     CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
 
+void
+host_instance_name(const struct config *config, char name[HOST_NAME_SIZE])
+{
+	uint32_t hash = 2166136261u;
+
+	for (const char *c = config->socket_path; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619u;
+	snprintf(name, HOST_NAME_SIZE, "cellblock-%08x", hash);
+}
+
 bool
 host_has_user_namespaces(void)
 {
@@ -40,23 +50,26 @@ host_has_user_namespaces(void)
 void
 host_leave_chroot(void)
 {
-	char folder[PATH_MAX];
+	char directory[PATH_MAX];
 	int root_fd, tree_fd, namespace_fd;
 
-	if (host_has_user_namespaces() || errno != EPERM || getcwd(folder, sizeof folder) == NULL)
+	if (host_has_user_namespaces() || errno != EPERM || getcwd(directory, sizeof directory) == NULL)
 		return;
 	if (unshare(CLONE_NEWNS) != 0)
-		return; /* the start will say what it could not do */
+		return; /* the start reports what it cannot do */
 	root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	namespace_fd = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	/* Joining the namespace that we are in sets our root to its own, which is out of the chroot. */
+	/*
+	 * Joining our own mount namespace sets our root to the namespace's, which is outside of the
+	 * chroot.
+	 */
 	if (root_fd < 0 || namespace_fd < 0 || setns(namespace_fd, CLONE_NEWNS) != 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0 ||
 	    (tree_fd = (int)syscall(SYS_open_tree, root_fd, "",
 	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH)) < 0 ||
 	    syscall(SYS_move_mount, tree_fd, "", root_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0 ||
 	    fchdir(tree_fd) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 ||
-	    chdir(folder) != 0)
+	    chdir(directory) != 0)
 		die("make the chroot's root the root of a mount namespace: %s", strerror(errno));
 	close(namespace_fd);
 	close(tree_fd);
@@ -66,7 +79,10 @@ host_leave_chroot(void)
 void
 host_become_namespace_root(bool single_uid)
 {
-	/* An ordinary user's groups cannot be dropped; they are of no use where no file is theirs. */
+	/*
+	 * An ordinary user's groups cannot be dropped. They are of no use inside, where no file is
+	 * theirs.
+	 */
 	if ((!single_uid && setgroups(0, NULL) != 0) || setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)
 		die("become root of the user namespace: %s", strerror(errno));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)

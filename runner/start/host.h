@@ -1,6 +1,4 @@
-/*
- * host.h - what the runner is on the host, and how it stops being anything there.
- */
+/* host.h - the rights that the runner has on the host at its start, and how it gives them up. */
 #ifndef CELLBLOCK_HOST_H
 #define CELLBLOCK_HOST_H
 
@@ -9,31 +7,44 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "config.h"
+
+#define HOST_NAME_SIZE 32
+
+/*
+ * The name of whatever a runner makes on the host: its control groups, and its directory at level
+ * chroot. It follows from the path of the socket, which two runners cannot share.
+ */
+void host_instance_name(const struct config *config, char name[HOST_NAME_SIZE]);
+
 /* The namespaces of the broker and all below it. */
 extern const uint64_t host_broker_namespaces;
 
-/* Can a user namespace be made? If not, errno says why. */
+/* Whether a user namespace can be made. If not, errno says why. */
 bool host_has_user_namespaces(void);
 
 /*
- * Leave a chroot without leaving its files: make its root the root of a mount namespace of our own. The kernel makes no
- * user namespace for a process in a chroot. For a start as root; does nothing where there is no chroot. Dies if it
- * fails.
+ * Leave a chroot(2), but not its files: make its root the root of a mount namespace of our own. The
+ * kernel makes no user namespace for a process in a chroot. For a start as root. Does nothing where
+ * there is no chroot. Dies if it fails.
  */
 void host_leave_chroot(void);
 
-/* In a child, when its ids are mapped (ids.h): become root of the user namespace. Dies if that fails. */
+/*
+ * In a child, when its ids are mapped (idmap.h): become root of the user namespace. Dies if it
+ * fails.
+ */
 void host_become_namespace_root(bool single_uid);
 
 /*
- * Level chroot: become the broker, which stays root of the container, with few of its capabilities, and the one to whom orphans
- * come. Dies if that fails.
+ * Level chroot: become the broker. It stays root of the container, with few of its capabilities,
+ * and is the subreaper of all processes that lose their parent. Dies if it fails.
  */
 void host_become_container_root(void);
 
 /*
- * Become `owner` with no group, no capability and no way to any, for good, and prove it. For a process that stays on
- * the host. Dies if that fails.
+ * Become `owner`, for good, with no group, no capability and no way to get one, and verify that.
+ * For a process that stays on the host. Dies if it fails.
  */
 void host_drop_privileges(uid_t owner);
 

@@ -1,4 +1,4 @@
-/* ids.c - see ids.h. */
+/* idmap.c - see idmap.h. Runs at the start. */
 #define _GNU_SOURCE
 #include "start/idmap.h"
 
@@ -20,15 +20,15 @@
 #define SUBUID_FILE "/etc/subuid"
 #define SUBGID_FILE "/etc/subgid"
 
-/* ---- finding them ----------------------------------------------------------------------------------------------- */
+/* ---- finding the ids ------------------------------------------------------------------------- */
 
-/* Find a program on our PATH. Returns 0 or -1. */
+/* Find a program on the PATH. Returns 0, or -1 if there is none. */
 static int
 find_program(const char *name, char *path, size_t size)
 {
-	const char *folders = getenv("PATH");
+	const char *directories = getenv("PATH");
 
-	for (const char *at = folders == NULL ? "/usr/bin:/bin" : folders; *at != '\0';) {
+	for (const char *at = directories == NULL ? "/usr/bin:/bin" : directories; *at != '\0';) {
 		size_t length = strcspn(at, ":");
 
 		if (at[0] == '/' && snprintf(path, size, "%.*s/%s", (int)length, at, name) < (int)size && access(path, X_OK) == 0)
@@ -39,8 +39,8 @@ find_program(const char *name, char *path, size_t size)
 }
 
 /*
- * Find the user's first range of at least `count` ids in a file of lines "NAME:FIRST:COUNT", NAME being a name or a number;
- * see subuid(5). Returns 0, or -1 with a text in `error`.
+ * Find the user's first range of at least `count` ids in a file of lines "NAME:FIRST:COUNT", where
+ * NAME is a name or a number; see subuid(5). Returns 0, or -1 with a text in `error`.
  */
 static int
 find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t *first, char *error, size_t size)
@@ -60,7 +60,7 @@ find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t
 		    (strcmp(name, user->pw_name) != 0 && strcmp(name, number) != 0))
 			continue;
 		longest = length > longest ? length : longest;
-		/* The highest number stands for no id at all. */
+		/* The highest number means no id. */
 		found = length >= count && at > 0 && at < UINT32_MAX - count;
 		*first = (uint32_t)at;
 	}
@@ -73,7 +73,7 @@ find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t
 	return found ? 0 : -1;
 }
 
-/* The ids of an ordinary user's cells. Returns 0, or -1 with a text in ids->detail. */
+/* Find the ids of an ordinary user's cells. Returns 0, or -1 with a text in ids->detail. */
 static int
 find_delegated(struct idmap *ids, uint32_t count)
 {
@@ -81,26 +81,26 @@ find_delegated(struct idmap *ids, uint32_t count)
 	char *why = ids->detail;
 
 	if (user == NULL || user->pw_gid != ids->group) {
-		snprintf(why, IDS_TEXT_SIZE, user == NULL ? "uid %u has no account, and newuidmap asks for one" :
-		    "newuidmap asks for the group of uid %u's account", (unsigned)ids->owner);
+		snprintf(why, IDMAP_TEXT_SIZE, user == NULL ? "uid %u has no account, and newuidmap needs one" :
+		    "newuidmap accepts only the group of uid %u's account", (unsigned)ids->owner);
 		return -1;
 	}
-	if (find_range(SUBUID_FILE, user, count, &ids->first_uid, why, IDS_TEXT_SIZE) != 0 ||
-	    find_range(SUBGID_FILE, user, count, &ids->first_gid, why, IDS_TEXT_SIZE) != 0)
+	if (find_range(SUBUID_FILE, user, count, &ids->first_uid, why, IDMAP_TEXT_SIZE) != 0 ||
+	    find_range(SUBGID_FILE, user, count, &ids->first_gid, why, IDMAP_TEXT_SIZE) != 0)
 		return -1;
 	if (find_program("newuidmap", ids->uid_helper, sizeof ids->uid_helper) != 0 ||
 	    find_program("newgidmap", ids->gid_helper, sizeof ids->gid_helper) != 0) {
-		snprintf(why, IDS_TEXT_SIZE, "newuidmap and newgidmap are not installed (Debian: uidmap)");
+		snprintf(why, IDMAP_TEXT_SIZE, "newuidmap and newgidmap are not installed (Debian: uidmap)");
 		return -1;
 	}
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 0) {
-		snprintf(why, IDS_TEXT_SIZE, "the runner was started with no_new_privs, under which newuidmap has no power");
+		snprintf(why, IDMAP_TEXT_SIZE, "the runner was started with no_new_privs, under which newuidmap has no power");
 		return -1;
 	}
 	return 0;
 }
 
-/* Map them for a child that does nothing. Returns 0, or -1 with a text in `error`. */
+/* Map the ids for a child that does nothing. Returns 0, or -1 with a text in `error`. */
 static int
 try_out(const struct idmap *ids, char *error, size_t size)
 {
@@ -127,7 +127,7 @@ void
 idmap_find(struct idmap *ids, const struct config *config)
 {
 	bool root = geteuid() == 0;
-	char error[IDS_TEXT_SIZE];
+	char error[IDMAP_TEXT_SIZE];
 
 	*ids = (struct idmap){ .owner = root ? (uid_t)config->first_uid : geteuid(), .group = root ? config->first_uid : getegid() };
 	if (root) {
@@ -148,7 +148,7 @@ idmap_find(struct idmap *ids, const struct config *config)
 	    root ? "" : ", by newuidmap");
 }
 
-/* ---- mapping them ----------------------------------------------------------------------------------------------- */
+/* ---- mapping the ids ------------------------------------------------------------------------- */
 
 static int
 write_map(pid_t pid, const char *file, const char *text, char *error, size_t size)
@@ -168,7 +168,10 @@ write_map(pid_t pid, const char *file, const char *text, char *error, size_t siz
 	return 0;
 }
 
-/* Have newuidmap or newgidmap do it. What it complains of is the text in `error`. */
+/*
+ * Write a map by newuidmap or newgidmap. Returns 0, or -1 with the error message of the program in
+ * `error`.
+ */
 static int
 run_helper(const char *helper, pid_t pid, uint32_t own, uint32_t first, uint32_t count, char *error, size_t size)
 {
@@ -203,7 +206,7 @@ run_helper(const char *helper, pid_t pid, uint32_t own, uint32_t first, uint32_t
 	close(complaints[0]);
 	if (status == 0)
 		return 0;
-	snprintf(error, size, "%s", text[0] != '\0' ? text : "newuidmap or newgidmap failed without a word");
+	snprintf(error, size, "%s", text[0] != '\0' ? text : "newuidmap or newgidmap failed without a message");
 	return -1;
 }
 
@@ -215,10 +218,13 @@ idmap_map(const struct idmap *ids, pid_t pid, char *error, size_t size)
 	if (ids->uid_helper[0] != '\0' && ids->count > 0)
 		return run_helper(ids->uid_helper, pid, ids->owner, ids->first_uid, ids->count, error, size) != 0 ? -1 :
 		    run_helper(ids->gid_helper, pid, ids->group, ids->first_gid, ids->count, error, size);
-	/* Those of cells follow the runner's own. */
+	/* The ids of cells follow the runner's own. */
 	snprintf(uids, sizeof uids, "0 %u %u", (unsigned)ids->owner, ids->count + 1);
 	snprintf(gids, sizeof gids, "0 %u %u", (unsigned)ids->group, ids->count + 1);
-	/* Who is not root may give his group away only if it can be used to drop no other. */
+	/*
+	 * Without root, the kernel lets a process map its group only if setgroups(2), which could
+	 * drop groups, is denied.
+	 */
 	if (geteuid() != 0 && write_map(pid, "setgroups", "deny", error, size) != 0)
 		return -1;
 	return write_map(pid, "uid_map", uids, error, size) != 0 ? -1 : write_map(pid, "gid_map", gids, error, size);

@@ -1,4 +1,7 @@
-/* language_prepare.c - see language_prepare.h. Runs with the rights that the runner was started with. */
+/*
+ * language_prepare.c - see language_prepare.h. Runs with the rights of the start, or as root of the
+ * user namespace.
+ */
 #define _GNU_SOURCE
 #include "start/language_prepare.h"
 
@@ -9,12 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "broker/broker.h"
 #include "driver.h"
 #include "fdpass.h"
 #include "guest/hook.h"
@@ -22,52 +23,53 @@
 #include "log.h"
 #include "messages.h"
 #include "paths.h"
+#include "sealed_memfd.h"
 #include "start/probe.h"
-#include "paths.h"
+#include "start/rootfs.h"
 
-#define HUGE_PAGE_GUESTS 4 /* armed cells per zygote, from which on huge pages cost each little memory */
+#define HUGE_PAGE_GUESTS 4 /* armed cells per zygote from which on huge pages cost each cell little memory */
 
-/* ---- before the walls --------------------------------------------------------------------------------------------- */
-
-/* Write what a zygote of pool `pool` must know; see struct zygote_setup. Returns a descriptor or -1. */
+/*
+ * Write the setup of the zygotes of pool `pool` (struct zygote_setup) into a memfd, and seal it: a
+ * zygote that was taken over must not be able to change what later ones read. Returns a descriptor
+ * that the caller owns, or -1 with errno.
+ */
 static int
 write_setup(const struct language *language, size_t pool, const struct zygote_setup *common)
 {
 	const struct policy *policy = language->policy;
 	static const struct warm_set nothing;
 	size_t kind = pool / GRANT_COUNT;
-	const struct bpf *base = &policy->base[pool % GRANT_COUNT];
+	const struct bpf *base = &policy->base[pool % GRANT_COUNT], *last = &policy->last;
 	const struct warm_set *set = kind < language->config->warm_count ? &language->config->warm[kind] : &nothing;
 	const struct strings *imports = &set->imports;
 	struct zygote_setup setup = *common;
-	FILE *file;
-	int fd = memfd_create("zygote", MFD_CLOEXEC);
+	struct iovec *iov = calloc(3 + imports->count, sizeof *iov);
+	int fd;
 
-	if (fd < 0 || (file = fdopen(dup(fd), "w")) == NULL)
+	if (iov == NULL)
 		return -1;
 	setup.magic = ZYGOTE_SETUP_MAGIC;
 	setup.base_count = (uint32_t)base->count;
-	setup.last_count = (uint32_t)policy->last.count;
+	setup.last_count = (uint32_t)last->count;
 	setup.imports = (uint32_t)imports->count;
 	setup.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes;
 	setup.landlock_flags = LANDLOCK_QUIET | ((pool % GRANT_COUNT & GRANT_NETWORK) != 0 ? LANDLOCK_FREE_TCP : 0u);
 	snprintf(setup.language, sizeof setup.language, "%s", language->config->name);
 	snprintf(setup.main_file, sizeof setup.main_file, "%s", language->config->main_file);
-	for (size_t i = 0; i < imports->count; i++)
-		setup.imports_bytes += (uint32_t)strlen(imports->item[i]) + 1;
-	fwrite(&setup, sizeof setup, 1, file);
-	fwrite(base->code, sizeof *base->code, base->count, file);
-	fwrite(policy->last.code, sizeof *policy->last.code, policy->last.count, file);
-	for (size_t i = 0; i < imports->count; i++)
-		fwrite(imports->item[i], strlen(imports->item[i]) + 1, 1, file);
-	if (fclose(file) != 0) {
-		close(fd);
-		return -1;
+	iov[0] = (struct iovec){ &setup, sizeof setup };
+	iov[1] = (struct iovec){ base->code, base->count * sizeof *base->code };
+	iov[2] = (struct iovec){ last->code, last->count * sizeof *last->code };
+	for (size_t i = 0; i < imports->count; i++) {
+		iov[3 + i] = (struct iovec){ imports->item[i], strlen(imports->item[i]) + 1 };
+		setup.imports_bytes += (uint32_t)iov[3 + i].iov_len;
 	}
+	fd = sealed_memfd_make("zygote", SEALED_MEMFD_DATA, iov, 3 + (int)imports->count);
+	free(iov);
 	return fd;
 }
 
-/* What a program of the language is started with: is it there? */
+/* Bind a program that is executed. Returns 0, or -1 with a text if it cannot be. */
 static int
 add_program(struct rootfs *fs, const char *path, char *error, size_t size)
 {
@@ -78,7 +80,10 @@ add_program(struct rootfs *fs, const char *path, char *error, size_t size)
 	return rootfs_add(fs, path, error, size);
 }
 
-/* What the configured mode needs in the root: names, and the certificates of authorities. Returns 0, or -1 with a text. */
+/*
+ * Add the files of the configured network mode: those of name look-ups, and the authorities'
+ * certificates. Returns 0, or -1 with a text.
+ */
 static int
 add_network(struct rootfs *fs, const struct config *config, char *error, size_t size)
 {
@@ -87,14 +92,17 @@ add_network(struct rootfs *fs, const struct config *config, char *error, size_t 
 	if (access(config->certificates, R_OK) == 0 && rootfs_add_at(fs, PATH_CERTIFICATES, config->certificates, error, size) != 0)
 		return -1;
 	if (config->network == NETWORK_PROXY)
-		/* No name is ever asked for: the proxy does that. */
+		/* Programs look up no names: the proxy does that. */
 		return rootfs_add_text(fs, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", error, size) != 0 ||
 		    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files\n", error, size) != 0 ? -1 : 0;
 	return rootfs_add(fs, "/etc/hosts", error, size) != 0 || rootfs_add(fs, "/etc/resolv.conf", error, size) != 0 ||
 	    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files dns\n", error, size) != 0 ? -1 : 0;
 }
 
-/* Look up all that is bound into the root, and the version. Returns 0, or -1 with a text: the language is missing. */
+/*
+ * Look up all paths of the root, and the version. Returns 0, or -1 with a text: the language is
+ * missing.
+ */
 static int
 look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 {
@@ -140,7 +148,7 @@ look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 	return add_network(fs, language->all, error, size);
 }
 
-/* How many zygotes make the cells of a pool. */
+/* The number of zygotes that make the cells of a pool. */
 static uint32_t
 zygotes_of(const struct language *language, uint32_t pool)
 {
@@ -154,9 +162,9 @@ int
 language_prepare(struct language *language, const struct config *config, const struct language_config *from,
     uid_t probe_uid, char *error, size_t size)
 {
-	*language = (struct language){ .all = config, .config = from, .start = from->start, .is_awake = from->idle_s == 0,
-		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .root_fd = -1, .trees_fd = -1,
-		.warden = { .sock = -1 } };
+	*language = (struct language){ .all = config, .config = from, .start = from->start, .state = from->idle_s == 0 ? LANGUAGE_STARTING : LANGUAGE_ASLEEP,
+		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .trees_fd = -1,
+		.warden = { .sock = -1 }, .compiler = { .answer = { .fd = -1 } } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
 	if (from->driver != NULL && driver_find(from->driver) == NULL) {
@@ -172,8 +180,7 @@ language_prepare(struct language *language, const struct config *config, const s
 	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0)
 		return -1;
 	if (look_up(language, probe_uid, language->reason, sizeof language->reason) != 0) {
-		language->is_missing = true;
-		language->is_awake = false;
+		language->state = LANGUAGE_MISSING;
 		log_warn("%s is not available: %s", from->name, language->reason);
 		return 0;
 	}
@@ -195,11 +202,11 @@ language_prepare(struct language *language, const struct config *config, const s
 }
 
 int
-language_open(struct language *language, const struct config *config, char *error, size_t size)
+language_prepare_clones(struct language *language, const struct config *config, char *error, size_t size)
 {
 	char path[4096];
 
-	if (language->is_missing)
+	if (language->state == LANGUAGE_MISSING)
 		return 0;
 	if (rootfs_open(&language->fs, error, size) != 0)
 		return -1;
@@ -211,18 +218,24 @@ language_open(struct language *language, const struct config *config, char *erro
 }
 
 void
-language_free(struct language *language)
+language_prepare_free(struct language *language)
 {
+	fdpass_close(&language->driver_tree_fd, 1);
+	fdpass_close(&language->cell_mount_fd, 1);
+	fdpass_close(&language->zygote_mount_fd, 1);
+	fdpass_close(&language->trees_fd, 1);
+	fdpass_close(language->setup_fd, LANGUAGE_POOLS);
 	policy_free(language->policy);
 	rootfs_free(&language->fs);
 	free(language->zygote);
 }
 
-/* ---- the root --------------------------------------------------------------------------------------------------- */
+/* ---- the root -------------------------------------------------------------------------------- */
 
 /*
- * The root of the zygotes is that of the cells, with something where a run has its working directory: the driver, so that
- * no path of it is left in a cell; or for hook.so an empty main file, for interpreters that look before they open.
+ * Make the root of the zygotes: that of the cells, with files in the place of a run's working
+ * directory. These are the driver, so that no path of it is left in a cell; or, for hook.so, an
+ * empty main file, for interpreters that look before they open.
  */
 static int
 build_zygotes_root(struct language *language, int proc_fd)
@@ -258,9 +271,9 @@ write_setups(struct language *language, const struct zygote_setup *common, char 
 }
 
 int
-language_build(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
+language_prepare_root(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
 {
-	if (language->is_missing)
+	if (language->state == LANGUAGE_MISSING)
 		return 0;
 	if (unshare(CLONE_NEWNS) != 0) {
 		snprintf(error, size, "make a mount namespace: %s", strerror(errno));
@@ -269,9 +282,7 @@ language_build(struct language *language, int proc_fd, const struct zygote_setup
 	if (rootfs_enter(&language->fs, error, size) != 0)
 		return -1;
 	language->cell_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (language->cell_mount_fd < 0 ||
-	    (config_is_compiled(language->config) &&
-	    (language->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)) {
+	if (language->cell_mount_fd < 0) {
 		snprintf(error, size, "keep the root: %s", strerror(errno));
 		return -1;
 	}
@@ -284,13 +295,13 @@ language_build(struct language *language, int proc_fd, const struct zygote_setup
 }
 
 int
-language_make_trees_dir(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size)
+language_prepare_trees(struct language *language, int dir_fd, const struct zygote_setup *common, char *error, size_t size)
 {
-	if (language->is_missing)
+	if (language->state == LANGUAGE_MISSING)
 		return 0;
 	if (mkdirat(dir_fd, language->config->name, 0700) != 0 ||
 	    (language->trees_fd = openat(dir_fd, language->config->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
-		snprintf(error, size, "make the folder of its trees: %s", strerror(errno));
+		snprintf(error, size, "make the directory of its trees: %s", strerror(errno));
 		return -1;
 	}
 	return write_setups(language, common, error, size);

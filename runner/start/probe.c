@@ -1,4 +1,7 @@
-/* probe.c - see probe.h. Runs at the runner's start, before any wall is up; its children give up their rights first. */
+/*
+ * probe.c - see probe.h. Runs at the start, with its rights; the programs that it starts run
+ * without them.
+ */
 #define _GNU_SOURCE
 #include "start/probe.h"
 
@@ -19,20 +22,23 @@
 #define PROBE_LIMIT_S 30
 #define ARGS_MAX 4 /* of an interpreter that reads a script */
 
-/* A program that is asked. */
+/* A program that runs, and its output. */
 struct probe {
 	pid_t pid;
 	FILE *answers;
 };
 
-/* In a child: become `uid` and run `argv` with this stdin, its stdout (and stderr, if that says it all) on `out_fd`. */
+/*
+ * In a child: become `uid`, and run `argv` with this stdin, and its stdout (and stderr, if
+ * `with_stderr`) on `out_fd`.
+ */
 static void
 run(char *const *argv, uid_t uid, int in_fd, int out_fd, bool with_stderr)
 {
 	char *env[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent", NULL };
 
 	if (uid != (uid_t)-1 && (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
-		die("cannot become uid %u to ask %s what it is: %s", (unsigned)uid, argv[0], strerror(errno));
+		die("cannot become uid %u to ask %s for its version: %s", (unsigned)uid, argv[0], strerror(errno));
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
 	    (with_stderr && dup2(out_fd, STDERR_FILENO) < 0))
@@ -59,7 +65,7 @@ start(struct probe *probe, char *const *argv, uid_t uid, int in_fd, bool with_st
 	return probe->answers == NULL ? -1 : 0;
 }
 
-/* Returns whether it ended well. */
+/* Wait for the program. Returns whether it exited with 0. */
 static bool
 finish(struct probe *probe)
 {
@@ -74,7 +80,7 @@ int
 probe_interpreter(const char *interpreter, const char *const *args, const char *script, uid_t uid, struct rootfs *fs,
     char *version, char *error, size_t size)
 {
-	/* The script is opened before the rights go: its folder may be private. */
+	/* Open the script before the rights go: its directory may be private. */
 	int script_fd = open(script, O_RDONLY | O_CLOEXEC);
 	char line[4096];
 	char *argv[ARGS_MAX + 2] = { (char *)interpreter };
@@ -107,7 +113,7 @@ probe_interpreter(const char *interpreter, const char *const *args, const char *
 	return result;
 }
 
-/* The first "1.2" or "1.2.3" of `text`, or else its first number. NULL if there is none. */
+/* Returns the first "1.2" or "1.2.3" of `text`, or else its first number, or NULL. */
 static const char *
 find_version(const char *text, size_t *length)
 {
@@ -156,14 +162,14 @@ probe_version(const struct strings *command, uid_t uid, char *version, char *err
 	close(null_fd);
 	n = fread(text, 1, sizeof text - 1, probe.answers);
 	text[n] = '\0';
-	/* Read on: a program that is cut off dies of it. */
+	/* Read the rest: a program whose output is cut off dies of SIGPIPE. */
 	while (fgetc(probe.answers) != EOF)
 		continue;
 	ended_well = finish(&probe);
 	found = find_version(text, &length);
 	if (!ended_well || found == NULL) {
 		text[strcspn(text, "\n")] = '\0';
-		snprintf(error, size, "%s does not tell its version: %.100s", argv[0], text);
+		snprintf(error, size, "%s does not print its version: %.100s", argv[0], text);
 		return -1;
 	}
 	snprintf(version, PROTO_NAME_SIZE, "%.*s", (int)length, found);

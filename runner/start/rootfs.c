@@ -1,8 +1,9 @@
-/* rootfs.c - see rootfs.h. Runs in the runner at its start, first with the rights it was started with, then as root
- * of its user namespace. */
+/*
+ * rootfs.c - see rootfs.h. Runs at the start, first with the rights of the start, then as root of
+ * the user namespace.
+ */
 #define _GNU_SOURCE
 #include "start/rootfs.h"
-#include "paths.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,8 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
+
+#include "paths.h"
 
 #define LINKS_MAX 40
 #define DEV "/dev"
@@ -33,7 +36,7 @@ static const struct {
 };
 #define DEVICES_MAJOR 1
 
-/* Directories of the skeleton that nothing bound brings with it. */
+/* Directories that every root has. */
 static const struct {
 	const char *path;
 	mode_t mode;
@@ -44,13 +47,13 @@ static const struct {
 };
 
 static int
-failed(char *error, size_t size, const char *what, const char *path)
+failed(char *error, size_t size, const char *step, const char *path)
 {
-	snprintf(error, size, "%s %s: %s", what, path, strerror(errno));
+	snprintf(error, size, "%s %s: %s", step, path, strerror(errno));
 	return -1;
 }
 
-static int
+static bool
 is_below(const char *path, const char *parent)
 {
 	size_t n = strlen(parent);
@@ -58,56 +61,81 @@ is_below(const char *path, const char *parent)
 	return strncmp(path, parent, n) == 0 && path[n] == '/';
 }
 
-/* Is `path` there already, or brought along by a directory that is bound? */
-static int
+/* Whether `path` is in the list already, or below a directory that is bound. */
+static bool
 is_covered(const struct rootfs *fs, const char *path)
 {
 	for (size_t i = 0; i < fs->count; i++) {
 		const struct rootfs_entry *e = &fs->entry[i];
 
 		if (strcmp(e->path, path) == 0 || (e->kind == ROOTFS_BIND && e->is_dir && is_below(path, e->path)))
-			return 1;
+			return true;
 	}
-	return 0;
+	return false;
 }
 
 static void
-remove_entries(struct rootfs *fs, int (*is_meant)(const struct rootfs_entry *, const char *), const char *path)
+free_entry(struct rootfs_entry *entry)
+{
+	free(entry->path);
+	free(entry->source);
+	free(entry->target);
+	if (entry->tree_fd >= 0)
+		close(entry->tree_fd);
+}
+
+static void
+remove_entries(struct rootfs *fs, bool (*is_meant)(const struct rootfs_entry *, const char *), const char *path)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < fs->count; i++) {
 		struct rootfs_entry *e = &fs->entry[i];
 
-		if (!is_meant(e, path)) {
+		if (is_meant(e, path))
+			free_entry(e);
+		else
 			fs->entry[kept++] = *e;
-			continue;
-		}
-		free(e->path);
-		free(e->target);
 	}
 	fs->count = kept;
 }
 
-/* Does a bound directory `path` bring this along? Every mount is copied for every cell. */
-static int
+/*
+ * Whether a bound directory `path` has this entry below it. Every mount is copied for every cell,
+ * so it needs none of its own.
+ */
+static bool
 is_brought_by(const struct rootfs_entry *e, const char *path)
 {
 	return e->kind != ROOTFS_DEVICE && is_below(e->path, path);
 }
 
-static int
+static bool
 is_device(const struct rootfs_entry *e, const char *path)
 {
 	(void)path;
 	return e->kind == ROOTFS_DEVICE;
 }
 
-static int
-add_entry(struct rootfs *fs, enum rootfs_kind kind, const char *path, const char *target, int is_dir, char *error,
-    size_t size)
+static char *
+copy_text(const char *text, bool *is_good)
 {
-	struct rootfs_entry *grown;
+	char *copy = text == NULL ? NULL : strdup(text);
+
+	*is_good = *is_good && (text == NULL || copy != NULL);
+	return copy;
+}
+
+/*
+ * Add an entry, unless its path is covered already. `source` and `target`: NULL, or copied. Returns
+ * 0, or -1 with a text in `error`.
+ */
+static int
+add_entry(struct rootfs *fs, enum rootfs_kind kind, const char *path, const char *source, const char *target, bool is_dir,
+    char *error, size_t size)
+{
+	struct rootfs_entry *grown, entry;
+	bool is_good = true;
 
 	if (is_covered(fs, path))
 		return 0;
@@ -117,9 +145,14 @@ add_entry(struct rootfs *fs, enum rootfs_kind kind, const char *path, const char
 	if (grown == NULL)
 		return failed(error, size, "remember", path);
 	fs->entry = grown;
-	grown[fs->count] = (struct rootfs_entry){ .kind = kind, .path = strdup(path),
-		.target = target == NULL ? NULL : strdup(target), .is_dir = is_dir, .tree_fd = -1 };
-	fs->count++;
+	entry = (struct rootfs_entry){ .kind = kind, .path = copy_text(path, &is_good), .source = copy_text(source, &is_good),
+		.target = copy_text(target, &is_good), .is_dir = is_dir, .tree_fd = -1 };
+	if (!is_good) {
+		free_entry(&entry);
+		errno = ENOMEM;
+		return failed(error, size, "remember", path);
+	}
+	grown[fs->count++] = entry;
 	return 0;
 }
 
@@ -128,7 +161,7 @@ rootfs_init(struct rootfs *fs, char *error, size_t size)
 {
 	*fs = (struct rootfs){ 0 };
 	for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++) {
-		if (add_entry(fs, ROOTFS_DEVICE, devices[i].path, NULL, 0, error, size) != 0)
+		if (add_entry(fs, ROOTFS_DEVICE, devices[i].path, NULL, NULL, false, error, size) != 0)
 			return -1;
 	}
 	return 0;
@@ -146,7 +179,7 @@ rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
 		return failed(error, size, "bind", path);
 	}
 	strcpy(rest, path);
-	/* Walk from the left, `done` without links, `rest` yet to go. */
+	/* Walk from the left: `done` has no links any more, `rest` is still to be walked. */
 	while (rest[strspn(rest, "/")] != '\0') {
 		char *part = rest + strspn(rest, "/");
 		size_t part_size = strcspn(part, "/");
@@ -183,7 +216,7 @@ rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
 			return failed(error, size, "follow", done);
 		}
 		link[n] = '\0';
-		if (add_entry(fs, ROOTFS_LINK, done, link, 0, error, size) != 0)
+		if (add_entry(fs, ROOTFS_LINK, done, NULL, link, false, error, size) != 0)
 			return -1;
 		if (snprintf(next, sizeof next, "%s/%s", link, rest) >= (int)sizeof next) {
 			errno = ENAMETOOLONG;
@@ -199,25 +232,20 @@ rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
 		errno = EINVAL;
 		return failed(error, size, "bind the whole of", "/");
 	}
-	return add_entry(fs, ROOTFS_BIND, done, NULL, S_ISDIR(st.st_mode), error, size);
+	return add_entry(fs, ROOTFS_BIND, done, NULL, NULL, S_ISDIR(st.st_mode), error, size);
 }
 
 int
 rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size)
 {
-	if (is_covered(fs, path))
-		return 0;
-	if (add_entry(fs, ROOTFS_BIND, path, NULL, 0, error, size) != 0)
-		return -1;
-	fs->entry[fs->count - 1].source = strdup(source);
-	return 0;
+	return add_entry(fs, ROOTFS_BIND, path, source, NULL, false, error, size);
 }
 
 int
 rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size)
 {
 	char *known = realpath(target, NULL);
-	int result = add_entry(fs, ROOTFS_LINK, path, known != NULL ? known : target, 0, error, size);
+	int result = add_entry(fs, ROOTFS_LINK, path, NULL, known != NULL ? known : target, false, error, size);
 
 	free(known);
 	return result;
@@ -226,7 +254,7 @@ rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *e
 int
 rootfs_add_text(struct rootfs *fs, const char *path, const char *text, char *error, size_t size)
 {
-	return add_entry(fs, ROOTFS_TEXT, path, text, 0, error, size);
+	return add_entry(fs, ROOTFS_TEXT, path, NULL, text, false, error, size);
 }
 
 static int
@@ -256,8 +284,9 @@ rootfs_clone(const char *path, char *error, size_t size)
 }
 
 /*
- * A read-only tmpfs with the devices, detached; or -1 where we may make none: only root of the host may. Then each is
- * bound, which is four mounts more for every cell.
+ * Make a detached, read-only tmpfs with the devices. Returns its descriptor, or -1 where this
+ * process may make no devices: only root of the host may. Then each device is bound, which is four
+ * mounts more for every cell.
  */
 static int
 make_devices(void)
@@ -291,7 +320,7 @@ rootfs_open(struct rootfs *fs, char *error, size_t size)
 
 	if (devices_fd >= 0) {
 		remove_entries(fs, is_device, NULL);
-		if (add_entry(fs, ROOTFS_BIND, DEV, NULL, 1, error, size) != 0)
+		if (add_entry(fs, ROOTFS_BIND, DEV, NULL, NULL, true, error, size) != 0)
 			return -1;
 		fs->entry[fs->count - 1].tree_fd = devices_fd;
 	}
@@ -317,7 +346,10 @@ rootfs_attach(int tree_fd, const char *path)
 	return (int)syscall(SYS_move_mount, tree_fd, "", AT_FDCWD, path, MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-/* Make the directories above `path`, a path relative to the working directory. */
+/*
+ * Make the directories above `path`, which is relative to the working directory. Returns 0, or -1
+ * with errno.
+ */
 static int
 make_parents(const char *path)
 {
@@ -331,7 +363,7 @@ make_parents(const char *path)
 	return 0;
 }
 
-/* Make the place for one entry below the working directory, and fill it. */
+/* Make one entry below the working directory. Returns 0, or -1 with errno. */
 static int
 place(struct rootfs_entry *e)
 {
@@ -385,7 +417,9 @@ rootfs_enter(struct rootfs *fs, char *error, size_t size)
 		if (place(&fs->entry[i]) != 0)
 			return failed(error, size, "place in the root", fs->entry[i].path);
 	}
-	/* pivot_root(".", ".") stacks the old root on the new one, where it can be let go by the same name. */
+	/*
+	 * pivot_root(".", ".") stacks the old root on the new one, where the same name unmounts it.
+	 */
 	if (syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 || chdir("/") != 0)
 		return failed(error, size, "pivot into", base);
 	if (syscall(SYS_mount_setattr, -1, "/", 0, &attr, sizeof attr) != 0)
@@ -397,13 +431,8 @@ rootfs_enter(struct rootfs *fs, char *error, size_t size)
 void
 rootfs_free(struct rootfs *fs)
 {
-	for (size_t i = 0; i < fs->count; i++) {
-		free(fs->entry[i].path);
-		free(fs->entry[i].source);
-		free(fs->entry[i].target);
-		if (fs->entry[i].tree_fd >= 0)
-			close(fs->entry[i].tree_fd);
-	}
+	for (size_t i = 0; i < fs->count; i++)
+		free_entry(&fs->entry[i]);
 	free(fs->entry);
 	*fs = (struct rootfs){ 0 };
 }

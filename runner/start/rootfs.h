@@ -1,50 +1,68 @@
 /*
- * rootfs.h - the read-only root of a language: a skeleton on a tmpfs, and host paths bound into it. Nothing is copied.
+ * rootfs.h - the read-only root of a language: a skeleton on a tmpfs, and host paths bound into it.
+ * Nothing is copied.
  *
- * Used in two steps, because the two need different powers. Paths are looked up and cloned (open_tree) with the
- * rights that the runner was started with, so a start as root reaches an interpreter below a private directory; the
- * root is put together from these clones inside the runner's user namespace.
+ * It is used in two steps, because they need different powers. Paths are looked up and cloned
+ * (open_tree) with the rights of the start, so that a start as root reaches an interpreter below a
+ * private directory. The root is put together from these clones inside the runner's user namespace.
  */
 #ifndef CELLBLOCK_ROOTFS_H
 #define CELLBLOCK_ROOTFS_H
 
 #include "root_list.h"
 
-/* An empty root with the devices that every program expects. Returns 0, or -1 with a text in `error`. */
+/*
+ * Make an empty root with the devices that every program expects. Returns 0, or -1 with a text in
+ * `error`.
+ */
 int rootfs_init(struct rootfs *fs, char *error, size_t size);
 
 /*
- * Bind the host's `path`. Symbolic links on the way are made again in the root, so that the path means there what it
- * means on the host. Returns 0, or -1 with a text in `error`.
+ * Bind the host's `path`. Symbolic links on the way are made again in the root, so that the path
+ * means there the same as on the host. Returns 0, or -1 with a text in `error`.
  */
 int rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size);
 
-/* Bind the host's file `source`, an absolute path without links, at `path`, where nothing else is. Likewise. */
+/*
+ * Bind the host's file `source`, an absolute path without links, at `path`. Does nothing if the
+ * root has something there. Returns 0, or -1 with a text in `error`.
+ */
 int rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size);
 
-/* A symbolic link of the root's own, to where `target` leads on the host. Likewise. */
+/*
+ * Add a symbolic link of the root's own, to where `target` leads on the host. Returns 0, or -1 with
+ * a text in `error`.
+ */
 int rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size);
 
-/* A file with `text`. Likewise. */
+/* Add a file of the root's own, with `text`. Returns 0, or -1 with a text in `error`. */
 int rootfs_add_text(struct rootfs *fs, const char *path, const char *text, char *error, size_t size);
 
-/* Clone what is to be bound. Needs CAP_SYS_ADMIN over the mount namespace. Returns 0, or -1 with a text. */
+/*
+ * Clone the host paths of the list. Needs CAP_SYS_ADMIN over the mount namespace. Returns 0, or -1
+ * with a text in `error`. The clones belong to `fs`.
+ */
 int rootfs_open(struct rootfs *fs, char *error, size_t size);
 
 /*
- * Replace the mount tree of this process, which must be alone in its mount namespace, by this root. Returns 0, or -1
- * with a text in `error`; the caller must not go on then. The clones are used up.
+ * Replace the mount tree of this process, which must be alone in its mount namespace, by this root.
+ * Uses up the clones. Returns 0, or -1 with a text in `error`; then the process must not go on.
  */
 int rootfs_enter(struct rootfs *fs, char *error, size_t size);
 
 /*
- * Clone the directory `path` of the host, read-only: for rootfs_attach. Returns a descriptor or -1 with a text.
+ * Clone the directory `path` of the host, read-only, for rootfs_attach. Returns a descriptor that
+ * the caller owns, or -1 with a text in `error`.
  */
 int rootfs_clone(const char *path, char *error, size_t size);
 
-/* Put a clone at `path` in the present root. Returns 0, or -1 with errno. Closes nothing. */
+/*
+ * Mount a clone at `path` in the present root. Returns 0, or -1 with errno. The descriptor stays
+ * open.
+ */
 int rootfs_attach(int tree_fd, const char *path);
 
+/* Free the list, and close its clones. */
 void rootfs_free(struct rootfs *fs);
 
 #endif

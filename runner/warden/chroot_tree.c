@@ -1,7 +1,9 @@
-/* tree.c - see tree.h. The first tree is made at the start, of what the operator has installed; cells' by wardens, of that. */
+/*
+ * chroot_tree.c - see chroot_tree.h. Runs in wardens: the first tree is made from the files that
+ * the operator has installed, the trees of cells from the first one.
+ */
 #define _GNU_SOURCE
 #include "warden/chroot_tree.h"
-#include "paths.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,12 +16,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "paths.h"
+
 #define OPEN_TO_OTHERS (S_IROTH | S_IXOTH)
 
 static int
-failed(char *error, size_t size, const char *what, const char *path)
+failed(char *error, size_t size, const char *step, const char *path)
 {
-	snprintf(error, size, "%s %s: %s", what, path, strerror(errno));
+	snprintf(error, size, "%s %s: %s", step, path, strerror(errno));
 	return -1;
 }
 
@@ -41,7 +45,11 @@ copy_file(int from, const char *source, mode_t mode, int to, const char *name)
 	return n == 0 ? 0 : -1;
 }
 
-/* A file of the host that may be in a tree. One that others could write, or that is not root's, must not be the same there. */
+/*
+ * Add a file of the host. It is linked only if root owns it and nobody else can write it: else a
+ * change on the host would show in the cells. Returns 0, also for a file that is left out; or -1
+ * with errno.
+ */
 static int
 add_file(int from, const char *source, const struct stat *st, int to, const char *name, struct chroot_tree_count *count)
 {
@@ -67,35 +75,41 @@ add_link(int from, const char *source, int to, const char *name)
 	return symlinkat(target, to, name);
 }
 
-/* Open the folder `name` of `to`, making it if it is not there. */
+/*
+ * Open the directory `name` of `to`, and make it if it does not exist. Returns a descriptor, or -1
+ * with errno.
+ */
 static int
-make_folder(int to, const char *name)
+make_directory(int to, const char *name)
 {
 	if (mkdirat(to, name, 0755) != 0 && errno != EEXIST)
 		return -1;
 	return openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* All that is in a folder is put into another one. `add` is asked about each name. */
+/* A walk through a directory, whose entries are added to another one. */
 struct walk {
-	int (*add)(struct walk *walk, int from, const char *name, int to);
-	unsigned depth, deepest; /* where it is, and where it looks at no folders any more */
+	int (*add)(struct walk *walk, int from, const char *name, int to); /* adds one entry. Returns 0, or -1 with errno */
+	unsigned depth, deepest; /* how deep the walk is; from `deepest` on directories are left out */
 	struct chroot_tree_count count;
 };
 
-/* Takes both folders. Either may be -1, which fails. */
+/*
+ * Add all entries of `from` to `to`. Closes both. Either may be -1, which fails. Returns 0, or -1
+ * with errno.
+ */
 static int
-walk_folder(struct walk *walk, int from, int to)
+walk_directory(struct walk *walk, int from, int to)
 {
-	DIR *folder = from < 0 || to < 0 ? NULL : fdopendir(from);
+	DIR *directory = from < 0 || to < 0 ? NULL : fdopendir(from);
 	struct dirent *entry;
-	int result = folder == NULL ? -1 : 0;
+	int result = directory == NULL ? -1 : 0;
 
-	while (result == 0 && (entry = readdir(folder)) != NULL)
+	while (result == 0 && (entry = readdir(directory)) != NULL)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			result = walk->add(walk, from, entry->d_name, to);
-	if (folder != NULL)
-		closedir(folder);
+	if (directory != NULL)
+		closedir(directory);
 	else if (from >= 0)
 		close(from);
 	if (to >= 0)
@@ -109,13 +123,13 @@ walk_into(struct walk *walk, int from, const char *name, int to)
 	int below = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), result;
 
 	walk->depth++;
-	walk->count.folders++;
-	result = walk_folder(walk, below, below < 0 ? -1 : make_folder(to, name));
+	walk->count.directories++;
+	result = walk_directory(walk, below, below < 0 ? -1 : make_directory(to, name));
 	walk->depth--;
 	return result;
 }
 
-/* For a folder of the host. */
+/* Add an entry of a directory of the host. */
 static int
 add_from_host(struct walk *walk, int from, const char *name, int to)
 {
@@ -132,7 +146,10 @@ add_from_host(struct walk *walk, int from, const char *name, int to)
 	return 0;
 }
 
-/* Make the folders above `path`, which is relative, and open the last. *name becomes what comes behind it. */
+/*
+ * Make the directories above `path`, which is relative, and open the last one. *name becomes the
+ * last part of the path.
+ */
 static int
 make_parents(int tree_fd, const char *path, const char **name)
 {
@@ -143,7 +160,7 @@ make_parents(int tree_fd, const char *path, const char **name)
 		int next;
 
 		snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
-		next = make_folder(at, part);
+		next = make_directory(at, part);
 		close(at);
 		at = next;
 	}
@@ -151,7 +168,7 @@ make_parents(int tree_fd, const char *path, const char **name)
 	return at;
 }
 
-/* Make one entry of the root. */
+/* Make one entry of the list. */
 static int
 add_entry(struct walk *walk, const struct rootfs_entry *entry, int tree_fd)
 {
@@ -166,14 +183,14 @@ add_entry(struct walk *walk, const struct rootfs_entry *entry, int tree_fd)
 	else if (stat(source, &st) == 0 && entry->kind == ROOTFS_DEVICE)
 		result = mknodat(parent, name, S_IFCHR | 0666, st.st_rdev);
 	else if (entry->kind == ROOTFS_BIND && entry->is_dir)
-		result = walk_folder(walk, open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), make_folder(parent, name));
+		result = walk_directory(walk, open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), make_directory(parent, name));
 	else if (entry->kind == ROOTFS_BIND)
 		result = stat(source, &st) != 0 ? -1 : add_file(AT_FDCWD, source, &st, parent, name, &walk->count);
 	close(parent);
 	return result;
 }
 
-/* Do devices work here? mknod(2) would not say so. */
+/* Open a device: mknod(2) works on a file system that is mounted nodev, too. */
 static int
 try_devices(int tree_fd)
 {
@@ -212,18 +229,18 @@ chroot_tree_add_dir(int tree_fd, const char *path, const char *from, char *error
 {
 	struct walk walk = { .add = add_from_host };
 	int to = openat(tree_fd, path + 1, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int folder = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int source = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return walk_folder(&walk, folder, to) == 0 ? 0 : failed(error, size, "link the files of", from);
+	return walk_directory(&walk, source, to) == 0 ? 0 : failed(error, size, "link the files of", from);
 }
 
-/* For a folder of a tree: all is linked, and folders are made anew. */
+/* Add an entry of the first tree: files are linked, directories are made anew. */
 static int
 add_from_tree(struct walk *walk, int from, const char *name, int to)
 {
 	if (walk->depth == 0 && (strcmp(name, &PATH_BOX[1]) == 0 || strcmp(name, &PATH_TMP[1]) == 0))
 		return 0;
-	/* Links of directories are refused, so this says what it is. */
+	/* The kernel denies links of directories, so there is no need for a stat(2). */
 	if (linkat(from, name, to, name, 0) == 0)
 		return 0;
 	return errno == EPERM ? walk_into(walk, from, name, to) : -1;
@@ -235,5 +252,5 @@ chroot_tree_copy(int tree_fd, int parent_fd, const char *name)
 	struct walk walk = { .add = add_from_tree };
 	int from = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return walk_folder(&walk, from, from < 0 ? -1 : make_folder(parent_fd, name));
+	return walk_directory(&walk, from, from < 0 ? -1 : make_directory(parent_fd, name));
 }

@@ -1,33 +1,45 @@
 /*
- * tree.h - the root of a language at level chroot, where nothing can be mounted: a tree of hard links.
+ * chroot_tree.h - the root of a language at level chroot, where nothing can be mounted: a tree of
+ * hard links.
  *
- * What rootfs.h would bind is linked, file by file, into a first tree, or copied, where it lies on another file system or must
- * not be linked. It is the root of the language's zygotes. Each cell has a tree of its own, for the sake of its /box and /tmp: there
- * the files are links to those of the first one, and nothing but the folders is new.
+ * The files that level namespaces would bind are linked, one by one, into a first tree. A file on
+ * another file system, or one that must not be linked, is copied. The first tree is the root of the
+ * language's zygotes. Each cell has a tree of its own, for its /box and /tmp: its files are links
+ * to those of the first tree, and only its directories are new.
  *
- * All of it belongs to root and cannot be written by others. What others may not read is left out, and so is what has a setuid bit.
+ * All of it belongs to root, and others cannot write it. Files that others may not read, or that
+ * have a setuid bit, are left out.
  */
-#ifndef CELLBLOCK_TREE_H
-#define CELLBLOCK_TREE_H
+#ifndef CELLBLOCK_CHROOT_TREE_H
+#define CELLBLOCK_CHROOT_TREE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-#include "start/rootfs.h"
+#include "root_list.h"
 
 struct chroot_tree_count {
 	uint64_t links;
 	uint64_t copies;
-	uint64_t folders;
+	uint64_t directories;
 };
 
-/* Make the first tree in the empty folder `tree_fd`. Needs CAP_MKNOD. Returns 0, or -1 with a text in `error`. */
+/*
+ * Make the first tree in the empty directory `tree_fd`, and count its entries. Needs CAP_MKNOD.
+ * Returns 0, or -1 with a text in `error`.
+ */
 int chroot_tree_make(const struct rootfs *fs, int tree_fd, struct chroot_tree_count *count, char *error, size_t size);
 
-/* Link the files of a folder of the host, and none below it, into the folder `path` of a tree. Likewise. */
+/*
+ * Link the files of the host's directory `from`, and none below it, into the directory `path` of a
+ * tree. Returns 0, or -1 with a text in `error`.
+ */
 int chroot_tree_add_dir(int tree_fd, const char *path, const char *from, char *error, size_t size);
 
-/* Make a tree for a cell, `name` in `parent_fd`, of the first one. Without /box and /tmp. Returns 0, or -1 with errno. */
+/*
+ * Make the tree of a cell, `name` in `parent_fd`, from the first tree, without /box and /tmp.
+ * Returns 0, or -1 with errno.
+ */
 int chroot_tree_copy(int tree_fd, int parent_fd, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-/* collect.c - see collect.h. */
+/* extract_output.c - see extract_output.h. Runs in wardens, and at level chroot in reapers. */
 #define _GNU_SOURCE
 #include "warden/extract_output.h"
 
@@ -6,29 +6,18 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stddef.h>
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "fdpass.h"
+#include "sealed_memfd.h"
 
-#ifndef MFD_EXEC
-#define MFD_EXEC 0x0010U /* Linux 6.3 */
-#endif
-
-/* A memfd that can be executed, and sealed. */
-static int
-make_memfd(void)
-{
-	int fd = memfd_create("program", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_EXEC);
-
-	/* Older kernels do not know the flag, and do without. */
-	return fd < 0 && errno == EINVAL ? memfd_create("program", MFD_CLOEXEC | MFD_ALLOW_SEALING) : fd;
-}
-
-/* Copy all of a regular file of at most `most` bytes into a sealed memfd. Returns it, or -1 with errno. */
+/*
+ * Copy all of a regular file of at most `most` bytes into a sealed memfd. Returns it, or -1 with
+ * errno.
+ */
 static int
 copy_sealed(int from, uint64_t most)
 {
@@ -42,14 +31,14 @@ copy_sealed(int from, uint64_t most)
 		errno = S_ISREG(st.st_mode) ? EFBIG : EINVAL;
 		return -1;
 	}
-	fd = make_memfd();
+	fd = sealed_memfd_begin("program", SEALED_MEMFD_PROGRAM);
 	while (fd >= 0 && at < st.st_size) {
 		if (sendfile(fd, from, &at, (size_t)(st.st_size - at)) <= 0) {
 			fdpass_close(&fd, 1);
 			return -1;
 		}
 	}
-	if (fd >= 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+	if (fd >= 0 && sealed_memfd_finish(fd) != 0)
 		fdpass_close(&fd, 1);
 	return fd;
 }

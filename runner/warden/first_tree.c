@@ -1,4 +1,4 @@
-/* first_tree.c - see first_tree.h. */
+/* first_tree.c - see first_tree.h. Runs in a warden, before it drops its capabilities. */
 #define _GNU_SOURCE
 #include "warden/first_tree.h"
 
@@ -16,7 +16,10 @@
 #include "paths.h"
 #include "warden/chroot_tree.h"
 
-/* Fill the working directory of zygotes; see build_zygotes_root in language_prepare.c for the other level. */
+/*
+ * Fill the working directory of zygotes, as build_zygotes_root in start/language_prepare.c does at
+ * the other level.
+ */
 static int
 fill_box(const struct first_tree *tree, int tree_fd, char *error, size_t size)
 {
@@ -58,9 +61,9 @@ first_tree_make(const struct first_tree *tree, char *error, size_t size)
 	close(tree_fd);
 	if (result != 0)
 		return -1;
-	log_info("%s: its first tree has %" PRIu64 " links, %" PRIu64 " copies and %" PRIu64 " folders, made in %" PRIu64 " ms",
-	    tree->language, count.links, count.copies, count.folders, (clock_us() - begun_us) / 1000);
-	/* Zygotes wait for it under this name. */
+	log_info("%s: its first tree has %" PRIu64 " links, %" PRIu64 " copies and %" PRIu64 " directories, made in %" PRIu64 " ms",
+	    tree->language, count.links, count.copies, count.directories, (clock_us() - begun_us) / 1000);
+	/* Zygotes wait for this name. */
 	if (renameat(tree->trees_fd, unfinished, tree->trees_fd, FIRST_TREE_NAME) != 0) {
 		snprintf(error, size, "name a tree: %s", strerror(errno));
 		return -1;

@@ -1,4 +1,7 @@
-/* first_tree.h - level chroot: the first tree of a language, from which wardens make those of the cells, and zygotes live in. */
+/*
+ * first_tree.h - level chroot: the first tree of a language: the root of its zygotes, and the model
+ * of its cells' trees.
+ */
 #ifndef CELLBLOCK_FIRST_TREE_H
 #define CELLBLOCK_FIRST_TREE_H
 
@@ -6,21 +9,24 @@
 
 #include "root_list.h"
 
-/* Its name in the directory of the language's trees. Under this name it is complete. */
+/* Its name in the directory of the language's trees, when it is complete. */
 #define FIRST_TREE_NAME "first"
 
 struct first_tree {
 	const char *language;       /* for the log */
 	const struct rootfs *list;  /* its content */
 	int trees_fd;               /* the directory of the language's trees */
-	/* What a zygote finds in its working directory: the files of a driver, or an empty main file, or (both NULL) nothing. */
+	/*
+	 * The content of the zygotes' working directory: the files of a driver, or an empty main
+	 * file, or (both NULL) nothing.
+	 */
 	const char *driver_dir;
 	const char *main_file;
 };
 
 /*
- * Make the tree, unless it is there. Called in a warden to be, which is root of the container and sees its files. Returns 0, or
- * -1 with a text in `error`.
+ * Make the tree, unless it exists. Called in the process that becomes the warden, while it is root
+ * of the container and sees its files. Returns 0, or -1 with a text in `error`.
  */
 int first_tree_make(const struct first_tree *tree, char *error, size_t size);
 

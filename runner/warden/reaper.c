@@ -1,4 +1,7 @@
-/* keeper.c - see keeper.h. */
+/*
+ * reaper.c - see reaper.h. Runs in a child of the warden; reaper_become and reaper_kill_all also at
+ * the start and in the guard.
+ */
 #define _GNU_SOURCE
 #include "warden/reaper.h"
 
@@ -18,15 +21,14 @@
 #include "fdpass.h"
 #include "kernel/dirtree.h"
 #include "messages.h"
-#include "start/rootfs.h"
 #include "paths.h"
 
-#define WATCH_MS 50           /* from one look at a run's files to the next */
-#define WAIT_FIRST_NS 100000  /* from one look at what is left to the next: this, then twice as long, and so on */
+#define WATCH_MS 50           /* between two looks at a run's files */
+#define WAIT_FIRST_NS 100000  /* between two looks at the processes that are left; then twice as long, and so on */
 #define WAIT_MOST_NS 20000000
 
-static const char *const folders[] = { &PATH_BOX[1], &PATH_TMP[1] };
-#define FOLDERS (sizeof folders / sizeof folders[0])
+static const char *const directories[] = { &PATH_BOX[1], &PATH_TMP[1] };
+#define DIRECTORIES (sizeof directories / sizeof directories[0])
 
 bool
 reaper_is_left(uid_t uid)
@@ -57,7 +59,10 @@ reaper_kill_all(uid_t uid)
 {
 	struct timespec wait = { .tv_nsec = WAIT_FIRST_NS };
 
-	/* -1 is all that we may signal, but ourselves. What is being forked meanwhile is found the next time. */
+	/*
+	 * -1 means all processes that this one may signal, except itself. A process that is forked
+	 * meanwhile gets the next signal.
+	 */
 	while (reaper_is_left(uid)) {
 		kill(-1, SIGKILL);
 		nanosleep(&wait, NULL);
@@ -65,75 +70,75 @@ reaper_kill_all(uid_t uid)
 	}
 }
 
-/* Has the run more than it may? `largest` alone makes a disk full that no other file has a place on. */
+/* Whether the run has used up its disk. One file of the full size leaves no room for another. */
 static uint32_t
-is_full(const struct reaper *keeper, uint64_t disk_bytes)
+is_full(const struct reaper *reaper, uint64_t disk_bytes)
 {
 	struct dirtree_size size = { 0 };
 
-	for (size_t i = 0; i < FOLDERS; i++)
-		dirtree_measure(keeper->tree_fd, folders[i], keeper->inodes, &size);
-	return size.bytes > disk_bytes || size.largest >= disk_bytes || size.entries >= keeper->inodes;
+	for (size_t i = 0; i < DIRECTORIES; i++)
+		dirtree_measure(reaper->tree_fd, directories[i], reaper->inodes, &size);
+	return size.bytes > disk_bytes || size.largest >= disk_bytes || size.entries >= reaper->inodes;
 }
 
 static void
-collect(const struct reaper *keeper)
+extract(const struct reaper *reaper)
 {
 	struct reaper_report report = { .kind = REAPER_COLLECT };
-	int box_fd = openat(keeper->tree_fd, folders[0], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int fd = box_fd < 0 || keeper->output == NULL ? -1 : extract_output(box_fd, keeper->output, keeper->output_bytes);
+	int box_fd = openat(reaper->tree_fd, directories[0], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = box_fd < 0 || reaper->output == NULL ? -1 : extract_output(box_fd, reaper->output, reaper->output_bytes);
 
-	fdpass_send(keeper->sock, &report, sizeof report, &fd, fd < 0 ? 0 : 1);
+	fdpass_send(reaper->sock, &report, sizeof report, &fd, fd < 0 ? 0 : 1);
 	fdpass_close(&fd, 1);
 	fdpass_close(&box_fd, 1);
 }
 
-/* Until the run has to end. Returns whether what it has made is to be taken. */
+/* Wait until the run has to end. Returns whether the output of a compiler is to be extracted. */
 static bool
-watch(const struct reaper *keeper)
+watch(const struct reaper *reaper)
 {
-	struct pollfd connection = { .fd = keeper->sock, .events = POLLIN };
+	struct pollfd connection = { .fd = reaper->sock, .events = POLLIN };
 	struct reaper_report report = { .kind = REAPER_WATCH, .is_full = 1 };
-	uint64_t disk_bytes = 0; /* 0: nothing to watch */
-	struct reaper_request order;
+	uint64_t disk_bytes = 0; /* 0: the files are not watched */
+	struct reaper_request request;
 	size_t count;
 
 	for (;;) {
 		if (poll(&connection, 1, disk_bytes != 0 ? WATCH_MS : -1) == 0) {
-			if (is_full(keeper, disk_bytes)) {
-				fdpass_send(keeper->sock, &report, sizeof report, NULL, 0);
+			if (is_full(reaper, disk_bytes)) {
+				fdpass_send(reaper->sock, &report, sizeof report, NULL, 0);
 				disk_bytes = 0;
 			}
 			continue;
 		}
-		if (fdpass_recv(keeper->sock, &order, sizeof order, NULL, 0, &count, NULL) != (ssize_t)sizeof order ||
-		    order.kind == REAPER_END)
+		if (fdpass_recv(reaper->sock, &request, sizeof request, NULL, 0, &count, NULL) != (ssize_t)sizeof request ||
+		    request.kind == REAPER_END)
 			return false;
-		if (order.kind == REAPER_COLLECT)
+		if (request.kind == REAPER_COLLECT)
 			return true;
-		if (order.kind == REAPER_WATCH) {
-			disk_bytes = order.disk_bytes;
+		if (request.kind == REAPER_WATCH) {
+			disk_bytes = request.disk_bytes;
 		} else {
-			struct reaper_report answer = { .kind = REAPER_MEASURE, .is_full = is_full(keeper, order.disk_bytes) };
+			struct reaper_report answer = { .kind = REAPER_MEASURE, .is_full = is_full(reaper, request.disk_bytes) };
 
-			fdpass_send(keeper->sock, &answer, sizeof answer, NULL, 0);
+			fdpass_send(reaper->sock, &answer, sizeof answer, NULL, 0);
 		}
 	}
 }
 
 void
-reaper_main(const struct reaper *keeper)
+reaper_main(const struct reaper *reaper)
 {
 	bool has_output;
 
-	if (reaper_become(keeper->uid, keeper->own_uid) != 0)
+	if (reaper_become(reaper->uid, reaper->own_uid) != 0)
 		_exit(1);
-	has_output = watch(keeper);
-	reaper_kill_all(keeper->uid);
+	has_output = watch(reaper);
+	reaper_kill_all(reaper->uid);
 	if (has_output)
-		collect(keeper);
-	/* What cannot be emptied is met by the next who wants the tree. */
-	for (size_t i = 0; i < FOLDERS; i++)
-		dirtree_empty(keeper->tree_fd, folders[i]);
+		extract(reaper);
+	/* A directory that cannot be emptied is a failure of the next cell in this tree. */
+	for (size_t i = 0; i < DIRECTORIES; i++)
+		dirtree_empty(reaper->tree_fd, directories[i]);
 	_exit(0);
 }

@@ -17,12 +17,12 @@
 #include <unistd.h>
 
 #include "warden/extract_output.h"
+#include "warden/warden_requests.h"
 #include "fdpass.h"
 #include "log.h"
 #include "kernel/pidfd_ns.h"
 #include "kernel/netns.h"
 #include "messages.h"
-#include "start/rootfs.h"
 #include "paths.h"
 
 #define INIT_STACK_BYTES 4096
@@ -212,26 +212,26 @@ carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t
 
 /* Make a cell and have a guest forked into it. What fails is told on the control socket, and the cell is dropped. */
 static void
-make(struct warden *w, const struct warden_request *order, const int *fds, size_t fd_count)
+make(struct warden *w, const struct warden_request *request, const int *fds, size_t fd_count)
 {
 	struct guest_report failure = { 0 };
-	struct guest_request guest = { .cell = order->cell, .uid = cell_uid(w, order->cell), .has_network = order->has_network };
-	int namespaces = CELL_NAMESPACES | (order->has_network != 0 ? CLONE_NEWNET : 0);
+	struct guest_request guest = { .cell = request->cell, .uid = cell_uid(w, request->cell), .has_network = request->has_network };
+	int namespaces = CELL_NAMESPACES | (request->has_network != 0 ? CLONE_NEWNET : 0);
 	int passed[GUEST_REQUEST_FDS];
 	size_t count = 0;
 
-	drop(w, order->cell);
-	if (order->has_network != 0) {
+	drop(w, request->cell);
+	if (request->has_network != 0) {
 		w->link_fd = fds[--fd_count];
-		carry_out(w, order->cell, network_steps, sizeof network_steps / sizeof network_steps[0], &failure);
+		carry_out(w, request->cell, network_steps, sizeof network_steps / sizeof network_steps[0], &failure);
 	}
-	carry_out(w, order->cell, steps, sizeof steps / sizeof steps[0], &failure);
+	carry_out(w, request->cell, steps, sizeof steps / sizeof steps[0], &failure);
 	if (w->config->zygote_landlock)
-		carry_out(w, order->cell, namespaces_steps, order->has_network != 0 ? 2 : 1, &failure);
+		carry_out(w, request->cell, namespaces_steps, request->has_network != 0 ? 2 : 1, &failure);
 	if (setns(w->home_fd, namespaces) != 0)
 		die("warden: cannot step back out of a cell: %s", strerror(errno));
 	if (failure.error == 0) {
-		passed[count++] = w->init_fd[order->cell];
+		passed[count++] = w->init_fd[request->cell];
 		passed[count++] = fds[0];
 		for (size_t i = 0; i < REQUEST_NAMESPACES_MAX; i++) {
 			if (w->namespace_fd[i] >= 0)
@@ -241,8 +241,8 @@ make(struct warden *w, const struct warden_request *order, const int *fds, size_
 		memcpy(passed + count, fds + 1, (fd_count - 1) * sizeof *fds);
 		count += fd_count - 1;
 		errno = ESRCH;
-		if (w->zygote_fd[order->zygote] < 0 ||
-		    fdpass_send(w->zygote_fd[order->zygote], &guest, sizeof guest, passed, count) != 0) {
+		if (w->zygote_fd[request->zygote] < 0 ||
+		    fdpass_send(w->zygote_fd[request->zygote], &guest, sizeof guest, passed, count) != 0) {
 			failure.error = errno;
 			snprintf(failure.step, sizeof failure.step, "order a guest from the zygote");
 		}
@@ -250,26 +250,8 @@ make(struct warden *w, const struct warden_request *order, const int *fds, size_
 	fdpass_close(w->namespace_fd, REQUEST_NAMESPACES_MAX);
 	if (failure.error == 0)
 		return;
-	drop(w, order->cell);
+	drop(w, request->cell);
 	fdpass_send(fds[0], &failure, sizeof failure, NULL, 0);
-}
-
-/* Give a cell's tmpfs another size, before its run. Answers with a guest_report. */
-static void
-resize(struct warden *w, const struct warden_request *order, int answer_fd)
-{
-	struct guest_report report = { 0 };
-	char options[64];
-
-	snprintf(options, sizeof options, "size=%llu", (unsigned long long)order->disk_bytes);
-	if (w->init_fd[order->cell] < 0 || setns(w->init_fd[order->cell], CLONE_NEWNS) != 0 ||
-	    mount(NULL, PATH_BOX, NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV, options) != 0) {
-		report.error = errno != 0 ? errno : ESRCH;
-		snprintf(report.step, sizeof report.step, "set the size of the cell's tmpfs");
-	}
-	if (setns(w->home_fd, CLONE_NEWNS) != 0)
-		die("warden: cannot step back out of a cell: %s", strerror(errno));
-	fdpass_send(answer_fd, &report, sizeof report, NULL, 0);
 }
 
 /*
@@ -277,7 +259,7 @@ resize(struct warden *w, const struct warden_request *order, int answer_fd)
  * group would be charged for it.
  */
 static void
-collect(struct warden *w, int answer_fd, int box_fd)
+extract(struct warden *w, int answer_fd, int box_fd)
 {
 	struct guest_report report = { 0 };
 	int fd = w->config->output == NULL ? -1 : extract_output(box_fd, w->config->output, w->config->output_bytes);
@@ -301,27 +283,17 @@ open_home(char *stack)
 	return pidfd;
 }
 
-size_t
-warden_wait(const struct warden_config *config, int sock, struct warden_request *order, int fds[REQUEST_FDS])
-{
-	size_t count;
-	ssize_t n = fdpass_recv(sock, order, sizeof *order, fds, REQUEST_FDS, &count, NULL);
-
-	if (n <= 0)
-		_exit(0);
-	if (n != (ssize_t)sizeof *order || order->cell >= config->cells || order->zygote >= config->zygotes)
-		die("warden: an order that makes no sense");
-	return count;
-}
-
 void
 warden_main(int sock, const struct warden_config *config)
 {
 	int namespaces[REQUEST_NAMESPACES_MAX] = { -1, -1, -1, -1, -1 };
 	struct warden w = { .config = config, .namespace_fd = namespaces };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	char *home_stack;
 
+	if (root_fd < 0)
+		die("warden: open its root: %s", strerror(errno));
 	sigaction(SIGCHLD, &ignore, NULL);
 	/* A zygote may join a cell's namespaces only if their owner, init, lets itself be looked at. */
 	prctl(PR_SET_DUMPABLE, 1);
@@ -338,22 +310,24 @@ warden_main(int sock, const struct warden_config *config)
 	umask(077);
 	w.home_fd = open_home(home_stack);
 	for (;;) {
-		struct warden_request order;
+		struct warden_request request;
 		int fds[REQUEST_FDS];
-		size_t count = warden_wait(config, sock, &order, fds);
+		size_t count = warden_requests_wait(config, sock, &request, fds);
 
-		if (order.kind == WARDEN_MAKE && count >= 1u + (order.has_network != 0)) {
-			make(&w, &order, fds, count);
-		} else if (order.kind == WARDEN_DROP) {
-			drop(&w, order.cell);
-		} else if (order.kind == WARDEN_COLLECT && count == 2) {
-			collect(&w, fds[0], fds[1]);
-		} else if (order.kind == WARDEN_RESIZE && count == 1) {
-			resize(&w, &order, fds[0]);
-		} else if (order.kind == WARDEN_ZYGOTE && count == 1) {
-			if (w.zygote_fd[order.zygote] >= 0)
-				close(w.zygote_fd[order.zygote]);
-			w.zygote_fd[order.zygote] = fds[0];
+		if (request.kind == WARDEN_MAKE && count >= 1u + (request.has_network != 0)) {
+			make(&w, &request, fds, count);
+		} else if (request.kind == WARDEN_DROP) {
+			drop(&w, request.cell);
+		} else if (request.kind == WARDEN_EXTRACT && count == 2) {
+			extract(&w, fds[0], fds[1]);
+		} else if (request.kind == WARDEN_IDENTIFY && count == 1) {
+			warden_requests_identify(config, root_fd, fds[0]);
+		} else if (request.kind == WARDEN_RECLAIM && count == 2) {
+			warden_requests_reclaim(fds[1], request.bytes);
+		} else if (request.kind == WARDEN_ZYGOTE && count == 1) {
+			if (w.zygote_fd[request.zygote] >= 0)
+				close(w.zygote_fd[request.zygote]);
+			w.zygote_fd[request.zygote] = fds[0];
 			count = 0;
 		}
 		fdpass_close(fds, count);

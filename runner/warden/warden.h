@@ -22,6 +22,7 @@ struct warden_config {
 	uint64_t disk_bytes;
 	const char *output;    /* the file that a compiler makes; NULL: there is none */
 	uint64_t output_bytes; /* of it, at most */
+	const char *compiler[2]; /* paths of the files that identify the compiler; NULL: there is none */
 	int single_uid;    /* no uid but 0 is mapped */
 	int zygote_landlock; /* zygotes cannot join by an init's pidfd */
 	uint32_t first_uid; /* level chroot: of cell 0. Those behind the cells' are their keepers' */
@@ -35,11 +36,5 @@ void warden_main(int sock, const struct warden_config *config) __attribute__((no
 
 /* The same at level chroot, in the directory of the language's trees. */
 void warden_chroot_main(int sock, const struct warden_config *config) __attribute__((noreturn));
-
-/*
- * For both: wait for the next order. Returns the number of descriptors that came with it, which are the caller's to close. Ends the
- * process when the broker is gone, or if the order makes no sense.
- */
-size_t warden_wait(const struct warden_config *config, int sock, struct warden_request *order, int fds[REQUEST_FDS]);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * warden_chroot.c - the warden of a language at level chroot; see warden.h. Runs as root of the container, in the folder that
- * holds the language's trees, with the few capabilities that its steps need.
+ * warden_chroot.c - the warden of a language at level chroot; see warden.h. Runs as root of the
+ * container, in the directory of the language's trees, with the few capabilities that its steps
+ * need.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -11,19 +12,20 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fdpass.h"
 #include "kernel/dirtree.h"
-#include "warden/reaper.h"
+#include "kernel/inherit_fds.h"
 #include "log.h"
 #include "messages.h"
-#include "start/rootfs.h"
+#include "process_title.h"
+#include "warden/reaper.h"
 #include "warden/chroot_tree.h"
 #include "warden/first_tree.h"
 #include "warden/warden.h"
+#include "warden/warden_requests.h"
 #include "paths.h"
 
 struct warden {
@@ -37,7 +39,7 @@ struct warden {
 struct site {
 	uint32_t cell;
 	uint32_t tree;
-	int keeper_sock; /* the keeper's end */
+	int reaper_sock; /* the reaper's end of its connection */
 	int tree_fd;     /* -1: not opened yet */
 };
 
@@ -54,7 +56,10 @@ find_nothing_left(const struct warden *w, struct site *site)
 	return reaper_is_left(w->config->first_uid + site->cell) ? -1 : 0;
 }
 
-/* The cell's tree is made when it is first wanted, and then used by one run after the other. */
+/*
+ * Open the cell's tree. It is made when it is first wanted, and then used by one run after the
+ * other.
+ */
 static int
 open_tree(const struct warden *w, struct site *site)
 {
@@ -72,7 +77,10 @@ open_tree(const struct warden *w, struct site *site)
 	return site->tree_fd < 0 ? -1 : 0;
 }
 
-/* Empty a folder whose keeper died before it could, with no more rights than the uid has whose it is. Returns 0 or -1. */
+/*
+ * Empty a directory whose reaper died before it could do so, with no more rights than its owner
+ * has. Returns 0, or -1 if it cannot be emptied.
+ */
 static int
 empty_for(const struct warden *w, const struct site *site, const char *name, uid_t owner)
 {
@@ -91,20 +99,23 @@ empty_for(const struct warden *w, const struct site *site, const char *name, uid
 	return status == 0 ? 0 : -1;
 }
 
-/* A new folder where the last run's was, so that nothing of that shows, not even how large it had become. */
+/*
+ * Make new directories in the place of the last run's, so that nothing of that run shows, not even
+ * how large they had become.
+ */
 static int
-renew_folders(const struct warden *w, struct site *site)
+renew_directories(const struct warden *w, struct site *site)
 {
-	static const char *const folders[] = { &PATH_BOX[1], &PATH_TMP[1] };
+	static const char *const directories[] = { &PATH_BOX[1], &PATH_TMP[1] };
 	uid_t uid = w->config->first_uid + site->cell;
 	struct stat st;
 
-	for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-		if (fstatat(site->tree_fd, folders[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    unlinkat(site->tree_fd, folders[i], AT_REMOVEDIR) != 0 &&
-		    (empty_for(w, site, folders[i], st.st_uid) != 0 || unlinkat(site->tree_fd, folders[i], AT_REMOVEDIR) != 0))
+	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+		if (fstatat(site->tree_fd, directories[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    unlinkat(site->tree_fd, directories[i], AT_REMOVEDIR) != 0 &&
+		    (empty_for(w, site, directories[i], st.st_uid) != 0 || unlinkat(site->tree_fd, directories[i], AT_REMOVEDIR) != 0))
 			return -1;
-		if (mkdirat(site->tree_fd, folders[i], 0700) != 0 || fchownat(site->tree_fd, folders[i], uid, uid, AT_SYMLINK_NOFOLLOW) != 0)
+		if (mkdirat(site->tree_fd, directories[i], 0700) != 0 || fchownat(site->tree_fd, directories[i], uid, uid, AT_SYMLINK_NOFOLLOW) != 0)
 			return -1;
 	}
 	return 0;
@@ -114,36 +125,37 @@ static int
 start_reaper(const struct warden *w, struct site *site)
 {
 	uid_t uid = w->config->first_uid + site->cell;
-	struct reaper keeper = { .sock = 3, .tree_fd = 4, .uid = uid, .own_uid = uid + w->config->cells,
+	struct reaper reaper = { .sock = INHERIT_FDS_FIRST, .tree_fd = INHERIT_FDS_FIRST + 1, .uid = uid, .own_uid = uid + w->config->cells,
 		.inodes = w->config->inodes, .output = w->config->output, .output_bytes = w->config->output_bytes };
-	int high[2];
+	const int kept[] = { site->reaper_sock, site->tree_fd };
 	pid_t pid = fork();
 
 	if (pid != 0)
 		return pid < 0 ? -1 : 0;
-	/* It holds its two descriptors and no other. */
-	high[0] = fcntl(site->keeper_sock, F_DUPFD, 5);
-	high[1] = fcntl(site->tree_fd, F_DUPFD, 5);
-	if (dup2(high[0], 3) < 0 || dup2(high[1], 4) < 0 || syscall(SYS_close_range, 5u, ~0u, 0u) != 0)
+	if (inherit_fds_only(kept, 2, true) != 0)
 		_exit(1);
 	signal(SIGCHLD, SIG_DFL);
 	prctl(PR_SET_PDEATHSIG, 0);
-	reaper_main(&keeper);
+	process_title_set("reaper %u", (unsigned)site->cell);
+	reaper_main(&reaper);
 }
 
 static const struct step steps[] = {
 	{ "find nothing left of the cell's uid", find_nothing_left },
 	{ "make the cell's tree", open_tree },
-	{ "make /tmp and /box", renew_folders },
-	{ "start the cell's keeper", start_reaper },
+	{ "make /tmp and /box", renew_directories },
+	{ "start the cell's reaper", start_reaper },
 };
 
-/* Make a cell and have a guest forked for it. What fails is told on the control socket; the keeper, if there is one, sees its end. */
+/*
+ * Make a cell, and have a guest forked for it. A failure is reported on the control socket; the
+ * reaper, if there is one, sees the end of its connection.
+ */
 static void
-make(const struct warden *w, const struct warden_request *order, int *fds, size_t fd_count)
+make(const struct warden *w, const struct warden_request *request, int *fds, size_t fd_count)
 {
-	struct site site = { .cell = order->cell, .tree = order->tree, .keeper_sock = fds[1], .tree_fd = -1 };
-	struct guest_request guest = { .cell = order->cell, .uid = w->config->first_uid + order->cell };
+	struct site site = { .cell = request->cell, .tree = request->tree, .reaper_sock = fds[1], .tree_fd = -1 };
+	struct guest_request guest = { .cell = request->cell, .uid = w->config->first_uid + request->cell };
 	struct guest_report failure = { 0 };
 	int passed[2 + REQUEST_CGROUPS_MAX];
 
@@ -157,12 +169,12 @@ make(const struct warden *w, const struct warden_request *order, int *fds, size_
 		passed[0] = site.tree_fd;
 		passed[1] = fds[0];
 		memcpy(passed + 2, fds + 2, (fd_count - 2) * sizeof *fds);
-		if (w->zygote_fd[order->zygote] < 0) {
+		if (w->zygote_fd[request->zygote] < 0) {
 			failure.error = ESRCH;
 			snprintf(failure.step, sizeof failure.step, "find the zygote");
-		} else if (fdpass_send(w->zygote_fd[order->zygote], &guest, sizeof guest, passed, fd_count) != 0) {
+		} else if (fdpass_send(w->zygote_fd[request->zygote], &guest, sizeof guest, passed, fd_count) != 0) {
 			failure.error = errno;
-			snprintf(failure.step, sizeof failure.step, "order a guest from the zygote");
+			snprintf(failure.step, sizeof failure.step, "request a guest from the zygote");
 		}
 	}
 	fdpass_close(&site.tree_fd, 1);
@@ -170,14 +182,14 @@ make(const struct warden *w, const struct warden_request *order, int *fds, size_
 		fdpass_send(fds[0], &failure, sizeof failure, NULL, 0);
 }
 
-/* The keeper of a cell died. What it kept may still be there. */
+/* The reaper of a cell died, while processes of the cell may be alive: start another. */
 static void
-reaper_link_again(const struct warden *w, const struct warden_request *order, int keeper_sock)
+restart_reaper(const struct warden *w, const struct warden_request *request, int reaper_sock)
 {
-	struct site site = { .cell = order->cell, .tree = order->tree, .keeper_sock = keeper_sock, .tree_fd = -1 };
+	struct site site = { .cell = request->cell, .tree = request->tree, .reaper_sock = reaper_sock, .tree_fd = -1 };
 
 	if (open_tree(w, &site) != 0 || start_reaper(w, &site) != 0)
-		log_warn("warden: cannot start a keeper: %s", strerror(errno));
+		log_warn("warden: cannot start a reaper: %s", strerror(errno));
 	fdpass_close(&site.tree_fd, 1);
 }
 
@@ -186,7 +198,7 @@ warden_chroot_main(int sock, const struct warden_config *config)
 {
 	struct warden w = { .config = config, .sock = sock };
 
-	/* Keepers are reaped by the kernel. */
+	/* The kernel reaps the reapers. */
 	signal(SIGCHLD, SIG_IGN);
 	w.zygote_fd = malloc(config->zygotes * sizeof *w.zygote_fd);
 	w.first_tree_fd = open(FIRST_TREE_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -196,17 +208,21 @@ warden_chroot_main(int sock, const struct warden_config *config)
 		w.zygote_fd[i] = -1;
 	umask(022);
 	for (;;) {
-		struct warden_request order;
+		struct warden_request request;
 		int fds[REQUEST_FDS];
-		size_t count = warden_wait(config, sock, &order, fds);
+		size_t count = warden_requests_wait(config, sock, &request, fds);
 
-		if (order.kind == WARDEN_MAKE && count >= 2) {
-			make(&w, &order, fds, count);
-		} else if (order.kind == WARDEN_KEEP && count == 1) {
-			reaper_link_again(&w, &order, fds[0]);
-		} else if (order.kind == WARDEN_ZYGOTE && count == 1) {
-			fdpass_close(&w.zygote_fd[order.zygote], 1);
-			w.zygote_fd[order.zygote] = fds[0];
+		if (request.kind == WARDEN_MAKE && count >= 2) {
+			make(&w, &request, fds, count);
+		} else if (request.kind == WARDEN_IDENTIFY && count == 1) {
+			warden_requests_identify(config, w.first_tree_fd, fds[0]);
+		} else if (request.kind == WARDEN_RECLAIM && count == 2) {
+			warden_requests_reclaim(fds[1], request.bytes);
+		} else if (request.kind == WARDEN_KEEP && count == 1) {
+			restart_reaper(&w, &request, fds[0]);
+		} else if (request.kind == WARDEN_ZYGOTE && count == 1) {
+			fdpass_close(&w.zygote_fd[request.zygote], 1);
+			w.zygote_fd[request.zygote] = fds[0];
 			count = 0;
 		}
 		fdpass_close(fds, count);

@@ -16,12 +16,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "guest/attack.h"
+#include "broker/isolation.h"
+#include "broker/selftest.h"
 #include "broker/spawn.h"
 #include "fdpass.h"
 #include "fuzz.h"
+#include "guest/attack.h"
 #include "messages.h"
-#include "broker/selftest.h"
 
 #define ZYGOTES 16 /* of a language */
 #define DEATHS 64
@@ -91,30 +92,26 @@ process_ends(pid_t pid, int wait_status)
 
 /* ---- the broker's children, and its kernel ------------------------------------------------------------------------ */
 
-int
-spawn_warden(struct broker *of, struct language *language)
+pid_t
+spawn_warden(const struct broker *of, const struct language *language, int *sock)
 {
 	int *end = &warden_end[language - languages];
 
 	must(of == &broker && language->warden.sock < 0);
 	shut(end);
-	pair(end, &language->warden.sock, 0);
-	language->warden.pid = next_pid++;
-	return 0;
+	pair(end, sock, 0);
+	return next_pid++;
 }
 
-int
-spawn_zygote(struct broker *of, struct zygote *zygote)
+pid_t
+spawn_zygote(const struct broker *of, const struct zygote *zygote, int *report_fd)
 {
 	int *end = &zygote_end[zygote->language - languages][zygote->number];
-	int fd;
 
+	must(of == &broker && zygote->report.fd < 0);
 	shut(end);
-	pair(end, &fd, 0);
-	must(zygote->report.fd < 0 && event_add(of, &zygote->report, fd, broker_zygote_reported) == 0);
-	zygote->starting_pid = next_pid++;
-	zygote->deadline_us = now_us + 30000000;
-	return 0;
+	pair(end, report_fd, 0);
+	return next_pid++;
 }
 
 uint64_t __wrap_clock_us(void);
@@ -162,7 +159,7 @@ send_report(int fd, int32_t error, size_t size, const int *fds, size_t fd_count)
 }
 
 static void
-collect(int fd, uint8_t how)
+extract(int fd, uint8_t how)
 {
 	switch (how & 7) {
 	case 0:
@@ -183,42 +180,54 @@ collect(int fd, uint8_t how)
 	}
 }
 
+/* The identity of the compiler, which is another one now and then; or something else. */
+static void
+identify(int fd, uint8_t how)
+{
+	struct warden_compiler compiler = { { { 1, how >> 4, 1 }, { 2, 2, 2 } } };
+
+	if ((how & 7) == 6)
+		memset(&compiler, 0, sizeof compiler);
+	if ((how & 7) != 7) /* ends without a word */
+		fdpass_send(fd, &compiler, (how & 7) == 5 ? how : sizeof compiler, things, (how & 7) == 4 ? 2 : 0);
+}
+
 /* Let a warden carry out the next of its orders, if there is any. Returns whether there was one. */
 static bool
 warden_works(size_t l, uint8_t how)
 {
-	struct warden_request order;
+	struct warden_request request;
 	struct pollfd waits = { .fd = warden_end[l], .events = POLLIN };
 	int fds[FDPASS_MAX];
 	size_t count;
 
 	if (warden_end[l] < 0 || poll(&waits, 1, 0) != 1 ||
-	    fdpass_recv(warden_end[l], &order, sizeof order, fds, FDPASS_MAX, &count, NULL) != (ssize_t)sizeof order)
+	    fdpass_recv(warden_end[l], &request, sizeof request, fds, FDPASS_MAX, &count, NULL) != (ssize_t)sizeof request)
 		return false;
-	switch (order.kind) {
+	switch (request.kind) {
 	case WARDEN_MAKE:
-		must(order.cell < CELLS && order.zygote < languages[l].zygote_count && count == 1);
-		shut(&guest_end[order.cell]);
-		shut(&init_end[order.cell]);
+		must(request.cell < CELLS && request.zygote < languages[l].zygote_count && count == 1);
+		shut(&guest_end[request.cell]);
+		shut(&init_end[request.cell]);
 		if ((how & 7) != 7) {
-			guest_end[order.cell] = fds[0];
+			guest_end[request.cell] = fds[0];
 			fds[0] = -1;
 		}
 		break;
 	case WARDEN_DROP:
-		must(order.cell < CELLS && count == 0);
-		shut(&guest_end[order.cell]);
+		must(request.cell < CELLS && count == 0);
+		shut(&guest_end[request.cell]);
 		break;
 	case WARDEN_ZYGOTE:
-		must(order.zygote < languages[l].zygote_count && count == 1);
+		must(request.zygote < languages[l].zygote_count && count == 1);
 		break;
-	case WARDEN_COLLECT:
+	case WARDEN_EXTRACT:
 		must(count == 2);
-		collect(fds[0], how);
+		extract(fds[0], how);
 		break;
-	case WARDEN_RESIZE:
-		must(order.cell < CELLS && order.disk_bytes > 0 && count == 1);
-		send_report(fds[0], how >> 7, SIZE_MAX, NULL, 0);
+	case WARDEN_IDENTIFY:
+		must(count == 1);
+		identify(fds[0], how);
 		break;
 	default:
 		must(!"an order that there is");
@@ -233,24 +242,6 @@ warden_step(void)
 	uint8_t how = next();
 
 	warden_works(how % LANGUAGES, how >> 3);
-}
-
-/* The broker waits for one answer, to WARDEN_RESIZE. */
-int __real_poll(struct pollfd *waits, nfds_t count, int timeout_ms);
-int __wrap_poll(struct pollfd *waits, nfds_t count, int timeout_ms);
-int
-__wrap_poll(struct pollfd *waits, nfds_t count, int timeout_ms)
-{
-	uint8_t how;
-
-	if (timeout_ms == 0)
-		return __real_poll(waits, count, 0);
-	how = next();
-	for (size_t l = 0; l < LANGUAGES && how != 0xff; l++) {
-		while (warden_works(l, how))
-			continue;
-	}
-	return __real_poll(waits, count, 0);
 }
 
 void
@@ -337,7 +328,7 @@ tell_of_attack(size_t c, int fd)
 
 /* What a guest was given is what a run must have. */
 static void
-take_start(size_t c)
+take_start(size_t c, int wait_status)
 {
 	struct guest_start start;
 	struct pollfd waits = { .fd = guest_end[c], .events = POLLIN };
@@ -352,10 +343,13 @@ take_start(size_t c)
 		must(start.is_compile == 0 || (start.has_output == 0 && start.has_stdin == 0));
 		for (size_t i = 0; i < count; i++)
 			must((fcntl(fds[i], F_GETFD) & FD_CLOEXEC) != 0);
-		must((start.attack != ATTACK_NONE) == (cells[c].test != NULL));
+		must((start.attack != ATTACK_NONE) == cells[c].is_reserved);
 		if (start.attack != ATTACK_NONE)
 			tell_of_attack(c, fds[1]);
 		fdpass_close(fds, count);
+		/* One that could not put up a layer says so, or something else. */
+		if (wait_status == 127 << 8)
+			send_report(guest_end[c], next() & 1 ? EPERM : 0, play_ahead() == 0xff ? 1 : SIZE_MAX, things, play_ahead() == 0xfe);
 	}
 	shut(&guest_end[c]);
 }
@@ -365,14 +359,14 @@ guest_ends(size_t c, int wait_status)
 {
 	if (cells[c].guest_pid < FIRST_PID)
 		return;
-	take_start(c);
+	take_start(c, wait_status);
 	process_ends(cells[c].guest_pid, wait_status);
 }
 
 void
 guest_end_step(void)
 {
-	static const int statuses[] = { 0, 1 << 8, 7 << 8, SIGKILL, SIGSEGV, SIGSYS, SIGXCPU, GUEST_OUT_OF_MEMORY };
+	static const int statuses[] = { 0, 1 << 8, 127 << 8, SIGKILL, SIGSEGV, SIGSYS, SIGXCPU, GUEST_OUT_OF_MEMORY };
 	uint8_t how = next();
 
 	guest_ends(how % CELLS, statuses[(how >> 3) % LENGTH(statuses)]);
@@ -425,6 +419,7 @@ __wrap_selftest_arm(struct broker *of, struct cell *cell, struct zygote *zygote)
 	if ((size_t)(zygote->language - languages) >= first_tested)
 		return __real_selftest_arm(of, cell, zygote);
 	zygote->is_proved = zygote->language->is_proved = true;
+	language_event(of, zygote->language, LANGUAGE_SERVES, NULL);
 	return -1;
 }
 
@@ -438,8 +433,8 @@ world_make(void)
 	our_pid = getpid();
 	must((things[A_FOLDER] = open(fuzz_folder(), O_PATH | O_DIRECTORY | O_CLOEXEC)) >= 0);
 	must((things[A_MEMFD] = memfd_create("compiled", MFD_CLOEXEC)) >= 0 && ftruncate(things[A_MEMFD], 5000) == 0);
-	must((things[2] = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0);
-	must((things[3] = eventfd(0, EFD_CLOEXEC)) >= 0);
+	must((things[A_NULL] = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0);
+	must((things[AN_EVENT] = eventfd(0, EFD_CLOEXEC)) >= 0);
 	must(pipe2(pipes, O_CLOEXEC) == 0);
 	things[A_PIPE] = pipes[1];
 	must((things[A_JOB] = memfd_create("job", MFD_CLOEXEC | MFD_ALLOW_SEALING)) >= 0 &&
@@ -452,8 +447,8 @@ set_up_language(size_t l, size_t seed)
 	struct language *language = &languages[l];
 	const struct language_config *from = &configs[l];
 
-	*language = (struct language){ .all = &config, .config = from, .start = from->start, .root_fd = things[A_FOLDER],
-		.warden = { .sock = -1 }, .zygote = zygotes[l], .kinds = (uint32_t)from->warm_count };
+	*language = (struct language){ .all = &config, .config = from, .start = from->start,
+		.state = LANGUAGE_ASLEEP, .warden = { .sock = -1 }, .compiler = { .answer = { .fd = -1 } }, .zygote = zygotes[l], .kinds = (uint32_t)from->warm_count };
 	language->is_proved = seed % 8 == 7;
 	language->kinds += from->start != START_COLD && from->run.count > 0;
 	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
@@ -471,7 +466,7 @@ set_up_language(size_t l, size_t seed)
 	/* The last one is not what it should be, in one way or the other. */
 	if (l == LANGUAGES - 1) {
 		memset(language->reason, 'x', sizeof language->reason - 1);
-		language->is_missing = seed % 2 == 0;
+		language->state = seed % 2 == 0 ? LANGUAGE_MISSING : LANGUAGE_FAILING;
 	}
 }
 
@@ -480,11 +475,13 @@ world_begin(size_t seed)
 {
 	memset(&broker, 0, sizeof broker);
 	broker.config = &config;
+	broker.isolation = &isolation_ns;
+	broker.null_fd = things[A_NULL];
 	broker.relay.fd = broker.no_network_fd = -1;
 	broker.language = languages;
 	broker.language_count = LANGUAGES;
 	broker.cell = cells;
-	broker.compiled.most_bytes = config.compiled_bytes;
+	broker.compile_cache.most_bytes = config.compiled_bytes;
 	/* With some tested and others not, a run can be in progress when a layer turns out to be broken. */
 	first_tested = seed % 4 == 3 ? 0 : seed % 4 == 2 ? 2 : LANGUAGES;
 	layers_add(&broker.layers, "seccomp", true, true, "a filter");
@@ -494,8 +491,7 @@ world_begin(size_t seed)
 	for (size_t l = 0; l < LANGUAGES; l++)
 		set_up_language(l, seed);
 	for (uint32_t c = 0; c < CELLS; c++) {
-		cells[c] = (struct cell){ .number = c, .control = { .fd = -1 }, .init = { .fd = -1 }, .init_fd = -1, .box_fd = -1,
-			.link_fd = -1, .check_us = UINT64_MAX, .cgroup = cgroup_no_cell };
+		cell_init(&cells[c], c);
 		guest_end[c] = init_end[c] = -1;
 	}
 	for (size_t i = 0; i < LISTENERS; i++)
@@ -538,7 +534,7 @@ world_give_up(void)
 			while (languages[l].pool[p].armed != NULL)
 				cell_give_up(&broker, languages[l].pool[p].armed);
 		}
-		language_sleep(&languages[l]);
+		language_sleep(&broker, &languages[l]);
 		shut(&warden_end[l]);
 	}
 	for (size_t i = 0; i < LISTENERS; i++)
@@ -557,16 +553,16 @@ world_end(void)
 	for (size_t l = 0; l < LANGUAGES; l++) {
 		for (size_t z = 0; z < ZYGOTES; z++) {
 			if (z < languages[l].zygote_count)
-				event_close(&broker, &zygotes[l][z].report);
+				loop_unwatch(&broker.loop, &zygotes[l][z].report);
 			shut(&zygote_end[l][z]);
 		}
 	}
-	shut(&broker.epoll_fd);
+	shut(&broker.loop.poller.epoll_fd);
 	for (size_t c = 0; c < CELLS; c++) {
 		shut(&guest_end[c]);
 		shut(&init_end[c]);
 	}
-	for (size_t i = 0; i < broker.compiled.count; i++)
-		close(broker.compiled.entry[i].fd);
-	free(broker.compiled.entry);
+	for (size_t i = 0; i < broker.compile_cache.count; i++)
+		close(broker.compile_cache.entry[i].fd);
+	free(broker.compile_cache.entry);
 }

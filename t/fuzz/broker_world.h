@@ -2,7 +2,7 @@
  * broker_world.h - all that the real broker has around it, but for workers: wardens, zygotes and guests, which may
  * misbehave, the self-test's guests among them; and of the kernel the time and the ends of processes (ld --wrap).
  *
- * children.h is implemented here: a warden, a zygote or a guest is the other end of a socket, a process's end is an entry
+ * spawn.h is implemented here: a warden, a zygote or a guest is the other end of a socket, a process's end is an entry
  * of a list, time is a number. So nothing is waited for, and an input takes the same course each time.
  */
 #ifndef CELLBLOCK_BROKER_WORLD_H
@@ -10,6 +10,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/language.h"
 #include "play.h"
 
 #define CELLS 4
@@ -20,7 +21,7 @@ extern struct language languages[LANGUAGES]; /* the first one is compiled */
 extern struct cell cells[CELLS];
 
 /* What is passed around; kept from one input to the next. */
-enum { A_FOLDER, A_MEMFD, A_PIPE = 4, A_JOB, THINGS };
+enum { A_FOLDER, A_MEMFD, A_NULL, AN_EVENT, A_PIPE, A_JOB, THINGS };
 extern int things[THINGS];
 
 /* Once, before the first input. */

@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #include "broker_world.h"
-#include "door/door.h"
+#include "broker/client.h"
+#include "broker/serve.h"
 #include "fdpass.h"
 #include "fuzz.h"
 
@@ -217,45 +218,53 @@ check_clients(void)
 {
 	uint32_t queued = 0, of_pools = 0;
 
-	for (const struct client *client = broker.queue; client != NULL; client = client->next_queued, queued++)
-		must(client->state == CLIENT_QUEUED);
+	for (const struct run *run = broker.queue.first; run != NULL; run = run->next_queued, queued++)
+		must(run->state == RUN_QUEUED);
 	for (const struct client *client = broker.clients; client != NULL; client = client->next) {
-		must(client->event.fd >= 0 && client->fd_count <= CLIENT_RUN_FDS);
-		must((client->state == CLIENT_QUEUED) == (client->fd_count > 0));
-		must((client->cell != NULL) == (client->state == CLIENT_RUNNING || client->state == CLIENT_COLLECTING) ||
-		    (client->state == CLIENT_COLLECTING && client->collected.fd >= 0));
-		must(client->cell == NULL || client->cell->client == client);
-		must(client->collected.fd < 0 || client->state == CLIENT_COLLECTING);
+		const struct run *run = &client->run;
+		bool has_cell = run->state == RUN_STARTED || (run->state == RUN_LEAVING && run->cell != NULL);
+
+		must(client->watch.fd >= 0 && run->fd_count <= RUN_FDS);
+		must((run->state == RUN_QUEUED) == (run->fd_count > 0));
+		must((run->cell != NULL) == has_cell && (run->cell == NULL || run->cell->run == run));
+		/* A compilation that has no cell any more has its output extracted. */
+		must((run->extraction.fd >= 0) == (run->state == RUN_LEAVING && run->cell == NULL));
+		must((client->state == CLIENT_WAITING) == (run->state != RUN_IDLE));
 	}
 	for (size_t l = 0; l < LANGUAGES; l++) {
 		for (size_t p = 0; p < languages[l].kinds * GRANT_COUNT; p++)
 			of_pools += languages[l].pool[p].queued;
+		for (const struct client *client = languages[l].compiler.asking; client != NULL; client = client->next_finding)
+			must(client->state == CLIENT_FINDING && client->key.language == l);
 	}
 	must(queued == 0 || layers_broken(&broker.layers) == NULL);
-	must(queued == broker.queued && of_pools == queued && queued <= broker.config->queue);
+	must(queued == broker.queue.count && of_pools == queued && queued <= broker.config->queue);
 }
 
 static void
 check_cells(void)
 {
 	bool is_broken = layers_broken(&broker.layers) != NULL;
-	uint32_t armed = 0, arming = 0, running = 0, listed = 0;
+	uint32_t armed = 0, arming = 0, running = 0, listed = 0, reserved = 0;
 
 	for (size_t c = 0; c < CELLS; c++) {
 		const struct cell *cell = &cells[c];
 		const struct run_limits *most = cell->language != NULL ? &cell->language->config->limits.maximum : NULL;
 
-		armed += cell->state == CELL_ARMED;
+		armed += cell->state == CELL_ARMED && !cell->is_reserved;
 		arming += cell->state == CELL_ARMING;
-		running += cell->state == CELL_RUNNING && cell->guest_pid != 0;
-		must(cell->client == NULL || cell->state == CELL_RUNNING || cell->state == CELL_ENDING);
-		/* Behind a wall with a hole there is no run. What a compiler made before is still taken, for whom nothing will run. */
-		must(!is_broken || cell->test != NULL || cell->guest_pid == 0 || cell->state != CELL_RUNNING ||
-		    cell->end != END_ITSELF);
-		must(!is_broken || cell->test != NULL || cell->client == NULL || cell->client->state == CLIENT_COLLECTING);
-		must(cell->state != CELL_FREE || (cell->control.fd < 0 && cell->init.fd < 0 && cell->init_fd < 0 && cell->box_fd < 0));
+		running += cell->state == CELL_RUNNING;
+		reserved += cell->is_reserved;
+		must(cell->state != CELL_RUNNING || cell->guest_pid != 0);
+		must(cell->run == NULL || cell->is_reserved || cell->state == CELL_RUNNING || cell->state == CELL_SETTLING ||
+		    cell->state == CELL_ENDING);
+		/* With a layer that does not hold there is no run. A compiler's output from before is still extracted, and nothing runs it. */
+		must(!is_broken || cell->is_reserved || cell->state != CELL_RUNNING || cell->end != END_ITSELF);
+		must(!is_broken || cell->is_reserved || cell->run == NULL || cell->run->state == RUN_LEAVING);
+		must(cell->state != CELL_FREE || (cell->control.fd < 0 && cell->control_fd < 0 && cell->init.fd < 0 &&
+		    cell->init_fd < 0 && cell->box_fd < 0 && cell->run == NULL));
 		/* The self-test's own runs have limits of its own. */
-		if (cell->state == CELL_RUNNING && cell->test == NULL)
+		if (cell->state == CELL_RUNNING && !cell->is_reserved)
 			must(fits(cell->limits.wall_ms, most->wall_ms) && fits(cell->limits.memory_bytes, most->memory_bytes) &&
 			    fits(cell->limits.processes, most->processes) && fits(cell->limits.disk_bytes, most->disk_bytes) &&
 			    cell->check_us < UINT64_MAX);
@@ -270,8 +279,10 @@ check_cells(void)
 				must(cell->state == CELL_ARMED && cell->language == &languages[l] && cell->pool == p);
 			listed -= pool->armed_count;
 		}
+		must(language_is_awake(&languages[l]) || !language_serves(&languages[l]));
+		must((languages[l].state == LANGUAGE_SERVING) == language_serves(&languages[l]));
 	}
-	must(armed == 0 && arming == 0 && listed == 0 && running == broker.running);
+	must(armed == 0 && arming == 0 && listed == 0 && running == broker.running && reserved == broker.reserved);
 }
 
 /* ---- an input, from its beginning to its end ------------------------------------------------------------------------ */
@@ -339,7 +350,7 @@ happen(void)
 		phase = PARTING;
 		break;
 	case PARTING:
-		must(broker.clients == NULL && broker.queued == 0 && broker.running == 0);
+		must(broker.clients == NULL && broker.queue.count == 0 && broker.running == 0);
 		world_give_up();
 		phase = EMPTYING;
 		break;
@@ -394,7 +405,7 @@ try(const uint8_t *data, size_t size)
 	phase = PLAYING;
 	pair(&door_end, &door_fd, 0);
 	if (setjmp(left) == 0)
-		broker_serve(&broker, door_fd);
+		serve(&broker, door_fd);
 	world_end();
 }
 

@@ -171,6 +171,25 @@ for (['required', qr/control groups are required and cannot be had: .*Permission
     else                    { ok eventually(60, sub { slurp("$dir/log") =~ /serving/ }), 'and it serves'; stop_runner($runner) }
 }
 
+# --check-host enables controllers to try them, and disables them again: those that were enabled before stay.
+for (['', ''], ['pids', 'pids']) {
+    my ($was, $name) = @$_;
+    make_path("$top/check/inner");
+    spew("$top/check/cgroup.subtree_control", "+$was") if $was;
+    my $dir = prepared(0);
+    my $checker = in_group("$top/check/inner", sub {
+        open STDIN, '<', '/dev/null';
+        open STDOUT, '>', "$dir/log";
+        open STDERR, '>&', \*STDOUT;
+        exec(runner_program(), '-c', "$dir/conf/$c", '--check-host');
+    });
+    ok eventually(60, sub { waitpid($checker, POSIX::WNOHANG()) == $checker }), '--check-host ends';
+    like slurp("$dir/log"), qr/^cgroup +ok +required version 2/m, 'it finds control groups';
+    is value("$top/check/cgroup.subtree_control"), $name, "and leaves above its own what was enabled there ('$name')";
+    is_deeply [glob "$top/check/cellblock* $top/check/inner/cellblock*"], [], 'and no group';
+    ok rmdir("$top/check/inner") && rmdir("$top/check"), 'nor a process';
+}
+
 # A parent that has processes of its own has no room.
 mkdir "$top/busy";
 my $sleeper = in_group("$top/busy", sub { exec 'sleep', '600' });

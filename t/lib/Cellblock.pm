@@ -177,6 +177,12 @@ sub free_port {
     die 'no free port';
 }
 
+# A range of uids that no other test has: (first_uid), for a runner that is started without script/server.
+sub free_uids {
+    my ($self) = @_;
+    return 600_200_000 + 8194 * $self->free_port; # as script/server does
+}
+
 # Start a service, or skip the file. Options: key, args (more options for script/server), conf (changes of the
 # configuration, see write_configuration), keys (more keys by name), proxies (of keys, by name), allow (patterns of log lines
 # that this test provokes), own (do not use a service that runs already), inside (a command that script/server is an argument
@@ -334,7 +340,8 @@ sub all_processes {
     return %all;
 }
 
-# All that belongs to this instance: what names its folder or is in it, and every descendant of such a process.
+# All processes of this instance: those that name its directory, are in it, or have it in their environment (a process that has named
+# itself shows no arguments), and every descendant of such a process.
 sub processes {
     my ($self) = @_;
     my %all = all_processes();
@@ -342,7 +349,8 @@ sub processes {
     my $dir = $self->{dir} // return;
     for my $pid (keys %all) {
         next if $pid == $$;
-        $mine{$pid} = $all{$pid} if index($all{$pid}{cmdline}, $dir) >= 0 || (readlink("/proc/$pid/cwd") // '') eq $dir;
+        $mine{$pid} = $all{$pid} if index($all{$pid}{cmdline}, $dir) >= 0 || (readlink("/proc/$pid/cwd") // '') eq $dir
+            || index("\0" . (slurp("/proc/$pid/environ") // ''), "\0CELLBLOCK_TEST_DIR=$dir\0") >= 0;
     }
     my $more = 1;
     while ($more) {
@@ -384,7 +392,10 @@ sub relay {
     return $found[0];
 }
 
-# Kind => pids. Ours are told apart by their depth in pid namespaces and their names: the runner that supervisord started, the
+# The short names of the runner's own processes, as they start and as they name themselves.
+our $runner_names = qr/\A(?:cellblock-runne|door|guard|relay|broker|warden|reaper)/;
+
+# Kind => pids. Ours are told apart by their depth in pid namespaces: the runner that supervisord started, the
 # broker (pid 1 of the runner's namespace), warden and zygotes beside it, and a cell's init and guest below.
 sub roles {
     my ($self) = @_;
@@ -396,7 +407,7 @@ sub roles {
         my $status = process_status($pid) // next;
         my @ns = split ' ', $status->{NSpid};
         my $depth = @ns - $base;
-        my $runner = $comm =~ /\A(?:cellblock-runne|(?:broker|door|relay|warden)\b)/;
+        my $runner = $comm =~ $runner_names;
         my $is
             = $comm eq 'cellblock-fcgi'         ? 'worker'
             : $comm eq 'multiwatch'             ? 'multiwatch'

@@ -78,11 +78,11 @@ test_no_version(void **state)
 
 	(void)state;
 	assert_int_equal(ask("echo 'no number'; echo 'at all'", version), -1);
-	assert_string_equal(error, "/bin/sh does not tell its version: no number");
+	assert_string_equal(error, "/bin/sh does not print its version: no number");
 	assert_int_equal(ask("echo 'failed 1.2'; exit 1", version), -1);
-	assert_string_equal(error, "/bin/sh does not tell its version: failed 1.2");
+	assert_string_equal(error, "/bin/sh does not print its version: failed 1.2");
 	assert_int_equal(ask("kill -9 $$", version), -1);
-	assert_string_equal(error, "/bin/sh does not tell its version: ");
+	assert_string_equal(error, "/bin/sh does not print its version: ");
 }
 
 int

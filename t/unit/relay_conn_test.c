@@ -1,4 +1,7 @@
-/* relay_pump_test.c - connections that the relay carries: programs and proxies at their ends do what they like. */
+/*
+ * relay_conn_test.c - connections that the relay carries: programs and proxies at their ends do
+ * what they like.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +16,6 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -35,43 +37,36 @@ struct end {
 };
 
 struct line {
-	struct relay_conn *pump;
-	struct end end[2]; /* the program's and the proxy's, by the pump's names of its sides */
+	struct relay_conn *conn;
+	struct end end[2]; /* the program's and the proxy's, by the conn's names of its sides */
 };
 
-static int epoll_fd;
+static struct poller poller;
+static int handled; /* events of a turn */
 static int listener[2]; /* that of a cell, and a proxy's */
 static struct sockaddr_in address[2];
 static bool was_open[DESCRIPTORS];
 static unsigned last_number;
 
-/* ---- the relay's loop --------------------------------------------------------------------------------------------- */
+/* ---- the relay's loop ------------------------------------------------------------------------ */
 
 static void
-guest_ready(struct watch *watch, uint32_t events)
+conn_changed(struct relay_conn *conn, bool was_connecting)
 {
-	relay_conn_ready(epoll_fd, (struct relay_conn *)(void *)((char *)watch - offsetof(struct relay_conn, side[PUMP_GUEST].watch)), watch, events);
+	const struct line *line = conn->owner;
+
+	(void)was_connecting;
+	assert_ptr_equal(line->conn, conn);
+	handled++;
 }
 
-static void
-proxy_ready(struct watch *watch, uint32_t events)
-{
-	relay_conn_ready(epoll_fd, (struct relay_conn *)(void *)((char *)watch - offsetof(struct relay_conn, side[PUMP_PROXY].watch)), watch, events);
-}
-
-/* Returns how many events there were. */
+/* Returns how many events were handled. */
 static int
 turn(int timeout_ms)
 {
-	struct epoll_event events[64];
-	int count = epoll_wait(epoll_fd, events, LENGTH(events), timeout_ms);
-
-	for (int i = 0; i < count; i++) {
-		struct watch *watch = events[i].data.ptr;
-
-		watch->ready(watch, events[i].events);
-	}
-	return count;
+	handled = 0;
+	assert_int_equal(poller_turn(&poller, timeout_ms, NULL), 0);
+	return handled;
 }
 
 static time_t
@@ -93,7 +88,7 @@ turn_once_more(time_t since_s)
 /* Let the loop turn until something is so. */
 #define until(condition) for (time_t since_s = now_s(); !(condition); turn_once_more(since_s))
 
-/* ---- the two ends --------------------------------------------------------------------------------------------------- */
+/* ---- the two ends ---------------------------------------------------------------------------- */
 
 static unsigned char
 byte_at(unsigned number, size_t place)
@@ -101,11 +96,14 @@ byte_at(unsigned number, size_t place)
 	return (unsigned char)((place * 2654435761u + number * 40503u) >> 11);
 }
 
-/* Send up to `most` bytes, as many as are taken at once. Returns how many, or -1 if the connection is broken. */
+/*
+ * Send up to `most` bytes, as many as are taken at once. Returns how many, or -1 if the connection
+ * is broken.
+ */
 static ssize_t
 write_some(struct end *end, size_t most)
 {
-	static unsigned char bytes[8 * PUMP_BYTES];
+	static unsigned char bytes[8 * RELAY_CONN_BYTES];
 	ssize_t n;
 
 	most = most < sizeof bytes ? most : sizeof bytes;
@@ -118,11 +116,14 @@ write_some(struct end *end, size_t most)
 	return n;
 }
 
-/* Read up to `most` bytes of what the other end has sent: the next ones. Returns how many, or -1 if the connection is broken. */
+/*
+ * Read up to `most` bytes of what the other end has sent: the next ones. Returns how many, or -1 if
+ * the connection is broken.
+ */
 static ssize_t
 read_some(struct end *end, const struct end *from, size_t most)
 {
-	static unsigned char bytes[8 * PUMP_BYTES];
+	static unsigned char bytes[8 * RELAY_CONN_BYTES];
 	ssize_t n = recv(end->fd, bytes, most < sizeof bytes ? most : sizeof bytes, MSG_DONTWAIT);
 
 	if (n < 0)
@@ -183,18 +184,15 @@ begin(struct line *line, const struct sockaddr_in *proxy, const char *said)
 
 	*line = (struct line){ .end = { { .fd = -1, .number = last_number + 1 }, { .fd = -1, .number = last_number + 2 } } };
 	last_number += 2;
-	line->end[PUMP_GUEST].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(setsockopt(line->end[PUMP_GUEST].fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
-	assert_int_equal(connect(line->end[PUMP_GUEST].fd, (struct sockaddr *)&address[PUMP_GUEST], sizeof address[0]), 0);
+	line->end[RELAY_CONN_GUEST].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(setsockopt(line->end[RELAY_CONN_GUEST].fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
+	assert_int_equal(connect(line->end[RELAY_CONN_GUEST].fd, (struct sockaddr *)&address[RELAY_CONN_GUEST], sizeof address[0]), 0);
 	if (said != NULL)
-		assert_int_equal(send(line->end[PUMP_GUEST].fd, said, strlen(said), 0), strlen(said));
-	fd = accept4(listener[PUMP_GUEST], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		assert_int_equal(send(line->end[RELAY_CONN_GUEST].fd, said, strlen(said), 0), strlen(said));
+	fd = accept4(listener[RELAY_CONN_GUEST], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	assert_true(fd >= 0);
-	line->pump = relay_conn_new(epoll_fd, fd, (const struct sockaddr *)proxy, sizeof *proxy, 1, line);
-	assert_non_null(line->pump);
-	assert_ptr_equal(line->pump->owner, line);
-	line->pump->side[PUMP_GUEST].watch.ready = guest_ready;
-	line->pump->side[PUMP_PROXY].watch.ready = proxy_ready;
+	line->conn = relay_conn_new(&poller, fd, (const struct sockaddr *)proxy, sizeof *proxy, 1, conn_changed, line);
+	assert_non_null(line->conn);
 }
 
 /* And the proxy takes it. */
@@ -203,25 +201,25 @@ open_line(struct line *line)
 {
 	int yes = 1;
 
-	begin(line, &address[PUMP_PROXY], NULL);
-	until((line->end[PUMP_PROXY].fd = accept4(listener[PUMP_PROXY], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
+	begin(line, &address[RELAY_CONN_PROXY], NULL);
+	until((line->end[RELAY_CONN_PROXY].fd = accept4(listener[RELAY_CONN_PROXY], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
 		continue;
-	assert_int_equal(setsockopt(line->end[PUMP_PROXY].fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
-	until(line->pump->deadline_us == 0)
+	assert_int_equal(setsockopt(line->end[RELAY_CONN_PROXY].fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
+	until(line->conn->deadline_us == 0)
 		continue;
-	assert_false(line->pump->is_over);
-	assert_int_equal(line->pump->error, 0);
+	assert_false(line->conn->is_over);
+	assert_int_equal(line->conn->error, 0);
 }
 
 static void
 close_line(struct line *line)
 {
-	relay_conn_free(line->pump);
+	relay_conn_free(line->conn);
 	for (int i = 0; i < 2; i++)
 		hang_up(&line->end[i], true);
 }
 
-/* ---- bytes ---------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 
 static void
 carries_bytes_both_ways(void **state)
@@ -229,8 +227,8 @@ carries_bytes_both_ways(void **state)
 	static const struct {
 		size_t total, written, read; /* both at once, in pieces of these */
 	} cases[] = {
-		{ 3000, 1, 1 }, { 3000, 1, SIZE_MAX }, { 3 * PUMP_BYTES, PUMP_BYTES + 1, 1 }, { 8 * PUMP_BYTES, PUMP_BYTES, PUMP_BYTES },
-		{ 1 << 20, 3 * PUMP_BYTES + 7, 1000 }, { 8 << 20, SIZE_MAX, SIZE_MAX },
+		{ 3000, 1, 1 }, { 3000, 1, SIZE_MAX }, { 3 * RELAY_CONN_BYTES, RELAY_CONN_BYTES + 1, 1 }, { 8 * RELAY_CONN_BYTES, RELAY_CONN_BYTES, RELAY_CONN_BYTES },
+		{ 1 << 20, 3 * RELAY_CONN_BYTES + 7, 1000 }, { 8 << 20, SIZE_MAX, SIZE_MAX },
 	};
 	struct line line;
 
@@ -252,7 +250,7 @@ carries_bytes_both_ways(void **state)
 		assert_int_equal(line.end[0].sent, all);
 		assert_int_equal(line.end[1].sent, all);
 	}
-	assert_false(line.pump->is_over);
+	assert_false(line.conn->is_over);
 	close_line(&line);
 }
 
@@ -265,22 +263,22 @@ keeps_what_comes_before_the_proxy(void **state)
 	int fd;
 
 	(void)state;
-	begin(&line, &address[PUMP_PROXY], "CONNECT x:1");
-	shutdown(line.end[PUMP_GUEST].fd, SHUT_WR);
-	until((fd = accept4(listener[PUMP_PROXY], NULL, NULL, SOCK_CLOEXEC)) >= 0)
+	begin(&line, &address[RELAY_CONN_PROXY], "CONNECT x:1");
+	shutdown(line.end[RELAY_CONN_GUEST].fd, SHUT_WR);
+	until((fd = accept4(listener[RELAY_CONN_PROXY], NULL, NULL, SOCK_CLOEXEC)) >= 0)
 		continue;
-	line.end[PUMP_PROXY].fd = fd;
+	line.end[RELAY_CONN_PROXY].fd = fd;
 	until(recv(fd, text, sizeof text, MSG_DONTWAIT | MSG_PEEK) == 11)
 		continue;
 	assert_int_equal(recv(fd, text, sizeof text, 0), 11);
 	assert_memory_equal(text, "CONNECT x:1", 11);
 	until(recv(fd, text, sizeof text, MSG_DONTWAIT) == 0)
 		continue;
-	assert_false(line.pump->is_over);
+	assert_false(line.conn->is_over);
 	close_line(&line);
 }
 
-/* ---- ends ----------------------------------------------------------------------------------------------------------- */
+/* ---- ends ------------------------------------------------------------------------------------ */
 
 /* Each end may say that it has no more to say, and is told the rest. */
 static void
@@ -294,26 +292,29 @@ carries_half_closes(void **state)
 		open_line(&line);
 		one = &line.end[first];
 		other = &line.end[1 - first];
-		until(one->sent == 20 * PUMP_BYTES) {
-			assert_true(write_some(one, 20 * PUMP_BYTES - one->sent) >= 0);
-			if (one->sent > 10 * PUMP_BYTES)
-				read_some(other, one, PUMP_BYTES);
+		until(one->sent == 20 * RELAY_CONN_BYTES) {
+			assert_true(write_some(one, 20 * RELAY_CONN_BYTES - one->sent) >= 0);
+			if (one->sent > 10 * RELAY_CONN_BYTES)
+				read_some(other, one, RELAY_CONN_BYTES);
 		}
 		assert_int_equal(shutdown(one->fd, SHUT_WR), 0);
 		until(read_all(other, one) && other->is_ended)
 			continue;
-		assert_false(line.pump->is_over);
-		send_to(&line, 1 - first, 20 * PUMP_BYTES);
+		assert_false(line.conn->is_over);
+		send_to(&line, 1 - first, 20 * RELAY_CONN_BYTES);
 		assert_false(one->is_ended);
-		assert_false(line.pump->is_over);
+		assert_false(line.conn->is_over);
 		assert_int_equal(shutdown(other->fd, SHUT_WR), 0);
-		until(read_all(one, other) && one->is_ended && line.pump->is_over)
+		until(read_all(one, other) && one->is_ended && line.conn->is_over)
 			continue;
 		close_line(&line);
 	}
 }
 
-/* Both at once, with much on its way: the sockets are full, and the relay has read the end, and holds what comes before it. */
+/*
+ * Both at once, with much on its way: the sockets are full, and the relay has read the end, and
+ * holds what comes before it.
+ */
 static void
 carries_all_before_the_end(void **state)
 {
@@ -322,7 +323,7 @@ carries_all_before_the_end(void **state)
 	(void)state;
 	open_line(&line);
 	for (int e = 0; e < 2; e++) {
-		const struct relay_conn_side *side = &line.pump->side[e];
+		const struct relay_conn_side *side = &line.conn->side[e];
 
 		until(side->start < side->end)
 			assert_true(write_some(&line.end[e], 1000) >= 0);
@@ -335,7 +336,7 @@ carries_all_before_the_end(void **state)
 		until(read_all(&line.end[e], &line.end[1 - e]) && line.end[e].is_ended)
 			continue;
 	}
-	until(line.pump->is_over)
+	until(line.conn->is_over)
 		continue;
 	close_line(&line);
 }
@@ -360,24 +361,27 @@ carries_resets(void **state)
 		}
 		hang_up(&line.end[first], is_abrupt);
 		if (is_abrupt || is_busy) {
-			until(line.pump->is_over)
+			until(line.conn->is_over)
 				continue;
 		} else {
 			until(write_some(&line.end[1 - first], 1) < 0)
 				continue;
-			assert_true(line.pump->is_over);
+			assert_true(line.conn->is_over);
 		}
 		if (is_abrupt && !is_busy)
 			assert_true(is_reset(&line.end[1 - first]));
 		for (int i = 0; i < 2; i++)
-			assert_int_equal(line.pump->side[i].watch.fd, -1);
+			assert_int_equal(line.conn->side[i].socket.fd, -1);
 		close_line(&line);
 	}
 }
 
-/* ---- who does not read ---------------------------------------------------------------------------------------------- */
+/* ---- who does not read ----------------------------------------------------------------------- */
 
-/* Nothing is done for who does not read, and no more is kept; the other way is open, and in the end all arrives. */
+/*
+ * Nothing is done for who does not read, and no more is kept; the other way is open, and in the end
+ * all arrives.
+ */
 static void
 waits_for_readers(void **state)
 {
@@ -390,7 +394,7 @@ waits_for_readers(void **state)
 		open_line(&line);
 		writer = &line.end[from];
 		reader = &line.end[1 - from];
-		side = &line.pump->side[from];
+		side = &line.conn->side[from];
 		/* Until nothing has moved for a while. A loop that never rests would show below. */
 		for (int quiet = 0; quiet < 100; quiet++) {
 			if (write_some(writer, SIZE_MAX) > 0)
@@ -399,19 +403,19 @@ waits_for_readers(void **state)
 			turn(1);
 		}
 		assert_true(side->start < side->end);
-		assert_int_equal(side->end, PUMP_BYTES);
-		assert_int_equal(side->watch.events & EPOLLIN, 0);
-		send_to(&line, 1 - from, 5 * PUMP_BYTES);
+		assert_int_equal(side->end, RELAY_CONN_BYTES);
+		assert_int_equal(side->socket.events & EPOLLIN, 0);
+		send_to(&line, 1 - from, 5 * RELAY_CONN_BYTES);
 		until(turn(0) == 0)
 			continue;
 		until(read_all(reader, writer))
 			continue;
-		send_to(&line, from, 5 * PUMP_BYTES);
+		send_to(&line, from, 5 * RELAY_CONN_BYTES);
 		close_line(&line);
 	}
 }
 
-/* ---- many ----------------------------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 
 /* Each has its own bytes, and none waits for another, not even for one that nobody reads. */
 static void
@@ -419,7 +423,7 @@ keeps_connections_apart(void **state)
 {
 	static struct line lines[LINES];
 	unsigned random = 1;
-	size_t total = 4 * PUMP_BYTES, done = 0;
+	size_t total = 4 * RELAY_CONN_BYTES, done = 0;
 
 	(void)state;
 	for (size_t i = 0; i < LINES; i++)
@@ -435,7 +439,7 @@ keeps_connections_apart(void **state)
 				size_t left = total - line->end[e].sent, most;
 
 				random = random * 1103515245u + 12345u;
-				most = random >> 16 & 1 ? 1 : (random >> 17) % (2 * PUMP_BYTES);
+				most = random >> 16 & 1 ? 1 : (random >> 17) % (2 * RELAY_CONN_BYTES);
 				assert_true(write_some(&line->end[e], left < most ? left : most) >= 0);
 				if ((random >> 20 & 1) != 0)
 					assert_true(read_some(&line->end[e], &line->end[1 - e], SIZE_MAX) >= 0);
@@ -449,20 +453,23 @@ keeps_connections_apart(void **state)
 		close_line(&lines[i]);
 }
 
-/* ---- no proxy ------------------------------------------------------------------------------------------------------- */
+/* ---- no proxy -------------------------------------------------------------------------------- */
 
-/* A program is told in HTTP, whatever it sends meanwhile, and the connection goes on until it has no more to say. */
+/*
+ * A program is told in HTTP, whatever it sends meanwhile, and the connection goes on until it has
+ * no more to say.
+ */
 static void
 check_refusal(struct line *line, int error)
 {
-	struct end *guest = &line->end[PUMP_GUEST];
+	struct end *guest = &line->end[RELAY_CONN_GUEST];
 	char text[512] = "";
 	const char *body;
 	size_t size = 0;
 
-	assert_int_equal(line->pump->error, error);
-	assert_int_equal(line->pump->deadline_us, 0);
-	until(guest->sent > 20 * PUMP_BYTES)
+	assert_int_equal(line->conn->error, error);
+	assert_int_equal(line->conn->deadline_us, 0);
+	until(guest->sent > 20 * RELAY_CONN_BYTES)
 		assert_true(write_some(guest, SIZE_MAX) >= 0);
 	until(guest->is_ended) {
 		ssize_t n = recv(guest->fd, text + size, sizeof text - 1 - size, MSG_DONTWAIT);
@@ -474,9 +481,9 @@ check_refusal(struct line *line, int error)
 	body = strstr(text, "\r\n\r\n");
 	assert_non_null(body);
 	assert_int_equal(strtoul(strstr(text, "Content-Length: ") + 16, NULL, 10), strlen(body + 4));
-	assert_false(line->pump->is_over);
+	assert_false(line->conn->is_over);
 	shutdown(guest->fd, SHUT_WR);
-	until(line->pump->is_over)
+	until(line->conn->is_over)
 		continue;
 	close_line(line);
 }
@@ -503,7 +510,7 @@ tells_of_a_proxy_that_is_down(void **state)
 
 	(void)state;
 	begin(&line, &nobody, NULL);
-	until(line.pump->error != 0)
+	until(line.conn->error != 0)
 		continue;
 	check_refusal(&line, ECONNREFUSED);
 	close(fd);
@@ -518,8 +525,8 @@ tells_of_a_proxy_that_cannot_be(void **state)
 
 	(void)state;
 	begin(&line, &everybody, NULL);
-	assert_int_not_equal(line.pump->error, 0);
-	check_refusal(&line, line.pump->error);
+	assert_int_not_equal(line.conn->error, 0);
+	check_refusal(&line, line.conn->error);
 }
 
 /* Its queue is full, so nothing is answered. */
@@ -542,9 +549,9 @@ tells_of_a_proxy_that_is_late(void **state)
 	}
 	begin(&line, &busy, NULL);
 	turn(0);
-	assert_int_equal(line.pump->deadline_us, 1);
-	assert_int_equal(line.pump->error, 0);
-	relay_conn_expire(epoll_fd, line.pump);
+	assert_int_equal(line.conn->deadline_us, 1);
+	assert_int_equal(line.conn->error, 0);
+	relay_conn_expire(line.conn);
 	check_refusal(&line, ETIMEDOUT);
 	while (count-- > 0)
 		close(queued[count]);
@@ -566,12 +573,12 @@ tells_of_no_descriptors(void **state)
 	close(next[0]);
 	close(next[1]);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	begin(&line, &address[PUMP_PROXY], NULL);
+	begin(&line, &address[RELAY_CONN_PROXY], NULL);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
 	check_refusal(&line, EMFILE);
 }
 
-/* ---- around each ---------------------------------------------------------------------------------------------------- */
+/* ---- around each ----------------------------------------------------------------------------- */
 
 static int
 open_all(void **state)
@@ -579,8 +586,7 @@ open_all(void **state)
 	(void)state;
 	for (int fd = 0; fd < DESCRIPTORS; fd++)
 		was_open[fd] = fcntl(fd, F_GETFD) >= 0;
-	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	assert_true(epoll_fd >= 0);
+	assert_int_equal(poller_open(&poller), 0);
 	for (int i = 0; i < 2; i++) {
 		listener[i] = bind_somewhere(&address[i]);
 		assert_int_equal(listen(listener[i], LINES), 0);
@@ -595,7 +601,7 @@ close_all(void **state)
 	(void)state;
 	close(listener[0]);
 	close(listener[1]);
-	close(epoll_fd);
+	close(poller.epoll_fd);
 	for (int fd = 0; fd < DESCRIPTORS; fd++)
 		assert_int_equal(fcntl(fd, F_GETFD) >= 0, was_open[fd]);
 	return 0;

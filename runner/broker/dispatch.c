@@ -1,0 +1,191 @@
+/* dispatch.c - see dispatch.h. Runs in the broker. */
+#define _GNU_SOURCE
+#include "broker/dispatch.h"
+
+#include "broker/broker.h"
+#include "broker/cell.h"
+#include "broker/compiler_id.h"
+#include "broker/client.h"
+#include "broker/language.h"
+#include "broker/selftest.h"
+#include "clock.h"
+
+/* ---- runs ------------------------------------------------------------------------------------------------------- */
+
+/* Cells that are made for one run. */
+static void
+start_reserved(struct broker *broker)
+{
+	for (uint32_t i = 0; broker->reserved > 0 && i < broker->config->cells; i++) {
+		struct cell *cell = &broker->cell[i];
+
+		if (!cell->is_reserved || cell->state != CELL_ARMED)
+			continue;
+		if (cell->run->owner->armed(broker, cell->run) == 0)
+			cell_start_run(broker, cell, cell->run);
+		else
+			cell_give_up(broker, cell);
+	}
+}
+
+/* The runs of the queue, in their order, as far as cells of their pools are armed. */
+static void
+start_queued(struct broker *broker)
+{
+	struct run *run = broker->queue.first;
+
+	while (run != NULL) {
+		struct run *next = run->next_queued;
+		struct pool *pool = &run->language->pool[run->pool];
+
+		if (pool->armed != NULL) {
+			enum cell_start start = CELL_UNUSABLE;
+
+			run_queue_remove(broker, run);
+			while (start == CELL_UNUSABLE && pool->armed != NULL)
+				start = cell_start_run(broker, pool->armed, run);
+			if (start == CELL_UNUSABLE)
+				run_queue_restore(broker, run);
+		}
+		run = next;
+	}
+}
+
+/* ---- cells ------------------------------------------------------------------------------------------------------ */
+
+/*
+ * A free cell: the one with the fewest failures, and of these the lowest number. One that is set aside only if that is true of
+ * all cells: then the fault is not theirs.
+ */
+static struct cell *
+free_cell(struct broker *broker)
+{
+	struct cell *found = NULL, *aside = NULL;
+	uint32_t aside_count = 0;
+	uint64_t now_us = clock_us();
+
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		struct cell *cell = &broker->cell[i];
+		struct cell **best = now_us < cell->aside_us ? &aside : &found;
+
+		if (cell->state != CELL_FREE)
+			continue;
+		aside_count += best == &aside;
+		if (*best == NULL || cell->failures < (*best)->failures)
+			*best = cell;
+	}
+	return found != NULL || aside_count < broker->config->cells ? found : aside;
+}
+
+/*
+ * No cell is free: choose an armed one to reclaim, from a pool with no queued runs. Of the languages that are only there when they
+ * are used, the least recently used one comes first.
+ */
+static struct cell *
+cell_to_reclaim(struct broker *broker)
+{
+	struct cell *found = NULL;
+	uint64_t least = UINT64_MAX;
+
+	for (size_t l = 0; l < broker->language_count; l++) {
+		const struct language *language = &broker->language[l];
+		uint64_t used_us = language->config->idle_s != 0 ? language->used_us : UINT64_MAX - 1;
+
+		for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
+			const struct pool *pool = &language->pool[w];
+
+			if (pool->queued == 0 && pool->armed != NULL && used_us < least) {
+				found = pool->armed;
+				least = used_us;
+			}
+		}
+	}
+	return found;
+}
+
+/*
+ * Arm the cells that a pool wants: one for each run that waits, and with `ahead` those that it keeps ready, too. Returns whether a
+ * cell was missing for a run.
+ */
+static bool
+replenish(struct broker *broker, struct language *language, uint32_t number, bool ahead)
+{
+	struct pool *pool = &language->pool[number];
+	uint32_t wanted = pool->queued + (ahead ? language_armed(language, number) : 0);
+
+	if (pool_backs_off(pool))
+		return false;
+	while (pool->armed_count + pool->arming_count < wanted) {
+		struct cell *cell = free_cell(broker);
+
+		if (cell == NULL)
+			return pool->queued > pool->arming_count;
+		if (cell_arm(broker, cell, language, number) != 0)
+			return false;
+	}
+	return false;
+}
+
+/* Have new zygotes tested. Returns whether a cell was missing for that. */
+static bool
+test_zygotes(struct broker *broker, struct language *language)
+{
+	for (size_t z = 0; z < language->zygote_count; z++) {
+		struct zygote *zygote = &language->zygote[z];
+		struct cell *cell;
+
+		if (zygote->pid == 0 || zygote->is_proved || pool_backs_off(&language->pool[zygote->pool]))
+			continue;
+		if (!zygote->is_in_test && clock_us() >= zygote->test_us) {
+			cell = free_cell(broker);
+			if (cell == NULL)
+				return true;
+			if (selftest_arm(broker, cell, zygote) != 0)
+				return false;
+		}
+		/* The others have less to pass when one has passed all. */
+		if (!language->is_proved)
+			break;
+	}
+	return false;
+}
+
+static void
+arm_cells(struct broker *broker)
+{
+	bool is_short = false;
+
+	for (size_t l = 0; l < broker->language_count; l++) {
+		if (language_is_awake(&broker->language[l]))
+			is_short = test_zygotes(broker, &broker->language[l]) || is_short;
+	}
+	/* Runs that wait come first: a cell that was reclaimed for one must not go back to where it came from. */
+	for (int ahead = 0; ahead <= 1 && !is_short; ahead++) {
+		for (size_t l = 0; l < broker->language_count; l++) {
+			for (uint32_t w = 0; language_is_awake(&broker->language[l]) && w < LANGUAGE_POOLS; w++)
+				is_short = replenish(broker, &broker->language[l], w, ahead != 0) || is_short;
+		}
+	}
+	if (is_short) {
+		struct cell *cell = cell_to_reclaim(broker);
+
+		if (cell != NULL)
+			cell_give_up(broker, cell);
+	}
+}
+
+void
+dispatch(struct broker *broker)
+{
+	for (size_t l = 0; l < broker->language_count; l++) {
+		compiler_id_ask(broker, &broker->language[l]);
+		client_answer_finds(broker, &broker->language[l]);
+	}
+	if (layers_broken(&broker->layers) != NULL) {
+		selftest_stop_serving(broker);
+		return;
+	}
+	start_reserved(broker);
+	start_queued(broker);
+	arm_cells(broker);
+}

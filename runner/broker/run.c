@@ -1,0 +1,58 @@
+/* run.c - see run.h. Runs in the broker. */
+#define _GNU_SOURCE
+#include "broker/run.h"
+
+#include <string.h>
+
+#include "broker/broker.h"
+#include "broker/language.h"
+#include "fdpass.h"
+
+static void
+leave(struct broker *broker, struct run *run)
+{
+	fdpass_close(run->fds, run->fd_count);
+	run->fd_count = 0;
+	loop_unwatch(&broker->loop, &run->extraction);
+	run->cell = NULL;
+	run->state = RUN_IDLE;
+}
+
+void
+run_answer(struct broker *broker, struct run *run)
+{
+	/* A compiled program is for one run, even for one that was cancelled before it began. */
+	if (!run->is_compile)
+		fdpass_close(&run->program_fd, 1);
+	leave(broker, run);
+	run->owner->ended(broker, run);
+}
+
+/* One line a second of a kind and language: a thousand runs may meet the same full queue. */
+static void
+log_refusal(struct language *language, enum refusal refusal, const char *step, int error)
+{
+	static const char *const words[] = {
+		[REFUSED_BUSY] = "busy", [REFUSED_UNAVAILABLE] = "not available", [REFUSED_MISSING] = "not installed",
+		[REFUSED_FAULT] = "internal error", [REFUSED_MALFORMED] = "malformed"
+	};
+
+	log_limit_warn(&language->refusals[refusal], "%s: a run was refused: %s: %s%s%s", language->config->name, words[refusal], step,
+	    error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
+}
+
+void
+run_refuse(struct broker *broker, struct run *run, enum refusal refusal, const char *step, int error)
+{
+	log_refusal(run->language, refusal, step, error);
+	fdpass_close(&run->program_fd, 1);
+	leave(broker, run);
+	run->owner->refused(broker, run, refusal);
+}
+
+void
+run_drop(struct broker *broker, struct run *run)
+{
+	leave(broker, run);
+	fdpass_close(&run->program_fd, 1);
+}

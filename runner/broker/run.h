@@ -1,0 +1,79 @@
+/*
+ * run.h - a run: one execution of one program in one cell, from the request for it to its answer.
+ *
+ * Workers' connections make runs (client.c), and so does the self-test (selftest.c). The rest of the broker does not know
+ * which: it answers a run through the functions of its owner.
+ *
+ *     RUN_IDLE --queue--> RUN_QUEUED --cell_start_run--> RUN_STARTED --its guest ended--> answered: RUN_IDLE
+ *         \                                                  |                               ^
+ *          `--(self-test: it has a cell of its own)----------'        RUN_LEAVING -----------'
+ *
+ * RUN_LEAVING: the result is known, and is given when nothing is left in the cell. A compilation's output is extracted
+ * then, and the self-test looks at the empty cell.
+ */
+#ifndef CELLBLOCK_RUN_H
+#define CELLBLOCK_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "broker/loop.h"
+#include "proto.h"
+
+#define RUN_FDS 4 /* of a request: its job, stdout, stderr, stdin */
+
+struct broker;
+struct cell;
+struct language;
+struct run;
+
+enum run_state {
+	RUN_IDLE,
+	RUN_QUEUED,
+	RUN_STARTED,
+	RUN_LEAVING,
+};
+
+/* How a run is answered. Both functions are called with the run in RUN_IDLE and its descriptors closed. */
+struct run_owner {
+	/* It has come to an end: run->result. A compilation's output is run->program_fd. */
+	void (*ended)(struct broker *broker, struct run *run);
+	/* It was not carried out. */
+	void (*refused)(struct broker *broker, struct run *run, enum refusal refusal);
+	/* Its own cell is armed. Returns 0, or -1 with errno if the run is not to start. NULL for runs that wait in the queue. */
+	int (*armed)(struct broker *broker, struct run *run);
+};
+
+struct run {
+	const struct run_owner *owner;
+	enum run_state state;
+	struct language *language;
+	uint32_t pool; /* of the language, whose cells suit the run */
+	struct run_limits limits;
+	uint32_t proxy;     /* an index into config->proxy */
+	uint32_t attack;    /* enum attack_kind: of the self-test */
+	bool is_compile;
+	int fds[RUN_FDS];   /* job, stdout, stderr, stdin; the broker's until they are handed to the guest */
+	size_t fd_count;
+	int program_fd;     /* the compiled program to run, or a compilation's output; -1: none */
+	uint64_t queued_us;
+	struct cell *cell;  /* NULL: none yet, or no more */
+	struct run_result result;
+	struct watch extraction; /* where the warden reports a compilation's output */
+	struct run *next_queued;
+};
+
+/* Give a result to the owner of a run that no cell has any more. */
+void run_answer(struct broker *broker, struct run *run);
+
+/*
+ * Tell the owner of a run that is in no queue and no cell that it is not carried out, and log why: `step`, and `error`, an
+ * errno or 0.
+ */
+void run_refuse(struct broker *broker, struct run *run, enum refusal refusal, const char *step, int error);
+
+/* Forget a run whose owner goes away. It is in no queue and no cell. */
+void run_drop(struct broker *broker, struct run *run);
+
+#endif

@@ -1,0 +1,178 @@
+/* serve.c - see serve.h. Pid 1 of the runner's pid namespace, root of its user namespace, nobody on the host. */
+#define _GNU_SOURCE
+#include "broker/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "broker/cell.h"
+#include "broker/client.h"
+#include "broker/dispatch.h"
+#include "broker/zygotes.h"
+#include "clock.h"
+#include "fdpass.h"
+#include "log.h"
+#include "messages.h"
+#include "process_title.h"
+
+#define WAIT_MOST_US 60000000u
+
+/* ---- children --------------------------------------------------------------------------------------------------- */
+
+static void
+child_exited(struct broker *broker, pid_t pid, int wait_status, const struct rusage *usage)
+{
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		if (broker->cell[i].guest_pid == pid) {
+			cell_guest_exited(broker, &broker->cell[i], wait_status, usage);
+			return;
+		}
+	}
+	/*
+	 * Else a zygote that was replaced, a guest that died before it could report, or an init whose warden died: we are pid 1,
+	 * and it came to us.
+	 */
+	zygotes_child_exited(broker, pid, wait_status);
+}
+
+static void
+children_ready(void *context, struct watch *watch, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	struct rusage usage;
+	int wait_status;
+	pid_t pid;
+
+	(void)events;
+	/* One signal may stand for many deaths. */
+	if (read(watch->fd, &info, sizeof info) < 0 && errno != EAGAIN)
+		log_warn("read the signal descriptor: %s", strerror(errno));
+	while ((pid = wait4(-1, &wait_status, WNOHANG, &usage)) > 0)
+		child_exited(context, pid, wait_status, &usage);
+}
+
+/* ---- the door and the relay ------------------------------------------------------------------------------------- */
+
+/* The relay has died, and with it the links of the cells: those that wait for a run have no network any more. */
+static void
+relay_gone(void *context, struct watch *watch, uint32_t events)
+{
+	struct broker *broker = context;
+
+	(void)events;
+	loop_unwatch(&broker->loop, watch);
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		if (broker->cell[i].state == CELL_ARMED && broker->cell[i].link_fd >= 0)
+			cell_give_up(broker, &broker->cell[i]);
+	}
+}
+
+static void
+take_relay(struct broker *broker, int fd)
+{
+	if (broker->relay.fd >= 0)
+		relay_gone(broker, &broker->relay, 0);
+	if (fcntl(fd, F_SETFL, O_NONBLOCK) != 0 || loop_watch(&broker->loop, &broker->relay, fd, relay_gone) != 0) {
+		log_warn("take on the relay: %s", strerror(errno));
+		close(fd);
+	}
+	loop_dispatch(&broker->loop);
+}
+
+/* A connection that the door has let in, or the relay; or the door has gone, and the broker with it. */
+static void
+door_ready(void *context, struct watch *watch, uint32_t events)
+{
+	struct broker *broker = context;
+	struct door_visitor visitor;
+	size_t count;
+	int fd = -1;
+	ssize_t n = fdpass_recv(watch->fd, &visitor, sizeof visitor, &fd, 1, &count, NULL);
+
+	(void)events;
+	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
+		log_info("ending, with every cell");
+		_exit(0);
+	}
+	if (n < 0) {
+		/* One connection is lost, and the next ones may fare better. */
+		log_limit_warn(&broker->no_descriptors, "take on a connection: %s", strerror(errno));
+		return;
+	}
+	if (count == 1 && visitor.kind == DOOR_RELAY)
+		take_relay(broker, fd);
+	else if (count == 1)
+		client_add(broker, fd, visitor.pid);
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------------------- */
+
+/* Deadlines. Sets when to look again. */
+static void
+keep_time(struct broker *broker)
+{
+	uint64_t now_us = clock_us(), next_us;
+
+	broker->loop.wake_us = NEVER_US;
+	next_us = seccomp_notify_keep_time(broker, now_us);
+	next_us = earlier_us(next_us, zygotes_keep_time(broker, now_us));
+	for (uint32_t i = 0; i < broker->config->cells; i++)
+		next_us = earlier_us(next_us, cell_check(broker, &broker->cell[i], now_us));
+	next_us = earlier_us(next_us, run_queue_keep_time(broker, now_us));
+	loop_wake_at(&broker->loop, next_us);
+}
+
+static int
+timeout_ms(uint64_t wake_us)
+{
+	uint64_t now_us = clock_us();
+
+	if (wake_us == NEVER_US)
+		return -1;
+	if (wake_us <= now_us)
+		return 0;
+	return wake_us - now_us > WAIT_MOST_US ? (int)(WAIT_MOST_US / 1000u) : (int)((wake_us - now_us + 999u) / 1000u);
+}
+
+static void
+begin(struct broker *broker, int door_fd)
+{
+	sigset_t children;
+	int child_fd;
+
+	process_title_set("broker");
+	run_queue_init(&broker->queue);
+	broker->loop.wake_us = 0;
+	zygotes_wake_one(broker);
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, NULL);
+	child_fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (poller_open(&broker->loop.poller) != 0 || child_fd < 0 ||
+	    loop_watch(&broker->loop, &broker->children, child_fd, children_ready) != 0 ||
+	    loop_watch(&broker->loop, &broker->door, door_fd, door_ready) != 0)
+		die("the broker cannot wait for events: %s", strerror(errno));
+}
+
+void
+serve(struct broker *broker, int door_fd)
+{
+	begin(broker, door_fd);
+	for (;;) {
+		if (clock_us() >= broker->loop.wake_us)
+			keep_time(broker);
+		while (broker->loop.want_dispatch) {
+			broker->loop.want_dispatch = false;
+			dispatch(broker);
+		}
+		if (poller_turn(&broker->loop.poller, timeout_ms(broker->loop.wake_us), broker) != 0)
+			die("epoll_wait: %s", strerror(errno));
+	}
+}

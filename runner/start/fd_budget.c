@@ -1,0 +1,166 @@
+/*
+ * fd_budget.c - see fd_budget.h. Runs at the start, before the first descriptor of any size is
+ * opened.
+ */
+#define _GNU_SOURCE
+#include "start/fd_budget.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+#include "broker/compile_cache.h"
+#include "fdpass.h"
+#include "messages.h"
+#include "policy.h"
+
+/* Of a cell, in the broker. */
+#define CELL_CGROUP (REQUEST_CGROUPS_MAX + 11) /* to join its groups; the files of cgroup_cell */
+#define CELL_OWN 3  /* control socket; pidfd of its init, or socket of its reaper; working directory */
+#define CELL_LINK 1 /* to the relay, if it has a network by that */
+#define CELL_RUN 4  /* the worker's connection; program; a compiler's directory, and its output */
+
+/* Of a run that waits for a cell. */
+#define QUEUED_RUN 6 /* the worker's connection; job, stdout, stderr, stdin; the compiled program */
+
+/* Of a language. */
+#define LANGUAGE_OWN 5   /* mount namespaces of cells and zygotes; trees; warden; its answer */
+#define LANGUAGE_SETUP 1 /* of each pool */
+#define LANGUAGE_CLONES 64 /* of mounts for its root, at the start only: more than shipped ones have */
+
+/* Of a zygote. */
+#define ZYGOTE_OWN 3  /* where it reports; its seccomp listener; that of the zygote before it */
+#define ZYGOTE_TEST 5 /* a self-test: its output, and what its guest is given */
+
+#define IDLE_CONNECTIONS 64 /* of workers, beyond one for each run that there can be */
+/*
+ * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root; the two ends
+ * of what is being handed over; and one message with all descriptors that it can have.
+ */
+#define BROKER_OWN (16 + FDPASS_MAX)
+
+/* Of the relay. */
+#define RELAY_OWN 16
+#define RELAY_CELL 2       /* link and listener */
+#define RELAY_CONNECTION 2 /* both sides */
+
+static void
+add(struct fd_budget *budget, size_t at, const char *name, uint64_t count, uint64_t each)
+{
+	budget->part[at] = (struct fd_part){ name, count, each };
+	budget->total += count * each;
+}
+
+void
+fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
+{
+	uint64_t cell = (config->cgroup != LAYER_OFF ? CELL_CGROUP : 0) + CELL_OWN + CELL_RUN +
+	    (config->network == NETWORK_PROXY ? CELL_LINK : 0);
+	uint64_t pools = 0, zygotes = 0, serving;
+
+	for (size_t l = 0; l < config->language_count; l++) {
+		const struct language_config *language = config->language[l];
+		/*
+		 * The warm sets, and the kind for runs that none of them takes; each with every
+		 * grant.
+		 */
+		uint64_t kinds = language->warm_count + 1;
+
+		pools += kinds * GRANT_COUNT;
+		zygotes += kinds * GRANT_COUNT;
+		for (size_t w = 0; w < language->warm_count; w++)
+			zygotes += language->warm[w].zygotes - 1;
+	}
+	*budget = (struct fd_budget){ .total = 0 };
+	add(budget, 0, "cells", config->cells, cell);
+	add(budget, 1, "queued runs", config->queue, QUEUED_RUN);
+	add(budget, 2, "kept programs", config->compiled_bytes > 0 ? COMPILE_CACHE_ENTRIES_MAX : 0, 1);
+	add(budget, 3, "zygotes", zygotes, ZYGOTE_OWN + ZYGOTE_TEST);
+	add(budget, 4, "pools", pools, LANGUAGE_SETUP);
+	serving = budget->total + config->language_count * LANGUAGE_OWN;
+	/* When it puts the roots together it has no cell, no run and no zygote yet. */
+	add(budget, 5, "languages", config->language_count, LANGUAGE_OWN +
+	    (config->language_count * LANGUAGE_CLONES > serving ? LANGUAGE_CLONES : 0));
+	add(budget, 6, "others", IDLE_CONNECTIONS + BROKER_OWN, 1);
+}
+
+uint64_t
+fd_budget_of_relay(const struct config *config)
+{
+	/*
+	 * Two sockets for each connection of each cell, so that no cell can take what is another's.
+	 */
+	return RELAY_OWN + (uint64_t)config->cells * (RELAY_CELL + (uint64_t)RELAY_CONNECTION * config->connections);
+}
+
+/* Allow `need` descriptors. Returns 0, or -1 where this process may not. */
+static int
+allow(uint64_t need)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+		return -1;
+	if (files.rlim_cur >= need)
+		return 0;
+	files.rlim_cur = need;
+	if (files.rlim_max < need)
+		files.rlim_max = need;
+	return setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static uint64_t
+hard_limit(void)
+{
+	struct rlimit files = { 0, 0 };
+
+	getrlimit(RLIMIT_NOFILE, &files);
+	return files.rlim_max;
+}
+
+/* The sum as a text: "32 cells x 22 + 256 queued runs x 6 + ... = 4711". */
+static void
+explain(const struct fd_budget *budget, char *text, size_t size)
+{
+	size_t at = 0;
+
+	for (size_t i = 0; i < FD_BUDGET_PARTS && at < size; i++) {
+		const struct fd_part *part = &budget->part[i];
+
+		if (part->count > 0)
+			at += (size_t)snprintf(text + at, size - at, "%s%" PRIu64 " %s x %" PRIu64, at > 0 ? " + " : "", part->count,
+			    part->name, part->each);
+	}
+	if (at < size)
+		snprintf(text + at, size - at, " = %" PRIu64, budget->total);
+}
+
+int
+fd_budget_reserve(const struct config *config, char *error, size_t size)
+{
+	struct fd_budget broker;
+	char sum[256];
+	uint64_t relay;
+
+	if (allow(config->open_files) != 0) {
+		snprintf(error, size, "%s: isolation.open_files: %u is more than the runner itself may have open (%" PRIu64 "); allowed: "
+		    "less, or start it with a higher limit (systemd: LimitNOFILE)", config->path, config->open_files, hard_limit());
+		return -1;
+	}
+	fd_budget_of_broker(config, &broker);
+	if (allow(broker.total) != 0) {
+		explain(&broker, sum, sizeof sum);
+		snprintf(error, size, "%s: runner.cells: the runner may have %" PRIu64 " files open, and can need %s; allowed: fewer cells, "
+		    "a shorter runner.queue, or start it with a higher limit (systemd: LimitNOFILE; supervisord: minfds; ulimit -n)",
+		    config->path, hard_limit(), sum);
+		return -1;
+	}
+	relay = fd_budget_of_relay(config);
+	if (config->network == NETWORK_PROXY && allow(relay) != 0) {
+		snprintf(error, size, "%s: network.connections: %u for each of %u cells are up to %" PRIu64 " open files, and the relay may "
+		    "have %" PRIu64 "; allowed: fewer, or start the runner with a higher limit (systemd: LimitNOFILE)", config->path,
+		    config->connections, config->cells, relay, hard_limit());
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,180 @@
+/* level_ns.c - the start at level namespaces; see level.h. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "fdpass.h"
+#include "kernel/fork_into.h"
+#include "kernel/netns.h"
+#include "kernel/pidfd_ns.h"
+#include "log.h"
+#include "start/host.h"
+#include "start/language_prepare.h"
+#include "start/level.h"
+#include "start/rootfs.h"
+
+static bool
+has_own_network(const struct start *start)
+{
+	return start->config->network != NETWORK_HOST;
+}
+
+static void
+describe_network(const struct start *start, char *text, size_t size)
+{
+	static const char *const words[] = {
+		[NETWORK_NONE] = "one for all cells, empty, its loopback down; sockets denied",
+		[NETWORK_PROXY] = "one for each cell whose run asked for a network: its loopback, and on it the way to a proxy, "
+		                  "TCP alone; for all others one that is empty, sockets denied",
+		[NETWORK_HOST] = "NONE for runs that asked for a network: theirs is the host's, TCP alone; for all others one "
+		                 "that is empty, sockets denied",
+	};
+
+	snprintf(text, size, "%s", words[start->config->network]);
+}
+
+static void
+describe_user_namespace(const struct start *start, char *text, size_t size)
+{
+	snprintf(text, size, "root of the runner is uid %u on the host%s", (unsigned)start->ids.owner,
+	    start->broker.single_uid ? "; one more per cell" : "");
+}
+
+static const struct wall walls[] = {
+	{ "user_namespace", NULL, NULL, NULL, describe_user_namespace },
+	{ "uid_per_cell", wall_wants_uid_per_cell, wall_has_uid_per_cell, NULL, wall_describe_ids },
+	{ "mount_namespace", NULL, NULL, "per cell; a read-only root of bound host paths, by pivot_root", NULL },
+	{ "tmpfs", NULL, NULL, "per cell; /tmp and /box, limited in size and inodes", NULL },
+	{ "pid_namespace", NULL, NULL, "per cell, below the runner's own", NULL },
+	{ "ipc_namespace", NULL, NULL, "per cell", NULL },
+	{ "uts_namespace", NULL, NULL, "per cell", NULL },
+	{ "network_namespace", has_own_network, has_own_network, NULL, describe_network },
+};
+
+static void
+check(const struct config *config)
+{
+	(void)config;
+	if (!host_has_user_namespaces())
+		die("a user namespace cannot be made: %s. Allow them (cellblock-runner --check-host says how), or ask for less by "
+		    "isolation.level = \"chroot\": SECURITY.md says what that does not promise", strerror(errno));
+}
+
+static void
+prepare(struct start *start)
+{
+	start->broker_uid = start->ids.owner;
+	if (start->config->network == NETWORK_HOST)
+		log_warn("network.mode is \"host\": a run that asks for a network reaches all that this host reaches, its own "
+		    "services included");
+}
+
+static int
+open_root(struct start *start, struct language *language, char *error, size_t size)
+{
+	/* An ordinary user can clone mounts only as root of the user namespace: see build_roots. */
+	return start->is_root ? language_prepare_clones(language, start->config, error, size) : 0;
+}
+
+static pid_t
+fork_broker(const struct start *start)
+{
+	uint64_t namespaces = host_broker_namespaces;
+
+	/*
+	 * A process whose power ends in a user namespace cannot go back to the host's network, so
+	 * it has to stay there.
+	 */
+	if (start->config->network == NETWORK_HOST)
+		namespaces &= ~(uint64_t)CLONE_NEWNET;
+	return fork_into(namespaces);
+}
+
+static int
+map_ids(const struct start *start, pid_t broker, char *error, size_t size)
+{
+	return idmap_map(&start->ids, broker, error, size);
+}
+
+static void
+become_root(const struct start *start)
+{
+	host_become_namespace_root(start->broker.single_uid);
+}
+
+/* Only root of the new user namespace may do this. */
+static void
+build_roots(struct start *start)
+{
+	struct broker *broker = &start->broker;
+	const struct config *config = start->config;
+	const struct zygote_setup common = level_common_setup(broker);
+	char error[WALL_TEXT_SIZE * 2];
+	int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), home_fd;
+
+	if (proc_fd < 0)
+		die("open /proc: %s (is it mounted?)", strerror(errno));
+	if (sethostname("cellblock", strlen("cellblock")) != 0)
+		die("set the cells' host name: %s", strerror(errno));
+	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	if (config->network == NETWORK_HOST && (broker->no_network_fd = netns_make_empty(proc_fd)) < 0)
+		die("make a network namespace for processes that must not have the host's: %s", strerror(errno));
+	if (home_fd < 0)
+		die("open our mount namespace: %s (is /proc mounted?)", strerror(errno));
+	selftest_look_at_self(broker, &start->host, proc_fd);
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+		die("make all mounts private: %s", strerror(errno));
+	for (size_t i = 0; i < broker->language_count; i++) {
+		struct language *language = &broker->language[i];
+
+		if ((!start->is_root && language_prepare_clones(language, config, error, sizeof error) != 0) ||
+		    language_prepare_root(language, proc_fd, &common, error, sizeof error) != 0)
+			die("%s: %s", language->config->name, error);
+		if (setns(home_fd, CLONE_NEWNS) != 0)
+			die("return to our mount namespace: %s", strerror(errno));
+	}
+	close(home_fd);
+	close(proc_fd);
+}
+
+static void
+leave_host(struct start *start)
+{
+	struct broker *broker = &start->broker;
+
+	if (setns(level_first_language(broker)->cell_mount_fd, CLONE_NEWNS) != 0 || chdir("/") != 0)
+		die("leave the host's files: %s", strerror(errno));
+	for (size_t i = 0; i < broker->language_count; i++)
+		rootfs_free(&broker->language[i].fs);
+}
+
+static int
+clean(const struct config *config, const char *name)
+{
+	(void)config;
+	(void)name;
+	return 0; /* the mounts are gone with their namespaces */
+}
+
+const struct start_level level_ns = {
+	.isolation = &isolation_ns,
+	.walls = walls,
+	.wall_count = sizeof walls / sizeof walls[0],
+	.uids_per_cell = 1,
+	.uids_wait_ms = 1000,
+	.check = check,
+	.has_zygote_landlock = pidfd_ns_supported,
+	.prepare = prepare,
+	.open_root = open_root,
+	.fork_broker = fork_broker,
+	.map_ids = map_ids,
+	.become_root = become_root,
+	.build_roots = build_roots,
+	.leave_host = leave_host,
+	.clean = clean,
+};

@@ -1,0 +1,297 @@
+/* start.c - see start.h. */
+#define _GNU_SOURCE
+#include "start/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "broker/cell.h"
+#include "broker/language.h"
+#include "broker/serve.h"
+#include "door/door.h"
+#include "door/relay_supervisor.h"
+#include "fdpass.h"
+#include "kernel/inherit_fds.h"
+#include "landlock.h"
+#include "log.h"
+#include "start/cgroup_open.h"
+#include "start/fd_budget.h"
+#include "start/host.h"
+#include "start/language_prepare.h"
+#include "start/level.h"
+#include "start/uid_lock.h"
+#include "start/walls.h"
+
+#define ERROR_SIZE 512
+
+/* ---- on the host, with the rights of the start ----------------------------------------------- */
+
+static void
+reserve_descriptors(const struct config *config)
+{
+	char error[ERROR_SIZE * 2];
+
+	if (fd_budget_reserve(config, error, sizeof error) != 0)
+		die("%s", error);
+}
+
+/* Dies where each cell must have a uid of its own and cannot. */
+static void
+find_ids(struct start *start)
+{
+	const struct config *config = start->config;
+
+	idmap_find(&start->ids, config);
+	start->broker.single_uid = start->ids.count == 0;
+	if (start->ids.count > 0)
+		return;
+	if (config->uid_per_cell == LAYER_REQUIRED)
+		die("a uid for each cell is required and cannot be had: %s. Start as root, have root give you ids (usermod "
+		    "--add-subuids FIRST-LAST --add-subgids FIRST-LAST YOU), or do without by isolation.uid_per_cell = \"off\"",
+		    start->ids.detail);
+	log_warn("all cells have the runner's own uid: %s", start->ids.detail);
+}
+
+/*
+ * Dies if another runner on this host has some of our uids. Without root there is no such file, and
+ * no choice of uids.
+ */
+static void
+lock_uids(struct start *start)
+{
+	const struct config *config = start->config;
+	uint32_t count = 1 + start->level->uids_per_cell * config->cells;
+	char error[ERROR_SIZE];
+
+	start->uids_fd = -1;
+	if (!start->is_root)
+		return;
+	start->uids_fd = uid_lock_take(UID_LOCK_FILE, config->first_uid, count, start->level->uids_wait_ms, error, sizeof error);
+	if (start->uids_fd == -1)
+		die("%s: runner.first_uid: %s; allowed: a range of its own for each runner", config->path, error);
+	if (start->uids_fd < 0)
+		log_warn("cannot see whether another runner has some of our uids: %s", error);
+}
+
+static void
+find_landlock(struct start *start)
+{
+	struct broker *broker = &start->broker;
+	enum requirement wanted = start->config->landlock;
+	int abi = wanted == LAYER_OFF ? 0 : landlock_abi();
+
+	broker->landlock_abi = abi > 0 ? abi : 0;
+	broker->zygote_landlock = abi > 0 && start->level->has_zygote_landlock();
+	if (abi > 0 || wanted == LAYER_OFF)
+		return;
+	if (wanted == LAYER_REQUIRED)
+		die("Landlock is required and cannot be had: %s. Boot with landlock in the lsm= list, or do without by "
+		    "isolation.landlock = \"off\"", strerror(errno));
+	log_warn("Landlock cannot be had: %s", strerror(errno));
+}
+
+static void
+prepare_languages(struct start *start)
+{
+	struct broker *broker = &start->broker;
+	const struct config *config = start->config;
+	char error[ERROR_SIZE];
+
+	broker->language_count = config->language_count;
+	broker->language = calloc(config->language_count, sizeof *broker->language);
+	if (broker->language == NULL)
+		die("out of memory");
+	for (size_t i = 0; i < config->language_count; i++) {
+		if (language_prepare(&broker->language[i], config, config->language[i],
+		    start->is_root ? (uid_t)config->first_uid : (uid_t)-1, error, sizeof error) != 0 ||
+		    start->level->open_root(start, &broker->language[i], error, sizeof error) != 0)
+			die("%s", error);
+	}
+	if (level_first_language(broker) == NULL)
+		die("no language is available: %s: %s", broker->language[0].config->name, broker->language[0].reason);
+}
+
+static void
+open_cgroups(struct start *start)
+{
+	struct broker *broker = &start->broker;
+	const struct config *config = start->config;
+	char error[ERROR_SIZE], name[HOST_NAME_SIZE];
+
+	if (config->cgroup == LAYER_OFF)
+		return;
+	host_instance_name(config, name);
+	if (cgroup_open(&broker->cgroup, config->cgroup_parent, name, start->broker_uid, error, sizeof error) == 0)
+		return;
+	if (config->cgroup == LAYER_REQUIRED)
+		die("control groups are required and cannot be had: %s. Start as root, name a delegated group with "
+		    "isolation.cgroup_parent, or do without by isolation.cgroup = \"off\"", error);
+	log_warn("control groups cannot be had, so memory and process limits are rlimits only: %s", error);
+}
+
+/* ---- the broker ------------------------------------------------------------------------------ */
+
+static void
+make_cells(struct start *start)
+{
+	struct broker *broker = &start->broker;
+	const struct config *config = start->config;
+	char error[ERROR_SIZE];
+
+	broker->cell = calloc(config->cells, sizeof *broker->cell);
+	if (broker->cell == NULL)
+		die("out of memory");
+	for (uint32_t i = 0; i < config->cells; i++) {
+		struct cell *cell = &broker->cell[i];
+
+		cell_init(cell, i);
+		if (broker->cgroup.version != 0 && cgroup_open_cell(&broker->cgroup, i, config->cpu_percent,
+		    config->network != NETWORK_NONE, &cell->cgroup, error, sizeof error) != 0)
+			die("%s", error);
+	}
+	if (broker->cgroup.version != 0)
+		cgroup_open_close(&broker->cgroup);
+}
+
+static size_t
+available_languages(const struct broker *broker)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < broker->language_count; i++)
+		count += broker->language[i].state != LANGUAGE_MISSING;
+	return count;
+}
+
+/* Whatever is left of the limit goes to connections of workers that have no run. */
+static void
+use_whole_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+/* The rest of the start, in the broker's namespaces if it has some; then serve. */
+static void __attribute__((noreturn))
+become_broker(struct start *start, int door_fd)
+{
+	struct broker *broker = &start->broker;
+	const struct config *config = start->config;
+	struct fd_budget budget;
+
+	start->level->become_root(start);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+		die("set the parent-death signal: %s", strerror(errno));
+	use_whole_limit();
+	if ((broker->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+		die("open /dev/null: %s", strerror(errno));
+	start->level->build_roots(start);
+	make_cells(start);
+	start->level->leave_host(start);
+	broker->compile_cache.most_bytes = config->compiled_bytes;
+	fd_budget_of_broker(config, &budget);
+	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors", level_name(config->level),
+	    available_languages(broker), config->cells, budget.total);
+	serve(broker, door_fd);
+}
+
+/* ---- the door -------------------------------------------------------------------------------- */
+
+/*
+ * Keep the door's descriptors, at numbers that it is told, and close all others: those of control
+ * groups, mounts, setups and trees are for the broker.
+ */
+static void
+keep_door_fds(struct start *start, int *broker_fd)
+{
+	int kept[3] = { start->listen_fd, *broker_fd, start->uids_fd };
+	size_t count = start->uids_fd >= 0 ? 3 : 2;
+
+	if (inherit_fds_only(kept, count, true) != 0)
+		die("close descriptors that the door must not have: %s", strerror(errno));
+	start->listen_fd = INHERIT_FDS_FIRST;
+	*broker_fd = INHERIT_FDS_FIRST + 1;
+	start->uids_fd = start->uids_fd >= 0 ? INHERIT_FDS_FIRST + 2 : -1;
+}
+
+static void
+free_languages(struct broker *broker)
+{
+	for (size_t i = 0; i < broker->language_count; i++)
+		language_prepare_free(&broker->language[i]);
+	free(broker->language);
+}
+
+/* Fork the broker, give it its ids, and become the door. Returns the exit status. */
+static int
+part(struct start *start, struct relay_supervisor *relay)
+{
+	int pair[2], mapped[2];
+	char error[ERROR_SIZE], byte;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0 || pipe2(mapped, O_CLOEXEC) != 0)
+		die("make the channels between our processes: %s", strerror(errno));
+	pid = start->level->fork_broker(start);
+	if (pid < 0)
+		die("make the broker: %s (cellblock-runner --check-host says what this host offers)", strerror(errno));
+	if (pid == 0) {
+		close(pair[0]);
+		close(start->listen_fd);
+		close(mapped[1]);
+		fdpass_close(&start->uids_fd, 1);
+		/* Until its ids are mapped this process is nobody and can do nothing. */
+		if (read(mapped[0], &byte, 1) != 1)
+			exit(1);
+		close(mapped[0]);
+		become_broker(start, pair[1]); /* guard_fd stays open as long as the broker lives */
+	}
+	if (start->level->map_ids(start, pid, error, sizeof error) != 0)
+		die("%s", error);
+	host_drop_privileges(start->ids.owner);
+	if (write(mapped[1], "", 1) != 1)
+		die("wake the broker: %s", strerror(errno));
+	free_languages(&start->broker);
+	keep_door_fds(start, &pair[0]);
+	return door_serve(start->config, start->listen_fd, pair[0], pid, start->worker_uid, start->broker.landlock_abi, relay);
+}
+
+int
+start_serve(struct config *config)
+{
+	struct start start = { .level = level_find(config->level), .config = config, .is_root = geteuid() == 0, .chroot_fd = -1,
+		.guard_fd = -1, .broker = { .config = config, .isolation = level_find(config->level)->isolation, .proc_fd = -1,
+		.host_fd = -1, .no_network_fd = -1, .null_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 }, .relay = { .fd = -1 } } };
+	struct relay_supervisor *relay;
+	gid_t worker_gid;
+
+	signal(SIGPIPE, SIG_IGN);
+	start.level->check(config);
+	reserve_descriptors(config);
+	find_ids(&start);
+	lock_uids(&start);
+	start.worker_uid = door_worker_uid(config, &worker_gid);
+	find_landlock(&start);
+	start.level->prepare(&start);
+	prepare_languages(&start);
+	open_cgroups(&start);
+	relay = relay_supervisor_prepare(config, start.broker.landlock_abi);
+	walls_list(&start);
+	selftest_look_at_host(&start.host);
+	door_block_signals();
+	start.listen_fd = door_listen(config);
+	return part(&start, relay);
+}
