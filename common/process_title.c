@@ -2,10 +2,10 @@
  * process_title.c - see process_title.h. Linked into our programs and into the objects that
  * interpreters load.
  *
- * The kernel shows the memory where execve(2) put the arguments, so that memory is overwritten.
- * glibc passes main()'s arguments to constructors, in shared objects too. The constructor gives
- * main() copies of the arguments before main() can look at them. An object that is loaded later, as
- * Python's extension is, comes after its interpreter has copied them itself.
+ * The kernel shows the memory where execve(2) put the arguments, so this overwrites it. glibc
+ * passes main()'s arguments to constructors, in shared objects too. The constructor gives main()
+ * copies of the arguments before main() reads them. Python loads its extension later, after it has
+ * copied the arguments itself.
  */
 #define _GNU_SOURCE
 #include "process_title.h"
@@ -22,12 +22,12 @@
 #define PREFIX "cellblock: "
 #define TITLE_SIZE 64
 
-static char *area;            /* of the arguments, and of variables that are unset; NULL: there is none */
+static char *area;            /* the arguments, and unset variables behind them; NULL: none */
 static char *area_end;
 static char *environment_end; /* the end of the variables, which follow the arguments */
 static size_t dirty_bytes;    /* of the area: the arguments, then the last title */
 
-/* The end of the strings of `list` that lie one behind the other from `at` on. */
+/* The end of those strings of `list` that lie one behind the other from `at` on. */
 static char *
 end_of_strings(char *const *list, char *at)
 {
@@ -113,7 +113,9 @@ process_title_set(const char *format, ...)
 		title[size - 1] = '\0';
 	}
 	memcpy(area, title, size);
-	/* No more than is needed: a forked process gets a copy of each page that it writes. */
+	/*
+	 * Write no more than necessary: a forked process gets a copy of each page that it writes.
+	 */
 	if (size < dirty_bytes)
 		memset(area + size, 0, dirty_bytes - size);
 	dirty_bytes = size;

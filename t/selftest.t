@@ -204,7 +204,7 @@ SKIP: {
     skip $_, 1 if $_ = Tracer::missing();
     fake('zygote', 'seccomp', qr/not stopped: setresuid of zygotes;/, 'python3');
     fake('zygote', 'setns', qr/not stopped: other processes;/, 'python3');
-    fake('zygote', 'setns', qr/not stopped: (?:(?:folders|directories) without a limit|a cell shares the namespace);/, 'python3');
+    fake('zygote', 'setns', qr/not stopped: (?:directories without a limit|a cell shares the namespace);/, 'python3');
     fake('zygote', 'setsid', qr/not stopped: the session of another;/, 'python3');
     fake('zygote', 'setresgid', qr/not stopped: a user that is not the cell's;/, 'python3');
     fake('zygote', 'setresuid', qr/stay the cell's user/, 'python3');

@@ -157,11 +157,10 @@ sub is_made {
     return !defined $layer || ($layer =~ /\A!(.*)/ ? !$layers->{$1}{in_force} : $layers->{$layer}{in_force});
 }
 
-# The zygotes of a language, launchers included.
+# The zygotes of a language, launchers included. A guest that has just been forked has its zygote's name, but not its role.
 sub zygotes_of {
     my ($language) = @_;
-    my %mine = $cb->processes;
-    return grep { $mine{$_}{cmdline} =~ /\Acellblock: zygote \Q$language\E\b/ } sort { $a <=> $b } keys %mine;
+    return grep { (slurp("/proc/$_/cmdline") // '') =~ /\Acellblock: zygote \Q$language\E\0/ } $cb->pids('zygote');
 }
 
 for (grep { is_made($_->[2]) } @cell_steps) {

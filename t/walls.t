@@ -359,6 +359,35 @@ for my $role (qw(runner broker warden zygote init)) {
         is $one->{Seccomp}, 2, "$role $pid: a seccomp filter" if $role eq 'zygote';
     }
 }
+
+# Processes have names that say what they are, for ps and top. An interpreter that has started in a guest has a name of its own.
+$cb->processes_at_rest;
+my %numbers;
+for my $pid ($cb->pids('zygote')) {
+    my ($title, $comm) = map { slurp("/proc/$pid/$_") // '' } qw(cmdline comm);
+    my ($language) = $title =~ /\Acellblock: zygote ([\w+.-]+)\0+\z/;
+    ok defined $language, "zygote $pid: its command line" or diag $title;
+    is $comm, substr('zygote ' . ($language // ''), 0, 15) . "\n", "zygote $pid: its short name";
+}
+for my $pid ($cb->pids('guest')) {
+    my ($title, $comm) = map { slurp("/proc/$pid/$_") // '' } qw(cmdline comm);
+    my ($number) = $title =~ /\Acellblock: guest (\d+)\0+\z/ or next;
+    is $comm, "guest $number\n", "guest $pid: its short name";
+    $numbers{$number}++;
+}
+cmp_ok scalar keys %numbers, '>=', 2, 'guests that wait have the numbers of their cells';
+is join(' ', grep { $numbers{$_} > 1 } sort keys %numbers), '', 'each another one';
+# A program finds nothing of that.
+for (['python3', 'import sys; print(sys.argv, getattr(sys, "orig_argv", 0))'], ['nodejs', 'console.log(process.title, process.argv, process.argv0, process.execPath)'],
+    ['bash', 'echo "$0 $BASH_ARGV0"'], ['perl', 'print "$0 $^X @ARGV\n"'], ['php', '<?php print_r($argv); print_r($_SERVER["argv"]);'], ['ruby', 'p $0, $PROGRAM_NAME, ARGV']) {
+    my ($language, $code) = @$_;
+    my $r = $cb->run(language => $language, code => $code);
+  SKIP: {
+        skip "no $language", 1 if ($r->{data}{status} // '') ne 'ok';
+        like $r->{data}{stdout}, qr/main|node/, "$language: its own name";
+        unlike $r->{data}{stdout}, qr/cellblock:|guest|zygote/, "$language: and not ours";
+    }
+}
 my @workers = $cb->pids('worker');
 ok @workers > 0, 'there are workers';
 for my $pid (@workers) {

@@ -1,4 +1,7 @@
-/* attack.c - see attack.h. Runs in a guest, in the place of a program; the runner itself only uses the names. */
+/*
+ * attack.c - see attack.h. Runs in a guest, in the place of a program. The broker uses the names
+ * only.
+ */
 #define _GNU_SOURCE
 #include "guest/attack.h"
 
@@ -23,20 +26,24 @@
 #include <unistd.h>
 
 #include "mark.h"
+#include "paths.h"
 
 #define PAGE 4096u
-#define MEMORY_TRIED (UINT64_C(256) << 20) /* more than a guest of the self-test has */
+#define MEMORY_TRIED (UINT64_C(256) << 20) /* more than a guest of the self-test may have */
 #define TASKS_TRIED 32
 #define STACK_BYTES 16384u
 #define CPU_TRIED_S 2
 #define TIME_TRIED_MS 5000
 #define FDS_TRIED 1024
+#define PIDS_TRIED 64
+#define ATTACK_FILE PATH_BOX "/attack"
 
-/* ---- system calls ----------------------------------------------------------------------------------------------- */
+/* ---- system calls -------------------------------------------------------------------------------- */
 
 /*
- * Stopped means EPERM or ENOSYS. The arguments are such that a kernel without a filter does nothing, and answers something
- * else, even to who has no privilege. So a hole shows in the policy, and not only in all that stands behind it.
+ * A call was stopped if it fails with EPERM or ENOSYS. The arguments are invalid: without a filter
+ * the kernel does nothing and fails with another errno, even for a process without privileges. So
+ * this finds holes in the policy itself, and not only where all layers have one.
  */
 struct call {
 	const char *name;
@@ -58,7 +65,7 @@ static const struct call calls[] = {
 	{ "unshare", SYS_unshare, { 0 } },
 	{ "unshare a user namespace", SYS_unshare, { CLONE_NEWUSER } },
 	{ "setns", SYS_setns, { -1, 0 } },
-	/* With CLONE_FS, which the kernel itself refuses with EINVAL. */
+	/* With CLONE_FS: the kernel itself rejects the combination with EINVAL. */
 	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER | CLONE_FS } },
 	{ "clone into a mount namespace", SYS_clone, { CLONE_NEWNS | CLONE_FS } },
 	{ "clone3", SYS_clone3, { 1, 64 } },
@@ -101,9 +108,9 @@ static const struct call calls[] = {
 	{ "socket AF_INET, raw", SYS_socket, { 2, 3, 99999 } },
 };
 
-/* The same of calls for which the policies end the process. Each has a guest of its own. */
+/* System calls for which the policies end the process. Each is made by a guest of its own. */
 static const struct call deadly_calls[] = {
-	/* Those by which a guest is made: its last filter takes them away. */
+	/* A guest is made by the marked calls. Its last filter denies them. */
 	{ "setresuid of zygotes", SYS_setresuid, { -1, -1, -1, 0, 0, ZYGOTE_MARK } },
 	{ "setns of zygotes", SYS_setns, { -1, 0, 0, 0, 0, ZYGOTE_MARK } },
 	{ "clone3 of zygotes", SYS_clone3, { 1, 64, 0, 0, 0, ZYGOTE_MARK } },
@@ -120,7 +127,7 @@ static const struct call deadly_calls[] = {
 #endif
 };
 
-/* Is it not stopped? */
+/* Was the call not stopped? */
 static bool
 call_gets_through(const struct call *call)
 {
@@ -132,7 +139,7 @@ call_gets_through(const struct call *call)
 	return result >= 0 || (errno != EPERM && errno != ENOSYS);
 }
 
-/* ---- all else --------------------------------------------------------------------------------------------------- */
+/* ---- attacks on other layers --------------------------------------------------------------------- */
 
 static bool
 is_there(const char *path)
@@ -146,8 +153,8 @@ is_there(const char *path)
 static bool
 see_the_host(void)
 {
-	static const char *const paths[] = { "/proc/self/status", "/proc/1", "/sys/kernel", "/etc/shadow", "/etc/sudoers", "/boot", "/lost+found",
-		"/var/log", "/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/net" };
+	static const char *const paths[] = { "/proc/self/status", "/proc/1", "/sys/kernel", "/etc/shadow",
+		"/etc/sudoers", "/boot", "/lost+found", "/var/log", "/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/net" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
 		if (is_there(paths[i]))
@@ -156,7 +163,7 @@ see_the_host(void)
 	return false;
 }
 
-/* Above the root there is only the root. */
+/* ".." of the root must be the root. */
 static bool
 climb_out(void)
 {
@@ -170,7 +177,7 @@ climb_out(void)
 	return fstatat(AT_FDCWD, ".", &above, 0) != 0 || above.st_dev != root.st_dev || above.st_ino != root.st_ino;
 }
 
-/* For a file system that is read-only it says so before it looks at permissions. */
+/* The kernel checks for a read-only file system (EROFS) before it checks permissions. */
 static bool
 write_the_root(void)
 {
@@ -207,10 +214,10 @@ is_no_small_tmpfs(const char *path)
 static bool
 find_no_tmpfs(void)
 {
-	return is_no_small_tmpfs("/box") || is_no_small_tmpfs("/tmp");
+	return is_no_small_tmpfs(PATH_BOX) || is_no_small_tmpfs(PATH_TMP);
 }
 
-/* The mounts and the policy let it pass: Landlock alone refuses it, from ABI 5 on. */
+/* The mounts and the policy allow this ioctl. Only Landlock denies it, from ABI 5 on. */
 static bool
 ask_a_device(void)
 {
@@ -223,29 +230,29 @@ ask_a_device(void)
 	return out;
 }
 
-/* The kernel compares with the size before it allocates anything. */
+/* The kernel compares the length with the size of the tmpfs before it allocates anything. */
 static bool
 fill_the_disk(void)
 {
-	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/box/attack", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, ATTACK_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct statfs fs;
 	bool out = fd < 0 || fstatfs(fd, &fs) != 0 || fs.f_type != TMPFS_MAGIC ||
 	    fallocate(fd, 0, 0, (off_t)((uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize + PAGE)) == 0;
 
 	if (fd >= 0)
 		close(fd);
-	unlinkat(AT_FDCWD, "/box/attack", 0);
+	unlinkat(AT_FDCWD, ATTACK_FILE, 0);
 	return out;
 }
 
-/* Alone, but for an init that it is no child of. */
+/* The guest must be alone, except for an init that is not its parent. */
 static bool
 find_others(void)
 {
 	if (syscall(SYS_getpid) != 2 || getppid() != 0 || kill(-1, 0) == 0)
 		return true;
-	for (pid_t pid = 3; pid < 64; pid++) {
-		/* A thread of its own can be named like a process. */
+	for (pid_t pid = 3; pid < PIDS_TRIED; pid++) {
+		/* kill(2) also finds a thread of the guest itself. */
 		if (syscall(SYS_tgkill, getpid(), pid, 0) != 0 && (kill(pid, 0) == 0 || errno != ESRCH))
 			return true;
 	}
@@ -312,7 +319,7 @@ dump_core(void)
 {
 	struct rlimit now;
 
-	/* 1 and not 0: see children.c. */
+	/* 1 and not 0: see set_rlimits in spawn.c. */
 	return getrlimit(RLIMIT_CORE, &now) != 0 || now.rlim_cur != 1 || now.rlim_max != 1;
 }
 
@@ -330,7 +337,7 @@ is_kept(int fd)
 	return false;
 }
 
-/* Nothing is open but its own, and nothing of that is a way to anybody. */
+/* Only allowed descriptors are open, and none of them is a directory, a socket or a disk. */
 static bool
 use_descriptors(void)
 {
@@ -354,7 +361,7 @@ static const struct attack {
 	{ "above the root", "mount_namespace", climb_out },
 	{ "a write into the root", "mount_namespace", write_the_root },
 	{ "devices", "mount_namespace", write_a_device },
-	{ "folders without a limit", "tmpfs", find_no_tmpfs },
+	{ "directories without a limit", "tmpfs", find_no_tmpfs },
 	{ "a file that is too big", "tmpfs", fill_the_disk },
 	{ "other processes", "pid_namespace", find_others },
 	{ "the session of another", "pid_namespace", share_a_session },
@@ -400,7 +407,7 @@ attack_deadly_name(size_t number)
 	return deadly_calls[number].name;
 }
 
-/* ---- in the guest ----------------------------------------------------------------------------------------------- */
+/* ---- the guest ----------------------------------------------------------------------------------- */
 
 static void
 find_facts(struct attack_facts *facts)
@@ -414,21 +421,21 @@ find_facts(struct attack_facts *facts)
 	facts->groups = (uint32_t)getgroups(0, NULL);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
 		facts->open_files = (uint32_t)files.rlim_max;
-	if (fstatat(AT_FDCWD, "/box", &box, 0) == 0) {
+	if (fstatat(AT_FDCWD, PATH_BOX, &box, 0) == 0) {
 		facts->box_device = box.st_dev;
 		facts->box_inode = box.st_ino;
 	}
-	if (statfs("/box", &fs) == 0) {
+	if (statfs(PATH_BOX, &fs) == 0) {
 		facts->disk_bytes = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
 		facts->inodes = fs.f_files;
 	}
 }
 
 static void
-tell(struct attack_report *report, enum attack_stage stage)
+send_report(struct attack_report *report, enum attack_stage stage)
 {
 	report->stage = stage;
-	/* One that is missing is a test that has failed. */
+	/* The broker takes a missing report for a failed test. */
 	if (write(STDOUT_FILENO, report, sizeof *report) != (ssize_t)sizeof *report)
 		_exit(1);
 }
@@ -442,7 +449,7 @@ try_walls(struct attack_report *report)
 		report->got_out[i] = attacks[i].gets_out();
 	for (size_t i = 0; i < CALLS; i++)
 		report->got_out[ATTACKS + i] = call_gets_through(&calls[i]);
-	tell(report, ATTACK_DONE);
+	send_report(report, ATTACK_DONE);
 }
 
 static bool
@@ -507,7 +514,7 @@ attack_carry_out(uint32_t kind, const int *kept, size_t count, bool is_alone)
 	kept_fds = kept;
 	kept_count = count;
 	others_are_own = is_alone;
-	tell(&report, ATTACK_BEGAN);
+	send_report(&report, ATTACK_BEGAN);
 	switch (kind) {
 	case ATTACK_MEMORY:
 		out = use_memory();
@@ -530,6 +537,6 @@ attack_carry_out(uint32_t kind, const int *kept, size_t count, bool is_alone)
 		break;
 	}
 	if (out)
-		tell(&report, ATTACK_SURVIVED);
+		send_report(&report, ATTACK_SURVIVED);
 	_exit(0);
 }

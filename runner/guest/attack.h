@@ -1,9 +1,11 @@
 /*
- * attack.h - what the self-test has a guest try, behind its last wall and in the place of a program.
+ * attack.h - the attacks that a guest of the self-test carries out in the place of a program,
+ * behind all of its walls.
  *
- * The attacks are C code that every zygote's guests bring along (guest.c), so they come from whatever would have run a
- * program: an interpreter's fork, a launcher's, an interpreter that waits. Nothing here does harm where it succeeds. What the guest
- * finds it writes to its stdout, as struct attack_report; selftest.c, in the broker, gives the orders and judges.
+ * Every zygote's guests contain this code (guest.c). So an attack comes from the same process that
+ * would have run a program: a fork of an interpreter, of a launcher, or an interpreter that waits.
+ * An attack does no harm if it succeeds. The guest writes its findings to its stdout, as struct
+ * attack_report. selftest.c, in the broker, requests attacks and judges the reports.
  */
 #ifndef CELLBLOCK_ATTACKS_H
 #define CELLBLOCK_ATTACKS_H
@@ -12,34 +14,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a guest is to try; one kind per guest. */
+/* One kind per guest. */
 enum attack_kind {
-	ATTACK_NONE,    /* it is to run its program */
-	ATTACK_WALLS,   /* all of the table, and at last a call that is to be the end of it */
-	ATTACK_MEMORY,  /* to use more memory than it has */
-	ATTACK_TASKS,   /* to have more threads than it may */
-	ATTACK_CPU,     /* to compute for longer than it may */
-	ATTACK_TIME,    /* to live for longer than it may */
-	ATTACK_DEADLY,  /* plus a number below attack_deadly_count(): a call that is to be the end of it */
+	ATTACK_NONE,    /* none: run the program */
+	ATTACK_WALLS,   /* all of the table, and then the first deadly system call */
+	ATTACK_MEMORY,  /* use more memory than allowed */
+	ATTACK_TASKS,   /* start more threads than allowed */
+	ATTACK_CPU,     /* use more CPU time than allowed */
+	ATTACK_TIME,    /* live longer than allowed */
+	ATTACK_DEADLY,  /* plus a number below attack_deadly_count(): that deadly system call */
 };
 
 #define ATTACKS_MAX 128
 
-#define ATTACK_ON_LANDLOCK "an ioctl of a device" /* means something from ABI 5 on */
+#define ATTACK_ON_LANDLOCK "an ioctl of a device" /* Landlock denies it from ABI 5 on */
 
 enum attack_stage {
-	ATTACK_BEGAN = 1, /* nothing is known yet */
-	ATTACK_DONE,      /* of ATTACK_WALLS: `got_out` and the facts are filled in */
-	ATTACK_SURVIVED,  /* it lives, and did what it should not be able to do */
+	ATTACK_BEGAN = 1, /* the first report: nothing is known yet */
+	ATTACK_DONE,      /* ATTACK_WALLS: `got_out` and `facts` are filled in */
+	ATTACK_SURVIVED,  /* the attack succeeded, and the guest lives */
 };
 
-/* How a guest finds itself. The broker knows how it should be. */
+/* What a guest sees of itself. The broker knows the right values. */
 struct attack_facts {
 	uint32_t uid[3], gid[3]; /* real, effective, saved */
 	uint32_t groups;
 	uint32_t open_files;     /* RLIMIT_NOFILE */
 	uint64_t box_device, box_inode;
-	uint64_t disk_bytes, inodes; /* of its tmpfs; 0: without limit */
+	uint64_t disk_bytes, inodes; /* of its tmpfs; 0: no limit */
 };
 
 struct attack_report {
@@ -49,18 +51,23 @@ struct attack_report {
 	struct attack_facts facts;
 };
 
-/* Attack `number` of the table: its name, and the layer that is to stop it (a name of capabilities). NULL past the last. */
+/*
+ * Attack `number` of the table: its name, and the layer that must stop it, by its name in the reply
+ * to GET /v1/sandbox/capabilities. Both are NULL past the last attack.
+ */
 const char *attack_name(size_t number);
 const char *attack_layer(size_t number);
 
-/* The calls that end who makes them. */
+/* The deadly system calls: the policies end the process that makes one. */
 size_t attack_deadly_count(void);
 const char *attack_deadly_name(size_t number);
 
 /*
- * Carry out what is asked for. `kept`: descriptors from 3 on that the guest has for good reason; with `is_alone` it may have others,
- * that nobody shares. The exit status is 0 if
- * the guest was stopped without being ended; if it was not stopped, it says so in a report first.
+ * Carry out the attack, and exit with status 0 if the guest was not killed. If the attack
+ * succeeded, the guest reports ATTACK_SURVIVED first.
+ *
+ * `kept`: descriptors from 3 on that the guest may have. With `is_alone` it may have more of them,
+ * because it shares none with another guest.
  */
 void attack_carry_out(uint32_t kind, const int *kept, size_t kept_count, bool is_alone) __attribute__((noreturn));
 

@@ -18,7 +18,6 @@
 #include "guest/attack.h"
 #include "guest/hook.h"
 
-#define RUN_FDS_MAX 5 /* descriptors that come with a run */
 #define KEPT_FDS_MAX 18 /* an interpreter's, the job, and the compiler's output */
 #define EXIT_FAILED 127 /* the broker looks for a report then */
 
@@ -59,7 +58,10 @@ guest_fail(const char *step)
 	} else if (!is_control_closed) {
 		struct guest_report report = failure_report(step);
 
-		/* The last filter denies sendmsg(2). On this socket write(2) sends one message, too. */
+		/*
+		 * The last filter denies sendmsg(2). On this socket write(2) sends one message,
+		 * too.
+		 */
 		signal(SIGPIPE, SIG_IGN);
 		if (write(GUEST_CONTROL_FD, &report, sizeof report) < 0)
 			_exit(EXIT_FAILED);
@@ -168,12 +170,12 @@ guest_receive_run(void)
 	if (n > 0)
 		errno = EPROTO;
 	if (n != (ssize_t)sizeof guest_start || start->has_stdin > 1 || start->has_output > 1 ||
-	    count != 3 + start->has_stdin + start->has_output)
+	    count != RUN_STDIN + start->has_stdin + start->has_output)
 		guest_fail("receive the run");
 	walls->start = start;
 	walls->run_fds = fds;
 	walls->run_fd_count = count;
-	guest_keep_fd(fds[0]);
+	guest_keep_fd(fds[RUN_JOB]);
 	if (start->has_output != 0)
 		guest_keep_fd(GUEST_OUTPUT_FD);
 	walls->kept_fds = kept_fds;
@@ -187,7 +189,7 @@ guest_receive_run(void)
 		guest_close_control();
 		attack_carry_out(start->attack, kept_fds, kept_count, is_alone);
 	}
-	return fds[0];
+	return fds[RUN_JOB];
 }
 
 static bool

@@ -1,9 +1,9 @@
 /*
- * launcher.h - the zygote of a language whose programs are started by execve(2): it is no interpreter, and its guests
- * become one, or become the compiler, or what was compiled.
+ * launcher.h - the zygote of a language whose programs are started by execve(2). It is no
+ * interpreter. Its guests become the interpreter, the compiler, or the compiler's output.
  *
- * A guest is the same as any other until its program starts. Of a spare one that is so although its interpreter has
- * been started already; see hook.c.
+ * Until its program starts, a guest is the same as any other. That also holds for a spare guest,
+ * whose interpreter has been started already (hook.c).
  */
 #ifndef CELLBLOCK_LAUNCHER_H
 #define CELLBLOCK_LAUNCHER_H
@@ -15,13 +15,13 @@
 struct launcher_config {
 	const struct language_config *language;
 	const char *version;
-	char *const *env; /* NULL-ended: what all programs of the language find */
-	bool is_spare;    /* start the interpreter when the cell is armed, not when it is given its program */
+	char *const *env; /* NULL-ended: the environment of all programs of the language */
+	bool is_spare;    /* start the interpreter when the cell is armed, not when the program comes */
 };
 
 /*
- * Serve the warden. The caller is a fresh child, in the root of the language, with the descriptors that a zygote has
- * (messages.h).
+ * Serve the warden. Call this in a new child process, in the root directory of the language, with
+ * the descriptors of a zygote (messages.h).
  */
 void launcher_main(const struct launcher_config *config) __attribute__((noreturn));
 

@@ -1,4 +1,4 @@
-/* memory.c - see memory.h. Runs in a zygote, as its last step before it makes guests. */
+/* memory.c - see memory.h. Runs in a zygote, just before it makes guests. */
 #define _GNU_SOURCE
 #include "guest/memory.h"
 
@@ -15,12 +15,30 @@
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
 #endif
 
-#define HEAP_CHUNK_MAX 120000 /* below malloc's threshold for a mapping of its own */
-#define HEAP_CHUNK_MIN 528    /* smaller ones are the business of Python's own allocator */
+#define HEAP_CHUNK_MAX 120000 /* malloc(3) gives larger ones a mapping of their own */
+#define HEAP_CHUNK_MIN 528    /* Python's own allocator serves smaller ones */
 #define PAGE ((uintptr_t)4096)
 #define HUGE_PAGE ((uintptr_t)2 << 20)
-#define HOLE_PAGES 32 /* so much memory that was never used is worth a mapping more */
+#define HOLE_PAGES 32 /* a hole of so many unused pages is worth one more mapping */
 #define PIECES_MAX 16
+
+static uintptr_t
+page_start(uintptr_t at)
+{
+	return at & ~(PAGE - 1);
+}
+
+static uintptr_t
+page_end(uintptr_t at)
+{
+	return page_start(at + PAGE - 1);
+}
+
+static uintptr_t
+huge_page_end(uintptr_t at)
+{
+	return (at + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+}
 
 void
 memory_fill_heap(void)
@@ -41,18 +59,21 @@ memory_fill_heap(void)
 	}
 }
 
-/* `start` to `end`: memory that is never written. */
+/* Copy `start` to `end`, memory that is never written, into huge pages. */
 static void
 use_huge_pages(uintptr_t start, uintptr_t end)
 {
-	for (uintptr_t at = (start + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1); at + HUGE_PAGE <= end; at += HUGE_PAGE) {
+	for (uintptr_t at = huge_page_end(start); at + HUGE_PAGE <= end; at += HUGE_PAGE) {
 		char *space = mmap(NULL, 2 * HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		char *copy = (char *)(((uintptr_t)space + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1));
+		char *copy = (char *)huge_page_end((uintptr_t)space);
 
 		if (space == MAP_FAILED)
 			return;
 		memcpy(copy, (const void *)at, HUGE_PAGE);
-		/* A huge page or none: small ones would make it worse. */
+		/*
+		 * Replace the code by a huge page only: small anonymous pages would cost more than
+		 * the file's.
+		 */
 		if (madvise(copy, HUGE_PAGE, MADV_COLLAPSE) == 0 && mprotect(copy, HUGE_PAGE, PROT_READ | PROT_EXEC) == 0)
 			mremap(copy, HUGE_PAGE, HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)at);
 		munmap(space, 2 * HUGE_PAGE);
@@ -66,7 +87,10 @@ is_interpreter(const struct dl_phdr_info *object)
 	    strstr(object->dlpi_name, "/libnode") != NULL;
 }
 
-/* For dl_iterate_phdr: of the interpreter, each stretch without a gap that is never written and has much code in it. */
+/*
+ * For dl_iterate_phdr: find, in the interpreter, each range without gaps that is never written and
+ * holds much code. Copies it into huge pages.
+ */
 static int
 find_code(struct dl_phdr_info *object, size_t size, void *unused)
 {
@@ -78,7 +102,7 @@ find_code(struct dl_phdr_info *object, size_t size, void *unused)
 		return 0;
 	for (int i = 0; i < object->dlpi_phnum; i++) {
 		const ElfW(Phdr) *part = &object->dlpi_phdr[i];
-		uintptr_t at = (object->dlpi_addr + part->p_vaddr) & ~(uintptr_t)4095;
+		uintptr_t at = page_start(object->dlpi_addr + part->p_vaddr);
 
 		if (part->p_type != PT_LOAD)
 			continue;
@@ -91,7 +115,7 @@ find_code(struct dl_phdr_info *object, size_t size, void *unused)
 		if ((part->p_flags & PF_W) != 0)
 			break;
 		code += (part->p_flags & PF_X) != 0 ? part->p_memsz : 0;
-		end = (object->dlpi_addr + part->p_vaddr + part->p_memsz + 4095) & ~(uintptr_t)4095;
+		end = page_end(object->dlpi_addr + part->p_vaddr + part->p_memsz);
 	}
 	return 0;
 }
@@ -102,7 +126,7 @@ memory_use_huge_pages(void)
 	dl_iterate_phdr(find_code, NULL);
 }
 
-/* ---- what is written -------------------------------------------------------------------------------------------- */
+/* ---- memory that is written ---------------------------------------------------------------------- */
 
 /* Parts of the address space, in whole pages. */
 struct pieces {
@@ -111,7 +135,7 @@ struct pieces {
 	} piece[PIECES_MAX];
 	size_t count;
 	uintptr_t heap_end;
-	uintptr_t heap_floor; /* the end of what lies below the heap */
+	uintptr_t heap_floor; /* the heap does not begin below this */
 };
 
 static bool
@@ -122,7 +146,7 @@ is_mapped(uintptr_t at)
 	return mincore((void *)at, PAGE, &unused) == 0;
 }
 
-/* Is there anything but zeros in the page? What was never used is to stay without memory. */
+/* Does the page hold anything but zeros? A page that was never used stays without memory. */
 static bool
 is_used(uintptr_t at)
 {
@@ -140,7 +164,7 @@ add_piece(struct pieces *pieces, uintptr_t start, uintptr_t end)
 	}
 }
 
-/* Add what is used of `start` to `end`, without its big holes. */
+/* Add the used pages of `start` to `end` as pieces, which leave out large holes. */
 static void
 add_used(struct pieces *pieces, uintptr_t start, uintptr_t end)
 {
@@ -158,7 +182,7 @@ add_used(struct pieces *pieces, uintptr_t start, uintptr_t end)
 	add_piece(pieces, piece_start, piece_end);
 }
 
-/* For dl_iterate_phdr: the interpreter's variables; and what the heap may begin behind. */
+/* For dl_iterate_phdr: add the interpreter's variables, and find the heap's floor. */
 static int
 find_data(struct dl_phdr_info *object, size_t size, void *to)
 {
@@ -175,19 +199,22 @@ find_data(struct dl_phdr_info *object, size_t size, void *to)
 
 		if (part->p_type != PT_LOAD)
 			continue;
-		start = (object->dlpi_addr + part->p_vaddr) & ~(PAGE - 1);
-		end = (object->dlpi_addr + part->p_vaddr + part->p_memsz + PAGE - 1) & ~(PAGE - 1);
+		start = page_start(object->dlpi_addr + part->p_vaddr);
+		end = page_end(object->dlpi_addr + part->p_vaddr + part->p_memsz);
 		if (end <= pieces->heap_end && end > pieces->heap_floor)
 			pieces->heap_floor = end;
 		if (start < read_only_end && read_only_end < end)
-			start = (read_only_end + PAGE - 1) & ~(PAGE - 1);
+			start = page_end(read_only_end);
 		if ((part->p_flags & PF_W) != 0 && is_interpreter(object))
 			add_used(pieces, start, end);
 	}
 	return 0;
 }
 
-/* How much of `pieces` to take: whole huge pages, the last one at least half full. Shortens what is too much. */
+/*
+ * Choose how many bytes of `pieces` to move: whole huge pages, of which the last is at least half
+ * full. Shortens the pieces to that.
+ */
 static size_t
 choose_size(struct pieces *pieces)
 {
@@ -209,7 +236,7 @@ choose_size(struct pieces *pieces)
 void
 memory_pack_data(void)
 {
-	struct pieces pieces = { .heap_end = (uintptr_t)sbrk(0) & ~(PAGE - 1) };
+	struct pieces pieces = { .heap_end = page_start((uintptr_t)sbrk(0)) };
 	uintptr_t heap = pieces.heap_end;
 	size_t size;
 	char *space, *pack, *from;
@@ -224,8 +251,10 @@ memory_pack_data(void)
 	space = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (space == MAP_FAILED)
 		return;
-	/* From here on nothing may change what is copied: system calls only. */
-	from = pack = (char *)(((uintptr_t)space + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1));
+	/*
+	 * From here on only system calls: a library function could write to memory that is copied.
+	 */
+	from = pack = (char *)huge_page_end((uintptr_t)space);
 	for (size_t i = 0; i < pieces.count; i++) {
 		for (uintptr_t at = pieces.piece[i].start; at < pieces.piece[i].end; at += PAGE, from += PAGE) {
 			if (is_used(at))

@@ -1,27 +1,29 @@
 /*
- * memory.h - laying out a zygote's memory so that a fork of it is cheap. On a small virtual machine a page that a guest
- * dirties costs 2 to 3 us, and each page that it merely has 0.1 us.
+ * memory.h - lays out a zygote's memory so that a fork of it is cheap. On a small virtual machine,
+ * a page that a guest writes costs 2 to 3 us, and a page that it only has costs 0.1 us.
  */
 #ifndef CELLBLOCK_MEMORY_H
 #define CELLBLOCK_MEMORY_H
 
 /*
- * Leave no free chunk in the heap but its top. A guest's mallocs would take one here and one there, dirtying (which is
- * copying) a page each; from the top they come side by side. What fills the holes is memory that is there anyway.
+ * Leave no free chunk in the heap except its top. From scattered chunks each malloc(3) of a guest
+ * would write, and so copy, a page of its own. From the top they lie side by side. The chunks are
+ * filled by allocations that are never freed; their memory exists anyway.
  */
 void memory_fill_heap(void);
 
 /*
- * Put the interpreter's code into huge pages, where whole ones fit. A file's pages are mapped anew in every fork, by a
- * page fault for each sixteen of them, and unmapped at its end; a huge page of our own comes along with the fork and
- * costs nothing more. Does nothing where the kernel has no huge page to give.
+ * Copy the interpreter's code into huge pages, where whole ones fit. Every fork maps a file's pages
+ * anew, with one page fault for sixteen pages, and unmaps them when it ends. A fork gets an
+ * anonymous huge page without a fault. Does nothing where the kernel has no huge page to give.
  */
 void memory_use_huge_pages(void);
 
 /*
- * Move the interpreter's variables and its heap into a huge page, which is then mapped in small ones, at the addresses
- * where they were. A fork copies, and an end unmaps, neighbours out of one huge page many at a time, and pages from here
- * and there one by one. Before the filter is loaded. Does nothing where the kernel has no huge page to give.
+ * Move the interpreter's variables and its heap into one huge page, and map that in small pages at
+ * their old addresses. The kernel copies and unmaps neighbours out of one huge page many at a time,
+ * and scattered pages one by one. Call this before the filter is loaded. Does nothing where the
+ * kernel has no huge page to give.
  */
 void memory_pack_data(void);
 

@@ -15,13 +15,24 @@
 #include "messages.h"
 
 /*
- * The control socket of a guest. Before that, in its zygote, the number is ZYGOTE_REQUESTS_FD. So no
- * descriptor of an interpreter has it.
+ * The control socket of a guest. Before that, in its zygote, the number is ZYGOTE_REQUESTS_FD. So
+ * no descriptor of an interpreter has it.
  */
 #define GUEST_CONTROL_FD ZYGOTE_REQUESTS_FD
 #define GUEST_OUTPUT_FD 5 /* walls_around_run puts the compiler's output here, if there is one */
 
-/* The steps' input, and their output where it is marked so. A table uses its own part and `setup`. */
+/* Places of the descriptors of a run. The compiler's output is the last. */
+enum {
+	RUN_JOB,
+	RUN_STDOUT,
+	RUN_STDERR,
+	RUN_STDIN, /* if there is one */
+	RUN_FDS_MAX = RUN_STDIN + 2
+};
+
+/*
+ * The steps' input, and their output where it is marked so. A table uses its own part and `setup`.
+ */
 struct walls {
 	const struct zygote_setup *setup;
 
@@ -41,7 +52,7 @@ struct walls {
 	/* Around its run. */
 	struct sock_fprog last_filter;
 	const struct guest_start *start;
-	const int *run_fds;   /* with `start`, in the order of messages.h */
+	const int *run_fds;   /* that came with `start` */
 	size_t run_fd_count;
 	const int *kept_fds;  /* stay open, in ascending order */
 	size_t kept_count;

@@ -1,14 +1,14 @@
-// What a zygote does before it serves, as the body of a function (process, turn, imports). Returns what each guest does
-// before it has a run. Programs find nothing of this: it is in no module.
+// Prepares a zygote, as the body of a function (process, turn, imports). Returns the function that each guest calls
+// before its run comes. It is in no module, so programs cannot find it.
 'use strict';
 const Module = process.mainModule.constructor;
 const require = Module.createRequire('/box/');
 const fs = require('fs');
 
-// Modules of Node that short programs ask for.
-const builtins = ['assert', 'async_hooks', 'buffer', 'child_process', 'crypto', 'events', 'fs', 'fs/promises', 'http', 'os', 'path',
-	'perf_hooks', 'querystring', 'readline', 'stream', 'stream/promises', 'string_decoder', 'timers/promises', 'url', 'util',
-	'v8', 'vm', 'worker_threads', 'zlib'];
+// Modules of Node that short programs use.
+const builtins = ['assert', 'async_hooks', 'buffer', 'child_process', 'crypto', 'events', 'fs', 'fs/promises',
+	'http', 'os', 'path', 'perf_hooks', 'querystring', 'readline', 'stream', 'stream/promises', 'string_decoder',
+	'timers/promises', 'url', 'util', 'v8', 'vm', 'worker_threads', 'zlib'];
 
 function forget(file) {
 	delete Module._cache[file];
@@ -22,7 +22,7 @@ function pause(ms) {
 	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-// Run a program as Node runs a main module, and the event loop after it.
+// Run a program as Node runs a main module, and then the event loop.
 function warm_up() {
 	Module._load('/box/warm.js', null, false);
 	forget('/box/warm.js');
@@ -40,7 +40,7 @@ for (const name of imports) {
 	try {
 		require(name);
 	} catch (error) {
-		// Programs go on without its being warm, and get the same error if they require it.
+		// The zygote serves without it. A program that requires it gets the same error.
 		process._rawDebug(`zygote: require ${name}: ${error.message}`);
 	}
 }
@@ -50,7 +50,7 @@ if (process.env.HTTP_PROXY) {
 }
 for (let i = 0; i < 3; i++)
 	warm_up();
-/^/.exec(''); // leaves nothing in RegExp.$1 and its like
+/^/.exec(''); // clears RegExp.$1 and the like
 
 return function rehearse() {
 	const module = new Module('/box/main.js');

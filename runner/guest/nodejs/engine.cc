@@ -1,5 +1,5 @@
 /*
- * engine.cc - see engine.h. Loaded into Node by start.c, and built against the headers of the Node that it is for.
+ * engine.cc - see engine.h. start.c loads it into Node. It is built against the headers of that Node.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -24,7 +24,8 @@
 #include "guest/nodejs/engine.h"
 #include "messages.h"
 
-#define UNSETTLED_TOP_LEVEL_AWAIT 13 /* an exit code of Node's */
+#define UNSETTLED_TOP_LEVEL_AWAIT 13 /* an exit code of Node */
+#define EXIT_OUT_OF_MEMORY 127
 
 namespace {
 
@@ -37,10 +38,10 @@ using v8::Object;
 using v8::String;
 using v8::Value;
 
-/* All below the call with which Node opens the program is on its main thread, in its main context. */
+/* This code runs inside Node's open(2) of the program: on its main thread, in its main context. */
 Isolate *isolate;
 node::MultiIsolatePlatform *platform;
-v8::Global<Function> *rehearsal; /* what driver.js returns */
+v8::Global<Function> *rehearsal; /* the function that driver.js returns */
 
 Local<String>
 text_of(const char *text, size_t size)
@@ -60,7 +61,7 @@ context()
 	return isolate->GetCurrentContext();
 }
 
-/* A property; undefined if there is none. */
+/* Returns a property, or undefined if there is none. */
 Local<Value>
 get(Local<Object> object, const char *name)
 {
@@ -71,7 +72,7 @@ get(Local<Object> object, const char *name)
 	return value;
 }
 
-/* Call a method. What it throws, or that it is missing, shows in what follows from it. */
+/* Call a method. Ignores exceptions and a missing method: their effect shows later. */
 void
 call(Local<Object> object, const char *name, int count = 0, Local<Value> *arguments = nullptr)
 {
@@ -99,24 +100,25 @@ process()
 	return get(context()->Global(), "process").As<Object>();
 }
 
-/* ---- threads ----------------------------------------------------------------------------------------------------- */
+/* ---- threads ------------------------------------------------------------------------------------- */
 
 /*
- * The threads of Node's platform stay behind in the zygote, so tasks for them go to one of the child's own. It is made
- * for the first task: most programs have none. Without it, whoever waits for the tasks does them.
+ * A fork does not copy the threads of Node's platform, so their tasks go to a thread of the child. It is
+ * started for the first task, because most programs have none. If it cannot be started, the thread that
+ * waits for the tasks runs them.
  */
 struct Tasks {
 	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 	pthread_cond_t more, less;
 	std::deque<std::unique_ptr<v8::Task>> ready;
-	std::multimap<uint64_t, std::unique_ptr<v8::Task>> later; /* by the time at which they are due, as uv_hrtime has it */
+	std::multimap<uint64_t, std::unique_ptr<v8::Task>> later; /* by due time, in uv_hrtime's ns */
 	unsigned running = 0;
 	bool was_asked = false, has_thread = false;
 };
 
 Tasks *tasks;
 
-/* With the mutex: what is due by now is ready. */
+/* With the mutex: move the tasks that are due to `ready`. */
 void
 ripen()
 {
@@ -126,7 +128,7 @@ ripen()
 	}
 }
 
-/* With the mutex: run the first that is ready. */
+/* With the mutex: run the first ready task. */
 void
 run_one()
 {
@@ -162,7 +164,7 @@ work(void *)
 	return nullptr;
 }
 
-/* With the mutex: see that somebody does what has been added. */
+/* With the mutex: a task was added. Start the thread if necessary, and wake it. */
 void
 wake_worker()
 {
@@ -197,7 +199,7 @@ post_later(std::unique_ptr<v8::Task> task, double seconds)
 	pthread_mutex_unlock(&tasks->mutex);
 }
 
-/* The four functions of Node's platform that would turn to its threads. `self` is the platform. */
+/* Replacements of the four functions of Node's platform that use its threads. `self` is the platform. */
 
 int
 number_of_worker_threads(v8::Platform *)
@@ -247,7 +249,10 @@ post_delayed_task(v8::Platform *, v8::TaskPriority, std::unique_ptr<v8::Task> ta
 }
 #endif
 
-/* Where a virtual function stands in its table: the ABI says that its pointer to member is 1 plus that, in bytes. */
+/*
+ * The slot of a virtual function in its table. By the C++ ABI a pointer to the member is the offset in
+ * bytes, plus 1.
+ */
 template <typename Member>
 size_t
 slot_of(Member member)
@@ -259,7 +264,7 @@ slot_of(Member member)
 	return (word - 1) / sizeof(void *);
 }
 
-/* Protected members are named through a class that inherits them. */
+/* A derived class may name the protected members. */
 struct Names : v8::Platform {
 	static void
 	replace(void **table)
@@ -276,11 +281,11 @@ struct Names : v8::Platform {
 	}
 };
 
-/* Give the platform a table of functions of its own, in which those four are replaced. */
+/* Give the platform a function table of its own, with the four replacements. */
 void
 replace_worker_threads()
 {
-	static const size_t before = 2, size = 48; /* what stands before the first function; more functions than there are */
+	static const size_t before = 2, size = 48; /* slots before the first function; more than there are functions */
 	static void *table[before + size];
 	void ***object = (void ***)platform;
 	pthread_condattr_t monotonic;
@@ -295,9 +300,9 @@ replace_worker_threads()
 	*object = table + before;
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------------------------------- */
 
-/* process.exit() and uncaught exceptions. There is nothing to be put in order that would not end with the process. */
+/* For process.exit() and uncaught exceptions. The end of the process cleans up everything. */
 void
 exit_at_once(node::Environment *, int code)
 {
@@ -305,8 +310,8 @@ exit_at_once(node::Environment *, int code)
 }
 
 /*
- * Does the main module still wait on its top level? Up to Node 20 process.exitCode tells. Later ones tell nobody, but have
- * a function for it, which writes a warning that has been written already.
+ * Does the main module still wait on its top level? Up to Node 20 process.exitCode shows that. Later
+ * versions have only a function for it, which prints a warning that has been printed already.
  */
 bool
 waits_for_ever()
@@ -318,7 +323,7 @@ waits_for_ever()
 	return null >= 0 && dup2(null, STDERR_FILENO) >= 0 && !check(node::GetCurrentEnvironment(context())).FromMaybe(true);
 }
 
-/* The event loop has run dry, and 'exit' has been emitted. */
+/* The event loop is empty, and 'exit' was emitted. */
 void
 exit_at_end(void *)
 {
@@ -332,7 +337,7 @@ exit_at_end(void *)
 	_exit(code->Int32Value(context()).FromMaybe(0));
 }
 
-/* V8 has asked for memory in vain, and would abort: that is the memory limit. */
+/* V8 got no memory and would abort. That is the memory limit. */
 #if NODE_MAJOR_VERSION < 20
 void
 out_of_memory(const char *, bool)
@@ -342,7 +347,7 @@ out_of_memory(const char *, const v8::OOMDetails &)
 #endif
 {
 	raise(GUEST_OUT_OF_MEMORY);
-	_exit(127);
+	_exit(EXIT_OUT_OF_MEMORY);
 }
 
 size_t
@@ -351,12 +356,12 @@ raise_heap_limit(void *, size_t current, size_t)
 	return current * 2;
 }
 
-/* ---- randomness ------------------------------------------------------------------------------------------------- */
+/* ---- random numbers ------------------------------------------------------------------------------ */
 
 /*
- * Math.random() is seeded by its first call in a context, out of a generator that all children of a zygote have in the
- * same state. V8 begins it with the seed that it is made with, and has a function to seed it anew. (OpenSSL sees by the
- * changed pid that it has to do so.)
+ * The first call of Math.random() in a context takes its seed from a generator. A fork copies the
+ * generator's state, so all children of a zygote would get the same numbers. The state begins with the
+ * seed, and V8 has a function that seeds it again. (OpenSSL does that itself when the pid changes.)
  */
 struct Generator {
 	int64_t seed;
@@ -369,18 +374,19 @@ void (*set_seed)(Generator *, int64_t);
 Generator *generator[GENERATORS_MAX];
 size_t generators;
 
-void
+bool
 seed()
 {
 	int64_t number[GENERATORS_MAX];
 
 	if (getrandom(number, sizeof number, 0) != (ssize_t)sizeof number)
-		_exit(127);
+		return false;
 	for (size_t i = 0; i < generators; i++)
 		set_seed(generator[i], number[i]);
+	return true;
 }
 
-/* ---- the zygote ------------------------------------------------------------------------------------------------- */
+/* ---- the zygote ---------------------------------------------------------------------------------- */
 
 std::string
 read_file(const char *path)
@@ -397,7 +403,6 @@ read_file(const char *path)
 	return text;
 }
 
-
 Local<Function>
 compile(const char *text, size_t size, size_t count, Local<String> *names)
 {
@@ -409,7 +414,7 @@ compile(const char *text, size_t size, size_t count, Local<String> *names)
 	return function;
 }
 
-/* For driver.js: let the event loop do what it can do now. */
+/* For driver.js: run one turn of the event loop, without waiting. */
 void
 turn(const v8::FunctionCallbackInfo<Value> &)
 {
@@ -474,9 +479,9 @@ settle()
 	platform->DrainTasks(isolate);
 }
 
-/* ---- a child ------------------------------------------------------------------------------------------------------- */
+/* ---- a child ------------------------------------------------------------------------------------- */
 
-void
+bool
 enter_child()
 {
 	HandleScope scope(isolate);
@@ -490,22 +495,25 @@ enter_child()
 	isolate->AddNearHeapLimitCallback(raise_heap_limit, nullptr);
 	process()->DefineOwnProperty(context(), text_of("pid"), v8::Integer::New(isolate, getpid()), v8::ReadOnly)
 	    .FromMaybe(false);
-	seed();
+	return seed();
 }
 
-/* ---- the clock --------------------------------------------------------------------------------------------------- */
+/* ---- the clock ----------------------------------------------------------------------------------- */
 
-/* Where Node has its start, as performance.now() and performance.timeOrigin count from it. Node 18 does not show us. */
+/* Node's start time, from which performance.now() and performance.timeOrigin count. Node 18 hides it. */
 #define START_TIMES_MAX 16
 
-uint64_t *started;          /* by the monotonic clock, in ns */
-double *started_at;         /* by the wall clock, in us */
-uint64_t *start_copy[START_TIMES_MAX]; /* copies of the first, */
-double *start_double[START_TIMES_MAX]; /* the same as a double, */
-double *started_at_copy[START_TIMES_MAX]; /* and of the second */
+uint64_t *started;          /* monotonic clock, in ns */
+double *started_at;         /* wall clock, in us */
+uint64_t *start_copy[START_TIMES_MAX];    /* copies of `started` */
+double *start_double[START_TIMES_MAX];    /* copies of it as a double */
+double *started_at_copy[START_TIMES_MAX]; /* copies of `started_at` */
 size_t start_copies, start_doubles, started_at_copies;
 
-/* What is at an address of the heap may be something else by then; what it holds is not, in a heap of a few MiB. */
+/*
+ * A value on the heap is found by its contents. In a heap of a few MiB nothing else is likely to have
+ * the same 64 bits.
+ */
 bool
 search_heap(void *from, void *to, uint32_t seed_number)
 {
@@ -529,13 +537,13 @@ search_heap(void *from, void *to, uint32_t seed_number)
 		else if (memcmp(at, started_at, 8) == 0 && started_at_copies < START_TIMES_MAX)
 			started_at_copy[started_at_copies++] = (double *)at;
 	}
-	if (generator_of != nullptr) /* up to V8 12 there is no need to search */
+	if (generator_of != nullptr) /* up to V8 12 a function returns it */
 		generator[generators++] = generator_of(isolate);
 	v8::V8::SetFlagsFromString("--random-seed=0");
 	return set_seed != nullptr && generators > 0;
 }
 
-/* Node has started now. */
+/* Set Node's start time to now. */
 void
 start_clock()
 {
@@ -567,7 +575,7 @@ rehearse()
 		rehearsal->Get(isolate)->Call(context(), v8::Undefined(isolate), 0, nullptr).FromMaybe(Local<Value>());
 }
 
-/* Now is when a fresh Node would have started. */
+/* A fresh Node would have started now. */
 void
 begin(const char *args, uint32_t count)
 {
@@ -592,9 +600,12 @@ environment_changed()
 	isolate->DateTimeConfigurationChangeNotification(Isolate::TimeZoneDetection::kRedetect);
 }
 
-/* ---- ES modules ---------------------------------------------------------------------------------------------------- */
+/* ---- ES modules ---------------------------------------------------------------------------------- */
 
-/* What Node from 22.7 on takes as a sign of an ES module, and what as a sign only if the text is one in other respects. */
+/*
+ * Messages by which Node detects an ES module from 22.7 on. With those of the second list the text must
+ * also compile as the body of an async function.
+ */
 const char *const module_errors[] = { "Cannot use import statement outside a module", "Unexpected token 'export'",
 	"Cannot use 'import.meta' outside a module", nullptr };
 const char *const maybe_module_errors[] = { "Identifier '__filename' has already been declared",
@@ -655,6 +666,6 @@ run_module(const char *path)
 
 extern "C" {
 extern const struct engine cellblock_engine;
-const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin, environment_changed,
-	is_module, run_module };
+const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin,
+	environment_changed, is_module, run_module };
 }

@@ -1,6 +1,7 @@
 /*
- * engine.h - what start.c wants done with V8 and libuv. engine.cc is the only C++ here: V8's interface demands it, and
- * differs from one major version of Node to the next, so engine.cc is built against the headers of one.
+ * engine.h - the operations on V8 and libuv that start.c needs. engine.cc is the only C++ here, because
+ * V8's interface is C++. The interface changes with each major version of Node, so engine.cc is built
+ * against the headers of one.
  */
 #ifndef CELLBLOCK_ENGINE_H
 #define CELLBLOCK_ENGINE_H
@@ -13,39 +14,42 @@
 
 struct engine {
 	/*
-	 * In the zygote, on the main thread, below the call with which Node opens the program: run driver.js, which
-	 * imports `count` modules, each ended by a NUL. Returns whether that went well, else what went wrong in `error`.
+	 * In the zygote, on the main thread, inside Node's open(2) of the program: run driver.js, which
+	 * imports `count` modules, each ended by a NUL. Returns true, or false with a text in `error`.
 	 */
 	bool (*prepare)(const char *driver, const char *imports, uint32_t count, char *error, size_t size);
 
-	/* The version of this Node, "20.1.2". */
+	/* The version of this Node, for example "20.1.2". */
 	const char *(*version)(void);
 
 	/*
-	 * In the zygote: find, between these addresses of malloc's, where Node keeps the time at which it started, and V8 its
-	 * random number generator, which has been seeded with `seed`. Returns whether the latter is found.
+	 * In the zygote: search malloc's memory between the two addresses for Node's start time and for V8's
+	 * random number generator, which was seeded with `seed`. Returns whether the generator was found.
 	 */
 	bool (*search_heap)(void *from, void *to, uint32_t seed);
 
-	/* The zygote's last step before it forks: nothing left to be done by any thread, and no garbage. */
+	/* In the zygote, before it forks: finish the work of all threads, and collect all garbage. */
 	void (*settle)(void);
 
-	/* In a child, before anything else is done with Node: an event loop, threads and randomness of its own. */
-	void (*enter_child)(void);
+	/*
+	 * In a child, before it uses Node: give it an event loop, threads and random numbers of its own.
+	 * Returns true, or false with errno.
+	 */
+	bool (*enter_child)(void);
 
-	/* In a guest: do, before there is a run, what each does first. */
+	/* In a guest, before the run comes: do the first things that every run does. */
 	void (*rehearse)(void);
 
-	/* The run begins: its clock, and its arguments, each ended by a NUL. */
+	/* Start the clock of the run, and set its arguments, each ended by a NUL. */
 	void (*begin)(const char *args, uint32_t count);
 
-	/* Variables of the environment have been set by C; Node has read some of them already. */
+	/* Have Node read environment variables again that C code has set. */
 	void (*environment_changed)(void);
 
-	/* Is this source an ES module, and is it for us to say? Node does from 22.7 on. */
+	/* Is this source an ES module that Node itself would not detect? From 22.7 on Node does. */
 	bool (*is_module)(const char *text, size_t size);
 
-	/* Node is about to run an empty program; let it go on with the module at `path`. */
+	/* Node is about to run an empty program. Have it run the module at `path` afterwards. */
 	void (*run_module)(const char *path);
 };
 

@@ -1,1 +1,1 @@
-// Stands where Node looks for its program; it is never read. See start.c.
+// Node looks for its program here. It never reads this file; see start.c.

@@ -1,8 +1,8 @@
 /*
- * Ask Node what it is made of. Run as `node -` with this on its stdin; prints one "word value" per line.
+ * Find the files that Node needs. Run as `node -` with this on its stdin; prints one "word value" per line.
  *
  *     version 20.1.2       of Node
- *     bind /usr/lib/...    a directory or file that its programs need, to be bound read-only
+ *     bind /usr/lib/...    a directory or file that its programs need, for a read-only bind mount
  */
 'use strict';
 const fs = require('fs');
@@ -28,7 +28,7 @@ for (const line of fs.readFileSync('/proc/self/maps', 'utf8').split('\n')) {
 for (const place of ['/lib64/ld-linux-x86-64.so.2', '/lib/ld-linux-aarch64.so.1', '/etc/ld.so.cache', process.env.NODE_ICU_DATA,
 	process.config.variables.icu_data_path, '/etc/ssl/openssl.cnf'])
 	add(place);
-// Where require() looks for packages that no program brings along; Debian has parts of Node itself in the first.
+// require() looks for installed packages here. Debian keeps parts of Node itself in the first.
 for (const place of ['/usr/share/nodejs', '/usr/lib/nodejs', '/usr/share/node_modules', '/usr/lib/node_modules',
 	'/usr/local/lib/node_modules', path.join(path.dirname(process.execPath), '../lib/node_modules')])
 	add(place);
@@ -37,7 +37,7 @@ for (const place of (process.env.NODE_PATH || '').split(':'))
 if (fs.existsSync('/etc/alternatives') && [...found].some((place) => place.startsWith('/usr/lib')))
 	add('/etc/alternatives');
 
-// A directory brings all that is in it.
+// A directory brings all of its entries.
 const kept = [];
 for (const place of [...found].sort()) {
 	if (!kept.some((parent) => place.startsWith(`${parent}/`))) {

@@ -1,6 +1,6 @@
-// Has fetch, http and https use the proxy that the environment names, where Node does not do so by itself (from 22.21 and 24
-// on it does, with NODE_USE_ENV_PROXY). Only in zygotes whose guests may use the network. Programs find these agents where
-// Node's own are: fetch takes the dispatcher that undici, the library behind it, keeps in the global object by a symbol.
+// Makes fetch, http and https use the proxy of the environment, where Node does not do so itself (from 22.21 and 24 on
+// it does, with NODE_USE_ENV_PROXY). Runs only in zygotes whose guests may use the network. Programs find these agents in
+// the place of Node's own. fetch uses undici, which keeps its dispatcher in the global object under a symbol.
 'use strict';
 const http = require('http');
 const https = require('https');
@@ -9,7 +9,7 @@ const tls = require('tls');
 
 const GLOBAL_DISPATCHER = Symbol.for('undici.globalDispatcher.1');
 
-// A failure of the network has no frame in it.
+// An error of the network, without a stack.
 function failure(text) {
 	const limit = Error.stackTraceLimit;
 	Error.stackTraceLimit = 0;
@@ -18,8 +18,8 @@ function failure(text) {
 	return error;
 }
 
-// The URL of the proxy for what is asked for by `protocol` of `host` ("name", "[::1]"), or null. A program may change its
-// environment.
+// The URL of the proxy for `protocol` and `host` ("name", "[::1]"), or null. It is looked up for each request, because a
+// program may change its environment.
 function proxy_for(protocol, host) {
 	const { env } = process;
 	const url = protocol === 'https:' ? env.https_proxy || env.HTTPS_PROXY : env.http_proxy || env.HTTP_PROXY;
@@ -60,7 +60,7 @@ function tunnel(proxy, host, port, options, callback) {
 
 // ---- fetch ----
 
-// Headers in one of the forms that undici knows: an object, or a list of names and values in turn.
+// Add a Host header. undici accepts headers as an object, or as a list of alternating names and values.
 function with_host(headers, host) {
 	const list = Array.isArray(headers) ? headers : Object.entries(headers || {}).flat();
 	for (let i = 0; i < list.length; i += 2) {
@@ -71,7 +71,7 @@ function with_host(headers, host) {
 }
 
 function set_dispatcher(Agent) {
-	// For HTTPS one tunnel for each connection; for HTTP the proxy is asked for the whole URL.
+	// HTTPS has a tunnel for each connection. HTTP sends the whole URL to the proxy.
 	const direct = new Agent();
 	const tunnels = new Agent({
 		connect(options, callback) {

@@ -1,4 +1,5 @@
-// What a guest relies on and a fork could have broken. Says what failed, or some random numbers, and ends with 42 then.
+// Tests the features that a fork could have broken. Prints random numbers and exits with status 42, or prints the
+// failure.
 'use strict';
 const assert = require('assert');
 const crypto = require('crypto');
@@ -25,7 +26,7 @@ function once(start) {
 
 process.on('exit', () => {
 	if (waiting.size > 0) {
-		console.log(`never came to its end: ${[...waiting].join(', ')}`);
+		console.log(`did not finish: ${[...waiting].join(', ')}`);
 		process.exitCode = 1;
 	} else if (process.exitCode === 42) {
 		console.log(Math.random(), vm.runInNewContext('Math.random()'), crypto.randomBytes(8).toString('hex'));
@@ -53,7 +54,7 @@ step('timers', once((done) => {
 }));
 step('worker_threads', once((done) => {
 	const worker = new Worker('require("worker_threads").parentPort.postMessage(process.execArgv.length)', { eval: true });
-	worker.on('message', (count) => done(count === 0 ? null : new Error('has arguments of ours')));
+	worker.on('message', (count) => done(count === 0 ? null : new Error('has extra arguments')));
 	worker.on('error', done);
 }));
 step('fetch', fetch('data:,x').then((reply) => reply.text()).then((text) => assert.strictEqual(text, 'x')));

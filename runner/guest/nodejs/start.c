@@ -86,7 +86,8 @@ static int (*real_main)(int argc, char **argv, char **env);
 static int
 main_with_flags(int argc, char **argv, char **env)
 {
-	void (*set_flags)(const char *) = (void (*)(const char *))dlsym(RTLD_DEFAULT, "_ZN2v82V818SetFlagsFromStringEPKc");
+	void (*set_flags)(const char *) =
+	    (void (*)(const char *))dlsym(RTLD_DEFAULT, "_ZN2v82V818SetFlagsFromStringEPKc");
 	char flag[40];
 
 	unsetenv("LD_PRELOAD");
@@ -156,13 +157,14 @@ pkey_alloc(unsigned flags, unsigned rights)
 
 /* A child runs a program of ours in the way in which a guest runs the client's. */
 
-static void
+/* In a child, before it uses Node. Returns false, with errno, if it has no random numbers of its own. */
+static bool
 after_fork(void)
 {
 	is_child = true;
 	for (size_t i = 0; i < fork_handlers; i++)
 		fork_handler[i]();
-	engine->enter_child();
+	return engine->enter_child();
 }
 
 /*
@@ -245,7 +247,8 @@ self_test(char *error, size_t size)
 		pid_t pid = fork_to_test(&out);
 
 		if (pid == 0) {
-			after_fork();
+			if (!after_fork())
+				_exit(1);
 			engine->begin(NULL, 0);
 			return false;
 		}
@@ -473,7 +476,8 @@ serve(int flags)
 		memory_use_huge_pages();
 	zygote_report(0, version, "");
 	zygote_make_guests();
-	after_fork();
+	if (!after_fork())
+		guest_fail("reseed");
 	sort_descriptors();
 	engine->rehearse();
 	guest_report_ready();

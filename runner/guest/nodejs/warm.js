@@ -1,5 +1,5 @@
-// A little of everything that a short program does first, so that guests find it done. Its output goes nowhere. Nothing
-// here may draw a random number: what has been drawn in a zygote is the same in all of its guests.
+// A little of everything that a short program does first. Guests inherit the results; the output is discarded. Nothing
+// here may draw a random number: all guests of a zygote would share it.
 console.log(1, 'a', [1, 2], { a: 1 });
 console.error('x');
 class Warm {

@@ -1,11 +1,13 @@
 /*
- * _cellblock.c - a Python zygote, and a guest that runs a program as Python does, from its first line to its end.
+ * _cellblock.c - a Python zygote, and a guest that runs a program as Python does, from its first line
+ * to its end.
  *
- * Runs inside the interpreter, on top of guest.c. Built once against the stable ABI of Python 3.8, so one file serves
- * every later CPython.
+ * Runs inside the interpreter, on top of zygote.c and guest.c. It is built against the stable ABI of
+ * Python 3.8, so one file serves every later CPython.
  *
- * driver.py does what is easier said in Python. serve() is called by the interpreter itself, as its interactive hook,
- * so that no Python frame lies below the user's code: stacks and tracebacks are those of a fresh interpreter.
+ * driver.py holds the parts that are shorter in Python. The interpreter itself calls serve(), as its
+ * interactive hook. So no Python frame lies below the user's code: stacks and tracebacks are those of
+ * a fresh interpreter.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x03080000
@@ -26,26 +28,26 @@
 #include "guest/zygote.h"
 #include "paths.h"
 
-#define STATUS_INTERRUPTED 256 /* no exit status: the program dies of SIGINT, as Python does */
+#define STATUS_INTERRUPTED 256 /* not an exit status: the program dies of SIGINT, as Python does */
 
-/* Not of the stable ABI, but there in every version, and unchanged; `flags` may be NULL. */
+/* Not in the stable ABI, but the same in every version. `flags` may be NULL. */
 PyObject *PyRun_FileExFlags(FILE *file, const char *name, int start, PyObject *globals, PyObject *locals, int close,
     void *flags);
 
 static PyObject *driver;     /* driver.py's module */
-static PyObject *hook;       /* what the interactive hook was */
-static PyObject *globals;    /* of the program's __main__; sys.modules holds it, not we */
+static PyObject *hook;       /* the interactive hook that ours replaces */
+static PyObject *globals;    /* of the program's __main__; borrowed from sys.modules */
 static PyObject *gc_collect, *gc_get_count;
 static PyObject *name_main, *name_threading, *name_atexit;
 static Py_ssize_t module_count;     /* in sys.modules before the program */
-static bool generations_are_simple; /* counts tell which generation was ever collected */
+static bool generations_are_simple; /* gc.get_count() shows which generations were collected */
 static void (*leave_recursive_call)(void); /* from Python 3.9 on */
-static bool reseed;          /* a module was imported whose randomness must be seen to */
+static bool reseed;          /* an imported module has a random state, which a fork copies */
 static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
 
-/* ---- what a guest does with its code ---------------------------------------------------------------------------- */
+/* ---- the program of a guest ---------------------------------------------------------------------- */
 
-/* A list of `count` strings out of `size` bytes, each ended by a NUL. NULL and a Python error if that is not so. */
+/* A new list of `count` strings out of `size` bytes, each ended by a NUL. NULL and an error if there are fewer. */
 static PyObject *
 strings_of(const char *bytes, size_t size, uint32_t count)
 {
@@ -69,7 +71,7 @@ strings_of(const char *bytes, size_t size, uint32_t count)
 	return list;
 }
 
-/* Call NAME(...) of driver.py; a new reference or NULL. */
+/* Call a function of driver.py. Returns a new reference, or NULL and an error. */
 static PyObject *
 call_driver(const char *name, PyObject *args)
 {
@@ -80,7 +82,7 @@ call_driver(const char *name, PyObject *args)
 	return result;
 }
 
-/* Set the stage for a job with a preload, arguments or environment. The compiled preload, or NULL and an error. */
+/* Prepare a job with a preload, arguments or environment. Returns the compiled preload, or NULL and an error. */
 static PyObject *
 begin(const struct job_header *head, const char *preload)
 {
@@ -98,8 +100,8 @@ begin(const struct job_header *head, const char *preload)
 }
 
 /*
- * Is this a source in which reading a file and reading memory come to different ends? One with a NUL, a byte order
- * mark, or what may be an encoding cookie in its first two lines.
+ * Can Python read this source differently from a file than from memory? That is so with a NUL, a byte
+ * order mark, or an encoding cookie in the first two lines.
  */
 static bool
 is_odd_source(const char *text, size_t size)
@@ -113,11 +115,11 @@ is_odd_source(const char *text, size_t size)
 	    memmem(text, head, "coding", 6) != NULL;
 }
 
-/* Compile as the interpreter compiles a file. A new reference or NULL and an error. */
+/* Compile as the interpreter compiles a file. Returns a new reference, or NULL and an error. */
 static PyObject *
 compile_program(const char *text, size_t size)
 {
-	/* A copy that ends with a NUL, which compilers want and jobs lack. */
+	/* A copy, because the compiler needs a NUL at the end. */
 	PyObject *source = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
 	PyObject *code = source == NULL ? NULL : Py_CompileString(PyBytes_AsString(source), main_path, Py_file_input);
 
@@ -126,9 +128,9 @@ compile_program(const char *text, size_t size)
 }
 
 /*
- * Take in the job: steps[0] becomes the preload (NULL if there is none) and steps[1] the program (NULL if it is to be
- * run from its file). Also writes the main file: tracebacks and inspect read it from there. Returns 0, or -1 and an
- * error.
+ * Read the job. steps[0] becomes the preload, or NULL if there is none. steps[1] becomes the program,
+ * or NULL if it must run from its file. Also writes the main file, which tracebacks and inspect read.
+ * Returns 0, or -1 and an error.
  */
 static int
 read_job(int fd, PyObject *steps[2])
@@ -148,8 +150,9 @@ read_job(int fd, PyObject *steps[2])
 }
 
 /*
- * Run `code`, or the main file if it is NULL, as an interpreter runs a script. Returns -1 when it came to its end, else
- * the exit status of the program: what SystemExit says, or 1 after the exception has been printed by sys.excepthook.
+ * Run `code`, or the main file if it is NULL, as an interpreter runs a script. Returns -1 if it ran to
+ * its end. Otherwise returns the exit status: SystemExit's, or 1 after sys.excepthook has printed the
+ * exception.
  */
 static int
 run_code(PyObject *code)
@@ -185,9 +188,9 @@ run_code(PyObject *code)
 	return status & 0xff;
 }
 
-/* ---- the end of a program, as far as it can tell, is that of an interpreter; see Py_FinalizeEx ------------------- */
+/* ---- the end of a program: the visible part of Py_FinalizeEx ------------------------------------- */
 
-/* Flush a stream. Returns 0, or -1 and an error. A closed one is nothing to complain about. */
+/* Flush a stream. Returns 0, also if it is closed, or -1 and an error. */
 static int
 flush(PyObject *stream)
 {
@@ -214,7 +217,7 @@ flush(PyObject *stream)
 	return 0;
 }
 
-/* Flush stdout and stderr, whatever they are by now. Returns 0, or -1 if something could not be written. */
+/* Flush sys.stdout and sys.stderr, which the program may have replaced. Returns 0, or -1 if that fails. */
 static int
 flush_streams(void)
 {
@@ -232,7 +235,10 @@ flush_streams(void)
 	return result;
 }
 
-/* Flush, silently, the streams that an interpreter's own finalization would: those that are files of its making. */
+/*
+ * Flush, and ignore errors, the streams that an interpreter's own finalization flushes: file objects of
+ * its own type.
+ */
 static void
 flush_files(void)
 {
@@ -247,7 +253,7 @@ flush_files(void)
 	}
 }
 
-/* Call FUNCTION of a module, if the module has been imported. */
+/* Call a function of a module, if the module has been imported. */
 static void
 call_if_imported(PyObject *modules, PyObject *name, const char *function)
 {
@@ -260,8 +266,9 @@ call_if_imported(PyObject *modules, PyObject *name, const char *function)
 }
 
 /*
- * The oldest generation of the garbage collector that can hold an object of the program: what is older is still as it
- * was frozen. A full collection would touch, and so copy, the pages of every type.
+ * The oldest generation of the garbage collector that can hold an object of the program. Older objects
+ * are those that the zygote froze. A full collection would write to, and so copy, the pages of every
+ * type.
  */
 static long
 oldest_used_generation(void)
@@ -278,7 +285,7 @@ oldest_used_generation(void)
 	return generation;
 }
 
-/* Let go of the program's modules, and collect what then hangs in cycles: their finalizers may still have to speak. */
+/* Drop the program's modules and collect their cycles: finalizers may still print something. */
 static void
 finalize_program(PyObject *modules)
 {
@@ -295,7 +302,7 @@ finalize_program(PyObject *modules)
 	PyErr_Clear();
 }
 
-/* All that follows the program's last line. Returns the exit status. */
+/* Carry out everything that follows the program's last line. Returns the exit status. */
 static int
 end_program(int status)
 {
@@ -311,8 +318,8 @@ end_program(int status)
 }
 
 /*
- * Do, before there is a run, what every run does first: compile, print, collect. What that dirties is then the guest's own
- * already, and the pages need not be copied while a client waits. Leaves no trace that a program could find.
+ * Do, before the run comes, the first things that every run does: compile, print, collect. They write
+ * to pages, which are copied now and not while a client waits. A program finds no trace of this.
  */
 static void
 rehearse(void)
@@ -333,7 +340,7 @@ rehearse(void)
 		guest_fail("rehearse a run");
 }
 
-/* The guest, from its code to its end. */
+/* In a guest: from its fork to the end of its program. Never returns. */
 static void
 run_guest(void)
 {
@@ -349,12 +356,12 @@ run_guest(void)
 	}
 	rehearse();
 	guest_report_ready();
-	/* What does not compile is told like any other exception. */
+	/* A syntax error is printed like any other exception. */
 	if (read_job(guest_receive_run(), steps) != 0) {
 		PyErr_Print();
 		status = 1;
 	}
-	/* The interpreter's call of its hook must not count in the program's recursion. */
+	/* The interpreter's call of its hook must not count towards the program's recursion limit. */
 	if (leave_recursive_call != NULL)
 		leave_recursive_call();
 	if (status < 0 && steps[0] != NULL)
@@ -371,15 +378,15 @@ run_guest(void)
 	_exit(status & 0xff);
 }
 
-/* ---- start of the zygote ---------------------------------------------------------------------------------------- */
+/* ---- the start of the zygote --------------------------------------------------------------------- */
 
-/* serve(): the interactive hook; see the top. */
+/* serve(): the interactive hook. Never returns. */
 static PyObject *
 serve(PyObject *self, PyObject *unused)
 {
 	(void)self;
 	(void)unused;
-	/* What the program finds as its hook is what a fresh interpreter has. */
+	/* The program finds the hook of a fresh interpreter. */
 	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
 	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
 	memory_fill_heap();
@@ -389,10 +396,10 @@ serve(PyObject *self, PyObject *unused)
 	zygote_make_guests();
 	PyOS_AfterFork_Child();
 	run_guest();
-	return NULL; /* never: a guest ends there */
+	return NULL; /* not reached */
 }
 
-/* load_setup() -> (main_file, [module, ...]): read what the runner wrote for this zygote. */
+/* load_setup() -> (main_file, [module, ...]): read the setup that the runner wrote for this zygote. */
 static PyObject *
 load_setup(PyObject *self, PyObject *unused)
 {
@@ -408,7 +415,7 @@ load_setup(PyObject *self, PyObject *unused)
 	return Py_BuildValue("(sN)", zygote_setup.main_file, imports);
 }
 
-/* send_report(error, version, text): tell the runner how the zygote came up. */
+/* send_report(error, version, text): report to the broker whether the zygote serves. */
 static PyObject *
 send_report(PyObject *self, PyObject *args)
 {
@@ -422,7 +429,7 @@ send_report(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-/* plain_flags(flags, values): a sys.flags with other values. It has no constructor that Python can call. */
+/* plain_flags(flags, values): a sys.flags with other values. Python code cannot construct one. */
 static PyObject *
 plain_flags(PyObject *self, PyObject *args)
 {
@@ -449,7 +456,7 @@ python_minor(void)
 	return info == NULL ? 0 : PyLong_AsLong(PyStructSequence_GetItem(info, 1));
 }
 
-/* Look up what the end of every program needs. Returns 0, or -1 and an error. */
+/* Look up the objects that end_program needs. Returns 0, or -1 and an error. */
 static int
 find_at_end(PyObject *modules)
 {
@@ -461,13 +468,13 @@ find_at_end(PyObject *modules)
 	name_threading = PyUnicode_InternFromString("threading");
 	name_atexit = PyUnicode_InternFromString("atexit");
 	module_count = PyDict_Size(modules);
-	/* From 3.13 on the collector works in increments, and counts say less. */
+	/* From 3.13 on the collector works in increments, and the counts do not show that. */
 	generations_are_simple = PyDict_GetItemString(modules, "gc") == gc && python_minor() < 13;
 	Py_XDECREF(gc);
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-/* wall_in(driver, main, hook): the last step before a zygote serves. */
+/* wall_in(driver, main, hook): put up the zygote's walls, the last step before it serves. */
 static PyObject *
 wall_in(PyObject *self, PyObject *args)
 {

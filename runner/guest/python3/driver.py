@@ -1,4 +1,4 @@
-"""What a zygote and its guests do that is easier said in Python than in _cellblock.c.
+"""The parts of a zygote and its guests that are shorter in Python than in _cellblock.c.
 
 The runner starts `python3 -q -i` with PYTHONSTARTUP naming this file. It runs in the interpreter's first __main__,
 prepares, and leaves _cellblock.serve as the interactive hook, which the interpreter then calls with no Python frame
@@ -15,8 +15,8 @@ import _cellblock
 HOME = "/box"
 INSPECT, INTERACTIVE, QUIET = 1, 2, 10  # places in sys.flags, the same in every version
 
-# A little of everything that a short program does first, so that guests find it done: the AST types, encodings,
-# a class, an exception and its traceback, formatting.
+# A little of everything that a short program does first: the AST types, encodings, a class, an exception
+# and its traceback, formatting. Guests inherit the results.
 WARM_UP = '''
 class Warm:
     def __init__(self, value):
@@ -33,7 +33,7 @@ print(1, sorted({3: "a", 1: "b"}), "a,b".split(","), b"x".decode(), sum(i * i fo
 
 
 class State:
-    """What a guest must know of the start."""
+    """Facts of the start that a guest needs."""
 
     main_path = None
     module_count = 0
@@ -60,7 +60,7 @@ def new_main(path):
 
 
 def warm_up(driver):
-    """Run the warm-up program as a guest runs its own, its output thrown away."""
+    """Run the warm-up program as a guest runs its own. Discard the output."""
     log = os.dup(2)
     os.dup2(1, 2)
     sys.modules["__main__"] = main = new_main("warm")
@@ -76,22 +76,22 @@ def warm_up(driver):
 
 
 def prepare():
-    """All that a zygote does before it serves."""
-    os.dup2(2, 1)  # what an import prints belongs in the log
+    """Do everything that a zygote does before it serves."""
+    os.dup2(2, 1)  # imports print to the log
     del sys.modules["_cellblock"]
     for name in ("PYTHONSTARTUP", "LD_BIND_NOW"):
         os.environ.pop(name, None)
     main_file, imports = _cellblock.load_setup()
     State.main_path = f"{HOME}/{main_file}"
     if os.getpid() == 2:
-        # Every guest is pid 2 of its namespace, and OpenSSL knows a fork by its changed pid.
+        # Every guest is pid 2 of its namespace. OpenSSL detects a fork by the changed pid.
         raise RuntimeError("a zygote must not be pid 2")
     sys.path[0] = HOME
     for name in imports:
         try:
             __import__(name)
         except Exception as error:
-            # Programs go on without its being warm, and get the same error if they import it.
+            # The zygote serves without it. A program that imports it gets the same error.
             print(f"zygote: import {name}: {type(error).__name__}: {error}", file=sys.stderr)
     hook = getattr(sys, "__interactivehook__", None)
     sys.__interactivehook__ = _cellblock.serve
@@ -110,7 +110,7 @@ def prepare():
     State.module_count = len(sys.modules)
     gc.collect()
     gc.freeze()
-    # After the freeze: what hangs in cycles with the program's globals has to be found at its end.
+    # After the freeze: the collection at the program's end must find cycles with its globals.
     sys.modules["__main__"] = main = new_main(State.main_path)
     _cellblock.wall_in(driver, main, hook)
     os.dup2(null, 2)
@@ -118,7 +118,7 @@ def prepare():
 
 
 def reseed():
-    """In a guest, before it has its code: what must differ between runs, beyond what Python sees to itself."""
+    """In a guest, before its run comes: reseed the generators that Python does not reseed after a fork."""
     numpy_random = sys.modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed()
@@ -128,7 +128,7 @@ def reseed():
 
 
 def begin(preload, args, env):
-    """Set the stage for a run that asks for more than the usual; return the compiled preload."""
+    """Prepare a run with a preload, arguments or environment. Return the compiled preload."""
     for entry in env:
         key, _, value = entry.partition("=")
         os.environ[key] = value
@@ -139,7 +139,7 @@ def begin(preload, args, env):
 
 
 def exit_status(error):
-    """The exit status that an uncaught SystemExit stands for, after printing what it has to say."""
+    """Print the message of an uncaught SystemExit. Return the exit status that it stands for."""
     code = error.code
     if code is None:
         return 0
@@ -149,13 +149,13 @@ def exit_status(error):
     try:
         sys.stderr.write(str(code))
     except Exception:
-        pass  # a fresh interpreter says nothing either
+        pass  # a fresh interpreter ignores it, too
     print(file=sys.stderr, flush=True)
     return 1
 
 
 def forget_modules():
-    """Let go of what the program has imported."""
+    """Drop the modules that the program imported."""
     for name in list(sys.modules)[State.module_count :]:
         del sys.modules[name]
 

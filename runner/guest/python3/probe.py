@@ -1,16 +1,16 @@
-"""Ask an interpreter what it is made of. Run as `python3 -I probe.py`; prints one "word value" per line.
+"""Find the files that an interpreter needs. Run as `python3 -I probe.py`; prints one "word value" per line.
 
     version 3.11.2      of the interpreter
-    bind /usr/lib/...   a directory or file that its programs need, to be bound read-only
+    bind /usr/lib/...   a directory or file that its programs need, for a read-only bind mount
 
-It is run in the environment that programs will have, so the locale is theirs.
+It runs in the environment of the programs, so the locale is theirs.
 """
 import os
 import sys
 import sysconfig
 import warnings
 
-warnings.simplefilter("ignore")  # of deprecated modules, which programs may still want
+warnings.simplefilter("ignore")  # programs may use deprecated modules
 paths = set()
 
 
@@ -20,14 +20,14 @@ def add(path):
 
 
 def import_extensions(directory):
-    """Import what the standard library has in C, to learn which shared libraries that brings in."""
+    """Import the C extensions of the standard library, to find the shared libraries that they need."""
     for name in os.listdir(directory) if os.path.isdir(directory) else ():
         module = name.partition(".")[0]
         if name.endswith(".so") and not module.startswith(("_test", "_xxtest", "xxlimited", "_ctypes_test", "_tkinter")):
             try:
                 __import__(module)
             except Exception:
-                pass  # an extension that does not load here does not load in a cell
+                pass  # it does not load in a cell either
 
 
 def leads_to(directory, place):
@@ -55,7 +55,7 @@ with open("/proc/self/maps") as maps:
             add(os.path.dirname(path))
         if "/ld-" in path:
             add(path)
-# Debian lets an administrator choose between libraries (BLAS, say) by links to links.
+# On Debian an administrator chooses between libraries (BLAS, for example) by links to links.
 if any(os.path.isdir(path) and leads_to(path, "/etc/alternatives") for path in list(paths)):
     add("/etc/alternatives")
 for path in ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1", "/etc/ld.so.cache"):
@@ -68,7 +68,7 @@ try:
 except ImportError:
     pass
 
-# A directory brings all that is in it.
+# A directory brings all of its entries.
 kept = []
 for path in sorted(paths):
     if not any(path.startswith(parent + "/") for parent in kept):
