@@ -5,7 +5,7 @@
 #define _GNU_SOURCE
 #include "config_files.h"
 
-/* ---- values that are read ---------------------------------------------------------------------------------------------- */
+/* ---- values that are read ------------------------------------------------------------------- */
 
 static struct config *
 must_load_language(const char *text)
@@ -87,7 +87,7 @@ test_compiled_languages(void **state)
 	config_free(config);
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------- */
+/* ---- errors --------------------------------------------------------------------------------- */
 
 #define HEAD "name = \"a\"; main_file = \"a\"; policy = \"a\"; "
 #define RUN "run = [\"/a\", \"b\"]; version = [\"/c\", \"d\"]; "

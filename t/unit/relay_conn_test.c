@@ -50,7 +50,7 @@ static struct sockaddr_in address[2];
 static bool was_open[DESCRIPTORS];
 static unsigned last_number;
 
-/* ---- the relay's loop --------------------------------------------------------------------------------------------- */
+/* ---- the relay's loop ----------------------------------------------------------------------- */
 
 static void
 guest_ready(struct watch *watch, uint32_t events)
@@ -98,7 +98,7 @@ turn_once_more(time_t since_s)
 /* Run the loop until a condition holds. */
 #define until(condition) for (time_t since_s = now_s(); !(condition); turn_once_more(since_s))
 
-/* ---- the two ends --------------------------------------------------------------------------------------------------- */
+/* ---- the two ends --------------------------------------------------------------------------- */
 
 static unsigned char
 byte_at(unsigned number, size_t place)
@@ -232,7 +232,7 @@ close_line(struct line *line)
 		hang_up(&line->end[i], true);
 }
 
-/* ---- bytes ---------------------------------------------------------------------------------------------------------- */
+/* ---- bytes ---------------------------------------------------------------------------------- */
 
 static void
 carries_bytes_both_ways(void **state)
@@ -291,7 +291,7 @@ keeps_bytes_that_come_before_the_proxy(void **state)
 	close_line(&line);
 }
 
-/* ---- ends ----------------------------------------------------------------------------------------------------------- */
+/* ---- ends ----------------------------------------------------------------------------------- */
 
 /* Each end may shut down its sending side, and still receives the rest. */
 static void
@@ -389,7 +389,7 @@ carries_resets(void **state)
 	}
 }
 
-/* ---- ends that do not read ---------------------------------------------------------------------------------------------- */
+/* ---- ends that do not read ------------------------------------------------------------------ */
 
 /*
  * An end that does not read: the relay buffers no more for it and stays idle, the other direction
@@ -428,7 +428,7 @@ waits_for_readers(void **state)
 	}
 }
 
-/* ---- many ----------------------------------------------------------------------------------------------------------- */
+/* ---- many ----------------------------------------------------------------------------------- */
 
 /*
  * Each connection has its own bytes, and none waits for another, not even for one that is not read.
@@ -468,7 +468,7 @@ keeps_connections_apart(void **state)
 		close_line(&lines[i]);
 }
 
-/* ---- no proxy ------------------------------------------------------------------------------------------------------- */
+/* ---- no proxy ------------------------------------------------------------------------------- */
 
 /*
  * The program gets an HTTP error, whatever it sends meanwhile, and the connection stays until the
@@ -593,7 +593,7 @@ tells_of_no_descriptors(void **state)
 	check_refusal(&line, EMFILE);
 }
 
-/* ---- around each ---------------------------------------------------------------------------------------------------- */
+/* ---- around each ---------------------------------------------------------------------------- */
 
 static int
 open_all(void **state)
