@@ -1,10 +1,10 @@
-# Attacks.pm - cases of attack, and what carries them out against a service at a URL.
+# Attacks.pm - reads the attack cases, and carries them out against a service at a URL.
 #
 #   my $attacks = Attacks->new(url => $url, key => $key, host => sub { list of complaints }, slow => 1);
 #   for my $case ($attacks->cases) { my $result = $attacks->carry_out($case); ... }
-#   $result: {name, skip, todo, assertions => [[is_good, what, explanation], ...]}
+#   $result: {name, skip, todo, assertions => [[is_good, name, explanation], ...]}
 #
-# The cases are in cases/: see README there. Core modules only.
+# The cases are in cases/; README describes them. Core modules only.
 package Attacks;
 use strict;
 use warnings;
@@ -20,7 +20,8 @@ my $here = dirname(__FILE__);
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine needs);
 
-# What a right run of each language looks like. It also looks for what an earlier one may have left.
+# The correct output of a run in each language. The program also looks for leftovers of an earlier
+# run.
 my %benign = (
     python3 => <<'PYTHON',
 import os
@@ -89,12 +90,13 @@ sub read_cases {
         elsif ($line =~ /\A(\w+): +(.+)\n/ && $known{$1}) {
             $case->{$1} = $1 eq 'never' ? "escaped|$2" : $2;
         }
-        elsif ($line =~ /\S/) { die "$path:$number: what is \"$line\"\n" }
+        elsif ($line =~ /\S/) { die "$path:$number: cannot parse \"$line\"\n" }
     }
     return @cases;
 }
 
-# A line of a table: "name | arguments of programs/syscall.c", or with " | killed" if the filter has to end it.
+# A line of a table: "name | arguments of programs/syscall.c", with " | killed" if the filter ends
+# the process.
 sub read_calls {
     my ($path) = @_;
     my @cases;
@@ -157,7 +159,8 @@ sub request {
         data => ref $decoded eq 'HASH' ? $decoded->{data} : undef };
 }
 
-# A program of the language that any service must answer rightly; Python has to stand in for those that have none.
+# A program of the language that any service runs correctly; Python stands in for languages without
+# one.
 sub benign {
     my ($self, $language) = @_;
     return $benign{$language} // "";
@@ -168,7 +171,8 @@ sub run {
     return $self->request(POST => '/v1/sandbox/run', $json->encode({ language => $language, code => $code, %field }));
 }
 
-# The same in a process of its own, so that another run can go on beside it. Returns what waits for it.
+# Start such a run in a process of its own, so that another can go on beside it. Returns a function
+# that waits for it.
 sub run_beside {
     my ($self, @run) = @_;
     my $pid = fork // die "fork: $!\n";
@@ -197,7 +201,8 @@ sub reason_to_skip {
     return;
 }
 
-# The fields of a request beside language and code. Where all takes longer, a program has longer, too.
+# The fields of a request besides language and code. On a slow machine a program gets more time,
+# too.
 sub fields {
     my ($self, $case) = @_;
     my %field = $case->{request} ? %{ $json->decode($case->{request}) } : ();
@@ -220,7 +225,7 @@ sub shorten {
     return length $text > 600 ? substr($text, 0, 600) . '...' : $text;
 }
 
-# What a reply says against what must come of the case. Returns complaints.
+# Compare a reply with the expectations of the case. Returns complaints.
 sub judge {
     my ($case, $reply) = @_;
     my $wanted = $case->{http} // 200;
@@ -278,7 +283,7 @@ sub carry_out {
     return \%result;
 }
 
-# As a test of Test::More. One of a hole that is known is a single one, to do.
+# Report as a test of Test::More. A known hole is a single test, marked as to do.
 sub show {
     my ($result) = @_;
     my @assertions = @{ $result->{assertions} };
@@ -294,8 +299,8 @@ sub show {
     else {
         $test->subtest($result->{name} => sub {
             for (@assertions) {
-                my ($is_good, $what, $explanation) = @$_;
-                $test->ok($is_good, $what) or $test->diag($explanation);
+                my ($is_good, $name, $explanation) = @$_;
+                $test->ok($is_good, $name) or $test->diag($explanation);
             }
         });
     }
