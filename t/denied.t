@@ -113,7 +113,7 @@ cmp_ok calls($r)->{chroot}, '<', 100_000, 'and slowed';
 
 my ($bpf, $setns) = (POSIX::uname())[4] eq 'aarch64' ? (280, 268) : (321, 308);
 $r = $cb->run(code => "import ctypes; ctypes.CDLL(None).syscall($bpf, 0, 0, 0)");
-is $r->{data}{status}, 'denied', 'a call for which no program has a use ends the run: status';
+is $r->{data}{status}, 'denied', 'a call that only an attack makes ends the run: status';
 is $r->{data}{signal}, 'SIGSYS', 'signal';
 like $r->{data}{error}, qr/operation not permitted/, 'and error say so';
 $r = $cb->run(code => <<"CODE");
