@@ -11,8 +11,8 @@
 
 #define NAME_SIZE 32
 
-#define ASK_FOR_NETWORK "enable_network asks for a network, where the operator has configured one"
-#define ASK_FOR_PROCESSES "limits.processes above 1 lets a program start others, as far as the operator allows"
+#define ASK_FOR_NETWORK "enable_network asks for a network, if the operator has configured one"
+#define ASK_FOR_PROCESSES "limits.processes above 1 lets a program start others, if the operator allows it"
 
 /* Advice for a client, by call. There is none for all other calls. */
 static const struct {
@@ -20,7 +20,7 @@ static const struct {
 	const char *hint;
 	const char *networked; /* the advice for a run that had a network */
 } hints[] = {
-	{ "socket", ASK_FOR_NETWORK, "TCP is all that a network has here" },
+	{ "socket", ASK_FOR_NETWORK, "the network of a run supports TCP only" },
 	{ "connect", ASK_FOR_NETWORK, NULL },
 	{ "clone", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
 	{ "fork", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },

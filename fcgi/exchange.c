@@ -46,6 +46,6 @@ exchange_fail(struct exchange *exchange, struct http_error *error, const char *c
 		log_limit_warn(limit_of(error->status, exchange->outcome), "request=%s: %s%s%s", exchange->request_id,
 		    error->text, cause != NULL ? ": " : "", cause != NULL ? cause : "");
 	if (error->status == 500)
-		http_error_set(error, 500, "internal error; the log says more about request %s", exchange->request_id);
+		http_error_set(error, 500, "internal error; see the log for request %s", exchange->request_id);
 	reply_error(&exchange->reply, error, NULL);
 }

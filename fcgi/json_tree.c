@@ -58,16 +58,16 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 	/* json-c's own check accepts characters above U+10FFFF. */
 	end = json_text_well_formed(body, size);
 	if (end != size) {
-		http_error_set(error, 400, "body: must be UTF-8, and byte %zu is not", end);
+		http_error_set(error, 400, "body: must be UTF-8; byte %zu is not", end);
 		return NULL;
 	}
 	survey(body, size, &values, &nul_in_name);
 	if (values > MAX_VALUES) {
-		http_error_set(error, 400, "body: must not hold more than %d values", MAX_VALUES);
+		http_error_set(error, 400, "body: must not contain more than %d values", MAX_VALUES);
 		return NULL;
 	}
 	if (nul_in_name) {
-		http_error_set(error, 400, "body: a name, in env as elsewhere, must not hold a NUL");
+		http_error_set(error, 400, "body: a name must not contain a NUL character, in env or elsewhere");
 		return NULL;
 	}
 	tokener = json_tokener_new_ex(MAX_DEPTH);
@@ -82,7 +82,7 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 	json_tokener_free(tokener);
 
 	if (result == json_tokener_continue) {
-		http_error_set(error, 400, "body: must be a JSON object, and it ends too early");
+		http_error_set(error, 400, "body: must be a JSON object; it ends too early");
 	} else if (result != json_tokener_success) {
 		http_error_set(error, 400, "body: must be a JSON object: %s at byte %zu",
 		    json_tokener_error_desc(result), end);

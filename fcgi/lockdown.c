@@ -103,7 +103,7 @@ enter_landlock(enum requirement wanted)
 			die("Landlock is in force, and still a directory could be opened");
 		log_info("Landlock: in force, ABI %d", abi);
 	} else if (wanted == LAYER_OPTIONAL) {
-		log_info("Landlock: not to be had here (%s)", strerror(errno));
+		log_info("Landlock: not available (%s)", strerror(errno));
 	} else {
 		die("Landlock: %s: boot with landlock in the lsm= list, or set worker.landlock to \"optional\"",
 		    strerror(errno));

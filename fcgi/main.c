@@ -169,7 +169,7 @@ main(int argc, char **argv)
 		die("%s", error);
 	warm_up();
 	if (FCGX_Init() != 0 || FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
-		die("libfcgi cannot be initialised");
+		die("cannot initialise libfcgi");
 	set_signals();
 	worker.config = config;
 	run_init(&worker.run);
@@ -195,7 +195,7 @@ main(int argc, char **argv)
 		 * and checks whether the runner has changed.
 		 */
 		if (worker.link.stale && clock_us() - start_us > STALE_US)
-			die("%s: ending, for a new worker to read the runner's configuration", worker.link.path);
+			die("%s: exiting, so that a new worker reads the runner's configuration", worker.link.path);
 	}
 	if (!stopping)
 		die("accept: %s", strerror(errno));

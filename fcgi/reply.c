@@ -173,7 +173,7 @@ describe_end(const struct run_result *result, const struct run_limits *limits, c
 		snprintf(text, size, "error: disk limit exceeded (%" PRIu64 " bytes)\\n", limits->disk_bytes);
 		break;
 	case VERDICT_DENIED:
-		snprintf(text, size, "error: operation not permitted: a system call for which no program has a use\\n");
+		snprintf(text, size, "error: operation not permitted: a system call that only an attack makes\\n");
 		break;
 	case VERDICT_CANCELLED:
 		snprintf(text, size, "error: cancelled\\n");

@@ -204,7 +204,7 @@ take_args(struct json_object *tree, struct block *args, struct http_error *error
 			return http_error_set(error, 400, "args[%zu]: must be a string", i);
 		text = text_of(value);
 		if (strlen(text.bytes) != text.size)
-			return http_error_set(error, 400, "args[%zu]: must not hold a NUL character", i);
+			return http_error_set(error, 400, "args[%zu]: must not contain a NUL character", i);
 		args->size += text.size + 1;
 	}
 	if (count == 0)
@@ -228,16 +228,16 @@ check_env(const char *name, struct json_object *value, struct http_error *error)
 
 	if (!valid_env_name(name))
 		return http_error_set(error, 400,
-		    "env: \"%.64s\" is not a name: letters, digits and _ are allowed, and no digit first", name);
+		    "env: \"%.64s\" is not a valid name: use letters, digits and _, and no digit first", name);
 	for (size_t i = 0; i < sizeof denied_env / sizeof denied_env[0]; i++) {
 		if (matches(denied_env[i], name))
-			return http_error_set(error, 400, "env.%.64s: may not be set", name);
+			return http_error_set(error, 400, "env.%.64s: must not be set", name);
 	}
 	if (!json_object_is_type(value, json_type_string))
 		return http_error_set(error, 400, "env.%.64s: must be a string", name);
 	text = text_of(value);
 	if (strlen(text.bytes) != text.size)
-		return http_error_set(error, 400, "env.%.64s: must not hold a NUL character", name);
+		return http_error_set(error, 400, "env.%.64s: must not contain a NUL character", name);
 	return 0;
 }
 
@@ -279,7 +279,7 @@ do_without_network(const struct config *config, bool *network, struct http_error
 	*network = false;
 	if (!config->network_strict)
 		return 0;
-	http_error_set(error, 400, "enable_network: there is no network here");
+	http_error_set(error, 400, "enable_network: no network is available");
 	error->status = 200;
 	return -1;
 }
@@ -310,7 +310,7 @@ request_use_proxy(const struct config *config, struct run_request *request, cons
 		return do_without_network(config, &request->network, error);
 	/* A name restricts its key to one proxy, so no other network may replace it. */
 	if (name[0] != '\0' && (proxy < 0 || config->network != NETWORK_PROXY))
-		return http_error_set(error, 500, "nginx names a proxy that there is not: %.64s", name);
+		return http_error_set(error, 500, "nginx names an unknown proxy: %.64s", name);
 	request->proxy = (uint32_t)proxy;
 	return 0;
 }

@@ -2,7 +2,7 @@
 #
 #   my $attacks = Attacks->new(url => $url, key => $key, host => sub { list of complaints }, slow => 1);
 #   for my $case ($attacks->cases) { my $result = $attacks->carry_out($case); ... }
-#   $result: {name, skip, todo, assertions => [[is_good, what, explanation], ...]}
+#   $result: {name, skip, todo, assertions => [[is_good, name, explanation], ...]}
 #
 # The cases are in cases/; README describes their format. Core modules only.
 package Attacks;
@@ -296,8 +296,8 @@ sub show {
     else {
         $test->subtest($result->{name} => sub {
             for (@assertions) {
-                my ($is_good, $what, $explanation) = @$_;
-                $test->ok($is_good, $what) or $test->diag($explanation);
+                my ($is_good, $name, $explanation) = @$_;
+                $test->ok($is_good, $name) or $test->diag($explanation);
             }
         });
     }

@@ -1,6 +1,6 @@
 /*
- * config.c - cellblock.conf and the files of two languages, between lines of "%%". What an input leaves out is short and
- * good.
+ * config.c - cellblock.conf and the files of two languages, with lines of "%%" between them. Files
+ * that an input leaves out are short and valid.
  */
 #define _GNU_SOURCE
 #include "config.h"
@@ -37,7 +37,7 @@ open_files(void)
 	path[2] = fuzz_file("languages/b.conf", &fd[2]);
 }
 
-/* Only what differs from the last time. */
+/* Write only the files that differ from the last input's. */
 static void
 write_files(const uint8_t *data, size_t size)
 {
@@ -56,7 +56,10 @@ write_files(const uint8_t *data, size_t size)
 	}
 }
 
-/* One line: whose file, which line, and what is allowed, or what libconfig or the kernel has to say. */
+/*
+ * An error is one line: the file, the line, and the allowed values; or the text of libconfig or the
+ * kernel.
+ */
 static void
 check_error(const char *error, size_t size)
 {

@@ -1,9 +1,11 @@
 /*
- * from_runner.c - what the runner sends to a worker, into all of the worker behind libfcgi: answers of any kind and size, in
- * and out of turn, with descriptors, or none; and the output of a guest, up to the reply that a client gets.
+ * from_runner.c - the runner's messages to a worker, into the complete worker behind libfcgi:
+ * replies of any kind and size, in and out of turn, with or without descriptors; and the output of
+ * a guest, up to the reply to the client.
  *
- * An input is first what a client asks, then a list of steps, each a few bytes (`steps` has them), which happen while the
- * worker waits; and so on for the next client. libfcgi, poll(2), socket(2), connect(2) and the clock are played here (ld --wrap).
+ * An input is a client's request, then a list of steps of a few bytes each (see `steps`), which
+ * happen while the worker waits; then the next client's, and so on. This file plays libfcgi,
+ * poll(2), socket(2), connect(2) and the clock (ld --wrap).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,11 +26,11 @@
 #include "play.h"
 #include "route.h"
 
-#define CLIENTS 4     /* that one input can have, one after the other */
-#define TURNS_MAX 200 /* that the worker waits, for one client */
+#define CLIENTS 4     /* the most requests of one input, one after the other */
+#define TURNS_MAX 200 /* the most waits of the worker in one request */
 #define DIGEST 0x1234567890abcdefu
 
-/* ---- what there is ------------------------------------------------------------------------------------------------ */
+/* ---- configuration and state ---------------------------------------------------------------- */
 
 static char *words[] = { "/bin/true", "cc" };
 
@@ -61,14 +63,15 @@ static struct worker worker;
 static int runner_end;      /* of the connection; -1: none */
 static int guest_ends[2];   /* of the pipes; -1: closed */
 static int client_end;      /* of nginx's connection */
-static bool is_refusing;    /* nobody listens */
-static bool broke_rules;    /* has this connection been sent what is not of the protocol? */
+static bool is_refusing;    /* no runner listens */
+static bool has_asked;      /* PROTO_FIND on this connection, since the last run */
+static bool broke_rules;    /* whether this connection has carried something that violates the protocol */
 static unsigned turns;
 static uint32_t last_id;
 static uint64_t now_ms;
 static int memfd;
 
-/* ---- libfcgi ------------------------------------------------------------------------------------------------------ */
+/* ---- libfcgi -------------------------------------------------------------------------------- */
 
 static struct {
 	const char *path, *method, *length, *body;
@@ -136,7 +139,7 @@ FCGX_Finish_r(FCGX_Request *request)
 	(void)request;
 }
 
-/* ---- the runner --------------------------------------------------------------------------------------------------- */
+/* ---- the runner ----------------------------------------------------------------------------- */
 
 static void
 take_request(const struct proto_request *request, int *fds, size_t count)
@@ -146,6 +149,9 @@ take_request(const struct proto_request *request, int *fds, size_t count)
 
 	must(request->kind >= PROTO_RUN && request->kind <= PROTO_STATE);
 	must(count == 0 || is_run || is_compile);
+	/* The runner holds a compiled program for the connection that asked for it. */
+	must(has_asked || !(is_compile || (is_run && request->index == 0)));
+	has_asked = request->kind == PROTO_FIND || (has_asked && !is_run);
 	if (!is_run && !is_compile)
 		return;
 	last_id = request->id;
@@ -161,7 +167,7 @@ take_request(const struct proto_request *request, int *fds, size_t count)
 	}
 }
 
-/* Read what the worker has sent. Returns whether there was anything. */
+/* Read the worker's message. Returns whether there was one. */
 static bool
 runner_reads(void)
 {
@@ -202,7 +208,7 @@ answer(const void *bytes, size_t size, size_t count)
 		broke_rules = broke_rules || size != sizeof(struct proto_reply) || count > 0;
 }
 
-/* A text as the runner has it: short, or up to the last byte of its field, and not always UTF-8. */
+/* Fill a text field as the runner may: short, or up to its last byte, and not always UTF-8. */
 static void
 fill(char *field, size_t size)
 {
@@ -230,7 +236,7 @@ reply_step(void)
 	struct proto_reply message = { .kind = next() % (PROTO_REFUSED + 2) };
 	uint8_t id = next(), bytes[2 * sizeof message] = { 0 };
 
-	/* Of the run that there is, most of the time, or of the one that is not seen yet. */
+	/* Mostly the id of the present run, or of the one that was not read yet. */
 	message.id = last_id + (id >= 0xf0 ? id : id >= 0xe0 ? 1 : 0);
 	switch (message.kind) {
 	case PROTO_WELCOME:
@@ -261,7 +267,7 @@ reply_step(void)
 	default:
 		message.u.refusal = next();
 	}
-	/* All of it, most of the time, or what would be right if it were not cut, or did not go on. */
+	/* Mostly the complete message, or a valid one that is cut or too long. */
 	memcpy(bytes, &message, sizeof message);
 	answer(bytes, id >= 0xc0 && id < 0xd0 ? next() * sizeof bytes / 256 : sizeof message, 0);
 }
@@ -292,7 +298,7 @@ hang_up_step(void)
 	shut(&runner_end);
 }
 
-/* ---- the guest, the client, the time ------------------------------------------------------------------------------ */
+/* ---- the guest, the client, the time -------------------------------------------------------- */
 
 static void
 output_step(void)
@@ -303,7 +309,7 @@ output_step(void)
 	static char block[65536];
 	size_t length = strlen(text), size = 0;
 
-	/* A few bytes, or many. */
+	/* Few bytes, or many. */
 	for (size_t i = 0; i <= times && size + length <= sizeof block; i++, size += length)
 		memcpy(block + size, text, length);
 	while (times == 255 && size + length <= sizeof block) {
@@ -342,7 +348,7 @@ time_step(void)
 static void (*const steps[])(void) = { reply_step, reply_step, welcome_step, output_step, close_step, hang_up_step, time_step,
 	bytes_step, client_step };
 
-/* ---- what the worker asks of the kernel ----------------------------------------------------------------------------- */
+/* ---- wrapped system calls ------------------------------------------------------------------- */
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 int
@@ -353,7 +359,10 @@ __wrap_clock_gettime(clockid_t clock, struct timespec *now)
 	return 0;
 }
 
-/* Who connects is given one end of a pair, which is a connection from the beginning. After the last step nobody listens. */
+/*
+ * A worker that connects gets one end of a pair, which is connected from the beginning. After the
+ * last step no runner listens.
+ */
 int __real_socket(int domain, int type, int protocol);
 int __wrap_socket(int domain, int type, int protocol);
 int
@@ -378,7 +387,7 @@ __wrap_connect(int fd, const struct sockaddr *address, socklen_t size)
 		errno = ECONNREFUSED;
 		return -1;
 	}
-	broke_rules = false;
+	broke_rules = has_asked = false;
 	return 0;
 }
 
@@ -412,9 +421,9 @@ __wrap_poll(struct pollfd *waits, nfds_t count, int timeout_ms)
 	return 0;
 }
 
-/* ---- an input, from its beginning to its end ------------------------------------------------------------------------ */
+/* ---- an input, from its beginning to its end ------------------------------------------------ */
 
-/* What nginx was sent: a header that is right about the body, and a body that any client can read. */
+/* Check the reply to nginx: its header agrees with the body, and any client can parse the body. */
 static void
 check_reply(void)
 {
@@ -469,7 +478,7 @@ ask(void)
 	route_serve(&worker, &request);
 	must(request.ipcFd < 0);
 	check_reply();
-	/* Who has read it has hung up. */
+	/* A worker that has read a violation has closed the connection. */
 	must(!broke_rules || worker.link.fd < 0 || recv(worker.link.fd, length, 1, MSG_PEEK | MSG_DONTWAIT) >= 0);
 	while (runner_reads())
 		continue;
@@ -495,7 +504,10 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (worker.config == NULL) {
-		/* A guest writes on when nobody reads any more; as in the worker itself, that is an error like others. */
+		/*
+		 * A guest goes on writing after the reader is gone. As in the worker itself, that
+		 * is an ordinary error.
+		 */
 		signal(SIGPIPE, SIG_IGN);
 		worker.config = &config;
 		run_init(&worker.run);

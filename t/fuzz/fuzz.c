@@ -1,4 +1,4 @@
-/* fuzz.c - see fuzz.h. It also stands in for common/log.c: texts are made as they would be, and nobody has to read them. */
+/* fuzz.c - see fuzz.h. Also replaces common/log.c: messages are formatted, and then discarded. */
 #define _GNU_SOURCE
 #include "fuzz.h"
 
@@ -15,7 +15,7 @@
 #include "log.h"
 
 #define DESCRIPTORS 96
-#define LEAK_TIMES 4 /* in a row, of the same input, that memory is more than before: a leak */
+#define LEAK_TIMES 4 /* the memory grows this often in a row with the same input: a leak */
 #define FILES 4
 
 void
@@ -53,10 +53,13 @@ static struct pollfd before[DESCRIPTORS];
 static size_t allocated_before;
 static bool library_leaked;
 
-/* AddressSanitizer's, in a program that has it. */
+/* Provided by AddressSanitizer, if the program has it. */
 size_t __sanitizer_get_current_allocated_bytes(void) __attribute__((weak));
 
-/* Leaks are looked for here, after each input; and so little is allocated that little of it has to be kept from use. */
+/*
+ * This file checks for leaks, after each input. And little is allocated, so a small quarantine is
+ * enough.
+ */
 const char *__asan_default_options(void);
 const char *
 __asan_default_options(void)
@@ -100,7 +103,10 @@ fuzz_end(void)
 	struct pollfd after[DESCRIPTORS];
 	bool grown = !library_leaked && allocated() > allocated_before;
 
-	/* Some times it may be a buffer that some library keeps, or what libFuzzer's other thread has for its start. */
+	/*
+	 * A single increase may be a buffer that a library keeps, or the start of libFuzzer's other
+	 * thread.
+	 */
 	times = grown ? times + 1 : 0;
 	must(times < LEAK_TIMES);
 	look(after);

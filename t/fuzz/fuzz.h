@@ -1,10 +1,10 @@
 /*
- * fuzz.h - what the fuzz targets share. Each target is one file beside this one, with one function:
+ * fuzz.h - shared by the fuzz targets. Each target is one file beside this one, with one function:
  *
  *     int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
  *
- * which does with some bytes what the product does with them, asserts what must be true then (`must`), leaves nothing
- * behind, and returns 0. It is called by libFuzzer, or by replay.c for each file of the target's corpus.
+ * It gives the bytes to the product's code, asserts the properties that must hold (`must`), cleans
+ * up, and returns 0. libFuzzer calls it; or replay.c does, for each file of the target's corpus.
  */
 #ifndef CELLBLOCK_FUZZ_H
 #define CELLBLOCK_FUZZ_H
@@ -15,7 +15,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What must be true. Else the program aborts, after one line that says what is not. */
+/* Assert. On failure, print one line with the condition, and abort. */
 #define must(condition)                                                                                                \
 	do {                                                                                                           \
 		if (!(condition))                                                                                      \
@@ -23,28 +23,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 	} while (0)
 void fuzz_fail(const char *file, int line, const char *what) __attribute__((noreturn));
 
-/* Is it UTF-8 as Unicode has it: no overlong form, no surrogate, nothing past U+10FFFF? */
+/*
+ * Whether the bytes are UTF-8 by Unicode: no overlong form, no surrogate, nothing above U+10FFFF.
+ */
 bool fuzz_is_utf8(const char *text, size_t size);
 
 /*
- * Around what is tried with one input: at its end the same descriptors must be open, by number, and under
- * AddressSanitizer the same memory be allocated. What a target keeps from one input to the next it makes before.
- * fuzz_end returns false when there is more memory: all has to be done once more, to see whether it is a leak.
+ * Call these before and after each input. fuzz_end asserts that the same descriptors are open, by
+ * number, and under AddressSanitizer that no more memory is allocated. A target allocates what it
+ * keeps between inputs before fuzz_begin. fuzz_end returns false if there is more memory: repeat
+ * the input, to see whether it is a leak.
  */
 void fuzz_begin(void);
 bool fuzz_end(void);
 
-/* A library has met with something that it is known to leak memory of. */
+/* Report that a library has taken a path on which it is known to leak memory. */
 void fuzz_forgive_leak(void);
 
-/* A folder of this process's own, in memory where that can be had. It goes with the process, and what is in it. */
+/* A directory of this process, in memory if possible. It is removed with its contents at exit. */
 const char *fuzz_folder(void);
 
-/* A file in it, which is the target's to write: see fuzz_write. Returns its path. */
+/* Make a file in that directory, for fuzz_write. Returns its path. */
 const char *fuzz_file(const char *name, int *fd);
 void fuzz_write(int fd, const uint8_t *data, size_t size);
 
-/* The next part of an input of several texts, which stand between lines of "%%". Returns false when there is none. */
+/*
+ * The next part of an input of several texts, with lines of "%%" between them. Returns false if
+ * there is none.
+ */
 bool fuzz_next_part(const uint8_t **data, size_t *size, const uint8_t **part, size_t *part_size);
 
 #endif

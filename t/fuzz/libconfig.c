@@ -1,6 +1,7 @@
 /*
- * libconfig.c - around libconfig (ld --wrap). Its parser forgets the strings that it has read when it meets a mistake. The
- * daemons end then; here, where they do not, what it leaks must not be taken for a leak of theirs.
+ * libconfig.c - wraps libconfig (ld --wrap). Its parser leaks the strings that it has read when it
+ * finds a syntax error. The daemons exit then; here, where they do not, these leaks must not be
+ * taken for the daemons'.
  */
 #include <libconfig.h>
 

@@ -1,4 +1,7 @@
-/* policy.c - a seccomp policy and another one that it may include ("other"), between lines of "%%". */
+/*
+ * policy.c - a seccomp policy and another that it may include ("other"), with a line of "%%"
+ * between them.
+ */
 #define _GNU_SOURCE
 #include "policy.h"
 
@@ -10,7 +13,7 @@
 #include "policy_rules.h"
 
 #define FILES 2
-#define COMPILED_RULES 16 /* a policy of more takes libseccomp a hundred times as long as all else here */
+#define COMPILED_RULES 16 /* libseccomp needs a hundred times as long for more rules as everything else here */
 
 static const char *path[FILES];
 static int fd[FILES];
@@ -47,7 +50,7 @@ check_bpf(const struct bpf *bpf)
 	must(bpf->count == 0 || BPF_CLASS(bpf->code[bpf->count - 1].code) == BPF_RET);
 }
 
-/* Does any call stand in two rules? */
+/* Whether any call has two rules. */
 static bool
 has_call_twice(const struct rules *rules)
 {
@@ -66,11 +69,13 @@ check_compiled(const struct rules *rules)
 	char error[512] = "";
 	struct policy *policy = policy_load(fuzz_folder(), "policy", error, sizeof error);
 
-	/* Where one rule says more about a call than another, libseccomp (2.5.4) forgets some of what it had allocated. */
+	/*
+	 * If one rule is more specific about a call than another, libseccomp (2.5.4) leaks memory.
+	 */
 	if (has_call_twice(rules))
 		fuzz_forgive_leak();
 	if (policy == NULL) {
-		/* What conflicts only libseccomp knows. */
+		/* Only libseccomp detects these conflicts. */
 		must(strncmp(error, "policy policy: libseccomp cannot compile it: ", 45) == 0);
 		return;
 	}

@@ -1,8 +1,9 @@
 /*
- * replay.c - libFuzzer's place in `make check`: the target, once for each file of its corpus, as TAP.
+ * replay.c - replaces libFuzzer in `make check`: runs the target once for each file of its corpus,
+ * as TAP.
  *
- * The corpus is in $srcdir/t/fuzz/corpus/ under the name of this program, unless files are given. A target that finds
- * something ends the program, so the plan, which comes last, is missing then.
+ * The corpus is in $srcdir/t/fuzz/corpus/ under the name of this program, unless files are given. A
+ * target that finds a fault ends the program, so the plan, which comes last, is missing then.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -24,7 +25,9 @@ replay(const char *path)
 	uint8_t *data = NULL;
 	struct stat st;
 
-	/* Exactly as large as the input, so that a sanitizer sees what is read beyond it. */
+	/*
+	 * The buffer has the exact size of the input, so that a sanitizer detects a read beyond it.
+	 */
 	must(file != NULL && fstat(fileno(file), &st) == 0);
 	must((data = malloc((size_t)st.st_size + (st.st_size == 0))) != NULL);
 	must(fread(data, 1, (size_t)st.st_size, file) == (size_t)st.st_size);

@@ -1,4 +1,7 @@
-/* request.c - the body of POST /v1/sandbox/run: what a stranger sends, up to the job that a guest is given. */
+/*
+ * request.c - the body of POST /v1/sandbox/run, from the untrusted bytes to the job that a guest
+ * receives.
+ */
 #define _GNU_SOURCE
 #include "request.h"
 
@@ -14,7 +17,7 @@
 #include "memfd.h"
 #include "../unit/request_config.h"
 
-/* What a refusal speaks of first. */
+/* The beginnings of the error messages. */
 static const char *const subjects[] = { "body: ", "unsupported language; ", "language: ", "code: ", "preload: ", "stdin: ",
 	"args: ", "args[", "env: ", "env.", "limits: ", "limits.", "enable_network: ", "files: ", "collect: ", "tests: " };
 
@@ -36,7 +39,7 @@ check_refusal(const struct http_error *error, const struct run_request *request)
 	must(request->tree == NULL && request->args.bytes == NULL && request->env.bytes == NULL);
 }
 
-/* As many entries as it says, each ended by a NUL. */
+/* Check a block: the number of entries that it gives, each NUL-terminated. */
 static void
 check_block(const struct block *block)
 {
@@ -71,7 +74,7 @@ check_text(const struct text *text)
 	must(text->size == 0 || (text->bytes != NULL && fuzz_is_utf8(text->bytes, text->size)));
 }
 
-/* So ends a guest that cannot take its job for one. */
+/* A guest ends so if its job is malformed. */
 void __wrap__exit(int status) __attribute__((noreturn));
 void
 __wrap__exit(int status)
@@ -80,7 +83,7 @@ __wrap__exit(int status)
 	fuzz_fail(__FILE__, __LINE__, "a guest can read its job");
 }
 
-/* What a guest will find is what was sent, in order and whole. */
+/* Check that the guest finds everything that was sent, in order and complete. */
 static void
 check_job(const struct run_request *request)
 {
@@ -148,7 +151,7 @@ try(const char *body, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* Three configurations, by what the input happens to be. */
+	/* One of three configurations, chosen by the input. */
 	config.network = size % 3 == 2 ? NETWORK_HOST : NETWORK_NONE;
 	config.network_strict = size % 3 == 1;
 	do {

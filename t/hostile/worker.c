@@ -1,8 +1,9 @@
 /*
- * worker.c - what a worker that has been taken over might do to the runner: worker SOCKET LANGUAGE ATTACK, where
- * LANGUAGE is the number of one that runs Python. See t/hostile_worker.t.
+ * worker.c - attacks the runner as a compromised worker could: worker SOCKET LANGUAGE ATTACK, where
+ * LANGUAGE is the index of one that runs Python. See t/hostile_worker.t.
  *
- * Prints a line of what came of it. The exit status is 0 unless the attack itself could not be carried out.
+ * Prints one line with the outcome. The exit status is 0 unless the attack itself could not be
+ * carried out.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -44,7 +45,7 @@ try_connect(void)
 	return fd;
 }
 
-/* Wait for a message of this kind. Returns whether it came before the connection's end. */
+/* Wait for a message of this kind. Returns whether it came before the end of the connection. */
 static bool
 await(int fd, uint32_t kind, struct proto_reply *reply)
 {
@@ -70,7 +71,7 @@ open_link(void)
 	return fd;
 }
 
-/* Does the runner still answer on this connection? */
+/* Whether the runner still answers on this connection. */
 static bool
 lives(int fd)
 {
@@ -80,7 +81,7 @@ lives(int fd)
 	return send(fd, &question, sizeof question, MSG_NOSIGNAL) == (ssize_t)sizeof question && await(fd, PROTO_STATE, &reply);
 }
 
-/* `size` bytes with `count` descriptors, as many as the kernel takes. */
+/* Send `size` bytes with `count` descriptors, or as many as the kernel takes. */
 static ssize_t
 send_raw(int fd, const void *data, size_t size, const int *fds, size_t count)
 {
@@ -137,7 +138,10 @@ good_job(const char *code)
 	return memfd(&job, sizeof job.head + strlen(code), SEALS);
 }
 
-/* A run with these; and what comes of it: 'd' disconnected, 'r' a result, 'x' refused. */
+/*
+ * Send a run with these descriptors. Returns the outcome: 'd' disconnected, 'r' a result, 'x'
+ * refused.
+ */
 static char
 run_with(struct proto_request request, int *fds, size_t count)
 {
@@ -172,7 +176,7 @@ garbage(void)
 	printf("disconnected %u of 500\n", disconnected);
 }
 
-/* An empty message looks like the end of a connection, and can bring descriptors nevertheless. */
+/* An empty message looks like the end of a connection, and can still carry descriptors. */
 static void
 empty(void)
 {
@@ -260,7 +264,7 @@ out_of_turn(void)
 	request[count++].limits.memory_bytes = UINT64_MAX;
 	request[count++].limits.processes = UINT64_MAX;
 	request[count++].limits.disk_bytes = 0;
-	request[count++].kind = PROTO_COMPILE; /* of a language that is not */
+	request[count++].kind = PROTO_COMPILE; /* of a language that is not compiled */
 	request[count++].kind = PROTO_CANCEL;  /* with descriptors */
 	request[count++].kind = PROTO_STATE;
 	request[count++].kind = PROTO_FIND;
@@ -273,7 +277,7 @@ out_of_turn(void)
 	putchar('\n');
 }
 
-/* A second run while the first one goes on. */
+/* Begin a second run while the first one is running. */
 static void
 twice(void)
 {
@@ -315,7 +319,7 @@ flood(void)
 	unsigned answered = 0;
 
 	for (unsigned i = 0; i < 20000; i++) {
-		cancel.id = i; /* the runs of others have these numbers too */
+		cancel.id = i; /* runs of other workers have these ids too */
 		if (send(fd, &cancel, sizeof cancel, MSG_NOSIGNAL) < 0)
 			break;
 		answered += lives(fd);
@@ -346,7 +350,7 @@ connections(void)
 	printf("holds %u\n", alive);
 }
 
-/* Headers of jobs that lie. The guest finds out, and is lost. */
+/* Jobs with false headers. The guest detects them, and is lost. */
 static void
 lying_jobs(void)
 {
@@ -376,7 +380,7 @@ lying_jobs(void)
 	printf("%c\n", run_with(a_run(), fds, 3));
 }
 
-/* Begin a run and go. */
+/* Begin a run, and exit. */
 static void
 leave(void)
 {

@@ -6,7 +6,7 @@
 #include "config_files.h"
 #include "config_load.h"
 
-/* ---- values that are read ---------------------------------------------------------------------------------------------- */
+/* ---- values that are read ------------------------------------------------------------------- */
 
 static struct config *
 must_load_language(const char *text)
@@ -88,7 +88,7 @@ test_compiled_languages(void **state)
 	config_free(config);
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------- */
+/* ---- errors --------------------------------------------------------------------------------- */
 
 #define HEAD "name = \"a\"; main_file = \"a\"; policy = \"a\"; "
 #define RUN "run = [\"/a\", \"b\"]; version = [\"/c\", \"d\"]; "

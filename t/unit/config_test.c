@@ -12,7 +12,7 @@
 
 #include <inttypes.h>
 
-/* ---- values that are read ---------------------------------------------------------------------------------------------- */
+/* ---- values that are read ------------------------------------------------------------------- */
 
 static void
 assert_defaults(const struct config *config)
@@ -257,7 +257,7 @@ test_digest_is_of_the_contents(void **state)
 	config_free(border_moved);
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------- */
+/* ---- errors --------------------------------------------------------------------------------- */
 
 static const struct number {
 	const char *group, *name; /* may be nested: "limits.wall_ms" */

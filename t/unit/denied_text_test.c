@@ -51,7 +51,7 @@ test_names_counts_and_hints(void **state)
 
 	/* A run that had a network is not advised to ask for one. */
 	denied_line(&two, NETWORK_PROXY, line);
-	assert_non_null(strstr(line, "(setns, socket); TCP is all"));
+	assert_non_null(strstr(line, "(setns, socket); the network of a run "));
 	denied_json(&two, NETWORK_HOST, json);
 	assert_null(strstr(json, "enable_network"));
 }

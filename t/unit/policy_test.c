@@ -64,7 +64,7 @@ write_file(const char *path, const char *text)
 	assert_int_equal(fclose(file), 0);
 }
 
-/* ---- bad files --------------------------------------------------------------------------------------------------- */
+/* ---- bad files ------------------------------------------------------------------------------ */
 
 #define ROW(rest) "( { reason = \"r\"; " rest " } );\n"
 #define WHEN(call, condition) ROW("calls = [\"" call "\"]; when = ( { " condition " } );")
@@ -173,7 +173,7 @@ test_bad_names_and_includes(void **state)
 	unlink(other_path);
 }
 
-/* ---- the filters ------------------------------------------------------------------------------------------------- */
+/* ---- the filters ---------------------------------------------------------------------------- */
 
 /* Run a filter as the kernel does (it can load from struct seccomp_data only). */
 static uint32_t

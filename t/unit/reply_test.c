@@ -148,7 +148,7 @@ test_every_other_end(void **state)
 		{ VERDICT_DISK_LIMIT, 1, 0, NULL, "disk_limit",
 		    "process exited with code 1\nerror: disk limit exceeded (67108864 bytes)\nE" },
 		{ VERDICT_DENIED, 1, 0, NULL, "denied", "process exited with code 1\nerror: operation not permitted: a "
-		    "system call for which no program has a use\nE" },
+		    "system call that only an attack makes\nE" },
 		{ VERDICT_COMPILE_ERROR, 1, 0, NULL, "compile_error", "process exited with code 1\nerror: compile error\nE" },
 		{ VERDICT_CANCELLED, -1, SIGKILL, "SIGKILL", "cancelled", "process exited with code -1\nerror: cancelled\nE" },
 	};

@@ -143,13 +143,13 @@ test_bodies_that_grow(void **state)
 		for (size_t j = 0; j < 100000; j++)
 			memcpy(body + 6 + j * length, pieces[i], length);
 		body[6 + 100000 * length] = '\0';
-		refuse_body(body, "body: must not hold more than 16384 values");
+		refuse_body(body, "body: must not contain more than 16384 values");
 		free(body);
 	}
 	refuse_body("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "body: must be a JSON object: nesting too deep");
 	/* json-c accepts surrogates and characters above U+10FFFF as UTF-8. */
-	refuse_body("{\"code\":\"\xf4\x90\x80\x80\"}", "body: must be UTF-8, and byte 9 is not");
-	refuse_body("{\"code\":\"\xed\xa0\x80\"}", "body: must be UTF-8, and byte 9 is not");
+	refuse_body("{\"code\":\"\xf4\x90\x80\x80\"}", "body: must be UTF-8; byte 9 is not");
+	refuse_body("{\"code\":\"\xed\xa0\x80\"}", "body: must be UTF-8; byte 9 is not");
 	/* Inside a string they are plain text. */
 	{
 		char *body = malloc(200100);
@@ -202,11 +202,11 @@ test_wrong_types(void **state)
 	refuse_body("{" MINIMAL ",\"args\":\"a\"}", "args: must be a list of strings");
 	refuse_body("{" MINIMAL ",\"args\":[\"a\",1]}", "args[1]: must be a string");
 	refuse_body("{" MINIMAL ",\"args\":[null]}", "args[0]: must be a string");
-	refuse_body("{" MINIMAL ",\"args\":[\"a\\u0000b\"]}", "args[0]: must not hold a NUL character");
+	refuse_body("{" MINIMAL ",\"args\":[\"a\\u0000b\"]}", "args[0]: must not contain a NUL character");
 	refuse_body("{" MINIMAL ",\"env\":[]}", "env: must be an object of strings");
 	refuse_body("{" MINIMAL ",\"env\":{\"A\":1}}", "env.A: must be a string");
 	refuse_body("{" MINIMAL ",\"env\":{\"A\":null}}", "env.A: must be a string");
-	refuse_body("{" MINIMAL ",\"env\":{\"A\":\"\\u0000\"}}", "env.A: must not hold a NUL character");
+	refuse_body("{" MINIMAL ",\"env\":{\"A\":\"\\u0000\"}}", "env.A: must not contain a NUL character");
 	refuse_body("{" MINIMAL ",\"limits\":1}", "limits: must be an object");
 	refuse_body("{" MINIMAL ",\"limits\":[]}", "limits: must be an object");
 	refuse_body("{" MINIMAL ",\"enable_network\":1}", "enable_network: must be true or false");
@@ -264,10 +264,10 @@ test_env_names(void **state)
 
 		snprintf(body, sizeof body, "{" MINIMAL ",\"env\":{\"%s\":\"v\"}}", name);
 		if (i < LENGTH(bad)) {
-			snprintf(text, sizeof text, "env: \"%s\" is not a name", name);
+			snprintf(text, sizeof text, "env: \"%s\" is not a valid name", name);
 			refuse_body(body, text);
 		} else if (i < LENGTH(bad) + LENGTH(refused)) {
-			snprintf(text, sizeof text, "env.%s: may not be set", name);
+			snprintf(text, sizeof text, "env.%s: must not be set", name);
 			refuse_body(body, text);
 		} else {
 			accept_body(body);

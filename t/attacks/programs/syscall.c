@@ -1,9 +1,11 @@
 /*
- * syscall.c - makes one system call, any, and says what came of it: the result, and the name of the error.
+ * syscall.c - makes one system call, and prints its result and the name of its error.
  *
  * usage: [int80|x32] NUMBER ARGUMENT...
- * An argument is a number, @TEXT (a pointer to it), &N (a pointer to N bytes of zero), %NUMBER (a pointer to that number, and
- * zeros), ^FILE (a descriptor of it, open for reading), or pipe, pair (a descriptor of one).
+ *
+ * An argument is a number, @TEXT (a pointer to it), &N (a pointer to N zero bytes), %NUMBER (a
+ * pointer to that number, followed by zeros), ^FILE (a descriptor of it, open for reading), or pipe
+ * or pair (a descriptor of one).
  */
 #define _GNU_SOURCE
 #include <errno.h>
