@@ -127,7 +127,7 @@ struct config {
 	struct proxy_config proxy[CONFIG_MAX_PROXIES]; /* the first is for keys that nginx gives no other; NETWORK_PROXY: at least 1 */
 	size_t proxy_count;
 	char *certificates;     /* a file with CA certificates for runs that have a network */
-	uint32_t connections;   /* to its proxy: of a run at one time, and new ones in a second */
+	uint32_t connections;   /* to its proxy: of a run at the same time, and new ones in a second */
 	uint32_t network_armed; /* the most armed cells of a warm set for runs with a network; see config_network_armed */
 
 	struct limits_config limits;

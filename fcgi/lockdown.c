@@ -52,7 +52,9 @@ lockdown_check(void)
 static void
 drop_capabilities(void)
 {
-	/* An ordinary user may not, and need not: with no_new_privs the bounding set is of no use. */
+	/*
+	 * An ordinary user may not, and need not: with no_new_privs the bounding set is of no use.
+	 */
 	if (capabilities_bound(0) < 0 && errno != EPERM)
 		die("PR_CAPBSET_DROP: %s", strerror(errno));
 	if (capabilities_set(0) < 0)

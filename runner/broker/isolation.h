@@ -45,8 +45,8 @@ struct isolation {
 	 */
 	int (*start)(struct broker *broker, struct cell *cell);
 	/*
-	 * The guest has ended. Returns whether the result has to wait for more: then cell_run_settled
-	 * is called later, or cell_check calls it at cell->check_us.
+	 * The guest has ended. Returns whether the result has to wait for more: then
+	 * cell_run_settled is called later, or cell_check calls it at cell->check_us.
 	 */
 	bool (*settle)(struct broker *broker, struct cell *cell);
 	/* Whether the run has used up its disk or its inodes. For a run that has failed. */

@@ -106,7 +106,10 @@ void
 host_drop_privileges(uid_t owner)
 {
 	if (geteuid() == 0) {
-		/* A container's root may lack the right. With no_new_privs the bounding set is of no use. */
+		/*
+		 * A container's root may lack the right. With no_new_privs the bounding set is of
+		 * no use.
+		 */
 		capabilities_bound(0);
 		if (setgroups(0, NULL) != 0 || setresgid(owner, owner, owner) != 0 || setresuid(owner, owner, owner) != 0)
 			die("become uid %u: %s", (unsigned)owner, strerror(errno));

@@ -1,4 +1,7 @@
-/* capabilities_test.c - unit tests of common/capabilities.c. Each changes the capabilities of a child process. */
+/*
+ * capabilities_test.c - unit tests of common/capabilities.c. Each changes the capabilities of a
+ * child process.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -81,7 +84,10 @@ bounds_again(void)
 	return capabilities_keep(0) == 0 && capabilities_bound(0) == 0 && capabilities_keep(0) == 0;
 }
 
-/* Run a test in a child with all capabilities, of a user namespace if need be. Exit status 2: it gets none. */
+/*
+ * Run a test in a child with all capabilities, of a user namespace if need be. Exit status 2: it
+ * gets none.
+ */
 static void
 in_child(bool (*is_right)(void))
 {

@@ -1,5 +1,6 @@
 /*
- * engine.cc - see engine.h. start.c loads it into Node. It is built against the headers of that Node.
+ * engine.cc - see engine.h. start.c loads it into Node. It is built against the headers of that
+ * Node.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -103,9 +104,9 @@ process()
 /* ---- threads ------------------------------------------------------------------------------------- */
 
 /*
- * A fork does not copy the threads of Node's platform, so their tasks go to a thread of the child. It is
- * started for the first task, because most programs have none. If it cannot be started, the thread that
- * waits for the tasks runs them.
+ * A fork does not copy the threads of Node's platform, so their tasks go to a thread of the child.
+ * It is started for the first task, because most programs have none. If it cannot be started, the
+ * thread that waits for the tasks runs them.
  */
 struct Tasks {
 	pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -199,7 +200,10 @@ post_later(std::unique_ptr<v8::Task> task, double seconds)
 	pthread_mutex_unlock(&tasks->mutex);
 }
 
-/* Replacements of the four functions of Node's platform that use its threads. `self` is the platform. */
+/*
+ * Replacements of the four functions of Node's platform that use its threads. `self` is the
+ * platform.
+ */
 
 int
 number_of_worker_threads(v8::Platform *)
@@ -250,8 +254,8 @@ post_delayed_task(v8::Platform *, v8::TaskPriority, std::unique_ptr<v8::Task> ta
 #endif
 
 /*
- * The slot of a virtual function in its table. By the C++ ABI a pointer to the member is the offset in
- * bytes, plus 1.
+ * The slot of a virtual function in its table. By the C++ ABI a pointer to the member is the offset
+ * in bytes, plus 1.
  */
 template <typename Member>
 size_t
@@ -310,8 +314,8 @@ exit_at_once(node::Environment *, int code)
 }
 
 /*
- * Does the main module still wait on its top level? Up to Node 20 process.exitCode shows that. Later
- * versions have only a function for it, which prints a warning that has been printed already.
+ * Does the main module still wait on its top level? Up to Node 20 process.exitCode shows that.
+ * Later versions have only a function for it, which prints a warning that has been printed already.
  */
 bool
 waits_for_ever()
@@ -360,8 +364,9 @@ raise_heap_limit(void *, size_t current, size_t)
 
 /*
  * The first call of Math.random() in a context takes its seed from a generator. A fork copies the
- * generator's state, so all children of a zygote would get the same numbers. The state begins with the
- * seed, and V8 has a function that seeds it again. (OpenSSL does that itself when the pid changes.)
+ * generator's state, so all children of a zygote would get the same numbers. The state begins with
+ * the seed, and V8 has a function that seeds it again. (OpenSSL does that itself when the pid
+ * changes.)
  */
 struct Generator {
 	int64_t seed;
@@ -500,7 +505,10 @@ enter_child()
 
 /* ---- the clock ----------------------------------------------------------------------------------- */
 
-/* Node's start time, from which performance.now() and performance.timeOrigin count. Node 18 hides it. */
+/*
+ * Node's start time, from which performance.now() and performance.timeOrigin count. Node 18 hides
+ * it.
+ */
 #define START_TIMES_MAX 16
 
 uint64_t *started;          /* monotonic clock, in ns */
@@ -511,8 +519,8 @@ double *started_at_copy[START_TIMES_MAX]; /* copies of `started_at` */
 size_t start_copies, start_doubles, started_at_copies;
 
 /*
- * A value on the heap is found by its contents. In a heap of a few MiB nothing else is likely to have
- * the same 64 bits.
+ * A value on the heap is found by its contents. In a heap of a few MiB nothing else is likely to
+ * have the same 64 bits.
  */
 bool
 search_heap(void *from, void *to, uint32_t seed_number)
@@ -603,8 +611,8 @@ environment_changed()
 /* ---- ES modules ---------------------------------------------------------------------------------- */
 
 /*
- * Messages by which Node detects an ES module from 22.7 on. With those of the second list the text must
- * also compile as the body of an async function.
+ * Messages by which Node detects an ES module from 22.7 on. With those of the second list the text
+ * must also compile as the body of an async function.
  */
 const char *const module_errors[] = { "Cannot use import statement outside a module", "Unexpected token 'export'",
 	"Cannot use 'import.meta' outside a module", nullptr };

@@ -1,7 +1,7 @@
 /*
- * engine.h - the operations on V8 and libuv that start.c needs. engine.cc is the only C++ here, because
- * V8's interface is C++. The interface changes with each major version of Node, so engine.cc is built
- * against the headers of one.
+ * engine.h - the operations on V8 and libuv that start.c needs. engine.cc is the only C++ here,
+ * because V8's interface is C++. The interface changes with each major version of Node, so
+ * engine.cc is built against the headers of one.
  */
 #ifndef CELLBLOCK_ENGINE_H
 #define CELLBLOCK_ENGINE_H
@@ -14,8 +14,9 @@
 
 struct engine {
 	/*
-	 * In the zygote, on the main thread, inside Node's open(2) of the program: run driver.js, which
-	 * imports `count` modules, each ended by a NUL. Returns true, or false with a text in `error`.
+	 * In the zygote, on the main thread, inside Node's open(2) of the program: run driver.js,
+	 * which imports `count` modules, each ended by a NUL. Returns true, or false with a text in
+	 * `error`.
 	 */
 	bool (*prepare)(const char *driver, const char *imports, uint32_t count, char *error, size_t size);
 
@@ -23,17 +24,20 @@ struct engine {
 	const char *(*version)(void);
 
 	/*
-	 * In the zygote: search malloc's memory between the two addresses for Node's start time and for V8's
-	 * random number generator, which was seeded with `seed`. Returns whether the generator was found.
+	 * In the zygote: search malloc's memory between the two addresses for Node's start time and
+	 * for V8's random number generator, which was seeded with `seed`. Returns whether the
+	 * generator was found.
 	 */
 	bool (*search_heap)(void *from, void *to, uint32_t seed);
 
-	/* In the zygote, before it forks: finish the work of all threads, and collect all garbage. */
+	/*
+	 * In the zygote, before it forks: finish the work of all threads, and collect all garbage.
+	 */
 	void (*settle)(void);
 
 	/*
-	 * In a child, before it uses Node: give it an event loop, threads and random numbers of its own.
-	 * Returns true, or false with errno.
+	 * In a child, before it uses Node: give it an event loop, threads and random numbers of its
+	 * own. Returns true, or false with errno.
 	 */
 	bool (*enter_child)(void);
 

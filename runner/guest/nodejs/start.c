@@ -2,10 +2,10 @@
  * start.c - makes a zygote of Node, and guests in which Node runs a program as it always does.
  *
  * The runner starts `node /box/main.js` with this library preloaded. Node starts, and opens the
- * program that it is to run. This code replaces open(2). For that one path it does not return in the
- * zygote: it prepares Node, forks, and returns in each guest, when the guest has its run, with the
- * program. So Node itself runs the program, with its own loaders and its own frames. There is no
- * module, option or argument of ours, neither in the main thread nor in workers.
+ * program that it is to run. This code replaces open(2). For that one path it does not return in
+ * the zygote: it prepares Node, forks, and returns in each guest, when the guest has its run, with
+ * the program. So Node itself runs the program, with its own loaders and its own frames. There is
+ * no module, option or argument of ours, neither in the main thread nor in workers.
  *
  * Other functions that replace libc's keep Node from starting, before the fork, things that a fork
  * does not copy, and record its handlers for forks.
@@ -49,9 +49,9 @@
 #define EXIT_OUT_OF_MEMORY 127
 
 /*
- * A fork does not copy V8's own threads, so the thread that wants some work does it itself. V8 keeps
- * the code that the warm-up compiled. V8 saves memory as it nears the first limit of its heap; the
- * limit is raised then, because the cell's limit is the one that counts.
+ * A fork does not copy V8's own threads, so the thread that wants some work does it itself. V8
+ * keeps the code that the warm-up compiled. V8 saves memory as it nears the first limit of its
+ * heap; the limit is raised then, because the cell's limit is the one that counts.
  */
 static const char v8_flags[] = "--single-threaded --no-flush-bytecode --max-old-space-size=192";
 
@@ -143,7 +143,9 @@ madvise(void *start, size_t size, int advice)
 	return advice == MADV_DONTFORK ? 0 : (int)syscall(SYS_madvise, start, size, advice);
 }
 
-/* V8 protects its code by memory protection keys if it gets one. A guest's policy denies the calls. */
+/*
+ * V8 protects its code by memory protection keys if it gets one. A guest's policy denies the calls.
+ */
 int
 pkey_alloc(unsigned flags, unsigned rights)
 {
@@ -157,7 +159,10 @@ pkey_alloc(unsigned flags, unsigned rights)
 
 /* A child runs a program of ours in the way in which a guest runs the client's. */
 
-/* In a child, before it uses Node. Returns false, with errno, if it has no random numbers of its own. */
+/*
+ * In a child, before it uses Node. Returns false, with errno, if it has no random numbers of its
+ * own.
+ */
 static bool
 after_fork(void)
 {
@@ -168,8 +173,8 @@ after_fork(void)
 }
 
 /*
- * Fork without libc, as guests are forked, but into the same cell. The child's stdout and stderr are a
- * pipe, whose other end becomes *out. Returns 0 in the child, and -1 with errno if it fails.
+ * Fork without libc, as guests are forked, but into the same cell. The child's stdout and stderr
+ * are a pipe, whose other end becomes *out. Returns 0 in the child, and -1 with errno if it fails.
  */
 static pid_t
 fork_to_test(int *out)
@@ -179,7 +184,10 @@ fork_to_test(int *out)
 
 	if (pipe2(pipes, O_CLOEXEC) != 0 || prctl(PR_GET_TID_ADDRESS, &tid_address, 0, 0, 0) != 0)
 		return -1;
-	/* Architectures differ in which of the last two is the tid's address. The other is not used. */
+	/*
+	 * Architectures differ in which of the last two is the tid's address. The other is not
+	 * used.
+	 */
 	pid = (pid_t)syscall(SYS_clone, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, NULL, NULL, tid_address, tid_address);
 	if (pid == 0) {
 		dup2(pipes[1], STDOUT_FILENO);
@@ -193,7 +201,9 @@ fork_to_test(int *out)
 	return pid;
 }
 
-/* Read the test's output until its end, or until the time is up. Returns whether the test passed. */
+/*
+ * Read the test's output until its end, or until the time is up. Returns whether the test passed.
+ */
 static bool
 wait_for_test(pid_t pid, int out, char *said, size_t size)
 {
@@ -270,8 +280,8 @@ self_test(char *error, size_t size)
 /* ---- zygote and guest ---------------------------------------------------------------------------- */
 
 /*
- * Node makes its streams once, in the zygote, and adapts them to the kind of file. A run has pipes, so
- * this makes stdout and stderr a pipe. Nobody reads it once Node is warm; see release_streams.
+ * Node makes its streams once, in the zygote, and adapts them to the kind of file. A run has pipes,
+ * so this makes stdout and stderr a pipe. Nobody reads it once Node is warm; see release_streams.
  * Returns a descriptor of the log.
  */
 static int

@@ -1,13 +1,13 @@
 /*
- * _cellblock.c - a Python zygote, and a guest that runs a program as Python does, from its first line
- * to its end.
+ * _cellblock.c - a Python zygote, and a guest that runs a program as Python does, from its first
+ * line to its end.
  *
- * Runs inside the interpreter, on top of zygote.c and guest.c. It is built against the stable ABI of
- * Python 3.8, so one file serves every later CPython.
+ * Runs inside the interpreter, on top of zygote.c and guest.c. It is built against the stable ABI
+ * of Python 3.8, so one file serves every later CPython.
  *
- * driver.py holds the parts that are shorter in Python. The interpreter itself calls serve(), as its
- * interactive hook. So no Python frame lies below the user's code: stacks and tracebacks are those of
- * a fresh interpreter.
+ * driver.py holds the parts that are shorter in Python. The interpreter itself calls serve(), as
+ * its interactive hook. So no Python frame lies below the user's code: stacks and tracebacks are
+ * those of a fresh interpreter.
  */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x03080000
@@ -47,7 +47,10 @@ static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
 
 /* ---- the program of a guest ---------------------------------------------------------------------- */
 
-/* A new list of `count` strings out of `size` bytes, each ended by a NUL. NULL and an error if there are fewer. */
+/*
+ * A new list of `count` strings out of `size` bytes, each ended by a NUL. NULL and an error if
+ * there are fewer.
+ */
 static PyObject *
 strings_of(const char *bytes, size_t size, uint32_t count)
 {
@@ -82,7 +85,10 @@ call_driver(const char *name, PyObject *args)
 	return result;
 }
 
-/* Prepare a job with a preload, arguments or environment. Returns the compiled preload, or NULL and an error. */
+/*
+ * Prepare a job with a preload, arguments or environment. Returns the compiled preload, or NULL and
+ * an error.
+ */
 static PyObject *
 begin(const struct job_header *head, const char *preload)
 {
@@ -100,8 +106,8 @@ begin(const struct job_header *head, const char *preload)
 }
 
 /*
- * Can Python read this source differently from a file than from memory? That is so with a NUL, a byte
- * order mark, or an encoding cookie in the first two lines.
+ * Can Python read this source differently from a file than from memory? That is so with a NUL, a
+ * byte order mark, or an encoding cookie in the first two lines.
  */
 static bool
 is_odd_source(const char *text, size_t size)
@@ -128,9 +134,9 @@ compile_program(const char *text, size_t size)
 }
 
 /*
- * Read the job. steps[0] becomes the preload, or NULL if there is none. steps[1] becomes the program,
- * or NULL if it must run from its file. Also writes the main file, which tracebacks and inspect read.
- * Returns 0, or -1 and an error.
+ * Read the job. steps[0] becomes the preload, or NULL if there is none. steps[1] becomes the
+ * program, or NULL if it must run from its file. Also writes the main file, which tracebacks and
+ * inspect read. Returns 0, or -1 and an error.
  */
 static int
 read_job(int fd, PyObject *steps[2])
@@ -150,9 +156,9 @@ read_job(int fd, PyObject *steps[2])
 }
 
 /*
- * Run `code`, or the main file if it is NULL, as an interpreter runs a script. Returns -1 if it ran to
- * its end. Otherwise returns the exit status: SystemExit's, or 1 after sys.excepthook has printed the
- * exception.
+ * Run `code`, or the main file if it is NULL, as an interpreter runs a script. Returns -1 if it ran
+ * to its end. Otherwise returns the exit status: SystemExit's, or 1 after sys.excepthook has
+ * printed the exception.
  */
 static int
 run_code(PyObject *code)
@@ -217,7 +223,10 @@ flush(PyObject *stream)
 	return 0;
 }
 
-/* Flush sys.stdout and sys.stderr, which the program may have replaced. Returns 0, or -1 if that fails. */
+/*
+ * Flush sys.stdout and sys.stderr, which the program may have replaced. Returns 0, or -1 if that
+ * fails.
+ */
 static int
 flush_streams(void)
 {
@@ -236,8 +245,8 @@ flush_streams(void)
 }
 
 /*
- * Flush, and ignore errors, the streams that an interpreter's own finalization flushes: file objects of
- * its own type.
+ * Flush, and ignore errors, the streams that an interpreter's own finalization flushes: file
+ * objects of its own type.
  */
 static void
 flush_files(void)
@@ -266,9 +275,9 @@ call_if_imported(PyObject *modules, PyObject *name, const char *function)
 }
 
 /*
- * The oldest generation of the garbage collector that can hold an object of the program. Older objects
- * are those that the zygote froze. A full collection would write to, and so copy, the pages of every
- * type.
+ * The oldest generation of the garbage collector that can hold an object of the program. Older
+ * objects are those that the zygote froze. A full collection would write to, and so copy, the pages
+ * of every type.
  */
 static long
 oldest_used_generation(void)
@@ -318,8 +327,9 @@ end_program(int status)
 }
 
 /*
- * Do, before the run comes, the first things that every run does: compile, print, collect. They write
- * to pages, which are copied now and not while a client waits. A program finds no trace of this.
+ * Do, before the run comes, the first things that every run does: compile, print, collect. They
+ * write to pages, which are copied now and not while a client waits. A program finds no trace of
+ * this.
  */
 static void
 rehearse(void)
@@ -361,7 +371,9 @@ run_guest(void)
 		PyErr_Print();
 		status = 1;
 	}
-	/* The interpreter's call of its hook must not count towards the program's recursion limit. */
+	/*
+	 * The interpreter's call of its hook must not count towards the program's recursion limit.
+	 */
 	if (leave_recursive_call != NULL)
 		leave_recursive_call();
 	if (status < 0 && steps[0] != NULL)
@@ -399,7 +411,9 @@ serve(PyObject *self, PyObject *unused)
 	return NULL; /* not reached */
 }
 
-/* load_setup() -> (main_file, [module, ...]): read the setup that the runner wrote for this zygote. */
+/*
+ * load_setup() -> (main_file, [module, ...]): read the setup that the runner wrote for this zygote.
+ */
 static PyObject *
 load_setup(PyObject *self, PyObject *unused)
 {

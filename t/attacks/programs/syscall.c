@@ -54,7 +54,9 @@ main(int argc, char **argv)
 	errno = 0;
 	if (first == 2 && argv[1][0] == 'i') {
 #ifdef __x86_64__
-		/* The 32-bit entry. It answers in its own way: a small negative number is an error. */
+		/*
+		 * The 32-bit entry. It answers in its own way: a small negative number is an error.
+		 */
 		__asm__ volatile("int $0x80" : "=a"(result) : "a"(a[0]), "b"(a[1]), "c"(a[2]), "d"(a[3]) : "memory", "r8", "r9", "r10", "r11");
 		if ((int)result < 0 && (int)result > -4096) {
 			errno = -(int)result;
