@@ -40,7 +40,7 @@ my @attacks = (
     ['never_reads',      qr/^cut off 10 of 10$/],
     ['flood',            qr/^answered 20000 of 20000$/],
     ['connections',      qr/^holds (?:[1-9]|1[0-6])$/],
-    ['lying_jobs',       qr/^r{7}$/],
+    ['lying_jobs',       qr/^xrxrrxx$/], # x: the guest reports a job that it cannot read
     ['leave',            qr/^left 200 runs$/],
 );
 $cb->run(code => 'print(1)') for 1 .. 20;

@@ -226,7 +226,10 @@ pick_zygote(struct language *language, uint32_t number)
 bool
 cell_is_suspect(const struct cell *cell, const struct pool *pool)
 {
-	return cell->failures >= SUSPECT_FAILURES && (pool->armed_count > 0 || pool->made_us > cell->failed_us);
+	uint32_t others_arming = pool->arming_count - (cell->state == CELL_ARMING);
+
+	return cell->failures >= SUSPECT_FAILURES &&
+	    (pool->armed_count > 0 || others_arming > 0 || pool->made_us > cell->failed_us);
 }
 
 void

@@ -98,8 +98,8 @@ void cell_init(struct cell *cell, uint32_t number);
 bool cell_is_busy(const struct cell *cell);
 
 /*
- * Whether it is the cell's fault that it could not be made several times, and not the pool's, which
- * has others. No pool fails by such a cell.
+ * Whether it is the cell's fault that it could not be made several times, rather than the pool's,
+ * which has others, or is making them. The failures of such a cell do not count for the pool.
  */
 bool cell_is_suspect(const struct cell *cell, const struct pool *pool);
 
