@@ -3,7 +3,6 @@
 #include "broker/warden_link.h"
 
 #include <errno.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -36,7 +35,8 @@ warden_link_ask(struct broker *broker, const struct language *language, const st
 		return -1;
 	}
 	passed[0] = pair[1];
-	memcpy(passed + 1, fds, fd_count * sizeof *fds);
+	for (size_t i = 0; i < fd_count; i++)
+		passed[i + 1] = fds[i];
 	if (warden_link_send(language, request, passed, fd_count + 1) != 0) {
 		error = errno;
 		loop_unwatch(&broker->loop, answer);

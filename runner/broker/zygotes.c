@@ -147,6 +147,9 @@ reported(void *context, struct watch *watch, uint32_t events)
 		report.version[sizeof report.version - 1] = '\0';
 		if (report.version[0] != '\0')
 			snprintf(language->version, sizeof language->version, "%s", report.version);
+		/* It has replaced one that served, and is not verified yet. */
+		if (!language_serves(language))
+			language_event(broker, language, LANGUAGE_LOST, NULL);
 		language_event(broker, language, LANGUAGE_REPORTED, NULL);
 		loop_dispatch(&broker->loop);
 	}
