@@ -54,7 +54,7 @@ struct language_config {
 	struct strings aliases;
 	char *main_file; /* "main.py" */
 	enum start_kind start;
-	char *driver;      /* a directory in driver_dir ("python3") that makes the interpreter a zygote; NULL: hook.so does */
+	char *driver;      /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
 	char *interpreter; /* with a driver: absolute path */
 	struct strings run; /* the command that starts a program; none: the compiled file is executed */
 	struct {
@@ -63,11 +63,11 @@ struct language_config {
 		struct run_limits limits;
 	} compile;
 	struct strings version; /* a command that prints it; none: the driver knows it */
-	struct strings root; /* host paths to bind read-only, besides the usual; one with a leading '?' may be missing */
+	struct strings root; /* more host paths to bind read-only; with a leading '?' one may be missing */
 	struct strings links; /* "/place=/target": symbolic links in the root */
 	struct strings env;  /* NAME=value, in addition to the standard variables */
 	char *policy;        /* a file in policy_dir without ".conf" */
-	uint64_t idle_s;     /* it goes to sleep after this long without a run; 0: it never does, and is awake from the start */
+	uint64_t idle_s;     /* it sleeps after this long without a run; 0: never, and it starts awake */
 	uint64_t recycle_runs; /* a zygote is replaced after this many runs */
 	struct warm_set warm[CONFIG_MAX_WARM]; /* without a driver: one, of which only `armed` is used */
 	size_t warm_count;                     /* at least 1 */
@@ -99,7 +99,7 @@ struct config {
 	/* runner */
 	char *socket_path;
 	char *worker_user; /* the user that may connect; NULL: the runner's own */
-	uint32_t first_uid; /* after a start as root: the runner's uid and gid; a cell's is first_uid + 1 + its number */
+	uint32_t first_uid; /* of the runner, after a start as root; a cell's is first_uid + 1 + number */
 	uint32_t cells;     /* the most cells, armed and running together */
 	uint32_t queue;     /* the most runs that wait for a cell */
 	uint64_t queue_ms;  /* the longest wait of one */
@@ -124,11 +124,11 @@ struct config {
 	/* network */
 	enum network network;
 	bool network_strict;
-	struct proxy_config proxy[CONFIG_MAX_PROXIES]; /* the first is for keys that nginx gives no other; NETWORK_PROXY: at least 1 */
+	struct proxy_config proxy[CONFIG_MAX_PROXIES]; /* the first is the default; NETWORK_PROXY: at least 1 */
 	size_t proxy_count;
 	char *certificates;     /* a file with CA certificates for runs that have a network */
 	uint32_t connections;   /* to its proxy: of a run at the same time, and new ones in a second */
-	uint32_t network_armed; /* the most armed cells of a warm set for runs with a network; see config_network_armed */
+	uint32_t network_armed; /* armed cells of a warm set with a network; see config_network_armed */
 
 	struct limits_config limits;
 	struct language_config *language[CONFIG_MAX_LANGUAGES]; /* sorted by name */

@@ -48,7 +48,7 @@ enum proto_cancel {
 
 enum proto_run_flag {
 	RUN_NETWORK = 1u << 0, /* the client asked for the configured network */
-	RUN_ARGUED = 1u << 1,  /* the job has arguments or environment; some interpreters take them only at their start */
+	RUN_ARGUED = 1u << 1,  /* the job has arguments or environment, for which some interpreters must start anew */
 };
 
 /* How a run ended, in the order of API.md. The names are in proto_names.c. */

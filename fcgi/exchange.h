@@ -1,4 +1,4 @@
-/* exchange.h - one HTTP request and its answer, and what the worker keeps between requests. */
+/* exchange.h - one HTTP request and its answer, and the state of the worker between requests. */
 #ifndef CELLBLOCK_EXCHANGE_H
 #define CELLBLOCK_EXCHANGE_H
 

@@ -35,9 +35,9 @@ struct bad_file {
 	"interpreter = \"/usr/bin/python3\";\npolicy = \"python3\";\n"
 #define WARM "warm = ( { name = \"base\"; } );\n"
 
-static char folder[] = "/tmp/config_test.XXXXXX";
-static char language_folder[sizeof folder + 16];
-static char main_path[sizeof folder + 32], language_path[sizeof folder + 32], other_path[sizeof folder + 32];
+static char directory[] = "/tmp/config_test.XXXXXX";
+static char language_directory[sizeof directory + 16];
+static char main_path[sizeof directory + 32], language_path[sizeof directory + 32], other_path[sizeof directory + 32];
 static char error[512];
 
 static UNUSED void
@@ -54,12 +54,12 @@ static UNUSED int
 make_folder(void **state)
 {
 	(void)state;
-	assert_non_null(mkdtemp(folder));
-	snprintf(language_folder, sizeof language_folder, "%s/languages", folder);
-	assert_int_equal(mkdir(language_folder, 0700), 0);
-	snprintf(main_path, sizeof main_path, "%s/cellblock.conf", folder);
-	snprintf(language_path, sizeof language_path, "%s/languages/python3.conf", folder);
-	snprintf(other_path, sizeof other_path, "%s/languages/another.conf", folder);
+	assert_non_null(mkdtemp(directory));
+	snprintf(language_directory, sizeof language_directory, "%s/languages", directory);
+	assert_int_equal(mkdir(language_directory, 0700), 0);
+	snprintf(main_path, sizeof main_path, "%s/cellblock.conf", directory);
+	snprintf(language_path, sizeof language_path, "%s/languages/python3.conf", directory);
+	snprintf(other_path, sizeof other_path, "%s/languages/another.conf", directory);
 	return 0;
 }
 
@@ -70,8 +70,8 @@ remove_folder(void **state)
 	unlink(main_path);
 	unlink(language_path);
 	unlink(other_path);
-	rmdir(language_folder);
-	return rmdir(folder);
+	rmdir(language_directory);
+	return rmdir(directory);
 }
 
 static UNUSED struct config *

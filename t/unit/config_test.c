@@ -70,9 +70,9 @@ test_empty_file_is_all_defaults(void **state)
 	assert_string_equal(config->path, main_path);
 	assert_null(config->worker_user);
 	assert_string_equal(config->driver_dir, PKGLIBDIR);
-	snprintf(expected, sizeof expected, "%s/languages", folder);
+	snprintf(expected, sizeof expected, "%s/languages", directory);
 	assert_string_equal(config->language_dir, expected);
-	snprintf(expected, sizeof expected, "%s/seccomp", folder);
+	snprintf(expected, sizeof expected, "%s/seccomp", directory);
 	assert_string_equal(config->policy_dir, expected);
 	assert_int_equal(config->language_count, 1);
 	assert_string_equal(language->file, language_path);
@@ -139,9 +139,9 @@ test_every_key_is_read(void **state)
 
 	(void)state;
 	assert_string_equal(config->policy_dir, "/p");
-	snprintf(expected, sizeof expected, "%s/d", folder);
+	snprintf(expected, sizeof expected, "%s/d", directory);
 	assert_string_equal(config->driver_dir, expected);
-	snprintf(expected, sizeof expected, "%s/run/s", folder);
+	snprintf(expected, sizeof expected, "%s/run/s", directory);
 	assert_string_equal(config->socket_path, expected);
 	assert_string_equal(config->worker_user, "www-data");
 	assert_int_equal(config->first_uid, 70000);
@@ -439,8 +439,8 @@ test_files_that_cannot_be_read(void **state)
 	(void)state;
 	assert_null(config_load("/nowhere.conf", error, sizeof error));
 	assert_string_equal(error, "/nowhere.conf: cannot read the file: No such file or directory");
-	assert_null(config_load(folder, error, sizeof error));
-	snprintf(expected, sizeof expected, "%s: cannot read the file: Is a directory", folder);
+	assert_null(config_load(directory, error, sizeof error));
+	snprintf(expected, sizeof expected, "%s: cannot read the file: Is a directory", directory);
 	assert_string_equal(error, expected);
 	assert_null(config_load("/dev/zero", error, sizeof error));
 	assert_string_equal(error, "/dev/zero: cannot read the file: Invalid argument");
@@ -468,7 +468,7 @@ test_long_values(void **state)
 	snprintf(text, sizeof text, "drivers = \"/%01024d\";", 0);
 	refuse_main(text, ":1: drivers: is too long; allowed: a path in quotes, 1 to 1024 bytes as an absolute path");
 	/* A short relative path can be too long as an absolute path. */
-	snprintf(text, sizeof text, "runner = { socket = \"%0*d\"; };", (int)(107 - strlen(folder)), 0);
+	snprintf(text, sizeof text, "runner = { socket = \"%0*d\"; };", (int)(107 - strlen(directory)), 0);
 	refuse_main(text, ":1: runner.socket: is too long; allowed: a path in quotes, 1 to 107 bytes as an absolute path");
 }
 

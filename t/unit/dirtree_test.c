@@ -17,7 +17,7 @@
 
 #define DEEP 3000 /* nested directories: deeper than any path can be long */
 
-static char base[] = "/tmp/folder-test-XXXXXX";
+static char base[] = "/tmp/directory-test-XXXXXX";
 static int base_fd;
 
 static int
@@ -148,8 +148,8 @@ measures(void **state)
 
 	(void)state;
 	make_file(box, "sparse", 1 << 30);
-	assert_int_equal(mkdirat(box, "folder", 0700), 0);
-	make_file(box, "folder/small", 5);
+	assert_int_equal(mkdirat(box, "directory", 0700), 0);
+	make_file(box, "directory/small", 5);
 	assert_int_equal(symlinkat("/usr", box, "link"), 0);
 	dirtree_measure(base_fd, "box", 100, &size);
 	assert_int_equal(size.entries, 4);

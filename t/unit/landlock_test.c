@@ -29,7 +29,7 @@
 #include "landlock.h"
 #include "missing.h"
 
-static char folder[] = "/tmp/cellblock-landlock-XXXXXX";
+static char directory[] = "/tmp/cellblock-landlock-XXXXXX";
 static int abi;
 static pid_t test_pid;
 
@@ -39,7 +39,7 @@ make_folder(void **state)
 	(void)state;
 	test_pid = getpid();
 	abi = landlock_abi();
-	if (mkdtemp(folder) == NULL || chdir(folder) != 0 || mkdir("mine", 0700) != 0 || mkdir("shown", 0700) != 0 ||
+	if (mkdtemp(directory) == NULL || chdir(directory) != 0 || mkdir("mine", 0700) != 0 || mkdir("shown", 0700) != 0 ||
 	    mkdir("hidden", 0700) != 0)
 		return -1;
 	for (const char *const *name = (const char *const[]){ "mine/a", "shown/a", "hidden/a", NULL }; *name != NULL; name++) {
@@ -58,7 +58,7 @@ remove_folder(void **state)
 	char command[128];
 
 	(void)state;
-	snprintf(command, sizeof command, "rm -rf %s", folder);
+	snprintf(command, sizeof command, "rm -rf %s", directory);
 	return system(command);
 }
 
@@ -214,7 +214,7 @@ test_wall(void **state)
 	(void)state;
 	if (missing(abi < 1, "the kernel has no Landlock"))
 		return;
-	snprintf(abstract.sun_path + 1, sizeof abstract.sun_path - 1, "%s", folder);
+	snprintf(abstract.sun_path + 1, sizeof abstract.sun_path - 1, "%s", directory);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(listener, (struct sockaddr *)&abstract, sizeof abstract), 0);
 	assert_int_equal(listen(listener, 8), 0); /* nothing accepts; before ABI 6 all attempts reach the backlog */

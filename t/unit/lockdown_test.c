@@ -38,7 +38,7 @@
 #include "lockdown.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define STRANGER 65534 /* the worker's uid in this test, when run as root */
+#define WORKER_UID 65534 /* the worker's uid in this test, when run as root */
 
 /* The outcome of an attack. */
 enum fate {
@@ -60,8 +60,8 @@ become_worker(void)
 
 	/* Its messages are for the log of a service, not for the output of the tests. */
 	if (freopen("/dev/null", "w", stderr) == NULL ||
-	    (geteuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(STRANGER, STRANGER, STRANGER) != 0 ||
-	    setresuid(STRANGER, STRANGER, STRANGER) != 0)))
+	    (geteuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(WORKER_UID, WORKER_UID, WORKER_UID) != 0 ||
+	    setresuid(WORKER_UID, WORKER_UID, WORKER_UID) != 0)))
 		_exit(NOT_TRIED);
 	lockdown_enter(&config, policy);
 }
@@ -359,7 +359,7 @@ test_attacks(void **state)
 {
 	(void)state;
 	if (!HAS_FILTER) {
-		print_message("# a worker that has sanitizers has no filter to attack\n"); /* skip() would be "not ok" as TAP */
+		print_message("# a worker that has sanitizers has no filter to attack\n"); /* skip() is "not ok" as TAP */
 		return;
 	}
 	for (size_t i = 0; i < LENGTH(attacks); i++) {

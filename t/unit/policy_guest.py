@@ -1,8 +1,13 @@
-"""What policy_kernel_test has a Python program do behind the filters: all that must work, and what must not.
+"""Actions of a Python program behind the filters that must work, and others that must be denied.
+
+policy_kernel_test starts it.
 
 usage: policy_guest.py SYS_SECCOMP MARK BASE LAST TELL GO GRANT
-    MARK: see mark.h; BASE, LAST: descriptors of the filters, as BPF; TELL: where the number of the listener's descriptor
-    is written; GO: where a byte comes when somebody listens; GRANT: enum policy_grant
+    MARK: see mark.h
+    BASE, LAST: descriptors of the filters, as BPF
+    TELL: a descriptor to which the number of the listener's descriptor is written
+    GO: a descriptor from which a byte is read when the listener is served
+    GRANT: enum policy_grant
 """
 import asyncio
 import bz2
