@@ -2,10 +2,12 @@
 # heals itself.
 use strict;
 use warnings;
-use Cellblock qw(eventually);
+use Cellblock qw(eventually slurp);
 use Container;
 use POSIX ();
 use Test::More;
+use Time::HiRes qw(time);
+use Tracer;
 
 my $container = Container->new;
 my $cb = $container->service;
@@ -31,6 +33,25 @@ kill 9, $container->reapers;
 waitpid $wait, 0;
 is $?, 0, 'the reaper of a run is killed: the run ends';
 ok defined $cb->healthy_within(20), 'the reaper of a run is killed: the service recovers';
+
+SKIP: {
+    skip $_, 1 if $_ = Tracer::missing();
+    # A warden that cannot start another reaper is asked again, but not without a pause.
+    my $log = sub { slurp("$cb->{dir}/log/runner.log") // '' };
+    my $count = sub { scalar(() = $log->() =~ /its reaper died/g) };
+    my $socket = $cb->connect_raw($cb->run_bytes(code => "import threading, time\nfor _ in range(14): threading.Thread(target=time.sleep, args=(8,), daemon=True).start()\ntime.sleep(8)"));
+    ok eventually(5, sub { $cb->find_by_threads(15) }), 'a run is under way again';
+    my $tracer = Tracer->attach([$container->wardens($cb)], '-e', 'trace=clone', '-e', 'inject=clone:error=EAGAIN');
+    ok $tracer->is_attached, 'no reaper can be started: strace is attached' or diag $tracer->says;
+    my ($before, $begin) = ($count->(), time);
+    kill 9, $container->reapers;
+    eventually(3, sub { 0 });
+    my $lines = $count->() - $before;
+    cmp_ok $lines, '<=', $cells * (6 + (time - $begin) * 5), 'no reaper can be started: at most five are requested in a second';
+    $tracer->detach;
+    is $cb->read_reply($socket)->{status}, 500, 'no reaper can be started: the run fails';
+    ok defined $cb->healthy_within(30), 'no reaper can be started: the service recovers';
+}
 
 kill 9, $container->wardens($cb);
 ok defined $cb->healthy_within(30), 'the wardens are killed: the service recovers';

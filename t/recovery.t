@@ -26,7 +26,7 @@ my $cb = Cellblock->start(own => 1, args => ['--workers', 8, '--prefix', $copy],
 
 sub python { return $cb->run(language => 'python3', code => 'print(1)', @_) }
 sub bash { return $cb->run(language => 'bash', code => 'echo 1', @_) }
-sub is_good { my ($r, $name) = @_; return ok $r->{status} == 200 && $r->{data}{status} eq 'ok', $name || () or diag $r->{body} }
+sub is_good { my ($r, $name) = @_; ok($r->{status} == 200 && $r->{data}{status} eq 'ok', $name) or diag $r->{body}; return }
 sub health { return $cb->get('/health', key => undef)->{status} }
 
 sub children { return split ' ', slurp("/proc/$_[0]/task/$_[0]/children") // '' }
@@ -185,6 +185,29 @@ SKIP: {
     is health(), 200, 'and /health answers';
     cmp_ok time - $begin, '<', 2, 'at once';
     kill 'CONT', @wardens;
+}
+
+# --- a control group that an earlier run has filled with names that are not there ---------------------------------------------
+
+{
+    my @groups = grep {m{/cell-\d+\z}} $cb->cgroups;
+    my $charged = sub {
+        my $most = 0;
+        for my $file (map { ("$_/memory.usage_in_bytes", "$_/memory.current") } @groups) {
+            my $bytes = slurp($file) // next;
+            $most = $bytes if $bytes > $most;
+        }
+        return $most;
+    };
+    my $fill = "import os, time\nend = time.monotonic() + 2\nn = 0\nwhile time.monotonic() < end:\n    for _ in range(1000):\n        n += 1\n        try: os.stat('/usr/lib/' + 'x' * 200 + str(n))\n        except OSError: pass\nprint('full')";
+    my $r = python(code => $fill, limits => { memory_bytes => 1 << 30, wall_ms => 10000, cpu_ms => 10000 });
+    is $r->{data}{stdout} // $r->{body}, "full\n", 'a run leaves much charged to its control group';
+    my @next = map { python(limits => { memory_bytes => $_ }) } (256 << 20, 64 << 20) x 8;
+    is join(' ', grep { $_ ne 'ok' } map { $_->{data}{status} // $_->{body} } @next), '', 'no later run pays for it';
+  SKIP: {
+        skip 'no control groups', 1 if !@groups;
+        ok eventually(10, sub { $charged->() < 128 << 20 }), 'and it is reclaimed' or diag $charged->();
+    }
 }
 
 # --- CPU time at more than one processor ------------------------------------------------------------------------------------
