@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""bench.py - Cellblock beside what it is made of, in one run: latency, throughput, CPU time, memory.
+"""bench.py - Cellblock beside bare interpreters, in one run: latency, throughput, CPU time, memory.
 
-Everything is measured in rounds, each of which takes every measure once and in another order, so that a machine that
-changes its speed does so for all of them. A figure is the median of the rounds, a ratio the median of the rounds'
-ratios. What is missing here is a row that says so; the exit status is 0 whatever the figures are.
+It measures in rounds. Each round takes every measure once and in another order, so that a change of the
+machine's speed affects all measures. A figure is the median of the rounds, a ratio the median of the rounds'
+ratios. A measure that cannot be taken here has a row that says so. The exit status is 0 whatever the figures are.
 """
 import sys
 
@@ -27,28 +27,28 @@ import report
 HERE = os.path.dirname(os.path.abspath(__file__))
 PRINT = "print(1)"
 CLIENTS = (1, 2, 8, 32)
-ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # what the service starts with
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}  # of the service
 NODES = {"code": "dify_code.py", "jinja2": "dify_jinja2.py"}
 NODE_PRINT = "console.log(1)"
 NODE_CLIENTS = (1, 8)
-FIRST_RUNS = 5  # of programs that are new each time, in a round: compilers are slow
-SETTLE_SECONDS = 0.03  # for what the last measure has left to be done
+FIRST_RUNS = 5  # runs of new programs in a round: compilers are slow
+SETTLE_SECONDS = 0.03  # for pending work of the last measure
 
 
 class Measure:
-    """One way to run one program with so many clients. `argv` makes the command for a number of runs."""
+    """One way to run one program with some clients. `argv` returns the command for a number of runs."""
 
     def __init__(self, way, clients, argv, hot=False, user=None, group=None, why_not=None):
         self.way, self.clients, self.argv, self.user, self.why_not = way, clients, argv, user, why_not
-        self.group = group  # an instance.Group that counts CPU time: bwrap does not wait for what it has started
+        self.group = group  # an instance.Group that counts CPU time: bwrap does not wait for its child
         self.warm_up_runs = 40 + 2 * clients if hot else 2 + clients
         self.runs = 0
-        self.rounds = []  # what the load generator has printed in each
+        self.rounds = []  # the results of the load generator
         self.failed = 0
-        self.used, self.used_runs = {}, 0  # by the instance, where it is looked at
+        self.used, self.used_runs = {}, 0  # by the instance, if it is measured
 
     def take(self, runs):
-        """Run the load generator. None if that could not be done; then why_not says why."""
+        """Run the load generator. None if that failed; then why_not has the reason."""
         more = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
         if self.group and self.group.path:
             more["preexec_fn"] = self.group.enter
@@ -78,12 +78,12 @@ class Measure:
             self.runs = max(5, self.clients + self.clients // 2, round(taken["per_second"] * seconds))
 
     def measure(self, service):
-        """Once more; with a `service`, what it uses meanwhile is added up."""
+        """Measure once more; with a `service`, add up its CPU time."""
         time.sleep(SETTLE_SECONDS)
         before = service.cpu() if service else {}
         taken = self.take(self.runs)
         if service and taken:
-            time.sleep(SETTLE_SECONDS)  # cells for the next runs are made, which belongs to the price of these
+            time.sleep(SETTLE_SECONDS)  # making cells for the next runs is a part of the cost of these
             for kind, value in service.cpu().items():
                 self.used[kind] = self.used.get(kind, 0) + value - before.get(kind, 0)
             self.used_runs += taken["runs"]
@@ -91,7 +91,7 @@ class Measure:
 
 
 class Measures:
-    """All of them, by (way, clients)."""
+    """All measures, by (way, clients)."""
 
     def __init__(self):
         self.every = {}
@@ -110,7 +110,7 @@ class Measures:
         return statistics.median(values) if values else None
 
     def best(self, way, key, clients=1):
-        """That of the round in which the machine was least busy with something else, or None."""
+        """The value of the best round, in which the machine was least busy with other work, or None."""
         values = [taken[key] for taken in self.get(way, clients).rounds if taken]
         return (max if key == "per_second" else min)(values) if values else None
 
@@ -126,7 +126,7 @@ class Measures:
         return self.compare(operator.truediv, way, other, key, clients)
 
     def difference(self, way, other, key, clients=1):
-        """The same of their differences."""
+        """The median of the rounds' differences of one measure and another, or None."""
         return self.compare(operator.sub, way, other, key, clients)
 
 
@@ -134,13 +134,13 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.measures = Measures()
-        self.languages = Measures()  # measured after the rest: it wakes up what the memory of an idle service has not
+        self.languages = Measures()  # measured last: it wakes languages that an idle service has not in memory
         self.group = instance.Group()
-        self.service = None  # an Instance that serves
+        self.service = None  # a serving Instance
         self.why_no_service = None
         self.idle = self.loaded = None  # Instance.memory()
 
-    # ---- what is measured ----
+    # ---- the measures ----
 
     def start_service(self, service):
         if os.geteuid() != 0:
@@ -178,18 +178,18 @@ class Bench:
         for node, file in NODES.items():
             self.measures.add(f"{node}_cold", 1, spawned(1, [interpreter, f"{HERE}/{file}"], "<<RESULT>>"), why_not=why_not)
 
-    def add_cellblock(self, folder):
+    def add_cellblock(self, directory):
         service = self.service
         http, why_no_http = self.program("http_load")
         runner, why_no_runner = self.program("runner_load")
         why_no_http, why_no_runner = self.why_no_service or why_no_http, self.why_no_service or why_no_runner
         if not why_no_runner:
-            runner = shutil.copy(runner, folder)  # where the workers' user can reach it
+            runner = shutil.copy(runner, directory)  # to a place that the workers' user can reach
             os.chmod(runner, 0o755)
         scheme_ports = {"plain": ("http", service.port), "tls": ("https", service.tls_port)} if service else {}
 
         def body(name, code, language="python3"):
-            path = f"{folder}/{name}.json"
+            path = f"{directory}/{name}.json"
             instance.write(path, json.dumps({"language": language, "code": code, "preload": "", "enable_network": True}))
             return path
 
@@ -214,7 +214,7 @@ class Bench:
             path = body(node, instance.read(f"{HERE}/{file}"))
             self.measures.add(f"{node}_hot", 1, asked("tls", 1, path, "<<RESULT>>"), hot=True, why_not=why_no_http)
 
-    def add_languages(self, folder):
+    def add_languages(self, directory):
         spawn, why_no_spawn = self.program("spawn_load")
         http, why_no_http = self.program("http_load")
         url = f"http://127.0.0.1:{self.service.port if self.service else 0}/v1/sandbox/run"
@@ -227,7 +227,7 @@ class Bench:
             return lambda runs: [*command, str(runs), path, '"stdout":"hello\\n"']
 
         for name, file, text, compiler, command in languages.LANGUAGES:
-            home, path = f"{folder}/bare/{name}", f"{folder}/{name}.json"
+            home, path = f"{directory}/bare/{name}", f"{directory}/{name}.json"
             text = languages.source(name, file, text)
             if text is None or (self.options.quick and name not in ("bash", "c")):
                 continue
@@ -307,14 +307,14 @@ class Bench:
 
 def main():
     parser = argparse.ArgumentParser(description="Measure Cellblock beside bare Python.")
-    parser.add_argument("--quick", action="store_true", help="about 20 seconds, and rougher")
-    parser.add_argument("--json", metavar="FILE", help="write all figures there too")
-    parser.add_argument("--prefix", help="serve what is installed there; without it the tree is built")
-    parser.add_argument("--programs", default=HERE, help="where the load generators are (default: beside this file)")
+    parser.add_argument("--quick", action="store_true", help="about 20 seconds, less precise")
+    parser.add_argument("--json", metavar="FILE", help="also write all figures to FILE")
+    parser.add_argument("--prefix", help="serve the programs that are installed there; without it the tree is built")
+    parser.add_argument("--programs", default=HERE, help="directory of the load generators (default: the one of this file)")
     options = parser.parse_args()
     options.rounds, options.seconds = (3, 0.1) if options.quick else (7, 0.4)
     if options.json:
-        instance.write(options.json, "")  # better known now than in the end
+        instance.write(options.json, "")  # fail now instead of at the end
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(1))
     try:

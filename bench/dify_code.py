@@ -1,4 +1,4 @@
-# A code node of Dify as its client sends it: what the user wrote, and below it the client's wrapper.
+# A code node of Dify as its client sends it: the user's code, and below it the client's wrapper.
 import re
 
 

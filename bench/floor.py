@@ -1,9 +1,9 @@
-"""floor.py - what no service that forks an interpreter per run can go below: fork, _exit and wait, and nothing else.
+"""floor.py - the lower bound for a service that forks an interpreter per run: fork, _exit and wait alone.
 
     PYTHON floor.py RUNS [MODULE]...
 
-PYTHON is the interpreter that Cellblock runs programs with and the MODULEs are those that its zygotes import, so that
-what is forked is of the same size. Prints one JSON object, as the load generators do.
+PYTHON is Cellblock's interpreter, and the MODULEs are those that its zygotes import, so that the forked process has
+the same size. Prints one JSON object, as the load generators do.
 """
 import sys
 import time

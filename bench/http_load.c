@@ -3,11 +3,12 @@
  *
  *     http_load URL CLIENTS RUNS BODY EXPECT
  *
- * Each client is a thread with a connection of its own, kept for all of its runs, which POSTs what is in the file BODY
- * again and again. A run has failed unless its reply is 200 and has the text EXPECT in its body. The API key is in the
- * environment, CELLBLOCK_API_KEY. Prints one JSON object; in it the figures of the replies' "usage".
+ * Each client is a thread that POSTs the contents of the file BODY again and again, on one
+ * connection. A run has failed unless its reply is 200 and has the text EXPECT in its body. The
+ * environment variable CELLBLOCK_API_KEY has the API key. Prints one JSON object, which includes
+ * the figures of the replies' "usage".
  *
- * Certificates are not verified: this measures, and it sends nothing that matters.
+ * Certificates are not verified: the requests contain no secrets.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,7 +30,7 @@
 
 #define REPLY_MAX 262144
 
-/* What is taken out of "usage", and what it is called in the result. */
+/* The figures of "usage" that are measured, and their keys. */
 enum { WALL, CPU, QUEUE, SPAWN, FIGURES };
 
 static const char *const figure_keys[FIGURES] = {
@@ -105,7 +106,7 @@ send_request(struct connection *c)
 
 	while (sent < request_size) {
 		ssize_t n = c->tls == NULL ? send(c->fd, request + sent, request_size - sent, 0) :
-		    SSL_write(c->tls, request + sent, (int)(request_size - sent));
+		                             SSL_write(c->tls, request + sent, (int)(request_size - sent));
 
 		if (n <= 0)
 			return false;
@@ -116,7 +117,10 @@ send_request(struct connection *c)
 
 /* ---- the reply -------------------------------------------------------------------------------------------------- */
 
-/* The size of head and body together, or 0 while the head is not complete; the body starts at *body. */
+/*
+ * The size of head and body together, or 0 while the head is not complete; the body starts at
+ * *body.
+ */
 static size_t
 whole_size(const char *reply, const char **body)
 {
@@ -129,7 +133,10 @@ whole_size(const char *reply, const char **body)
 	return (size_t)(*body - reply) + strtoul(length + strlen("\r\nContent-Length:"), NULL, 10);
 }
 
-/* Read one reply. Returns its body, or NULL if the connection broke or the reply has no length or is too long. */
+/*
+ * Read one reply. Returns its body, or NULL if the connection broke or the reply has no length or
+ * is too long.
+ */
 static const char *
 read_reply(struct connection *c)
 {
@@ -198,9 +205,10 @@ prepare(const char *url, const char *body_path)
 	if (strcmp(scheme, "https") == 0)
 		prepare_tls();
 	body = load_file(body_path, &body_size);
-	head_size = asprintf(&request, "POST %s HTTP/1.1\r\nHost: %s:%s\r\nX-Api-Key: %s\r\n"
-	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n", path, host, port, key == NULL ? "" : key,
-	    body_size);
+	head_size = asprintf(&request,
+	    "POST %s HTTP/1.1\r\nHost: %s:%s\r\nX-Api-Key: %s\r\n"
+	    "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
+	    path, host, port, key == NULL ? "" : key, body_size);
 	if (head_size < 0)
 		die("out of memory");
 	request_size = (size_t)head_size + body_size;
@@ -214,8 +222,10 @@ prepare(const char *url, const char *body_path)
 int
 main(int argc, char **argv)
 {
-	static const struct load load = { .open = open_connection, .run = run_once, .close = close_connection, .figures = {
-		[WALL] = "guest_wall_ms", [CPU] = "guest_cpu_ms", [QUEUE] = "queue_ms", [SPAWN] = "spawn_ms" } };
+	static const struct load load = { .open = open_connection,
+		.run = run_once,
+		.close = close_connection,
+		.figures = { [WALL] = "guest_wall_ms", [CPU] = "guest_cpu_ms", [QUEUE] = "queue_ms", [SPAWN] = "spawn_ms" } };
 
 	log_open("http_load");
 	signal(SIGPIPE, SIG_IGN); /* a connection that breaks is a failed run */

@@ -1,7 +1,7 @@
-"""instance.py - a service of the benchmark's own, and what its processes use.
+"""instance.py - a service for the benchmark, and the resources that its processes use.
 
-It is started by script/server in a new folder, on free ports, in a control group of its own where one can be made, and
-stopped with nothing left. Its processes are known as descendants of its supervisord.
+script/server starts it in a new directory, on free ports, in a control group of its own if one can be made. A stop
+leaves nothing behind. Its processes are the descendants of its supervisord.
 """
 import ctypes
 import os
@@ -17,6 +17,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}.get(platform.machine())  # the number of the system call
 KCMP_VM = 1
+# the short names of the runner's own processes, at their start and by their titles
+RUNNER_NAMES = ("cellblock-run", "door", "guard", "relay", "broker", "warden", "reaper")
 KINDS = ("supervisord", "nginx", "multiwatch", "worker", "door", "broker", "warden", "zygote", "guest")
 
 
@@ -39,22 +41,22 @@ def configured(conf, key):
     return found[1] if found else None
 
 
-def configured_interpreter(folder):
-    """The Python that programs are run with, and what its first warm set imports."""
-    conf = read(f"{folder}/languages/python3.conf")
+def configured_interpreter(directory):
+    """The interpreter of Python programs, and the imports of its first warm set."""
+    conf = read(f"{directory}/languages/python3.conf")
     imports = re.search(r"^\s*imports\s*=\s*\[([^]]*)\]", conf, re.MULTILINE)
     return configured(conf, "interpreter") or "/usr/bin/python3", re.findall(r'"([^"]+)"', imports[1] if imports else "")
 
 
-def configured_program(folder, language):
+def configured_program(directory, language):
     """The interpreter of another language, or None."""
-    return configured(read(f"{folder}/languages/{language}.conf"), "interpreter")
+    return configured(read(f"{directory}/languages/{language}.conf"), "interpreter")
 
 
-def configured_languages(folder):
+def configured_languages(directory):
     """The names of all, in the runner's order."""
-    return sorted(configured(read(f"{folder}/languages/{file}"), "name") or "" for file in
-                  os.listdir(f"{folder}/languages") if file.endswith(".conf"))
+    return sorted(configured(read(f"{directory}/languages/{file}"), "name") or "" for file in
+                  os.listdir(f"{directory}/languages") if file.endswith(".conf"))
 
 
 def free_ports():
@@ -71,7 +73,7 @@ class Group:
     """A control group that counts CPU time."""
 
     def __init__(self):
-        self.path = self.inside = None  # what is counted, and where processes start
+        self.path = self.inside = None  # the group that counts, and the one in which processes start
         self.why_not = ""
         mounts = [line.split()[1:4] for line in read("/proc/self/mounts").splitlines()]
         version_1 = [path for path, kind, options in mounts if kind == "cgroup" and "cpuacct" in options.split(",")]
@@ -84,7 +86,7 @@ class Group:
         try:
             self.path = self.inside = tempfile.mkdtemp(prefix="cellblock-bench-", dir=(version_2 or version_1)[0])
             if self.version == 2:
-                # the runner makes its cells' groups beside the one it was started in, and so below ours
+                # the runner makes its cells' groups beside its own group, and so below ours
                 self.inside = f"{self.path}/services"
                 os.mkdir(self.inside)
         except OSError as error:
@@ -105,10 +107,10 @@ class Group:
         return int(re.search(r"usage_usec (\d+)", read(f"{self.path}/cpu.stat"))[1]) / 1e3
 
     def remove(self):
-        for folder, _, _ in os.walk(self.path, topdown=False) if self.path else ():
+        for directory, _, _ in os.walk(self.path, topdown=False) if self.path else ():
             for _ in range(50):
                 try:
-                    os.rmdir(folder)
+                    os.rmdir(directory)
                     break
                 except OSError:
                     time.sleep(0.02)
@@ -116,7 +118,7 @@ class Group:
 
 
 class Process:
-    """What /proc says of one process."""
+    """One process, from /proc."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -131,14 +133,14 @@ class Process:
         self.children_cpu_ms = TICK_MS * (int(field[13]) + int(field[14]))
 
     def kind(self):
-        """One of KINDS. Which one of the runner's a process is is seen by the pid namespaces that it is in."""
+        """One of KINDS. The pid namespaces of a process tell the runner's processes apart."""
         if self.name in ("supervisord", "nginx", "multiwatch"):
             return self.name
         if self.name == "cellblock-fcgi":
             return "worker"
         found = re.search(r"^NSpid:\s*(.*)", read(f"/proc/{self.pid}/status"), re.MULTILINE)
         inner = found[1].split()[1:] if found else []
-        if self.name.startswith("cellblock-run"):
+        if self.name.startswith(RUNNER_NAMES):
             return "door" if not inner else "broker" if inner == ["1"] else "warden"
         return "zygote" if len(inner) == 1 else "guest" if len(inner) == 2 else self.name
 
@@ -162,13 +164,13 @@ class Instance:
         self.group = Group()
 
     def server(self, *arguments):
-        # --stop is run inside too: it tidies up the groups that it finds below its own
+        # --stop runs in the group, too: it removes the groups below its own
         return subprocess.run([f"{ROOT}/script/server", "--dir", f"{self.dir}/service", *arguments],
                               preexec_fn=self.group.enter, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
 
     def start(self):
-        """None, or why it does not serve."""
+        """None, or the reason why it does not serve."""
         done = self.server("--detach", "--port", str(self.port), "--tls-port", str(self.tls_port), "--rate", "1000000",
                            "--connections", "60000", *(["--prefix", self.prefix] if self.prefix else []))
         if done.returncode != 0:
@@ -191,7 +193,7 @@ class Instance:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def language_index(self, name):
-        """Its place in the configuration, which is sorted."""
+        """The index of a language in the configuration, which is sorted."""
         return configured_languages(self.conf).index(name)
 
     def processes(self):
@@ -209,7 +211,7 @@ class Instance:
         return found
 
     def cpu(self):
-        """CPU time so far, in ms, by kind of process; "all" is by the control group where there is one."""
+        """CPU time so far, in ms, by kind of process; "all" is from the control group if there is one."""
         used = dict.fromkeys(KINDS, 0.0)
         faults = 0
         for process in self.processes():
@@ -234,7 +236,7 @@ class Instance:
         for process in self.processes():
             kind = process.kind()
             if kind == "warden" and process.shares_memory_with(process.parent):
-                continue  # the inits of cells, which would be counted again and again
+                continue  # an init shares the warden's memory, which must be counted once
             sizes = process.memory_kb()
             for name in (kind, "all"):
                 used.setdefault(name, []).append(sizes)

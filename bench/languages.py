@@ -1,6 +1,7 @@
-"""languages.py - the first program of each language: how it is started without Cellblock, and as one nobody had before.
+"""languages.py - a first program of each language: the command to run it without Cellblock, and new variants of it.
 
-As a program, what bench.py compares a known program with: each run sends another one, by blanks at its end.
+As a program it is a load generator for bench.py. Each run sends a program that the cache does not have: blanks at
+its end make it different.
 
     languages.py URL RUNS BODY EXPECT
 """
@@ -14,7 +15,7 @@ import time
 import urllib.parse
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-LANGUAGES = (  # name, file, its text (None: hello.* of t/languages), a compiler, what is run; {} is the folder with the file
+LANGUAGES = (  # name, file, its text (None: hello.* of t/languages), compiler, command; {} is the directory of the file
     ("bash", "main.sh", "echo hello\n", None, ["/usr/bin/bash", "{}/main.sh"]),
     ("c", "main.c", None, ["/usr/bin/gcc", "-O2", "-o", "main", "main.c"], ["{}/main"]),
     ("cpp", "main.cpp", None, ["/usr/bin/g++", "-O2", "-std=gnu++20", "-o", "main", "main.cpp"], ["{}/main"]),
@@ -38,13 +39,13 @@ def source(name, file, text):
     return text
 
 
-def build(folder, file, text, compiler):
-    """Make what is run without Cellblock in the folder. Returns why that cannot be done, or None."""
-    os.makedirs(folder)
-    with open(f"{folder}/{file}", "w", encoding="utf-8") as program:
+def build(directory, file, text, compiler):
+    """Build the program that runs without Cellblock in the directory. Returns the reason of a failure, or None."""
+    os.makedirs(directory)
+    with open(f"{directory}/{file}", "w", encoding="utf-8") as program:
         program.write(text)
     try:
-        done = compiler and subprocess.run(compiler, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        done = compiler and subprocess.run(compiler, cwd=directory, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                            stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error)
@@ -52,7 +53,7 @@ def build(folder, file, text, compiler):
 
 
 def unheard():
-    """Blanks that no run before had."""
+    """Blanks that no earlier run had."""
     return f"{time.time_ns():b}".replace("0", " ").replace("1", "\n")
 
 

@@ -19,7 +19,7 @@ static unsigned runs_wanted;
 static atomic_uint runs_taken;
 static pthread_barrier_t all_open;
 static double *latency_ms;
-static double *figure[LOAD_FIGURES_MAX]; /* of each run, as latency_ms */
+static double *figure[LOAD_FIGURES_MAX]; /* an array each, with a value for each run, like latency_ms */
 
 static double
 now_us(void)
@@ -60,7 +60,7 @@ ascending(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of sorted values, one for each run. */
+/* The percentile of sorted values, one for each run. */
 static double
 percentile(const double *value, unsigned percent)
 {
@@ -92,8 +92,9 @@ print_result(const struct load *load, const struct load_client *client, unsigned
 	}
 	mean = sort_and_mean(latency_ms);
 	printf("{\"runs\": %u, \"failed\": %u, \"per_second\": %.1f, \"mean_ms\": %.4f, \"p50_ms\": %.4f, \"p95_ms\": %.4f, "
-	       "\"p99_ms\": %.4f", runs_wanted, failed, runs_wanted / ((ended_us - began_us) / 1e6), mean,
-	    percentile(latency_ms, 50), percentile(latency_ms, 95), percentile(latency_ms, 99));
+	       "\"p99_ms\": %.4f",
+	    runs_wanted, failed, runs_wanted / ((ended_us - began_us) / 1e6), mean, percentile(latency_ms, 50),
+	    percentile(latency_ms, 95), percentile(latency_ms, 99));
 	for (unsigned f = 0; load->figures[f] != NULL; f++) {
 		mean = sort_and_mean(figure[f]);
 		printf(", \"%s\": %.4f, \"p50_%s\": %.4f", load->figures[f], mean, load->figures[f], percentile(figure[f], 50));

@@ -1,8 +1,10 @@
 /*
- * load.h - what the load generators share: clients that are threads, and one JSON object with what they measured.
+ * load.h - common code of the load generators: clients as threads, and one JSON object with the
+ * results.
  *
- * Each generator says how to open, use and close what a client keeps over all of its runs; load_main does the rest.
- * Clients take runs from one common count, so that as many as there are clients are under way until the very end.
+ * A generator has functions to open, use and close the state of a client, which lasts for all of
+ * its runs. load_main does the rest. Clients take runs from one common counter, so that all clients
+ * are busy until the end.
  */
 #ifndef CELLBLOCK_LOAD_H
 #define CELLBLOCK_LOAD_H
@@ -14,9 +16,9 @@
 #define LOAD_FIGURES_MAX 4
 
 struct load_client {
-	void *state; /* of the generator */
-	double figure[LOAD_FIGURES_MAX]; /* what the generator says of the last run, in the order of load.figures */
-	/* the rest is load.c's */
+	void *state;                     /* of the generator */
+	double figure[LOAD_FIGURES_MAX]; /* set by the generator for the last run, in the order of load.figures */
+	/* private to load.c */
 	const struct load *load;
 	pthread_t thread;
 	unsigned failed;
@@ -24,16 +26,19 @@ struct load_client {
 };
 
 struct load {
-	void *(*open)(void); /* before the clock starts; returns load_client.state */
-	bool (*run)(struct load_client *client); /* true if all is as expected */
+	void *(*open)(void);                     /* before the clock starts; returns load_client.state */
+	bool (*run)(struct load_client *client); /* returns whether the run succeeded */
 	void (*close)(void *state);
 	const char *figures[LOAD_FIGURES_MAX + 1]; /* the names of load_client.figure; mean and median are printed */
 };
 
-/* Let `clients` threads share `runs` runs and print the result on stdout. Returns the exit status: 0 if none failed. */
+/*
+ * Let `clients` threads share `runs` runs and print the result on stdout. Returns the exit status:
+ * 0 if none failed.
+ */
 int load_main(const struct load *load, unsigned clients, unsigned runs);
 
-/* A whole positive number, or die with the name of what it was to be. */
+/* Parse a whole positive number, or die with the name of the argument. */
 unsigned load_number(const char *text, const char *name);
 
 /* A file's contents, NUL-terminated, for the caller to free; or die. */

@@ -1,11 +1,11 @@
-"""report.py - what was measured, as one tree of values (collect) and as a table of it (show)."""
+"""report.py - the results, as one tree of values (collect) and as a table (show)."""
 import os
 import platform
 import subprocess
 import time
 
 BARE = "python3 -I -S -c 'print(1)'"
-LATENCY = (  # way, what it is
+LATENCY = (  # way, description
     ("floor", "floor: fork, _exit, wait of a warm Python"),
     ("bare", BARE),
     ("usual", "python3 -c 'print(1)'"),
@@ -25,7 +25,7 @@ NODE_JS = (
     ("node_tls", "Cellblock, through nginx with TLS"),
 )
 RUNNER_KINDS = ("door", "broker", "warden")
-TARGETS = (  # name, what, the limit, the aim beyond it (None: none), whether more is better
+TARGETS = (  # name, description, limit, aim beyond it (None: none), whether more is better
     ("latency_per_bare", "p50 through TLS / p50 of bare -I -S", 0.15, 0.10, False),
     ("latency_per_floor", "p50 through TLS / p50 of the floor", 2, None, False),
     ("throughput_per_bare", "runs/s with 8 clients through TLS / bare -I -S, 8 at once", 6, 8, True),
@@ -128,7 +128,7 @@ def language_row(measures, name):
 
 
 def stages(measures):
-    """Where the median request goes: each way's p50 less that of the way that it contains."""
+    """The stages of the median request: the p50 of each way minus the p50 of the way that it contains."""
     whole = {way: measures.value(way, "p50_ms") for way in ("runner", "plain", "tls")}
     if None in whole.values():
         return None
@@ -158,7 +158,7 @@ def cpu(bench):
 
 
 def memory(used):
-    """From kB of each process to MB of a kind."""
+    """MB for each kind of process, from kB for each process."""
     return used and {kind: {"count": len(sizes), "pss_mb": sum(pss for pss, _ in sizes) / 1024,
                             "private_mb": sum(private for _, private in sizes) / 1024,
                             "least_pss_mb": min(sizes)[0] / 1024, "most_pss_mb": max(sizes)[0] / 1024}
@@ -224,7 +224,7 @@ def show(result):
           f"({m['interpreter']})")
     print(f"medians of {result['rounds']} rounds in {result['took_seconds']:.0f} s; load average "
           f"{result['load_average'][0]:.1f} before, {result['load_average'][1]:.1f} after"
-          f"{'; quick, and so rough' if result['quick'] else ''}")
+          f"{'; quick, less precise' if result['quick'] else ''}")
     show_latency(result["latency"])
     show_throughput(result["throughput"])
     show_node_js(result["node_js"])
@@ -275,11 +275,11 @@ def show_languages(rows):
              number(row["per_bare"], 10, 2, "x") + number(row["per_first"], 10, 3, "x") +
              (f"   bare: not here: {row['bare_not_here']}" if row["bare_not_here"] else ""))
     if rows:
-        print("  bare: without Cellblock and its compiler; first: a program that nobody had before; known: one that somebody had")
+        print("  bare: without Cellblock, already compiled; first: a program that is not in the cache; known: one that is")
 
 
 def show_stages(stage):
-    print(f"\n{'where the time of a request goes':<45}{'ms':>9}{'share':>9}")
+    print(f"\n{'stages of a request':<45}{'ms':>9}{'share':>9}")
     names = (("tls_ms", "TLS"), ("nginx_and_worker_ms", "nginx and worker: HTTP, FastCGI, JSON"),
              ("job_and_pipes_ms", "around the run: job, pipes, messages"), ("queue_ms", "waiting for a cell"),
              ("spawn_ms", "handing it the job"), ("guest_wall_ms", "the program, to its end"), ("all_ms", "all of it"))

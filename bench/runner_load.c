@@ -3,9 +3,9 @@
  *
  *     runner_load SOCKET CLIENTS RUNS INDEX [FILE]
  *
- * Each client is a thread with a connection of its own, which runs FILE (default: print(1)), in
- * the language that is INDEX in the order of the configuration, again and again. Prints
- * one JSON object. Must run as the workers' user.
+ * Each client is a thread with a connection of its own. It runs FILE (default: print(1)) again and
+ * again, in the language with number INDEX in the configuration. Prints one JSON object. It must
+ * run as the workers' user.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,7 +45,7 @@ connect_runner(void)
 	    connect(*fd, (struct sockaddr *)&address, sizeof address) != 0)
 		die("connect to %s: %s", socket_path, strerror(errno));
 	if (fdpass_recv(*fd, &welcome, sizeof welcome, NULL, 0, &count, NULL) != (ssize_t)sizeof welcome)
-		die("%s did not welcome us (are we the workers' user?)", socket_path);
+		die("%s did not welcome us (only the workers' user is accepted)", socket_path);
 	return fd;
 }
 
@@ -62,8 +62,7 @@ write_job(void)
 	struct job_header head = { .magic = JOB_MAGIC, .code_bytes = (uint32_t)code_size };
 	int fd = memfd_create("job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0 || write(fd, &head, sizeof head) != (ssize_t)sizeof head ||
-	    write(fd, code, code_size) != (ssize_t)code_size ||
+	if (fd < 0 || write(fd, &head, sizeof head) != (ssize_t)sizeof head || write(fd, code, code_size) != (ssize_t)code_size ||
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
 		die("write a job: %s", strerror(errno));
 	return fd;
@@ -72,8 +71,15 @@ write_job(void)
 static bool
 run_once(struct load_client *client)
 {
-	struct proto_request request = { .kind = PROTO_RUN, .id = 1, .index = language, .limits = { .wall_ms = 15000, .cpu_ms = 15000,
-		.memory_bytes = 256 << 20, .processes = 1, .output_bytes = 1 << 20, .disk_bytes = 64 << 20 } };
+	struct proto_request request = { .kind = PROTO_RUN,
+		.id = 1,
+		.index = language,
+		.limits = { .wall_ms = 15000,
+		    .cpu_ms = 15000,
+		    .memory_bytes = 256 << 20,
+		    .processes = 1,
+		    .output_bytes = 1 << 20,
+		    .disk_bytes = 64 << 20 } };
 	struct proto_reply reply;
 	int sock = *(int *)client->state, out[2], err[2], fds[3];
 	char text[4096];
@@ -106,8 +112,10 @@ run_once(struct load_client *client)
 int
 main(int argc, char **argv)
 {
-	static const struct load load = { .open = connect_runner, .run = run_once, .close = disconnect, .figures = {
-		[WALL] = "guest_wall_ms", [CPU] = "guest_cpu_ms", [QUEUE] = "queue_ms", [SPAWN] = "spawn_ms" } };
+	static const struct load load = { .open = connect_runner,
+		.run = run_once,
+		.close = disconnect,
+		.figures = { [WALL] = "guest_wall_ms", [CPU] = "guest_cpu_ms", [QUEUE] = "queue_ms", [SPAWN] = "spawn_ms" } };
 
 	log_open("runner_load");
 	if (argc != 5 && argc != 6)

@@ -1,11 +1,13 @@
 /*
- * spawn_load.c - programs started and ended per second, and how long each takes: what Cellblock is compared with.
+ * spawn_load.c - programs started and ended per second, and the time for each, to compare Cellblock
+ * with.
  *
  *     spawn_load CLIENTS RUNS EXPECT PROGRAM [ARGUMENT]...
  *
- * Each client is a thread that starts PROGRAM, reads its stdout to the end and waits for it, again and again. A run
- * has failed unless EXPECT is in what it printed and its exit status is 0. Prints one JSON object; in it the CPU
- * time and page faults of a run, with all processes that it has waited for.
+ * Each client is a thread that starts PROGRAM, reads its stdout to the end and waits for it, again
+ * and again. A run has failed unless its output has the text EXPECT and its exit status is 0.
+ * Prints one JSON object, with the CPU time and page faults of a run and of all processes that it
+ * has waited for.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,7 +39,10 @@ make_buffer(void)
 	return text;
 }
 
-/* Start the program with stdout going to `out`. posix_spawn, because a fork would copy our page tables. */
+/*
+ * Start the program with stdout going to `out`. posix_spawn, because a fork would copy our page
+ * tables.
+ */
 static pid_t
 start_program(int out)
 {
@@ -88,8 +93,10 @@ run_once(struct load_client *client)
 int
 main(int argc, char **argv)
 {
-	static const struct load load = { .open = make_buffer, .run = run_once, .close = free, .figures = {
-		[CPU] = "cpu_ms", [FAULTS] = "page_faults" } };
+	static const struct load load = { .open = make_buffer,
+		.run = run_once,
+		.close = free,
+		.figures = { [CPU] = "cpu_ms", [FAULTS] = "page_faults" } };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
 	log_open("spawn_load");

@@ -1,4 +1,4 @@
-/* clock.c - the clock by which deadlines and times are kept: see clock.h. */
+/* clock.c - see clock.h. */
 #include "clock.h"
 
 #include <time.h>

@@ -1,10 +1,11 @@
 /*
  * conf_file.c - see conf_file.h.
  *
- * The file is read here and not by libconfig for two reasons. Its contents go into a digest, and an @include would
- * bring in a file that the digest does not know; so that is refused. And libconfig (1.5 at least) cuts a number that
- * does not fit 32 bits down to what does, without a word: 5368709120 bytes become 1073741824. Only a number with the
- * suffix L is safe, so every number is given one.
+ * This file reads the text itself, and libconfig only parses it, for two reasons. The contents go
+ * into a digest, and an @include would bring in a file that the digest does not cover; so it is an
+ * error. And libconfig (1.5 at least) silently truncates a number that needs more than 32 bits:
+ * 5368709120 becomes 1073741824. Only a number with the suffix L is safe, so every number is given
+ * one.
  */
 #define _GNU_SOURCE
 #include "conf_file.h"
@@ -21,7 +22,7 @@
 
 #include "log.h"
 
-#define FILE_BYTES ((size_t)1 << 20) /* a larger file is refused */
+#define FILE_BYTES ((size_t)1 << 20) /* the largest file */
 
 static const char INCLUDE[] = "@include";
 
@@ -36,7 +37,9 @@ digest_add(uint64_t *digest, const void *data, size_t size)
 	}
 }
 
-/* Read the whole of a regular file. Returns its bytes, with room for one more, for free(3), or NULL with errno. */
+/*
+ * Read a regular file. Returns its bytes, with room for one more, for free(3); or NULL with errno.
+ */
 static char *
 file_read(const char *path, size_t *size)
 {
@@ -46,11 +49,11 @@ file_read(const char *path, size_t *size)
 	ssize_t n;
 	int fd, saved;
 
-	/* Without O_NONBLOCK a FIFO by that name would hang the start. */
+	/* Without O_NONBLOCK, opening a FIFO would block the start. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd < 0)
 		return NULL;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &st) != 0)
 		goto fail;
 	if (!S_ISREG(st.st_mode)) {
 		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
@@ -83,7 +86,10 @@ fail:
 	return NULL;
 }
 
-/* The length of the string or comment that starts at `text`, or 0 when none does. An open end reaches to the NUL. */
+/*
+ * The length of the string or comment that starts at `text`; 0 if none does. Without an end, it
+ * reaches to the NUL.
+ */
 static size_t
 skip_quoted(const char *text)
 {
@@ -117,7 +123,10 @@ is_integer(const char *word, size_t length)
 	return true;
 }
 
-/* Returns a copy of `text` with the suffix L on every integer, or NULL with *include_line set: the text has one. */
+/*
+ * Returns a copy of `text` with the suffix L on every integer; or NULL with *include_line set, if
+ * it has an @include.
+ */
 static char *
 widen_integers(const char *text, unsigned *include_line)
 {
@@ -137,7 +146,10 @@ widen_integers(const char *text, unsigned *include_line)
 			return NULL;
 		}
 		if (length == 0 && (isalnum((unsigned char)*text) || *text == '*')) {
-			/* A name, a number, or a float, whose point keeps it from being taken for an integer. */
+			/*
+			 * A name, an integer, or a float; the point of a float is part of the word,
+			 * so it is no integer.
+			 */
 			while (isalnum((unsigned char)text[length]) || (text[length] != '\0' && strchr("*_-.+", text[length])))
 				length++;
 			integer = is_integer(text, length);
@@ -166,7 +178,10 @@ conf_strdup(const char *text)
 	return copy;
 }
 
-/* Read `path` (for the digest see conf_open). Returns text for libconfig and free(3), or NULL. */
+/*
+ * Read `path` (for the digest see conf_file_open). Returns the text for libconfig, for free(3); or
+ * NULL.
+ */
 static char *
 text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
 {
@@ -177,17 +192,17 @@ text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
 
 	data = file_read(path, &size);
 	if (data == NULL) {
-		snprintf(error, error_size, "%s: cannot be read: %s", path, strerror(errno));
+		snprintf(error, error_size, "%s: cannot read the file: %s", path, strerror(errno));
 		return NULL;
 	}
 	if (digest != NULL) {
 		length = size;
-		digest_add(digest, &length, sizeof length); /* else two files could trade text at their border */
+		digest_add(digest, &length, sizeof length); /* or text could move between two files unnoticed */
 		digest_add(digest, data, size);
 	}
 	data[size] = '\0';
 	if (strlen(data) != size) {
-		snprintf(error, error_size, "%s: has a NUL byte in it; allowed: text", path);
+		snprintf(error, error_size, "%s: the file contains a NUL byte; allowed: text", path);
 		free(data);
 		return NULL;
 	}
@@ -198,30 +213,30 @@ text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
 	return text;
 }
 
-/* The absolute path of the folder that `path` is in, for free(3), or NULL with errno. */
+/* The absolute path of the directory of `path`, for free(3); or NULL with errno. */
 static char *
-folder_of(const char *path)
+directory_of(const char *path)
 {
-	char *folder = conf_strdup(path), *slash = strrchr(folder, '/'), *absolute;
+	char *directory = conf_strdup(path), *slash = strrchr(directory, '/'), *absolute;
 
 	if (slash != NULL)
-		slash[slash == folder] = '\0';
-	absolute = realpath(slash != NULL ? folder : ".", NULL);
-	free(folder);
+		slash[slash == directory] = '\0';
+	absolute = realpath(slash != NULL ? directory : ".", NULL);
+	free(directory);
 	return absolute;
 }
 
 int
-conf_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size)
+conf_file_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size)
 {
 	char *text = text_load(path, digest, error, error_size);
 
 	if (text == NULL)
 		return -1;
-	*file = (struct conf_file){ .path = path, .folder = folder_of(path), .error = error, .error_size = error_size };
+	*file = (struct conf_file){ .path = path, .directory = directory_of(path), .error = error, .error_size = error_size };
 	config_init(&file->parsed);
-	if (file->folder == NULL)
-		snprintf(error, error_size, "%s: the folder that it is in cannot be found: %s", path, strerror(errno));
+	if (file->directory == NULL)
+		snprintf(error, error_size, "%s: cannot find its directory: %s", path, strerror(errno));
 	else if (!config_read_string(&file->parsed, text))
 		snprintf(error, error_size, "%s:%d: %s", path, config_error_line(&file->parsed),
 		    config_error_text(&file->parsed));
@@ -230,32 +245,32 @@ conf_open(struct conf_file *file, const char *path, uint64_t *digest, char *erro
 		return 0;
 	}
 	free(text);
-	conf_close(file);
+	conf_file_close(file);
 	return -1;
 }
 
 void
-conf_close(struct conf_file *file)
+conf_file_close(struct conf_file *file)
 {
 	config_destroy(&file->parsed);
-	free(file->folder);
+	free(file->directory);
 }
 
 int
-conf_fail(const struct conf_file *file, const config_setting_t *at, const char *format, ...)
+conf_file_fail(const struct conf_file *file, const config_setting_t *at, const char *format, ...)
 {
 	unsigned line = config_setting_source_line(at);
 	va_list args;
 	int n;
 
-	/* The root has no line of its own: what is missing there is missing from the first line on. */
+	/* The root setting has no line: report line 1 for a key that is missing there. */
 	n = snprintf(file->error, file->error_size, "%s:%u: ", file->path, line > 0 ? line : 1);
 	if (n < 0 || (size_t)n >= file->error_size)
 		return -1;
 	va_start(args, format);
 	vsnprintf(file->error + n, file->error_size - (size_t)n, format, args);
 	va_end(args);
-	/* What it quotes of the file must not break the line. */
+	/* Text quoted from the file must not break the line. */
 	for (char *c = file->error + n; *c != '\0'; c++) {
 		if (iscntrl((unsigned char)*c))
 			*c = ' ';
@@ -264,7 +279,7 @@ conf_fail(const struct conf_file *file, const config_setting_t *at, const char *
 }
 
 const char *
-conf_where(const config_setting_t *setting, char *text, size_t size)
+conf_file_where(const config_setting_t *setting, char *text, size_t size)
 {
 	const config_setting_t *parent = config_setting_parent(setting);
 	size_t at;
@@ -272,7 +287,7 @@ conf_where(const config_setting_t *setting, char *text, size_t size)
 	text[0] = '\0';
 	if (parent == NULL)
 		return text;
-	conf_where(parent, text, size);
+	conf_file_where(parent, text, size);
 	at = strlen(text);
 	if (config_setting_name(setting) != NULL)
 		snprintf(text + at, size - at, "%s%s", at > 0 ? "." : "", config_setting_name(setting));

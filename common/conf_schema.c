@@ -1,4 +1,4 @@
-/* conf_schema_read.c - see conf_schema_read.h. */
+/* conf_schema.c - see conf_schema.h. */
 #define _GNU_SOURCE
 #include "conf_schema.h"
 
@@ -12,7 +12,7 @@
 #include "log.h"
 
 #define TEXT_BYTES 512 /* of a part of a message */
-#define NAME_BYTES 31  /* PROTO_NAME_SIZE holds one with its NUL */
+#define NAME_BYTES 31  /* fits PROTO_NAME_SIZE with its NUL */
 
 static bool
 is_name(const char *text)
@@ -34,10 +34,10 @@ is_absolute(const char *text)
 	return text[0] == '/';
 }
 
-const struct conf_form conf_form_name = { is_name, "letters, digits and ._+#-, at most 31, first a letter or digit" };
+const struct conf_form conf_form_name = { is_name, "up to 31 letters, digits and ._+#-, the first a letter or digit" };
 const struct conf_form conf_form_absolute = { is_absolute, "an absolute path" };
 
-/* Append to `text` what has room in it. */
+/* Append to `text` as much as fits. */
 static void __attribute__((format(printf, 3, 4)))
 append(char *text, size_t size, const char *format, ...)
 {
@@ -49,7 +49,7 @@ append(char *text, size_t size, const char *format, ...)
 	va_end(args);
 }
 
-/* What `key` may be, in words. */
+/* The allowed values of `key`, in words. */
 static const char *
 allowed(const struct conf_key *key, char *text, size_t size)
 {
@@ -69,13 +69,13 @@ allowed(const struct conf_key *key, char *text, size_t size)
 			append(text, size, "%s\"%s\"", word > key->choices ? ", " : "", *word);
 		break;
 	case CONF_STRING:
-		append(text, size, "%s in quotes, 1 to %" PRIu64 " bytes", form, key->max);
+		append(text, size, "%s, in quotes, 1 to %" PRIu64 " bytes", form, key->max);
 		break;
 	case CONF_PATH:
-		append(text, size, "a path in quotes, 1 to %" PRIu64 " bytes when absolute", key->max);
+		append(text, size, "a path in quotes, 1 to %" PRIu64 " bytes as an absolute path", key->max);
 		break;
 	case CONF_STRINGS:
-		append(text, size, "[...] with %" PRIu64 " to %" PRIu64 " of: %s in quotes", key->min, key->max, form);
+		append(text, size, "[...] with %" PRIu64 " to %" PRIu64 " elements: %s, in quotes", key->min, key->max, form);
 		break;
 	case CONF_GROUP:
 		append(text, size, "a group { ... }");
@@ -88,15 +88,15 @@ allowed(const struct conf_key *key, char *text, size_t size)
 }
 
 static int __attribute__((format(printf, 4, 5)))
-refuse(const struct conf_file *file, const config_setting_t *at, const struct conf_key *key, const char *format, ...)
+fail(const struct conf_file *file, const config_setting_t *at, const struct conf_key *key, const char *format, ...)
 {
-	char where[TEXT_BYTES], what[TEXT_BYTES], range[TEXT_BYTES];
+	char where[TEXT_BYTES], problem[TEXT_BYTES], range[TEXT_BYTES];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(what, sizeof what, format, args);
+	vsnprintf(problem, sizeof problem, format, args);
 	va_end(args);
-	return conf_fail(file, at, "%s: %s; allowed: %s", conf_where(at, where, sizeof where), what,
+	return conf_file_fail(file, at, "%s: %s; allowed: %s", conf_file_where(at, where, sizeof where), problem,
 	    allowed(key, range, sizeof range));
 }
 
@@ -106,10 +106,10 @@ read_number(const struct conf_file *file, const config_setting_t *setting, const
 	long long value;
 
 	if (config_setting_type(setting) != CONFIG_TYPE_INT && config_setting_type(setting) != CONFIG_TYPE_INT64)
-		return refuse(file, setting, key, "is not a whole number");
+		return fail(file, setting, key, "is not a whole number");
 	value = config_setting_get_int64(setting);
 	if (value < 0 || (uint64_t)value < key->min || (uint64_t)value > key->max)
-		return refuse(file, setting, key, "%lld is out of range", value);
+		return fail(file, setting, key, "%lld is out of range", value);
 	if (key->type == CONF_UINT32)
 		*(uint32_t *)member = (uint32_t)value;
 	else
@@ -123,41 +123,41 @@ read_choice(const struct conf_file *file, const config_setting_t *setting, const
 	const char *text = config_setting_get_string(setting);
 
 	if (text == NULL)
-		return refuse(file, setting, key, "is not a string");
+		return fail(file, setting, key, "is not a string");
 	for (unsigned i = 0; key->choices[i] != NULL; i++) {
 		if (strcmp(text, key->choices[i]) == 0) {
 			*(unsigned *)member = i;
 			return 0;
 		}
 	}
-	return refuse(file, setting, key, "\"%.64s\" is unknown", text);
+	return fail(file, setting, key, "\"%.64s\" is unknown", text);
 }
 
-/* A string of `setting` that fits `key`, as the file has it; or NULL with the error set. */
+/* The string of `setting`, if `key` allows it; or NULL with the error set. */
 static const char *
 check_string(const struct conf_file *file, const config_setting_t *setting, const struct conf_key *key)
 {
 	const char *text = config_setting_get_string(setting);
 
 	if (text == NULL) {
-		refuse(file, setting, key, "is not a string");
+		fail(file, setting, key, "is not a string");
 		return NULL;
 	}
-	/* Nothing that we are configured with may break a line of a log or end an argument early. */
+	/* No configured text may break a line of the log or end an argument early. */
 	for (const char *c = text; *c != '\0'; c++) {
 		if (iscntrl((unsigned char)*c)) {
-			refuse(file, setting, key, "has a control character");
+			fail(file, setting, key, "contains a control character");
 			return NULL;
 		}
 	}
 	if (text[0] == '\0' || (key->form != NULL && !key->form->fits(text))) {
-		refuse(file, setting, key, "\"%.64s\" does not fit", text);
+		fail(file, setting, key, "\"%.64s\" is malformed", text);
 		return NULL;
 	}
 	return text;
 }
 
-/* `path`, taken as relative to the file's folder, for free(3). */
+/* `path` made absolute, relative to the file's directory; for free(3). */
 static char *
 absolute(const struct conf_file *file, const char *path)
 {
@@ -165,7 +165,7 @@ absolute(const struct conf_file *file, const char *path)
 
 	if (path[0] == '/')
 		return conf_strdup(path);
-	if (asprintf(&copy, "%s/%s", strcmp(file->folder, "/") == 0 ? "" : file->folder, path) < 0)
+	if (asprintf(&copy, "%s/%s", strcmp(file->directory, "/") == 0 ? "" : file->directory, path) < 0)
 		die("out of memory");
 	return copy;
 }
@@ -181,7 +181,7 @@ read_string(const struct conf_file *file, const config_setting_t *setting, const
 	copy = key->type == CONF_PATH ? absolute(file, text) : conf_strdup(text);
 	if (strlen(copy) > key->max) {
 		free(copy);
-		return refuse(file, setting, key, "is too long");
+		return fail(file, setting, key, "is too long");
 	}
 	free(*member);
 	*member = copy;
@@ -204,10 +204,10 @@ read_strings(const struct conf_file *file, const config_setting_t *setting, cons
 	unsigned count;
 
 	if (!config_setting_is_array(setting) && !config_setting_is_list(setting))
-		return refuse(file, setting, key, "is not a list of strings");
+		return fail(file, setting, key, "is not a list of strings");
 	count = (unsigned)config_setting_length(setting);
 	if (count < key->min || count > key->max)
-		return refuse(file, setting, key, "%u are out of range", count);
+		return fail(file, setting, key, "has %u elements", count);
 	free_strings(member);
 	if (count == 0)
 		return 0;
@@ -229,15 +229,15 @@ check_list(const struct conf_file *file, const config_setting_t *setting, const 
 {
 	unsigned count;
 
-	/* libconfig does not know what an empty pair of brackets would have held. */
+	/* libconfig cannot tell an empty list of groups from one of anything else. */
 	if (!config_setting_is_list(setting))
-		return refuse(file, setting, key, "is not a list of groups");
+		return fail(file, setting, key, "is not a list of groups");
 	count = (unsigned)config_setting_length(setting);
 	if (count < key->min || count > key->max)
-		return refuse(file, setting, key, "%u are out of range", count);
+		return fail(file, setting, key, "has %u elements", count);
 	for (unsigned i = 0; i < count; i++) {
 		if (!config_setting_is_group(config_setting_get_elem(setting, i)))
-			return refuse(file, setting, key, "element %u is not a group", i);
+			return fail(file, setting, key, "element %u is not a group", i);
 	}
 	return 0;
 }
@@ -251,7 +251,7 @@ read_key(const struct conf_file *file, const config_setting_t *setting, const st
 		return read_number(file, setting, key, member);
 	case CONF_BOOL:
 		if (config_setting_type(setting) != CONFIG_TYPE_BOOL)
-			return refuse(file, setting, key, "is not a bool");
+			return fail(file, setting, key, "is not a boolean");
 		*(bool *)member = config_setting_get_bool(setting);
 		return 0;
 	case CONF_CHOICE:
@@ -263,7 +263,7 @@ read_key(const struct conf_file *file, const config_setting_t *setting, const st
 		return read_strings(file, setting, key, member);
 	case CONF_GROUP:
 		if (!config_setting_is_group(setting))
-			return refuse(file, setting, key, "is not a group");
+			return fail(file, setting, key, "is not a group");
 		return conf_schema_read(file, setting, key->keys, member);
 	case CONF_LIST:
 		return check_list(file, setting, key);
@@ -272,14 +272,14 @@ read_key(const struct conf_file *file, const config_setting_t *setting, const st
 }
 
 static int
-refuse_unknown(const struct conf_file *file, const config_setting_t *setting, const struct conf_key *keys)
+fail_unknown(const struct conf_file *file, const config_setting_t *setting, const struct conf_key *keys)
 {
 	char where[TEXT_BYTES], names[TEXT_BYTES] = "";
 
-	conf_where(config_setting_parent(setting), where, sizeof where);
+	conf_file_where(config_setting_parent(setting), where, sizeof where);
 	for (const struct conf_key *key = keys; key->name != NULL; key++)
 		append(names, sizeof names, "%s%s", key > keys ? ", " : "", key->name);
-	return conf_fail(file, setting, "unknown key \"%.64s\"%s%s; allowed: %s", config_setting_name(setting),
+	return conf_file_fail(file, setting, "unknown key \"%.64s\"%s%s; allowed: %s", config_setting_name(setting),
 	    where[0] != '\0' ? " in " : "", where, names);
 }
 
@@ -295,8 +295,8 @@ conf_schema_read(const struct conf_file *file, const config_setting_t *group, co
 		while (key->name != NULL && strcmp(key->name, config_setting_name(setting)) != 0)
 			key++;
 		if (key->name == NULL)
-			return refuse_unknown(file, setting, keys);
-		if (read_key(file, setting, key, (char *)into + key->offset) < 0)
+			return fail_unknown(file, setting, keys);
+		if (read_key(file, setting, key, (char *)into + key->offset) != 0)
 			return -1;
 	}
 	for (const struct conf_key *key = keys; key->name != NULL; key++) {
@@ -304,15 +304,15 @@ conf_schema_read(const struct conf_file *file, const config_setting_t *group, co
 
 		if (!key->required || config_setting_get_member(group, key->name) != NULL)
 			continue;
-		conf_where(group, where, sizeof where);
-		return conf_fail(file, group, "%s%s%s is missing; allowed: %s", where, where[0] != '\0' ? "." : "", key->name,
+		conf_file_where(group, where, sizeof where);
+		return conf_file_fail(file, group, "%s%s%s is missing; allowed: %s", where, where[0] != '\0' ? "." : "", key->name,
 		    allowed(key, range, sizeof range));
 	}
 	return 0;
 }
 
 void
-conf_defaults(const struct conf_file *file, const struct conf_key *keys, void *into)
+conf_schema_defaults(const struct conf_file *file, const struct conf_key *keys, void *into)
 {
 	for (const struct conf_key *key = keys; key->name != NULL; key++) {
 		void *member = (char *)into + key->offset;
@@ -339,7 +339,7 @@ conf_defaults(const struct conf_file *file, const struct conf_key *keys, void *i
 				*(char **)member = absolute(file, key->string);
 			break;
 		case CONF_GROUP:
-			conf_defaults(file, key->keys, member);
+			conf_schema_defaults(file, key->keys, member);
 			break;
 		case CONF_STRINGS:
 		case CONF_LIST:
@@ -349,7 +349,7 @@ conf_defaults(const struct conf_file *file, const struct conf_key *keys, void *i
 }
 
 void
-conf_free(const struct conf_key *keys, void *into)
+conf_schema_free(const struct conf_key *keys, void *into)
 {
 	for (const struct conf_key *key = keys; key->name != NULL; key++) {
 		void *member = (char *)into + key->offset;
@@ -364,7 +364,7 @@ conf_free(const struct conf_key *keys, void *into)
 			free_strings(member);
 			break;
 		case CONF_GROUP:
-			conf_free(key->keys, member);
+			conf_schema_free(key->keys, member);
 			break;
 		case CONF_UINT32:
 		case CONF_UINT64:

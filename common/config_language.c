@@ -1,4 +1,4 @@
-/* config_language.c - see config_language.h. The tables below are what cellblock.conf(5) describes. */
+/* config_language.c - see config_language.h. cellblock.conf(5) describes the tables below. */
 #define _GNU_SOURCE
 #include "config_language.h"
 
@@ -27,7 +27,7 @@ is_root(const char *text)
 	return text[text[0] == '?'] == '/';
 }
 
-/* Where a link is is not looked up like other paths, and must lie in the root. */
+/* The place of a link is not resolved like other paths, so it must not leave the root by "..". */
 static bool
 is_link(const char *text)
 {
@@ -37,8 +37,8 @@ is_link(const char *text)
 }
 
 static const struct conf_form form_environment = { is_environment, "NAME=value" };
-static const struct conf_form form_root = { is_root, "an absolute path, or '?' and one" };
-static const struct conf_form form_link = { is_link, "two absolute paths with '=' between them" };
+static const struct conf_form form_root = { is_root, "an absolute path, with or without '?' before it" };
+static const struct conf_form form_link = { is_link, "/PLACE=/TARGET, two absolute paths" };
 
 static const char *const start_names[] = {
 	[START_ZYGOTE] = "zygote", [START_SPARE] = "spare", [START_COLD] = "cold", NULL
@@ -94,7 +94,23 @@ static const struct conf_key warm_keys[] = {
 	{ .name = NULL },
 };
 
-/* No name may mean two languages. */
+int
+config_language_find(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->language_count; i++) {
+		const struct language_config *language = config->language[i];
+
+		if (strcmp(language->name, name) == 0)
+			return (int)i;
+		for (size_t a = 0; a < language->aliases.count; a++) {
+			if (strcmp(language->aliases.item[a], name) == 0)
+				return (int)i;
+		}
+	}
+	return -1;
+}
+
+/* A name or alias must stand for one language. */
 static int
 check_names(const struct conf_file *file, const struct config *config, const struct language_config *language)
 {
@@ -103,22 +119,23 @@ check_names(const struct conf_file *file, const struct config *config, const str
 	for (size_t i = 0; i <= language->aliases.count; i++) {
 		const char *name = i == 0 ? language->name : language->aliases.item[i - 1];
 		const config_setting_t *at = config_setting_get_member(root, i == 0 ? "name" : "aliases");
-		int other = config_find_language(config, name);
+		int other = config_language_find(config, name);
 
 		if (other >= 0)
-			return conf_fail(file, at, "\"%s\" is taken by %s; allowed: a name of its own", name,
+			return conf_file_fail(file, at, "\"%s\" is already a name in %s", name,
 			    config->language[other]->file);
 		for (size_t j = 0; j < i; j++) {
 			if (strcmp(name, j == 0 ? language->name : language->aliases.item[j - 1]) == 0)
-				return conf_fail(file, at, "\"%s\" is there twice; allowed: once", name);
+				return conf_file_fail(file, at, "duplicate name \"%s\"", name);
 		}
 	}
 	return 0;
 }
 
 /*
- * Every armed cell is a cell: asking for more than there are would leave some set without any. Languages that are only
- * there when they are used share what the others leave.
+ * Armed cells count against runner.cells. With more of them than cells, some warm set would never
+ * get one. Languages that sleep when they are not used (idle_s) do not count: they share the cells
+ * that the others leave.
  */
 static int
 check_armed(const struct conf_file *file, const struct config *config, const struct language_config *language)
@@ -134,27 +151,30 @@ check_armed(const struct conf_file *file, const struct config *config, const str
 	}
 	if (language->idle_s != 0 || armed <= config->cells)
 		return 0;
-	return conf_fail(file, config_lookup(&file->parsed, name), "%s: with this file %" PRIu64
-	    " cells are to be armed; allowed: up to runner.cells, %" PRIu32, name, armed, config->cells);
+	return conf_file_fail(file, config_lookup(&file->parsed, name), "%s: with this file, %" PRIu64
+	    " cells would be armed; allowed: up to runner.cells, %" PRIu32, name, armed, config->cells);
 }
 
-/* The program of a command is not searched for. */
+/* The program of a command is not searched in PATH. */
 static int
 check_command(const struct conf_file *file, const char *name, const struct strings *command)
 {
 	if (command->count == 0 || command->item[0][0] == '/')
 		return 0;
-	return conf_fail(file, config_lookup(&file->parsed, name), "%s[0]: \"%.64s\" does not fit; allowed: an absolute path",
+	return conf_file_fail(file, config_lookup(&file->parsed, name), "%s[0]: \"%.64s\" is malformed; allowed: an absolute path",
 	    name, command->item[0]);
 }
 
 static int
-refuse_key(const struct conf_file *file, const char *name, const char *why)
+fail_key(const struct conf_file *file, const char *name, const char *why)
 {
-	return conf_fail(file, config_lookup(&file->parsed, name), "%s: %s", name, why);
+	return conf_file_fail(file, config_lookup(&file->parsed, name), "%s: %s", name, why);
 }
 
-/* What a language with a driver needs and one without must not have, and the other way round. */
+/*
+ * Check the keys that a language with a driver must have or must not have, and those of one
+ * without.
+ */
 static int
 check_driver(const struct conf_file *file, const struct language_config *language)
 {
@@ -163,36 +183,36 @@ check_driver(const struct conf_file *file, const struct language_config *languag
 	bool has_driver = language->driver != NULL;
 
 	if (has_driver && language->start != START_ZYGOTE)
-		return refuse_key(file, "driver", "makes zygotes; allowed: with start = \"zygote\"");
+		return fail_key(file, "driver", "is allowed only with start = \"zygote\"");
 	for (size_t i = 0; i < sizeof of_drivers / sizeof of_drivers[0]; i++) {
 		bool is_there = config_setting_get_member(root, of_drivers[i]) != NULL;
 
 		if (has_driver && !is_there)
-			return conf_fail(file, root, "%s is missing; a driver needs it", of_drivers[i]);
+			return conf_file_fail(file, root, "%s is missing; required with a driver", of_drivers[i]);
 		if (!has_driver && is_there)
-			return refuse_key(file, of_drivers[i], "is for a driver; allowed: with one");
+			return fail_key(file, of_drivers[i], "is allowed only with a driver");
 	}
 	if (has_driver && config_setting_get_member(root, "armed") != NULL)
-		return refuse_key(file, "armed", "is a key of each set of warm; allowed: there");
+		return fail_key(file, "armed", "with a driver, is a key of each set of warm");
 	if (!has_driver && language->version.count == 0)
-		return conf_fail(file, root, "version is missing; a language without a driver needs it");
+		return conf_file_fail(file, root, "version is missing; required without a driver");
 	return 0;
 }
 
-/* What each kind of start needs, and what means nothing to it. */
+/* Check the keys that each kind of start needs, and those that mean nothing to it. */
 static int
 check_start(const struct conf_file *file, const struct language_config *language)
 {
 	const config_setting_t *root = config_root_setting(&file->parsed);
 
-	if (check_driver(file, language) < 0)
+	if (check_driver(file, language) != 0)
 		return -1;
 	if (language->start != START_COLD && config_is_compiled(language))
-		return refuse_key(file, "compile", "is a start of its own; allowed: with start = \"cold\"");
+		return fail_key(file, "compile", "is allowed only with start = \"cold\"");
 	if (language->driver == NULL && language->run.count == 0 && !config_is_compiled(language))
-		return conf_fail(file, root, "run is missing; a language without driver and compile needs it");
-	return check_command(file, "run", &language->run) < 0 || check_command(file, "version", &language->version) < 0 ||
-	    check_command(file, "compile.command", &language->compile.command) < 0 ? -1 : 0;
+		return conf_file_fail(file, root, "run is missing; required without a driver and compile");
+	return check_command(file, "run", &language->run) != 0 || check_command(file, "version", &language->version) != 0 ||
+	    check_command(file, "compile.command", &language->compile.command) != 0 ? -1 : 0;
 }
 
 static int
@@ -209,16 +229,16 @@ read_warm(const struct conf_file *file, struct language_config *language)
 		const config_setting_t *group = conf_list_element(root, "warm", i);
 		struct warm_set *set = &language->warm[language->warm_count++];
 
-		conf_defaults(file, warm_keys, set);
-		if (conf_schema_read(file, group, warm_keys, set) < 0)
+		conf_schema_defaults(file, warm_keys, set);
+		if (conf_schema_read(file, group, warm_keys, set) != 0)
 			return -1;
 		if (i == 0 && set->hints.count > 0)
-			return conf_fail(file, group, "warm[0].hints: the first set is for what fits no other; allowed: none");
+			return conf_file_fail(file, group, "warm[0].hints: the first set is for all other programs; allowed: no hints");
 		if (i > 0 && set->hints.count == 0)
-			return conf_fail(file, group, "warm[%u].hints is missing; allowed: 1 or more words", i);
+			return conf_file_fail(file, group, "warm[%u].hints is missing; allowed: 1 or more words", i);
 		for (unsigned j = 0; j < i; j++) {
 			if (strcmp(set->name, language->warm[j].name) == 0)
-				return conf_fail(file, group, "warm[%u].name: \"%s\" is the name of warm[%u]; allowed: another", i,
+				return conf_file_fail(file, group, "warm[%u].name: \"%s\" is already the name of warm[%u]", i,
 				    set->name, j);
 		}
 	}
@@ -229,8 +249,8 @@ void
 config_language_free(struct language_config *language)
 {
 	for (size_t i = 0; i < language->warm_count; i++)
-		conf_free(warm_keys, &language->warm[i]);
-	conf_free(language_keys, language);
+		conf_schema_free(warm_keys, &language->warm[i]);
+	conf_schema_free(language_keys, language);
 	free(language->file);
 	free(language);
 }
@@ -241,20 +261,20 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	struct language_config *language;
 	struct conf_file file;
 
-	if (conf_open(&file, path, &config->digest, error, error_size) < 0)
+	if (conf_file_open(&file, path, &config->digest, error, error_size) != 0)
 		return NULL;
 	language = calloc(1, sizeof *language);
 	if (language == NULL)
 		die("out of memory");
 	language->file = conf_strdup(path);
-	conf_defaults(&file, language_keys, language);
+	conf_schema_defaults(&file, language_keys, language);
 	language->limits = config->limits;
-	if (conf_schema_read(&file, config_root_setting(&file.parsed), language_keys, language) < 0 ||
-	    config_check_limits(&file, &language->limits) < 0 || check_start(&file, language) < 0 || check_names(&file, config, language) < 0 ||
-	    read_warm(&file, language) < 0 || check_armed(&file, config, language) < 0) {
+	if (conf_schema_read(&file, config_root_setting(&file.parsed), language_keys, language) != 0 ||
+	    config_limits_check(&file, &language->limits) != 0 || check_start(&file, language) != 0 || check_names(&file, config, language) != 0 ||
+	    read_warm(&file, language) != 0 || check_armed(&file, config, language) != 0) {
 		config_language_free(language);
 		language = NULL;
 	}
-	conf_close(&file);
+	conf_file_close(&file);
 	return language;
 }

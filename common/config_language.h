@@ -1,4 +1,4 @@
-/* config_language.h - a language's file, languages/NAME.conf. */
+/* config_language.h - reads a language's file, languages/NAME.conf. */
 #ifndef CELLBLOCK_CONFIG_LANGUAGE_H
 #define CELLBLOCK_CONFIG_LANGUAGE_H
 
@@ -7,10 +7,15 @@
 #include "config.h"
 
 /*
- * Read and check `path`; what it leaves out is as in `config`, whose languages so far it must fit. Returns a language for
- * config_language_free, or NULL with one line in `error` (FILE:LINE: what is wrong, and what is allowed).
+ * Read and check `path`. Limits that it leaves out are those of `config`. Its names must differ
+ * from those of the languages that `config` has so far, and its armed cells must fit beside theirs.
+ * Returns a language for config_language_free; or NULL with one line in `error`: FILE:LINE, the
+ * fault, and the allowed values.
  */
 struct language_config *config_language_load(struct config *config, const char *path, char *error, size_t error_size);
+
+/* The index of a language by name or alias, or -1. */
+int config_language_find(const struct config *config, const char *name);
 
 void config_language_free(struct language_config *language);
 

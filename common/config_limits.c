@@ -1,4 +1,4 @@
-/* config_limits.c - see config_limits.h. The tables are what cellblock.conf(5) describes. */
+/* config_limits.c - see config_limits.h. cellblock.conf(5) describes these tables. */
 #include "config_limits.h"
 
 #include <inttypes.h>
@@ -9,11 +9,11 @@
 #define GIB(n) ((uint64_t)(n) << 30)
 #define DAY_MS 86400000
 
-/* The default and the maximum of one limit. config_check_limits counts on this order. */
-#define LIMIT_KEYS(field, least, most, standard_value, maximum_value)                                                  \
+/* The default and the maximum of one limit. config_limits_check relies on this order. */
+#define LIMIT_KEYS(field, least, most, default_value, maximum_value)                                                   \
 	static const struct conf_key field##_keys[] = {                                                                \
-		{ .name = "default", .type = CONF_UINT64, .offset = offsetof(struct limits_config, standard.field),    \
-		    .min = (least), .max = (most), .number = (standard_value) },                                       \
+		{ .name = "default", .type = CONF_UINT64, .offset = offsetof(struct limits_config, default_.field),    \
+		    .min = (least), .max = (most), .number = (default_value) },                                        \
 		{ .name = "maximum", .type = CONF_UINT64, .offset = offsetof(struct limits_config, maximum.field),     \
 		    .min = (least), .max = (most), .number = (maximum_value) },                                        \
 		{ .name = NULL },                                                                                      \
@@ -51,20 +51,20 @@ const struct conf_key config_compile_limits_keys[] = {
 };
 
 int
-config_check_limits(const struct conf_file *file, const struct limits_config *limits)
+config_limits_check(const struct conf_file *file, const struct limits_config *limits)
 {
 	for (const struct conf_key *key = config_limits_keys; key->name != NULL; key++) {
-		uint64_t standard, maximum;
+		uint64_t default_, maximum;
 		const config_setting_t *at;
 
-		memcpy(&standard, (const char *)limits + key->keys[0].offset, sizeof standard);
+		memcpy(&default_, (const char *)limits + key->keys[0].offset, sizeof default_);
 		memcpy(&maximum, (const char *)limits + key->keys[1].offset, sizeof maximum);
-		if (standard <= maximum)
+		if (default_ <= maximum)
 			continue;
-		/* The file has this limit, or it would still have values that fit. */
+		/* This file sets the limit: values that it inherited have passed this check. */
 		at = config_setting_get_member(config_lookup(&file->parsed, "limits"), key->name);
-		return conf_fail(file, at, "limits.%s: default %" PRIu64 " is above the maximum; allowed: up to %" PRIu64,
-		    key->name, standard, maximum);
+		return conf_file_fail(file, at, "limits.%s: default %" PRIu64 " is above the maximum; allowed: up to %" PRIu64,
+		    key->name, default_, maximum);
 	}
 	return 0;
 }

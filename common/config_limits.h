@@ -1,4 +1,4 @@
-/* config_limits.h - how limits are written in a configuration file. */
+/* config_limits.h - the limits in a configuration file. */
 #ifndef CELLBLOCK_CONFIG_LIMITS_H
 #define CELLBLOCK_CONFIG_LIMITS_H
 
@@ -11,7 +11,7 @@ extern const struct conf_key config_limits_keys[];
 /* The limits of a compiler, which no request can change, for a struct run_limits. */
 extern const struct conf_key config_compile_limits_keys[];
 
-/* Is no default above its maximum? Returns 0, or -1 with the file's error set. */
-int config_check_limits(const struct conf_file *file, const struct limits_config *limits);
+/* Check that no default is above its maximum. Returns 0, or -1 with the file's error set. */
+int config_limits_check(const struct conf_file *file, const struct limits_config *limits);
 
 #endif

@@ -1,4 +1,4 @@
-/* config_network.c - see config_network.h. The tables below are what cellblock.conf(5) describes. */
+/* config_network.c - see config_network.h. cellblock.conf(5) describes the tables below. */
 #define _GNU_SOURCE
 #include "config_network.h"
 
@@ -9,7 +9,7 @@
 #define PATH_BYTES 1024
 #define ADDRESS_BYTES 300
 
-/* "HOST:PORT"; an IPv6 address is in brackets. */
+/* "HOST:PORT", with an IPv6 address in brackets. */
 static bool
 is_address(const char *text)
 {
@@ -32,7 +32,7 @@ is_address(const char *text)
 	return number > 0;
 }
 
-/* "none" is what a key is given that shall have no network. */
+/* "none" is reserved: a key to which it is given has no network. */
 static bool
 is_proxy_name(const char *text)
 {
@@ -41,7 +41,7 @@ is_proxy_name(const char *text)
 
 static const struct conf_form form_address = { is_address, "HOST:PORT" };
 static const struct conf_form form_proxy_name = { is_proxy_name,
-	"letters, digits and ._+#-, at most 31, first a letter or digit, but not \"" PROXY_NONE "\"" };
+	"up to 31 letters, digits and ._+#-, the first a letter or digit, but not \"" PROXY_NONE "\"" };
 
 static const char *const network_names[] = {
 	[NETWORK_NONE] = "none", [NETWORK_PROXY] = "proxy", [NETWORK_HOST] = "host", NULL
@@ -72,7 +72,7 @@ static const struct conf_key proxy_keys[] = {
 };
 
 int
-config_read_proxies(const struct conf_file *file, struct config *config)
+config_network_read(const struct conf_file *file, struct config *config)
 {
 	const config_setting_t *network = config_lookup(&file->parsed, "network");
 
@@ -80,20 +80,20 @@ config_read_proxies(const struct conf_file *file, struct config *config)
 		const config_setting_t *group = conf_list_element(network, "proxies", i);
 		struct proxy_config *proxy = &config->proxy[config->proxy_count++];
 
-		if (conf_schema_read(file, group, proxy_keys, proxy) < 0)
+		if (conf_schema_read(file, group, proxy_keys, proxy) != 0)
 			return -1;
-		if (config_find_proxy(config, proxy->name) != (int)i)
-			return conf_fail(file, group, "network.proxies[%u].name: \"%s\" is there twice; allowed: once", i,
+		if (config_network_find_proxy(config, proxy->name) != (int)i)
+			return conf_file_fail(file, group, "network.proxies[%u].name: duplicate name \"%s\"", i,
 			    proxy->name);
 	}
 	if (config->network == NETWORK_PROXY && config->proxy_count == 0)
-		return conf_fail(file, config_lookup(&file->parsed, "network.mode"),
-		    "network.proxies is missing; mode = \"proxy\" needs 1 or more");
+		return conf_file_fail(file, config_lookup(&file->parsed, "network.mode"),
+		    "network.proxies is missing; required with mode = \"proxy\"");
 	return 0;
 }
 
 int
-config_find_proxy(const struct config *config, const char *name)
+config_network_find_proxy(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->proxy_count; i++) {
 		if (strcmp(config->proxy[i].name, name) == 0)
@@ -103,8 +103,8 @@ config_find_proxy(const struct config *config, const char *name)
 }
 
 void
-config_free_proxies(struct config *config)
+config_network_free(struct config *config)
 {
 	for (size_t i = 0; i < config->proxy_count; i++)
-		conf_free(proxy_keys, &config->proxy[i]);
+		conf_schema_free(proxy_keys, &config->proxy[i]);
 }

@@ -1,4 +1,7 @@
-/* fdpass.c - see fdpass.h. Used by the worker, the runner and, inside the interpreters, by the zygotes. */
+/*
+ * fdpass.c - see fdpass.h. Used by the worker, the runner and, inside the interpreters, by the
+ * zygotes.
+ */
 #define _GNU_SOURCE
 #include "fdpass.h"
 
@@ -54,7 +57,10 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 	struct iovec iov = { .iov_base = data, .iov_len = size };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
 		.msg_controllen = sizeof control.space };
-	/* More than FDPASS_MAX may come: descriptors also take the room of credentials that are not sent. */
+	/*
+	 * More than FDPASS_MAX can arrive: descriptors also fill the space of credentials that are
+	 * not sent.
+	 */
 	int got[sizeof control.space / sizeof(int)];
 	size_t got_count = 0;
 	ssize_t n;
@@ -83,18 +89,22 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 		}
 	}
 	/*
-	 * The kernel installs what fits and drops the rest: a cut message is never acted on. Nor is one of no bytes, which is
-	 * taken for the end of the connection, and nobody looks for descriptors then.
+	 * The kernel installs the descriptors that fit and drops the rest: a truncated message is
+	 * never used. Nor is an empty message with descriptors: callers take it for the end of the
+	 * connection, and would not close them.
 	 */
 	if ((msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || got_count > fd_max || (n == 0 && got_count > 0)) {
-		/* Fewer than are allowed, and cut: there was no number free for the rest, and the sender is not to blame. */
+		/*
+		 * Fewer than are allowed, and cut: there was no number free for the rest, and the
+		 * sender is not to blame.
+		 */
 		int error = (msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == MSG_CTRUNC && got_count < fd_max ? EMFILE : EMSGSIZE;
 
 		fdpass_close(got, got_count);
 		errno = error;
 		return -1;
 	}
-	if (got_count > 0) /* `fds` may be NULL where none is expected */
+	if (got_count > 0) /* `fds` may be NULL if none is expected */
 		memcpy(fds, got, got_count * sizeof(int));
 	*fd_count = got_count;
 	return n;

@@ -1,4 +1,7 @@
-/* landlock.c - see landlock.h. Spelled out as of ABI 7, because the headers that we build with may be older than the kernel. */
+/*
+ * landlock.c - see landlock.h. Has its own definitions, of ABI 7: the headers may be older than the
+ * running kernel.
+ */
 #define _GNU_SOURCE
 #include "landlock.h"
 
@@ -27,11 +30,11 @@ struct net_port {
 
 #define VERSION_FLAG 1ul       /* of landlock_create_ruleset */
 #define RULE_PATH_BENEATH 1ul  /* of landlock_add_rule */
-#define RULE_NET_PORT 2ul      /* likewise, ABI 4 */
+#define RULE_NET_PORT 2ul      /* of landlock_add_rule, ABI 4 */
 #define NET_CONNECT_TCP UINT64_C(2)
-#define LOG_NOTHING 1ul        /* of landlock_restrict_self, ABI 7: what the same program is refused */
+#define LOG_NOTHING 1ul        /* of landlock_restrict_self, ABI 7: no audit records for this program */
 
-/* What each ABI can take, on top of those before it. */
+/* The things that each ABI can restrict, in addition to those before it. */
 static const struct {
 	uint64_t fs;
 	uint64_t net;
@@ -77,7 +80,10 @@ add_rules(int fd, const struct ruleset *ruleset, const struct landlock_rule *rul
 		struct net_port port = { .allowed_access = NET_CONNECT_TCP & ruleset->handled_access_net, .port = rule[i].port };
 		bool is_port = rule[i].port != 0;
 
-		/* Nothing has to be allowed of what is not taken. */
+		/*
+		 * The kernel rejects a rule that allows nothing, and access that is not restricted
+		 * needs none.
+		 */
 		if (is_port && port.allowed_access == 0)
 			continue;
 		if (marked(SYS_landlock_add_rule, fd, is_port ? RULE_NET_PORT : RULE_PATH_BENEATH,
@@ -98,7 +104,7 @@ landlock_enter(int abi, unsigned flags, const struct landlock_rule *rule, size_t
 		ruleset.handled_access_net |= (flags & LANDLOCK_FREE_TCP) != 0 ? 0 : offers[i].net;
 		ruleset.scoped |= offers[i].scoped;
 	}
-	/* Older kernels refuse a longer structure only where what they do not know is not zero. */
+	/* Older kernels accept a longer structure if the fields that they do not know are zero. */
 	fd = (int)marked(SYS_landlock_create_ruleset, (long)(uintptr_t)&ruleset, (long)sizeof ruleset, 0, 0);
 	if (fd < 0)
 		return -1;

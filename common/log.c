@@ -35,13 +35,13 @@ log_line(const char *level, const char *format, va_list args)
 	n = vsnprintf(line + at, sizeof line - at - 1, format, args);
 	if (n > 0)
 		at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;
-	/* A text that came from outside must not forge a second line. */
+	/* Text from outside must not forge a second line. */
 	for (size_t i = 0; i < at; i++) {
 		if ((unsigned char)line[i] < ' ')
 			line[i] = ' ';
 	}
 	line[at++] = '\n';
-	/* A log that is full or gone must not stop the service. */
+	/* A log that is full or closed must not stop the service. */
 	if (write(STDERR_FILENO, line, at) < 0)
 		return;
 }

@@ -1,7 +1,7 @@
 /*
- * log.h - one line per event on stderr, which supervisord or systemd keeps.
+ * log.h - one line per event on stderr, which supervisord or systemd stores.
  *
- * Used before the walls are up and by the long-lived daemons, never by a guest.
+ * For the start and the long-lived processes; a guest never logs.
  */
 #ifndef CELLBLOCK_LOG_H
 #define CELLBLOCK_LOG_H
@@ -13,7 +13,10 @@ void log_open(const char *program);
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* log_warn, then exit with status 1. For the start of a program, and for what must never be lived through. */
+/*
+ * Write one line, then exit with status 1. For the start of a program, and for faults that leave no
+ * safe way on.
+ */
 void die(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
 
 #endif

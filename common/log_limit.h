@@ -1,4 +1,7 @@
-/* log_limit.h - at most one warning of a kind in a second, for causes that a peer can repeat at will. */
+/*
+ * log_limit.h - at most one warning of a kind in a second, for causes that a peer can repeat at
+ * will.
+ */
 #ifndef CELLBLOCK_LOG_LIMIT_H
 #define CELLBLOCK_LOG_LIMIT_H
 
@@ -12,12 +15,16 @@ struct log_limit {
 };
 
 /*
- * Whether a line may be written at `now_us` (clock_us()). If so, *suppressed is the number of lines that were withheld
- * since the last one, and the second begins anew. If not, this line is counted as withheld; *suppressed is not set.
+ * Whether a line may be written at `now_us` (clock_us()). If so, *suppressed is the number of lines
+ * that were withheld since the last one, and the second begins anew. If not, this line is counted
+ * as withheld; *suppressed is not set.
  */
 bool log_limit_allows(struct log_limit *limit, uint64_t now_us, uint64_t *suppressed);
 
-/* log_warn if the limit allows it. Appends how many lines of this kind were withheld, if any. Preserves errno. */
+/*
+ * log_warn if the limit allows it. Appends how many lines of this kind were withheld, if any.
+ * Preserves errno.
+ */
 void log_limit_warn(struct log_limit *limit, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

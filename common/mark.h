@@ -1,10 +1,11 @@
 /*
- * mark.h - how a zygote's own system calls are told from those of a program.
+ * mark.h - distinguishes a zygote's own system calls from those of a program.
  *
- * A zygote and its guests share one filter, and until a program starts a guest has to make calls that no program may. They
- * carry this in their last argument, which none of them uses. So to the filter they are other calls than a program's,
- * which are refused as any refused call is, by name. It is no secret: before a program starts, the marked calls are
- * taken away as well.
+ * A zygote and its guests share one seccomp filter, and before its program starts a guest makes
+ * calls that no program may make. These carry a mark in their last argument, which the kernel
+ * ignores for them. The filter allows them only with the mark, so that the same call by a program
+ * is denied and reported by name like any other. The mark is no secret: before a program starts,
+ * the guest loads a second filter that ends it for a marked call.
  */
 #ifndef CELLBLOCK_MARK_H
 #define CELLBLOCK_MARK_H

@@ -1,4 +1,7 @@
-/* policy.c - see policy.h. Here a policy's files become rules; the tables below are what cellblock-policy(5) describes. */
+/*
+ * policy.c - see policy.h. Reads a policy's files into rules. cellblock-policy(5) describes the
+ * tables below.
+ */
 #define _GNU_SOURCE
 #include "policy.h"
 
@@ -46,7 +49,10 @@ static const struct conf_key file_keys[] = {
 	{ .name = NULL },
 };
 
-/* Nobody reads a reason but the next person to change the row, so a row without one is refused. */
+/*
+ * A reason is for the next person who changes the row, and nothing else would enforce one: it is
+ * required.
+ */
 static const struct conf_key row_keys[] = {
 	{ .name = "reason", .type = CONF_STRING, .required = true, .offset = offsetof(struct row, reason), .max = 512 },
 	{ .name = "calls", .type = CONF_STRINGS, .required = true, .offset = offsetof(struct row, calls), .min = 1,
@@ -65,7 +71,7 @@ static const struct conf_key condition_keys[] = {
 	{ .name = NULL },
 };
 
-/* What is being read. */
+/* The place that is being read. */
 struct reader {
 	struct rules *rules;
 	enum rule_section section;
@@ -80,8 +86,8 @@ value_of(const struct conf_file *file, const config_setting_t *at, const char *t
 
 	if (policy_value(text, value) == 0)
 		return 0;
-	return conf_fail(file, at, "%s: \"%.64s\" is unknown; allowed: a number, or a name that cellblock-policy(5) lists",
-	    conf_where(at, where, sizeof where), text);
+	return conf_file_fail(file, at, "%s: unknown value \"%.64s\"; allowed: a number, or a name that cellblock-policy(5) lists",
+	    conf_file_where(at, where, sizeof where), text);
 }
 
 static int
@@ -91,7 +97,7 @@ sum_of(const struct conf_file *file, const config_setting_t *at, const struct st
 	for (size_t i = 0; i < names->count; i++) {
 		uint64_t value;
 
-		if (value_of(file, at, names->item[i], &value) < 0)
+		if (value_of(file, at, names->item[i], &value) != 0)
 			return -1;
 		*sum |= value;
 	}
@@ -101,17 +107,17 @@ sum_of(const struct conf_file *file, const config_setting_t *at, const struct st
 static int
 add_rule(const struct reader *reader, const struct rule *rule, const char *name)
 {
-	const struct rule *old = rules_conflict(reader->rules, rule);
+	const struct rule *old = policy_rules_conflict(reader->rules, rule);
 	char where[WHERE_BYTES];
 
 	if (old != NULL)
-		return conf_fail(reader->file, reader->row, "%s: %s has another fate in \"%s\"; allowed: one",
-		    conf_where(reader->row, where, sizeof where), name, rule_section_names[old->section]);
-	rules_add(reader->rules, rule);
+		return conf_file_fail(reader->file, reader->row, "%s: %s is already in \"%s\"; a call may be in one of these sections only",
+		    conf_file_where(reader->row, where, sizeof where), name, policy_rule_sections[old->section]);
+	policy_rules_add(reader->rules, rule);
 	return 0;
 }
 
-/* Set what condition `index` and those behind it want, and add the rule; with one_of, a rule for each value. */
+/* Add the rule with condition `index` and all that follow; with one_of, a rule for each value. */
 static int
 add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, const char *name)
 {
@@ -124,15 +130,15 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 	if (index == conf_list_count(reader->row, "when"))
 		return add_rule(reader, rule, name);
 	at = conf_list_element(reader->row, "when", index);
-	conf_where(at, where, sizeof where);
-	if (conf_schema_read(reader->file, at, condition_keys, &condition) < 0)
+	conf_file_where(at, where, sizeof where);
+	if (conf_schema_read(reader->file, at, condition_keys, &condition) != 0)
 		goto out;
 	match = &rule->arg[condition.arg];
 	if (match->mask != 0)
-		conf_fail(reader->file, at, "%s: argument %u has a condition already; allowed: one", where, condition.arg);
+		conf_file_fail(reader->file, at, "%s: argument %u already has a condition; allowed: one", where, condition.arg);
 	else if ((condition.one_of.count > 0) == (condition.mask.count > 0) ||
 	    (condition.mask.count > 0) != (config_setting_get_member(at, "equals") != NULL))
-		conf_fail(reader->file, at, "%s: what the argument must be is not clear; allowed: one_of, or mask and equals",
+		conf_file_fail(reader->file, at, "%s: incomplete condition; allowed: one_of, or mask and equals",
 		    where);
 	else if (condition.one_of.count > 0) {
 		result = 0;
@@ -145,13 +151,13 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 	} else if (sum_of(reader->file, at, &condition.mask, &match->mask) == 0 &&
 	    sum_of(reader->file, at, &condition.equals, &match->value) == 0) {
 		if ((match->value & ~match->mask) != 0 || match->mask == 0)
-			conf_fail(reader->file, at, "%s.equals can never be; allowed: a part of the mask", where);
+			conf_file_fail(reader->file, at, "%s.equals can never match; allowed: a part of the mask", where);
 		else
 			result = add_rules_when(reader, index + 1, rule, name);
 	}
 	*match = (struct rule_match){ 0, 0 };
 out:
-	conf_free(condition_keys, &condition);
+	conf_schema_free(condition_keys, &condition);
 	return result;
 }
 
@@ -167,16 +173,16 @@ read_row(const struct reader *reader)
 
 		rule.call = seccomp_syscall_resolve_name(row.calls.item[i]);
 		if (rule.call == __NR_SCMP_ERROR && !row.optional)
-			result = conf_fail(reader->file, config_setting_get_member(reader->row, "calls"),
-			    "%s.calls: libseccomp knows no \"%s\"; allowed: system calls, or optional = true",
-			    conf_where(reader->row, where, sizeof where), row.calls.item[i]);
-		/* Other negative numbers are calls that this architecture does not have. */
+			result = conf_file_fail(reader->file, config_setting_get_member(reader->row, "calls"),
+			    "%s.calls: unknown system call \"%s\"; allowed: those that libseccomp knows, others with optional = true",
+			    conf_file_where(reader->row, where, sizeof where), row.calls.item[i]);
+		/* Other negative numbers stand for calls that this architecture does not have. */
 		if (rule.section == RULES_ZYGOTE)
 			rule.arg[ZYGOTE_MARK_ARG] = (struct rule_match){ UINT64_MAX, ZYGOTE_MARK };
 		if (rule.call >= 0)
 			result = add_rules_when(reader, 0, &rule, row.calls.item[i]);
 	}
-	conf_free(row_keys, &row);
+	conf_schema_free(row_keys, &row);
 	return result;
 }
 
@@ -192,44 +198,44 @@ read_file(const char *dir, const char *name, int depth, struct rules *rules, cha
 
 	if (asprintf(&path, "%s/%s.conf", dir, name) < 0)
 		die("out of memory");
-	if (conf_open(&file, path, NULL, error, error_size) < 0) {
+	if (conf_file_open(&file, path, NULL, error, error_size) != 0) {
 		free(path);
 		return -1;
 	}
 	root = config_root_setting(&file.parsed);
-	if (conf_schema_read(&file, root, file_keys, &contents) < 0)
+	if (conf_schema_read(&file, root, file_keys, &contents) != 0)
 		goto out;
 	if (contents.include.count > 0 && depth == INCLUDE_DEPTH) {
-		conf_fail(&file, root, "include: policies include each other %d deep; allowed: less", INCLUDE_DEPTH);
+		conf_file_fail(&file, root, "include: policies include each other more than %d deep", INCLUDE_DEPTH);
 		goto out;
 	}
 	for (size_t i = 0; i < contents.include.count; i++) {
-		if (read_file(dir, contents.include.item[i], depth + 1, rules, error, error_size) < 0)
+		if (read_file(dir, contents.include.item[i], depth + 1, rules, error, error_size) != 0)
 			goto out;
 	}
 	for (reader.section = 0; reader.section < RULES_SECTIONS; reader.section++) {
-		const char *list = rule_section_names[reader.section];
+		const char *list = policy_rule_sections[reader.section];
 
 		for (unsigned i = 0; i < conf_list_count(root, list); i++) {
 			reader.row = conf_list_element(root, list, i);
-			if (read_row(&reader) < 0)
+			if (read_row(&reader) != 0)
 				goto out;
 		}
 	}
 	result = 0;
 out:
-	conf_free(file_keys, &contents);
-	conf_close(&file);
+	conf_schema_free(file_keys, &contents);
+	conf_file_close(&file);
 	free(path);
 	return result;
 }
 
 int
-rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size)
+policy_rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size)
 {
 	*rules = (struct rules){ NULL, 0 };
 	if (!conf_form_name.fits(name)) {
-		snprintf(error, error_size, "policy \"%.64s\": not a name; allowed: %s", name, conf_form_name.allowed);
+		snprintf(error, error_size, "policy \"%.64s\": malformed name; allowed: %s", name, conf_form_name.allowed);
 		return -1;
 	}
 	return read_file(dir, name, 0, rules, error, error_size);
@@ -244,12 +250,12 @@ policy_load(const char *dir, const char *name, char *error, size_t error_size)
 	if (policy == NULL)
 		die("out of memory");
 	policy->name = conf_strdup(name);
-	if (rules_load(&rules, dir, name, error, error_size) < 0 ||
-	    policy_compile(&rules, policy, error, error_size) < 0) {
+	if (policy_rules_load(&rules, dir, name, error, error_size) != 0 ||
+	    policy_compile(&rules, policy, error, error_size) != 0) {
 		policy_free(policy);
 		policy = NULL;
 	}
-	rules_free(&rules);
+	policy_rules_free(&rules);
 	return policy;
 }
 

@@ -1,18 +1,21 @@
 /*
- * policy.h - a seccomp policy: a file such as etc/seccomp/python3.conf, checked, and compiled to BPF by libseccomp.
+ * policy.h - a seccomp policy: a file such as etc/seccomp/python3.conf, checked, and compiled to
+ * BPF by libseccomp.
  *
- * A filter can only be narrowed, and loading a big one costs 0.1 ms, so a policy is loaded in two parts. A zygote loads
- * `base` before it serves: all that its guests may call, and the dozen calls with which it makes guests (in a form of
- * their own, see mark.h). Each guest inherits it for nothing, and loads `last`, which is small, to lose that dozen. What
- * is left is exactly the policy. Guests that are granted more come from zygotes with a base of their own.
+ * Filters can only be added, never removed, and loading a big one takes 0.1 ms. So a policy is
+ * loaded in two parts. A zygote loads `base` before it serves. It allows the calls of its guests,
+ * and the dozen calls with which the zygote makes guests, in a form of their own (mark.h). Each
+ * guest inherits `base` at no cost, and loads `last`, a small filter that takes away that dozen.
+ * The two together are exactly the policy. Guests with more grants come from zygotes with another
+ * base.
  *
- * A call that a language's base does not know is not refused by the filter: the kernel asks the runner (seccomp's user
- * notification), which refuses it and remembers its name.
+ * The filter does not decide about a call that a language's base does not list: the kernel asks the
+ * runner (seccomp user notification), which denies the call and notes its number.
  *
- * A program that makes no guests (the worker) loads `base` and is done; its `last` is empty, and what its base does not
- * know is refused at once.
+ * A program that makes no guests (the worker) loads `base` only. Its `last` is empty, and the
+ * filter itself denies the calls that it does not list.
  *
- * The files are described in cellblock-policy(5).
+ * cellblock-policy(5) describes the files.
  */
 #ifndef CELLBLOCK_POLICY_H
 #define CELLBLOCK_POLICY_H
@@ -20,16 +23,16 @@
 #include <linux/filter.h>
 #include <stddef.h>
 
-/* What a run may be granted on top; an index into policy.base. */
+/* Additional rights of a run. A set of them is an index into policy.base. */
 enum policy_grant {
 	GRANT_PROCESSES = 1u << 0, /* more than one process */
 	GRANT_NETWORK = 1u << 1,   /* stream sockets */
-	GRANT_COUNT = 1u << 2      /* combinations */
+	GRANT_COUNT = 1u << 2      /* the number of sets */
 };
 
 struct bpf {
 	struct sock_filter *code;
-	size_t count; /* instructions, at most BPF_MAXINSNS; 0: no filter is needed */
+	size_t count; /* instructions, at most BPF_MAXINSNS; 0: no filter */
 };
 
 struct policy {
@@ -39,8 +42,8 @@ struct policy {
 };
 
 /*
- * Read DIR/NAME.conf and what it includes, and compile it. Returns a policy for policy_free, or NULL with one line in
- * `error` (FILE:LINE: what is wrong, and what is allowed).
+ * Read DIR/NAME.conf and the files that it includes, and compile them. Returns a policy for
+ * policy_free; or NULL with one line in `error`: FILE:LINE, the fault, and the allowed values.
  */
 struct policy *policy_load(const char *dir, const char *name, char *error, size_t error_size);
 

@@ -1,4 +1,4 @@
-/* policy_compile.c - rules to BPF. */
+/* policy_compile.c - compiles rules to BPF. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/seccomp.h>
@@ -15,7 +15,7 @@
 #include "mark.h"
 #include "policy_rules.h"
 
-#define X32_CALLS 0x40000000u /* x86: numbers from here on are those of the x32 ABI, which libseccomp refuses */
+#define X32_CALLS 0x40000000u /* x86: the x32 ABI's numbers start here; the filter of libseccomp rejects them */
 #define CALLS_SEARCHED 2048   /* well above the newest call of any architecture */
 
 /* Returns a filter for seccomp_release, or NULL. */
@@ -26,7 +26,10 @@ new_filter(uint32_t action)
 
 	if (filter == NULL)
 		return NULL;
-	/* A binary tree instead of a list loads three times as fast: the kernel walks the filter once per call number. */
+	/*
+	 * A binary tree loads three times as fast as a list: the kernel walks the filter once for
+	 * each call number when it is loaded.
+	 */
 	if (seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS) == 0 &&
 	    seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2) == 0)
 		return filter;
@@ -45,7 +48,7 @@ export_filter(scmp_filter_ctx filter, struct bpf *bpf)
 	if (fd < 0)
 		return -errno;
 	error = seccomp_export_bpf(filter, fd);
-	if (error == 0 && fstat(fd, &st) < 0)
+	if (error == 0 && fstat(fd, &st) != 0)
 		error = -errno;
 	if (error == 0) {
 		bpf->code = malloc((size_t)st.st_size);
@@ -59,7 +62,7 @@ export_filter(scmp_filter_ctx filter, struct bpf *bpf)
 	return error;
 }
 
-/* Looked for once: it takes half a millisecond, and there are several filters to a policy. */
+/* Searched for once: that takes half a millisecond, and a policy has several filters. */
 static uint32_t
 newest_call(void)
 {
@@ -78,12 +81,12 @@ newest_call(void)
 }
 
 /*
- * Put a few instructions before the filter: a call newer than libseccomp fails with ENOSYS, as on an older kernel, so
- * that libc falls back to what the filter knows. libseccomp itself has no rule for a range of numbers. The architecture
- * is left for the filter behind to judge.
+ * Prepend a few instructions to the filter: a call that is newer than libseccomp fails with ENOSYS,
+ * as on an older kernel, so that libc falls back to an older call. libseccomp has no rule for a
+ * range of numbers. The filter that follows checks the architecture.
  */
 static void
-refuse_newer_calls(struct bpf *bpf)
+prepend_newer_calls(struct bpf *bpf)
 {
 	const struct sock_filter head[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
@@ -129,9 +132,9 @@ has_section(const struct rules *rules, enum rule_section section, int call)
 	return false;
 }
 
-/* ENOSYS, or death. A call that zygotes make, too, has this fate where it is not marked. */
+/* ENOSYS or kill. If zygotes make this call too, the rule applies to unmarked calls. */
 static int
-add_fate(scmp_filter_ctx filter, const struct rules *rules, const struct rule *rule)
+add_unconditional(scmp_filter_ctx filter, const struct rules *rules, const struct rule *rule)
 {
 	uint32_t action = rule->section == RULES_ENOSYS ? SCMP_ACT_ERRNO(ENOSYS) : SCMP_ACT_KILL_PROCESS;
 	struct scmp_arg_cmp unmarked = { .arg = ZYGOTE_MARK_ARG, .op = SCMP_CMP_NE, .datum_a = ZYGOTE_MARK };
@@ -140,7 +143,7 @@ add_fate(scmp_filter_ctx filter, const struct rules *rules, const struct rule *r
 	    &unmarked);
 }
 
-/* Refused, like all that has no rule, but by the filter itself. */
+/* Denied like a call without a rule, but by the filter itself, so that it is not reported. */
 static int
 add_quiet(scmp_filter_ctx filter, bool has_listener, const struct rule *rule)
 {
@@ -157,11 +160,11 @@ finish(scmp_filter_ctx filter, int error, struct bpf *bpf)
 	return error == 0 && bpf->count > BPF_MAXINSNS ? -E2BIG : error;
 }
 
-/* What guests with `grant` may call, and their zygotes. */
+/* The filter of guests with `grant`, and of their zygotes. */
 static int
 compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
 {
-	/* Who makes guests has a runner to tell. */
+	/* Guests have the runner as their listener; other programs have none. */
 	bool has_listener = has_section(rules, RULES_ZYGOTE, -1);
 	scmp_filter_ctx filter = new_filter(has_listener ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO(EPERM));
 	int error = 0;
@@ -172,19 +175,22 @@ compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
 		const struct rule *rule = &rules->rule[i];
 
 		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL)
-			error = add_fate(filter, rules, rule);
+			error = add_unconditional(filter, rules, rule);
 		else if (rule->section == RULES_QUIET)
 			error = add_quiet(filter, has_listener, rule);
-		else if (rule->section == RULES_ZYGOTE || rules_permit(rule->section, grant))
+		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant))
 			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
 	}
 	error = finish(filter, error, bpf);
 	if (error == 0)
-		refuse_newer_calls(bpf);
+		prepend_newer_calls(bpf);
 	return error;
 }
 
-/* What takes the zygotes' calls away. Nothing but an attack marks its own. */
+/*
+ * The filter that takes the zygotes' calls away from a guest. A program that marks a call is an
+ * attack: it is killed.
+ */
 static int
 compile_last(const struct rules *rules, struct bpf *bpf)
 {

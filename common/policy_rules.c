@@ -7,7 +7,7 @@
 
 #include "log.h"
 
-const char *const rule_section_names[RULES_SECTIONS] = {
+const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_ALLOW] = "allow",
 	[RULES_PROCESSES] = "processes",
 	[RULES_NETWORK] = "network",
@@ -18,26 +18,26 @@ const char *const rule_section_names[RULES_SECTIONS] = {
 };
 
 bool
-rules_permit(enum rule_section section, unsigned grant)
+policy_rules_permit(enum rule_section section, unsigned grant)
 {
 	return section == RULES_ALLOW || (section == RULES_PROCESSES && (grant & GRANT_PROCESSES) != 0) ||
 	    (section == RULES_NETWORK && (grant & GRANT_NETWORK) != 0);
 }
 
-/* ENOSYS and death are fates of a call whatever its arguments. */
+/* ENOSYS and kill apply to a call whatever its arguments are. */
 static bool
-is_fate(const struct rule *rule)
+is_unconditional(const struct rule *rule)
 {
 	return rule->section == RULES_ENOSYS || rule->section == RULES_KILL;
 }
 
 const struct rule *
-rules_conflict(const struct rules *rules, const struct rule *rule)
+policy_rules_conflict(const struct rules *rules, const struct rule *rule)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call == rule->call && other->section != rule->section && (is_fate(other) || is_fate(rule)) &&
+		if (other->call == rule->call && other->section != rule->section && (is_unconditional(other) || is_unconditional(rule)) &&
 		    other->section != RULES_ZYGOTE && rule->section != RULES_ZYGOTE)
 			return other;
 	}
@@ -45,7 +45,7 @@ rules_conflict(const struct rules *rules, const struct rule *rule)
 }
 
 void
-rules_add(struct rules *rules, const struct rule *rule)
+policy_rules_add(struct rules *rules, const struct rule *rule)
 {
 	struct rule *more = reallocarray(rules->rule, rules->count + 1, sizeof *more);
 
@@ -59,7 +59,7 @@ rules_add(struct rules *rules, const struct rule *rule)
 }
 
 void
-rules_free(struct rules *rules)
+policy_rules_free(struct rules *rules)
 {
 	for (size_t i = 0; i < rules->count; i++)
 		free(rules->rule[i].reason);

@@ -1,4 +1,4 @@
-/* policy_rules.h - between the parts of policy.c: a policy as a list of plain rules. */
+/* policy_rules.h - a policy as a list of plain rules, for the parts of policy.h. */
 #ifndef CELLBLOCK_POLICY_RULES_H
 #define CELLBLOCK_POLICY_RULES_H
 
@@ -14,23 +14,23 @@ enum rule_section {
 	RULES_ALLOW,     /* for every guest */
 	RULES_PROCESSES, /* for a guest with GRANT_PROCESSES */
 	RULES_NETWORK,   /* for a guest with GRANT_NETWORK */
-	RULES_ZYGOTE,    /* for zygotes, and guests until their program starts: marked, see mark.h */
-	RULES_ENOSYS,    /* fails with ENOSYS, for libc to do without */
+	RULES_ZYGOTE,    /* for zygotes, and for guests until their program starts: marked, see mark.h */
+	RULES_ENOSYS,    /* fails with ENOSYS, so that libc uses an older call */
 	RULES_KILL,      /* ends the process */
-	RULES_QUIET,     /* refused with EPERM, and not told: libraries try it and do without */
-	RULES_SECTIONS   /* whatever has no rule is refused with EPERM */
+	RULES_QUIET,     /* denied with EPERM and not reported: libraries try it and go on without it */
+	RULES_SECTIONS   /* their number; a call without a rule is denied with EPERM */
 };
 
-/* (argument & mask) == value. A mask of 0 lets every argument fit. */
+/* (argument & mask) == value. A mask of 0 matches every argument. */
 struct rule_match {
 	uint64_t mask;
 	uint64_t value;
 };
 
-/* A call by its number on this architecture, with arguments that all fit. */
+/* A call, by its number on this architecture, if all its arguments match. */
 struct rule {
 	enum rule_section section;
-	char *reason; /* of its row; NULL, or the list's own */
+	char *reason; /* of its row, or NULL; in a list, owned by the list */
 	int call;
 	struct rule_match arg[RULE_ARGS];
 };
@@ -40,26 +40,38 @@ struct rules {
 	size_t count;
 };
 
-/* "allow", as in a file. */
-extern const char *const rule_section_names[RULES_SECTIONS];
+/* The names of the sections in a file ("allow"). */
+extern const char *const policy_rule_sections[RULES_SECTIONS];
 
-/* Read DIR/NAME.conf and what it includes. Returns 0, or -1 with `error` set; `rules` is for rules_free either way. */
-int rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size);
-void rules_free(struct rules *rules);
+/*
+ * Read DIR/NAME.conf and the files that it includes. Returns 0, or -1 with `error` set. `rules` is
+ * for policy_rules_free either way.
+ */
+int policy_rules_load(struct rules *rules, const char *dir, const char *name, char *error, size_t error_size);
+void policy_rules_free(struct rules *rules);
 
 /* Append a rule, with a copy of its reason. */
-void rules_add(struct rules *rules, const struct rule *rule);
+void policy_rules_add(struct rules *rules, const struct rule *rule);
 
-/* The first rule that gives the call of `rule` another fate, or NULL. Only the zygotes' marked calls may have two. */
-const struct rule *rules_conflict(const struct rules *rules, const struct rule *rule);
+/*
+ * The first rule that contradicts `rule`: of the same call, where one of the two decides about the
+ * call whatever its arguments. NULL if there is none. Marked calls of zygotes contradict nothing.
+ */
+const struct rule *policy_rules_conflict(const struct rules *rules, const struct rule *rule);
 
-/* Whether the rules of a section hold for a guest with `grant` (a set of GRANT_*). */
-bool rules_permit(enum rule_section section, unsigned grant);
+/* Whether the rules of a section apply to a guest with `grant`, a set of GRANT_*. */
+bool policy_rules_permit(enum rule_section section, unsigned grant);
 
-/* Compile the rules into the filters of `policy`. Returns 0, or -1 with `error` set to what libseccomp says. */
+/*
+ * Compile the rules into the filters of `policy`. Returns 0, or -1 with libseccomp's error in
+ * `error`.
+ */
 int policy_compile(const struct rules *rules, struct policy *policy, char *error, size_t error_size);
 
-/* The value of a name that the kernel's headers have ("CLONE_VM"), or of a number. Returns 0, or -1: unknown. */
+/*
+ * The value of a number, or of a name from the kernel's headers ("CLONE_VM"). Returns 0, or -1 if
+ * it is unknown.
+ */
 int policy_value(const char *text, uint64_t *value);
 
 #endif

@@ -1,4 +1,4 @@
-/* policy_values.c - names that a policy's conditions may use for the values of arguments. */
+/* policy_values.c - the names for values of arguments that a policy's conditions may use. */
 #define _GNU_SOURCE
 #include <asm/termbits.h>
 #include <errno.h>
@@ -20,7 +20,7 @@
 #ifndef PR_SET_VMA /* Linux 5.17 */
 #define PR_SET_VMA 0x53564d41
 #endif
-#define SOCK_TYPE_MASK 0xf /* the kernel's own name: a type may have SOCK_CLOEXEC and SOCK_NONBLOCK with it */
+#define SOCK_TYPE_MASK 0xf /* the kernel's name; SOCK_CLOEXEC and SOCK_NONBLOCK are outside this mask */
 
 #define VALUE(name) { #name, (uint64_t)(name) }
 

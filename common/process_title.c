@@ -1,10 +1,11 @@
 /*
- * process_title.c - see process_title.h. Linked into our programs and into the objects that interpreters load.
+ * process_title.c - see process_title.h. Linked into our programs and into the objects that
+ * interpreters load.
  *
- * The kernel shows the memory where execve(2) put the arguments, so this overwrites it. glibc passes
- * main()'s arguments to constructors, in shared objects too. The constructor gives main() copies of
- * the arguments before main() reads them. Python loads its extension later, after it has copied the
- * arguments itself.
+ * The kernel shows the memory where execve(2) put the arguments, so this overwrites it. glibc
+ * passes main()'s arguments to constructors, in shared objects too. The constructor gives main()
+ * copies of the arguments before main() reads them. Python loads its extension later, after it has
+ * copied the arguments itself.
  */
 #define _GNU_SOURCE
 #include "process_title.h"
@@ -57,7 +58,10 @@ find_area(int argc, char **argv, char **env)
 	if (copy == NULL)
 		return;
 	area = argv[0];
-	/* One block, as before: libuv and Perl take the first and the last argument for the ends of one. */
+	/*
+	 * One block, as before: libuv and Perl take the first and the last argument for the ends of
+	 * one.
+	 */
 	memcpy(copy, area, (size_t)(area_end - area));
 	for (int i = 0; i < argc; i++)
 		move(&argv[i], copy);
@@ -76,8 +80,8 @@ is_variable(const char *entry)
 }
 
 /*
- * Add the variables behind the arguments that have been unset. The kernel also shows a title that is
- * longer than the arguments.
+ * Add the variables behind the arguments that have been unset. The kernel also shows a title that
+ * is longer than the arguments.
  */
 static void
 extend_area(void)
@@ -109,7 +113,9 @@ process_title_set(const char *format, ...)
 		title[size - 1] = '\0';
 	}
 	memcpy(area, title, size);
-	/* Write no more than necessary: a forked process gets a copy of each page that it writes. */
+	/*
+	 * Write no more than necessary: a forked process gets a copy of each page that it writes.
+	 */
 	if (size < dirty_bytes)
 		memset(area + size, 0, dirty_bytes - size);
 	dirty_bytes = size;

@@ -1,16 +1,20 @@
 /*
- * proto.h - what a worker and the runner say to each other.
+ * proto.h - the messages between a worker and the runner.
  *
- * A SOCK_SEQPACKET connection per worker. Every message is one struct of fixed size; a message of any other size
- * costs the sender its connection. The worker sends struct proto_request, the runner struct proto_reply.
+ * There is one SOCK_SEQPACKET connection per worker. Every message is one struct of fixed size; a
+ * message of any other size costs the sender its connection. The worker sends struct proto_request,
+ * the runner struct proto_reply.
  *
- * Right after the connection is made the runner sends a PROTO_WELCOME. From then on the worker asks and the runner
- * answers, one answer to each question: PROTO_RUN and PROTO_COMPILE are answered by PROTO_RESULT or PROTO_REFUSED, the
- * questions by a reply of their own kind. A worker has at most one run at a time. PROTO_CANCEL has no answer of its own: the run
- * that it names ends, and its PROTO_RESULT says so (a PROTO_CANCEL that crosses a PROTO_RESULT is ignored).
+ * When a connection is made the runner sends PROTO_WELCOME. From then on the runner sends one reply
+ * to each request: PROTO_RESULT or PROTO_REFUSED to PROTO_RUN and PROTO_COMPILE, and a reply of the
+ * same kind to the others. A worker has at most one run at a time. PROTO_CANCEL has no reply of its
+ * own: the run that it names ends, and its PROTO_RESULT reports it. A PROTO_CANCEL that crosses a
+ * PROTO_RESULT is ignored.
  *
- * A compiled language takes two steps. PROTO_FIND asks for what an earlier PROTO_COMPILE of the same source came to; if
- * there is none, and only then, PROTO_COMPILE makes it. Either way it is then held for this connection, and its next PROTO_RUN runs it.
+ * A run of a compiled language takes two steps. PROTO_FIND asks for the result of an earlier
+ * PROTO_COMPILE of the same source. If there is none, and only then, PROTO_COMPILE compiles the
+ * source. Either way the runner then holds the program for this connection, whose next request must
+ * be the PROTO_RUN of it.
  */
 #ifndef CELLBLOCK_PROTO_H
 #define CELLBLOCK_PROTO_H
@@ -24,13 +28,13 @@
 
 enum proto_kind {
 	/* to the runner */
-	PROTO_RUN = 1,  /* with 3 or 4 descriptors: job memfd (job.h), stdout, stderr, and stdin unless it is empty */
+	PROTO_RUN = 1,  /* with 3 or 4 descriptors: job memfd (job.h), stdout, stderr; and stdin unless it is empty */
 	PROTO_FIND,     /* has the source with `digest` been compiled for language `index`? */
 	PROTO_COMPILE,  /* with 3 descriptors: job memfd, stdout, stderr */
 	PROTO_CANCEL,   /* end run `id`; `cancel` says why */
-	PROTO_LANGUAGE, /* how is language `index`? */
-	PROTO_LAYER,    /* how is layer `index`? (its `name` is empty past the last one) */
-	PROTO_STATE,    /* is the runner fit to serve? */
+	PROTO_LANGUAGE, /* the state of language `index` */
+	PROTO_LAYER,    /* the state of layer `index`; past the last one its `name` is empty */
+	PROTO_STATE,    /* is the runner ready to serve? */
 	/* to the worker */
 	PROTO_WELCOME,
 	PROTO_RESULT,
@@ -44,10 +48,10 @@ enum proto_cancel {
 
 enum proto_run_flag {
 	RUN_NETWORK = 1u << 0, /* the client asked for the configured network */
-	RUN_ARGUED = 1u << 1,  /* the job has arguments or environment, which some interpreters take only when they start */
+	RUN_ARGUED = 1u << 1,  /* the job has arguments or environment; some interpreters take them only at their start */
 };
 
-/* How a run ended. The order is that of API.md; the names are in verdict.c. */
+/* How a run ended, in the order of API.md. The names are in proto_names.c. */
 enum verdict {
 	VERDICT_OK,
 	VERDICT_EXIT,
@@ -65,21 +69,21 @@ enum verdict {
 };
 
 enum refusal {
-	REFUSED_BUSY = 1,    /* the queue is full, or no cell came free in time */
+	REFUSED_BUSY = 1,    /* the queue is full, or no cell became free in time */
 	REFUSED_UNAVAILABLE, /* the language has no working interpreter now */
 	REFUSED_MISSING,     /* the language's interpreter is not installed */
-	REFUSED_FAULT,       /* a cell could not be made, or died before it took the run; the runner's log says why */
-	REFUSED_MALFORMED,   /* the worker's message broke the rules above */
+	REFUSED_FAULT,       /* no cell could be made, or it died before it took the run; the runner's log says why */
+	REFUSED_MALFORMED,   /* the worker's message violated the rules above */
 };
 
 /* How a language's programs are started. */
 enum start_kind {
 	START_ZYGOTE, /* forked from a warm interpreter */
-	START_SPARE,  /* by an interpreter that was started ahead and waits for one program */
-	START_COLD,   /* by an interpreter, or as a program, that is started for it */
+	START_SPARE,  /* by an interpreter that was started in advance and waits for one program */
+	START_COLD,   /* by an interpreter, or as a program, that is started for the run */
 };
 
-/* How a cell is walled in: by all that the kernel has, or by what is left in a plain container. */
+/* The layers of a cell: namespaces and all others, or those that a plain container allows. */
 enum level {
 	LEVEL_NAMESPACES,
 	LEVEL_CHROOT,
@@ -93,57 +97,57 @@ enum network {
 
 struct proto_request {
 	uint32_t kind;
-	uint32_t id;     /* PROTO_RUN, PROTO_COMPILE: chosen by the worker; PROTO_CANCEL: the run meant */
-	uint32_t index;  /* a language (the order of the configuration) or a layer */
-	uint32_t warm;   /* PROTO_RUN: which of the language's warm sets suits the program best; a hint */
+	uint32_t id;     /* PROTO_RUN, PROTO_COMPILE: chosen by the worker; PROTO_CANCEL: that of the run */
+	uint32_t index;  /* of a language, in the configuration's order, or of a layer */
+	uint32_t warm;   /* PROTO_RUN: the language's warm set that suits the program best; a hint */
 	uint32_t flags;  /* PROTO_RUN: enum proto_run_flag */
 	uint32_t cancel; /* PROTO_CANCEL: enum proto_cancel */
-	uint32_t proxy;  /* PROTO_RUN: which of the configured ones, where there are any */
+	uint32_t proxy;  /* PROTO_RUN: index of a configured proxy, if there are any */
 	uint32_t reserved;
-	struct run_limits limits; /* PROTO_RUN; a compiler's are the configuration's */
+	struct run_limits limits; /* PROTO_RUN; a compiler's limits come from the configuration */
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* PROTO_FIND, PROTO_COMPILE: of the source */
 };
 
-/* A system call that was refused, by its number on this architecture. */
+/* A denied system call, by its number on this architecture. */
 struct denied_call {
 	uint32_t number;
 	uint32_t count; /* 0: none */
 };
 
-#define DENIED_CALLS 12 /* different ones that are told */
+#define DENIED_CALLS 12 /* different calls that are reported */
 
 struct denied_calls {
-	struct denied_call call[DENIED_CALLS]; /* in the order in which they were first made */
-	uint64_t total;                        /* others included */
+	struct denied_call call[DENIED_CALLS]; /* in the order of the first attempt */
+	uint64_t total;                        /* of all calls */
 };
 
 struct run_result {
 	uint32_t verdict;   /* enum verdict */
 	int32_t exit_code;  /* the program's own; -1 when a signal or a limit ended it */
 	int32_t signal;     /* 0, or the signal that ended it */
-	uint32_t network;   /* enum network: what the run really had */
-	uint32_t processes_peak; /* 0 where the host cannot tell */
+	uint32_t network;   /* enum network: the one that the run really had */
+	uint32_t processes_peak; /* 0 if the host does not count them */
 	uint32_t reserved;
-	uint64_t wall_us;   /* from the moment the guest was given the code to its end */
+	uint64_t wall_us;   /* from handing the code to the guest to its end */
 	uint64_t cpu_us;
-	uint64_t queue_us;  /* waited for a cell */
-	uint64_t spawn_us;  /* from having a cell to the code being handed over */
+	uint64_t queue_us;  /* the wait for a cell */
+	uint64_t spawn_us;  /* from having a cell to handing the code over */
 	uint64_t memory_peak_bytes;
 	struct denied_calls denied;
 };
 
 struct proto_welcome {
 	uint32_t version;       /* PROTO_VERSION */
-	uint32_t languages;     /* how many are configured */
-	uint64_t config_digest; /* config_digest() of the runner's; a worker with another one must restart */
-	uint32_t level;         /* enum level: what is in force */
+	uint32_t languages;     /* number of configured languages */
+	uint64_t config_digest; /* of the runner's configuration; a worker with another one must restart */
+	uint32_t level;         /* enum level: in force */
 };
 
 struct proto_language {
 	uint32_t available; /* bool */
-	uint32_t start;     /* enum start_kind: what is in force, which may be less than what is configured */
+	uint32_t start;     /* enum start_kind: in force, which can be slower than the configured one */
 	char version[PROTO_NAME_SIZE];
-	char reason[PROTO_TEXT_SIZE]; /* why it is not available, or not as it is configured; else empty */
+	char reason[PROTO_TEXT_SIZE]; /* why it is not available, or not as configured; else empty */
 };
 
 struct proto_layer {
@@ -154,10 +158,10 @@ struct proto_layer {
 };
 
 struct proto_state {
-	uint32_t healthy; /* bool: every required layer in force and every available language has a live zygote */
-	uint32_t running; /* runs at this moment */
+	uint32_t healthy; /* bool: all required layers are in force, and every available language has a live zygote */
+	uint32_t running; /* runs now */
 	uint32_t queued;
-	uint32_t armed;   /* cells that wait for a run */
+	uint32_t armed;   /* cells that are armed */
 	char reason[PROTO_TEXT_SIZE]; /* why it is not healthy; else empty */
 };
 
@@ -176,15 +180,15 @@ struct proto_reply {
 };
 
 /* The name of a verdict as in API.md ("memory_limit"). Never NULL. */
-const char *verdict_name(enum verdict v);
+const char *proto_verdict_name(enum verdict v);
 
 /* The name of a kind of start as in API.md ("zygote"). Never NULL. */
-const char *start_name(enum start_kind s);
+const char *proto_start_name(enum start_kind s);
 
 /* The name of a level as in API.md ("chroot"). Never NULL. */
-const char *level_name(enum level l);
+const char *proto_level_name(enum level l);
 
 /* The name of a network mode as in API.md ("none", "proxy", "host"). Never NULL. */
-const char *network_name(enum network n);
+const char *proto_network_name(enum network n);
 
 #endif

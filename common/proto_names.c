@@ -1,4 +1,4 @@
-/* verdict.c - the names that go into a reply. */
+/* proto_names.c - the names of the values of proto.h, as in API.md. */
 #include "proto.h"
 
 static const char *const verdict_names[VERDICT_COUNT] = {
@@ -17,13 +17,13 @@ static const char *const verdict_names[VERDICT_COUNT] = {
 };
 
 const char *
-verdict_name(enum verdict v)
+proto_verdict_name(enum verdict v)
 {
 	return (unsigned)v < VERDICT_COUNT ? verdict_names[v] : "signal";
 }
 
 const char *
-start_name(enum start_kind s)
+proto_start_name(enum start_kind s)
 {
 	switch (s) {
 	case START_SPARE:
@@ -37,13 +37,13 @@ start_name(enum start_kind s)
 }
 
 const char *
-level_name(enum level l)
+proto_level_name(enum level l)
 {
 	return l == LEVEL_CHROOT ? "chroot" : "namespaces";
 }
 
 const char *
-network_name(enum network n)
+proto_network_name(enum network n)
 {
 	switch (n) {
 	case NETWORK_PROXY:

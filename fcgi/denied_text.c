@@ -14,11 +14,11 @@
 #define ASK_FOR_NETWORK "enable_network asks for a network, where the operator has configured one"
 #define ASK_FOR_PROCESSES "limits.processes above 1 lets a program start others, as far as the operator allows"
 
-/* What a client can do about it. Nothing, for all that are not here. */
+/* Advice for a client, by call. There is none for all other calls. */
 static const struct {
 	const char *call;
 	const char *hint;
-	const char *networked; /* the same for a run that had a network */
+	const char *networked; /* the advice for a run that had a network */
 } hints[] = {
 	{ "socket", ASK_FOR_NETWORK, "TCP is all that a network has here" },
 	{ "connect", ASK_FOR_NETWORK, NULL },
@@ -28,15 +28,24 @@ static const struct {
 	{ "execve", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
 };
 
+/*
+ * A call without a name is given by its number, signed: programs and strace(1) write -1, not
+ * 4294967295.
+ */
 static void
 name_call(uint32_t number, char *name)
 {
-	char *known = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)number);
+	int32_t signed_number = (int32_t)number;
+	/*
+	 * libseccomp's negative numbers are its own, for calls that this architecture does not
+	 * have.
+	 */
+	char *known = signed_number >= 0 ? seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, signed_number) : NULL;
 
 	if (known != NULL)
 		snprintf(name, NAME_SIZE, "%s", known);
 	else
-		snprintf(name, NAME_SIZE, "%" PRIu32, number);
+		snprintf(name, NAME_SIZE, "%" PRId32, signed_number);
 	free(known);
 }
 

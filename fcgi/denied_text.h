@@ -1,4 +1,4 @@
-/* denied_text.h - refused system calls in words. */
+/* denied_text.h - denied system calls in words. */
 #ifndef CELLBLOCK_DENIED_TEXT_H
 #define CELLBLOCK_DENIED_TEXT_H
 
@@ -9,12 +9,15 @@
 #define DENIED_JSON_SIZE (DENIED_CALLS * 256 + 3)
 #define DENIED_LINE_SIZE 512
 
-/* The list for a reply: [{"name", "count", "hint"}], of a run that had `network`. `text` has room for DENIED_JSON_SIZE. Returns its length. */
+/*
+ * Write the list for a reply to a run that had `network`: [{"name", "count", "hint"}]. `text` has
+ * room for DENIED_JSON_SIZE bytes. Returns its length.
+ */
 size_t denied_json(const struct denied_calls *denied, enum network network, char *text);
 
 /*
- * The line for `error`: which calls, and what would have helped, as the inside of a JSON string. Empty if there were none.
- * `text` has room for DENIED_LINE_SIZE.
+ * Write the line for `error`: the denied calls and one hint, as the inside of a JSON string; empty
+ * if no call was denied. `text` has room for DENIED_LINE_SIZE bytes.
  */
 void denied_line(const struct denied_calls *denied, enum network network, char *text);
 

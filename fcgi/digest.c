@@ -12,7 +12,10 @@ digest_source(const struct run_request *request, uint8_t digest[PROTO_DIGEST_SIZ
 	SHA2_CTX context;
 
 	SHA256Init(&context);
-	/* Its length first: where the preload ends must not be left open. */
+	/*
+	 * The length comes first, so that the boundary between preload and code is part of the
+	 * digest.
+	 */
 	SHA256Update(&context, (const uint8_t *)&preload_bytes, sizeof preload_bytes);
 	SHA256Update(&context, (const uint8_t *)request->preload.bytes, request->preload.size);
 	SHA256Update(&context, (const uint8_t *)request->code.bytes, request->code.size);

@@ -1,4 +1,4 @@
-/* digest.h - what a source is known by to the runner, which does not read it. */
+/* digest.h - the name of a source for the runner, which does not read it. */
 #ifndef CELLBLOCK_DIGEST_H
 #define CELLBLOCK_DIGEST_H
 
@@ -7,7 +7,7 @@
 #include "proto.h"
 #include "request.h"
 
-/* SHA-256 of all that a compiler is given: preload and code. */
+/* SHA-256 of the compiler's input: preload and code. */
 void digest_source(const struct run_request *request, uint8_t digest[PROTO_DIGEST_SIZE]);
 
 #endif

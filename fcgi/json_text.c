@@ -1,4 +1,7 @@
-/* json_text.c - see json_text.h. Runs in the worker, over what guests wrote: every byte of it is hostile. */
+/*
+ * json_text.c - see json_text.h. Runs in the worker, over the output of guests: every byte is
+ * hostile.
+ */
 #include "json_text.h"
 
 #include <stdbool.h>
@@ -8,7 +11,10 @@
 #define ONES UINT64_C(0x0101010101010101)
 #define TOPS UINT64_C(0x8080808080808080)
 
-/* How each ASCII character is written: 0 as it is, 'u' as \u00XX, else as a backslash and this letter. */
+/*
+ * How each ASCII character is written: 0: unchanged; 'u': as \u00XX; else a backslash and this
+ * letter.
+ */
 static const char escapes[128] = {
 	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
 	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
@@ -16,8 +22,9 @@ static const char escapes[128] = {
 };
 
 /*
- * Whether none of eight bytes needs care: no control character, quote or backslash, and nothing beyond ASCII. The
- * usual test for a zero byte, three times; a borrow out of a lower byte can only make it say no too often.
+ * Whether all of eight bytes can be copied: ASCII, and no control character, quote or backslash. It
+ * is the usual test for a zero byte, three times. A borrow from a lower byte can only cause a false
+ * no.
  */
 static bool
 plain8(uint64_t eight)
@@ -29,13 +36,17 @@ plain8(uint64_t eight)
 }
 
 /*
- * The length of the sequence (2 to 4) that starts at `p`, a byte beyond ASCII. When it is ill-formed, or cut by the end
- * of the input, *valid is false and the length that of its maximal part (1 to 3). *cut tells the second from the first.
+ * The length (2 to 4) of the sequence that starts at `p`, a byte above ASCII. If it is ill-formed,
+ * or cut by the end of the input, *valid is false and the length is that of its maximal part (1 to
+ * 3). *cut distinguishes the two.
  */
 static size_t
 sequence(const unsigned char *p, size_t size, bool *valid, bool *cut)
 {
-	/* Of the second byte, where there are overlong forms, surrogates, and what is past U+10FFFF. */
+	/*
+	 * The range of the second byte, which excludes overlong forms, surrogates, and characters
+	 * above U+10FFFF.
+	 */
 	unsigned char low = 0x80, high = 0xbf;
 	size_t length, i;
 
@@ -82,7 +93,7 @@ json_text_escape(const char *in, size_t size, size_t *used, char *out, size_t ou
 			p += 8;
 			to += 8;
 		}
-		/* At most eight one by one, and then the fast way again. */
+		/* Up to eight bytes one by one, then the fast path again. */
 		for (int i = 0; i < 8 && p < end && stop - to >= JSON_TEXT_MAX; i++) {
 			if (*p >= 0x80) {
 				bool valid, cut;
@@ -118,7 +129,7 @@ json_text_escape(const char *in, size_t size, size_t *used, char *out, size_t ou
 size_t
 json_text_length(const char *in, size_t size)
 {
-	/* The same code as writes it, so that a Content-Length can never differ from what follows. */
+	/* The code that writes also counts, so a Content-Length always agrees with the body. */
 	char block[8192];
 	size_t length = 0, used;
 

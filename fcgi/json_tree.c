@@ -1,4 +1,4 @@
-/* json_tree.c - see json_tree.h. Runs in the worker, over what a stranger sent. */
+/* json_tree.c - see json_tree.h. Runs in the worker, over untrusted input. */
 #include "json_tree.h"
 
 #include <json-c/json.h>
@@ -12,8 +12,8 @@
 #define MAX_VALUES 16384
 
 /*
- * What json-c must not be asked to find out: how many values it would make at the most (no more than one per byte), and
- * whether a name holds a NUL, at which json-c would cut it.
+ * Count, before json-c runs, the most values that it would make (no more than one per byte), and
+ * look for a NUL in a name, where json-c would cut the name.
  */
 static void
 survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
@@ -43,57 +43,57 @@ survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
 }
 
 struct json_object *
-json_tree_parse(const char *body, size_t size, struct http_error *problem)
+json_tree_parse(const char *body, size_t size, struct http_error *error)
 {
 	struct json_tokener *tokener;
 	struct json_object *tree;
-	enum json_tokener_error error;
+	enum json_tokener_error result;
 	size_t end, values;
 	bool nul_in_name;
 
 	if (size > INT32_MAX) {
-		http_error_set(problem, 413, "body: is too large");
+		http_error_set(error, 413, "body: is too large");
 		return NULL;
 	}
-	/* json-c's own check lets pass what is beyond U+10FFFF. */
+	/* json-c's own check accepts characters above U+10FFFF. */
 	end = json_text_well_formed(body, size);
 	if (end != size) {
-		http_error_set(problem, 400, "body: must be UTF-8, and byte %zu is not", end);
+		http_error_set(error, 400, "body: must be UTF-8, and byte %zu is not", end);
 		return NULL;
 	}
 	survey(body, size, &values, &nul_in_name);
 	if (values > MAX_VALUES) {
-		http_error_set(problem, 400, "body: must not hold more than %d values", MAX_VALUES);
+		http_error_set(error, 400, "body: must not hold more than %d values", MAX_VALUES);
 		return NULL;
 	}
 	if (nul_in_name) {
-		http_error_set(problem, 400, "body: a name, in env as elsewhere, must not hold a NUL");
+		http_error_set(error, 400, "body: a name, in env as elsewhere, must not hold a NUL");
 		return NULL;
 	}
 	tokener = json_tokener_new_ex(MAX_DEPTH);
 	if (tokener == NULL) {
-		http_error_set(problem, 500, "out of memory");
+		http_error_set(error, 500, "out of memory");
 		return NULL;
 	}
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
 	tree = json_tokener_parse_ex(tokener, body, (int)size);
-	error = json_tokener_get_error(tokener);
+	result = json_tokener_get_error(tokener);
 	end = json_tokener_get_parse_end(tokener);
 	json_tokener_free(tokener);
 
-	if (error == json_tokener_continue) {
-		http_error_set(problem, 400, "body: must be a JSON object, and it ends too early");
-	} else if (error != json_tokener_success) {
-		http_error_set(problem, 400, "body: must be a JSON object: %s at byte %zu",
-		    json_tokener_error_desc(error), end);
+	if (result == json_tokener_continue) {
+		http_error_set(error, 400, "body: must be a JSON object, and it ends too early");
+	} else if (result != json_tokener_success) {
+		http_error_set(error, 400, "body: must be a JSON object: %s at byte %zu",
+		    json_tokener_error_desc(result), end);
 	} else if (!json_object_is_type(tree, json_type_object)) {
-		http_error_set(problem, 400, "body: must be a JSON object");
+		http_error_set(error, 400, "body: must be a JSON object");
 	} else {
 		while (end < size && strchr(" \t\r\n", body[end]) != NULL && body[end] != '\0')
 			end++;
 		if (end == size)
 			return tree;
-		http_error_set(problem, 400, "body: must be one JSON object and nothing after it");
+		http_error_set(error, 400, "body: must be one JSON object and nothing after it");
 	}
 	json_object_put(tree);
 	return NULL;

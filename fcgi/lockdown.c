@@ -1,9 +1,10 @@
 /*
  * lockdown.c - see lockdown.h. Runs in the worker before its first request.
  *
- * The worker parses what strangers send, so it is built to be of no use to one who takes it over: an ordinary user that
- * cannot become another, start a program, open a file, or reach the network. What is left is its listening socket and
- * the runner's socket, where it may say what proto.h lets it say.
+ * The worker parses untrusted input, so it gives up everything that an attacker who takes it over
+ * could use: it is an ordinary user that cannot become another, start a program, open a file, or
+ * reach the network. It keeps its listening socket and the runner's socket, where it can send the
+ * messages of proto.h.
  */
 #define _GNU_SOURCE
 #include "lockdown.h"
@@ -30,18 +31,21 @@ lockdown_check(void)
 	uid_t real, effective, saved;
 	int fd;
 
-	if (getresuid(&real, &effective, &saved) < 0)
+	if (getresuid(&real, &effective, &saved) != 0)
 		die("getresuid: %s", strerror(errno));
 	if (real == 0 || effective == 0 || saved == 0)
 		die("the worker must not run as root: start it as an ordinary user (spawn-fcgi -u)");
-	/* Were one of the three free, the next thing opened would be taken for it: a log line would go into a job. */
+	/*
+	 * If one of the three were free, the next descriptor would take its number, and a log line
+	 * could go into a job.
+	 */
 	do
 		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	while (fd >= 0 && fd <= STDERR_FILENO);
 	if (fd < 0)
 		die("/dev/null: %s", strerror(errno));
-	/* spawn-fcgi(1) hands down what it does not know. */
-	if (close_range(STDERR_FILENO + 1, ~0U, 0) < 0)
+	/* spawn-fcgi(1) passes on descriptors that it does not know. */
+	if (close_range(STDERR_FILENO + 1, ~0U, 0) != 0)
 		die("close_range: %s", strerror(errno));
 }
 
@@ -62,7 +66,7 @@ limit(const char *name, int resource, rlim_t most)
 {
 	struct rlimit value = { most, most };
 
-	if (setrlimit(resource, &value) < 0)
+	if (setrlimit(resource, &value) != 0)
 		die("%s: %s", name, strerror(errno));
 }
 
@@ -70,9 +74,12 @@ static void
 set_limits(void)
 {
 	limit("RLIMIT_CORE", RLIMIT_CORE, 0);
-	/* RLIMIT_FSIZE stays: it would bound the memfds, and end logging where standard error is a big file. */
+	/* RLIMIT_FSIZE stays: it would limit the memfds too, and stop logging to a big file. */
 	limit("RLIMIT_NPROC", RLIMIT_NPROC, 0);
-	/* Few are needed; and libfcgi uses select(2), which writes past its sets from 1024 on. */
+	/*
+	 * Few are needed. libfcgi uses select(2), which writes past its sets from descriptor 1024
+	 * on.
+	 */
 	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, 64);
 }
 
@@ -85,7 +92,10 @@ enter_landlock(enum requirement wanted)
 		log_info("Landlock: off, as configured");
 		return;
 	}
-	/* With no rule at all nothing is allowed. Connecting to the runner's socket is no access to a file. */
+	/*
+	 * Without a rule nothing is allowed. Connecting to the runner's socket is not a file
+	 * access.
+	 */
 	abi = landlock_abi();
 	if (abi > 0 && landlock_enter(abi, 0, NULL, 0) == 0) {
 		fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -106,12 +116,14 @@ enter_seccomp(const struct bpf *filter)
 	if (filter->count == 0)
 		die("seccomp: the policy of the worker filters nothing");
 #ifdef CELLBLOCK_SANITIZERS
-	/* The sanitizers' run time makes system calls of its own, which no policy should allow for its sake. */
+	/*
+	 * The sanitizers' run time makes system calls of its own, which the policy does not allow.
+	 */
 	log_warn("seccomp: off, because this program is built with sanitizers (%zu instructions)", filter->count);
 #else
 	struct sock_fprog program = { .len = (unsigned short)filter->count, .filter = filter->code };
 
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0)
 		die("seccomp: %s", strerror(errno));
 #endif
 }
@@ -119,13 +131,13 @@ enter_seccomp(const struct bpf *filter)
 void
 lockdown_enter(const struct config *config, const struct policy *policy)
 {
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
 		die("PR_SET_DUMPABLE: %s", strerror(errno));
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		die("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 	drop_capabilities();
 	set_limits();
 	enter_landlock(config->worker_landlock);
-	/* Last, since the filter refuses what the steps above need. */
+	/* Last, because the filter denies calls that the steps above need. */
 	enter_seccomp(&policy->base[0]);
 }

@@ -1,16 +1,20 @@
-/* lockdown.h - the worker's own walls. */
+/* lockdown.h - the layers that confine the worker itself. */
 #ifndef CELLBLOCK_LOCKDOWN_H
 #define CELLBLOCK_LOCKDOWN_H
 
 #include "config.h"
 #include "policy.h"
 
-/* Right at the start: be an ordinary user with 0, 1 and 2 open and no other descriptor. Dies otherwise. */
+/*
+ * Check, right at the start, that this is an ordinary user with only descriptors 0, 1 and 2 open.
+ * Dies otherwise.
+ */
 void lockdown_check(void);
 
 /*
- * Give everything up that serving requests does not need, for good, and make sure that it is gone. Nothing can be
- * opened afterwards; sockets can be connected. Dies when a wall that the configuration requires cannot be had.
+ * Give up everything that serving requests does not need, permanently, and verify it. Afterwards no
+ * file can be opened; sockets can still be connected. Dies if a layer that the configuration
+ * requires is not available.
  */
 void lockdown_enter(const struct config *config, const struct policy *policy);
 

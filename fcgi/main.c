@@ -1,9 +1,9 @@
 /*
- * main.c - cellblock-fcgi, the worker: one request at a time from nginx, over FastCGI.
+ * main.c - cellblock-fcgi, the worker: serves one request at a time from nginx, over FastCGI.
  *
- * Started as an ordinary user by spawn-fcgi(1), with the listening socket as descriptor 0; multiwatch(1) starts several
- * that share it. It reads its configuration, locks itself up (lockdown.c), and from then on owns nothing but that
- * socket and its connection to the runner.
+ * spawn-fcgi(1) starts it as an ordinary user, with the listening socket as descriptor 0;
+ * multiwatch(1) starts several that share the socket. It reads its configuration, confines itself
+ * (lockdown.c), and from then on has nothing but that socket and its connection to the runner.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -23,9 +23,10 @@
 #include "lockdown.h"
 #include "log.h"
 #include "route.h"
+#include "config_load.h"
 
 #define LISTEN_FD 0
-#define STALE_US 15000000 /* so that multiwatch(1) sees few ends in the time over which it counts them (-t) */
+#define STALE_US 15000000 /* keeps the number of exits low within the time over which multiwatch(1) counts them (-t) */
 
 static volatile sig_atomic_t stopping;
 
@@ -74,8 +75,9 @@ parse_options(int argc, char **argv)
 }
 
 /*
- * The current request is finished, and no other begun. With SA_RESTART nothing that libfcgi does is interrupted; its
- * accept(2), whether it waits already or comes next, finds that there is no listening socket any more.
+ * Finish the current request, and begin no other. With SA_RESTART nothing that libfcgi does is
+ * interrupted. Its accept(2), whether it waits already or comes next, finds that descriptor 0 is no
+ * listening socket any more.
  */
 static void
 on_sigterm(int number)
@@ -88,15 +90,15 @@ on_sigterm(int number)
 	errno = error;
 }
 
-/* After FCGX_Init, which installs handlers of its own that break the current request off. */
+/* Call this after FCGX_Init, which installs handlers that would abort the current request. */
 static void
 set_signals(void)
 {
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct sigaction stop = { .sa_handler = on_sigterm, .sa_flags = SA_RESTART };
 
-	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGUSR1, &ignore, NULL) < 0 ||
-	    sigaction(SIGTERM, &stop, NULL) < 0)
+	if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGUSR1, &ignore, NULL) != 0 ||
+	    sigaction(SIGTERM, &stop, NULL) != 0)
 		die("sigaction: %s", strerror(errno));
 }
 
@@ -106,22 +108,29 @@ check_listening(void)
 	int listening = 0;
 	socklen_t size = sizeof listening;
 
-	if (getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+	if (getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
 		die("descriptor 0 is not a listening socket: start the worker with spawn-fcgi(1)");
 }
 
-/* What libraries do at their first use would be refused once the walls are up: json-c reads a seed for its tables. */
+/*
+ * Do now the things that libraries do at their first use, and that the lockdown would deny: json-c
+ * reads a seed for its hash tables.
+ */
 static void
 warm_up(void)
 {
 	json_object_put(json_tokener_parse("{\"a\":1.5}"));
-	/* A fixed threshold: whatever is bigger is mapped by itself, and goes back to the system when it is freed. */
+	/*
+	 * A fixed threshold: larger blocks are mapped, and return to the system when they are
+	 * freed.
+	 */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 }
 
 /*
- * Wait for a request. libfcgi would poll(2) for a connection first, which wakes every idle worker for each one; in
- * accept(2) the kernel wakes one. libfcgi goes on with a connection that it finds in the request and is told to keep.
+ * Wait for a request. libfcgi would poll(2) for a connection first, which wakes every idle worker
+ * for each one; accept(2) wakes only one. libfcgi uses the connection in the request if it is told
+ * to keep it.
  */
 static int
 accept_request(FCGX_Request *fcgi)
@@ -166,18 +175,24 @@ main(int argc, char **argv)
 	run_init(&worker.run);
 	runner_link_init(&worker.link, config);
 	/* The runner may be started later: until then requests are answered with 503. */
-	if (runner_link_ask(&worker.link, &(struct proto_request){ .kind = PROTO_STATE }, false, &state) == 0)
+	if (runner_link_ask(&worker.link, &(struct proto_request){ .kind = PROTO_STATE }, RECONNECT_ONCE, &state) == 0)
 		log_info("%s: connected to the runner", worker.link.path);
+	else
+		log_warn("the runner cannot be reached: %s", worker.link.error);
 	lockdown_enter(config, policy);
 	policy_free(policy);
 
 	while (!stopping && accept_request(&fcgi) == 0) {
-		/* A connection that is kept would keep the other workers' requests waiting in it. */
+		/*
+		 * On a kept connection, nginx would queue requests for this worker while others are
+		 * idle.
+		 */
 		fcgi.keepConnection = 0;
 		route_serve(&worker, &fcgi);
 		/*
-		 * Only a new worker reads the configuration that the runner has. But multiwatch(1) gives a worker up that
-		 * ends too soon too often, so a young one answers 503 for a while, and sees whether the runner changes.
+		 * Only a new worker can read the runner's present configuration. But multiwatch(1)
+		 * gives up on workers that exit too often, so a young one answers 503 for a while,
+		 * and checks whether the runner has changed.
 		 */
 		if (worker.link.stale && clock_us() - start_us > STALE_US)
 			die("%s: ending, for a new worker to read the runner's configuration", worker.link.path);

@@ -1,8 +1,8 @@
 /*
  * reply.c - see reply.h. Runs in the worker.
  *
- * The reply to a run may be tens of megabytes. It is never put together in memory: its length is counted first, and
- * then it is escaped block by block into libfcgi's buffer.
+ * The reply to a run can have tens of megabytes. It is never assembled in memory: its length is
+ * counted first, and then it is escaped block by block into libfcgi's buffer.
  */
 #define _GNU_SOURCE
 #include "reply.h"
@@ -43,7 +43,7 @@ phrase(int status)
 static void
 put(struct reply *reply, const char *bytes, size_t size)
 {
-	/* libfcgi counts in int; a client that has gone away is none of our business any more. */
+	/* libfcgi counts in int. It fails only if the client has gone away, which is no fault. */
 	while (size > 0) {
 		int part = size < 1 << 20 ? (int)size : 1 << 20;
 
@@ -104,22 +104,22 @@ reply_data(struct reply *reply, struct json_object *data)
 }
 
 void
-reply_problem(struct reply *reply, const struct http_error *problem, const char *header)
+reply_error(struct reply *reply, const struct http_error *error, const char *header)
 {
-	char text[PROBLEM_TEXT_SIZE * JSON_TEXT_MAX];
+	char text[HTTP_ERROR_TEXT_SIZE * JSON_TEXT_MAX];
 	char json[sizeof text + 64];
 	size_t used, length;
 	int n;
 
-	length = json_text_escape(problem->text, strlen(problem->text), &used, text, sizeof text);
-	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", problem->code, (int)length,
+	length = json_text_escape(error->text, strlen(error->text), &used, text, sizeof text);
+	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", error->code, (int)length,
 	    text);
-	if (problem->status == 503)
+	if (error->status == 503)
 		header = "Retry-After: 1\r\n";
-	reply_send(reply, problem->status, header, json, (size_t)n);
+	reply_send(reply, error->status, header, json, (size_t)n);
 }
 
-/* "segmentation fault" */
+/* The signal in words: "segmentation fault". */
 static void
 describe_signal(int number, char *text, size_t size)
 {
@@ -129,7 +129,7 @@ describe_signal(int number, char *text, size_t size)
 	text[0] = (char)tolower((unsigned char)text[0]);
 }
 
-/* "SIGSEGV", in quotes, or null */
+/* The name of the signal as JSON: "SIGSEGV" in quotes, or null. */
 static void
 name_signal(int number, char *text, size_t size)
 {
@@ -143,7 +143,10 @@ name_signal(int number, char *text, size_t size)
 		snprintf(text, size, "\"%d\"", number);
 }
 
-/* The second line of `error`, as the inside of a JSON string: why the run ended, unless its exit code says it all. */
+/*
+ * The second line of `error`, as the inside of a JSON string: why the run ended. Empty if the exit
+ * code says it all.
+ */
 static void
 describe_end(const struct run_result *result, const struct run_limits *limits, char *text, size_t size)
 {
@@ -189,14 +192,14 @@ describe_end(const struct run_result *result, const struct run_limits *limits, c
 	}
 }
 
-/* Could refused calls be the reason of such an end? */
+/* Whether denied system calls can be the cause of such an end. */
 static bool
 may_be_denial(enum verdict verdict)
 {
 	return verdict == VERDICT_EXIT || verdict == VERDICT_SIGNAL || verdict == VERDICT_DENIED;
 }
 
-/* The same for a program that was not run because its compiler had something to object, or met a limit. */
+/* The same for a program that was not run, because its compiler failed or exceeded a limit. */
 static void
 describe_compile_error(const struct compilation *compilation, char *text, size_t size)
 {
@@ -209,7 +212,9 @@ describe_compile_error(const struct compilation *compilation, char *text, size_t
 		snprintf(text, size, "error: compile %s", why);
 }
 
-/* What the compiler said, as far as it is not the error itself; and the end of a text in either case. */
+/*
+ * Close the string of `error`, and open `compile`, if the program was compiled, up to its output.
+ */
 static int
 describe_compilation(const struct compilation *compilation, char *text, size_t size)
 {
@@ -221,7 +226,7 @@ describe_compilation(const struct compilation *compilation, char *text, size_t s
 	    (unsigned)(compilation->result.cpu_us % 1000));
 }
 
-/* What follows the texts. */
+/* The members after the texts. */
 static int
 describe_rest(const struct run *run, char *text, size_t size)
 {
@@ -235,12 +240,12 @@ describe_rest(const struct run *run, char *text, size_t size)
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
 	    ",\"processes_peak\":%u,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64
 	    ".%03u,\"spawn_ms\":%" PRIu64 ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"}}",
-	    r->exit_code, name, verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
+	    r->exit_code, name, proto_verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
 	    denied,
 	    r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
 	    r->memory_peak_bytes, r->processes_peak, run->out.size, run->err.size, r->queue_us / 1000,
 	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000),
-	    network_name(r->network), level_name(run->level));
+	    proto_network_name(r->network), proto_level_name(run->level));
 }
 
 void

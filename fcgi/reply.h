@@ -1,4 +1,4 @@
-/* reply.h - the answer to one request: status, header and JSON, to nginx through libfcgi. */
+/* reply.h - answers one request: status, header and JSON, to nginx through libfcgi. */
 #ifndef CELLBLOCK_REPLY_H
 #define CELLBLOCK_REPLY_H
 
@@ -12,21 +12,24 @@ struct json_object;
 
 struct reply {
 	FCGX_Stream *out;
-	/* what it came to, for the log */
+	/* for the log */
 	int status;
 	size_t bytes; /* of the body */
 };
 
-/* Send a whole body. `header` is NULL, or more lines of the header, each ended by CR LF. */
+/* Send a complete body. `header`: NULL, or additional header lines, each ending in CR LF. */
 void reply_send(struct reply *reply, int status, const char *header, const char *json, size_t size);
 
 /* Send an envelope with code 0 around `data`, which is freed. */
 void reply_data(struct reply *reply, struct json_object *data);
 
-/* Send the envelope of a request that was not carried out. `header` as above; a 503 gets its Retry-After by itself. */
-void reply_problem(struct reply *reply, const struct http_error *problem, const char *header);
+/*
+ * Send the envelope of an error. `header`: NULL, or additional header lines, each ending in CR LF.
+ * A 503 gets its Retry-After here.
+ */
+void reply_error(struct reply *reply, const struct http_error *error, const char *header);
 
-/* Send what a run came to that ended (RUN_ENDED) under `limits`. */
+/* Send the outcome of a run that ended (RUN_ENDED) under `limits`. */
 void reply_run(struct reply *reply, const struct run *run, const struct run_limits *limits);
 
 #endif

@@ -1,4 +1,4 @@
-/* request.c - see request.h. Runs in the worker, over what a stranger sent. */
+/* request.c - see request.h. Runs in the worker, over untrusted input. */
 #define _GNU_SOURCE
 #include "request.h"
 
@@ -10,8 +10,10 @@
 #include <string.h>
 
 #include "json_tree.h"
+#include "config_language.h"
+#include "config_network.h"
 
-/* Every limit that a request may name. */
+/* The limits that a request may set. */
 const struct request_limit request_limits[REQUEST_LIMITS] = {
 	{ "wall_ms", offsetof(struct run_limits, wall_ms) },
 	{ "cpu_ms", offsetof(struct run_limits, cpu_ms) },
@@ -21,14 +23,15 @@ const struct request_limit request_limits[REQUEST_LIMITS] = {
 	{ "disk_bytes", offsetof(struct run_limits, disk_bytes) },
 };
 
-/* What later versions understand. To ignore them would be to answer something that was not asked. */
+/* Fields of later versions. To ignore them would be to answer another request than the client's. */
 static const char *const later_fields[] = { "files", "collect", "tests" };
 
 /*
- * Variables that steer a loader, libc or an interpreter before the program's first line. The walls hold without this
- * list; it keeps a run from breaking its own interpreter. A '*' at the end stands for any rest.
+ * Variables that control a loader, libc or an interpreter before the program's first line.
+ * Isolation does not depend on this list; it keeps a run from breaking its own interpreter. A '*'
+ * at the end matches any rest.
  */
-static const char *const refused_env[] = {
+static const char *const denied_env[] = {
 	/* libc and its loader */
 	"LD_*", "GLIBC_TUNABLES", "MALLOC_*", "GCONV_PATH", "LOCPATH", "NLSPATH", "RES_OPTIONS", "HOSTALIASES",
 	/* shells */
@@ -36,7 +39,7 @@ static const char *const refused_env[] = {
 	/* interpreters and virtual machines */
 	"PYTHON*", "NODE_OPTIONS", "NODE_PATH", "NODE_V8_COVERAGE", "NODE_ICU_DATA", "PERL5*", "PERLLIB", "RUBY*",
 	"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "LUA_*", "PHPRC", "PHP_INI_SCAN_DIR",
-	/* OpenSSL, which can be told to load a library */
+	/* OpenSSL, which loads libraries that they name */
 	"OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES",
 };
 
@@ -58,7 +61,7 @@ valid_env_name(const char *name)
 	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
 }
 
-/* NULL for a field that is missing or null. */
+/* A field; NULL if it is missing or null. */
 static struct json_object *
 field(struct json_object *object, const char *name)
 {
@@ -75,35 +78,35 @@ text_of(struct json_object *string)
 }
 
 static int
-take_text(struct json_object *tree, const char *name, struct text *text, struct http_error *problem)
+take_text(struct json_object *tree, const char *name, struct text *text, struct http_error *error)
 {
 	struct json_object *value = field(tree, name);
 
 	if (value == NULL)
 		return 0;
 	if (!json_object_is_type(value, json_type_string))
-		return http_error_set(problem, 400, "%s: must be a string", name);
+		return http_error_set(error, 400, "%s: must be a string", name);
 	*text = text_of(value);
 	return 0;
 }
 
 static int
 take_language(const struct config *config, struct json_object *tree, struct run_request *request,
-    struct http_error *problem)
+    struct http_error *error)
 {
 	struct json_object *value = field(tree, "language");
-	char known[PROBLEM_TEXT_SIZE] = "";
+	char known[HTTP_ERROR_TEXT_SIZE] = "";
 	struct text name;
 	int language;
 
 	if (value == NULL)
-		return http_error_set(problem, 400, "language: is required");
+		return http_error_set(error, 400, "language: is required");
 	if (!json_object_is_type(value, json_type_string))
-		return http_error_set(problem, 400, "language: must be a string");
+		return http_error_set(error, 400, "language: must be a string");
 	name = text_of(value);
 	if (name.size == 0)
-		return http_error_set(problem, 400, "language: must not be empty");
-	language = strlen(name.bytes) == name.size ? config_find_language(config, name.bytes) : -1;
+		return http_error_set(error, 400, "language: must not be empty");
+	language = strlen(name.bytes) == name.size ? config_language_find(config, name.bytes) : -1;
 	if (language >= 0) {
 		request->language = (size_t)language;
 		return 0;
@@ -113,10 +116,13 @@ take_language(const struct config *config, struct json_object *tree, struct run_
 
 		snprintf(known + at, sizeof known - at, "%s%s", i == 0 ? "" : ", ", config->language[i]->name);
 	}
-	return http_error_set(problem, 400, "unsupported language; supported are: %s", known);
+	return http_error_set(error, 400, "unsupported language; supported are: %s", known);
 }
 
-/* A whole number above zero in *number, or -1. A client's library may write 1000 as 1000.0. */
+/*
+ * Set *number to a whole number above zero. Returns 0, or -1. A client's library may write 1000 as
+ * 1000.0.
+ */
 static int
 positive_integer(struct json_object *value, uint64_t *number)
 {
@@ -145,15 +151,15 @@ request_limit_of(const struct request_limit *limit, const struct run_limits *lim
 
 static int
 take_limits(const struct limits_config *allowed, struct json_object *tree, struct run_limits *limits,
-    struct http_error *problem)
+    struct http_error *error)
 {
 	struct json_object *object = field(tree, "limits");
 
-	*limits = allowed->standard;
+	*limits = allowed->default_;
 	if (object == NULL)
 		return 0;
 	if (!json_object_is_type(object, json_type_object))
-		return http_error_set(problem, 400, "limits: must be an object");
+		return http_error_set(error, 400, "limits: must be an object");
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *f = &request_limits[i];
 		struct json_object *value = field(object, f->name);
@@ -162,15 +168,15 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 		if (value == NULL)
 			continue;
 		maximum = request_limit_of(f, &allowed->maximum);
-		if (positive_integer(value, &number) < 0 || number > maximum)
-			return http_error_set(problem, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name,
+		if (positive_integer(value, &number) != 0 || number > maximum)
+			return http_error_set(error, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name,
 			    maximum);
 		memcpy((char *)limits + f->offset, &number, sizeof number);
 	}
 	return 0;
 }
 
-/* Write a piece of an entry; the room was counted before. */
+/* Append bytes to a block whose size was counted before. Returns the new end. */
 static char *
 append(char *to, const char *bytes, size_t size)
 {
@@ -179,7 +185,7 @@ append(char *to, const char *bytes, size_t size)
 }
 
 static int
-take_args(struct json_object *tree, struct block *args, struct http_error *problem)
+take_args(struct json_object *tree, struct block *args, struct http_error *error)
 {
 	struct json_object *list = field(tree, "args");
 	size_t count;
@@ -188,24 +194,24 @@ take_args(struct json_object *tree, struct block *args, struct http_error *probl
 	if (list == NULL)
 		return 0;
 	if (!json_object_is_type(list, json_type_array))
-		return http_error_set(problem, 400, "args: must be a list of strings");
+		return http_error_set(error, 400, "args: must be a list of strings");
 	count = json_object_array_length(list);
 	for (size_t i = 0; i < count; i++) {
 		struct json_object *value = json_object_array_get_idx(list, i);
 		struct text text;
 
 		if (!json_object_is_type(value, json_type_string))
-			return http_error_set(problem, 400, "args[%zu]: must be a string", i);
+			return http_error_set(error, 400, "args[%zu]: must be a string", i);
 		text = text_of(value);
 		if (strlen(text.bytes) != text.size)
-			return http_error_set(problem, 400, "args[%zu]: must not hold a NUL character", i);
+			return http_error_set(error, 400, "args[%zu]: must not hold a NUL character", i);
 		args->size += text.size + 1;
 	}
 	if (count == 0)
 		return 0;
 	args->bytes = to = malloc(args->size);
 	if (to == NULL)
-		return http_error_set(problem, 500, "out of memory");
+		return http_error_set(error, 500, "out of memory");
 	args->count = (uint32_t)count;
 	for (size_t i = 0; i < count; i++) {
 		struct text text = text_of(json_object_array_get_idx(list, i));
@@ -216,27 +222,27 @@ take_args(struct json_object *tree, struct block *args, struct http_error *probl
 }
 
 static int
-check_env(const char *name, struct json_object *value, struct http_error *problem)
+check_env(const char *name, struct json_object *value, struct http_error *error)
 {
 	struct text text;
 
 	if (!valid_env_name(name))
-		return http_error_set(problem, 400,
+		return http_error_set(error, 400,
 		    "env: \"%.64s\" is not a name: letters, digits and _ are allowed, and no digit first", name);
-	for (size_t i = 0; i < sizeof refused_env / sizeof refused_env[0]; i++) {
-		if (matches(refused_env[i], name))
-			return http_error_set(problem, 400, "env.%.64s: may not be set", name);
+	for (size_t i = 0; i < sizeof denied_env / sizeof denied_env[0]; i++) {
+		if (matches(denied_env[i], name))
+			return http_error_set(error, 400, "env.%.64s: may not be set", name);
 	}
 	if (!json_object_is_type(value, json_type_string))
-		return http_error_set(problem, 400, "env.%.64s: must be a string", name);
+		return http_error_set(error, 400, "env.%.64s: must be a string", name);
 	text = text_of(value);
 	if (strlen(text.bytes) != text.size)
-		return http_error_set(problem, 400, "env.%.64s: must not hold a NUL character", name);
+		return http_error_set(error, 400, "env.%.64s: must not hold a NUL character", name);
 	return 0;
 }
 
 static int
-take_env(struct json_object *tree, struct block *env, struct http_error *problem)
+take_env(struct json_object *tree, struct block *env, struct http_error *error)
 {
 	struct json_object *object = field(tree, "env");
 	char *to;
@@ -244,9 +250,9 @@ take_env(struct json_object *tree, struct block *env, struct http_error *problem
 	if (object == NULL)
 		return 0;
 	if (!json_object_is_type(object, json_type_object))
-		return http_error_set(problem, 400, "env: must be an object of strings");
+		return http_error_set(error, 400, "env: must be an object of strings");
 	json_object_object_foreach(object, name, value) {
-		if (check_env(name, value, problem) < 0)
+		if (check_env(name, value, error) != 0)
 			return -1;
 		env->size += strlen(name) + 1 + text_of(value).size + 1;
 		env->count++;
@@ -255,7 +261,7 @@ take_env(struct json_object *tree, struct block *env, struct http_error *problem
 		return 0;
 	env->bytes = to = malloc(env->size);
 	if (to == NULL)
-		return http_error_set(problem, 500, "out of memory");
+		return http_error_set(error, 500, "out of memory");
 	json_object_object_foreach(object, key, entry) {
 		struct text text = text_of(entry);
 
@@ -266,51 +272,51 @@ take_env(struct json_object *tree, struct block *env, struct http_error *problem
 	return 0;
 }
 
-/* Go on without a network, or refuse. */
+/* Go on without a network, or reject the request, as configured. */
 static int
-do_without_network(const struct config *config, bool *network, struct http_error *problem)
+do_without_network(const struct config *config, bool *network, struct http_error *error)
 {
 	*network = false;
 	if (!config->network_strict)
 		return 0;
-	http_error_set(problem, 400, "enable_network: there is no network here");
-	problem->status = 200;
+	http_error_set(error, 400, "enable_network: there is no network here");
+	error->status = 200;
 	return -1;
 }
 
 static int
-take_network(const struct config *config, struct json_object *tree, bool *network, struct http_error *problem)
+take_network(const struct config *config, struct json_object *tree, bool *network, struct http_error *error)
 {
 	struct json_object *value = field(tree, "enable_network");
 
 	if (value == NULL)
 		return 0;
 	if (!json_object_is_type(value, json_type_boolean))
-		return http_error_set(problem, 400, "enable_network: must be true or false");
+		return http_error_set(error, 400, "enable_network: must be true or false");
 	if (!json_object_get_boolean(value))
 		return 0;
 	*network = config->network != NETWORK_NONE;
-	return *network ? 0 : do_without_network(config, network, problem);
+	return *network ? 0 : do_without_network(config, network, error);
 }
 
 int
-request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *problem)
+request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *error)
 {
-	int proxy = name[0] == '\0' ? 0 : config_find_proxy(config, name);
+	int proxy = name[0] == '\0' ? 0 : config_network_find_proxy(config, name);
 
 	if (!request->network)
 		return 0;
 	if (strcmp(name, PROXY_NONE) == 0)
-		return do_without_network(config, &request->network, problem);
-	/* Whoever gives a name means to bound its key: no other network will do. */
+		return do_without_network(config, &request->network, error);
+	/* A name restricts its key to one proxy, so no other network may replace it. */
 	if (name[0] != '\0' && (proxy < 0 || config->network != NETWORK_PROXY))
-		return http_error_set(problem, 500, "nginx names a proxy that there is not: %.64s", name);
+		return http_error_set(error, 500, "nginx names a proxy that there is not: %.64s", name);
 	request->proxy = (uint32_t)proxy;
 	return 0;
 }
 
 static int
-refuse_later_fields(struct json_object *tree, struct http_error *problem)
+reject_later_fields(struct json_object *tree, struct http_error *error)
 {
 	for (size_t i = 0; i < sizeof later_fields / sizeof later_fields[0]; i++) {
 		struct json_object *value = field(tree, later_fields[i]);
@@ -318,7 +324,7 @@ refuse_later_fields(struct json_object *tree, struct http_error *problem)
 		if (value == NULL)
 			continue;
 		if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) > 0)
-			return http_error_set(problem, 400, "%s: is not supported by this version", later_fields[i]);
+			return http_error_set(error, 400, "%s: is not supported by this version", later_fields[i]);
 	}
 	return 0;
 }
@@ -345,7 +351,7 @@ mentions(const struct text *text, const char *word)
 	return false;
 }
 
-/* The last set that a word of the program speaks for; the first one for all others. */
+/* The last warm set of which the program contains a hint; else the first. */
 static uint32_t
 choose_warm(const struct language_config *language, const struct run_request *request)
 {
@@ -362,32 +368,32 @@ choose_warm(const struct language_config *language, const struct run_request *re
 
 int
 request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
-    struct http_error *problem)
+    struct http_error *error)
 {
-	struct json_object *tree = json_tree_parse(body, size, problem);
+	struct json_object *tree = json_tree_parse(body, size, error);
 
 	memset(request, 0, sizeof *request);
 	if (tree == NULL)
 		return -1;
 	request->tree = tree;
-	if (take_language(config, tree, request, problem) < 0 ||
-	    take_text(tree, "code", &request->code, problem) < 0 ||
-	    take_text(tree, "preload", &request->preload, problem) < 0 ||
-	    take_text(tree, "stdin", &request->input, problem) < 0 ||
-	    take_args(tree, &request->args, problem) < 0 ||
-	    take_env(tree, &request->env, problem) < 0 ||
-	    take_limits(&config->language[request->language]->limits, tree, &request->limits, problem) < 0 ||
-	    refuse_later_fields(tree, problem) < 0 ||
-	    take_network(config, tree, &request->network, problem) < 0)
-		goto refused;
+	if (take_language(config, tree, request, error) != 0 ||
+	    take_text(tree, "code", &request->code, error) != 0 ||
+	    take_text(tree, "preload", &request->preload, error) != 0 ||
+	    take_text(tree, "stdin", &request->input, error) != 0 ||
+	    take_args(tree, &request->args, error) != 0 ||
+	    take_env(tree, &request->env, error) != 0 ||
+	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
+	    reject_later_fields(tree, error) != 0 ||
+	    take_network(config, tree, &request->network, error) != 0)
+		goto failed;
 	if (request->code.size == 0) {
-		http_error_set(problem, 400, "code: is required and must not be empty");
-		goto refused;
+		http_error_set(error, 400, "code: is required and must not be empty");
+		goto failed;
 	}
 	request->warm = choose_warm(config->language[request->language], request);
 	return 0;
 
-refused:
+failed:
 	request_free(request);
 	return -1;
 }

@@ -1,7 +1,8 @@
 /*
- * request.h - the body of POST /v1/sandbox/run, checked.
+ * request.h - parses and checks the body of POST /v1/sandbox/run.
  *
- * No input or output and no state: bytes in, a struct or a problem out, so that it can be tested and fuzzed alone.
+ * It does no input or output and keeps no state: bytes in, a struct or an error out. So it can be
+ * tested and fuzzed alone.
  */
 #ifndef CELLBLOCK_REQUEST_H
 #define CELLBLOCK_REQUEST_H
@@ -15,15 +16,15 @@
 
 struct json_object;
 
-/* Bytes that may hold NUL. They belong to somebody else. */
+/* Bytes that may contain NUL. The struct does not own them. */
 struct text {
 	const char *bytes;
 	size_t size;
 };
 
-/* Entries that are each ended by a NUL, one after the other, as the job has them (job.h). */
+/* NUL-terminated entries, one after the other, as in a job (job.h). */
 struct block {
-	char *bytes; /* NULL when there are none */
+	char *bytes; /* NULL if there are none */
 	size_t size;
 	uint32_t count;
 };
@@ -32,14 +33,14 @@ struct run_request {
 	struct json_object *tree; /* owns the texts */
 	size_t language;          /* an index into config->language */
 	uint32_t warm;            /* the warm set that suits the program best */
-	bool network;             /* the client asked for one and there is one to be had */
-	uint32_t proxy;           /* the one that its key is given; see request_use_proxy */
+	bool network;             /* the client asked for one, and one is configured */
+	uint32_t proxy;           /* index of the proxy of the client's key; see request_use_proxy */
 	struct run_limits limits;
 	struct text code, preload, input;
 	struct block args, env;
 };
 
-/* A limit that a request may name, and where it is in struct run_limits. */
+/* A limit that a request may set, and its place in struct run_limits. */
 struct request_limit {
 	const char *name;
 	size_t offset;
@@ -51,19 +52,19 @@ extern const struct request_limit request_limits[REQUEST_LIMITS];
 uint64_t request_limit_of(const struct request_limit *limit, const struct run_limits *limits);
 
 /*
- * Understand `size` bytes of JSON. Returns 0 and a request for request_free; or -1 and what to answer, and then there
- * is nothing to free.
+ * Parse `size` bytes of JSON. Returns 0 and a request for request_free; or -1 with `error` set, and
+ * nothing to free.
  */
 int request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
-    struct http_error *problem);
+    struct http_error *error);
 
 /*
- * Whoever knows the client says which of the configured proxies its network is to be ("": the first; PROXY_NONE: it has no
- * network). Returns 0, or -1 and what to answer.
+ * Use the proxy `name` of the configuration, which nginx gives to the client's key. "": the first
+ * one; PROXY_NONE: no network. Returns 0, or -1 with `error` set.
  */
-int request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *problem);
+int request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *error);
 
-/* Give back what a request holds. The texts are gone then; the numbers stay. Does no harm the second time. */
+/* Free the texts of a request; its numbers stay. May be called again. */
 void request_free(struct run_request *request);
 
 #endif

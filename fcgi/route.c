@@ -1,4 +1,7 @@
-/* route.c - see route.h. Runs in the worker. nginx has checked the key, the rate and most of the size before. */
+/*
+ * route.c - see route.h. Runs in the worker. nginx has checked the key, the rate and the size of
+ * the body before.
+ */
 #define _GNU_SOURCE
 #include "route.h"
 
@@ -10,12 +13,12 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "status.h"
 #include "log.h"
+#include "status.h"
 
 static void serve_run(struct worker *worker, struct exchange *exchange);
 
-/* Every route there is. HEAD is a GET whose body nginx leaves out. */
+/* All routes. HEAD is a GET whose body nginx leaves out. */
 static const struct route {
 	const char *path;
 	const char *method;
@@ -28,80 +31,61 @@ static const struct route {
 	{ "/v1/sandbox/capabilities", "GET", "Allow: GET, HEAD\r\n", status_capabilities },
 };
 
-static const char *
-parameter(const struct exchange *exchange, const char *name)
-{
-	const char *value = FCGX_GetParam(name, exchange->fcgi->envp);
-
-	return value != NULL ? value : "";
-}
-
-static void
-refuse(struct exchange *exchange, struct http_error *problem)
-{
-	/* A fault of ours is told to the log; the client gets what to look it up by. */
-	if (problem->status == 500) {
-		log_warn("request=%s: %s", exchange->request_id, problem->text);
-		http_error_set(problem, 500, "internal error; the log says more about request %s", exchange->request_id);
-	}
-	reply_problem(&exchange->reply, problem, NULL);
-}
-
-/* The whole body, for free(); or NULL and what to answer. */
+/* Read the whole body. Returns it, for free(); or NULL with `error` set. */
 static char *
-read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct http_error *problem)
+read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct http_error *error)
 {
-	const char *length = parameter(exchange, "CONTENT_LENGTH");
+	const char *length = exchange_parameter(exchange, "CONTENT_LENGTH");
 	unsigned long long n;
 	char *body, *end;
 
 	errno = 0;
 	n = strtoull(length, &end, 10);
 	if (*end != '\0' || *length == '-') {
-		http_error_set(problem, 400, "Content-Length: must be a number");
+		http_error_set(error, 400, "Content-Length: must be a number");
 		return NULL;
 	}
 	if (errno != 0 || n > worker->config->body_bytes) {
-		http_error_set(problem, 413, "body: must not be larger than %" PRIu64 " bytes",
-		    worker->config->body_bytes);
+		http_error_set(error, 413, "body: must not be larger than %" PRIu64 " bytes", worker->config->body_bytes);
 		return NULL;
 	}
 	body = malloc((size_t)n + 1);
 	if (body == NULL) {
-		http_error_set(problem, 500, "out of memory");
+		http_error_set(error, 500, "no memory for a body of %llu bytes", n);
 		return NULL;
 	}
 	if (FCGX_GetStr(body, (int)n, exchange->fcgi->in) != (int)n) {
 		free(body);
-		http_error_set(problem, 400, "body: is shorter than its Content-Length");
+		http_error_set(error, 400, "body: is shorter than its Content-Length");
 		return NULL;
 	}
-	FCGX_GetChar(exchange->fcgi->in); /* the end, which follows: see finish */
+	FCGX_GetChar(exchange->fcgi->in); /* reads the end of the stream, which follows: see finish */
 	*size = (size_t)n;
 	return body;
 }
 
-/* Why the runner did not begin. Returns the word for the log. */
+/* Set `error` to why the runner did not begin the run. Returns the outcome for the log. */
 static const char *
-explain_refusal(enum refusal refusal, const char *language, struct http_error *problem)
+explain_refusal(enum refusal refusal, const char *language, struct http_error *error)
 {
 	switch (refusal) {
 	case REFUSED_BUSY:
-		http_error_set(problem, 503, "busy: no cell came free in time");
+		http_error_set(error, 503, "busy: no cell came free in time");
 		return "busy";
 	case REFUSED_UNAVAILABLE:
-		http_error_set(problem, 503, "%s is not available now", language);
+		http_error_set(error, 503, "%s is not available now", language);
 		return "unavailable";
 	case REFUSED_MISSING:
-		http_error_set(problem, 400, "unsupported language: %s is not installed here; /v1/sandbox/languages says more", language);
+		http_error_set(error, 400,
+		    "unsupported language: %s is not installed here; see GET /v1/sandbox/languages", language);
 		return "missing";
 	case REFUSED_MALFORMED:
-		http_error_set(problem, 500, "the runner finds the message malformed");
+		http_error_set(error, 500, "the runner rejected the message as malformed");
 		return "malformed";
 	case REFUSED_FAULT:
 		break;
 	}
-	http_error_set(problem, 500, "the runner could not make a cell");
+	http_error_set(error, 500, "the runner could not start the run; its log says why");
 	return "fault";
 }
 
@@ -109,57 +93,57 @@ static void
 serve_run(struct worker *worker, struct exchange *exchange)
 {
 	struct run_request request;
-	struct http_error problem;
+	struct http_error error;
 	size_t size;
-	char *body = read_body(worker, exchange, &size, &problem);
+	char *body = read_body(worker, exchange, &size, &error);
 	int parsed;
 
 	if (body == NULL) {
-		refuse(exchange, &problem);
+		exchange_fail(exchange, &error, NULL);
 		return;
 	}
-	parsed = request_parse(worker->config, body, size, &request, &problem);
+	parsed = request_parse(worker->config, body, size, &request, &error);
 	free(body);
 	if (parsed == 0 &&
-	    request_use_proxy(worker->config, &request, parameter(exchange, "CELLBLOCK_PROXY"), &problem) < 0) {
+	    request_use_proxy(worker->config, &request, exchange_parameter(exchange, "CELLBLOCK_PROXY"), &error) != 0) {
 		request_free(&request);
 		parsed = -1;
 	}
-	if (parsed < 0) {
-		refuse(exchange, &problem);
+	if (parsed != 0) {
+		exchange_fail(exchange, &error, NULL);
 		return;
 	}
 	switch (run_perform(&worker->run, &worker->link, worker->config, &request, exchange->fcgi->ipcFd)) {
 	case RUN_ENDED:
-		exchange->outcome = verdict_name(worker->run.result.verdict);
+		exchange->outcome = proto_verdict_name(worker->run.result.verdict);
 		reply_run(&exchange->reply, &worker->run, &request.limits);
 		break;
 	case RUN_REFUSED:
 		exchange->outcome = explain_refusal(worker->run.refusal,
-		    worker->config->language[request.language]->name, &problem);
-		refuse(exchange, &problem);
+		    worker->config->language[request.language]->name, &error);
+		exchange_fail(exchange, &error, NULL);
 		break;
 	case RUN_NO_RUNNER:
 		exchange->outcome = "no_runner";
-		http_error_set(&problem, 503, "the runner is away");
-		refuse(exchange, &problem);
+		http_error_set(&error, 503, "the runner cannot be reached");
+		exchange_fail(exchange, &error, worker->run.cause);
 		break;
 	case RUN_FAULT:
 		exchange->outcome = "fault";
-		http_error_set(&problem, 500, "the run failed here");
-		refuse(exchange, &problem);
+		http_error_set(&error, 500, "the worker could not complete the run");
+		exchange_fail(exchange, &error, worker->run.cause);
 		break;
 	}
 	run_release(&worker->run);
 }
 
-/* Returns the path for the log: one of ours, never what a stranger wrote. */
+/* Serve the route. Returns its path for the log: one of the table's, never a client's text. */
 static const char *
 dispatch(struct worker *worker, struct exchange *exchange)
 {
-	const char *path = parameter(exchange, "DOCUMENT_URI");
-	const char *method = parameter(exchange, "REQUEST_METHOD");
-	struct http_error problem;
+	const char *path = exchange_parameter(exchange, "DOCUMENT_URI");
+	const char *method = exchange_parameter(exchange, "REQUEST_METHOD");
+	struct http_error error;
 
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		const struct route *route = &routes[i];
@@ -169,25 +153,26 @@ dispatch(struct worker *worker, struct exchange *exchange)
 		if (strcmp(strcmp(method, "HEAD") == 0 ? "GET" : method, route->method) == 0) {
 			route->serve(worker, exchange);
 		} else {
-			http_error_set(&problem, 405, "method not allowed");
-			reply_problem(&exchange->reply, &problem, route->allow);
+			http_error_set(&error, 405, "method not allowed");
+			reply_error(&exchange->reply, &error, route->allow);
 		}
 		return route->path;
 	}
-	http_error_set(&problem, 404, "no such route");
-	refuse(exchange, &problem);
+	http_error_set(&error, 404, "no such route");
+	exchange_fail(exchange, &error, NULL);
 	return "-";
 }
 
 static void
 copy_name(char *to, const char *name)
 {
-	snprintf(to, ROUTE_NAME_SIZE, "%s", *name != '\0' ? name : "-");
+	snprintf(to, EXCHANGE_NAME_SIZE, "%s", *name != '\0' ? name : "-");
 }
 
 /*
- * Send what is left of the reply, and close the connection. libfcgi would wait for nginx to do so first, lest what nginx
- * still has to send is answered by an error before the reply is seen. Where all of it has been read, nobody has to wait.
+ * Send the rest of the reply, and close the connection. libfcgi would wait for nginx to close
+ * first: data that arrives at a closed socket resets the connection, and nginx might lose the
+ * reply. If the whole request has been read, nothing can arrive, and there is no need to wait.
  */
 static void
 finish(FCGX_Request *fcgi)
@@ -206,9 +191,12 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	uint64_t start_us = clock_us(), spent_us;
 	const char *route;
 
-	/* Finishing the request frees its parameters, and the log can wait until the client has its answer. */
-	copy_name(exchange.request_id, parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
-	copy_name(exchange.key_name, parameter(&exchange, "CELLBLOCK_KEY_NAME"));
+	/*
+	 * Finishing the request frees its parameters; the log line is written after that, when the
+	 * client has its answer.
+	 */
+	copy_name(exchange.request_id, exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
+	copy_name(exchange.key_name, exchange_parameter(&exchange, "CELLBLOCK_KEY_NAME"));
 	route = dispatch(worker, &exchange);
 	finish(fcgi);
 	spent_us = clock_us() - start_us;

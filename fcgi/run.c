@@ -1,9 +1,10 @@
 /*
  * run.c - see run.h. Runs in the worker.
  *
- * The guest writes straight into our pipes, and whoever ran the code is dead when the result comes, so the end of
- * both pipes and the result are waited for, in whichever order they arrive. Nothing that a guest does can make this
- * wait longer than its limits: the runner kills it in time, and there are deadlines for a runner that does not.
+ * The guest writes straight into the worker's pipes. When the result arrives every process of the
+ * run is dead, so both pipes end, too. The worker waits for the result and for both ends, in
+ * whichever order they come. A guest cannot extend this beyond its limits: the runner kills it in
+ * time, and deadlines here end the wait for a runner that does not.
  */
 #define _GNU_SOURCE
 #include "run.h"
@@ -11,6 +12,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,18 +23,31 @@
 #include "fdpass.h"
 #include "json_text.h"
 #include "log.h"
+#include "log_limit.h"
 #include "memfd.h"
 
-#define PIPE_BYTES 65536             /* what a pipe holds at first */
-#define BIG_PIPE_BYTES (1024 * 1024) /* what any user may enlarge it to */
-#define KEPT_BYTES (4 * PIPE_BYTES)  /* a buffer beyond this is given back after the run */
-#define RUNNER_GRACE_MS 10000        /* by which a result may be later than queue_ms and wall_ms allow */
-#define SHORT_RUN_MS 2               /* the output of a run that ends by then is read at its end */
-#define DRAIN_GRACE_MS 5000          /* by which the end of the pipes may be later than the result */
+#define PIPE_BYTES 65536             /* the capacity of a new pipe */
+#define BIG_PIPE_BYTES (1024 * 1024) /* the capacity that an ordinary user may give a pipe */
+#define KEPT_BYTES (4 * PIPE_BYTES)  /* a larger buffer is returned to the system after the run */
+#define RUNNER_GRACE_MS 10000        /* how much later than queue_ms and wall_ms allow a result may come */
+#define SHORT_RUN_MS 2               /* the output of a run that ends within this time is read at its end */
+#define DRAIN_GRACE_MS 5000          /* how much later than the result the pipes may end */
+#define ATTEMPTS 3                   /* how often a compiled run is begun, if the runner restarts between its steps */
 
 enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_COUNT };
 
 static uint32_t last_id;
+
+/* Note why the run fails, for the log. */
+static void __attribute__((format(printf, 2, 3)))
+set_cause(struct run *run, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(run->cause, sizeof run->cause, format, args);
+	va_end(args);
+}
 
 static void
 output_init(struct output *output)
@@ -62,8 +78,12 @@ static void
 output_release(struct output *output)
 {
 	if (output->capacity > KEPT_BYTES) {
-		free(output->bytes);
-		output_init(output);
+		char *bytes = realloc(output->bytes, PIPE_BYTES);
+
+		if (bytes != NULL) {
+			output->bytes = bytes;
+			output->capacity = PIPE_BYTES;
+		}
 	}
 	output->size = 0;
 	output->truncated = false;
@@ -77,19 +97,27 @@ run_release(struct run *run)
 	output_release(&run->compilation.text);
 	run->compilation.took_place = false;
 	run->compilation.result.verdict = VERDICT_OK;
+	run->cause[0] = '\0';
 }
 
 static void
 cancel(struct runner_link *link, enum proto_cancel why)
 {
+	static struct log_limit limit;
 	struct proto_request request = { .kind = PROTO_CANCEL, .id = last_id, .cancel = why };
 
-	/* Should it not arrive, then neither does a result, and that has an end of its own. */
-	if (fdpass_send(link->fd, &request, sizeof request, NULL, 0) < 0)
-		log_warn("%s: cancel: %s", link->path, strerror(errno));
+	/*
+	 * If this does not arrive, the run ends by its own limits, or the wait for its result by
+	 * the deadline.
+	 */
+	if (fdpass_send(link->fd, &request, sizeof request, NULL, 0) != 0)
+		log_limit_warn(&limit, "%s: cancel: %s", link->path, strerror(errno));
 }
 
-/* One byte more than the limit tells that there was more. */
+/*
+ * Enlarge the buffer, up to one byte more than the limit: that byte shows that there was more
+ * output.
+ */
 static int
 output_grow(struct output *output, uint64_t limit)
 {
@@ -106,14 +134,14 @@ output_grow(struct output *output, uint64_t limit)
 	return 0;
 }
 
-/* Read once. Returns 1 while the pipe is open, 0 at its end, or -1 with errno. */
+/* Read once. Returns 1 if the pipe is open, 0 at its end, or -1 with errno. */
 static int
 output_read(struct output *output, int fd, uint64_t limit)
 {
 	char waste[PIPE_BYTES];
 	ssize_t n;
 
-	if (!output->truncated && output->size == output->capacity && output_grow(output, limit) < 0)
+	if (!output->truncated && output->size == output->capacity && output_grow(output, limit) != 0)
 		return -1;
 	if (output->truncated)
 		n = read(fd, waste, sizeof waste);
@@ -125,7 +153,10 @@ output_read(struct output *output, int fd, uint64_t limit)
 		return 0;
 	if (output->truncated)
 		return 1;
-	/* A run that fills its pipe at once has more to say: fewer, bigger reads. */
+	/*
+	 * A run that fills its pipe at once is likely to write more: make the reads fewer and
+	 * bigger.
+	 */
 	if (output->size == 0 && n == PIPE_BYTES)
 		fcntl(fd, F_SETPIPE_SZ, BIG_PIPE_BYTES);
 	output->size += (size_t)n;
@@ -136,17 +167,17 @@ output_read(struct output *output, int fd, uint64_t limit)
 	return 1;
 }
 
-/* A run while it is waited for. */
+/* The wait for a run. */
 struct watch {
 	struct runner_link *link;
 	uint64_t output_bytes;
 	uint64_t deadline_us;
-	struct pollfd polled[POLL_COUNT]; /* an fd of -1 is done with */
-	bool answered;                    /* the result is there */
-	bool limit_hit;                   /* a stream went over output_bytes */
+	struct pollfd polled[POLL_COUNT]; /* fd -1: no longer waited for */
+	bool answered;                    /* the result has arrived */
+	bool limit_hit;                   /* a stream exceeded output_bytes */
 };
 
-/* Read the pipes that have something, or have ended. Returns 0, or -1 after a line in the log. */
+/* Read the pipes that have data or have ended. Returns 0; or -1 with the run's cause set. */
 static int
 take_output(struct run *run, struct watch *watch)
 {
@@ -158,11 +189,14 @@ take_output(struct run *run, struct watch *watch)
 		if (watch->polled[i].revents == 0)
 			continue;
 		more = output_read(outputs[i], watch->polled[i].fd, watch->output_bytes);
-		/* Nobody writes any more, so the end is likely to be next: it saves a poll(2) to look at once. */
+		/*
+		 * All writers are gone, so the end is likely to be next: reading again at once
+		 * saves a poll(2).
+		 */
 		if (more > 0 && (watch->polled[i].revents & POLLHUP) != 0)
 			more = output_read(outputs[i], watch->polled[i].fd, watch->output_bytes);
 		if (more < 0) {
-			log_warn("run %u: output: %s", last_id, strerror(errno));
+			set_cause(run, "read the output: %s", strerror(errno));
 			return -1;
 		}
 		if (more == 0)
@@ -176,20 +210,22 @@ take_output(struct run *run, struct watch *watch)
 	return 0;
 }
 
-/* Returns RUN_ENDED when the message was the result, and otherwise what there is to be done instead of waiting on. */
+/* Receive the runner's answer. Returns RUN_ENDED for a result; anything else ends the wait. */
 static enum run_end
 take_answer(struct run *run, struct watch *watch)
 {
 	struct proto_reply reply;
 
-	if (runner_link_receive(watch->link, &reply) < 0)
+	if (runner_link_receive(watch->link, &reply) != 0) {
+		set_cause(run, "%s", watch->link->error);
 		return RUN_NO_RUNNER;
+	}
 	if (reply.id == last_id && reply.kind == PROTO_REFUSED) {
 		run->refusal = reply.u.refusal;
 		return RUN_REFUSED;
 	}
 	if (reply.id != last_id || reply.kind != PROTO_RESULT) {
-		log_warn("run %u: the runner answers with message %u about run %u", last_id, reply.kind, reply.id);
+		set_cause(run, "run %u: the runner answered with message %u about run %u", last_id, reply.kind, reply.id);
 		return RUN_FAULT;
 	}
 	run->result = reply.u.result;
@@ -199,15 +235,20 @@ take_answer(struct run *run, struct watch *watch)
 	return RUN_ENDED;
 }
 
-/* The time is up. What that means depends on who is late. */
+/*
+ * The deadline has passed: either the runner is late with the result, or the pipes stay open after
+ * it.
+ */
 static enum run_end
-give_up(struct run *run, struct watch *watch)
+deadline_passed(struct run *run, struct watch *watch)
 {
+	static struct log_limit limit;
+
 	if (!watch->answered) {
-		log_warn("run %u: the runner has not ended it in time", last_id);
+		set_cause(run, "run %u: no result in time", last_id);
 		return RUN_NO_RUNNER;
 	}
-	log_warn("run %u: its pipes stay open after the result", last_id);
+	log_limit_warn(&limit, "run %u: its pipes stay open after the result; the output may be incomplete", last_id);
 	run->out.truncated |= watch->polled[POLL_OUT].fd >= 0;
 	run->err.truncated |= watch->polled[POLL_ERR].fd >= 0;
 	return RUN_ENDED;
@@ -218,7 +259,10 @@ wait_for_end(struct run *run, struct watch *watch)
 {
 	struct pollfd *polled = watch->polled;
 
-	/* Most runs end soon. Being woken by their output as well would only take time from them. */
+	/*
+	 * Most runs end soon. Waking up for their output as well would only take CPU time from
+	 * them.
+	 */
 	nfds_t skipped = POLL_RUNNER;
 
 	while (!watch->answered || polled[POLL_OUT].fd >= 0 || polled[POLL_ERR].fd >= 0) {
@@ -226,18 +270,18 @@ wait_for_end(struct run *run, struct watch *watch)
 		int n;
 
 		if (left_ms <= 0)
-			return give_up(run, watch);
+			return deadline_passed(run, watch);
 		if (skipped > 0 && left_ms > SHORT_RUN_MS)
 			left_ms = SHORT_RUN_MS;
 		n = poll(polled + skipped, POLL_COUNT - skipped, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX);
 		skipped = 0;
 		if (n < 0 && errno != EINTR) {
-			log_warn("run %u: poll: %s", last_id, strerror(errno));
+			set_cause(run, "poll: %s", strerror(errno));
 			return RUN_FAULT;
 		}
 		if (n <= 0)
 			continue;
-		if (take_output(run, watch) < 0)
+		if (take_output(run, watch) != 0)
 			return RUN_FAULT;
 		if (polled[POLL_CLIENT].revents != 0) {
 			polled[POLL_CLIENT].fd = -1;
@@ -254,7 +298,10 @@ wait_for_end(struct run *run, struct watch *watch)
 	return RUN_ENDED;
 }
 
-/* A stream that was cut ends with a whole character, and is the reason of the end even if the program was faster. */
+/*
+ * A stream that was cut ends with a whole character. If one exceeded the limit, this is the
+ * verdict, even if the program had ended before the runner learned of it.
+ */
 static void
 settle(struct run *run, const struct watch *watch)
 {
@@ -268,69 +315,88 @@ settle(struct run *run, const struct watch *watch)
 	}
 }
 
-/* What the runner is given, in the order of PROTO_RUN. */
+/* The descriptors of a run, in the order of PROTO_RUN. */
 enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_COUNT };
 
-/* Make a pipe. Returns its end to write to, and our own in *end; or -1 with errno. */
+/* Make a pipe. Returns the end to write to, and the worker's end in *end; or -1 with errno. */
 static int
 open_pipe(int *end)
 {
 	int both[2];
 
-	if (pipe2(both, O_CLOEXEC) < 0)
+	if (pipe2(both, O_CLOEXEC) != 0)
 		return -1;
 	*end = both[0];
-	/* Only our end: a program expects to block. It might read its own pipe, and be faster than we are. */
-	if (fcntl(*end, F_SETFL, O_NONBLOCK) < 0) {
+	/*
+	 * Only the worker's end: a program expects its writes to block. The worker must not block
+	 * even when poll(2) announced data, because a program can open its own pipe and read the
+	 * data first.
+	 */
+	if (fcntl(*end, F_SETFL, O_NONBLOCK) != 0) {
 		close(both[1]);
 		return -1;
 	}
 	return both[1];
 }
 
-/* Open all of it, and our `ends` of the pipes. Returns 0, or -1 with errno; the caller closes either way. */
-static int
+/*
+ * Open all descriptors, and the worker's `ends` of the pipes. Returns NULL, or the name of the step
+ * that failed, with errno. The caller closes the descriptors either way.
+ */
+static const char *
 open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends)
 {
 	fds[FD_OUT] = open_pipe(&ends[0]);
 	if (fds[FD_OUT] < 0)
-		return -1;
-	/* A compiler's two streams are one text, in the order in which it was written. */
+		return "make a pipe for stdout";
+	/* A compiler's two streams are one text, in the order in which they were written. */
 	fds[FD_ERR] = is_compile ? fcntl(fds[FD_OUT], F_DUPFD_CLOEXEC, 0) : open_pipe(&ends[1]);
 	if (fds[FD_ERR] < 0)
-		return -1;
+		return "make a pipe for stderr";
 	fds[FD_JOB] = memfd_job(request);
 	if (fds[FD_JOB] < 0)
-		return -1;
+		return "write the job";
 	if (request->input.size > 0 && !is_compile) {
 		fds[FD_INPUT] = memfd_text(&request->input);
 		if (fds[FD_INPUT] < 0)
-			return -1;
+			return "write stdin";
 	}
-	return 0;
+	return NULL;
 }
 
-/* Carry out `order` with what `request` holds, which is freed as soon as it is written down, unless it is to be compiled. */
+/*
+ * Send PROTO_RUN or PROTO_COMPILE with the descriptors made of `request`, and wait for the end. The
+ * request of a run is freed when it has been handed over; that of a compilation is still needed for
+ * the run. *start_over: the connection on which PROTO_FIND was asked is gone, and nothing was sent.
+ */
 static enum run_end
-carry_out(struct run *run, struct runner_link *link, const struct config *config, struct proto_request *order,
-    struct run_request *request, int client_fd)
+execute(struct run *run, struct runner_link *link, const struct config *config, struct proto_request *message,
+    struct run_request *request, int client_fd, bool *start_over)
 {
-	bool is_compile = order->kind == PROTO_COMPILE;
+	bool is_compile = message->kind == PROTO_COMPILE;
+	/* A program that was compiled is held for this connection only. */
+	bool is_second = is_compile || run->compilation.took_place;
 	int fds[FD_COUNT] = { -1, -1, -1, -1 };
 	int ends[2] = { -1, -1 };
 	enum run_end end;
+	const char *failed;
 
-	order->id = ++last_id;
-	if (open_fds(request, is_compile, fds, ends) < 0) {
-		log_warn("run %u: %s", last_id, strerror(errno));
+	*start_over = false;
+	message->id = ++last_id;
+	failed = open_fds(request, is_compile, fds, ends);
+	if (failed != NULL) {
+		set_cause(run, "%s: %s", failed, strerror(errno));
 		end = RUN_FAULT;
-	} else if (runner_link_send(link, order, fds, fds[FD_INPUT] < 0 ? FD_INPUT : FD_COUNT, true) < 0) {
+	} else if (runner_link_send(link, message, fds, fds[FD_INPUT] < 0 ? FD_INPUT : FD_COUNT,
+	               is_second ? RECONNECT_NEVER : RECONNECT_PATIENTLY) != 0) {
+		set_cause(run, "%s", link->error);
+		*start_over = is_second;
 		end = RUN_NO_RUNNER;
 	} else {
 		struct watch watch = {
 			.link = link,
-			.output_bytes = order->limits.output_bytes,
-			.deadline_us = clock_us() + (RUNNER_GRACE_MS + config->queue_ms + order->limits.wall_ms) * 1000,
+			.output_bytes = message->limits.output_bytes,
+			.deadline_us = clock_us() + (RUNNER_GRACE_MS + config->queue_ms + message->limits.wall_ms) * 1000,
 			.polled = {
 				[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
 				[POLL_ERR] = { .fd = ends[1], .events = POLLIN },
@@ -339,16 +405,16 @@ carry_out(struct run *run, struct runner_link *link, const struct config *config
 			},
 		};
 
-		/* The pipes end only when nobody but the guest can write into them. */
+		/*
+		 * A pipe ends when its last writer has closed it, so this process must not be one
+		 * of them.
+		 */
 		fdpass_close(fds, FD_COUNT);
 		if (!is_compile)
 			request_free(request);
 		end = wait_for_end(run, &watch);
 		if (end == RUN_ENDED)
 			settle(run, &watch);
-		/* Without its connection the runner ends the run, and its late answer cannot be taken for another's. */
-		if (end == RUN_NO_RUNNER || end == RUN_FAULT)
-			runner_link_close(link);
 	}
 	fdpass_close(fds, FD_COUNT);
 	fdpass_close(ends, 2);
@@ -365,46 +431,60 @@ swap(struct output *a, struct output *b)
 }
 
 /*
- * See to it that the runner holds what the source was compiled to. RUN_ENDED: it does, or compilation.result says why
- * not, and then run->result says that there is no run.
+ * Have the runner hold the compiled program for this connection: found, or compiled now. RUN_ENDED:
+ * it does, or compilation.result says why not, and then run->result says that nothing was run.
+ * *start_over: see execute.
  */
 static enum run_end
 compile(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
-    int client_fd)
+    int client_fd, bool *start_over)
 {
 	struct compilation *compilation = &run->compilation;
-	struct proto_request order = { .kind = PROTO_FIND, .index = (uint32_t)request->language };
-	struct proto_reply answer;
+	struct proto_request message = { .kind = PROTO_FIND, .index = (uint32_t)request->language };
+	struct proto_reply reply;
 	enum run_end end;
 
+	*start_over = false;
 	compilation->took_place = true;
 	compilation->limits = &config->language[request->language]->compile.limits;
 	compilation->result = (struct run_result){ .verdict = VERDICT_OK };
-	digest_source(request, order.digest);
-	if (runner_link_ask(link, &order, true, &answer) < 0)
+	digest_source(request, message.digest);
+	if (runner_link_ask(link, &message, RECONNECT_PATIENTLY, &reply) != 0) {
+		set_cause(run, "%s", link->error);
 		return RUN_NO_RUNNER;
-	compilation->was_cached = answer.u.found != 0;
+	}
+	compilation->was_cached = reply.u.found != 0;
 	if (compilation->was_cached)
 		return RUN_ENDED;
-	order.kind = PROTO_COMPILE;
-	order.limits = *compilation->limits;
-	end = carry_out(run, link, config, &order, request, client_fd);
+	message.kind = PROTO_COMPILE;
+	message.limits = *compilation->limits;
+	end = execute(run, link, config, &message, request, client_fd, start_over);
 	compilation->result = run->result;
 	swap(&compilation->text, &run->out);
 	if (end == RUN_ENDED && run->result.verdict != VERDICT_OK) {
-		/* What the compiler had to say is what the client is waiting for. */
+		/*
+		 * The compiler's output becomes the reply's stderr, because there is no run that
+		 * could have one.
+		 */
 		swap(&compilation->text, &run->err);
+		/*
+		 * If the compiler exceeded output_bytes and ended before the runner learned of it,
+		 * the runner holds its program, and would reject the next request as out of turn.
+		 * Closing the connection makes it drop the program.
+		 */
+		if (run->result.verdict == VERDICT_OUTPUT_LIMIT)
+			runner_link_close(link);
 		if (run->result.verdict != VERDICT_CANCELLED)
 			run->result.verdict = VERDICT_COMPILE_ERROR;
 	}
 	return end;
 }
 
-enum run_end
-run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
-    int client_fd)
+static enum run_end
+compile_and_run(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    int client_fd, bool *start_over)
 {
-	struct proto_request order = {
+	struct proto_request message = {
 		.kind = PROTO_RUN,
 		.index = (uint32_t)request->language,
 		.warm = request->warm,
@@ -413,12 +493,38 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 		.proxy = request->proxy,
 		.limits = request->limits,
 	};
-	enum run_end end = RUN_ENDED;
 
-	if (config_is_compiled(config->language[request->language]))
-		end = compile(run, link, config, request, client_fd);
-	if (end == RUN_ENDED && run->compilation.result.verdict == VERDICT_OK)
-		end = carry_out(run, link, config, &order, request, client_fd);
+	if (config_is_compiled(config->language[request->language])) {
+		enum run_end end = compile(run, link, config, request, client_fd, start_over);
+
+		if (end != RUN_ENDED || run->compilation.result.verdict != VERDICT_OK)
+			return end;
+	}
+	return execute(run, link, config, &message, request, client_fd, start_over);
+}
+
+enum run_end
+run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    int client_fd)
+{
+	enum run_end end = RUN_FAULT;
+	bool start_over = true;
+
+	/*
+	 * The runner holds a compiled program for the connection that asked for it. If it restarts
+	 * between two steps, the second cannot be delivered, and the run starts over on a new
+	 * connection: none of its code has run.
+	 */
+	for (int i = 0; i < ATTEMPTS && start_over; i++) {
+		output_release(&run->compilation.text);
+		end = compile_and_run(run, link, config, request, client_fd, &start_over);
+	}
+	/*
+	 * Without its connection the runner ends the run, drops a program that it holds for it, and
+	 * cannot send a late answer that would be taken for that of the next run.
+	 */
+	if (end == RUN_FAULT || end == RUN_NO_RUNNER)
+		runner_link_close(link);
 	run->level = link->level;
 	request_free(request);
 	return end;

@@ -1,4 +1,4 @@
-/* run.h - one run: the job to the runner, its output back, and how it ended. */
+/* run.h - one run: hands the job to the runner, reads the output, and learns how the run ended. */
 #ifndef CELLBLOCK_RUN_H
 #define CELLBLOCK_RUN_H
 
@@ -8,52 +8,54 @@
 #include "request.h"
 #include "runner_link.h"
 
-/* What came out of one pipe: at most the run's output_bytes. */
+/* The bytes read from one pipe, at most the run's output_bytes. */
 struct output {
 	char *bytes;
 	size_t size;
 	size_t capacity;
-	bool truncated; /* there was more */
+	bool truncated; /* more was written than is here */
 };
 
 enum run_end {
 	RUN_ENDED,     /* `result` says how */
 	RUN_REFUSED,   /* the runner did not begin it; `refusal` says why */
-	RUN_NO_RUNNER, /* there is none, or it went away */
-	RUN_FAULT,     /* our own; the log says what */
+	RUN_NO_RUNNER, /* no runner can be reached, or it was lost before its answer; `cause` says which step failed */
+	RUN_FAULT,     /* a step of this process failed; `cause` says which */
 };
 
-/* What came before the run of a compiled language. */
+/* The compilation before the run of a compiled language. */
 struct compilation {
-	bool took_place;     /* or else the language is not compiled */
-	bool was_cached;     /* an earlier one of the same source did */
-	struct output text;  /* what the compiler printed, on both streams */
+	bool took_place;     /* false: the language is not compiled */
+	bool was_cached;     /* the result of an earlier compilation of the same source is used */
+	struct output text;  /* the compiler's output, both streams in one */
 	struct run_result result;
 	const struct run_limits *limits; /* the compiler's */
 };
 
 struct run {
 	struct output out, err;
-	struct run_result result; /* VERDICT_COMPILE_ERROR: there was no run; `compilation` says why */
+	struct run_result result; /* VERDICT_COMPILE_ERROR: nothing was run; `compilation` says why */
 	struct compilation compilation;
 	enum refusal refusal;
 	enum level level; /* of the cell that it had */
+	char cause[RUNNER_LINK_ERROR_SIZE]; /* the failed step and errno, for the log; clients never see it */
 };
 
-/* Get the buffers that all runs of this worker use. Dies without memory. */
+/* Allocate the buffers that all runs of this worker share. Dies if there is no memory. */
 void run_init(struct run *run);
 
 /*
- * Have `request` compiled, if its language is, and run, and wait for its end or for that of `client_fd`, which ends it. The request is freed as soon as
- * it is written down. What the run came to is in `run` until run_release.
+ * Compile `request` if its language is compiled, run it, and wait for the end. If `client_fd` is
+ * closed by its peer before that, the run is cancelled. The request is freed as soon as it has been
+ * handed over. The outcome is in `run` until run_release.
  */
 enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config,
     struct run_request *request, int client_fd);
 
-/* Give the buffers back. */
+/* Free the buffers. */
 void run_free(struct run *run);
 
-/* Forget the output, and give memory back that only an unusual run needs. */
+/* Discard the outcome, and return the memory that only an unusually large output needs. */
 void run_release(struct run *run);
 
 #endif

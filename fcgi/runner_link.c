@@ -1,20 +1,24 @@
-/* runner_link.c - see runner_link.h. Runs in the worker. The runner is trusted; still, size and kind are checked. */
+/*
+ * runner_link.c - see runner_link.h. Runs in the worker. The runner is trusted; size and kind are
+ * checked all the same.
+ */
 #define _GNU_SOURCE
 #include "runner_link.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "fdpass.h"
-#include "log.h"
 
-#define ANSWER_MS 2000 /* the runner answers questions between two runs; later than this it hangs */
+#define ANSWER_MS 2000 /* the runner answers questions between two runs; if it needs longer, it hangs */
 
-/* Pauses before each new attempt to connect. */
+/* Pauses before the attempts to connect. */
 static const int attempts_ms[] = { 0, 20, 50, 130, 200, 300, 300 };
 
 void
@@ -31,7 +35,21 @@ runner_link_close(struct runner_link *link)
 	link->fd = -1;
 }
 
-/* poll(2) on one descriptor, or for none a pause. Returns whether there is something to read. */
+/* Note why a call fails, and close the connection. Returns -1, for the caller to return. */
+static int __attribute__((format(printf, 2, 3)))
+fail(struct runner_link *link, const char *format, ...)
+{
+	int at = snprintf(link->error, sizeof link->error, "%.128s: ", link->path);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(link->error + at, sizeof link->error - (size_t)at, format, args);
+	va_end(args);
+	runner_link_close(link);
+	return -1;
+}
+
+/* poll(2) on one descriptor; with fd -1, a pause. Returns whether there is something to read. */
 static bool
 wait_readable(int fd, int timeout_ms)
 {
@@ -54,13 +72,10 @@ runner_link_receive(struct runner_link *link, struct proto_reply *reply)
 	if (n == (ssize_t)sizeof *reply)
 		return 0;
 	if (n < 0)
-		log_warn("%s: %s", link->path, strerror(errno));
-	else if (n == 0)
-		log_warn("%s: the runner closed the connection", link->path);
-	else
-		log_warn("%s: a message of %zd bytes is not of this protocol", link->path, n);
-	runner_link_close(link);
-	return -1;
+		return fail(link, "receive: %s", strerror(errno));
+	if (n == 0)
+		return fail(link, "receive: the runner closed the connection");
+	return fail(link, "receive: a message of %zd bytes is not of this protocol", n);
 }
 
 static int
@@ -69,46 +84,34 @@ connect_once(struct runner_link *link)
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct proto_reply reply;
 
-	if (strlen(link->path) >= sizeof address.sun_path) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
+	if (strlen(link->path) >= sizeof address.sun_path)
+		return fail(link, "connect: %s", strerror(ENAMETOOLONG));
 	strcpy(address.sun_path, link->path);
-	/* Non-blocking, because a runner that is busy starting, with its backlog full, must not stop us. */
+	/*
+	 * Non-blocking: a runner that is busy starting, with its backlog full, must not stop the
+	 * worker.
+	 */
 	link->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (link->fd < 0)
+		return fail(link, "socket: %s", strerror(errno));
+	if (connect(link->fd, (struct sockaddr *)&address, sizeof address) != 0)
+		return fail(link, "connect: %s", strerror(errno));
+	if (!wait_readable(link->fd, ANSWER_MS))
+		return fail(link, "connect: no welcome in %d ms", ANSWER_MS);
+	if (runner_link_receive(link, &reply) != 0)
 		return -1;
-	if (connect(link->fd, (struct sockaddr *)&address, sizeof address) < 0) {
-		int error = errno;
-
-		runner_link_close(link);
-		errno = error;
-		return -1;
-	}
-	if (!wait_readable(link->fd, ANSWER_MS)) {
-		runner_link_close(link);
-		errno = ETIMEDOUT;
-		return -1;
-	}
-	if (runner_link_receive(link, &reply) < 0) {
-		errno = ECONNRESET;
-		return -1;
-	}
 	link->stale = reply.kind != PROTO_WELCOME || reply.u.welcome.version != PROTO_VERSION ||
 	    reply.u.welcome.config_digest != link->config_digest;
 	link->level = reply.u.welcome.level;
-	if (link->stale) {
-		runner_link_close(link);
-		errno = ESTALE;
-		return -1;
-	}
+	if (link->stale)
+		return fail(link, "connect: the runner has another configuration or protocol version");
 	return 0;
 }
 
 static int
-connect_again(struct runner_link *link, bool patience)
+connect_again(struct runner_link *link, enum reconnect reconnect)
 {
-	size_t attempts = patience ? sizeof attempts_ms / sizeof attempts_ms[0] : 1;
+	size_t attempts = reconnect == RECONNECT_PATIENTLY ? sizeof attempts_ms / sizeof attempts_ms[0] : 1;
 
 	for (size_t i = 0; i < attempts && !link->stale; i++) {
 		if (attempts_ms[i] > 0)
@@ -116,46 +119,41 @@ connect_again(struct runner_link *link, bool patience)
 		if (connect_once(link) == 0)
 			return 0;
 	}
-	log_warn("%s: %s", link->path, link->stale ? "the runner has read another configuration" : strerror(errno));
 	return -1;
 }
 
 int
 runner_link_send(struct runner_link *link, const struct proto_request *request, const int *fds, size_t fd_count,
-    bool patience)
+    enum reconnect reconnect)
 {
 	if (link->fd >= 0) {
 		if (fdpass_send(link->fd, request, sizeof *request, fds, fd_count) == 0)
 			return 0;
-		runner_link_close(link);
+		fail(link, "send: %s", strerror(errno));
+	} else if (reconnect == RECONNECT_NEVER) {
+		fail(link, "send: not connected");
 	}
-	link->stale = false;
-	if (connect_again(link, patience) < 0)
+	if (reconnect == RECONNECT_NEVER)
 		return -1;
-	if (fdpass_send(link->fd, request, sizeof *request, fds, fd_count) == 0)
-		return 0;
-	log_warn("%s: %s", link->path, strerror(errno));
-	runner_link_close(link);
-	return -1;
+	link->stale = false;
+	if (connect_again(link, reconnect) != 0)
+		return -1;
+	if (fdpass_send(link->fd, request, sizeof *request, fds, fd_count) != 0)
+		return fail(link, "send: %s", strerror(errno));
+	return 0;
 }
 
 int
-runner_link_ask(struct runner_link *link, const struct proto_request *question, bool patience,
+runner_link_ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
     struct proto_reply *reply)
 {
-	if (runner_link_send(link, question, NULL, 0, patience) < 0)
+	if (runner_link_send(link, request, NULL, 0, reconnect) != 0)
 		return -1;
-	if (!wait_readable(link->fd, ANSWER_MS)) {
-		log_warn("%s: no answer in %d ms", link->path, ANSWER_MS);
-		runner_link_close(link);
+	if (!wait_readable(link->fd, ANSWER_MS))
+		return fail(link, "no answer in %d ms", ANSWER_MS);
+	if (runner_link_receive(link, reply) != 0)
 		return -1;
-	}
-	if (runner_link_receive(link, reply) < 0)
-		return -1;
-	if (reply->kind != question->kind) {
-		log_warn("%s: asked %u, answered %u", link->path, question->kind, reply->kind);
-		runner_link_close(link);
-		return -1;
-	}
+	if (reply->kind != request->kind)
+		return fail(link, "request of kind %u: the reply is of kind %u", request->kind, reply->kind);
 	return 0;
 }

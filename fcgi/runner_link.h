@@ -1,4 +1,4 @@
-/* runner_link.h - the worker's connection to the runner: one question, one answer (proto.h). */
+/* runner_link.h - the worker's connection to the runner: one request, one reply (proto.h). */
 #ifndef CELLBLOCK_RUNNER_LINK_H
 #define CELLBLOCK_RUNNER_LINK_H
 
@@ -9,36 +9,50 @@
 #include "config.h"
 #include "proto.h"
 
+#define RUNNER_LINK_ERROR_SIZE 256
+
 struct runner_link {
 	const char *path;
-	uint64_t config_digest; /* what this worker has read */
-	int fd;                 /* non-blocking; -1: no connection */
-	enum level level;       /* of the runner's cells, when it has been asked */
-	bool stale;             /* the runner has read another configuration, or speaks another version */
+	uint64_t config_digest; /* of the configuration that this worker has read */
+	int fd;                 /* non-blocking; -1: not connected */
+	enum level level;       /* of the runner's cells, as of the last connection */
+	bool stale;             /* the runner has another configuration or protocol version */
+	char error[RUNNER_LINK_ERROR_SIZE]; /* after a call returned -1: the failed step and errno, for the log */
 };
 
-/* Describe the link; nothing is connected yet. */
+/* How to send a request if there is no connection, or it turns out to have ended. */
+enum reconnect {
+	RECONNECT_NEVER,     /* fail: the request refers to an earlier one of this connection */
+	RECONNECT_ONCE,      /* connect at once, or fail */
+	RECONNECT_PATIENTLY, /* retry for about a second, the time that a runner needs to restart */
+};
+
+/* Initialise the link. It connects with the first request. */
 void runner_link_init(struct runner_link *link, const struct config *config);
 
 /*
- * Send a request with descriptors. A connection that is missing, or turns out to have ended, is made anew: at once, and
- * with `patience` again and again for about a second, which is what a runner takes to restart. Only a request that
- * was never delivered is sent again. Returns 0, or -1 after a line in the log.
+ * Send a request with `fd_count` descriptors, which stay the caller's. A request that was delivered
+ * is never sent again. Returns 0; or -1 with `error` set and no connection: nothing was delivered.
  */
 int runner_link_send(struct runner_link *link, const struct proto_request *request, const int *fds, size_t fd_count,
-    bool patience);
+    enum reconnect reconnect);
 
-/* Take the message that poll(2) announced. Returns 0, or -1 after a line in the log: there is no connection then. */
+/*
+ * Receive the message that poll(2) announced. Returns 0; or -1 with `error` set and no connection.
+ */
 int runner_link_receive(struct runner_link *link, struct proto_reply *reply);
 
 /*
- * Ask a question that is answered at once, by a reply of the same kind. `patience` as above. Returns 0, or -1 after a line
- * in the log.
+ * Send a request that is answered at once, and wait for the reply, which is of the same kind.
+ * Returns 0; or -1 with `error` set and no connection.
  */
-int runner_link_ask(struct runner_link *link, const struct proto_request *question, bool patience,
+int runner_link_ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
     struct proto_reply *reply);
 
-/* End the connection, and with it the run that it has. */
+/*
+ * Close the connection. The runner then ends this worker's run, and drops the program that it holds
+ * for it.
+ */
 void runner_link_close(struct runner_link *link);
 
 #endif

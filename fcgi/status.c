@@ -1,4 +1,7 @@
-/* inquiry.c - see inquiry.h. Runs in the worker; the runner answers, and the configuration. */
+/*
+ * status.c - see status.h. Runs in the worker. The answers come from the runner and from the
+ * configuration.
+ */
 #define _GNU_SOURCE
 #include "status.h"
 
@@ -11,27 +14,32 @@
 #define MAX_LAYERS 64
 
 static void
-unavailable(struct exchange *exchange, const char *why)
+unavailable(struct exchange *exchange, const char *why, const char *cause)
 {
-	struct http_error problem;
+	struct http_error error;
 
-	http_error_set(&problem, 503, "%s", why);
-	reply_problem(&exchange->reply, &problem, NULL);
+	http_error_set(&error, 503, "%s", why);
+	exchange_fail(exchange, &error, cause);
 }
 
+/* Ask the runner. Returns 0; or -1 after the request was answered with 503. */
 static int
-ask(struct worker *worker, uint32_t kind, uint32_t index, struct proto_reply *answer)
+ask(struct worker *worker, struct exchange *exchange, uint32_t kind, uint32_t index, struct proto_reply *reply)
 {
-	struct proto_request question = { .kind = kind, .index = index };
+	struct proto_request request = { .kind = kind, .index = index };
 
-	return runner_link_ask(&worker->link, &question, false, answer);
+	if (runner_link_ask(&worker->link, &request, RECONNECT_ONCE, reply) == 0)
+		return 0;
+	unavailable(exchange, "the runner cannot be reached", worker->link.error);
+	return -1;
 }
 
 #define CLEAN_SIZE (3 * PROTO_TEXT_SIZE + 1) /* U+FFFD has three bytes */
 
 /*
- * A text from a message, which may fill its field to the last byte. What an interpreter says of itself, or what was cut,
- * need not be UTF-8, and json-c would pass it on as it is.
+ * A text from a message, which may fill its field to the last byte, as UTF-8. The version that an
+ * interpreter prints need not be UTF-8, nor a text that was cut, and json-c would pass either on
+ * unchanged.
  */
 static const char *
 clean(const char *field, size_t size, char *text)
@@ -69,14 +77,14 @@ status_health(struct worker *worker, struct exchange *exchange)
 	struct proto_reply answer;
 	struct proto_state *state = &answer.u.state;
 
-	if (ask(worker, PROTO_STATE, 0, &answer) < 0) {
-		unavailable(exchange, "the runner is away");
-	} else if (!state->healthy) {
+	if (ask(worker, exchange, PROTO_STATE, 0, &answer) != 0)
+		return;
+	if (!state->healthy) {
 		state->reason[sizeof state->reason - 1] = '\0';
-		unavailable(exchange, state->reason[0] != '\0' ? state->reason : "the runner is not fit to serve");
-	} else {
-		reply_send(&exchange->reply, 200, NULL, "\"ok\"", 4);
+		unavailable(exchange, state->reason[0] != '\0' ? state->reason : "the runner is not ready to serve", NULL);
+		return;
 	}
+	reply_send(&exchange->reply, 200, NULL, "\"ok\"", 4);
 }
 
 static struct json_object *
@@ -90,7 +98,7 @@ describe_language(const struct language_config *config, const struct proto_langu
 	json_object_object_add(object, "name", json_object_new_string(config->name));
 	json_object_object_add(object, "aliases", aliases);
 	json_object_object_add(object, "version", text(language->version, sizeof language->version));
-	json_object_object_add(object, "start", json_object_new_string(start_name(language->start)));
+	json_object_object_add(object, "start", json_object_new_string(proto_start_name(language->start)));
 	json_object_object_add(object, "available", json_object_new_boolean(language->available != 0));
 	json_object_object_add(object, "reason", text(language->reason, sizeof language->reason));
 	return object;
@@ -107,9 +115,8 @@ status_languages(struct worker *worker, struct exchange *exchange)
 	for (size_t i = 0; i < config->language_count; i++) {
 		struct proto_reply answer;
 
-		if (ask(worker, PROTO_LANGUAGE, (uint32_t)i, &answer) < 0) {
+		if (ask(worker, exchange, PROTO_LANGUAGE, (uint32_t)i, &answer) != 0) {
 			json_object_put(data);
-			unavailable(exchange, "the runner is away");
 			return;
 		}
 		json_object_array_add(list, describe_language(config->language[i], &answer.u.language));
@@ -125,28 +132,31 @@ describe_limits(const struct limits_config *config)
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *limit = &request_limits[i];
 		struct json_object *both = json_object_new_object();
-		uint64_t standard = request_limit_of(limit, &config->standard);
+		uint64_t default_ = request_limit_of(limit, &config->default_);
 		uint64_t maximum = request_limit_of(limit, &config->maximum);
 
-		json_object_object_add(both, "default", json_object_new_uint64(standard));
+		json_object_object_add(both, "default", json_object_new_uint64(default_));
 		json_object_object_add(both, "maximum", json_object_new_uint64(maximum));
 		json_object_object_add(object, limit->name, both);
 	}
 	return object;
 }
 
-/* How the programs of each available language are started. Returns 0, or -1: the runner is away. */
+/*
+ * List how the programs of each available language are started. Returns 0; or -1 after the request
+ * was answered.
+ */
 static int
-describe_starts(struct worker *worker, struct json_object *languages)
+describe_starts(struct worker *worker, struct exchange *exchange, struct json_object *languages)
 {
 	for (size_t i = 0; i < worker->config->language_count; i++) {
 		struct proto_reply answer;
 
-		if (ask(worker, PROTO_LANGUAGE, (uint32_t)i, &answer) < 0)
+		if (ask(worker, exchange, PROTO_LANGUAGE, (uint32_t)i, &answer) != 0)
 			return -1;
 		if (answer.u.language.available != 0)
 			json_object_object_add(languages, worker->config->language[i]->name,
-			    json_object_new_string(start_name(answer.u.language.start)));
+			    json_object_new_string(proto_start_name(answer.u.language.start)));
 	}
 	return 0;
 }
@@ -166,9 +176,8 @@ status_capabilities(struct worker *worker, struct exchange *exchange)
 		struct json_object *object;
 		char name[CLEAN_SIZE];
 
-		if (ask(worker, PROTO_LAYER, i, &answer) < 0) {
+		if (ask(worker, exchange, PROTO_LAYER, i, &answer) != 0) {
 			json_object_put(data);
-			unavailable(exchange, "the runner is away");
 			return;
 		}
 		if (*clean(layer->name, sizeof layer->name, name) == '\0')
@@ -179,15 +188,14 @@ status_capabilities(struct worker *worker, struct exchange *exchange)
 		json_object_object_add(object, "detail", text(layer->detail, sizeof layer->detail));
 		json_object_object_add(layers, name, object);
 	}
-	json_object_object_add(data, "level", json_object_new_string(level_name(worker->link.level)));
+	json_object_object_add(data, "level", json_object_new_string(proto_level_name(worker->link.level)));
 	languages = json_object_new_object();
 	json_object_object_add(data, "languages", languages);
-	if (describe_starts(worker, languages) < 0) {
+	if (describe_starts(worker, exchange, languages) != 0) {
 		json_object_put(data);
-		unavailable(exchange, "the runner is away");
 		return;
 	}
 	json_object_object_add(data, "limits", describe_limits(&worker->config->limits));
-	json_object_object_add(data, "network", json_object_new_string(network_name(worker->config->network)));
+	json_object_object_add(data, "network", json_object_new_string(proto_network_name(worker->config->network)));
 	reply_data(&exchange->reply, data);
 }

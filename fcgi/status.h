@@ -1,8 +1,8 @@
-/* inquiry.h - the routes that tell how the service is. Each answers its request. */
-#ifndef CELLBLOCK_INQUIRY_H
-#define CELLBLOCK_INQUIRY_H
+/* status.h - the routes that report the state of the service. Each answers its request. */
+#ifndef CELLBLOCK_STATUS_H
+#define CELLBLOCK_STATUS_H
 
-#include "route.h"
+#include "exchange.h"
 
 void status_health(struct worker *worker, struct exchange *exchange);
 void status_languages(struct worker *worker, struct exchange *exchange);

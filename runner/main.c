@@ -16,6 +16,7 @@
 #include "check/clean.h"
 #include "check/policy_dump.h"
 #include "config.h"
+#include "config_load.h"
 #include "log.h"
 #include "start/host.h"
 #include "start/start.h"

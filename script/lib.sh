@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# What script/server and script/test share. Sourced; `top` is the source tree.
+# Functions for script/*. Sourced; `top` is the source tree.
 
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 me=script/${0##*/}
-umask 022 # what is built is for the workers to read as well
+umask 022 # the workers read the build, too
 
 say() {
 	printf '%s\n' "$*"
@@ -14,16 +14,16 @@ die() {
 	exit 1
 }
 
-# become_root ARGUMENT... - start this script again by sudo unless root runs it.
+# become_root ARGUMENT... - unless root runs this script, start it again by sudo.
 become_root() {
 	[[ $EUID -ne 0 ]] || return 0
-	command -v sudo >/dev/null || die "must be run as root (and there is no sudo)"
-	exec sudo --preserve-env=CELLBLOCK_API_KEY,CELLBLOCK_MUST_WORK,CELLBLOCK_CONFIGURE,CC,CFLAGS,LDFLAGS \
+	command -v sudo >/dev/null || die "run this as root; sudo is not installed"
+	exec sudo --preserve-env=CELLBLOCK_API_KEY,CELLBLOCK_MUST_WORK,CELLBLOCK_JOBS,CELLBLOCK_CONFIGURE,CC,CFLAGS,LDFLAGS \
 		-- "$BASH" "$0" "$@"
 }
 
-# install_packages GROUP... - what script/packages lists in the groups and is missing. No network is needed when
-# nothing is.
+# install_packages GROUP... - install the packages that script/packages lists in the groups, if one
+# is missing. Without a missing package it needs no network.
 install_packages() {
 	local wanted=() missing group of package file
 
@@ -40,8 +40,8 @@ install_packages() {
 	[[ -n $missing ]] || return 0
 
 	((EUID == 0)) || die "these packages are missing, and only root can install them: $missing"
-	say "installing: $missing"
-	command -v apt-get >/dev/null || die "there is no apt-get here; please install the packages above"
+	say "installing packages, which may take minutes: $missing"
+	command -v apt-get >/dev/null || die "apt-get is not available here; install the packages above by other means"
 	# shellcheck disable=SC2086 # package names, one word each
 	apt_install $missing || die "apt-get could not install the packages above"
 }
@@ -51,7 +51,8 @@ apt_install() (
 	log=$(mktemp)
 	trap 'rm -f "$log"' EXIT
 
-	# Debian starts a daemon when its package is installed. nginx on port 80 and a second supervisord were not asked for.
+	# Debian starts a daemon when its package is installed. We want neither nginx on port 80 nor
+	# a second supervisord.
 	policy=/usr/sbin/policy-rc.d
 	if [[ ! -e $policy ]]; then
 		trap 'rm -f "$log" "$policy"' EXIT
@@ -66,23 +67,26 @@ apt_install() (
 	fi
 )
 
-# copy_sources DIR - bring DIR up to date with the source tree, without what git ignores and without the directories of
-# instances (.instance, see script/server). The build is done in a copy because a tree in which a developer has run
-# ./configure cannot be built from outside, and because two builds may run at one time.
+# copy_sources DIR - bring DIR up to date with the source tree, without the files that git ignores
+# and without the directories of instances (.instance, see script/server). The build is done in a
+# copy for two reasons: a tree in which a developer has run ./configure cannot be built from
+# outside, and two builds may run at the same time.
 copy_sources() {
 	mkdir -p "$1"
 	touch "$1/.copied"
-	# .gitignore's /NAME and NAME/ are ./NAME and NAME to tar; a release may come without the file
+	# tar writes .gitignore's /NAME and NAME/ as ./NAME and NAME; a release tarball may lack the
+	# file
 	{ cat "$top/.gitignore" 2>/dev/null || true; } | sed -e '/^#/d' -e '/^$/d' -e 's|/$||' -e 's|^/|./|' |
 		tar -C "$top" --exclude-from=- --exclude=./.git --exclude-tag-all=.instance -cf - . |
 		tar -C "$1" --no-same-owner -xvf - | sort >"$1/.copied.new"
-	# a test that is no longer in the tree must not be in the copy
+	# remove from the copy a test that is no longer in the tree
 	comm -23 "$1/.copied" "$1/.copied.new" | (cd "$1" && xargs -r -d '\n' rm -f -d -- 2>/dev/null) || true
 	mv "$1/.copied.new" "$1/.copied"
 }
 
-# build DIR - bring DIR/build up to date and install it in DIR/prefix. Takes a second when nothing has changed.
-# CC, CFLAGS and LDFLAGS are configure's; CELLBLOCK_CONFIGURE holds more arguments for it.
+# build DIR - bring DIR/build up to date and install it in DIR/prefix. It takes a second if nothing
+# has changed. configure gets CC, CFLAGS and LDFLAGS from the environment, and CELLBLOCK_CONFIGURE
+# as more arguments.
 build() {
 	local log=$1/log/build.log how
 
@@ -91,14 +95,16 @@ build() {
 	if [[ -e $1/build/Makefile && $(cat "$1/build/.configured" 2>/dev/null) != "$how" ]]; then
 		rm -rf "$1/build" "$1/prefix"
 	fi
+	say "building in $1/build (log: $log)"
 	copy_sources "$1/build"
 	if ! make_install "$1/build" "$1/prefix" "$how" >"$log" 2>&1 </dev/null; then
 		tail -n 30 "$log" >&2
-		die "the build failed; all of it is in $log"
+		die "the build failed; the whole output is in $log"
 	fi
 }
 
-# make_install BUILD PREFIX HOW - one chain of && because set -e does nothing inside of an `if`
+# make_install BUILD PREFIX HOW - configure, build and install. It is one chain of && because set -e
+# has no effect inside an `if`.
 # shellcheck disable=SC2086 # CELLBLOCK_CONFIGURE is a list of arguments
 make_install() (
 	cd "$1" &&

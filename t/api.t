@@ -1,4 +1,4 @@
-# The wire contract: every route, status and error, as a client sees them through nginx.
+# The API: every route, status and error, as a client sees them through nginx.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok json);
@@ -16,7 +16,7 @@ subtest 'the reply of a run' => sub {
     my $d = $r->{data};
     is $d->{stdout}, "out\n", 'stdout';
     is $d->{stderr}, "err\n", 'stderr';
-    is $d->{error}, '', 'error is empty although the program wrote to stderr';
+    is $d->{error}, '', 'output on stderr alone is no error';
     is $d->{exit_code}, 0, 'exit_code';
     is $d->{signal}, undef, 'signal';
     is $d->{status}, 'ok', 'status';
@@ -45,18 +45,19 @@ subtest 'usage is measured' => sub {
 
 my $print_argv = 'import sys; print(sys.argv[1:], sys.stdin.read())';
 my @works = (
-    # name                        fields                                                                   stdout
+    # name                        fields
+    # stdout
     ['stdin',                     { code => $print_argv, stdin => "a\nb\x{e9}" },                          "[] a\nb\x{e9}\n"],
     ['args',                      { code => $print_argv, args => ['x', '', "\x{20ac} y", '--z'] },         "['x', '', '\x{20ac} y', '--z'] \n"],
     ['env',                       { code => 'import os; print(os.environ["FOO"], os.environ["A_1"])', env => { FOO => "b\x{e4}r", A_1 => '' } }, "b\x{e4}r \n"],
     ['stdin with a NUL',          { code => 'print(len(input()))', stdin => "a\0b\n" },                    "3\n"],
-    ['nulls for all that is optional', { code => 'print(1)', map { $_ => undef } qw(preload enable_network stdin args env limits files collect tests) }, "1\n"],
-    ['empty values for all that is optional', { code => 'print(1)', preload => '', stdin => '', args => [], env => {}, limits => {}, files => [], collect => [] }, "1\n"],
+    ['null for every optional field', { code => 'print(1)', map { $_ => undef } qw(preload enable_network stdin args env limits files collect tests) }, "1\n"],
+    ['an empty value for every optional field', { code => 'print(1)', preload => '', stdin => '', args => [], env => {}, limits => {}, files => [], collect => [] }, "1\n"],
     ['a null limit',              { code => 'print(1)', limits => { wall_ms => undef } },                  "1\n"],
     ['unknown fields',            { code => 'print(1)', dependencies => [{ name => 'x' }], colour => 1 },  "1\n"],
     ['unknown fields of any type', { code => 'print(1)', dependencies => 'x', options => { a => [1, undef] } }, "1\n"],
     ['the alias "python"',        { code => 'print(1)', language => 'python' },                            "1\n"],
-    ['code of white space',       { code => "\n" },                                                        ''],
+    ['code that is only white space',       { code => "\n" },                                                        ''],
     ['a preload runs first',      { preload => 'print("first")', code => 'print("second")' },              "first\nsecond\n"],
     ['a preload may import for the code', { preload => 'import json as j', code => 'print(j.dumps(1))' },  "1\n"],
     ['a preload of several lines leaves line numbers alone', { preload => "x = 1\ny = 2\n",
@@ -76,10 +77,10 @@ for (@works) {
 }
 
 my $network = $cb->run(code => 'print(1)', enable_network => $true);
-is $network->{data}{network}, 'none', 'enable_network without a configured network runs with none';
-is $network->{data}{error}, '', 'and it is no error';
+is $network->{data}{network}, 'none', 'enable_network on a server without a network: the run has none';
+is $network->{data}{error}, '', 'enable_network on a server without a network: no error is reported';
 
-# --- how a program's end is told -----------------------------------------------------------------------------------------
+# --- how the end of a program is reported -----------------------------------------------------------------------------------------
 
 my @ends = (
     # code                                        status     exit  signal     error
@@ -102,7 +103,7 @@ for (@ends) {
         or diag json->encode($d);
     like $d->{error}, $error, "end: $code: error";
 }
-like $cb->run(code => 'print(1)', preload => 'raise ValueError("early")')->{data}{error}, qr/ValueError: early/, 'a preload that fails is told';
+like $cb->run(code => 'print(1)', preload => 'raise ValueError("early")')->{data}{error}, qr/ValueError: early/, 'the error of a failing preload is reported';
 
 # --- bad requests --------------------------------------------------------------------------------------------------------
 
@@ -110,7 +111,7 @@ my $maximum = $cb->get('/v1/sandbox/capabilities')->{data}{limits};
 my %good = (language => 'python3', code => 'print(1)');
 my @limits = qw(wall_ms cpu_ms memory_bytes processes output_bytes disk_bytes);
 
-# Fields on top of a good request (undef: leave it out), what the message must say.
+# Fields that change a good request (undef removes a field), and a pattern of the message.
 my @bad = (
     [{ language => undef },                 qr/language/],
     [{ code => undef },                     qr/code/],
@@ -171,14 +172,14 @@ for (@bad) {
     envelope_ok($r, 400, -400, $name) and like $r->{json}{message}, $says, "$name: the message";
 }
 
-# What JSON::PP would not write.
+# Bodies that JSON::PP does not produce.
 my @bad_bytes = (
     ['',                                                           qr/./,             'empty'],
     ['{',                                                          qr/JSON/,          'cut'],
     ['null',                                                       qr/object/,        'null'],
     ['[]',                                                         qr/object/,        'an array'],
     ['"x"',                                                        qr/object/,        'a string'],
-    ['{"language":"python3","code":"1"} x',                        qr/JSON/,          'rubbish after it'],
+    ['{"language":"python3","code":"1"} x',                        qr/JSON/,          'garbage after the object'],
     ["{'language':'python3','code':'1'}",                          qr/JSON/,          'single quotes'],
     ['{"language":null,"code":"1"}',                               qr/language/,      'language null'],
     ['{"language":"python3","code":null}',                         qr/code/,          'code null'],
@@ -193,7 +194,7 @@ for (@bad_bytes) {
     my $r = $cb->post($body);
     envelope_ok($r, 400, -400, "400: $name") and like $r->{json}{message}, $says, "400: $name: the message";
 }
-unlike $cb->run(code => 'x', language => "no\x{1f600}<script>")->{body}, qr/[\x00-\x1f]/, 'a name that is sent back is escaped';
+unlike $cb->run(code => 'x', language => "no\x{1f600}<script>")->{body}, qr/[\x00-\x1f]/, 'a language name in a message is escaped';
 
 # --- keys ----------------------------------------------------------------------------------------------------------------
 
@@ -206,12 +207,12 @@ subtest 'keys' => sub {
         envelope_ok($r, 401, -401, $name);
         $body{ $r->{body} }++;
     }
-    is scalar keys %body, 1, 'no key and a wrong key get the same body';
-    envelope_ok($cb->post('{', key => 'wrong'), 401, -401, 'the key is looked at before the body');
+    is scalar keys %body, 1, 'the reply is the same without a key and with a wrong one';
+    envelope_ok($cb->post('{', key => 'wrong'), 401, -401, 'the key is verified before the body is parsed');
     for my $path (qw(/v1/sandbox/languages /v1/sandbox/capabilities /v1/sandbox/dependencies?language=python3)) {
-        envelope_ok($cb->get($path, key => undef), 401, -401, "$path wants a key");
+        envelope_ok($cb->get($path, key => undef), 401, -401, "$path needs a key");
     }
-    is $cb->get('/v1/sandbox/languages', key => undef, headers => { 'X-API-KEY' => $cb->{key} })->{status}, 200, 'the name of the header in capitals';
+    is $cb->get('/v1/sandbox/languages', key => undef, headers => { 'X-API-KEY' => $cb->{key} })->{status}, 200, 'the header name is not case-sensitive';
 };
 
 # --- routes --------------------------------------------------------------------------------------------------------------
@@ -235,12 +236,12 @@ for (@methods) {
     like $r->{headers}{allow} // '', qr/\b$allow\b/, "405: $method $path: Allow";
 }
 my $huge = $cb->read_reply($cb->connect_raw("POST $run HTTP/1.1\r\nHost: x\r\nX-Api-Key: $cb->{key}\r\nContent-Length: 99999999999\r\n\r\n{"));
-envelope_ok($huge, 413, -413, '413: a body over the limit is refused before it is read');
+envelope_ok($huge, 413, -413, '413: a body above the limit is rejected before it is read');
 
 my @health = $cb->get('/health', key => undef);
-is $health[0]{status}, 200, 'health without a key';
-is $health[0]{body}, '"ok"', 'health says "ok"';
-is $cb->get('/health?x=1', key => undef)->{status}, 200, 'health with a query';
+is $health[0]{status}, 200, '/health needs no key';
+is $health[0]{body}, '"ok"', '/health answers "ok"';
+is $cb->get('/health?x=1', key => undef)->{status}, 200, '/health ignores a query string';
 
 # --- content types and transfer -----------------------------------------------------------------------------------------
 
@@ -251,28 +252,28 @@ for my $type ('application/json; charset=utf-8', 'application/json;charset="UTF-
 my $body = json->encode(\%good);
 my $untyped = $cb->read_reply($cb->connect_raw(
     "POST $run HTTP/1.1\r\nHost: x\r\nX-Api-Key: $cb->{key}\r\nContent-Length: " . length($body) . "\r\n\r\n$body"));
-is $untyped->{data}{stdout}, "1\n", 'no Content-Type';
+is $untyped->{data}{stdout}, "1\n", 'a request without Content-Type is served';
 my $chunked = $cb->read_reply($cb->connect_raw("POST $run HTTP/1.1\r\nHost: x\r\nX-Api-Key: $cb->{key}\r\nTransfer-Encoding: chunked\r\n\r\n"
     . join '', map({ sprintf "%x\r\n%s\r\n", length, $_ } unpack '(a7)*', $body), "0\r\n\r\n"));
-is $chunked->{data}{stdout}, "1\n", 'a chunked body';
+is $chunked->{data}{stdout}, "1\n", 'a chunked body is accepted';
 my $expects = $cb->connect_raw("POST $run HTTP/1.1\r\nHost: x\r\nX-Api-Key: $cb->{key}\r\nExpect: 100-continue\r\nContent-Length: " . length($body) . "\r\n\r\n");
 sysread $expects, my $continue, 1000;
-like $continue, qr{\AHTTP/1.1 100 Continue\r\n}, 'Expect: 100-continue';
+like $continue, qr{\AHTTP/1.1 100 Continue\r\n}, 'Expect: 100-continue is answered with 100';
 print {$expects} $body;
 $expects->flush;
-is $cb->read_reply($expects)->{data}{stdout}, "1\n", 'and then the reply';
+is $cb->read_reply($expects)->{data}{stdout}, "1\n", 'Expect: 100-continue: the reply follows';
 
 my $big = 'x' x 1_000_000;
-is $cb->run(code => "s = '''$big'''\nprint(len(s))")->{data}{stdout}, "1000000\n", 'a megabyte of code';
-is $cb->run(code => 'print(len(input()))', stdin => $big)->{data}{stdout}, "1000000\n", 'a megabyte of stdin';
+is $cb->run(code => "s = '''$big'''\nprint(len(s))")->{data}{stdout}, "1000000\n", 'a megabyte of code runs';
+is $cb->run(code => 'print(len(input()))', stdin => $big)->{data}{stdout}, "1000000\n", 'a megabyte of stdin is read';
 
 SKIP: {
     skip 'no TLS address', 4 if !$cb->{tls_url};
     my $r = $cb->post($body, tls => 1);
-    envelope_ok($r, 200, 0, 'TLS: a run');
-    is $r->{data}{stdout}, "1\n", 'TLS: its output';
-    envelope_ok($cb->post($body, tls => 1, key => 'wrong'), 401, -401, 'TLS: a wrong key');
-    is $cb->get('/health', tls => 1, key => undef)->{body}, '"ok"', 'TLS: health';
+    envelope_ok($r, 200, 0, 'TLS: a run succeeds');
+    is $r->{data}{stdout}, "1\n", 'TLS: the run\'s output is returned';
+    envelope_ok($cb->post($body, tls => 1, key => 'wrong'), 401, -401, 'TLS: a wrong key is rejected');
+    is $cb->get('/health', tls => 1, key => undef)->{body}, '"ok"', 'TLS: /health answers';
 }
 
 # --- the other routes ----------------------------------------------------------------------------------------------------
@@ -281,15 +282,15 @@ subtest 'languages' => sub {
     my $r = $cb->get('/v1/sandbox/languages');
     envelope_ok($r, 200, 0, 'envelope');
     my ($python) = grep { $_->{name} eq 'python3' } @{ $r->{data}{languages} };
-    ok $python, 'python3 is there' or return;
+    ok $python, 'python3 is listed' or return;
     ok JSON::PP::is_bool($python->{available}) && $python->{available}, 'available: true';
     is_deeply $python->{aliases}, [grep { $_ ne 'python3' } @{ $python->{aliases} }], 'aliases';
-    ok grep({ $_ eq 'python' } @{ $python->{aliases} }), 'with "python"';
+    ok grep({ $_ eq 'python' } @{ $python->{aliases} }), '"python" is an alias of python3';
     my $version = $cb->run(code => 'import platform; print(platform.python_version(), end="")')->{data}{stdout};
     like $python->{version}, qr/\Q$version\E/, 'version';
     like $python->{start}, qr/\A(?:zygote|spare|cold)\z/, 'start';
     for my $language (@{ $r->{data}{languages} }) {
-        is_deeply [grep { !exists $language->{$_} } qw(name aliases version start available reason)], [], "$language->{name}: all keys";
+        is_deeply [grep { !exists $language->{$_} } qw(name aliases version start available reason)], [], "$language->{name}: every key is there";
     }
 };
 
@@ -298,9 +299,9 @@ subtest 'capabilities' => sub {
     envelope_ok($r, 200, 0, 'envelope');
     my $d = $r->{data};
     like $d->{version}, qr/\A\d+\.\d+/, 'version';
-    is $d->{level}, $cb->run(code => '1')->{data}{isolation}, 'level is what a run is told';
+    is $d->{level}, $cb->run(code => '1')->{data}{isolation}, 'the level equals the isolation that a run reports';
     is $d->{network}, 'none', 'network';
-    is $d->{languages}{python3}, 'zygote', 'how programs of a language are started';
+    is $d->{languages}{python3}, 'zygote', 'the start of python3 is reported';
     for my $limit (@limits) {
         my ($default, $most) = @{ $d->{limits}{$limit} || {} }{qw(default maximum)};
         ok $default && $most && $default > 0 && $default <= $most, "limits.$limit";

@@ -1,4 +1,5 @@
-# The configuration: what is shipped is good, and each mistake is told by file, line and what is allowed.
+# The configuration: the shipped one is valid, and each mistake is reported with its file, its line
+# and the allowed values.
 use strict;
 use warnings;
 use Cellblock qw(command runner_program slurp write_configuration);
@@ -7,7 +8,8 @@ use Test::More;
 
 my $runner = runner_program();
 
-# Write the shipped configuration with changes and check it. Returns the folder, exit code, stdout, stderr.
+# Write the shipped configuration with changes and check it. Returns the directory, exit code,
+# stdout, stderr.
 sub check {
     my (@changes) = @_;
     my $dir = tempdir(CLEANUP => 1);
@@ -16,8 +18,8 @@ sub check {
 }
 
 my (undef, $exit, $out, $err) = check();
-is $exit, 0, 'the shipped configuration is good' or diag $err;
-is $err, '', 'and nothing is said against it';
+is $exit, 0, 'the shipped configuration is valid' or diag $err;
+is $err, '', 'the shipped configuration causes no message';
 
 my $c = 'cellblock.conf';
 my $p = 'languages/python3.conf';
@@ -25,39 +27,41 @@ my $b = 'languages/bash.conf'; # without a driver
 my $g = 'languages/c.conf';    # compiled
 my $n = 'languages/nodejs.conf';
 my @good = (
-    ['one cell, nothing armed',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 1;/, 'armed = 0;'], [$p, qr/armed = 3/, 'armed = 0'],
+    ['one cell and no armed ones',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 8/, 'armed = 0'], [$p, qr/armed = 1;/, 'armed = 0;'], [$p, qr/armed = 3/, 'armed = 0'],
         [$n, qr/armed = 4/, 'armed = 0']],
-    ['a queue of none',           [$c, qr/queue = 256/, 'queue = 0']],
-    ['a limit at its least',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
-    ['a limit at its most',       [$c, qr/wall_ms = \{ default = 15000; maximum = 120000/, 'wall_ms = { default = 86400000; maximum = 86400000']],
+    ['no queue',           [$c, qr/queue = 256/, 'queue = 0']],
+    ['the lowest value of a limit',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
+    ['the highest value of a limit',       [$c, qr/wall_ms = \{ default = 15000; maximum = 120000/, 'wall_ms = { default = 86400000; maximum = 86400000']],
     ['a link',                    [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe=/usr/bin/python3"]']],
     ['limits of a language',      [$p, qr/^#limits = .*/m, 'limits = { wall_ms = { default = 5; maximum = 50; }; };']],
-    ['nothing compiled is kept',  [$c, qr/#?compiled_bytes = \d+/, 'compiled_bytes = 0']],
-    ['a language that stays',     [$b, qr/^armed = \d+;/m, 'idle_s = 0; armed = 3;']],
-    ['one that goes at once',     [$p, qr/idle_s = 0/, 'idle_s = 1']],
-    ['more armed than cells, of what comes and goes', [$b, qr/^armed = \d+;/m, 'armed = 4096;']],
+    ['no cache of compiled programs',  [$c, qr/#?compiled_bytes = \d+/, 'compiled_bytes = 0']],
+    ['a language that is always awake',     [$b, qr/^armed = \d+;/m, 'idle_s = 0; armed = 3;']],
+    ['a language that sleeps after a second',     [$p, qr/idle_s = 0/, 'idle_s = 1']],
+    ['more armed than cells, in a language that sleeps', [$b, qr/^armed = \d+;/m, 'armed = 4096;']],
     ['a spare start',             [$b, qr/start = "cold"/, 'start = "spare"']],
     ['a zygote without a driver', [$b, qr/start = "cold"/, 'start = "zygote"']],
     ['a compiler with limits',    [$g, qr/output = "main";/, 'output = "main"; limits = { wall_ms = 5; processes = 2; };']],
-    ['what is compiled is run by another', [$g, qr/^version = /m, "run = [\"/bin/sh\", \"main\"];\nversion = "]],
+    ['compiler output that another program runs', [$g, qr/^version = /m, "run = [\"/bin/sh\", \"main\"];\nversion = "]],
     ['a proxy',                   [$c, qr/mode = "none"/, 'mode = "proxy"; proxies = ( { name = "all"; address = "127.0.0.1:3128"; } )']],
-    ['proxies that are not used', [$c, qr/mode = "none"/, 'mode = "none"; proxies = ( { name = "a"; address = "[::1]:1"; }, { name = "b"; address = "squid:65535"; } )']],
+    ['proxies that no run uses', [$c, qr/mode = "none"/, 'mode = "none"; proxies = ( { name = "a"; address = "[::1]:1"; }, { name = "b"; address = "squid:65535"; } )']],
     ["the host's network",        [$c, qr/mode = "none"/, 'mode = "host"']],
-    ['an absolute folder',        [$c, qr{policies = "seccomp"}, 'policies = "/etc"']],
+    ['an absolute directory',        [$c, qr{policies = "seccomp"}, 'policies = "/etc"']],
 );
 for (@good) {
     my ($name, @changes) = @$_;
     my ($dir, $exit, undef, $err) = check(@changes);
-    # A folder without the policy is a good configuration that cannot be started; it may be told here or there.
-    next if $name eq 'an absolute folder' && $err =~ m{/etc/\w+\.conf};
+    # A directory without policies is a valid configuration that cannot start. Either check may
+    # report it.
+    next if $name eq 'an absolute directory' && $err =~ m{/etc/\w+\.conf};
     is $exit, 0, "good: $name" or diag $err;
 }
 
-# name, [file, what is there, what is put there], what the message must say; the line is that of what was put there.
+# Name, [file, pattern, replacement], pattern of the message. The reported line is that of the
+# replacement.
 my @bad = (
     ['an unknown key',            [$c, qr/queue = 256;/, "queue = 256;\n\tcolour = 5;"],           qr/colour.*allowed|colour.*known/i, 'colour'],
     ['an unknown group',          [$c, qr/^network = \{/m, "gizmo = { };\nnetwork = {"],            qr/gizmo/],
-    ['a key at the wrong place',  [$c, qr/^runner = \{/m, "cells = 5;\nrunner = {"],                qr/cells/],
+    ['a key in the wrong group',  [$c, qr/^runner = \{/m, "cells = 5;\nrunner = {"],                qr/cells/],
     ['a text for a number',       [$c, qr/cells = 32/, 'cells = "32"'],                             qr/runner\.cells.*1 to 4096/],
     ['a float for a number',      [$c, qr/cells = 32/, 'cells = 3.5'],                              qr/runner\.cells.*1 to 4096/],
     ['a bool for a number',       [$c, qr/cells = 32/, 'cells = true'],                             qr/runner\.cells.*1 to 4096/],
@@ -77,39 +81,39 @@ my @bad = (
     ['an unknown word',           [$c, qr/cgroup = "required"/, 'cgroup = "maybe"'],                qr/isolation\.cgroup.*required.*optional.*off|isolation\.cgroup.*off.*optional.*required/],
     ['an unknown word for uids',  [$c, qr/uid_per_cell = "required"/, 'uid_per_cell = true'],       qr/isolation\.uid_per_cell.*required/],
     ['an unknown network',        [$c, qr/mode = "none"/, 'mode = "wifi"'],                         qr/network\.mode.*none/],
-    ['a proxy of none',           [$c, qr/mode = "none"/, 'mode = "proxy"'],                        qr/network\.proxies is missing/],
-    ['a proxy by a URL',          [$c, qr/mode = "none";/, 'mode = "proxy"; proxies = ( { name = "a"; address = "http://squid:3128"; } );'], qr/network\.proxies\[0\]\.address.*HOST:PORT/],
+    ['mode proxy without proxies',           [$c, qr/mode = "none"/, 'mode = "proxy"'],                        qr/network\.proxies is missing/],
+    ['a proxy given as a URL',          [$c, qr/mode = "none";/, 'mode = "proxy"; proxies = ( { name = "a"; address = "http://squid:3128"; } );'], qr/network\.proxies\[0\]\.address.*HOST:PORT/],
     ['a proxy called none',       [$c, qr/mode = "none";/, 'proxies = ( { name = "none"; address = "squid:3128"; } );'], qr/network\.proxies\[0\]\.name.*not "none"/],
     ['a number for a bool',       [$c, qr/strict = false/, 'strict = 0'],                           qr/network\.strict.*true/],
     ['a relative cgroup',         [$c, qr/#cgroup_parent = .*;/, 'cgroup_parent = "here";'],        qr/cgroup_parent.*absolute/],
     ['a socket path too long',    [$c, qr{socket = "[^"]*"}, 'socket = "/' . 'x' x 120 . '"'],      qr/runner\.socket.*107/],
-    ['a key twice',               [$c, qr/cells = 32;/, "cells = 32;\n\tcells = 33;"],              qr/./, 'cells = 33'],
+    ['a duplicate key',               [$c, qr/cells = 32;/, "cells = 32;\n\tcells = 33;"],              qr/./, 'cells = 33'],
     ['bad syntax',                [$c, qr/cells = 32;/, 'cells = = 32;'],                           qr/syntax/],
-    ['an open string',            [$c, qr/mode = "none"/, 'mode = "none'],                          qr/./, ''],
-    ['no folder of languages',    [$c, qr/languages = "languages"/, 'languages = "nowhere"'],       qr{nowhere}],
+    ['an unterminated string',            [$c, qr/mode = "none"/, 'mode = "none'],                          qr/./, ''],
+    ['no directory of languages',    [$c, qr/languages = "languages"/, 'languages = "nowhere"'],       qr{nowhere}],
     ['a language without a name', [$p, qr/^name = "python3";/m, ''],                                qr/name/, ''],
     ['a bad name',                [$p, qr/^name = "python3"/m, 'name = "../x"'],                    qr/name/],
-    ['an alias twice',            [$p, qr/aliases = \["python"\]/, 'aliases = ["python", "python"]'], qr/"python" is there twice/],
-    ['an alias that is its name', [$p, qr/aliases = \["python"\]/, 'aliases = ["python3"]'],        qr/"python3" is there twice/],
+    ['a duplicate alias',            [$p, qr/aliases = \["python"\]/, 'aliases = ["python", "python"]'], qr/duplicate name "python"/],
+    ['an alias equal to the name', [$p, qr/aliases = \["python"\]/, 'aliases = ["python3"]'],        qr/duplicate name "python3"/],
     ['an unknown start',          [$p, qr/start = "zygote"/, 'start = "hot"'],                      qr/start.*zygote/],
     ['a number for a start',      [$p, qr/start = "zygote"/, 'start = 1'],                          qr/start.*"zygote", "spare", "cold"/],
     ['a driver, but no zygote',   [$p, qr/start = "zygote"/, 'start = "cold"'],                     qr/driver.*start = "zygote"/, 'driver = '],
     ['a driver without its interpreter', [$p, qr{^interpreter = .*}m, ''],                          qr/interpreter is missing/, ''],
-    ['armed beside warm',         [$p, qr/^idle_s = 0;/m, "idle_s = 0;\narmed = 1;"],               qr/armed.*set of warm/, 'armed = 1;'],
+    ['armed together with warm',         [$p, qr/^idle_s = 0;/m, "idle_s = 0;\narmed = 1;"],               qr/armed.*set of warm/, 'armed = 1;'],
     ['an interpreter without a driver', [$b, qr/^policy = /m, "interpreter = \"/bin/sh\"; policy = "], qr/interpreter.*driver/],
-    ['sets without a driver',     [$b, qr/^policy = /m, 'warm = ( { name = "a"; } ); policy = '],   qr/warm.*driver/],
+    ['warm sets without a driver',     [$b, qr/^policy = /m, 'warm = ( { name = "a"; } ); policy = '],   qr/warm.*driver/],
     ['nothing to run',            [$b, qr/^run = .*/m, ''],                                         qr/run is missing/, ''],
-    ['a program that is searched for', [$b, qr{^run = \["/usr/bin/bash"}m, 'run = ["bash"'],        qr/run\[0\].*absolute/],
+    ['a program without a path', [$b, qr{^run = \["/usr/bin/bash"}m, 'run = ["bash"'],        qr/run\[0\].*absolute/],
     ['no version',                [$b, qr/^version = .*/m, ''],                                     qr/version is missing/, ''],
-    ['a version that is searched for', [$b, qr{^version = \["/usr/bin/bash"}m, 'version = ["bash"'], qr/version\[0\].*absolute/],
+    ['a version command without a path', [$b, qr{^version = \["/usr/bin/bash"}m, 'version = ["bash"'], qr/version\[0\].*absolute/],
     ['a compiler, but no cold start', [$g, qr/start = "cold"/, 'start = "spare"'],                  qr/compile.*start = "cold"/, 'compile = {'],
-    ['a compiler that is searched for', [$g, qr{command = \["/usr/bin/gcc"}, 'command = ["gcc"'],   qr/compile\.command\[0\].*absolute/],
+    ['a compiler without a path', [$g, qr{command = \["/usr/bin/gcc"}, 'command = ["gcc"'],   qr/compile\.command\[0\].*absolute/],
     ['a compiler without output', [$g, qr/output = "main";/, ''],                                   qr/compile\.output is missing/, ''],
-    ['an output elsewhere',       [$g, qr/output = "main";/, 'output = "../main";'],                qr/compile\.output/],
+    ['an output outside of the working directory',       [$g, qr/output = "main";/, 'output = "../main";'],                qr/compile\.output/],
     ['a compiler\'s limit with a maximum', [$g, qr/output = "main";/, 'output = "main"; limits = { wall_ms = { default = 1; maximum = 2; }; };'], qr/compile\.limits\.wall_ms.*whole number/],
-    ['a rest that is too long',   [$p, qr/idle_s = 0/, 'idle_s = 31536001'],                        qr/idle_s.*0 to 31536000/],
-    ['more armed than cells, of what stays', [$b, qr/^armed = \d+;/m, "idle_s = 0;\narmed = 33;"], qr/armed.*32/, 'armed = 33'],
-    ['too much that is compiled', [$c, qr/#?compiled_bytes = \d+/, 'compiled_bytes = 1099511627777'], qr/runner\.compiled_bytes.*1099511627776/],
+    ['an idle_s that is too long',   [$p, qr/idle_s = 0/, 'idle_s = 31536001'],                        qr/idle_s.*0 to 31536000/],
+    ['more armed than cells, in a language that is always awake', [$b, qr/^armed = \d+;/m, "idle_s = 0;\narmed = 33;"], qr/armed.*32/, 'armed = 33'],
+    ['a compile cache that is too large', [$c, qr/#?compiled_bytes = \d+/, 'compiled_bytes = 1099511627777'], qr/runner\.compiled_bytes.*1099511627776/],
     ['a relative interpreter',    [$p, qr{interpreter = "[^"]*"}, 'interpreter = "python3"'],       qr/interpreter.*absolute/],
     ['a relative root',           [$p, qr/^root = \[\]/m, 'root = ["opt"]'],                        qr/root.*absolute/],
     ['half a link',               [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe"]'],            qr/links.*two absolute paths/],
@@ -117,9 +121,9 @@ my @bad = (
     ['a link out of the root',    [$p, qr/^links = \[\]/m, 'links = ["/../x=/y"]'],                  qr/links.*two absolute paths/],
     ['a bad environment',         [$p, qr/^env = \[\]/m, 'env = ["novalue"]'],                      qr/env.*NAME=value/],
     ['more armed than cells',     [$p, qr/armed = 8/, 'armed = 31'],                                qr/armed.*32/, ''],
-    ['two sets of one name',      [$p, qr/name = "jinja2"/, 'name = "base"'],                       qr/warm\[2\]\.name/, ''],
-    ['a set without hints',       [$p, qr/hints = \["jinja2"\];/, ''],                              qr/warm\[2\]\.hints/, ''],
-    ['an unknown key in a set',   [$p, qr/armed = 8;/, 'armed = 8; legs = 2;'],                     qr/legs/],
+    ['two warm sets with one name',      [$p, qr/name = "jinja2"/, 'name = "base"'],                       qr/warm\[2\]\.name/, ''],
+    ['a warm set without hints',       [$p, qr/hints = \["jinja2"\];/, ''],                              qr/warm\[2\]\.hints/, ''],
+    ['an unknown key in a warm set',   [$p, qr/armed = 8;/, 'armed = 8; legs = 2;'],                     qr/legs/],
     ['a language limit too large', [$p, qr/^#limits = .*/m, 'limits = { wall_ms = { default = 86400001; maximum = 86400001; }; };'], qr/limits\.wall_ms/],
 );
 for (@bad) {
@@ -127,52 +131,52 @@ for (@bad) {
     my ($dir, $exit, $out, $err) = check($change);
     my ($file, undef, $put) = @$change;
     is $exit, 1, "bad: $name: exit 1";
-    like $err, $says, "bad: $name: says what is wrong";
-    is scalar(() = $err =~ /\n/g), 1, "bad: $name: in one line" or diag $err;
-    # '' stands for a mistake that belongs to no one line.
+    like $err, $says, "bad: $name: the message names the mistake";
+    is scalar(() = $err =~ /\n/g), 1, "bad: $name: the message is one line" or diag $err;
+    # '' is for a mistake that is not in a single line.
     my $line = qr/\d+/;
     if (($at // 'put') ne '') {
         my $text = slurp("$dir/$file");
         my $where = index $text, $at // ($put =~ /\n/ ? (split /\n/, $put)[0] : $put);
         $line = 1 + (() = substr($text, 0, $where) =~ /\n/g);
     }
-    like $err, qr{\Q$dir/$file\E:$line: }, "bad: $name: FILE:LINE";
+    like $err, qr{\Q$dir/$file\E:$line: }, "bad: $name: the message begins with FILE:LINE";
 }
 
 ($exit, $out, $err) = command([$runner, '--check-config', '-c', '/nonexistent/cellblock.conf']);
 is $exit, 1, 'a missing file: exit 1';
-like $err, qr{/nonexistent/cellblock\.conf.*No such file}, 'a missing file is named';
+like $err, qr{/nonexistent/cellblock\.conf.*No such file}, 'a missing file: the message names it';
 
 ($exit, $out, $err) = command([$runner, '--no-such-option']);
-isnt $exit, 0, 'an unknown option is refused';
-like $err, qr/no-such-option/, 'and named';
+isnt $exit, 0, 'an unknown option is rejected';
+like $err, qr/no-such-option/, 'an unknown option: the message names it';
 ($exit, $out, $err) = command([$runner, '--version']);
 is $exit, 0, '--version: exit 0';
 like $out, qr/\A(?:cellblock-runner|cellblock) \d+\.\d+/i, '--version';
 
-# --explain-policy: each call, what becomes of it, when and why.
+# --explain-policy: each system call with its action, its conditions and its reason.
 my @shipped = ('-c', Cellblock::root() . '/etc/cellblock.conf', '--explain-policy');
 ($exit, $out, $err) = command([$runner, @shipped, 'python3']);
 is $exit, 0, '--explain-policy: exit 0' or diag $err;
-like $out, qr/^read +allowed +# \S/m, 'a call that is allowed, with its reason';
-like $out, qr/^fork +allowed with processes +# \S/m, 'one that takes a grant';
-like $out, qr/^setns +for the zygote +# \S/m, 'one that only zygotes make';
-like $out, qr/^openat2 +ENOSYS +# \S/m, 'one that there is not';
-like $out, qr/^bpf +ends the process +# \S/m, 'an attack';
-like $out, qr/^socketpair +allowed +arg0=0x1 arg1&0xf=0x1 +# \S/m, 'conditions';
-unlike $out, qr/^mount\b/m, 'what has no row is not listed';
-like $out, qr/^every other call +EPERM/m, 'but named at the end';
+like $out, qr/^read +allowed +# \S/m, '--explain-policy: an allowed call has a reason';
+like $out, qr/^fork +allowed with processes +# \S/m, '--explain-policy: a call that needs a grant';
+like $out, qr/^setns +for the zygote +# \S/m, '--explain-policy: a call for zygotes only';
+like $out, qr/^openat2 +ENOSYS +# \S/m, '--explain-policy: a call that answers ENOSYS';
+like $out, qr/^bpf +ends the process +# \S/m, '--explain-policy: a call that ends the process';
+like $out, qr/^socketpair +allowed +arg0=0x1 arg1&0xf=0x1 +# \S/m, '--explain-policy: conditions on arguments';
+unlike $out, qr/^mount\b/m, '--explain-policy: a call without a row is not listed';
+like $out, qr/^every other call +EPERM/m, '--explain-policy: the last line says what happens to every other call';
 ($exit, $out, $err) = command([$runner, @shipped, 'none-such']);
-is $exit, 1, 'a policy that is not there: exit 1';
-like $err, qr{seccomp/none-such\.conf}, 'which is named';
+is $exit, 1, '--explain-policy with a missing policy: exit 1';
+like $err, qr{seccomp/none-such\.conf}, '--explain-policy with a missing policy: the message names it';
 
-# --check-host: what this host has of each layer, a row for each.
+# --check-host: a row for each layer, with the host's support for it.
 ($exit, $out, $err) = do {
     my $dir = tempdir(CLEANUP => 1);
     write_configuration($dir);
     command([$runner, '--check-host', '-c', "$dir/cellblock.conf"]);
 };
-is $exit, 0, '--check-host: exit 0 on a host that has all' or diag "$out$err";
+is $exit, 0, '--check-host: exit 0 on a host with all layers' or diag "$out$err";
 like $out, qr/^\W*$_\b/mi, "--check-host: a row for $_"
     for qw(user_namespace uid_per_cell namespaces network root tmpfs cgroup seccomp landlock);
 

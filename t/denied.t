@@ -1,4 +1,5 @@
-# Refusals have names: which calls a reply lists, how often, what it advises, and that nobody can drown the service in them.
+# Denied system calls: which ones a reply lists, how often, and with what hint. A flood of them does
+# not stop the service.
 use strict;
 use warnings;
 use Cellblock qw(json);
@@ -20,13 +21,13 @@ sub hint_of {
     return (grep { $_->{name} eq $name } @{ $reply->{data}{denied} })[0]{hint};
 }
 
-# --- what a library refuses, by the name of the call --------------------------------------------------------------------
+# --- calls that libraries make, by name --------------------------------------------------------------------
 
 my @cases = (
     ['a socket',              'import socket; socket.socket()',                       'socket'],
     ['a child process',       'import os; os.fork()',                                 'clone'],
     ['another user',          'import os; os.setuid(5)',                              'setuid'],
-    ['a call that only a zygote may make', 'import os; os.setresuid(5, 5, 5)',        'setresuid'],
+    ['a call for zygotes only', 'import os; os.setresuid(5, 5, 5)',        'setresuid'],
     ['an affinity',           'import os; os.sched_setaffinity(0, {0})',              'sched_setaffinity'],
     ['a priority',            'import os; os.setpriority(os.PRIO_PROCESS, 0, 5)',     'setpriority'],
     ['a device',              'import os; os.mknod("/box/d", 0o20600, 0x103)',        'mknodat'],
@@ -36,16 +37,16 @@ my @cases = (
 for (@cases) {
     my ($name, $code, $call) = @$_;
     my $r = $cb->run(code => $code);
-    is_deeply calls($r), { $call => 1 }, "$name: listed, with its count" or diag json->encode($r->{data}{denied});
-    is $r->{data}{status}, 'exit', "$name: the program failed by itself";
-    like $r->{data}{error}, qr/\Aprocess exited with code 1\nerror: operation not permitted \(\Q$call\E\)/, "$name: named in the error";
-    like $r->{data}{error}, qr/PermissionError/, "$name: with what the program said";
+    is_deeply calls($r), { $call => 1 }, "$name: the call is listed with its count" or diag json->encode($r->{data}{denied});
+    is $r->{data}{status}, 'exit', "$name: the program ends with an exit status";
+    like $r->{data}{error}, qr/\Aprocess exited with code 1\nerror: operation not permitted \(\Q$call\E\)/, "$name: the error names the call";
+    like $r->{data}{error}, qr/PermissionError/, "$name: the error has the program's own message";
 }
 
 my $r = $cb->run(code => 'import socket; socket.create_connection(("192.0.2.1", 80))');
-like $r->{data}{error}, qr/\(socket\); enable_network /, 'a socket: the error has the hint';
-like hint_of($r, 'socket'), qr/enable_network/, 'and so has the list';
-like hint_of($cb->run(code => 'import os; os.fork()'), 'clone'), qr/limits\.processes/, 'a process: likewise';
+like $r->{data}{error}, qr/\(socket\); enable_network /, 'a socket: the error contains the hint';
+like hint_of($r, 'socket'), qr/enable_network/, 'a socket: the list contains the hint';
+like hint_of($cb->run(code => 'import os; os.fork()'), 'clone'), qr/limits\.processes/, 'a process: the list contains a hint about limits.processes';
 
 # --- many, few, none ---------------------------------------------------------------------------------------------------
 
@@ -57,12 +58,12 @@ for call, times in ((lambda: os.setuid(5), 3), (socket.socket, 2), (lambda: os.c
         except PermissionError: pass
 print("went on")
 CODE
-is_deeply calls($r), { setuid => 3, socket => 2, chroot => 1 }, 'several: each with its count';
-is $r->{data}{error}, '', 'a program that got along has no error';
-is $r->{data}{stdout}, "went on\n", 'and its output';
+is_deeply calls($r), { setuid => 3, socket => 2, chroot => 1 }, 'several denied calls: each is listed with its count';
+is $r->{data}{error}, '', 'several denied calls: a program that succeeds has no error';
+is $r->{data}{stdout}, "went on\n", 'several denied calls: the output is there';
 
-is_deeply calls($cb->run(code => 'print(1)')), {}, 'none: the list is empty';
-is_deeply calls($cb->run(code => <<'CODE')), {}, 'nor does the standard library come upon one';
+is_deeply calls($cb->run(code => 'print(1)')), {}, 'no denied call: the list is empty';
+is_deeply calls($cb->run(code => <<'CODE')), {}, 'Python\'s standard library makes no denied call';
 import asyncio, concurrent.futures, ctypes, decimal, email, getpass, hashlib, json, locale, logging, multiprocessing, os
 import pwd, random, re, secrets, shutil, sqlite3, ssl, statistics, subprocess, sys, tempfile, threading, time, urllib.request, uuid, zoneinfo
 with tempfile.TemporaryDirectory() as d:
@@ -71,7 +72,7 @@ uuid.uuid4(); os.path.expanduser("~nobody"); locale.getlocale(); os.cpu_count();
 with concurrent.futures.ThreadPoolExecutor() as pool: list(pool.map(abs, range(9)))
 asyncio.run(asyncio.sleep(0.01))
 CODE
-is_deeply calls($cb->run(language => 'bash', code => 'echo $(id -u) | cat; whoami; cd ~nobody; true')), {}, 'nor a shell';
+is_deeply calls($cb->run(language => 'bash', code => 'echo $(id -u) | cat; whoami; cd ~nobody; true')), {}, 'a shell makes no denied call';
 
 # --- children, threads, floods ------------------------------------------------------------------------------------------
 
@@ -83,8 +84,8 @@ for _ in range(3):
         except PermissionError: os._exit(0)
 for _ in range(3): os.wait()
 CODE
-is_deeply calls($r), { chroot => 3 }, 'what children are refused is counted too';
-is_deeply calls($cb->run(code => 'import os; os.fork()')), { clone => 1 }, 'a run without processes is told of a fork, though others have some';
+is_deeply calls($r), { chroot => 3 }, 'denied calls of child processes are counted';
+is_deeply calls($cb->run(code => 'import os; os.fork()')), { clone => 1 }, 'a run with one process: its denied fork is listed';
 
 my $flood = <<'CODE';
 import os, threading, time
@@ -104,24 +105,24 @@ $cb->many(3, sub { $left-- > 57 ? { code => $flood } : $left >= 0 ? { code => 'p
     push @bad, $answer->{body} if $answer->{status} != 200 || $answer->{data}{status} ne 'ok';
     push @others, $answer->{data}{usage}{wall_ms} if $fields->{code} ne $flood;
 }, 60);
-is_deeply \@bad, [], 'three runs hammer refused calls: all runs come to their end';
+is_deeply \@bad, [], 'three runs make denied calls without end: every run ends well';
 $r = $cb->run(code => $flood);
-cmp_ok calls($r)->{chroot}, '>', 256, 'a flood is counted';
-cmp_ok calls($r)->{chroot}, '<', 100_000, 'and slowed';
+cmp_ok calls($r)->{chroot}, '>', 256, 'a flood of denied calls is counted';
+cmp_ok calls($r)->{chroot}, '<', 100_000, 'a flood of denied calls is slowed down';
 
 # --- plain attacks ------------------------------------------------------------------------------------------------------
 
 my ($bpf, $setns) = (POSIX::uname())[4] eq 'aarch64' ? (280, 268) : (321, 308);
 $r = $cb->run(code => "import ctypes; ctypes.CDLL(None).syscall($bpf, 0, 0, 0)");
-is $r->{data}{status}, 'denied', 'a call for which no program has a use ends the run: status';
-is $r->{data}{signal}, 'SIGSYS', 'signal';
-like $r->{data}{error}, qr/operation not permitted/, 'and error say so';
+is $r->{data}{status}, 'denied', 'a call that no program needs ends the run: the status is denied';
+is $r->{data}{signal}, 'SIGSYS', 'a call that no program needs ends the run: the signal is SIGSYS';
+like $r->{data}{error}, qr/operation not permitted/, 'a call that no program needs ends the run: the error says so';
 $r = $cb->run(code => <<"CODE");
 import ctypes
 number = ctypes.c_long
 ctypes.CDLL(None).syscall(number($setns), number(-1), number(0), number(0), number(0), number(0), number(0x63656c6c626c6f63))
 CODE
-is $r->{data}{signal}, 'SIGSYS', 'nor is the mark of the zygotes of any use to a program';
+is $r->{data}{signal}, 'SIGSYS', 'the mark of the zygotes\' calls does not help a program';
 $cb->finish;
 
 done_testing;

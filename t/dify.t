@@ -1,8 +1,9 @@
-# Dify's client: what it sends, what it takes out of a reply, and what it would take for a failure.
+# Dify's client: its requests, the result that it reads from a reply, and the replies that it counts
+# as failures.
 #
-# Its Python node appends a wrapper to the user's main(): inputs come as base64 of JSON, the result leaves as JSON between
-# two marks, and the client reads all between the first and the last mark of the whole stdout. Any text in data.error
-# fails the node. The tests below speak and read exactly so.
+# Its Python node appends a wrapper to the user's main(). Inputs come as base64 of JSON; the result
+# is JSON between two marks. The client reads everything between the first and the last mark of
+# stdout. Any text in data.error fails the node. The tests below send and read in the same way.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok json missing spew);
@@ -34,7 +35,7 @@ PYTHON
     return (language => 'python3', code => $code, preload => '', enable_network => JSON::PP::true, %more);
 }
 
-# What the client makes of a reply: (result, undef) or (undef, why the node fails).
+# The client's reading of a reply: (result, undef) or (undef, the reason why the node fails).
 sub taken {
     my ($r) = @_;
     return (undef, "HTTP $r->{status}: $r->{body}") if $r->{status} != 200;
@@ -129,10 +130,10 @@ PYTHON
 for (@nodes) {
     my ($name, $main, $inputs, $result) = @$_;
     my ($got, $failed) = taken($cb->run(node($main, $inputs)));
-    is $failed, undef, "$name: no failure" and is_deeply $got, $result, "$name: the result";
+    is $failed, undef, "$name: no failure" and is_deeply $got, $result, "$name: the result is right";
 }
 
-# Results of several MB are legal. JSON::PP would need minutes for them; Python takes them apart.
+# Results of several MB are legal. JSON::PP would need minutes for them, so Python parses them.
 my $read_reply = <<'PYTHON';
 import hashlib, json, sys
 d = json.load(open(sys.argv[1]))["data"]
@@ -148,12 +149,12 @@ for (['5 MB', 5 << 20, 'x'], ['20 MB', 20 << 20, 'y'], ['8 MB of what JSON escap
         headers => { 'X-Api-Key' => $cb->{key} },
         content => json->encode({ node('def main(u, n): return {"s": u * n}', { u => $unit, n => $count / length $unit }) }) });
     my $took = time - $begin;
-    is $reply->{status}, 200, "$name: status";
-    is $reply->{headers}{'content-length'}, length $reply->{content}, "$name: Content-Length";
+    is $reply->{status}, 200, "$name: the status is 200";
+    is $reply->{headers}{'content-length'}, length $reply->{content}, "$name: Content-Length is right";
     my $file = File::Temp->new;
     spew("$file", $reply->{content});
     my (undef, $out, $err) = command(['python3', '-c', $read_reply, "$file"]);
-    is $out, "ok '' False " . length($whole) . ' ' . sha256_hex(encode_utf8($whole)), "$name: complete" or diag $err;
+    is $out, "ok '' False " . length($whole) . ' ' . sha256_hex(encode_utf8($whole)), "$name: the result is complete" or diag $err;
     diag sprintf '%s took %.2f s', $name, $took;
 }
 
@@ -193,11 +194,11 @@ PYTHON
 for (@fails) {
     my ($name, $main, $inputs, $why) = @$_;
     my $r = $cb->run(node($main, $inputs));
-    envelope_ok($r, 200, 0, "$name: an answer");
+    envelope_ok($r, 200, 0, "$name: the answer is a success");
     like((taken($r))[1], $why, "$name: the node fails and says why");
 }
 
-# The template node: Jinja2, with the preload that its client sends.
+# The template node: Jinja2, with the preload that the client sends.
 SKIP: {
     my $there = $cb->run(code => 'import jinja2')->{data}{error} eq '';
     my $why = missing('jinja2 is not installed', $there);
@@ -220,15 +221,15 @@ from base64 import b64decode
 inputs = json.loads(b64decode('$encoded').decode('utf-8'))
 print(f'''$mark\{main(**inputs)}$mark''')
 PYTHON
-    envelope_ok($r, 200, 0, 'template: an answer');
+    envelope_ok($r, 200, 0, 'template: the answer is a success');
     is $r->{data}{error}, '', 'template: no failure';
-    is $r->{data}{stdout}, "${mark}Hello W\x{f6}rld\x{1f600}\n- A 'q'\n- B 'q'$mark\n", 'template: rendered';
+    is $r->{data}{stdout}, "${mark}Hello W\x{f6}rld\x{1f600}\n- A 'q'\n- B 'q'$mark\n", 'template: the text is rendered';
 }
 
 # The fields of old clients, in the order and shape in which they send them.
 my $old = $cb->post('{"language":"python3","code":"print(1)","preload":"","enable_network":true,"dependencies":[{"name":"requests","version":""}]}');
-is $old->{data}{stdout}, "1\n", 'an old client with dependencies';
-is $old->{data}{error}, '', 'and without error';
+is $old->{data}{stdout}, "1\n", 'a request with dependencies of an old client runs';
+is $old->{data}{error}, '', 'a request with dependencies of an old client has no error';
 
 $cb->finish;
 done_testing;

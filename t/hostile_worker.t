@@ -1,5 +1,6 @@
-# A worker that somebody has taken over breaks every rule of the protocol. That costs him his connection, and others nothing: their
-# runs go on, the runner keeps no descriptor and no memory of it, and its log is not flooded.
+# A worker that an attacker has taken over breaks every rule of the protocol. It loses its
+# connection. The runs of others continue, the runner keeps no descriptor and no memory of it, and
+# the log is not flooded.
 use strict;
 use warnings;
 use Cellblock qw(command eventually process_status root skip_all slurp);
@@ -8,9 +9,9 @@ use POSIX ();
 use Test::More;
 
 skip_all('needs root, to be the user of the workers') if $> != 0;
-my $folder = tempdir('cellblock-hostile-XXXXXX', TMPDIR => 1, CLEANUP => 1);
-chmod 0755, $folder;
-my ($failed, undef, $said) = command(['cc', '-O1', '-I' . root() . '/common', '-o', "$folder/worker", root() . '/t/hostile/worker.c', root() . '/common/fdpass.c']);
+my $dir = tempdir('cellblock-hostile-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $dir;
+my ($failed, undef, $said) = command(['cc', '-O1', '-I' . root() . '/common', '-o', "$dir/worker", root() . '/t/hostile/worker.c', root() . '/common/fdpass.c']);
 skip_all("a C compiler is needed: $said") if $failed;
 
 my $cb = Cellblock->start(own => 1);
@@ -18,7 +19,7 @@ my ($broker) = $cb->pids('broker');
 my ($worker) = $cb->pids('worker');
 my ($uid) = split /\s+/, process_status($worker)->{Uid};
 my ($socket) = grep {/runner\.sock\z/} $cb->sockets;
-ok $broker && $socket, 'there are a broker and its socket' or BAIL_OUT('nobody to attack');
+ok $broker && $socket, 'the broker and its socket were found' or BAIL_OUT('there is no broker to attack');
 
 my @languages = map { $_->{name} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
 my ($python) = grep { $languages[$_] eq 'python3' } 0 .. $#languages;
@@ -27,7 +28,8 @@ sub descriptors { my @all = glob "/proc/$_[0]/fd/*"; return scalar @all }
 sub memory_kb { return (process_status($_[0])->{VmRSS} // '') =~ /(\d+)/ ? $1 : 0 }
 sub lines { return scalar(() = (slurp("$cb->{dir}/log/runner.log") // '') =~ /\n/g) }
 
-# What it must print; `d` is for a connection that was closed, `r` for a run that had its result.
+# An attack, and its expected output: d is a connection that was closed, r a run that got its
+# result.
 my @attacks = (
     ['garbage',          qr/^disconnected 500 of 500$/],
     ['empty',            qr/^sent 500$/],
@@ -50,11 +52,11 @@ for (@attacks) {
     my ($open, $memory) = (descriptors($broker), memory_kb($broker));
     my $pid = fork // die "fork: $!";
     if (!$pid) {
-        open STDOUT, '>', "$folder/out" or POSIX::_exit(126);
+        open STDOUT, '>', "$dir/out" or POSIX::_exit(126);
         open STDERR, '>&', \*STDOUT or POSIX::_exit(126);
-        exec 'setpriv', '--reuid', $uid, '--clear-groups', 'timeout', 100, "$folder/worker", $socket, $python, $name or POSIX::_exit(127);
+        exec 'setpriv', '--reuid', $uid, '--clear-groups', 'timeout', 100, "$dir/worker", $socket, $python, $name or POSIX::_exit(127);
     }
-    # Meanwhile the others' runs, which have the same numbers as those that are cancelled by it.
+    # Meanwhile others run, with the same run numbers as those that the attack cancels.
     my ($right, $runs) = (0, 0);
     my $ended = eventually(110, sub {
         my $r = $cb->run(code => 'print(6 * 7)');
@@ -62,18 +64,18 @@ for (@attacks) {
         $right++ if $r->{status} == 200 && $r->{data}{stdout} eq "42\n";
         return waitpid($pid, POSIX::WNOHANG()) == $pid;
     });
-    is $?, 0, "$name: it was carried out" or diag slurp("$folder/out");
+    is $?, 0, "$name: the attack was carried out" or diag slurp("$dir/out");
     kill 'KILL', $pid if !$ended;
-    like slurp("$folder/out"), $prints, "$name: what came of it";
-    is $right, $runs, "$name: $runs runs of others went on meanwhile";
+    like slurp("$dir/out"), $prints, "$name: the runner reacted as expected";
+    is $right, $runs, "$name: $runs simultaneous runs of others succeed";
     $cb->processes_at_rest;
-    # An armed cell more or less has three; what is kept would be hundreds.
+    # An armed cell has three descriptors; a leak would have hundreds.
     ok eventually(10, sub { descriptors($broker) < $open + 20 }), "$name: no descriptor is kept" or diag descriptors($broker) . ", not $open";
-    # ASan keeps for a while what was freed.
-    cmp_ok memory_kb($broker) - $memory, '<', 1024, "$name: nor memory" if !$cb->sanitized;
+    # AddressSanitizer keeps freed memory for a while.
+    cmp_ok memory_kb($broker) - $memory, '<', 1024, "$name: no memory is kept" if !$cb->sanitized;
 }
-is +($cb->pids('broker'))[0], $broker, 'it is the same broker all the time';
-cmp_ok lines() - $lines, '<', 150, 'its log is not flooded';
+is +($cb->pids('broker'))[0], $broker, 'the broker was never restarted';
+cmp_ok lines() - $lines, '<', 150, 'the log is not flooded';
 like $cb->log_text, qr/worker $_, and was disconnected/, "the log says: $_" for '\d+ broke the protocol', '\d+ connected too often';
 
 $cb->finish;

@@ -1,5 +1,6 @@
-# The trust map: which part of the source may know which other part. A folder of runner/ is a process, or a moment of one, with rights of its
-# own (runner/README.md), so a file that includes another folder's header can call code that was written for other rights.
+# The trust map: which part of the source may know which other part. A directory of runner/ is a
+# process, or a moment of one, with rights of its own (runner/README.md). A file that includes the
+# header of another directory can call code that was written for other rights.
 #
 # This reads the #include lines and the lists of sources in Makefile.am. Nothing is built.
 use strict;
@@ -9,14 +10,15 @@ use File::Find ();
 use File::Temp qw(tempdir);
 use Test::More;
 
-my @folders = qw(broker check door guest kernel relay start warden);
+my @parts = qw(broker check door guest kernel relay start warden);
 
-# A part of the tree, the parts that it must not include, and why. "runner" is runner/*.h and runner/*.c; "main" is runner/main.c.
+# A part of the tree, the parts that it must not include, and why. "runner" is runner/*.h and
+# runner/*.c; "main" is runner/main.c.
 my @rules = (
-    ['common', ['fcgi', 'runner', @folders], 'it is linked into every program, and knows none'],
-    ['fcgi',   ['runner', @folders], 'the worker reads the requests of strangers, and has no code with rights'],
-    ['runner', ['fcgi', @folders], 'messages and paths, for every process of the runner'],
-    ['kernel', ['fcgi', 'runner', grep { $_ ne 'kernel' } @folders], 'system calls without any policy of ours'],
+    ['common', ['fcgi', 'runner', @parts], 'it is linked into every program, and knows none'],
+    ['fcgi',   ['runner', @parts], 'the worker reads the requests of strangers, and has no code with rights'],
+    ['runner', ['fcgi', @parts], 'messages and paths, for every process of the runner'],
+    ['kernel', ['fcgi', 'runner', grep { $_ ne 'kernel' } @parts], 'system calls without any policy of ours'],
     ['guest',  ['fcgi', qw(broker check door relay start warden)], 'it is loaded into interpreters, and ends as a stranger'],
     ['relay',  ['fcgi', qw(broker check door guest start warden)], 'it reads the bytes of strangers, on the host'],
     ['door',   ['fcgi', qw(broker check guest start warden)], 'it stays on the host, with no rights; it forks the relay'],
@@ -27,7 +29,7 @@ my @rules = (
     ['main',   ['fcgi', qw(broker door guest relay warden)], 'options alone: it hands over to start/ and check/'],
 );
 
-# A list of Makefile.am (after its variables are replaced), the paths that may be in it, and why.
+# A list of Makefile.am with its variables replaced, the paths that may be in it, and why.
 my $in_interpreters = qr{^(?:common|runner/guest|runner/kernel)/|^runner/(?:messages|paths)\.h\z};
 my @lists = (
     ['common_sources',         qr{^common/},        'both programs link it'],
@@ -57,7 +59,7 @@ sub part_of {
     return $path =~ m{^runner/([^/]+)/} ? $1 : $path =~ m{^([^/]+)/} ? $1 : '';
 }
 
-# The path of a header of ours, as a file includes it; or nothing, for one of the system.
+# Returns the path of a header of ours that a file includes, or nothing for a header of the system.
 sub resolve {
     my ($exists, $from, $header) = @_;
     my ($beside) = $from =~ m{^(.*)/};
@@ -69,7 +71,7 @@ sub resolve {
     return;
 }
 
-# Every include that breaks a rule: "file:line: header: why".
+# Every include that breaks a rule, as "file:line: header: why".
 sub forbidden_includes {
     my ($root) = @_;
     my @files = sources($root);
@@ -91,7 +93,7 @@ sub forbidden_includes {
     return @found;
 }
 
-# The lists of Makefile.am: name => [paths], with the variables in them replaced.
+# The lists of Makefile.am, with the variables in them replaced: name => [paths].
 sub lists_of {
     my ($root) = @_;
     my $text = slurp("$root/Makefile.am") =~ s/\\\n/ /gr;
@@ -129,7 +131,7 @@ my $copy = tempdir('cellblock-includes-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 is system('cp', '-r', (map {"$root/$_"} qw(common fcgi runner Makefile.am)), $copy), 0, 'a copy to break';
 my @files = sources($copy);
 
-# With one more line in a file of the copy: does a function find that, and only that?
+# Add a line to a file of the copy: does a function find that, and only that? Returns its text.
 sub is_found {
     my ($file, $more, $check, $name) = @_;
     my $was = slurp("$copy/$file");

@@ -1,4 +1,5 @@
-# Death of any process, under load: every client still gets an answer in JSON, and the service heals itself.
+# Processes are killed under load: every client gets an answer in JSON, and the service recovers by
+# itself.
 use strict;
 use warnings;
 use Cellblock qw(eventually json);
@@ -7,10 +8,11 @@ use Tracer;
 use Time::HiRes qw(time);
 
 my $cb = Cellblock->start(own => 1, args => ['--workers', 6],
-    # What supervisord, nginx and the others may say about the murders below.
-    allow => [qr/\[alert\].*exited on signal 9/, qr/\[crit\] .*connect\(\) to unix:\S+ failed/, qr/fatal: .*(?:runner|connection|link)/]);
+    # Log lines about the kills below.
+    allow => [qr/\[alert\].*exited on signal 9/, qr/\[crit\] .*connect\(\) to unix:\S+ failed/, qr/fatal: .*(?:runner|connection|link)/,
+        qr/\[emerg\] .*bind\(\) to \S+ failed \(98: /]); # workers of a killed master; nginx tries again
 
-# Who dies: one of a kind, or all.
+# The role that is killed, and how many of its processes.
 my @victims = (
     (map { [$_, 1] } 'worker', 'zygote', 'warden', 'broker', 'runner', 'init', 'nginx', 'nginx master', 'multiwatch'),
     (map { [$_, 1000] } 'worker', 'zygote', 'init', 'guest'),
@@ -22,7 +24,7 @@ for (@victims) {
     my @pids;
     my $who = $count == 1 ? $role : "every $role";
 
-    # 12 clients; the kill comes when 40 answers are in, the load goes on until 160 runs have been sent.
+    # 12 clients send 160 runs; the kill comes after 40 answers.
     my ($sent, $answers, %status, @strange) = (0, 0);
     my $killed;
     $cb->many(12, sub {
@@ -39,7 +41,7 @@ for (@victims) {
             $killed = time;
         }
         $status{ $r->{status} }++;
-        # A guest that is killed has an answer, which says so.
+        # A run whose guest was killed is answered with that signal.
         my $d = $r->{data};
         my $fine
             = $r->{status} == 200
@@ -48,12 +50,12 @@ for (@victims) {
             : 0;
         push @strange, "$r->{status} " . substr $r->{body}, 0, 300 if !$fine;
     }, 60);
-    is $answers, 160, "$who killed: no client waits for ever";
-    ok @pids > 0, "$who killed: there was one" or next;
+    is $answers, 160, "$who killed: every client gets an answer";
+    ok @pids > 0, "$who killed: the process existed" or next;
     if ($role =~ /nginx/) {
-        # A killed nginx process takes its own connections with it: nobody is left to answer on them.
+        # The connections of a killed nginx process end with it, without an answer.
         @strange = grep { !/\A0 / } @strange;
-        cmp_ok $status{0} // 0, '<=', 12, "$who killed: only its own clients lose their connection";
+        cmp_ok $status{0} // 0, '<=', 12, "$who killed: only its own connections are lost";
     }
     is join("\n", @strange), '', "$who killed: every answer is right or an error in the envelope";
     diag "$who killed: answers: " . json->encode(\%status);
@@ -61,7 +63,7 @@ for (@victims) {
     ok defined $healed, "$who killed: healthy again within 5 s";
     diag sprintf '%s killed: healthy %.2f s after it', $who, time - $killed if defined $healed;
     $cb->healthy_within(30) if !defined $healed;
-    # Healthy it may be by those that are left, while supervisord has yet to start the killed one again.
+    # The remaining processes may be healthy before supervisord has started the killed one again.
     my $processes;
     eventually(15, sub { ($processes = $cb->processes_at_rest) == $processes_at_start });
     is $processes, $processes_at_start, "$who killed: as many processes as before";
@@ -69,13 +71,13 @@ for (@victims) {
 
 # --- killed in the middle of a run -----------------------------------------------------------------------------------------------
 
-# A run that waits, known by its threads; returns its client's socket and its pid.
+# A run that waits. Its number of threads identifies it. Returns its client's socket and its pid.
 sub waiting_run {
     my ($threads, %more) = @_;
     my $socket = $cb->connect_raw($cb->run_bytes(
         code => "import threading, time\nthreading.stack_size(1 << 18)\nfor _ in range($threads): threading.Thread(target=time.sleep, args=(60,)).start()\ntime.sleep(60)", %more));
     my $pid = eventually(10, sub { $cb->find_by_threads($threads + 1) });
-    ok $pid, "a run with $threads threads is seen";
+    ok $pid, "a run with $threads threads has started";
     return ($socket, $pid);
 }
 
@@ -83,76 +85,77 @@ sub waiting_run {
     my ($socket, $pid) = waiting_run(31);
     close $socket;
     my $begin = time;
-    ok eventually(2, sub { !-d "/proc/$pid" }), 'a client goes: its run ends';
+    ok eventually(2, sub { !-d "/proc/$pid" }), 'a client disconnects: its run ends';
     diag sprintf 'it ended after %.0f ms', 1000 * (time - $begin);
 }
 {
     my ($socket, $pid) = waiting_run(33);
     kill 9, $cb->pids('worker');
-    ok eventually(2, sub { !-d "/proc/$pid" }), 'a worker dies: its run ends';
+    ok eventually(2, sub { !-d "/proc/$pid" }), 'a worker is killed: its run ends';
     my $r = $cb->read_reply($socket);
-    is $r->{status}, 503, 'and its client is told';
-    is $r->{json}{code}, -503, 'in the envelope';
+    is $r->{status}, 503, 'a worker is killed: its client gets 503';
+    is $r->{json}{code}, -503, 'a worker is killed: the answer is an envelope';
 }
-ok defined $cb->healthy_within(5), 'healthy after that';
+ok defined $cb->healthy_within(5), 'the service is healthy again';
 {
     my ($socket, $pid) = waiting_run(35);
     kill 9, $cb->pids('broker');
-    ok eventually(2, sub { !-d "/proc/$pid" }), 'the runner dies: its cells die';
+    ok eventually(2, sub { !-d "/proc/$pid" }), 'the broker is killed: its cells end';
     my $r = $cb->read_reply($socket);
-    like $r->{status}, qr/\A50[03]\z/, 'and the client is told';
-    is $r->{json}{code}, -$r->{status}, 'in the envelope';
+    like $r->{status}, qr/\A50[03]\z/, 'the broker is killed: the client gets 500 or 503';
+    is $r->{json}{code}, -$r->{status}, 'the broker is killed: the answer is an envelope';
 }
-ok defined $cb->healthy_within(5), 'healthy after that';
+ok defined $cb->healthy_within(5), 'the service is healthy again';
 {
     my ($socket, $pid) = waiting_run(37);
     kill 9, $pid;
     my $r = $cb->read_reply($socket);
-    is $r->{status}, 200, 'a guest is killed from outside: that is an answer';
-    is $r->{data}{signal}, 'SIGKILL', 'which names the signal';
+    is $r->{status}, 200, 'a guest is killed from outside: the run is answered';
+    is $r->{data}{signal}, 'SIGKILL', 'a guest is killed from outside: the answer names the signal';
 }
 
-# A worker stopped, not dead: the others serve on.
+# A worker is stopped, not killed: the others continue.
 {
     my ($victim) = $cb->pids('worker');
     kill 'STOP', $victim;
     my ($sent, $good) = (0, 0);
     $cb->many(4, sub { $sent++ < 40 ? { code => 'print(1)' } : undef }, sub { $good++ if $_[1]{status} == 200 }, 20);
     kill 'CONT', $victim;
-    cmp_ok $good, '>=', 39, 'a worker that hangs holds up no more than the request it has';
+    cmp_ok $good, '>=', 39, 'a stopped worker delays only its own request';
 }
 
-# An init dies with its warden because it has asked for that; one that was made a moment before has not asked yet, and is left.
+# An init ends with its warden because it has called prctl(PR_SET_PDEATHSIG). One that was made a
+# moment before the warden's death has not called it yet, and survives.
 SKIP: {
     skip $_, 1 if $_ = Tracer::missing();
     my @wardens = $cb->pids('warden');
     my $tracer = Tracer->attach(\@wardens, '-f', '-e', 'trace=prctl', '-e', 'inject=prctl:error=EPERM');
-    ok $tracer->is_attached, 'inits that do not ask: strace is attached' or diag $tracer->says;
+    ok $tracer->is_attached, 'inits without PR_SET_PDEATHSIG: strace is attached' or diag $tracer->says;
     my ($sent, %got) = 0;
     $cb->many(4, sub { $sent++ < 40 ? { code => 'print(1)' } : undef }, sub { });
     $cb->processes_at_rest;
     $tracer->detach;
     my %before = map { $_ => 1 } $cb->pids('init'), $cb->pids('zygote');
     kill 9, @wardens;
-    ok eventually(10, sub { my %now = map { $_ => 1 } $cb->pids('warden'); !grep { $now{$_} } @wardens }), 'their wardens are killed';
-    ok eventually(10, sub { !grep { $before{$_} } $cb->pids('zygote') }), 'and their zygotes go, too';
-    ok +(grep { $before{$_} } $cb->pids('init')), 'when inits are left';
+    ok eventually(10, sub { my %now = map { $_ => 1 } $cb->pids('warden'); !grep { $now{$_} } @wardens }), 'inits without PR_SET_PDEATHSIG: the wardens are replaced';
+    ok eventually(10, sub { !grep { $before{$_} } $cb->pids('zygote') }), 'inits without PR_SET_PDEATHSIG: the old zygotes end';
+    ok +(grep { $before{$_} } $cb->pids('init')), 'inits without PR_SET_PDEATHSIG: some inits survive';
     $sent = 0;
     $cb->many(4, sub { $sent++ < 40 ? { code => 'print("out")' } : undef }, sub { my $r = $_[1]; $got{ $r->{data} ? $r->{data}{stdout} : $r->{body} }++ });
-    is_deeply \%got, { "out\n" => 40 }, 'the language serves on';
-    ok defined $cb->healthy_within(10), 'and is healthy';
+    is_deeply \%got, { "out\n" => 40 }, 'inits without PR_SET_PDEATHSIG: the language serves on';
+    ok defined $cb->healthy_within(10), 'inits without PR_SET_PDEATHSIG: the service is healthy';
 }
 
-# What a runner that was killed has left does not bind the next: the cells of these runs had a smaller limit.
+# Control groups of a killed runner, with smaller limits, do not affect the next runner.
 {
     my ($sent, %got) = 0;
     $cb->many(8, sub { $sent++ < 120 ? { code => 'print(1)', limits => { memory_bytes => 64 << 20 } } : undef }, sub { });
     kill 9, $cb->pids('runner');
-    ok defined $cb->healthy_within(10), 'the runner is killed after runs with smaller limits: healthy';
+    ok defined $cb->healthy_within(10), 'the runner is killed after runs with smaller limits: the service recovers';
     $sent = 0;
     $cb->many(8, sub { $sent++ < 120 ? { code => 'print("out")' } : undef }, sub { my $r = $_[1]; $got{ $r->{data} ? $r->{data}{stdout} : $r->{body} }++ });
-    is_deeply \%got, { "out\n" => 120 }, 'and every run has its own limits';
+    is_deeply \%got, { "out\n" => 120 }, 'the runner is killed after runs with smaller limits: later runs have their own limits';
 }
-is $cb->processes_at_rest, $processes_at_start, 'at the end: as many processes as at the start';
+is $cb->processes_at_rest, $processes_at_start, 'at the end there are as many processes as at the start';
 $cb->finish;
 done_testing;

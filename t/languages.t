@@ -1,11 +1,13 @@
-# Languages: the same programs in each of them, and what a language is to the service.
+# Languages: the same programs in each of them, and languages that sleep, wake up or are missing.
 #
-# t/languages/NAME/ has a program for each row of %common below: hello.EXT, stdin.EXT, ..., with the EXT of the
-# language's main_file. What is different in a language its expect.json says, by the name of the program:
-#   skip       why there is no such program
-#   fields     of the request, instead of the usual ones
+# t/languages/NAME/ has a program for each row of %common below: hello.EXT, stdin.EXT, ..., with the
+# extension of the language's main_file. Its expect.json overrides a row, by the name of the
+# program:
+#   skip       the reason why there is no such program
+#   fields     fields of the request, instead of the usual ones
 #   stdout, exit_code, status (one or a list), stderr (a pattern)
-# The programs in more/ end well, and print what is in NAME.out; what is in NAME.in they are given as stdin.
+# The programs in more/ succeed and print the contents of NAME.out. Their stdin is NAME.in, if it is
+# there.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json missing process_status root slurp);
@@ -25,10 +27,10 @@ my %common = (
     time   => { fields => { limits => { wall_ms => 300, cpu_ms => 300 } }, status => [qw(timeout cpu_limit)] },
 );
 
-# What is never in the output of a program: our own names, and where we are installed.
+# The output of a program never contains our names or the place of our installation.
 my @ours = (qr/cellblock/i, qr/\Q@{[Cellblock::prefix()]}\E/, qr/hook\.so/);
 
-# A language that nobody uses for a second, and one whose interpreter is not there.
+# A language that sleeps after a second, and one whose interpreter is missing.
 my $restless = <<'CONF';
 name = "restless";
 aliases = ["fidgety"];
@@ -54,35 +56,35 @@ CONF
 my $cb = Cellblock->start(own => 1,
     conf => [['languages/restless.conf', undef, $restless], ['languages/absent.conf', undef, $absent]]);
 
-# The processes of the instance that are of this language.
+# The pids of the instance whose command line matches.
 sub processes_of {
     my ($pattern) = @_;
     my %mine = $cb->processes;
     return grep { $mine{$_}{cmdline} =~ $pattern } sort { $a <=> $b } keys %mine;
 }
 
-# --- what is listed ------------------------------------------------------------------------------------------------------
+# --- the list ------------------------------------------------------------------------------------------------------
 
 my %listed = map { $_->{name} => $_ } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
-ok $listed{python3}{available}, 'Python is there';
-ok !$listed{absent}{available}, 'a language without an interpreter is listed as such';
-like $listed{absent}{reason}, qr{/usr/bin/no-such-interpreter: No such file}, 'with a reason';
+ok $listed{python3}{available}, 'Python is available';
+ok !$listed{absent}{available}, 'a language without an interpreter is not available';
+like $listed{absent}{reason}, qr{/usr/bin/no-such-interpreter: No such file}, 'a language without an interpreter has a reason';
 for my $name (qw(absent gone)) {
     my $r = $cb->run(language => $name, code => '1');
-    envelope_ok($r, 400, -400, "$name: a run is refused");
-    like $r->{json}{message}, qr/\Aunsupported language/, "$name: and told so";
+    envelope_ok($r, 400, -400, "$name: a run is rejected");
+    like $r->{json}{message}, qr/\Aunsupported language/, "$name: the message says that it is unsupported";
 }
 
-# --- nothing that is not used ----------------------------------------------------------------------------------------------
+# --- languages that are not used ----------------------------------------------------------------------------------------------
 
-is scalar(processes_of(qr/restless/)), 0, 'a language that nobody has used has no process';
+is scalar(processes_of(qr/restless/)), 0, 'an unused language has no process';
 my $at_rest = $cb->processes_at_rest;
 for my $name (qw(restless fidgety)) {
-    is $cb->run(language => $name, code => 'print "up\n"')->{data}{stdout}, "up\n", "$name: its first run is served";
-    cmp_ok scalar(processes_of(qr/restless/)), '>', 0, 'and there it is';
-    ok eventually(10, sub { !processes_of(qr/restless/) && keys %{ { $cb->processes } } <= $at_rest }), 'and when it is not used, it goes';
+    is $cb->run(language => $name, code => 'print "up\n"')->{data}{stdout}, "up\n", "$name: its first run succeeds";
+    cmp_ok scalar(processes_of(qr/restless/)), '>', 0, 'a used language has processes';
+    ok eventually(10, sub { !processes_of(qr/restless/) && keys %{ { $cb->processes } } <= $at_rest }), 'a language has no process after idle_s';
 }
-is $cb->get('/health', key => undef)->{status}, 200, 'that is how it should be';
+is $cb->get('/health', key => undef)->{status}, 200, 'the service is healthy while a language sleeps';
 
 # --- the programs of every language ----------------------------------------------------------------------------------------
 
@@ -101,7 +103,7 @@ sub add_language {
     my ($ext) = $main =~ /\.([^.]+)\z/;
     my $special = -e "$dir/expect.json" ? json->decode(slurp("$dir/expect.json")) : {};
     my @unknown = grep { !$common{$_} } keys %$special;
-    is "@unknown", '', "$name: expect.json has nothing that is not run";
+    is "@unknown", '', "$name: expect.json names only programs that run";
     for my $what (sort keys %common) {
         my %expect = (stdout => undef, exit_code => undef, stderr => undef, status => 'ok', %{ $common{$what} }, %{ $special->{$what} || {} });
         next if $expect{skip};
@@ -116,7 +118,7 @@ sub add_language {
     }
 }
 
-# Is the reply as it should be? Returns what is wrong with it.
+# Compare a reply with the expected one. Returns the differences.
 sub wrongs {
     my ($expect, $data) = @_;
     my %status = map { $_ => 1 } ref $expect->{status} ? @{ $expect->{status} } : $expect->{status};
@@ -140,11 +142,11 @@ for my $dir (grep { -d } sort glob root() . '/t/languages/*') {
         my $why = $language ? "$name: $language->{reason}" : "$name is not configured";
         skip $why, 1 if missing($why, $language && $language->{available});
         push @here, $name;
-        like $language->{version}, qr/\A\d+(?:\.\d+)*\z/, "$name: its version";
+        like $language->{version}, qr/\A\d+(?:\.\d+)*\z/, "$name: the version is a number";
         add_language($dir);
     }
 }
-# An error says where it is: in the main file, unless the language has another way.
+# The message of an error names the main file, unless expect.json says otherwise.
 for my $run (@runs) {
     $run->{expect}{stderr} //= qr/\Q$run->{main}\E/ if $run->{name} =~ /: error\z/;
     $run->{expect}{stderr} = qr/$run->{expect}{stderr}/ if defined $run->{expect}{stderr};
@@ -186,11 +188,11 @@ my %environment = (
 for my $name (grep { $is_here{$_} } sort keys %environment) {
     for my $round (1, 2) {
         my $data = $cb->run(language => $name, code => $environment{$name}, args => ["first$round"], env => { GREETING => "\x{bf}qu\x{e9}?" })->{data};
-        is $data->{stdout}, "\x{bf}qu\x{e9}? first$round /box\n", "$name: arguments and environment, time $round" or diag json->encode($data);
+        is $data->{stdout}, "\x{bf}qu\x{e9}? first$round /box\n", "$name: arguments and environment reach the program, round $round" or diag json->encode($data);
     }
 }
 
-# --- one's own random numbers --------------------------------------------------------------------------------------------------
+# --- random numbers --------------------------------------------------------------------------------------------------
 
 my %random = (
     perl    => 'print rand, "\n";',
@@ -206,7 +208,7 @@ for my $name (grep { $is_here{$_} } sort keys %random) {
     my %seen;
     my $n = $name eq 'r' ? 3 : 6;
     $seen{ $cb->run(language => $name, code => $random{$name})->{data}{stdout} // '' }++ for 1 .. $n;
-    is scalar(keys %seen), $n, "$name: each program has random numbers of its own";
+    is scalar(keys %seen), $n, "$name: random numbers differ from run to run";
 }
 
 # --- all at once -----------------------------------------------------------------------------------------------------------------
@@ -219,8 +221,8 @@ $cb->many(6, sub { shift @mixed }, sub {
     if (($reply->{data}{stdout} // '') eq "hello\n") { $good{ $fields->{language} }++ }
     else { push @bad, "$fields->{language}: $reply->{status} $reply->{body}" }
 }, 120);
-is_deeply \@bad, [], 'runs of all languages at once: every one is right';
-is_deeply [sort keys %good], [sort @here], 'in every language';
+is_deeply \@bad, [], 'simultaneous runs of all languages are right';
+is_deeply [sort keys %good], [sort @here], 'simultaneous runs succeed in every language';
 
 # --- a zygote that is killed ------------------------------------------------------------------------------------------------------
 
@@ -229,25 +231,25 @@ SKIP: {
     $cb->run(language => 'php', code => '<?php');
     my %zygote = map { $_ => 1 } $cb->pids('zygote');
     my ($old) = grep { $zygote{$_} } processes_of(qr/\Acellblock: zygote php\b/);
-    ok $old, 'PHP has a zygote' or skip 'and there is none to kill', 1;
+    ok $old, 'PHP has a zygote' or skip 'there is no zygote to kill', 1;
     kill 9, $old;
-    ok eventually(10, sub { !-e "/proc/$old" || (process_status($old) // { State => 'Z' })->{State} =~ /\AZ/ }), 'it is killed';
+    ok eventually(10, sub { !-e "/proc/$old" || (process_status($old) // { State => 'Z' })->{State} =~ /\AZ/ }), 'the zygote of PHP is killed';
     for (1 .. 5) {
-        is $cb->run(language => 'php', code => '<?php echo "still here\n";')->{data}{stdout}, "still here\n", 'PHP goes on';
+        is $cb->run(language => 'php', code => '<?php echo "still here\n";')->{data}{stdout}, "still here\n", 'PHP continues to serve';
     }
     my $new = eventually(10, sub {
         my %now = map { $_ => 1 } $cb->pids('zygote');
         my ($found) = grep { $now{$_} && $_ != $old } processes_of(qr/\Acellblock: zygote php\b/);
         return $found;
     });
-    ok $new, 'by another zygote';
+    ok $new, 'PHP has a new zygote';
 }
 
 $cb->finish;
 
 # --- many languages, few cells -----------------------------------------------------------------------------------------------------
 
-# Each of them keeps more cells armed than there are, and has descriptors of its own in the runner.
+# Together they want more armed cells than there are. Each has descriptors of its own in the runner.
 my @many = map { "many$_" } 1 .. 40;
 my $spare = $restless =~ s/^start = .*/start = "spare";/mr =~ s/^idle_s = .*/idle_s = 300;/mr =~ s/^aliases.*//mr;
 $cb = Cellblock->start(own => 1, args => ['--workers', 4], conf => [
@@ -263,6 +265,6 @@ for my $round (1, 2) {
         push @unserved, "$fields->{language}: $reply->{status} $reply->{body}" if ($reply->{data}{stdout} // '') ne $fields->{language};
     }, 60);
 }
-is "@unserved[0 .. ($#unserved < 3 ? $#unserved : 3)]", '', 'with few cells for many languages, every one is served';
+is "@unserved[0 .. ($#unserved < 3 ? $#unserved : 3)]", '', 'forty languages are served with three cells';
 $cb->finish;
 done_testing;

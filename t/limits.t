@@ -1,4 +1,5 @@
-# Limits: each one ends a run in its own way, is told by its own name, and costs the service nothing.
+# Limits: each one ends a run with a status of its own, is reported by name, and does not harm the
+# service.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json process_status);
@@ -9,15 +10,16 @@ use Time::HiRes qw(time);
 my $cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 10;']]);
 my $MB = 1 << 20;
 
-# What a run does, its limits, how it ends: status, exit code, error, the longest time an answer may take (s), stdout.
+# Name, program, limits; then the expected status, exit code and error, the longest time for an
+# answer in seconds, and stdout.
 my @ends = (
     ['sleeps',                    'import time; time.sleep(60)',                        { wall_ms => 300 },
         'timeout', -1, qr/error: timeout \(300 ms\)/, 3],
     ['spins',                     'while True: pass',                                   { wall_ms => 400 },
         'timeout', -1, qr/error: timeout \(400 ms\)/, 3],
-    ['waits for a lock that nobody frees', 'import threading; l = threading.Lock(); l.acquire(); l.acquire()', { wall_ms => 300 },
+    ['waits for a lock that is never released', 'import threading; l = threading.Lock(); l.acquire(); l.acquire()', { wall_ms => 300 },
         'timeout', -1, qr/timeout/, 3],
-    ['computes without a bytecode', 'x = 10 ** (10 ** 8)',                              { wall_ms => 500 },
+    ['computes in one bytecode instruction', 'x = 10 ** (10 ** 8)',                              { wall_ms => 500 },
         'timeout', -1, qr/timeout/, 3],
     ['ignores every signal', <<'PYTHON', { wall_ms => 400 },
 import signal
@@ -80,7 +82,7 @@ os.close(1); os.close(2)
 time.sleep(.3); os._exit(5)
 PYTHON
         'exit', 5, qr/code 5/, 3, 'said'],
-    ['what was printed before a timeout is kept', <<'PYTHON', { wall_ms => 300 },
+    ['prints before a timeout', <<'PYTHON', { wall_ms => 300 },
 import time
 print('first', flush=True)
 time.sleep(60)
@@ -97,40 +99,40 @@ PYTHON
         'cpu_limit', -1, qr/cpu/i, 8],
     ['sleeps under a CPU limit',  'import time; time.sleep(.5); print("rested")',       { cpu_ms => 300 },
         'ok', 0, qr/\A\z/, 3, "rested\n"],
-    ['eats memory', <<'PYTHON', { memory_bytes => 64 * $MB },
+    ['allocates memory without end', <<'PYTHON', { memory_bytes => 64 * $MB },
 x = []
 while True: x.append(bytes(1 << 20) + b'x')
 PYTHON
         'memory_limit', -1, qr/error: memory limit exceeded \(67108864 bytes\)/, 10],
-    ['eats memory by one big block', <<'PYTHON', { memory_bytes => 64 * $MB },
+    ['allocates one big block', <<'PYTHON', { memory_bytes => 64 * $MB },
 x = bytearray(b'x') * (100 << 20)
 print(len(x))
 PYTHON
         undef, undef, qr/memory limit exceeded \(67108864 bytes\)|MemoryError/, 10, ''],
-    ['eats memory in small pieces', <<'PYTHON',  { memory_bytes => 64 * $MB, wall_ms => 30_000 },
+    ['allocates small objects without end', <<'PYTHON',  { memory_bytes => 64 * $MB, wall_ms => 30_000 },
 x = {}
 for i in range(10 ** 9): x[i] = str(i)
 PYTHON
         'memory_limit', -1, qr/memory limit/, 30],
-    ['fills the memory with files', <<'PYTHON', { memory_bytes => 64 * $MB, disk_bytes => 200 * $MB },
+    ['fills its memory with files', <<'PYTHON', { memory_bytes => 64 * $MB, disk_bytes => 200 * $MB },
 f = open('big', 'wb')
 while True: f.write(bytes(1 << 20))
 PYTHON
         'memory_limit', -1, qr/memory limit/, 10],
     ['uses most of its memory',   'x = bytearray(b"x") * (150 << 20); print(len(x))',   { memory_bytes => 256 * $MB },
         'ok', 0, qr/\A\z/, 10, (150 << 20) . "\n"],
-    ['writes more than its disk', <<'PYTHON', { disk_bytes => 8 * $MB },
+    ['writes more than its disk limit', <<'PYTHON', { disk_bytes => 8 * $MB },
 with open('f', 'wb', 0) as f:
     for _ in range(64): f.write(bytes(1 << 20))
 PYTHON
         undef, 1, qr/No space left on device|disk limit/, 5],
-    ['writes just its disk', <<'PYTHON', { disk_bytes => 80 * $MB, memory_bytes => 256 * $MB },
+    ['writes less than its disk limit', <<'PYTHON', { disk_bytes => 80 * $MB, memory_bytes => 256 * $MB },
 with open('f', 'wb', 0) as f:
     for _ in range(64): f.write(bytes(1 << 20))
 import os; print(os.path.getsize('f'))
 PYTHON
         'ok', 0, qr/\A\z/, 10, (64 << 20) . "\n"],
-    ['writes in every place it can', <<'PYTHON', { disk_bytes => 8 * $MB },
+    ['writes to every writable place', <<'PYTHON', { disk_bytes => 8 * $MB },
 import os, tempfile
 n = 0
 try:
@@ -201,7 +203,7 @@ for (@ends) {
     is $d->{exit_code}, $exit, "$name: exit code" or diag $shown if defined $exit;
     like $d->{error}, $error, "$name: error";
     is $d->{stdout}, $stdout, "$name: stdout" or diag $shown if defined $stdout;
-    cmp_ok $took, '<', $seconds, "$name: in good time";
+    cmp_ok $took, '<', $seconds, "$name: the answer comes within 15 s";
 }
 
 # --- output --------------------------------------------------------------------------------------------------------------
@@ -239,7 +241,7 @@ for (@floods) {
     like $d->{error}, qr/output limit exceeded \(1048576 bytes\)|error: .*output.*1048576/, "$name: error";
     my $size = length $d->{$stream};
     ok $size >= $MB - 1000 && $size <= $MB, "$name: $stream is cut at the limit" or diag $size;
-    cmp_ok time - $begin, '<', 15, "$name: in good time";
+    cmp_ok time - $begin, '<', 15, "$name: the answer comes within 15 s";
 }
 for my $size ($MB, $MB + 1) {
     my $d = $cb->run(code => "import os\nn = $size\nwhile n: n -= os.write(1, b'x' * min(n, 65536))", limits => { output_bytes => $MB })->{data};
@@ -248,30 +250,30 @@ for my $size ($MB, $MB + 1) {
     is length $d->{stdout}, $MB, "$size bytes of output: stdout";
 }
 my $d = $cb->run(code => "import sys\nprint('x' * 1000)\nwhile True: sys.stderr.write('y' * 1000)", limits => { output_bytes => 5000 })->{data};
-is $d->{stdout} =~ s/\n//r, 'x' x 1000, 'a limit is for each stream: the other one is whole' if $d->{stdout} ne '';
-is length $d->{stderr}, 5000, 'and this one is cut';
+is $d->{stdout} =~ s/\n//r, 'x' x 1000, 'stderr exceeds the limit: stdout is complete' if $d->{stdout} ne '';
+is length $d->{stderr}, 5000, 'stderr exceeds the limit: stderr is cut';
 my $cut = $cb->run(code => "print('\x{20ac}' * 1000)", limits => { output_bytes => 1000 })->{data};
-like $cut->{stdout}, qr/\A\x{20ac}{333}\x{fffd}?\z/, 'a cut inside of a character leaves no half of it';
+like $cut->{stdout}, qr/\A\x{20ac}{333}\x{fffd}?\z/, 'a cut inside a character leaves no partial character';
 
 # --- a request's limits against the configured ones -----------------------------------------------------------------------
 
 my $limits = $cb->get('/v1/sandbox/capabilities')->{data}{limits};
 for my $limit (sort keys %$limits) {
     my $most = $limits->{$limit}{maximum};
-    envelope_ok($cb->run(code => 'print(1)', limits => { $limit => $most }), 200, 0, "$limit at its maximum");
-    envelope_ok($cb->run(code => 'print(1)', limits => { $limit => $most + 1 }), 400, -400, "$limit above it");
+    envelope_ok($cb->run(code => 'print(1)', limits => { $limit => $most }), 200, 0, "$limit at its maximum is accepted");
+    envelope_ok($cb->run(code => 'print(1)', limits => { $limit => $most + 1 }), 400, -400, "$limit above its maximum is rejected");
 }
-my $whole = 40 * $MB; # more than the default of output_bytes, less than the maximum
+my $whole = 40 * $MB; # between the default and the maximum of output_bytes
 SKIP: {
     skip 'the configured limits leave no room for this', 2
         if $limits->{output_bytes}{default} >= $whole || $limits->{output_bytes}{maximum} < $whole;
     my $r = $cb->run(code => "import os\nn = $whole\nwhile n: n -= os.write(1, b'x' * min(n, 1 << 20))", limits => { output_bytes => $whole });
-    is $r->{data}{status}, 'ok', 'output_bytes is raised by a request';
-    is length($r->{data}{stdout} // ''), $whole, 'and the output is whole';
+    is $r->{data}{status}, 'ok', 'a request can raise output_bytes';
+    is length($r->{data}{stdout} // ''), $whole, 'a request can raise output_bytes: the output is complete';
 }
-is $cb->run(code => 'print(1)', limits => { wall_ms => 100_000, cpu_ms => 100_000 })->{data}{stdout}, "1\n", 'several limits raised at once';
+is $cb->run(code => 'print(1)', limits => { wall_ms => 100_000, cpu_ms => 100_000 })->{data}{stdout}, "1\n", 'a request can raise several limits';
 
-# The smallest limits are limits too: a verdict each, and never a failure of the service.
+# The smallest limits give a verdict each, and never a failure of the service.
 for ([wall_ms => qr/ok|timeout/], [cpu_ms => qr/ok|cpu_limit/], [memory_bytes => qr/memory_limit/], [output_bytes => qr/output_limit/],
     [disk_bytes => qr/ok|exit|disk_limit/]) {
     my ($limit, $status) = @$_;
@@ -307,14 +309,14 @@ print(subprocess.run([sys.executable, '-c', 'print(6 * 7)'], capture_output=True
 PYTHON
 );
 for (@processes) {
-    my ($name, $code, $allowed, $stdout) = @$_;
+    my ($name, $code, $allowed, $stdout) = @$_; # allowed: limits.processes
     my $got = $cb->run(code => $code, limits => { processes => $allowed, wall_ms => 10_000 })->{data};
     ref $stdout ? like $got->{stdout}, $stdout, $name : is $got->{stdout}, $stdout, $name;
     diag json->encode($got) if !($got->{stdout} =~ (ref $stdout ? $stdout : qr/\A\Q$stdout\E\z/));
 }
 my $bomb = $cb->run(code => "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass", limits => { processes => 10, wall_ms => 1000, cpu_ms => 10_000 });
-is $bomb->{data}{status}, 'timeout', 'a fork bomb with ten processes ends by its time';
-# A grandchild in a session of its own, known from outside by its threads.
+is $bomb->{data}{status}, 'timeout', 'a fork bomb with ten processes ends by its time limit';
+# A grandchild in a session of its own. Its number of threads identifies it from outside.
 my $orphan = $cb->run(limits => { processes => 5 }, code => <<'PYTHON');
 import os, threading, time
 if os.fork() == 0:
@@ -330,19 +332,19 @@ os.wait()
 time.sleep(.2)
 print('parent ends')
 PYTHON
-is $orphan->{data}{stdout}, "parent ends\n", 'a run ends with its program, whatever that has started';
-ok eventually(5, sub { !$cb->find_by_threads(18) }), 'and nothing of it is left';
-is $cb->run(code => 'print(1)', limits => { processes => 11 })->{status}, 400, 'more processes than the configuration allows';
-ok defined $cb->healthy_within(5), 'healthy after all that';
+is $orphan->{data}{stdout}, "parent ends\n", 'a run ends with its first process';
+ok eventually(5, sub { !$cb->find_by_threads(18) }), 'a run ends with its first process: its other processes are killed';
+is $cb->run(code => 'print(1)', limits => { processes => 11 })->{status}, 400, 'more processes than the configuration allows are rejected';
+ok defined $cb->healthy_within(5), 'the service is healthy after all limits';
 
-# --- what it cost the workers ----------------------------------------------------------------------------------------------
+# --- memory of the workers ----------------------------------------------------------------------------------------------
 
 my @workers = $cb->pids('worker');
 ok @workers > 0, 'there are workers';
 for my $pid (@workers) {
     my ($kb) = process_status($pid)->{VmHWM} =~ /(\d+)/;
-    # A reply of 40 MB was made above: the output, its JSON and a growing buffer.
-    cmp_ok $kb, '<', 250 << 10, "worker $pid: most memory ever used, in kB";
+    # The reply of 40 MB above takes the output, its JSON and a growing buffer.
+    cmp_ok $kb, '<', 250 << 10, "worker $pid: the peak of its memory is below 250 MB";
 }
 
 $cb->finish;

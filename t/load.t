@@ -1,4 +1,4 @@
-# Load: many clients at once, each with its own right answer; and thousands of runs that leave nothing behind.
+# Load: many simultaneous clients get the right answers, and thousands of runs leave nothing behind.
 #
 # CELLBLOCK_LOAD_RUNS says how many (default 2000).
 use strict;
@@ -8,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $runs = $ENV{CELLBLOCK_LOAD_RUNS} // 2000;
-# As many cells as can be armed or running with eight workers: so all of them are in use from early on.
+# As many cells as can be armed or running with eight workers, so that all are used from the start.
 my $cb = Cellblock->start(own => 1, args => ['--workers', 8], conf => [['cellblock.conf', qr/cells = 32/, 'cells = 18']]);
 is scalar(my @workers = $cb->pids('worker')), 8, 'eight workers';
 
@@ -29,7 +29,7 @@ $cb->many(64, sub {
 }, 120);
 is $right, 640, 'every client got its own answer' or diag join "\n", @wrong[0 .. ($#wrong < 5 ? $#wrong : 5)];
 
-# --- every kind of end at once ------------------------------------------------------------------------------------------------
+# --- all statuses at once ------------------------------------------------------------------------------------------------
 
 my @kinds = (
     [ok            => 'print(1)'],
@@ -54,11 +54,11 @@ $cb->many(24, sub {
     $mixed{$status}++;
     diag "$fields->{expected} became $status: " . substr $r->{body}, 0, 300 if $status ne $fields->{expected};
 }, 180);
-is_deeply \%mixed, \%expected, 'mixed ends: each run has the status that it should';
+is_deeply \%mixed, \%expected, 'simultaneous runs with all statuses: each run has the expected status';
 
 # --- thousands of runs ------------------------------------------------------------------------------------------------------------
 
-# What an instance holds on the host when it is at rest.
+# The processes, control groups, descriptors, mounts and memory of an instance at rest.
 sub holdings {
     my %now = (processes => 0, cgroups => scalar(my @groups = $cb->cgroups));
     my %mine = $cb->processes;
@@ -77,7 +77,7 @@ sub holdings {
     return \%now;
 }
 
-# At rest: as many cells armed as before. That is so when two looks, a moment apart, agree in what is counted.
+# At rest as many cells are armed as before. That is so when two counts, a moment apart, are equal.
 sub at_rest {
     my $last = '';
     my $found;
@@ -104,7 +104,7 @@ sub quick_runs {
 }
 
 my ($warmed) = quick_runs(500, 64); # caches, pools and allocators fill up first, and every cell is made
-is $warmed, 500, 'the first 500 quick runs';
+is $warmed, 500, 'the first 500 quick runs are right';
 my $before = at_rest();
 my ($good, $took) = quick_runs($runs, 16);
 is $good, $runs, "$runs quick runs: every answer is right";

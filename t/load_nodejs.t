@@ -1,4 +1,5 @@
-# Load: many different Node.js programs at once. None hangs, none is answered wrongly, and their zygote does not grow.
+# Load: many different Node.js programs at once. Every answer is right, and the zygote does not
+# grow.
 #
 # CELLBLOCK_LOAD_RUNS says how many (default 1000).
 use strict;
@@ -14,7 +15,7 @@ skip_all('built without the headers of Node.js') if !-e prefix() . '/lib/cellblo
 # One zygote for all runs.
 my $cb = Cellblock->start(own => 1, conf => [['languages/nodejs.conf', qr/recycle_runs = \d+/, 'recycle_runs = 1000000']]);
 
-# What a program came to, as far as it is the same each time.
+# The outcome of a program, without the parts that differ from run to run.
 sub outcome {
     my ($reply) = @_;
     return "HTTP $reply->{status}: $reply->{body}" if $reply->{status} != 200;
@@ -22,7 +23,7 @@ sub outcome {
     return join "\0", @$d{qw(status exit_code)}, $d->{signal} // '', map { s/\(node:\d+\)/(node)/gr } @$d{qw(stdout stderr)};
 }
 
-# Programs that say the same when they are run again, alone, and that are quick.
+# Quick programs whose outcome is the same when they run again, alone.
 my @programs;
 for my $file (sort glob Cellblock::root() . '/t/nodejs/*.js') {
     my %fields = (language => 'nodejs', code => Encode::decode('UTF-8', slurp($file)));
@@ -32,7 +33,7 @@ for my $file (sort glob Cellblock::root() . '/t/nodejs/*.js') {
 }
 cmp_ok scalar @programs, '>=', 60, 'there are ' . @programs . ' programs to mix';
 
-# The zygote: the one process of the interpreter that is no guest.
+# The zygote is the oldest process of the interpreter.
 sub zygote_kb {
     my %mine = $cb->processes;
     my ($zygote) = sort { $mine{$a}{start} <=> $mine{$b}{start} } grep { $mine{$_}{cmdline} =~ /\Acellblock: zygote nodejs\b/ } keys %mine;
@@ -56,8 +57,8 @@ $cb->many(8, sub {
 my $took = time - $begin;
 is scalar @wrong, 0, "$runs runs of a mix, 8 at once: every answer is right" or diag substr join("\n", @wrong[0 .. ($#wrong < 3 ? $#wrong : 3)]), 0, 2000;
 my ($same, $after) = zygote_kb();
-is $same, $zygote, 'by one zygote';
-cmp_ok $after, '<=', $before * 1.05, "which has not grown ($before kB before, $after kB after)";
+is $same, $zygote, 'one zygote has forked all guests';
+cmp_ok $after, '<=', $before * 1.05, "the zygote has not grown ($before kB before, $after kB after)";
 diag sprintf '%d runs in %.1f s: %.0f a second', $runs, $took, $runs / $took;
 $cb->finish;
 done_testing;

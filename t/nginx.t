@@ -1,4 +1,4 @@
-# nginx in front: keys, limits per key, sizes, TLS, and every error of its own in the envelope.
+# nginx: keys, limits per key, sizes, TLS, and its own errors, each in the envelope.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json slurp);
@@ -7,38 +7,38 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $second = 'second-key-0123456789';
-my $third = 'third-key-0123456789'; # has not used any of its rate when that is measured
+my $third = 'third-key-0123456789'; # used only where the rate is measured
 my $cb = Cellblock->start(own => 1, args => ['--rate', 40, '--connections', 4, '--workers', 8], keys => { second => $second, third => $third });
 my $languages = '/v1/sandbox/languages';
 
 # --- keys ---------------------------------------------------------------------------------------------------------------
 
-is $cb->get($languages)->{status}, 200, 'the first key';
-is $cb->get($languages, key => $second)->{status}, 200, 'the second key';
+is $cb->get($languages)->{status}, 200, 'the first key is accepted';
+is $cb->get($languages, key => $second)->{status}, 200, 'the second key is accepted';
 envelope_ok($cb->get($languages, key => $_), 401, -401, "not a key: $_")
     for 'second', ucfirst $second, 'x' . $second, substr($second, 1), '.*', '~^', "$second\t$second";
 
-is $cb->run(code => 'print("by the second")')->{status}, 200, 'a run for the log';
-is $cb->post(json->encode({ language => 'python3', code => 'print("by the second")' }), key => $second)->{status}, 200, 'and one by the other key';
-ok eventually(5, sub { $cb->log_text =~ m{cellblock-fcgi.*\bkey=second\b.*/v1/sandbox/run} }), 'the worker logs the name of the key';
-ok eventually(5, sub { $cb->log_text =~ m{cellblock-fcgi.*\bkey=server\b.*/v1/sandbox/run} }), 'and that of the other one';
+is $cb->run(code => 'print("by the second")')->{status}, 200, 'a run with the first key succeeds';
+is $cb->post(json->encode({ language => 'python3', code => 'print("by the second")' }), key => $second)->{status}, 200, 'a run with the second key succeeds';
+ok eventually(5, sub { $cb->log_text =~ m{cellblock-fcgi.*\bkey=second\b.*/v1/sandbox/run} }), 'the worker logs the name of the second key';
+ok eventually(5, sub { $cb->log_text =~ m{cellblock-fcgi.*\bkey=server\b.*/v1/sandbox/run} }), 'the worker logs the name of the first key';
 my $id = $cb->get('/health', key => undef)->{headers}{'x-request-id'} // '';
 like $id, qr/\A[0-9a-f]{32}\z/, 'a reply has a request id';
-ok eventually(5, sub { my $log = $cb->log_text; 2 <= (() = $log =~ /\Q$id\E/g) }), 'by which both logs know it';
-ok index($cb->log_text, $_) < 0, 'no log has a key in it' for $second, $cb->{key};
-is index($cb->log_text, 'by the second'), -1, 'nor what a client ran';
+ok eventually(5, sub { my $log = $cb->log_text; 2 <= (() = $log =~ /\Q$id\E/g) }), 'both logs have the request id';
+ok index($cb->log_text, $_) < 0, 'no log contains a key' for $second, $cb->{key};
+is index($cb->log_text, 'by the second'), -1, 'no log contains a program';
 
-# --- runs at one time -----------------------------------------------------------------------------------------------------
+# --- simultaneous requests -----------------------------------------------------------------------------------------------------
 
 my @waiting = map { $cb->connect_raw($cb->run_bytes(code => 'import time; time.sleep(60)')) } 1 .. 4;
 my $over;
-ok eventually(10, sub { $over = $cb->get($languages); $over->{status} == 429 }), 'a fifth request at one time is too much';
-envelope_ok($over, 429, -429, 'and is told so');
-like $over->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, 'with Retry-After';
-is $cb->get($languages, key => $second)->{status}, 200, 'the other key is not affected';
-is $cb->get('/health', key => undef)->{status}, 200, 'nor is the health check';
+ok eventually(10, sub { $over = $cb->get($languages); $over->{status} == 429 }), 'a fifth simultaneous request is rejected';
+envelope_ok($over, 429, -429, 'a fifth simultaneous request: the answer is 429');
+like $over->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, '429 comes with Retry-After';
+is $cb->get($languages, key => $second)->{status}, 200, 'another key is not affected';
+is $cb->get('/health', key => undef)->{status}, 200, 'the health check is not affected';
 close $_ for @waiting;
-ok eventually(10, sub { $cb->get($languages)->{status} == 200 }), 'when the others have gone there is room again';
+ok eventually(10, sub { $cb->get($languages)->{status} == 200 }), 'a request is served when the others have ended';
 
 # --- requests per second ----------------------------------------------------------------------------------------------------
 
@@ -50,18 +50,45 @@ for (1 .. 300) {
     $limited //= $r if $r->{status} == 429;
 }
 my $took = time - $begin;
-ok $limited, 'too many requests a second are refused' or diag json->encode(\%status);
+ok $limited, 'too many requests a second are rejected' or diag json->encode(\%status);
 SKIP: {
-    skip 'none was refused', 2 if !$limited;
-    envelope_ok($limited, 429, -429, 'in the envelope');
-    like $limited->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, 'with Retry-After';
+    skip 'none was rejected', 2 if !$limited;
+    envelope_ok($limited, 429, -429, 'the answer is an envelope');
+    like $limited->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, '429 comes with Retry-After';
 }
-is_deeply [sort keys %status], [200, 429], 'and nothing else happens to them';
-# A second's worth may come at once, and then the rate.
-cmp_ok $status{200}, '<=', 41 + 40 * $took + 5, 'no more than the rate were let through';
-cmp_ok $status{200}, '>=', 30, 'nor much fewer';
-is $cb->get($languages, key => $second)->{status}, 200, 'the other key is not affected';
-ok eventually(5, sub { $cb->get($languages, key => $third)->{status} == 200 }), 'and after a moment it may again';
+is_deeply [sort keys %status], [200, 429], 'every answer is 200 or 429';
+# The requests of one second may come at once; then the rate holds.
+cmp_ok $status{200}, '<=', 41 + 40 * $took + 5, 'not more requests than the rate were served';
+cmp_ok $status{200}, '>=', 30, 'nearly as many requests as the rate were served';
+is $cb->get($languages, key => $second)->{status}, 200, 'another key is not affected';
+ok eventually(5, sub { $cb->get($languages, key => $third)->{status} == 200 }), 'the key is served again after a moment';
+
+# --- guesses of keys --------------------------------------------------------------------------------------------------------
+
+{
+    my (%guessed, $refused);
+    my $begin = time;
+    for (1 .. 100) {
+        my $r = $cb->get($languages, key => "guess-$_-of-100");
+        $guessed{ $r->{status} }++;
+        $refused //= $r if $r->{status} == 429;
+        # Good requests between them, from the same address.
+        $guessed{good}{ $cb->get($languages, key => $second)->{status} }++ if $_ % 10 == 0;
+        $guessed{health}{ $cb->get('/health', key => undef)->{status} }++ if $_ % 10 == 5;
+    }
+    my $took = time - $begin;
+    is_deeply delete $guessed{good}, { 200 => 10 }, 'a good key is not affected by guesses from its address';
+    is_deeply delete $guessed{health}, { 200 => 10 }, 'nor is the health check';
+    is_deeply [sort keys %guessed], [401, 429], 'guesses are answered 401, and 429 over their rate' or diag json->encode(\%guessed);
+    cmp_ok $guessed{401}, '<=', 21 + 10 * $took + 2, 'at their own rate';
+    cmp_ok $guessed{401}, '>=', 10, 'and not fewer';
+    envelope_ok($refused, 429, -429, 'in the envelope') if $refused;
+    like $refused->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, 'with Retry-After';
+    envelope_ok($cb->get($languages, key => undef), 429, -429, 'no key at all counts as a guess');
+    ok eventually(5, sub { $cb->get($languages, key => undef)->{status} == 401 }), 'after a moment it is 401 again';
+    envelope_ok($cb->get('/.unauthorized', key => $_), 404, -404, 'the location of these answers is not a route') for undef, $second;
+    envelope_ok($cb->post('x' x ((32 << 20) + 1), key => 'wrong'), 413, -413, 'a body too large, with a wrong key');
+}
 
 # --- sizes --------------------------------------------------------------------------------------------------------------
 
@@ -71,44 +98,44 @@ for my $size ($limit, $limit + 1, 2 * $limit) {
     my $body = $frame =~ s/""\}\z/'"' . 'x' x ($size - length $frame) . '"}'/er;
     is length $body, $size, "a body of $size bytes";
     my $r = $cb->post($body, key => $second);
-    if ($size > $limit) { envelope_ok($r, 413, -413, 'is too large') }
-    else { is $r->{data}{stdout}, $size - length($frame) . "\n", 'is just small enough' or diag substr $r->{body}, 0, 300 }
+    if ($size > $limit) { envelope_ok($r, 413, -413, 'a body above the limit is rejected') }
+    else { is $r->{data}{stdout}, $size - length($frame) . "\n", 'a body at the limit is accepted' or diag substr $r->{body}, 0, 300 }
 }
 
-# --- what nginx itself refuses, in the envelope -----------------------------------------------------------------------------
+# --- requests that nginx rejects -----------------------------------------------------------------------------
 
 my $head = "Host: x\r\nX-Api-Key: $second\r\n";
 my @refused = (
-    ['no HTTP at all',          "hello\r\n\r\n",                                                   400],
+    ['not HTTP',          "hello\r\n\r\n",                                                   400],
     ['a bad header',            "GET /health HTTP/1.1\r\nHost: a b\r\n\r\n",                       400],
     ['no Host',                 "GET /health HTTP/1.1\r\n\r\n",                                    400],
-    ['two lengths',             "POST /v1/sandbox/run HTTP/1.1\r\n${head}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400],
-    ['length and chunks',       "POST /v1/sandbox/run HTTP/1.1\r\n${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400],
-    ['a bad length',            "POST /v1/sandbox/run HTTP/1.1\r\n${head}Content-Length: -5\r\n\r\n", 400],
-    ['a bad chunk',             "POST /v1/sandbox/run HTTP/1.1\r\n${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400],
-    ['a path out of the root',  "GET /../../etc/passwd HTTP/1.1\r\n$head\r\n",                     400],
+    ['two values of Content-Length',             "POST /v1/sandbox/run HTTP/1.1\r\n${head}Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", 400],
+    ['Content-Length together with chunks',       "POST /v1/sandbox/run HTTP/1.1\r\n${head}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400],
+    ['an invalid Content-Length',            "POST /v1/sandbox/run HTTP/1.1\r\n${head}Content-Length: -5\r\n\r\n", 400],
+    ['an invalid chunk',             "POST /v1/sandbox/run HTTP/1.1\r\n${head}Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400],
+    ['a path above the root',  "GET /../../etc/passwd HTTP/1.1\r\n$head\r\n",                     400],
     ['a NUL in the path',       "GET /health%00x HTTP/1.1\r\n$head\r\n",                           400],
     ['a URI too long',          'GET /' . 'x' x 40_000 . " HTTP/1.1\r\n$head\r\n",                 414],
     ['a header too large',      "GET /health HTTP/1.1\r\n${head}X-Long: " . 'x' x 40_000 . "\r\n\r\n", 431],
-    ['an unknown HTTP',         "GET /health HTTP/3.0\r\n$head\r\n",                               501],
-    ['an unknown coding',       "POST /v1/sandbox/run HTTP/1.1\r\n${head}Transfer-Encoding: gzip\r\n\r\n", 501],
+    ['an unknown HTTP version',         "GET /health HTTP/3.0\r\n$head\r\n",                               501],
+    ['an unknown transfer coding',       "POST /v1/sandbox/run HTTP/1.1\r\n${head}Transfer-Encoding: gzip\r\n\r\n", 501],
 );
 for (@refused) {
     my ($name, $bytes, $status) = @$_;
     my $r = $cb->read_reply($cb->connect_raw($bytes));
-    like $r->{status}, qr/\A[45]\d\d\z/, "$name: is refused";
-    is $r->{json}{code}, -$status, "$name: in the envelope" or diag "$r->{status} $r->{body}";
-    is $r->{headers}{'content-type'}, 'application/json; charset=utf-8', "$name: as JSON";
+    like $r->{status}, qr/\A[45]\d\d\z/, "$name: it is rejected";
+    is $r->{json}{code}, -$status, "$name: the answer is an envelope" or diag "$r->{status} $r->{body}";
+    is $r->{headers}{'content-type'}, 'application/json; charset=utf-8', "$name: the answer is JSON";
 }
 my $plain = $cb->{url};
 {
     local $cb->{url} = "http://127.0.0.1:$cb->{tls_port}";
     my $r = $cb->read_reply($cb->connect_raw("GET /health HTTP/1.1\r\n$head\r\n"));
-    is $r->{json}{code}, -400, 'plain HTTP on the TLS port';
+    is $r->{json}{code}, -400, 'plain HTTP on the TLS port is answered with 400';
 }
-unlike $cb->get('/health')->{headers}{server} // '', qr/\d/, 'no version is told';
+unlike $cb->get('/health')->{headers}{server} // '', qr/\d/, 'the Server header has no version';
 
-# Two requests in one go on one connection get two answers, in order.
+# Two requests in one write on one connection get two answers, in order.
 my $both = $cb->connect_raw(("GET /health HTTP/1.1\r\n$head\r\n" . "GET /nothing HTTP/1.1\r\n$head\r\n"));
 local $/ = undef;
 my $two = '';
@@ -122,15 +149,15 @@ for (['SSLv3', 0], ['TLSv1', 0], ['TLSv1_1', 0], ['TLSv1_2', 1], ['TLSv1_3', 1])
     my $tls = IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $cb->{tls_port}, SSL_version => $version,
         SSL_verify_mode => SSL_VERIFY_NONE, SSL_cipher_list => 'DEFAULT:@SECLEVEL=0', Timeout => 10);
     is !!$tls, !!$works, "$version: " . ($works ? 'accepted' : 'refused') or diag $SSL_ERROR;
-    like $tls->get_sslversion, qr/\A\Q$version\E\z/, "$version: is what was spoken" if $tls && $works;
+    like $tls->get_sslversion, qr/\A\Q$version\E\z/, "$version: the connection uses it" if $tls && $works;
 }
 my $verified = IO::Socket::SSL->new(PeerAddr => '127.0.0.1', PeerPort => $cb->{tls_port}, SSL_ca_file => "$cb->{dir}/tls/cert.pem",
     SSL_verifycn_name => 'localhost', SSL_verifycn_scheme => 'http', SSL_hostname => 'localhost');
-ok $verified, 'the certificate verifies for localhost' or diag $SSL_ERROR;
+ok $verified, 'the certificate is valid for localhost' or diag $SSL_ERROR;
 my $elsewhere = IO::Socket::INET->new(PeerAddr => '127.0.0.2', PeerPort => $cb->{port}, Timeout => 5);
 ok !$elsewhere, 'plain HTTP is served on 127.0.0.1 only';
 my $tls_elsewhere = IO::Socket::INET->new(PeerAddr => '127.0.0.2', PeerPort => $cb->{tls_port}, Timeout => 5);
-ok $tls_elsewhere, 'TLS on every address';
+ok $tls_elsewhere, 'TLS is served on every address';
 
 $cb->finish;
 done_testing;

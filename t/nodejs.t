@@ -1,7 +1,9 @@
-# A program behaves in a cell as it does when Node.js runs it alone: same output, same errors, same end.
+# A Node.js program behaves in a cell as under a bare Node.js: same output, same errors, same exit
+# status.
 #
-# Every program of t/nodejs/ and of the table below is run twice: cold, by `node main.js` in an empty folder, and by the
-# service. stdout, stderr, exit code and signal must be equal once the folder is called by its name in a cell.
+# Every program of t/nodejs/ and of the table below runs twice: cold, by `node main.js` in an empty
+# directory, and by the service. stdout, stderr, exit code and signal must be equal, apart from the
+# name of the directory.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok missing prefix skip_all slurp spew);
@@ -28,9 +30,10 @@ is run_node('console.log(process.version)')->{data}{stdout}, $cold_version, "the
 my ($major, $minor) = $cold_version =~ /v(\d+)\.(\d+)/;
 my $detects_modules = $major > 22 || ($major == 22 && $minor >= 7);
 
-# A program's cold run: (stdout, stderr, exit code, signal). `name` is what the main file is called. It runs in a folder
-# with a name as long as that of a cell's, since Node.js breaks lines; and on pipes, since it writes to files otherwise.
-# Arguments: where the program is, its name, node, "mount" or "folder", the folder, and those of the program.
+# A program's cold run: (stdout, stderr, exit code, signal). Its directory has a name as long as
+# that of a cell's, since Node.js breaks lines. Its streams are pipes, since Node.js writes to files
+# in another way. Arguments: the program's directory, its name, node, "mount" or "directory", the
+# directory to run in, and the program's arguments.
 my $script = <<'END';
 if [[ $4 == mount ]]; then
 	mount -t tmpfs cold "$5" || exit 125
@@ -49,11 +52,12 @@ shift 5
 } 4>&1
 END
 
-# Where that can be had: over /mnt in a mount namespace; where none can be made (in a chroot), in a new folder of the root.
+# The directory is a tmpfs over /mnt in a mount namespace, or, where no namespace can be made (in a
+# chroot), a new directory in /.
 my @apart = grep { (command([@$_, 'true']))[0] == 0 } ['unshare', '-m'], ['unshare', '-Urm'];
-my $home = @apart ? '/mnt' : short_folder();
+my $home = @apart ? '/mnt' : short_directory();
 
-sub short_folder {
+sub short_directory {
     for my $path (map {"/b$_"} 10 .. 99) {
         return $path if mkdir $path, 0755;
     }
@@ -66,7 +70,7 @@ sub cold {
     my $dir = tempdir(CLEANUP => 1);
     my $input = spew("$dir/stdin", $stdin);
     spew("$dir/$name", $source);
-    my ($exit, $out, $err) = command([@{ $apart[0] || [] }, 'bash', '-c', $script, 'cold', $dir, $name, $node, @apart ? 'mount' : 'folder',
+    my ($exit, $out, $err) = command([@{ $apart[0] || [] }, 'bash', '-c', $script, 'cold', $dir, $name, $node, @apart ? 'mount' : 'directory',
         $home, @args], stdin => $input);
     s{$home\b}{/box}g for $out, $err;
     my $signal = $exit > 128 ? $exit - 128 : 0;
@@ -84,7 +88,7 @@ sub same_form {
     my ($text) = @_;
     $text =~ s/\x{fffd}+/\x{fffd}/g;
     $text =~ s{^\(node:\d+\)}{(node:PID)}mg;
-    $text =~ s{^ *\d+: 0x[0-9a-f]+ .*\n}{}mg; # a native stack
+    $text =~ s{^ *\d+: 0x[0-9a-f]+ .*\n}{}mg; # the native stack
     return $text;
 }
 
@@ -109,24 +113,24 @@ push @cases, (
 for my $case (@cases) {
     my ($name, $source, $stdin, @args) = @$case;
     my $text = decode('UTF-8', $source);
-    # A Node.js that does not see for itself what is a module is told by the name.
+    # An older Node.js recognizes a module only by the name of its file.
     my $main = $name =~ /\Aesm_(?!dynamic|mixed)/ && !$detects_modules ? 'main.mjs' : 'main.js';
     $main = 'main.mjs' if $name eq 'esm_mixed' && !$detects_modules;
     my @cold = cold(encode_utf8($text), $stdin // '', $main, @args);
     my $r = run_node($text, stdin => decode('UTF-8', $stdin // ''), args => [map { decode('UTF-8', $_) } @args]);
     same_as_cold($name, $r, \@cold, \&same_form);
 }
-cmp_ok scalar @cases, '>=', 130, 'all programs were found';
+cmp_ok scalar @cases, '>=', 130, 'at least 130 programs were compared';
 
-# --- where a cell does better: a fresh Node.js loses what is on its way when process.exit() is called --------------------
+# --- a difference: a bare Node.js loses pending output when process.exit() is called --------------------
 
 my $big = run_node("for (let i = 0; i < 5000; i++) console.log('x'.repeat(1000)); process.exit(3);")->{data};
-is length $big->{stdout}, 5_005_000, 'console.log and process.exit: nothing is lost';
-is $big->{exit_code}, 3, 'and its exit code';
+is length $big->{stdout}, 5_005_000, 'console.log and process.exit: no output is lost';
+is $big->{exit_code}, 3, 'console.log and process.exit: the exit code is right';
 $big = run_node("process.stdout.write('y'.repeat(5000000)); process.stderr.write('z'.repeat(300000)); process.exit(2);")->{data};
-is_deeply [length $big->{stdout}, length $big->{stderr}], [5_000_000, 300_000], 'process.stdout.write and process.exit: nothing is lost';
+is_deeply [length $big->{stdout}, length $big->{stderr}], [5_000_000, 300_000], 'process.stdout.write and process.exit: no output is lost';
 
-# --- what a cell forbids, and says so as Node.js would -------------------------------------------------------------------
+# --- denied operations, which fail with Node.js's own errors -------------------------------------------------------------------
 
 my @refused = (
     ['spawn',     "try { require('child_process').spawn('/bin/true') } catch (e) { console.log(e.code, e instanceof Error) }"],
@@ -143,11 +147,11 @@ my @refused = (
 for (@refused) {
     my ($name, $code) = @$_;
     my $d = run_node($code)->{data};
-    like $d->{stdout}, qr/^(?:EPERM|EACCES)\b/m, "refused: $name" or diag "$d->{stdout}$d->{stderr}";
-    is $d->{status}, 'ok', "refused: $name: the program goes on";
+    like $d->{stdout}, qr/^(?:EPERM|EACCES)\b/m, "denied: $name" or diag "$d->{stdout}$d->{stderr}";
+    is $d->{status}, 'ok', "denied: $name: the program continues";
 }
 
-# --- what a fork server makes alike unless it takes care -----------------------------------------------------------------
+# --- random numbers, which a fork server could duplicate -----------------------------------------------------------------
 
 my @random = (
     'console.log(Math.random())',
@@ -172,22 +176,22 @@ my $two = run_node('const { Worker } = require("worker_threads"); console.log(Ma
 my %of_one = map { $_ => 1 } split /\n/, $two;
 is scalar keys %of_one, 3, 'Math.random() differs between the threads of a run' or diag $two;
 
-# --- a run leaves nothing, has nothing of ours, and ends where its limits are ---------------------------------------------
+# --- runs leave nothing behind, have no descriptors of ours, and have limits ---------------------------------------------
 
 run_node('require("fs").writeFileSync("left.js", "x"); require("fs").writeFileSync("/tmp/left", "x"); globalThis.left = 1; process.env.LEFT = 1;');
 is run_node('console.log(require("fs").readdirSync(".").join(), require("fs").readdirSync("/tmp").join(), typeof left, process.env.LEFT)')->{data}{stdout},
-    "main.js  undefined undefined\n", 'a run finds nothing of another one';
+    "main.js  undefined undefined\n", 'a run finds nothing of an earlier run';
 my $open = run_node('const fs = require("fs"); let n = 0; for (let fd = 3; fd < 256; fd++) try { const s = fs.fstatSync(fd); if (s.isSocket() || s.isDirectory() || s.isFile()) n++; } catch {} console.log(n)');
-is $open->{data}{stdout}, "0\n", 'no file, folder or socket is open';
+is $open->{data}{stdout}, "0\n", 'no file, directory or socket is open';
 my @pipes = map { run_node('const fs = require("fs"); const all = []; for (let fd = 3; fd < 256; fd++) try { const s = fs.fstatSync(fd); if (s.isFIFO()) all.push(s.ino); } catch {} console.log(all.join("\\n"))')->{data}{stdout} } 1, 2;
 my %of_first = map { $_ => 1 } split /\n/, $pipes[0];
 cmp_ok scalar keys %of_first, '>', 0, 'the event loop has pipes';
-is join(' ', grep { $of_first{$_} } split /\n/, $pipes[1]), '', 'and no two guests share one';
-is run_node('console.log(process.uptime() < 1, performance.now() < 1000, process.hrtime().length)')->{data}{stdout}, "true true 2\n", 'the clock starts with the run'
+is join(' ', grep { $of_first{$_} } split /\n/, $pipes[1]), '', 'two guests share no pipe';
+is run_node('console.log(process.uptime() < 1, performance.now() < 1000, process.hrtime().length)')->{data}{stdout}, "true true 2\n", 'the clocks start with the run'
     if $major >= 20;
 is run_node('console.log(typeof X)', preload => 'var X = 1;')->{data}{stdout}, "number\n", 'a preload runs before the program';
 is run_node('console.log(process.env.A, process.env.TZ, new Date(0).getHours())', env => { A => 'b=c', TZ => 'Asia/Tokyo' })->{data}{stdout},
-    "b=c Asia/Tokyo 9\n", 'environment variables, the time zone among them';
+    "b=c Asia/Tokyo 9\n", 'environment variables reach the program, TZ included';
 
 for (['objects', 'const a = []; for (;;) a.push({ x: a.length, y: [a.length] });'],
     ['strings', 'const a = []; for (;;) a.push(JSON.stringify("y".repeat(100000) + a.length));'],
@@ -197,15 +201,15 @@ for (['objects', 'const a = []; for (;;) a.push({ x: a.length, y: [a.length] });
     my $d = run_node($code)->{data};
     is $d->{status}, 'memory_limit', "memory: $what" or diag substr $d->{stderr}, 0, 500;
 }
-is run_node('for (;;);', limits => { wall_ms => 300 })->{data}{status}, 'timeout', 'an endless loop';
+is run_node('for (;;);', limits => { wall_ms => 300 })->{data}{status}, 'timeout', 'an endless loop ends by a timeout';
 
 $cb->finish;
 
-# --- without its driver for this Node.js: interpreters that are started ahead, one for each program ------------------------
+# --- without a driver for this Node.js: spare interpreters, one for each program ------------------------
 
 my $bare = tempdir('cellblock-prefix-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $bare;
-is +(command(['cp', '-a', prefix() . '/.', $bare]))[0], 0, 'another prefix';
+is +(command(['cp', '-a', prefix() . '/.', $bare]))[0], 0, 'the prefix is copied';
 unlink "$bare/lib/cellblock/nodejs/engine.so" or die "engine.so: $!";
 $cb = Cellblock->start(own => 1, args => ['--prefix', $bare]);
 my @spare = grep { $_->[0] =~ /\A(?:arguments|white space|stdin_.*|class.*|error_.*|exit.*|uncaught.*|unhandled.*|timers?.*|require.*|json.*|worker.*)\z/ } @cases;
@@ -215,16 +219,16 @@ for my $case (@spare) {
     my $r = run_node($text, stdin => decode('UTF-8', $stdin // ''), args => [map { decode('UTF-8', $_) } @args]);
     same_as_cold("spare: $name", $r, [cold(encode_utf8($text), $stdin // '', 'main.js', @args)], \&same_form);
 }
-cmp_ok scalar @spare, '>=', 15, 'spare: programs were found';
-is run_node('console.log(process.env.A)', env => { A => 'b' })->{data}{stdout}, "b\n", 'spare: an environment';
+cmp_ok scalar @spare, '>=', 15, 'spare: at least 15 programs were compared';
+is run_node('console.log(process.env.A)', env => { A => 'b' })->{data}{stdout}, "b\n", 'spare: an environment variable reaches the program';
 my %spare_random = map { run_node('console.log(Math.random())')->{data}{stdout} => 1 } 1 .. 4;
-is scalar keys %spare_random, 4, 'spare: Math.random() differs';
+is scalar keys %spare_random, 4, 'spare: Math.random() differs from run to run';
 my ($listed) = grep { $_->{name} eq 'nodejs' } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
-is $listed->{start}, 'spare', 'the list says so';
-ok $listed->{available}, 'and that it is available';
-like $listed->{reason}, qr/engine\.so/, 'and why it is no zygote';
-is $cb->get('/v1/sandbox/capabilities')->{data}{languages}{nodejs}, 'spare', 'and so do the capabilities';
-is $cb->get('/health', key => undef)->{status}, 200, 'and the service is healthy';
-like $cb->log_text, qr/nodejs: programs are run by interpreters that are started ahead, one for each: .*engine\.so/, 'the log says why';
+is $listed->{start}, 'spare', 'spare: the list of languages says so';
+ok $listed->{available}, 'spare: the language is available';
+like $listed->{reason}, qr/engine\.so/, 'spare: the list says why there is no zygote';
+is $cb->get('/v1/sandbox/capabilities')->{data}{languages}{nodejs}, 'spare', 'spare: the capabilities say so';
+is $cb->get('/health', key => undef)->{status}, 200, 'spare: the service is healthy';
+like $cb->log_text, qr/nodejs: programs are run by interpreters that are started ahead, one for each: .*engine\.so/, 'spare: the log says why';
 $cb->finish;
 done_testing;

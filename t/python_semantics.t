@@ -1,7 +1,9 @@
-# A program behaves in a cell as it does when Python runs it alone: same output, same errors, same end.
+# A Python program behaves in a cell as under a bare Python: same output, same errors, same exit
+# status.
 #
-# Every program of t/python/ and of the table below is run twice: cold, by `python3 main.py` in an empty folder, and by
-# the service. stdout, stderr, exit code and signal must be equal once the folder is called by its name in a cell.
+# Every program of t/python/ and of the table below runs twice: cold, by `python3 main.py` in an
+# empty directory, and by the service. stdout, stderr, exit code and signal must be equal, apart
+# from the name of the directory.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok json missing slurp spew);
@@ -17,7 +19,7 @@ my $cb = Cellblock->start;
 
 my $here = $cb->run(code => 'import json, os, platform; print(json.dumps([platform.python_version(), dict(os.environ), os.getcwd()]))');
 my ($version, $env, $cwd) = @{ json->decode($here->{data}{stdout} || '[]') };
-is $cwd, '/box', 'the working directory';
+is $cwd, '/box', 'the working directory is /box';
 my $cold_version = (command([$python, '-c', 'import platform; print(platform.python_version(), end="")']))[1];
 is $version, $cold_version, "the service runs the Python that it is compared with ($python)";
 
@@ -29,9 +31,10 @@ sub cold {
     mkdir $dir or die "$dir: $!";
     my $input = spew("$outside/stdin", $stdin);
     spew("$dir/main.py", $source);
-    # The names are those that a cell has; two of the values name folders.
+    # The variables are those of a cell; two of the values are directories.
     my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG PATH TMPDIR);
-    # In a session of its own, as in a cell: in a container the test's process group may be one that is not seen, 0.
+    # In a session of its own, as in a cell: the test's process group may be outside of the pid
+    # namespace of a container, and then has the id 0.
     my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
         stdin => $input);
     s/\Q$dir\E/\/box/g for $out, $err;
@@ -44,7 +47,8 @@ sub signal_name {
     return $name;
 }
 
-# Addresses differ from run to run; how many U+FFFD a bad sequence makes is the decoder's choice.
+# Addresses differ from run to run, and decoders differ in the number of U+FFFD for an invalid
+# sequence.
 sub same_form {
     my ($text) = @_;
     $text =~ s/0x[0-9a-f]{6,}/0xADDRESS/g;
@@ -98,9 +102,9 @@ for my $case (@cases) {
     my $r = $cb->run(code => decode('UTF-8', $source), stdin => decode('UTF-8', $stdin // ''), args => [map { decode('UTF-8', $_) } @args]);
     same_as_cold($name, $r, \@cold, \&same_form);
 }
-cmp_ok scalar @cases, '>=', 150, 'all programs were found';
+cmp_ok scalar @cases, '>=', 150, 'at least 150 programs were compared';
 
-# --- what a cell forbids, and says so as Python would ------------------------------------------------------------------
+# --- denied operations, which fail with Python's own errors ------------------------------------------------------------------
 
 my @refused = (
     ['subprocess.run',         'import subprocess; subprocess.run(["/bin/true"])'],
@@ -115,14 +119,14 @@ my @refused = (
 for (@refused) {
     my ($name, $code) = @$_;
     my $d = $cb->run(code => $code)->{data};
-    like $d->{stderr}, qr/PermissionError: \[Errno 1\]|Operation not permitted/, "refused: $name";
-    is $d->{exit_code}, 1, "refused: $name: an uncaught exception";
+    like $d->{stderr}, qr/PermissionError: \[Errno 1\]|Operation not permitted/, "denied: $name";
+    is $d->{exit_code}, 1, "denied: $name: the exception ends the program";
 }
 my $execv = $cb->run(code => 'import os; os.execv("/usr/bin/python3", ["python3", "-c", "print(1)"])')->{data};
-isnt $execv->{status}, 'ok', 'os.execv does not succeed';
+isnt $execv->{status}, 'ok', 'os.execv fails';
 is $cb->run(code => 'import os; print(os.waitstatus_to_exitcode(os.system("echo x")))')->{data}{stdout}, "127\n", 'os.system starts nothing';
 
-# --- what a fork server makes alike unless it takes care -----------------------------------------------------------------
+# --- random numbers, which a fork server could duplicate -----------------------------------------------------------------
 
 my @random = (
     'import random; print(random.random())',
@@ -152,7 +156,7 @@ my %hashes;
 my $left = 80;
 $cb->many(8, sub { $left-- > 0 ? { code => 'print(hash("x"))' } : undef }, sub { $hashes{ $_[1]{data}{stdout} // '' }++ });
 delete $hashes{''};
-cmp_ok scalar keys %hashes, '>=', 2, 'zygotes have hash seeds of their own';
+cmp_ok scalar keys %hashes, '>=', 2, 'zygotes have different hash seeds';
 
 $cb->finish;
 done_testing;

@@ -1,5 +1,5 @@
-# The self-test: what was tried is told, and each wall that it attacks is broken from outside, one after the other. Then nothing
-# is served, and the log names the attack that got out.
+# The self-test: the log reports it, and each layer that it attacks is broken from outside, one
+# after the other. Then nothing is served, and the log names the attack that succeeded.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok eventually missing root runner_program skip_all slurp spew write_configuration);
@@ -10,7 +10,7 @@ use Tracer;
 
 skip_all('needs root') if $> != 0;
 
-# The names of all attacks, from where they are listed.
+# The names of all attacks, from the tables in the source.
 my $source = slurp(root() . '/runner/guest/attack.c');
 my %named;
 for my $list (qw(calls deadly_calls)) {
@@ -18,42 +18,43 @@ for my $list (qw(calls deadly_calls)) {
     $named{$list} = [$rows =~ /^\t\{ "([^"]+)", SYS_\w+|^\t\{ "([^"]+)", X86/mg];
     @{ $named{$list} } = grep { defined } @{ $named{$list} };
 }
-cmp_ok scalar @{ $named{calls} }, '>', 40, 'there are system calls to try';
-cmp_ok scalar @{ $named{deadly_calls} }, '>', 10, 'and some that are to be the end of who makes them';
+cmp_ok scalar @{ $named{calls} }, '>', 40, 'the table of denied system calls was found';
+cmp_ok scalar @{ $named{deadly_calls} }, '>', 10, 'the table of fatal system calls was found';
 
-# --- all is well -----------------------------------------------------------------------------------------------------------
+# --- no fault -----------------------------------------------------------------------------------------------------------
 
 my $cb = Cellblock->start(own => 1);
-like $cb->log_text, qr/python3: self-test: \d+ attacks, all of them stopped, in \d+ ms/, 'the log says what was tried';
+like $cb->log_text, qr/python3: self-test: \d+ attacks, all of them stopped, in \d+ ms/, 'the log reports the self-test';
 my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
 is_deeply [grep { $layers->{$_}{required} && !$layers->{$_}{in_force} } sort keys %$layers], [], 'all required layers are in force';
 my ($sleeping) = map { $_->{name} } grep { $_->{available} && $_->{name} =~ /^(?:bash|perl)$/ } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
 SKIP: {
-    skip $sleeping, 2 if $sleeping = missing('neither bash nor perl is there', $sleeping) // 0;
+    skip $sleeping, 2 if $sleeping = missing('neither bash nor perl is installed', $sleeping) // 0;
     my ($language) = map { $_->{name} } grep { $_->{available} && $_->{name} =~ /^(?:bash|perl)$/ } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
-    unlike $cb->log_text, qr/$language: self-test/, 'a language that sleeps is not tried';
+    unlike $cb->log_text, qr/$language: self-test/, 'a language that sleeps is not tested';
     $cb->run(language => $language, code => '#');
-    like $cb->log_text, qr/$language: self-test: \d+ attacks, all of them stopped/, 'but before its first run';
+    like $cb->log_text, qr/$language: self-test: \d+ attacks, all of them stopped/, 'a language is tested before its first run';
 }
 
-# The walls get a hole while the service is up: whoever starts next finds it, and no run goes on.
+# The policy gets a hole while the service runs. The next zygote finds it, and nothing is served.
 spew("$cb->{dir}/live/conf/seccomp/python3.conf", slurp("$cb->{dir}/live/conf/seccomp/python3.conf") . "\nallow = ({ reason = \"a hole\"; calls = [\"unshare\"]; });\n");
 my ($runner) = $cb->pids('runner');
 kill 'KILL', $runner;
 ok eventually(20, sub { $cb->log_text =~ /not stopped: unshare;/ }), 'a hole in the policy: the log names the call';
 my $health = $cb->get('/health', key => undef);
-envelope_ok($health, 503, -503, 'a hole: /health is 503');
-like $health->{json}{message}, qr/seccomp.*unshare/, 'and says which layer and which attack';
-ok eventually(20, sub { my $r = $cb->run(code => 'print(1)'); $r->{status} == 503 && $r->{json}{message} =~ /python3/ }), 'a hole: no run';
-envelope_ok($cb->run(language => 'bash', code => 'echo 1'), 503, -503, 'a hole in one language is one in all');
+envelope_ok($health, 503, -503, 'a hole in the policy: /health is 503');
+like $health->{json}{message}, qr/seccomp.*unshare/, 'a hole in the policy: /health names the layer and the attack';
+ok eventually(20, sub { my $r = $cb->run(code => 'print(1)'); $r->{status} == 503 && $r->{json}{message} =~ /python3/ }), 'a hole in the policy: no run is served';
+envelope_ok($cb->run(language => 'bash', code => 'echo 1'), 503, -503, 'a hole in one language: no other language is served');
 my $seccomp = $cb->get('/v1/sandbox/capabilities')->{data}{layers}{seccomp};
 ok !$seccomp->{in_force}, 'capabilities: seccomp is not in force';
-like $seccomp->{detail}, qr/not stopped: unshare/, 'and why';
+like $seccomp->{detail}, qr/not stopped: unshare/, 'capabilities: the detail names the attack';
 $cb->finish;
 
-# --- a runner alone, in a folder of its own, with one language --------------------------------------------------------------
+# --- a runner alone, in a directory of its own, with one language --------------------------------------------------------------
 
-# `hole`: rows for the policy. `language`: python3 unless given. `under`: what it is started under. Returns the folder and the pid.
+# Options: hole (rows for the policy), language (default python3), under (words in front of the
+# command). Returns the directory and the pid.
 sub start {
     my (%how) = @_;
     my $dir = tempdir('cellblock-selftest-XXXXXX', TMPDIR => 1, CLEANUP => 1);
@@ -95,7 +96,8 @@ sub not_served {
     return;
 }
 
-# What an ordinary user is refused by any kernel before it looks at an argument: a hole in the policy cannot show.
+# The kernel denies these calls to an ordinary user before it reads an argument, so a hole in the
+# policy has no effect.
 my $kernel = qr{^(?:fsopen|init_module|kexec_load|move_mount|pivot_root|reboot|setgroups|sethostname|syslog)\b};
 
 # --- holes in the policy -----------------------------------------------------------------------------------------------------
@@ -103,25 +105,25 @@ my $kernel = qr{^(?:fsopen|init_module|kexec_load|move_mount|pivot_root|reboot|s
 my %call = map { $_ => 1 } map {/^(\w+)/} @{ $named{calls} };
 my $rows = join ",\n", map {"{ reason = \"a hole\"; calls = [\"$_\"]; }"} sort keys %call;
 {
-    # What common.conf says of a call goes first where it says ENOSYS: those are taken out of it.
+    # A row of common.conf that says ENOSYS takes precedence, so those rows are removed.
     my ($dir, $pid) = start(conf => [['seccomp/common.conf', qr/calls = \["clone3"\]/, 'calls = ["uselib"]']], hole => "allow = (\n$rows\n);");
     not_served('a policy that allows too much', $dir, qr/not stopped/);
     my %got_out = map { $_ => 1 } log_of($dir) =~ /not stopped: (.+?); layer/g;
-    is_deeply [grep { !$got_out{$_} && !/$kernel/ } @{ $named{calls} }], [], 'each call of the table is seen to get out';
-    unlike log_of($dir), qr/all of them stopped/, 'and nothing is proved';
+    is_deeply [grep { !$got_out{$_} && !/$kernel/ } @{ $named{calls} }], [], 'a policy that allows too much: each call of the table is reported';
+    unlike log_of($dir), qr/all of them stopped/, 'a policy that allows too much: no success is logged';
     stop($dir, $pid);
 }
 
-# A zygote's own calls cannot be allowed to a program by any policy; see below. (x32 is no name that a policy knows.)
+# No policy can allow a program the calls of zygotes; see below. (A policy has no name for x32.)
 for my $name (grep { !/zygote|x32|$kernel/ } @{ $named{deadly_calls} }) {
     my ($dir, $pid) = start(conf => [['seccomp/common.conf', qr/"$name", | ?, "$name"|, "$name"/, '']], hole => "allow = ({ reason = \"a hole\"; calls = [\"$name\"]; });");
     not_served("a policy that allows $name", $dir, qr/not stopped: $name;/);
     stop($dir, $pid);
 }
 
-# --- limits that somebody takes away ---------------------------------------------------------------------------------------
+# --- limits that another process removes ---------------------------------------------------------------------------------------
 
-# The name of a runner's control groups, which it makes of its socket's path.
+# The name of a runner's control groups, which the runner derives from the path of its socket.
 sub group_name {
     my ($path) = @_;
     my $hash = 2166136261;
@@ -129,7 +131,7 @@ sub group_name {
     return sprintf 'cellblock-%08x', $hash;
 }
 
-# Takes all limits of a kind away from all cells, as fast as it can, and does not end.
+# Remove all limits of a kind from all cells, in a loop without end.
 sub take_away {
     my ($dir, $file, $cells) = @_;
     my ($name, $last, @files) = (group_name("$dir/run/runner.sock"), $cells - 1);
@@ -148,7 +150,7 @@ for (
     ['pids',   qr/^pids\.max$/,                                            'more threads than it has'],
 ) {
     my ($controller, $file, $attack) = @$_;
-    # Who is late has taken nothing away.
+    # A removal that comes too late has no effect.
     for my $attempt (1 .. 5) {
         my ($dir, $pid) = start(conf => [['cellblock.conf', qr/cells = 32/, "cells = $cells"]]);
         my $thief = fork // die "fork: $!";
@@ -165,23 +167,24 @@ for (
     }
 }
 
-# --- steps of the set-up that only seem to succeed -------------------------------------------------------------------------
+# --- steps that report success and do nothing -------------------------------------------------------------------------
 
 sub children { return split ' ', slurp("/proc/$_[0]/task/$_[0]/children") // '' }
 
-# Have the next test of a zygote be of one that `strace` is attached to, or of one whose cells are made by a warden that it
-# is attached to.
+# Attach strace to a zygote before its self-test, or to the warden that makes the cells of that
+# test. It skips the call and returns 0.
 sub fake {
     my ($role, $call, $says, $language) = @_;
     my ($dir, $pid) = start(language => $language);
     my $service = bless { dir => $dir }, 'Cellblock';
-    eventually(30, sub { log_of($dir) =~ /all of them stopped/ }) or do { fail "$call: it starts"; diag log_of($dir); stop($dir, $pid); return };
-    $service->processes_at_rest; # the other zygotes have been tried, and all cells are armed
+    eventually(30, sub { log_of($dir) =~ /all of them stopped/ }) or do { fail "$call: the runner starts"; diag log_of($dir); stop($dir, $pid); return };
+    $service->processes_at_rest; # the other zygotes have passed, and all cells are armed
     my ($broker) = $service->pids('broker');
     my ($warden) = sort { $a <=> $b } grep { my $pid = $_; grep { $_ == $pid } children($broker) } $service->pids('warden');
     my %before = map { $_ => 1 } children($broker);
     my @victims = grep { $before{$_} && $_ != $warden } $service->pids('zygote');
-    # The broker forks another one and is held up right there, so that nobody takes notice of it before it has a tracer.
+    # The broker forks another one and is delayed there, so that the new zygote is not served before
+    # it is traced.
     my $holder = Tracer->attach([$broker], '-e', 'trace=clone', '-e', 'inject=clone:delay_exit=3000000');
     kill 'KILL', $victims[0];
     my $zygote;

@@ -13,7 +13,8 @@ my $runner = runner_program();
 
 my $uids = bless {}, 'Cellblock'; # holds the ranges of uids
 
-# Start the runner in a directory of its own, under a command if one is given. Returns its pid; its messages go to $dir/log.
+# Start the runner in a directory of its own, under a command if one is given. Returns its pid; its
+# messages go to $dir/log.
 sub start {
     my ($dir, @under) = @_;
     my $pid = fork // die "fork: $!";
@@ -308,7 +309,7 @@ SKIP: {
 
 # --- descriptors --------------------------------------------------------------------------------------------------------
 
-# Whoever has all rights of root raises the limit; here that is taken away.
+# Root with all its rights raises the limit; this takes that right away.
 my @no_raise = ('setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource');
 for (
     [1000, 'open_files = 256', 'open_files = 5000', qr/isolation\.open_files: 5000 is more than the runner itself may have open \(1000\)/],

@@ -1,4 +1,4 @@
-# The walls: what a guest sees and can do from inside, and what the host sees of it from outside.
+# The layers of a cell: the view of a guest from inside, and the view of the host from outside.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok eventually json process_status slurp);
@@ -8,14 +8,14 @@ use Test::More;
 my $cb = Cellblock->start(own => 1);
 
 # --- from inside ---------------------------------------------------------------------------------------------------------
-# What it tries, the program, what it must print.
+# Name, program, expected output.
 
 my @inside = (
     ['no password file',          'import os; print(os.path.exists("/etc/passwd"), os.path.exists("/etc/shadow"))', "False False\n"],
-    ['no /proc, /sys, host folders', <<'PYTHON', "[]\n"],
+    ['no /proc, /sys or other directories of the host', <<'PYTHON', "[]\n"],
 import os
-folders = ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt")
-print([folder for folder in folders if os.path.exists(folder)])
+directories = ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt")
+print([directory for directory in directories if os.path.exists(directory)])
 PYTHON
     ['only three descriptors', <<'PYTHON', "[0, 1, 2]\n"],
 import os
@@ -25,17 +25,17 @@ for fd in range(1024):
     except OSError: pass
 print(found)
 PYTHON
-    ['which are no folder, device or socket', <<'PYTHON', "[False, False, False]\n"],
+    ['no descriptor of a directory, block device or socket', <<'PYTHON', "[False, False, False]\n"],
 import os, stat
 modes = [os.fstat(fd).st_mode for fd in range(3)]
 print([stat.S_ISDIR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode) for mode in modes])
 PYTHON
-    ['a clean environment',       'import os; print(sorted(os.environ))', "['HOME', 'LANG', 'PATH', 'TMPDIR']\n"],
+    ['only four environment variables',       'import os; print(sorted(os.environ))', "['HOME', 'LANG', 'PATH', 'TMPDIR']\n"],
     ['not root', <<'PYTHON', "False True True\n"],
 import os
 print(0 in os.getresuid() + os.getresgid(), os.getuid() == os.geteuid(), os.getgroups() in ([], [os.getgid()]))
 PYTHON
-    ['cannot become another', <<'PYTHON', "no\n"],
+    ['no change of uid or gid', <<'PYTHON', "no\n"],
 import os
 for f in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), lambda: os.setresuid(1, 1, 1)):
     try: f(); print('changed')
@@ -58,14 +58,14 @@ print(max(p(23, c, 0, 0, 0) for c in range(41)))
 PYTHON
     ['no new privileges',         'import ctypes; print(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))', qr/\A(?:1|-1)\n\z/],
     ['not dumpable',              'import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))', qr/\A(?:0|-1)\n\z/],
-    ['kill(0) reaches nobody else', <<'PYTHON', "only me\n"],
+    ['kill(0) reaches only the caller', <<'PYTHON', "only me\n"],
 import os, signal
 signal.signal(signal.SIGUSR1, lambda *a: print('only me'))
 try: os.kill(0, signal.SIGUSR1)
 except OSError: print('only me')
 PYTHON
     ['a session of its own',      'import os; print(os.getsid(0) > 0, os.getpgrp() > 0)', "True True\n"],
-    ['cannot signal others', <<'PYTHON', "no no no no []\n"],
+    ['no signal to other processes', <<'PYTHON', "no no no no []\n"],
 import os
 def t(*a):
     try: os.kill(*a); return 'sent'
@@ -86,7 +86,7 @@ for d in os.environ['HOME'], os.environ['TMPDIR'], '/tmp', '.', tempfile.gettemp
     open(d + '/probe', 'w').write('x'); os.unlink(d + '/probe')
 print('all')
 PYTHON
-    ['no name of the host',       'import os; print(os.uname().nodename)', qr/\A(?!\Q@{[(POSIX::uname())[1]]}\E\n)[\w.-]+\n\z/],
+    ['the host name is not the host\'s',       'import os; print(os.uname().nodename)', qr/\A(?!\Q@{[(POSIX::uname())[1]]}\E\n)[\w.-]+\n\z/],
     ['no chroot, mknod, mount', <<'PYTHON', "no\n"],
 import os, stat
 for f in (lambda: os.chroot('/tmp'), lambda: os.mknod('/tmp/d', stat.S_IFCHR | 0o666, os.makedev(1, 3)), lambda: os.mknod('/tmp/b', stat.S_IFBLK | 0o666, os.makedev(8, 0))):
@@ -94,12 +94,12 @@ for f in (lambda: os.chroot('/tmp'), lambda: os.mknod('/tmp/d', stat.S_IFCHR | 0
     except PermissionError: pass
 print('no')
 PYTHON
-    ['no priority to raise', <<'PYTHON', "no\n"],
+    ['the priority cannot be raised', <<'PYTHON', "no\n"],
 import os
 try: os.nice(-5); print('raised')
 except OSError: print('no')
 PYTHON
-    ['no limit to raise', <<'PYTHON', "1\n"],
+    ['no limit can be raised', <<'PYTHON', "1\n"],
 import resource as r
 for n in ('NOFILE', 'NPROC', 'FSIZE', 'CPU', 'CORE', 'AS', 'MEMLOCK'):
     k = getattr(r, 'RLIMIT_' + n); s, h = r.getrlimit(k)
@@ -110,7 +110,7 @@ try: r.setrlimit(r.RLIMIT_CORE, (0, 0)); print('core dumps to a helper of the ho
 except (OSError, ValueError): pass
 print(r.getrlimit(r.RLIMIT_CORE)[0])
 PYTHON
-    ['set-uid files give nothing', <<'PYTHON', "[]\n"],
+    ['set-uid files have no effect', <<'PYTHON', "[]\n"],
 import os, stat
 found = []
 for d, _, files in os.walk('/'):
@@ -137,7 +137,8 @@ for (@inside) {
     (ref $prints ? like $d->{stdout}, $prints, $name : is $d->{stdout}, $prints, $name) or diag $r->{body};
 }
 
-# Everything that can be reached by name: nothing outside of the cell's own tmpfs can be made, changed or removed.
+# Walk through all that has a name: nothing outside of the cell's tmpfs can be created, changed or
+# removed.
 my $writes = $cb->run(limits => { wall_ms => 60_000, cpu_ms => 60_000 }, code => <<'PYTHON');
 import os
 own = ("/box", "/tmp", "/dev/shm", os.environ["HOME"])
@@ -152,38 +153,38 @@ def attempt(what, *arguments):
         pass
 
 
-for folder, folders, files in os.walk("/"):
-    if folder.startswith(own):
+for directory, directories, files in os.walk("/"):
+    if directory.startswith(own):
         continue
     places += 1
-    attempt(os.mkdir, folder + "/planted")
-    attempt(os.symlink, "x", folder + "/planted")
-    attempt(os.open, folder + "/planted", os.O_CREAT | os.O_WRONLY)
-    for name in files[:5] + folders[:2]:
-        path = folder + "/" + name
+    attempt(os.mkdir, directory + "/planted")
+    attempt(os.symlink, "x", directory + "/planted")
+    attempt(os.open, directory + "/planted", os.O_CREAT | os.O_WRONLY)
+    for name in files[:5] + directories[:2]:
+        path = directory + "/" + name
         if path.startswith(own):
             continue
         attempt(os.unlink, path)
         attempt(os.rmdir, path)
         attempt(os.chmod, path, 0o777)
         attempt(os.chown, path, os.getuid(), -1)
-        attempt(os.rename, path, folder + "/stolen")
+        attempt(os.rename, path, directory + "/stolen")
         attempt(os.utime, path)
         attempt(os.truncate, path, 0)
-        if not folder.startswith("/dev"):
+        if not directory.startswith("/dev"):
             attempt(os.open, path, os.O_WRONLY)
 print(places > 10)
 PYTHON
-is $writes->{data}{stdout}, "True\n", 'nothing outside of its own folders can be written' or diag substr $writes->{body}, 0, 2000;
+is $writes->{data}{stdout}, "True\n", 'nothing outside of its own directories can be written' or diag substr $writes->{body}, 0, 2000;
 
-# --- one run after another, one beside another -----------------------------------------------------------------------------
+# --- runs after and beside each other -----------------------------------------------------------------------------
 
 my $leave = <<'PYTHON';
 import os, sys, builtins
 for d in ("/tmp", "/box", "/dev/shm", os.environ["HOME"]):
     try:
         open(d + "/left-behind", "w").write("secret")
-        os.makedirs(d + "/folder/deep")
+        os.makedirs(d + "/directory/deep")
     except OSError:
         pass
 builtins.left = 1
@@ -208,11 +209,11 @@ $cb->many(4, sub { @runs ? { code => shift @runs } : undef }, sub {
     $seen{ $reply->{data}{stdout} // $reply->{body} }++;
     $looked++;
 });
-is_deeply \%seen, { "[] False False\n" => $looked }, 'nothing is left from another run, before or beside';
+is_deeply \%seen, { "[] False False\n" => $looked }, 'a run finds nothing of earlier or simultaneous runs';
 
 # --- system calls that a guest must not have ---------------------------------------------------------------------------------
-# With arguments that make an unfiltered kernel answer something else than EPERM, so that a missing filter shows, and
-# that do no harm if it is missing. Numbers are those of x86-64.
+# The arguments make an unfiltered kernel answer something other than EPERM, so a missing filter
+# shows. They do no harm if the filter is missing. The numbers are those of x86-64.
 
 my @calls = (
     [mount           => 165, '1, 1, 1, 0, 0'],
@@ -271,11 +272,11 @@ my @calls = (
     ['socket AF_ALG'     => 41, '38, 5, 0'],
     ['the x32 getpid' => '0x40000000 | 39', ''],
 );
-# Calls that no program makes by accident end it. For most of them the kernel itself would say EPERM: only so does it
-# show that the filter comes first.
+# Calls that no program makes by accident end the run. For most of them the kernel itself would
+# answer EPERM, so only the signal shows that the filter comes first.
 my %kills = map { $_ => 1 } qw(acct bpf delete_module finit_module init_module iopl kexec_load open_by_handle_at quotactl
     reboot swapon userfaultfd);
-# The others are refused: EPERM, or ENOSYS so that libc falls back.
+# The others are denied: EPERM, or ENOSYS so that libc falls back.
 my $refused = qr/\A-1 (?:EPERM|ENOSYS)\n\z/;
 SKIP: {
     skip 'the numbers are of x86-64', scalar @calls if (POSIX::uname())[4] ne 'x86_64';
@@ -286,7 +287,7 @@ SKIP: {
                 . "libc.syscall.restype = c_long\nr = libc.syscall($list)\n"
                 . "if os.getpid() != me: os._exit(0)\nprint(r, errno.errorcode.get(get_errno()))")->{data};
         my $killed = ($d->{signal} // '') eq 'SIGSYS';
-        ok $killed || !$kills{$name} && $d->{stdout} =~ $refused, "refused: $name" or diag "$d->{stdout}$d->{error}";
+        ok $killed || !$kills{$name} && $d->{stdout} =~ $refused, "denied: $name" or diag "$d->{stdout}$d->{error}";
     }
 }
 my $int80 = $cb->run(code => <<'PYTHON');
@@ -297,24 +298,24 @@ m.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
 f = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))
 print(f() > 0)
 PYTHON
-isnt $int80->{data}{stdout}, "True\n", 'no system call by the 32-bit entry' if (POSIX::uname())[4] eq 'x86_64';
+isnt $int80->{data}{stdout}, "True\n", 'no system call through the 32-bit entry' if (POSIX::uname())[4] eq 'x86_64';
 
 my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
 
 # --- from outside ------------------------------------------------------------------------------------------------------------
 
-# Two programs that wait, known by their numbers of threads.
+# Two programs that wait. Their numbers of threads identify them.
 my @socket = map {
     $cb->connect_raw($cb->run_bytes(code => "import threading, time\nfor _ in range($_): threading.Thread(target=time.sleep, args=(60,)).start()\ntime.sleep(60)"))
 } 21, 22;
-# The one with more threads first: on its way there it has as many as the other.
+# The one with more threads first: while it starts, it has as many as the other for a moment.
 my @guest = reverse map { my $n = $_; eventually(10, sub { $cb->find_by_threads($n) }) } 23, 22;
-ok $guest[0] && $guest[1], 'two guests are seen from the host' or BAIL_OUT('no guest is found');
+ok $guest[0] && $guest[1], 'two guests are visible from the host' or BAIL_OUT('no guest was found');
 my @status = map { process_status($_) } @guest;
 for my $one (@status) {
     my @uids = split /\s+/, $one->{Uid};
     is_deeply [grep { $_ == 0 } @uids, split /\s+/, $one->{Gid}], [], "guest $one->{Pid}: not root on the host";
-    is getpwuid($uids[0]), undef, "guest $one->{Pid}: nor any user of the host" if $layers->{uid_per_cell}{in_force};
+    is getpwuid($uids[0]), undef, "guest $one->{Pid}: no user of the host has its uid" if $layers->{uid_per_cell}{in_force};
     is $one->{Groups}, '', "guest $one->{Pid}: no groups" or diag $one->{Groups};
     is hex $one->{$_}, 0, "guest $one->{Pid}: $_" for qw(CapInh CapPrm CapEff CapBnd CapAmb);
     is $one->{NoNewPrivs}, 1, "guest $one->{Pid}: no_new_privs";
@@ -324,20 +325,20 @@ for my $one (@status) {
         isnt $own, $host, "guest $one->{Pid}: $namespace namespace" if $namespace ne 'cgroup';
     }
 }
-isnt((split /\s+/, $status[0]{Uid})[0], (split /\s+/, $status[1]{Uid})[0], 'two runs have two uids') if $layers->{uid_per_cell}{in_force};
+isnt((split /\s+/, $status[0]{Uid})[0], (split /\s+/, $status[1]{Uid})[0], 'two runs have different uids') if $layers->{uid_per_cell}{in_force};
 for my $namespace (qw(mnt pid ipc uts), $layers->{uid_per_cell}{in_force} ? () : 'user') {
-    isnt readlink("/proc/$guest[0]/ns/$namespace"), readlink("/proc/$guest[1]/ns/$namespace"), "two runs have two $namespace namespaces";
+    isnt readlink("/proc/$guest[0]/ns/$namespace"), readlink("/proc/$guest[1]/ns/$namespace"), "two runs have different $namespace namespaces";
 }
 if ($layers->{cgroup}{in_force}) {
-    isnt slurp("/proc/$guest[0]/cgroup"), slurp("/proc/$guest[1]/cgroup"), 'two runs have two cgroups';
-    like slurp("/proc/$guest[0]/cgroup"), qr{/cellblock}, 'which are ours';
+    isnt slurp("/proc/$guest[0]/cgroup"), slurp("/proc/$guest[1]/cgroup"), 'two runs have different cgroups';
+    like slurp("/proc/$guest[0]/cgroup"), qr{/cellblock}, 'the cgroup of a run is Cellblock\'s';
 }
 my @bad_mounts = grep { !/ - tmpfs / && !/^\S+ \S+ \S+ \S+ \S+ ro[ ,]/ } split /\n/, slurp("/proc/$guest[0]/mountinfo");
-is join("\n", @bad_mounts), '', 'all mounts of a guest but its tmpfs are read-only';
+is join("\n", @bad_mounts), '', 'all mounts of a guest except its tmpfs are read-only';
 my @lax_mounts = grep { !/^\S+ \S+ \S+ \S+ \S+ \S*nosuid/ || !m{^\S+ \S+ \S+ \S+ (?!/dev[/ ])\S+ \S*nodev|^\S+ \S+ \S+ \S+ /dev[/ ]\S* ?ro,\S*noexec} } split /\n/, slurp("/proc/$guest[0]/mountinfo");
-is join("\n", @lax_mounts), '', 'all are nosuid, and nodev but for the devices, which are read-only and noexec';
+is join("\n", @lax_mounts), '', 'all mounts are nosuid, and nodev except the devices, which are read-only and noexec';
 close $_ for @socket;
-ok eventually(5, sub { !grep { -d "/proc/$_" } @guest }), 'guests end when their clients go';
+ok eventually(5, sub { !grep { -d "/proc/$_" } @guest }), 'guests end when their clients disconnect';
 
 for my $role (qw(runner broker warden zygote init)) {
     my @pids = $cb->pids($role);
@@ -346,8 +347,8 @@ for my $role (qw(runner broker warden zygote init)) {
         my $one = process_status($pid) // next;
         is_deeply [grep { $_ == 0 } split ' ', "$one->{Uid} $one->{Gid}"], [], "$role $pid: not root on the host";
         is $one->{NoNewPrivs}, 1, "$role $pid: no_new_privs";
-        if ($role eq 'runner') { # what stays of it on the host can do nothing there
-            # An ordinary user cannot empty the bounding set, which bounds nothing for him.
+        if ($role eq 'runner') { # the door, which stays on the host, has no capability there
+            # An ordinary user cannot empty the bounding set, and has nothing that it would bound.
             is hex $one->{$_}, 0, "$role $pid: $_" for qw(CapInh CapPrm CapEff CapAmb), $> ? () : 'CapBnd';
             next;
         }
@@ -395,17 +396,17 @@ for my $pid (@workers) {
     is hex $one->{$_}, 0, "worker $pid: $_" for qw(CapInh CapPrm CapEff CapAmb);
     is $one->{NoNewPrivs}, 1, "worker $pid: no_new_privs";
     is $one->{Seccomp}, 2, "worker $pid: a seccomp filter" if !$cb->sanitized;
-    # What belongs to a process that is not dumpable belongs to root in /proc.
+    # In /proc, root owns the files of a process that is not dumpable.
     is +(stat "/proc/$pid/mem")[4], 0, "worker $pid: not dumpable";
 }
 for my $pid ($cb->pids('nginx')) {
     isnt((split /\s+/, process_status($pid)->{Uid})[0], 0, "nginx worker $pid: not root");
 }
 
-# The sockets of the runner and the workers are for their own users.
+# The sockets of the runner and the workers are for their own users only.
 if ($>) {
     $cb->finish;
-    done_testing; # only root can become a stranger
+    done_testing; # only root can become another user
     exit;
 }
 my ($stranger) = grep { !defined getpwuid $_ } 54_321 .. 54_400;
@@ -413,16 +414,16 @@ my $tried = 0;
 for my $path ($cb->sockets) {
     my ($exit, $out, $err) = command(['setpriv', '--reuid', $stranger, '--regid', $stranger, '--clear-groups', qw(env -u PERL5LIB), $^X, '-MSocket', '-e',
         'for (SOCK_STREAM, SOCK_SEQPACKET) { socket my $s, AF_UNIX, $_, 0; connect($s, sockaddr_un($ARGV[0])) and print "connected"; print "$!\n" }', $path]);
-    unlike $out, qr/connected/, 'a stranger cannot connect to ' . $path =~ s{.*/}{}r;
-    like $out, qr/Permission denied/, 'by permissions: ' . $path =~ s{.*/}{}r or diag "$out$err";
+    unlike $out, qr/connected/, 'another user cannot connect to ' . $path =~ s{.*/}{}r;
+    like $out, qr/Permission denied/, 'another user gets EACCES from ' . $path =~ s{.*/}{}r or diag "$out$err";
     $tried++;
 }
-cmp_ok $tried, '>=', 2, 'there are the sockets of workers and runner to try';
+cmp_ok $tried, '>=', 2, 'the sockets of the workers and the runner were found';
 
-# Nor can a guest reach a key or a socket: what is secret on the host is not even readable for other users.
+# Secrets on the host are not readable for other users.
 for my $file ("$cb->{dir}/api_key", glob("$cb->{dir}/keys/*"), glob("$cb->{dir}/tls/key.pem")) {
     my ($exit) = command(['setpriv', '--reuid', $stranger, '--regid', $stranger, '--clear-groups', 'cat', $file]);
-    isnt $exit, 0, 'a stranger cannot read ' . $file =~ s{.*/}{}r;
+    isnt $exit, 0, 'another user cannot read ' . $file =~ s{.*/}{}r;
 }
 
 $cb->finish;

@@ -1,19 +1,21 @@
 /*
- * broker.h - all that the broker knows. The broker is pid 1 of the runner's pid namespace, the one process that knows all cells
- * and all runs. It reads nothing that a client or a guest wrote: messages of fixed size come from workers, and descriptors
- * pass through.
+ * broker.h - all that the broker knows. The broker is pid 1 of the runner's pid namespace, the one
+ * process that knows all cells and all runs. It reads nothing that a client or a guest wrote:
+ * messages of fixed size come from workers, and descriptors pass through.
  *
- * The files of this folder include this one for the data, and each other only downward:
+ * The files of this directory include this one for the data, and each other only downward:
  *
  *     serve.c         the loop, time, children, the door
  *     dispatch.c      which run gets which cell, and what is armed; once a turn of the loop
  *     client.c  selftest.c  zygotes.c
- *                     workers' connections; the self-test; wardens and zygotes. The first two make runs
+ *                     workers' connections; the self-test; wardens and zygotes
+ *     cell_run.c      a run in its cell
  *     cell.c          a cell's life
  *     isolation_ns.c  isolation_chroot.c
  *                     the two levels, called through isolation.h
  *     language.c  pool.c  run_queue.c  run.c
- *     spawn.c  warden_link.c  compiler_id.c  seccomp_notify.c  compile_cache.c  cgroup.c  verdict.c  layers.c  loop.h
+ *     spawn.c  warden_link.c  compiler_id.c  health.c  seccomp_notify.c  compile_cache.c
+ *     cgroup.c  cell_env.c  verdict.c  layers.c  loop.h
  */
 #ifndef CELLBLOCK_BROKER_H
 #define CELLBLOCK_BROKER_H

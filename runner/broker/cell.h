@@ -2,17 +2,16 @@
  * cell.h - a cell's life: armed, given a run, ended, taken down.
  *
  *     FREE --> ARMING --> ARMED --> RUNNING --> SETTLING --> ENDING --> RECLAIMING --> FREE
- *               |  |        |          `-----------------------^  |                      ^
- *               |  `--------+----------------------------------^  `----------------------|
- *               `------------------------------------------------------------------------'
+ *                 \         \          \                      ^ \                       ^
+ *                  `---------+----------+---------------------'  `----------------------'
  *
  *     FREE        nothing of it is there but its control group
- *     ARMING      ordered from the warden; until its guest reports
+ *     ARMING      requested from the warden; until its guest reports
  *     ARMED       its guest waits for a run
  *     RUNNING     its guest executes a run
  *     SETTLING    the guest has ended; something is still to be learned before the verdict
  *     ENDING      until nothing is left in it
- *     RECLAIMING  its control group is still charged for more than the next run should find there: the warden empties it
+ *     RECLAIMING  too much is still charged to its control group: the warden empties it
  */
 #ifndef CELLBLOCK_CELL_H
 #define CELLBLOCK_CELL_H
@@ -30,6 +29,7 @@
 
 struct broker;
 struct language;
+struct pool;
 struct run;
 struct zygote;
 
@@ -85,66 +85,70 @@ struct cell {
 
 	struct watch reclaim; /* RECLAIMING: where the warden answers */
 	unsigned failures;    /* to make it, in a row */
-	uint64_t aside_us;    /* it is not used before, if others can be */
-};
-
-/* How cell_start_run went. */
-enum cell_start {
-	CELL_STARTED,  /* or answered: the run is the dispatcher's no more */
-	CELL_UNUSABLE, /* the cell is taken down; the run can take another one */
+	uint64_t failed_us;   /* the last time */
 };
 
 /* Make a struct cell free. Its control group is cgroup_no_cell. */
 void cell_init(struct cell *cell, uint32_t number);
 
-/* Whether something is under way in the cell that must come to an end before its language can sleep. */
+/*
+ * Whether something is under way in the cell that must come to an end before its language can
+ * sleep.
+ */
 bool cell_is_busy(const struct cell *cell);
 
 /*
- * Make a free cell ready for a pool of `language`. Returns 0 if it is under way, -1 if not: no zygote of the pool serves, or
- * the cell could not even be ordered, which counts as a failure of the pool.
+ * Whether it is the cell's fault that it could not be made several times, and not the pool's, which
+ * has others. No pool fails by such a cell.
+ */
+bool cell_is_suspect(const struct cell *cell, const struct pool *pool);
+
+/*
+ * Make a free cell ready for a pool of `language`. Returns 0 if it is under way, -1 if not: no
+ * zygote of the pool serves, or the cell could not even be requested, which counts as a failure of
+ * the pool.
  */
 int cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t pool);
 
 /*
- * Make a free cell ready by this very zygote for one run, which need not be proved. Returns 0 if it is under way: the run is
- * started by the dispatcher, or refused. Returns -1 if it could not be ordered, which counts as a failure of the pool.
+ * Make a free cell ready by this very zygote for one run, which need not be verified. Returns 0 if
+ * it is under way: the run is started by the dispatcher, or refused. Returns -1 if it could not be
+ * requested, which counts as a failure of the pool.
  */
 int cell_arm_for(struct broker *broker, struct cell *cell, struct zygote *zygote, struct run *run);
-
-/* Hand a run, which is in no queue any more, to an armed cell. */
-enum cell_start cell_start_run(struct broker *broker, struct cell *cell, struct run *run);
-
-/* End a run before its own end. Its result is sent when its guest is dead. */
-void cell_end_run(struct broker *broker, struct cell *cell, enum run_end why);
-
-/* The run's owner goes away: nobody waits for the result any more. Ends the run. */
-void cell_drop_run(struct broker *broker, struct cell *cell);
 
 /* Take down an armed cell, unused. */
 void cell_give_up(struct broker *broker, struct cell *cell);
 
-/* The cell's guest has died and been reaped. */
-void cell_guest_exited(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage);
-
-/* Look at the cell's deadlines. Returns when to look again. */
+/* Look at the deadlines of a cell without a run. Returns when to look again. */
 uint64_t cell_check(struct broker *broker, struct cell *cell, uint64_t now_us);
+
+/* ---- for cell_run.c ---- */
+
+/* Change the state. `check_us`: when cell_check has something to do. */
+void cell_enter_state(struct broker *broker, struct cell *cell, enum cell_state state, uint64_t check_us);
+
+/* Take an armed cell out of the list of its pool. */
+void cell_unlist_armed(struct cell *cell);
+
+/* Part a cell from its run. Returns the run, or NULL if it has none. */
+struct run *cell_take_run(struct cell *cell);
+
+/* Take down a cell that is in no list. */
+void cell_take_down(struct broker *broker, struct cell *cell);
 
 /* ---- for isolation_*.c ---- */
 
 /* The cell could not be made. */
 void cell_arming_failed(struct broker *broker, struct cell *cell, struct failure failure);
 
-/* CELL_SETTLING: all is known that the verdict needs. */
-void cell_settled(struct broker *broker, struct cell *cell);
-
-/* The cell was killed as a whole while a run was in it: that is no end of the run's own. Logs `why`. */
-void cell_run_lost(struct broker *broker, struct cell *cell, const char *why);
-
 /* CELL_ENDING: nothing is left in the cell. */
 void cell_gone(struct broker *broker, struct cell *cell);
 
-/* Its reaper has died while processes of the cell are alive: fail its run, and wait for the end of the cell. */
+/*
+ * Its reaper has died while processes of the cell are alive: fail its run, and wait for the end of
+ * the cell.
+ */
 void cell_reaper_lost(struct broker *broker, struct cell *cell);
 
 #endif

@@ -13,16 +13,16 @@
 #define RELAY_URL URL_OF(RELAY_PORT)
 #define BESIDE_IT "localhost,127.0.0.1,[::1]"
 
-/* Some programs look for the one case, some for the other. */
+/* Some programs read the names in upper case, some in lower case. */
 static const char *const proxy_env[] = {
 	"HTTP_PROXY=" RELAY_URL, "http_proxy=" RELAY_URL, "HTTPS_PROXY=" RELAY_URL, "https_proxy=" RELAY_URL,
 	"NO_PROXY=" BESIDE_IT, "no_proxy=" BESIDE_IT, "NODE_USE_ENV_PROXY=1"
 };
 
-/* There is no UDP: names are asked for by TCP. */
+/* There is no UDP: the resolver uses TCP. */
 static const char *const host_env[] = { "RES_OPTIONS=use-vc" };
 
-/* OpenSSL and what uses it; then those that bring a list of their own along and can be told better. */
+/* OpenSSL and its users; then programs with a list of their own, which can be replaced. */
 static const char *const certificate_env[] = {
 	"SSL_CERT_FILE=" PATH_CERTIFICATES, "CURL_CA_BUNDLE=" PATH_CERTIFICATES, "REQUESTS_CA_BUNDLE=" PATH_CERTIFICATES,
 	"NODE_EXTRA_CA_CERTS=" PATH_CERTIFICATES

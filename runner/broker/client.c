@@ -1,4 +1,7 @@
-/* client.c - see client.h. Runs in the broker. A worker that breaks the protocol loses its connection and its run. */
+/*
+ * client.c - see client.h. Runs in the broker. A worker that breaks the protocol loses its
+ * connection and its run.
+ */
 #define _GNU_SOURCE
 #include "broker/client.h"
 
@@ -12,6 +15,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/compiler_id.h"
 #include "broker/health.h"
 #include "broker/language.h"
@@ -22,7 +26,10 @@
 #define CONNECTIONS_MAX 16 /* of one worker, which has use for one */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
-/* One line of a kind in a second: a worker may do so as often as it likes, and that is not to fill the disk. */
+/*
+ * One line of a kind in a second: a worker may do so as often as it likes, and that is not to fill
+ * the disk.
+ */
 static void
 log_disconnect(struct log_limit *limit, pid_t pid, const char *why)
 {
@@ -67,7 +74,9 @@ run_ended(struct broker *broker, struct run *run)
 		if (run->program_fd >= 0) {
 			keep_output(broker, client);
 		} else {
-			/* The compiler said that all went well, and made nothing that can be run. */
+			/*
+			 * The compiler said that all went well, and made nothing that can be run.
+			 */
 			result->verdict = VERDICT_COMPILE_ERROR;
 			result->exit_code = -1;
 		}
@@ -91,7 +100,10 @@ static const struct run_owner owner = { .ended = run_ended, .refused = run_refus
 
 /* ---- runs ------------------------------------------------------------------------------------------------------- */
 
-/* Whether each limit is above zero and not above the maximum. The worker has checked that; it is not trusted. */
+/*
+ * Whether each limit is above zero and not above the maximum. The worker has checked that; it is
+ * not trusted.
+ */
 static bool
 limits_allowed(const struct run_limits *asked, const struct run_limits *most)
 {
@@ -110,7 +122,9 @@ grant_of(const struct broker *broker, const struct proto_request *request, uint6
 	return (processes > 1 ? GRANT_PROCESSES : 0u) | (has_network ? GRANT_NETWORK : 0u);
 }
 
-/* Whether the request names the source that was last asked for: its output is kept under that key. */
+/*
+ * Whether the request names the source that was last asked for: its output is kept under that key.
+ */
 static bool
 was_looked_for(const struct client *client, const struct proto_request *request)
 {
@@ -118,7 +132,10 @@ was_looked_for(const struct client *client, const struct proto_request *request)
 	    memcmp(client->key.digest, request->digest, sizeof request->digest) == 0;
 }
 
-/* A sealed memfd: nobody can change what the guest reads, nor make the guest fill it and keep what it was charged for. */
+/*
+ * A sealed memfd: nobody can change what the guest reads, nor make the guest fill it and keep what
+ * it was charged for.
+ */
 static bool
 is_sealed(int fd)
 {
@@ -135,7 +152,10 @@ is_pipe(int fd)
 	return fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode);
 }
 
-/* Whether the descriptors are those of a run. The guest gets nothing else: no directory, no socket, no file of the host. */
+/*
+ * Whether the descriptors are those of a run. The guest gets nothing else: no directory, no socket,
+ * no file of the host.
+ */
 static bool
 are_right(const int *fds, size_t fd_count)
 {
@@ -279,7 +299,7 @@ cancel(struct broker *broker, struct client *client, const struct proto_request 
 		run->result = (struct run_result){ .verdict = VERDICT_CANCELLED, .exit_code = -1 };
 		run_answer(broker, run);
 	} else if (run->state == RUN_STARTED) {
-		cell_end_run(broker, run->cell, request->cancel == CANCEL_OUTPUT_LIMIT ? END_OUTPUT : END_CLIENT_GONE);
+		cell_run_end(broker, run->cell, request->cancel == CANCEL_OUTPUT_LIMIT ? END_OUTPUT : END_CLIENT_GONE);
 	}
 	return 0;
 }
@@ -334,8 +354,8 @@ answer_state(struct broker *broker, struct client *client, const struct proto_re
 #define IN_ANY (IN(CLIENT_IDLE) | IN(CLIENT_FINDING) | IN(CLIENT_WAITING))
 
 /*
- * The requests that there are; any other costs a worker its connection. A handler that returns 0 has taken the descriptors;
- * -1: the worker broke the protocol.
+ * The requests that there are; any other costs a worker its connection. A handler that returns 0
+ * has taken the descriptors; -1: the worker broke the protocol.
  */
 static const struct request_kind {
 	uint32_t kind;
@@ -393,7 +413,7 @@ remove_client(struct broker *broker, struct client *client)
 	if (run->state == RUN_QUEUED)
 		run_queue_remove(broker, run);
 	if (run->cell != NULL)
-		cell_drop_run(broker, run->cell);
+		cell_run_drop(broker, run->cell);
 	run_drop(broker, run);
 	while (*link != client)
 		link = &(*link)->next;
@@ -402,7 +422,10 @@ remove_client(struct broker *broker, struct client *client)
 	free(client);
 }
 
-/* A run came without its descriptors, because the broker had no number free for them. The worker has done nothing wrong. */
+/*
+ * A run came without its descriptors, because the broker had no number free for them. The worker
+ * has done nothing wrong.
+ */
 static void
 refuse_for_descriptors(struct broker *broker, struct client *client, const struct proto_request *request)
 {

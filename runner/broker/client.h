@@ -29,7 +29,10 @@ struct client {
 /* Take on a worker whose connection is `fd`. */
 void client_add(struct broker *broker, int fd, pid_t pid);
 
-/* Answer the connections that have asked for a compiled program, if the identity of the language's compiler is known. */
+/*
+ * Answer the connections that have asked for a compiled program, if the identity of the language's
+ * compiler is known.
+ */
 void client_answer_finds(struct broker *broker, struct language *language);
 
 #endif

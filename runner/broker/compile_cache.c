@@ -1,4 +1,4 @@
-/* compiled.c - see compiled.h. Runs in the broker. */
+/* compile_cache.c - see compile_cache.h. Runs in the broker. */
 #define _GNU_SOURCE
 #include "broker/compile_cache.h"
 
@@ -7,8 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define ENTRIES_MAX 1024 /* each has a descriptor */
 
 static struct compile_entry *
 look_up(struct compile_cache *cache, const struct compile_key *key)
@@ -21,7 +19,7 @@ look_up(struct compile_cache *cache, const struct compile_key *key)
 }
 
 static void
-let_go(struct compile_cache *cache, struct compile_entry *entry)
+remove_entry(struct compile_cache *cache, struct compile_entry *entry)
 {
 	close(entry->fd);
 	cache->bytes -= entry->size;
@@ -29,7 +27,7 @@ let_go(struct compile_cache *cache, struct compile_entry *entry)
 }
 
 static void
-let_go_oldest(struct compile_cache *cache)
+remove_oldest(struct compile_cache *cache)
 {
 	struct compile_entry *oldest = cache->entry;
 
@@ -37,7 +35,7 @@ let_go_oldest(struct compile_cache *cache)
 		if (cache->entry[i].used < oldest->used)
 			oldest = &cache->entry[i];
 	}
-	let_go(cache, oldest);
+	remove_entry(cache, oldest);
 }
 
 int
@@ -58,16 +56,16 @@ compile_cache_keep(struct compile_cache *cache, const struct compile_key *key, i
 	struct compile_entry fresh = { .key = *key, .used = ++cache->clock };
 	struct stat st;
 
-	/* Two workers may have had the same source compiled at one time. */
+	/* Two workers may have had the same source compiled at the same time. */
 	if (known != NULL)
-		let_go(cache, known);
+		remove_entry(cache, known);
 	if (fstat(fd, &st) != 0 || (uint64_t)st.st_size > cache->most_bytes)
 		return;
 	fresh.size = (uint64_t)st.st_size;
-	if (cache->entry == NULL && (cache->entry = calloc(ENTRIES_MAX, sizeof *cache->entry)) == NULL)
+	if (cache->entry == NULL && (cache->entry = calloc(COMPILE_CACHE_ENTRIES_MAX, sizeof *cache->entry)) == NULL)
 		return;
-	while (cache->count == ENTRIES_MAX || cache->bytes + fresh.size > cache->most_bytes)
-		let_go_oldest(cache);
+	while (cache->count == COMPILE_CACHE_ENTRIES_MAX || cache->bytes + fresh.size > cache->most_bytes)
+		remove_oldest(cache);
 	fresh.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (fresh.fd < 0)
 		return;

@@ -1,8 +1,9 @@
 /*
- * compiled.h - what compilers have made, kept for the next run of the same source.
+ * compile_cache.h - the outputs of compilers, kept for later runs of the same source.
  *
- * An entry is a sealed memfd, so that many cells can run it and none can change it. All of them together hold a given
- * number of bytes; the one that was not used for the longest time goes first. They live as long as the runner.
+ * An entry is a sealed memfd, so that many cells can run it and none can change it. The entries
+ * together hold a configured number of bytes; the least recently used one is removed first. They
+ * live as long as the runner.
  */
 #ifndef CELLBLOCK_COMPILED_H
 #define CELLBLOCK_COMPILED_H
@@ -14,11 +15,14 @@
 
 #define COMPILE_CACHE_ENTRIES_MAX 1024 /* each has a descriptor: see start/fd_budget.h */
 
-/* Of what source, by which compiler. Its flags are those of the configuration, which does not change under a runner. */
+/*
+ * The source and the compiler of an entry. The compiler's flags are not part of it: they are in the
+ * configuration, which does not change while a runner serves.
+ */
 struct compile_key {
 	uint32_t language;
 	uint32_t reserved; /* 0: keys are compared byte by byte */
-	uint64_t compiler[2][3]; /* its file, and that which tells its version: device, inode and time of change */
+	uint64_t compiler[2][3]; /* as in struct warden_compiler */
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* of the source */
 };
 
@@ -37,12 +41,12 @@ struct compile_cache {
 	uint64_t clock;
 };
 
-/* Returns a descriptor of one's own, or -1. */
+/* Returns a new descriptor of the entry, the caller's to close, or -1 if there is none. */
 int compile_cache_find(struct compile_cache *cache, const struct compile_key *key);
 
 /*
- * Keep `fd`, of which the cache takes a duplicate, unless it is larger than all that may be kept. What cannot be kept is
- * no failure.
+ * Keep a duplicate of `fd`. Does nothing if the file is larger than the whole cache may be, or if
+ * there is no memory or descriptor for it.
  */
 void compile_cache_keep(struct compile_cache *cache, const struct compile_key *key, int fd);
 

@@ -4,11 +4,14 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/compiler_id.h"
 #include "broker/client.h"
 #include "broker/language.h"
 #include "broker/selftest.h"
 #include "clock.h"
+
+#define ASIDE_US 1000000u /* for which a suspect cell is left alone */
 
 /* ---- runs ------------------------------------------------------------------------------------------------------- */
 
@@ -22,7 +25,7 @@ start_reserved(struct broker *broker)
 		if (!cell->is_reserved || cell->state != CELL_ARMED)
 			continue;
 		if (cell->run->owner->armed(broker, cell->run) == 0)
-			cell_start_run(broker, cell, cell->run);
+			cell_run_start(broker, cell, cell->run);
 		else
 			cell_give_up(broker, cell);
 	}
@@ -43,7 +46,7 @@ start_queued(struct broker *broker)
 
 			run_queue_remove(broker, run);
 			while (start == CELL_UNUSABLE && pool->armed != NULL)
-				start = cell_start_run(broker, pool->armed, run);
+				start = cell_run_start(broker, pool->armed, run);
 			if (start == CELL_UNUSABLE)
 				run_queue_restore(broker, run);
 		}
@@ -54,32 +57,29 @@ start_queued(struct broker *broker)
 /* ---- cells ------------------------------------------------------------------------------------------------------ */
 
 /*
- * A free cell: the one with the fewest failures, and of these the lowest number. One that is set aside only if that is true of
- * all cells: then the fault is not theirs.
+ * A free cell for a pool: the one with the fewest failures, and of these the lowest number; NULL if
+ * there is none.
  */
 static struct cell *
-free_cell(struct broker *broker)
+free_cell(struct broker *broker, const struct pool *pool)
 {
-	struct cell *found = NULL, *aside = NULL;
-	uint32_t aside_count = 0;
+	struct cell *found = NULL;
 	uint64_t now_us = clock_us();
 
 	for (uint32_t i = 0; i < broker->config->cells; i++) {
 		struct cell *cell = &broker->cell[i];
-		struct cell **best = now_us < cell->aside_us ? &aside : &found;
 
-		if (cell->state != CELL_FREE)
+		if (cell->state != CELL_FREE || (cell_is_suspect(cell, pool) && now_us < cell->failed_us + ASIDE_US))
 			continue;
-		aside_count += best == &aside;
-		if (*best == NULL || cell->failures < (*best)->failures)
-			*best = cell;
+		if (found == NULL || cell->failures < found->failures)
+			found = cell;
 	}
-	return found != NULL || aside_count < broker->config->cells ? found : aside;
+	return found;
 }
 
 /*
- * No cell is free: choose an armed one to reclaim, from a pool with no queued runs. Of the languages that are only there when they
- * are used, the least recently used one comes first.
+ * No cell is free: choose an armed one to reclaim, from a pool with no queued runs. Of the
+ * languages that are only there when they are used, the least recently used one comes first.
  */
 static struct cell *
 cell_to_reclaim(struct broker *broker)
@@ -104,8 +104,8 @@ cell_to_reclaim(struct broker *broker)
 }
 
 /*
- * Arm the cells that a pool wants: one for each run that waits, and with `ahead` those that it keeps ready, too. Returns whether a
- * cell was missing for a run.
+ * Arm the cells that a pool wants: one for each run that waits, and with `ahead` those that it
+ * keeps ready, too. Returns whether a cell was missing for a run.
  */
 static bool
 replenish(struct broker *broker, struct language *language, uint32_t number, bool ahead)
@@ -116,7 +116,7 @@ replenish(struct broker *broker, struct language *language, uint32_t number, boo
 	if (pool_backs_off(pool))
 		return false;
 	while (pool->armed_count + pool->arming_count < wanted) {
-		struct cell *cell = free_cell(broker);
+		struct cell *cell = free_cell(broker, pool);
 
 		if (cell == NULL)
 			return pool->queued > pool->arming_count;
@@ -134,17 +134,17 @@ test_zygotes(struct broker *broker, struct language *language)
 		struct zygote *zygote = &language->zygote[z];
 		struct cell *cell;
 
-		if (zygote->pid == 0 || zygote->is_proved || pool_backs_off(&language->pool[zygote->pool]))
+		if (zygote->pid == 0 || zygote->is_verified || pool_backs_off(&language->pool[zygote->pool]))
 			continue;
 		if (!zygote->is_in_test && clock_us() >= zygote->test_us) {
-			cell = free_cell(broker);
+			cell = free_cell(broker, &language->pool[zygote->pool]);
 			if (cell == NULL)
 				return true;
 			if (selftest_arm(broker, cell, zygote) != 0)
 				return false;
 		}
 		/* The others have less to pass when one has passed all. */
-		if (!language->is_proved)
+		if (!language->is_verified)
 			break;
 	}
 	return false;
@@ -159,7 +159,10 @@ arm_cells(struct broker *broker)
 		if (language_is_awake(&broker->language[l]))
 			is_short = test_zygotes(broker, &broker->language[l]) || is_short;
 	}
-	/* Runs that wait come first: a cell that was reclaimed for one must not go back to where it came from. */
+	/*
+	 * Runs that wait come first: a cell that was reclaimed for one must not go back to where it
+	 * came from.
+	 */
 	for (int ahead = 0; ahead <= 1 && !is_short; ahead++) {
 		for (size_t l = 0; l < broker->language_count; l++) {
 			for (uint32_t w = 0; language_is_awake(&broker->language[l]) && w < LANGUAGE_POOLS; w++)

@@ -4,7 +4,10 @@
 
 struct broker;
 
-/* Give waiting runs to armed cells, test new zygotes, and arm what is wanted. Called by the loop once a turn. */
+/*
+ * Give waiting runs to armed cells, test new zygotes, and arm what is wanted. Called by the loop
+ * once a turn.
+ */
 void dispatch(struct broker *broker);
 
 #endif

@@ -1,4 +1,7 @@
-/* failure.h - a step that failed, with the errno of that moment: the two are kept together, since errno does not wait. */
+/*
+ * failure.h - a step that failed, with the errno of that moment: the two are kept together, since
+ * errno does not wait.
+ */
 #ifndef CELLBLOCK_FAILURE_H
 #define CELLBLOCK_FAILURE_H
 

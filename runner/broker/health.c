@@ -38,6 +38,6 @@ health_state(const struct broker *broker, struct proto_state *state)
 	if (broken != NULL)
 		snprintf(state->reason, sizeof state->reason, "layer %s is required and not in force: %.120s", broken->name, broken->detail);
 	else if (missing != NULL && state->reason[0] == '\0')
-		snprintf(state->reason, sizeof state->reason, "layer %s is required and not proved to be in force yet", missing->name);
+		snprintf(state->reason, sizeof state->reason, "layer %s is required and not verified yet", missing->name);
 	state->healthy = state->reason[0] == '\0';
 }

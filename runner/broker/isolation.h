@@ -1,9 +1,10 @@
 /*
- * isolation.h - a level of isolation, as the broker sees it: how a cell is begun, watched, and ended.
+ * isolation.h - a level of isolation, as the broker sees it: how a cell is begun, watched, and
+ * ended.
  *
- * Each level is one file and one table: isolation_ns.c (namespaces) and isolation_chroot.c. The functions of the first
- * group run in the broker and never wait. Those of the second group run in a child that is to become a warden or a zygote,
- * and die if they fail.
+ * Each level is one file and one table: isolation_ns.c (namespaces) and isolation_chroot.c. The
+ * functions of the first group run in the broker and never wait. Those of the second group run in a
+ * child that is to become a warden or a zygote, and die if they fail.
  */
 #ifndef CELLBLOCK_ISOLATION_H
 #define CELLBLOCK_ISOLATION_H
@@ -27,19 +28,25 @@ struct isolation {
 	/* ---- a cell ---- */
 
 	/*
-	 * Before the warden is asked for the cell. *fd: a descriptor for that request, the caller's to close; -1: none.
-	 * Returns 0, or -1 with errno.
+	 * Before the warden is asked for the cell. *fd: a descriptor for that request, the caller's
+	 * to close; -1: none. Returns 0, or -1 with errno.
 	 */
 	int (*begin)(struct broker *broker, struct cell *cell, int *fd);
 	/* The request could not be sent: take back what `begin` did. */
 	void (*abandon)(struct broker *broker, struct cell *cell);
-	/* The guest is armed. Takes the two descriptors of its report: by what the cell is joined, and its working directory. */
+	/*
+	 * The guest is armed. Takes the two descriptors of its report: by what the cell is joined,
+	 * and its working directory.
+	 */
 	void (*armed)(struct cell *cell, int fds[2]);
-	/* A run is about to start, with cell->limits: give it its disk. Returns 0, or -1 with errno. */
+	/*
+	 * A run is about to start, with cell->limits: give it its disk. Returns 0, or -1 with
+	 * errno.
+	 */
 	int (*start)(struct broker *broker, struct cell *cell);
 	/*
-	 * The guest has ended. Returns whether the result has to wait for more: then cell_settled is called later, or
-	 * cell_check calls it at cell->check_us.
+	 * The guest has ended. Returns whether the result has to wait for more: then cell_run_settled
+	 * is called later, or cell_check calls it at cell->check_us.
 	 */
 	bool (*settle)(struct broker *broker, struct cell *cell);
 	/* Whether the run has used up its disk or its inodes. For a run that has failed. */
@@ -47,13 +54,14 @@ struct isolation {
 	/* Kill all that is in a cell whose run is to end. The guest's death comes as an event. */
 	void (*kill)(const struct cell *cell);
 	/*
-	 * The cell is ENDING: kill all that is in it. Returns whether there is something to wait for: then cell_gone is called when
-	 * nothing is left. May set cell->check_us to an earlier time, to be called again then, if that is not the case yet.
+	 * The cell is ENDING: kill all that is in it. Returns whether there is something to wait
+	 * for: then cell_gone is called when nothing is left. May set cell->check_us to an earlier
+	 * time, to be called again then, if that is not the case yet.
 	 */
 	bool (*end)(struct broker *broker, struct cell *cell);
 	/*
-	 * Nothing is left in the cell. Have the output of its compilation extracted, unless that is done; answers the run, now or
-	 * later.
+	 * Nothing is left in the cell. Have the output of its compilation extracted, unless that is
+	 * done; answers the run, now or later.
 	 */
 	void (*extract)(struct broker *broker, struct cell *cell, struct run *run);
 	/* The uid of the cell's processes, as they see it themselves. */
@@ -64,9 +72,15 @@ struct isolation {
 
 	/* ---- a warden or zygote to be ---- */
 
-	/* The descriptors that it needs to enter its root. `is_interpreter`: of the root with the driver. Returns their number. */
+	/*
+	 * The descriptors that it needs to enter its root. `is_interpreter`: of the root with the
+	 * driver. Returns their number.
+	 */
 	size_t (*root_fds)(const struct broker *broker, const struct language *language, bool is_interpreter, int fds[ISOLATION_FDS]);
-	/* Become the warden. `sock` is its connection, `fds` the first of the descriptors, which follow each other. */
+	/*
+	 * Become the warden. `sock` is its connection, `fds` the first of the descriptors, which
+	 * follow each other.
+	 */
 	void (*be_warden)(const struct broker *broker, const struct language *language, const struct warden_config *config, int sock,
 	    int fds) __attribute__((noreturn));
 	/* Enter the root of a zygote, and drop the capabilities that a zygote does not need. */

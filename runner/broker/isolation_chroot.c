@@ -1,6 +1,6 @@
 /*
- * isolation_chroot.c - level chroot (isolation.h): each cell has a tree of hard links as its root, a uid, and a reaper
- * (warden/reaper.h) that kills all that has the uid.
+ * isolation_chroot.c - level chroot (isolation.h): each cell has a tree of hard links as its root,
+ * a uid, and a reaper (warden/reaper.h) that kills all that has the uid.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,6 +15,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -62,7 +63,10 @@ is_left(const struct broker *broker, const struct cell *cell)
 	return reaper_is_left(uid(broker->config, cell));
 }
 
-/* The reaper has ended as it should, or died. Only if nothing of the cell's uid is left is the cell free. */
+/*
+ * The reaper has ended as it should, or died. Only if nothing of the cell's uid is left is the cell
+ * free.
+ */
 static void
 reaper_gone(struct broker *broker, struct cell *cell)
 {
@@ -82,7 +86,7 @@ reaper_gone(struct broker *broker, struct cell *cell)
 		loop_wake_at(&broker->loop, cell->check_us);
 		return;
 	case CELL_SETTLING:
-		cell_settled(broker, cell);
+		cell_run_settled(broker, cell);
 		return;
 	case CELL_RUNNING:
 		if (!left)
@@ -110,10 +114,10 @@ reaper_ready(void *context, struct watch *watch, uint32_t events)
 	if (n != (ssize_t)sizeof report) {
 		reaper_gone(broker, cell);
 	} else if (report.kind == REAPER_WATCH) {
-		cell_end_run(broker, cell, END_DISK);
+		cell_run_end(broker, cell, END_DISK);
 	} else if (report.kind == REAPER_MEASURE && cell->state == CELL_SETTLING) {
 		cell->is_disk_full = report.is_full != 0;
-		cell_settled(broker, cell);
+		cell_run_settled(broker, cell);
 	} else if (report.kind == REAPER_COLLECT && cell->state == CELL_ENDING && cell->run != NULL && cell->run->is_compile) {
 		struct run *run = cell->run;
 
@@ -160,7 +164,10 @@ replace_reaper(struct broker *broker, struct cell *cell)
 
 /* ---- a cell ----------------------------------------------------------------------------------------------------- */
 
-/* The lowest tree that no other cell of the language uses. There are as many as there were ever cells at one time. */
+/*
+ * The lowest tree that no other cell of the language uses. There are as many as there were ever
+ * cells at the same time.
+ */
 static uint32_t
 free_tree(const struct broker *broker, const struct cell *cell)
 {
@@ -276,7 +283,9 @@ enter(int fd)
 		die("enter the root of the language: %s", strerror(errno));
 }
 
-/* See to it that the language has its first tree: as root of the container, which sees its files. */
+/*
+ * See to it that the language has its first tree: as root of the container, which sees its files.
+ */
 static void
 plant(const struct broker *broker, const struct language *language, int trees_fd)
 {

@@ -1,6 +1,6 @@
 /*
- * isolation_ns.c - level namespaces (isolation.h): each cell has namespaces and a tmpfs of its own, and an init that holds them.
- * When the init is killed, the kernel kills all that is in the cell.
+ * isolation_ns.c - level namespaces (isolation.h): each cell has namespaces and a tmpfs of its own,
+ * and an init that holds them. When the init is killed, the kernel kills all that is in the cell.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -16,6 +16,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -55,8 +56,8 @@ armed(struct cell *cell, int fds[2])
 }
 
 /*
- * Give the tmpfs the size that this run asked for, if it is not the one that every cell is made with. The descriptor leads to
- * the mount; nothing is looked up.
+ * Give the tmpfs the size that this run asked for, if it is not the one that every cell is made
+ * with. The descriptor leads to the mount; nothing is looked up.
  */
 static int
 start(struct broker *broker, struct cell *cell)
@@ -65,7 +66,7 @@ start(struct broker *broker, struct cell *cell)
 	int fd, result, error;
 
 	(void)broker;
-	if (cell->limits.disk_bytes == cell->language->config->limits.standard.disk_bytes)
+	if (cell->limits.disk_bytes == cell->language->config->limits.default_.disk_bytes)
 		return 0;
 	snprintf(size, sizeof size, "%llu", (unsigned long long)cell->limits.disk_bytes);
 	fd = (int)syscall(SYS_fspick, cell->box_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
@@ -79,7 +80,10 @@ start(struct broker *broker, struct cell *cell)
 	return result;
 }
 
-/* An init's exit waits for every process of its namespace to be reaped: nothing is left in the cell. */
+/*
+ * An init's exit waits for every process of its namespace to be reaped: nothing is left in the
+ * cell.
+ */
 static void
 init_exited(void *context, struct watch *watch, uint32_t events)
 {
@@ -90,17 +94,17 @@ init_exited(void *context, struct watch *watch, uint32_t events)
 	loop_unwatch(&broker->loop, watch);
 	if (cell->state == CELL_SETTLING) {
 		cell_run_lost(broker, cell, "the cell was killed under its run");
-		cell_settled(broker, cell);
+		cell_run_settled(broker, cell);
 	} else {
 		cell_gone(broker, cell);
 	}
 }
 
 /*
- * A guest that dies of SIGKILL, and not by us, may have killed itself or been killed for memory; or somebody has killed
- * its init or our warden, and the kernel the whole cell. Then its init, which waited for the guest to be reaped, is
- * gone in a moment too, and the run has not come to its end. Only such a death has its answer wait, and not one of which the
- * cause is known.
+ * A guest that dies of SIGKILL, and not by us, may have killed itself or been killed for memory; or
+ * somebody has killed its init or our warden, and the kernel the whole cell. Then its init, which
+ * waited for the guest to be reaped, is gone in a moment too, and the run has not come to its end.
+ * Only such a death has its answer wait, and not one of which the cause is known.
  */
 static bool
 settle(struct broker *broker, struct cell *cell)
@@ -143,7 +147,10 @@ end(struct broker *broker, struct cell *cell)
 	}
 	kill_all(cell);
 	if (cell->init_fd >= 0) {
-		/* Until its end is seen the cell is not used again, whatever stands in the way of that. */
+		/*
+		 * Until its end is seen the cell is not used again, whatever stands in the way of
+		 * that.
+		 */
 		if (loop_watch(&broker->loop, &cell->init, cell->init_fd, init_exited) == 0) {
 			cell->init_fd = -1;
 		} else {
@@ -156,7 +163,10 @@ end(struct broker *broker, struct cell *cell)
 
 /* ---- the output of a compilation -------------------------------------------------------------------------------- */
 
-/* Whether an output could not be extracted for want of something of ours, rather than because the compiler made none. */
+/*
+ * Whether an output could not be extracted for want of something of ours, rather than because the
+ * compiler made none.
+ */
 static bool
 is_our_fault(int error)
 {

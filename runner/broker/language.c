@@ -16,7 +16,9 @@
 #define NONE LANGUAGE_STATES /* no transition */
 
 static const enum language_state transitions[LANGUAGE_STATES][LANGUAGE_EVENTS] = {
-	/*                      WAKES              REPORTED           SERVES            LOST               FAILED            SLEEPS */
+	/*
+	 *                      WAKES              REPORTED           SERVES            LOST               FAILED            SLEEPS
+	 */
 	[LANGUAGE_MISSING]  = { NONE,              NONE,              NONE,             NONE,              NONE,             NONE },
 	[LANGUAGE_ASLEEP]   = { LANGUAGE_STARTING, NONE,              NONE,             NONE,              NONE,             NONE },
 	[LANGUAGE_STARTING] = { NONE,              NONE,              LANGUAGE_SERVING, NONE,              LANGUAGE_FAILING, LANGUAGE_ASLEEP },
@@ -48,7 +50,7 @@ bool
 language_serves(const struct language *language)
 {
 	for (size_t z = 0; z < language->zygote_count; z++) {
-		if (language->zygote[z].pid != 0 && language->zygote[z].is_proved)
+		if (language->zygote[z].pid != 0 && language->zygote[z].is_verified)
 			return true;
 	}
 	return false;
@@ -59,7 +61,7 @@ language_serves(const struct language *language)
 unsigned
 language_usual_grant(const struct language *language)
 {
-	return language->config->limits.standard.processes > 1 ? GRANT_PROCESSES : 0;
+	return language->config->limits.default_.processes > 1 ? GRANT_PROCESSES : 0;
 }
 
 void
@@ -81,7 +83,10 @@ language_armed(const struct language *language, uint32_t pool)
 	return (grant & GRANT_NETWORK) != 0 ? config_network_armed(language->all, set) : set->armed;
 }
 
-/* Whether the interpreter takes arguments and environment only at its start, and is started ahead of its run. */
+/*
+ * Whether the interpreter takes arguments and environment only at its start, and is started ahead
+ * of its run.
+ */
 static bool
 starts_ahead(const struct language *language)
 {
@@ -128,12 +133,15 @@ language_sleep(struct broker *broker, struct language *language)
 	language_want_armed(language);
 	for (size_t w = 0; w < LANGUAGE_POOLS; w++)
 		pool_recovered(&language->pool[w]);
-	/* The warden ends when its socket closes, its zygotes when theirs do, and nobody waits for them by pid. */
+	/*
+	 * The warden ends when its socket closes, its zygotes when theirs do, and nobody waits for
+	 * them by pid.
+	 */
 	for (size_t z = 0; z < language->zygote_count; z++) {
 		struct zygote *zygote = &language->zygote[z];
 
 		zygote->pid = 0;
-		zygote->is_proved = false;
+		zygote->is_verified = false;
 		zygote->failures = 0;
 		zygote->retry_us = 0;
 	}

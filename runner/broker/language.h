@@ -10,10 +10,11 @@
  *
  *     MISSING: not installed. For good, until the runner is started again.
  *
- * STARTING and FAILING both have processes that are to come up: the broker goes on trying, with a backoff. The difference is
- * for the runs. In STARTING they wait; in FAILING they are refused, because a start has failed for a reason that is known
- * (`reason`). A start that failed without a reason (a process that was killed) makes a language FAILING only after
- * LANGUAGE_DEATHS_MAX of them in a row.
+ * STARTING and FAILING both have processes that are to come up: the broker goes on trying, with a
+ * backoff. The difference is for the runs. In STARTING they wait; in FAILING they are refused,
+ * because a start has failed for a reason that is known (`reason`). A start that failed without a
+ * reason (a process that was killed) makes a language FAILING only after LANGUAGE_DEATHS_MAX of
+ * them in a row.
  */
 #ifndef CELLBLOCK_LANGUAGE_H
 #define CELLBLOCK_LANGUAGE_H
@@ -73,7 +74,7 @@ struct language {
 	char reason[PROTO_TEXT_SIZE];    /* MISSING, FAILING: why. Explains the state, and is never asked for it */
 	char shortfall[PROTO_TEXT_SIZE]; /* why `start` is not as configured; else empty */
 	char version[PROTO_NAME_SIZE];
-	bool is_proved;        /* a zygote has passed all parts of the self-test */
+	bool is_verified;        /* a zygote has passed all parts of the self-test */
 	uint64_t used_us;      /* when last */
 	uint64_t fell_back_us; /* when `start` became START_SPARE */
 
@@ -104,8 +105,8 @@ struct language {
 };
 
 /*
- * Change the state as `event` says; do nothing where the state has no such transition. `reason` (LANGUAGE_FAILED): why. Refuses
- * the runs that wait, if the language is FAILING then.
+ * Change the state as `event` says; do nothing where the state has no such transition. `reason`
+ * (LANGUAGE_FAILED): why. Refuses the runs that wait, if the language is FAILING then.
  */
 void language_event(struct broker *broker, struct language *language, enum language_event event, const char *reason);
 
@@ -124,10 +125,16 @@ void language_want_armed(struct language *language);
 /* The number of cells that a pool keeps ready. */
 uint32_t language_armed(const struct language *language, uint32_t pool);
 
-/* The pool for a run with these flags (enum proto_run_flag) and grant that suits warm set `warm` best. */
+/*
+ * The pool for a run with these flags (enum proto_run_flag) and grant that suits warm set `warm`
+ * best.
+ */
 uint32_t language_pool(const struct language *language, uint32_t warm, uint32_t flags, unsigned grant);
 
-/* A run wants a pool: have the processes behind it started, unless they run. The broker's loop does the rest. */
+/*
+ * A run wants a pool: have the processes behind it started, unless they run. The broker's loop does
+ * the rest.
+ */
 void language_wake(struct broker *broker, struct language *language, uint32_t pool);
 
 /* The same without a run yet: it is about to be used. */

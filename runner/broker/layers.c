@@ -1,4 +1,4 @@
-/* layers.c - see layers.h. */
+/* layers.c - see layers.h. Runs at the start, and in the broker. */
 #include "broker/layers.h"
 
 #include <stdarg.h>
@@ -22,7 +22,7 @@ layers_add(struct layer_list *list, const char *name, bool required, bool is_up,
 	va_end(args);
 }
 
-/* The row of this name, or LAYERS_MAX. */
+/* The index of the layer of this name, or LAYERS_MAX. */
 static size_t
 find(const struct layer_list *list, const char *name)
 {
@@ -42,7 +42,7 @@ layers_is_up(const struct layer_list *list, const char *name)
 }
 
 void
-layers_prove(struct layer_list *list, const char *name)
+layers_verify(struct layer_list *list, const char *name)
 {
 	size_t i = find(list, name);
 

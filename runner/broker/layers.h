@@ -1,8 +1,9 @@
 /*
- * layers.h - which walls are required, and which are in force. Shown in the log and by GET /v1/sandbox/capabilities.
+ * layers.h - the layers of isolation: which are required, and which are in force. Shown in the log
+ * and by GET /v1/sandbox/capabilities.
  *
- * A wall is in force when it has been put up and the self-test (selftest.h) has found that it holds. One that did not hold
- * once is not in force until a restart, whatever comes later.
+ * A layer is in force when it has been put up and the self-test (selftest.h) has verified it. A
+ * layer that failed once is not in force until a restart, whatever comes later.
  */
 #ifndef CELLBLOCK_LAYERS_H
 #define CELLBLOCK_LAYERS_H
@@ -17,26 +18,26 @@
 struct layer_list {
 	struct proto_layer layer[LAYERS_MAX];
 	struct layer_proof {
-		bool is_up;     /* there is something to prove */
+		bool is_up;     /* it has been put up, and can be verified */
 		bool is_broken;
 	} proof[LAYERS_MAX];
 	size_t count;
 };
 
 /*
- * Add a row, which is not in force before it is proved. `is_up`: it has been put up, as far as can be told from outside.
- * `detail` says what was found, printf-style.
+ * Add a layer, which is not in force before it is verified. `is_up`: it has been put up, as far as
+ * the start can see. `detail`: a description for the operator, printf-style.
  */
 void layers_add(struct layer_list *list, const char *name, bool required, bool is_up, const char *detail, ...)
     __attribute__((format(printf, 5, 6)));
 
-/* Whether a row is there, and there is something to prove. */
+/* Whether the layer is in the list and has been put up. */
 bool layers_is_up(const struct layer_list *list, const char *name);
 
-/* It holds. */
-void layers_prove(struct layer_list *list, const char *name);
+/* The self-test has found that the layer holds. */
+void layers_verify(struct layer_list *list, const char *name);
 
-/* It does not: `detail` takes the place of what was said of it. Returns whether it is required. */
+/* The layer does not hold. `detail` replaces its description. Returns whether it is required. */
 bool layers_break(struct layer_list *list, const char *name, const char *detail, ...) __attribute__((format(printf, 3, 4)));
 
 /* The first required layer that is not in force; NULL if there is none. */

@@ -1,8 +1,8 @@
 /*
  * loop.h - requests to the broker's loop (serve.c): to watch a descriptor, to wake up, to dispatch.
  *
- * A handler changes its own subject and says here that something has changed. It never calls the dispatcher: the loop does
- * that, once a turn.
+ * A handler changes its own subject and says here that something has changed. It never calls the
+ * dispatcher: the loop does that, once a turn.
  */
 #ifndef CELLBLOCK_LOOP_H
 #define CELLBLOCK_LOOP_H
@@ -35,7 +35,10 @@ loop_dispatch(struct loop *loop)
 	loop->want_dispatch = true;
 }
 
-/* Call `ready` when `fd` can be read or hangs up. The watch owns `fd` from then on. Returns 0, or -1 with errno. */
+/*
+ * Call `ready` when `fd` can be read or hangs up. The watch owns `fd` from then on. Returns 0, or
+ * -1 with errno.
+ */
 static inline int
 loop_watch(struct loop *loop, struct watch *watch, int fd, watch_ready *ready)
 {

@@ -57,4 +57,5 @@ pool_recovered(struct pool *pool)
 {
 	pool->failures = 0;
 	pool->retry_us = 0;
+	pool->made_us = clock_us();
 }

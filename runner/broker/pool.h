@@ -1,9 +1,9 @@
 /*
  * pool.h - the cells of one language that are made alike: the same warm set, the same grant.
  *
- * The pool of kind k and grant g (enum policy_grant) is number k * GRANT_COUNT + g. The kinds are the warm sets of the
- * language. There may be one more kind: cells whose interpreter has not been started, for runs with arguments or environment
- * that an interpreter takes only when it starts.
+ * The pool of kind k and grant g (enum policy_grant) is number k * GRANT_COUNT + g. The kinds are
+ * the warm sets of the language. There may be one more kind: cells whose interpreter has not been
+ * started, for runs with arguments or environment that an interpreter takes only when it starts.
  */
 #ifndef CELLBLOCK_POOL_H
 #define CELLBLOCK_POOL_H
@@ -26,6 +26,7 @@ struct pool {
 	uint32_t turn;      /* its zygotes take turns: the number of the next one */
 	unsigned failures;  /* to make a cell, in a row */
 	uint64_t retry_us;  /* no cell is made before; 0: no failure */
+	uint64_t made_us;   /* when its last cell was made */
 };
 
 /* Whether its cells could not be made, and it is too early to try again. */
@@ -38,8 +39,8 @@ bool pool_is_broken(const struct pool *pool);
 bool pool_is_ailing(const struct pool *pool);
 
 /*
- * One of its cells could not be made. Back off, log it (once for each row of failures), and refuse the runs that wait for it if
- * it is broken.
+ * One of its cells could not be made. Back off, log it (once for each row of failures), and refuse
+ * the runs that wait for it if it is broken.
  */
 void pool_failed(struct broker *broker, struct language *language, struct pool *pool, struct failure failure);
 

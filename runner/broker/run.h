@@ -1,15 +1,15 @@
 /*
  * run.h - a run: one execution of one program in one cell, from the request for it to its answer.
  *
- * Workers' connections make runs (client.c), and so does the self-test (selftest.c). The rest of the broker does not know
- * which: it answers a run through the functions of its owner.
+ * Workers' connections make runs (client.c), and so does the self-test (selftest.c). The rest of
+ * the broker does not know which: it answers a run through the functions of its owner.
  *
- *     RUN_IDLE --queue--> RUN_QUEUED --cell_start_run--> RUN_STARTED --its guest ended--> answered: RUN_IDLE
- *         \                                                  |                               ^
- *          `--(self-test: it has a cell of its own)----------'        RUN_LEAVING -----------'
+ *     RUN_IDLE --> RUN_QUEUED --> RUN_STARTED --> RUN_LEAVING --> RUN_IDLE, and answered
+ *         \                        ^       \                        ^
+ *          `-- has its own cell ---'        `-----------------------'
  *
- * RUN_LEAVING: the result is known, and is given when nothing is left in the cell. A compilation's output is extracted
- * then, and the self-test looks at the empty cell.
+ * RUN_LEAVING: the result is known, and is given when nothing is left in the cell. A compilation's
+ * output is extracted then, and the self-test looks at the empty cell.
  */
 #ifndef CELLBLOCK_RUN_H
 #define CELLBLOCK_RUN_H
@@ -35,13 +35,19 @@ enum run_state {
 	RUN_LEAVING,
 };
 
-/* How a run is answered. Both functions are called with the run in RUN_IDLE and its descriptors closed. */
+/*
+ * How a run is answered. Both functions are called with the run in RUN_IDLE and its descriptors
+ * closed.
+ */
 struct run_owner {
 	/* It has come to an end: run->result. A compilation's output is run->program_fd. */
 	void (*ended)(struct broker *broker, struct run *run);
 	/* It was not carried out. */
 	void (*refused)(struct broker *broker, struct run *run, enum refusal refusal);
-	/* Its own cell is armed. Returns 0, or -1 with errno if the run is not to start. NULL for runs that wait in the queue. */
+	/*
+	 * Its own cell is armed. Returns 0, or -1 with errno if the run is not to start. NULL for
+	 * runs that wait in the queue.
+	 */
 	int (*armed)(struct broker *broker, struct run *run);
 };
 
@@ -68,8 +74,8 @@ struct run {
 void run_answer(struct broker *broker, struct run *run);
 
 /*
- * Tell the owner of a run that is in no queue and no cell that it is not carried out, and log why: `step`, and `error`, an
- * errno or 0.
+ * Tell the owner of a run that is in no queue and no cell that it is not carried out, and log why:
+ * `step`, and `error`, an errno or 0.
  */
 void run_refuse(struct broker *broker, struct run *run, enum refusal refusal, const char *step, int error);
 

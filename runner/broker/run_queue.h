@@ -24,7 +24,10 @@ void run_queue_restore(struct broker *broker, struct run *run);
 /* Take a run out, wherever it is. */
 void run_queue_remove(struct broker *broker, struct run *run);
 
-/* Refuse the runs that wait for a language, or for one pool of it; all where `language` is NULL. As run_refuse. */
+/*
+ * Refuse the runs that wait for a language, or for one pool of it; all where `language` is NULL. As
+ * run_refuse.
+ */
 void run_queue_refuse(struct broker *broker, const struct language *language, const struct pool *pool, enum refusal refusal,
     const char *step, int error);
 

@@ -32,7 +32,10 @@ answer(int fd, uint64_t id)
 	ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-/* The cell of a thread, found by its session: a guest begins one, and its children stay in it unless they begin their own. */
+/*
+ * The cell of a thread, found by its session: a guest begins one, and its children stay in it
+ * unless they begin their own.
+ */
 static struct cell *
 find_cell(struct broker *broker, pid_t thread)
 {
@@ -60,7 +63,10 @@ count(struct denied_calls *denied, uint32_t call)
 	}
 }
 
-/* Hold an answer back. There is room for all that a flood of one run can have waiting; beyond that it is sent now. */
+/*
+ * Hold an answer back. There is room for all that a flood of one run can have waiting; beyond that
+ * it is sent now.
+ */
 static void
 hold(struct broker *broker, int fd, uint64_t id)
 {
@@ -106,7 +112,10 @@ notified(void *context, struct watch *watch, uint32_t events)
 	}
 	memset(&request, 0, sizeof request);
 	if (ioctl(watch->fd, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0) {
-		/* The caller has died. Any other error means that this is no listener, and would come back for ever. */
+		/*
+		 * The caller has died. Any other error means that this is no listener, and would
+		 * come back for ever.
+		 */
 		if (errno != ENOENT && errno != EINTR)
 			close_listener(broker, listener);
 		return;

@@ -1,9 +1,10 @@
 /*
  * seccomp_notify.h - system calls that a policy denies: answered, counted, and reported by name.
  *
- * The kernel notifies us of each one (seccomp user notification, seccomp_unotify(2)) and keeps the caller waiting. The answer
- * is always the same, EPERM: nothing is decided here, and no memory of the caller is read. A run that makes very many such
- * calls has to wait for its answers, so that it cannot keep the broker busy.
+ * The kernel notifies us of each one (seccomp user notification, seccomp_unotify(2)) and keeps the
+ * caller waiting. The answer is always the same, EPERM: nothing is decided here, and no memory of
+ * the caller is read. A run that makes very many such calls has to wait for its answers, so that it
+ * cannot keep the broker busy.
  */
 #ifndef CELLBLOCK_SECCOMP_NOTIFY_H
 #define CELLBLOCK_SECCOMP_NOTIFY_H
@@ -24,7 +25,10 @@ struct seccomp_notify {
 	uint64_t held_until_us;
 };
 
-/* Answer the notifications of `fd`, a zygote's listener, as long as the zygote or one of its guests lives. Takes `fd`. */
+/*
+ * Answer the notifications of `fd`, a zygote's listener, as long as the zygote or one of its guests
+ * lives. Takes `fd`.
+ */
 void seccomp_notify_listen(struct broker *broker, int fd);
 
 /* Send the answers that were held back and are due. Returns when to look again. */

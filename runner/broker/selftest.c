@@ -16,6 +16,7 @@
 #include "guest/attack.h"
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -27,18 +28,18 @@
 
 #define TEST_MEMORY_BYTES (UINT64_C(64) << 20) /* enough for a guest that does nothing */
 #define TEST_TASKS 8
-#define NOBODY 65534u /* who has no id, in a user namespace of his own */
+#define NOBODY 65534u /* the uid that a process without a mapped one has in its user namespace */
 #define TEST_CPU_MS 20
 #define TEST_WALL_MS 20
 #define RETRY_FIRST_US 20000u
 #define RETRY_MOST_US 5000000u
-#define FAILURES_SAID 3 /* a test that does not come to its end so often in a row is told of */
+#define FAILURES_LOGGED 3 /* inconclusive tests in a row, before the log says so */
 
 /* One guest's part of a test. */
 struct selftest {
 	struct run run;
 	struct zygote *zygote;
-	pid_t zygote_pid; /* a zygote that died meanwhile may have another process in its place */
+	pid_t zygote_pid; /* of the tested process: another one may have taken its place */
 	struct cell *cell;
 	int out_fd;       /* where the guest's reports can be read; -1: none yet */
 	uint64_t box_device, box_inode; /* of its tmpfs */
@@ -60,7 +61,7 @@ static const struct {
 	{ "uts", NAMESPACE_UTS, "uts_namespace", true },
 };
 
-/* A wall does not hold. One that nobody has put up cannot. */
+/* A layer does not hold. One that was not put up cannot fail. */
 static void
 break_layer(struct broker *broker, const char *layer, const char *who, const char *what)
 {
@@ -97,7 +98,10 @@ selftest_look_at_host(struct selftest_host *host)
 	fdpass_close(&proc_fd, 1);
 }
 
-/* Is the host's root mapped? Of our own map the second column counts in the namespace above. */
+/*
+ * Whether the host's root is mapped. The second column of our own map counts in the parent
+ * namespace.
+ */
 static bool
 has_host_root(int proc_fd)
 {
@@ -126,10 +130,10 @@ selftest_look_at_self(struct broker *broker, const struct selftest_host *host, i
 	if (has_host_root(proc_fd))
 		break_layer(broker, "user_namespace", "runner", "root of the host is a user of it");
 	else
-		layers_prove(&broker->layers, "user_namespace");
+		layers_verify(&broker->layers, "user_namespace");
 }
 
-/* The namespaces of a process; 0 where the kernel does not tell. */
+/* The inodes of the namespaces of a process; 0 where the kernel does not report one. */
 static void
 namespaces_of(pid_t pid, uint64_t *namespaces)
 {
@@ -158,7 +162,7 @@ another_cell(const struct broker *broker, const struct cell *cell)
 	return NULL;
 }
 
-/* From outside: what the cell must have to itself, and what it shares with the runner. */
+/* Look at the cell from outside: the namespaces and the tmpfs that must be its own. */
 static void
 look_at_cell(struct broker *broker, const struct cell *cell, struct selftest *test)
 {
@@ -180,7 +184,7 @@ look_at_cell(struct broker *broker, const struct cell *cell, struct selftest *te
 			break_layer(broker, kinds[i].layer, who, "a cell is in another one than is meant for it");
 	}
 	if (fstat(cell->box_fd, &box) != 0)
-		return; /* of which the device is 0, and so no guest's */
+		return; /* the expected device stays 0, which no guest can report */
 	test->box_device = box.st_dev;
 	test->box_inode = box.st_ino;
 	if (other != NULL && fstat(other->box_fd, &other_box) == 0 && other_box.st_dev == box.st_dev)
@@ -191,7 +195,7 @@ look_at_cell(struct broker *broker, const struct cell *cell, struct selftest *te
 
 struct part {
 	uint32_t kind;        /* enum attack_kind */
-	enum verdict verdict; /* what it comes to if the wall holds, unless the guest finds itself stopped before */
+	enum verdict verdict; /* if the layer holds and the guest was not stopped before */
 	const char *layer;
 	const char *name;
 };
@@ -213,8 +217,9 @@ all_parts(void)
 }
 
 /*
- * How many parts a zygote has to pass: the first one, if its language has been proved before; the deadly calls too, if it is
- * the first of its policy; and the limits, which are the same for all, if it is the first of all.
+ * The number of parts that a zygote has to pass. If its language has passed before: the first one.
+ * The first zygote of a policy also makes the deadly calls. The first zygote of all also exceeds
+ * the limits, which are the same for every language.
  */
 static unsigned
 parts_of(const struct broker *broker, const struct zygote *zygote)
@@ -222,13 +227,13 @@ parts_of(const struct broker *broker, const struct zygote *zygote)
 	const struct language *language = zygote->language;
 	bool is_first = true, policy_is_new = true;
 
-	if (language->is_proved)
+	if (language->is_verified)
 		return 1;
 	for (size_t l = 0; l < broker->language_count; l++) {
 		const struct language *other = &broker->language[l];
 
-		is_first = is_first && !other->is_proved;
-		policy_is_new = policy_is_new && (!other->is_proved || strcmp(other->config->policy, language->config->policy) != 0);
+		is_first = is_first && !other->is_verified;
+		policy_is_new = policy_is_new && (!other->is_verified || strcmp(other->config->policy, language->config->policy) != 0);
 	}
 	if (is_first)
 		return all_parts();
@@ -255,7 +260,7 @@ part_of(const struct broker *broker, unsigned number)
 static struct run_limits
 limits_of(const struct zygote *zygote, uint32_t kind)
 {
-	struct run_limits limits = zygote->language->config->limits.standard;
+	struct run_limits limits = zygote->language->config->limits.default_;
 
 	if (kind == ATTACK_MEMORY)
 		limits.memory_bytes = TEST_MEMORY_BYTES;
@@ -314,7 +319,10 @@ selftest_arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	return 0;
 }
 
-/* The descriptors of a run: nothing to read, a pipe for the reports, nowhere for errors. Returns 0, or -1 with errno. */
+/*
+ * The descriptors of a run: nothing to read, a pipe for the reports, nowhere for errors. Returns 0,
+ * or -1 with errno.
+ */
 static int
 open_run(const struct broker *broker, struct selftest *test)
 {
@@ -362,7 +370,7 @@ is_all(const uint32_t *ids, uint32_t id)
 	return ids[0] == id && ids[1] == id && ids[2] == id;
 }
 
-/* How the guest found itself, against how we meant it to be. */
+/* Compare the guest's own view of its ids, disk and limits with the intended one. */
 static void
 judge_facts(struct broker *broker, const struct cell *cell, const struct selftest *test, const struct attack_facts *facts)
 {
@@ -374,7 +382,7 @@ judge_facts(struct broker *broker, const struct cell *cell, const struct selftes
 	if (!is_all(facts->uid, id) || !is_all(facts->gid, id) || (!broker->single_uid && facts->groups != 0))
 		break_layer(broker, layer, who, "a user that is not the cell's");
 	else
-		layers_prove(&broker->layers, layer);
+		layers_verify(&broker->layers, layer);
 	if (facts->box_device != test->box_device || facts->box_inode != test->box_inode)
 		break_layer(broker, "tmpfs", who, "a folder that is not the cell's");
 	if (facts->disk_bytes > disk_bytes || facts->inodes > broker->config->inodes)
@@ -383,7 +391,10 @@ judge_facts(struct broker *broker, const struct cell *cell, const struct selftes
 		break_layer(broker, "rlimits", who, "more open files than it may have");
 }
 
-/* The layer that is to stop an attack. Two of those on the mounts are for the root to stop, by whatever it is made. */
+/*
+ * The layer that is to stop an attack. Two of those on the mounts are for the root to stop, by
+ * whatever it is made.
+ */
 static const char *
 layer_against(const struct broker *broker, size_t attack)
 {
@@ -396,7 +407,7 @@ layer_against(const struct broker *broker, size_t attack)
 	return attack_layer(attack);
 }
 
-/* Which attacks of the table got out, and which layers have held. */
+/* Judge the attacks of the table: break the layers of those that got out, verify the others. */
 static void
 judge_walls(struct broker *broker, const struct cell *cell, const struct attack_report *report)
 {
@@ -407,16 +418,16 @@ judge_walls(struct broker *broker, const struct cell *cell, const struct attack_
 			break_layer(broker, layer_against(broker, i), cell->language->config->name, attack_name(i));
 	}
 	for (size_t i = 0; attack_name(i) != NULL; i++)
-		layers_prove(&broker->layers, layer_against(broker, i));
+		layers_verify(&broker->layers, layer_against(broker, i));
 	/*
-	 * The policy refuses all that the namespaces are about. They have been looked at from outside, by look_at_cell. The disk
-	 * of level chroot is a limit that is looked at.
+	 * The policy denies every call that these namespaces are about, so look_at_cell has
+	 * compared them from outside. The disk of level chroot is a limit that the reaper watches.
 	 */
 	for (size_t i = 0; i < sizeof unattacked / sizeof unattacked[0]; i++)
-		layers_prove(&broker->layers, unattacked[i]);
+		layers_verify(&broker->layers, unattacked[i]);
 }
 
-/* Returns whether the part has come to an end from which something follows. If not, `why` says why. */
+/* Returns whether the part was conclusive. If not, `why` says why. */
 static bool
 judge(struct broker *broker, const struct selftest *test, const struct part *part, char *why, size_t size)
 {
@@ -435,7 +446,7 @@ judge(struct broker *broker, const struct selftest *test, const struct part *par
 		return true;
 	}
 	if (verdict != VERDICT_OK && verdict != part->verdict) {
-		snprintf(why, size, "\"%s\" ended with %s", part->name, verdict_name(verdict));
+		snprintf(why, size, "\"%s\" ended with %s", part->name, proto_verdict_name(verdict));
 		return false;
 	}
 	if (part->kind == ATTACK_WALLS) {
@@ -453,17 +464,17 @@ judge(struct broker *broker, const struct selftest *test, const struct part *par
 	return true;
 }
 
-/* All parts are passed: it may serve. */
+/* The zygote has passed all parts: it serves. */
 static void
 pass(struct broker *broker, struct zygote *zygote)
 {
 	struct language *language = zygote->language;
 
 	if (zygote->test_parts == all_parts()) {
-		layers_prove(&broker->layers, "cgroup");
-		layers_prove(&broker->layers, "deadlines");
+		layers_verify(&broker->layers, "cgroup");
+		layers_verify(&broker->layers, "deadlines");
 	}
-	if (!language->is_proved) {
+	if (!language->is_verified) {
 		size_t attacks = 0;
 
 		while (attack_name(attacks) != NULL)
@@ -471,12 +482,15 @@ pass(struct broker *broker, struct zygote *zygote)
 		log_info("%s: self-test: %zu attacks, all of them stopped, in %llu ms", language->config->name,
 		    attacks + zygote->test_parts, (unsigned long long)(clock_us() - zygote->test_began_us) / 1000u);
 	}
-	language->is_proved = true;
-	zygote->is_proved = true;
+	language->is_verified = true;
+	zygote->is_verified = true;
 	language_event(broker, language, LANGUAGE_SERVES, NULL);
 }
 
-/* It has to be tried again, after a while. It is logged, and a failure of the language, if that does not help. */
+/*
+ * The test was inconclusive: it is repeated after a backoff. Several in a row are logged, and are a
+ * failure of the language if no zygote serves.
+ */
 static void
 fail(struct broker *broker, struct zygote *zygote, const char *why)
 {
@@ -486,16 +500,19 @@ fail(struct broker *broker, struct zygote *zygote, const char *why)
 
 	zygote->test_us = clock_us() + (wait_us < RETRY_MOST_US ? wait_us : RETRY_MOST_US);
 	loop_wake_at(&broker->loop, zygote->test_us);
-	if (++zygote->test_failures < FAILURES_SAID)
+	if (++zygote->test_failures < FAILURES_LOGGED)
 		return;
 	snprintf(reason, sizeof reason, "the self-test does not come to its end: %s", why);
-	if (zygote->test_failures == FAILURES_SAID)
+	if (zygote->test_failures == FAILURES_LOGGED)
 		log_warn("%s: %s", language->config->name, reason);
 	if (!language_serves(language))
 		language_event(broker, language, LANGUAGE_FAILED, reason);
 }
 
-/* Whether the process that was tested still serves. Else its death was why, and another one begins anew. */
+/*
+ * Whether the process that was tested still serves. Else its death was why, and another one begins
+ * anew.
+ */
 static bool
 is_same_process(const struct selftest *test)
 {
@@ -552,7 +569,7 @@ selftest_stop_serving(struct broker *broker)
 		if (cell->state == CELL_ARMED) {
 			cell_give_up(broker, cell);
 		} else if (cell->state == CELL_RUNNING || cell->state == CELL_SETTLING) {
-			cell_drop_run(broker, cell);
+			cell_run_drop(broker, cell);
 			if (run != NULL)
 				run_refuse(broker, run, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);
 		}

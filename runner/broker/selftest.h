@@ -1,10 +1,12 @@
 /*
- * selftest.h - real attacks through the real path, before the first run and whenever a zygote is new.
+ * selftest.h - real attacks through the real path, before the first run and whenever a zygote is
+ * new.
  *
- * A zygote serves when a guest of its own has tried what attack.h lists, in an armed cell and behind its last wall, and
- * nothing got out. The first zygote of a language has more guests try more: to use too much memory, time, tasks, and the calls
- * that are to end who makes them. What is found decides which layers are in force (layers.h). A required one that is not stops the
- * service: the broker lives on only to say so.
+ * A zygote serves when one of its guests has tried the attacks of attack.h, in an armed cell and
+ * with all layers up, and none got out. The first zygote of a language has more guests try more:
+ * they exceed the limits of memory, time and tasks, and make the calls that kill the caller. The
+ * results decide which layers are in force (layers.h). A required layer that does not hold stops
+ * the service: the broker lives on only to report it.
  *
  * To the rest of the broker such a guest is a run like any other, in a cell that is made for it.
  */
@@ -21,20 +23,23 @@ struct zygote;
 
 #define SELFTEST_NAMESPACES 6
 
-/* What the host has, to be told from what we have made: inode numbers of its namespaces. */
+/* The inode numbers of the host's namespaces, from which those of cells must differ. */
 struct selftest_host {
 	uint64_t namespaces[SELFTEST_NAMESPACES];
 };
 
-/* On the host, before any namespace is made. */
+/* Read them, on the host, before any namespace is made. */
 void selftest_look_at_host(struct selftest_host *host);
 
-/* In the broker's namespaces, with the host's /proc: are they others, and is root of the host nobody in them? */
+/*
+ * Verify, in the broker's namespaces and with the host's /proc, that the namespaces are new, and
+ * that the host's root is not mapped in them.
+ */
 void selftest_look_at_self(struct broker *broker, const struct selftest_host *host, int proc_fd);
 
 /*
- * Make a free cell for the next part of the test of a zygote that is not proved. The rest goes by itself. Returns 0, or -1 if
- * the cell could not be ordered.
+ * Make a free cell for the next part of the test of a zygote that is not verified. The rest goes by
+ * itself. Returns 0, or -1 if the cell could not be requested.
  */
 int selftest_arm(struct broker *broker, struct cell *cell, struct zygote *zygote);
 

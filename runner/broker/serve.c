@@ -1,4 +1,7 @@
-/* serve.c - see serve.h. Pid 1 of the runner's pid namespace, root of its user namespace, nobody on the host. */
+/*
+ * serve.c - see serve.h. Pid 1 of the runner's pid namespace, root of its user namespace, nobody on
+ * the host.
+ */
 #define _GNU_SOURCE
 #include "broker/serve.h"
 
@@ -13,6 +16,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/client.h"
 #include "broker/dispatch.h"
 #include "broker/zygotes.h"
@@ -31,13 +35,13 @@ child_exited(struct broker *broker, pid_t pid, int wait_status, const struct rus
 {
 	for (uint32_t i = 0; i < broker->config->cells; i++) {
 		if (broker->cell[i].guest_pid == pid) {
-			cell_guest_exited(broker, &broker->cell[i], wait_status, usage);
+			cell_run_guest_exited(broker, &broker->cell[i], wait_status, usage);
 			return;
 		}
 	}
 	/*
-	 * Else a zygote that was replaced, a guest that died before it could report, or an init whose warden died: we are pid 1,
-	 * and it came to us.
+	 * Else a zygote that was replaced, a guest that died before it could report, or an init
+	 * whose warden died: we are pid 1, and it came to us.
 	 */
 	zygotes_child_exited(broker, pid, wait_status);
 }
@@ -60,7 +64,10 @@ children_ready(void *context, struct watch *watch, uint32_t events)
 
 /* ---- the door and the relay ------------------------------------------------------------------------------------- */
 
-/* The relay has died, and with it the links of the cells: those that wait for a run have no network any more. */
+/*
+ * The relay has died, and with it the links of the cells: those that wait for a run have no network
+ * any more.
+ */
 static void
 relay_gone(void *context, struct watch *watch, uint32_t events)
 {
@@ -86,7 +93,10 @@ take_relay(struct broker *broker, int fd)
 	loop_dispatch(&broker->loop);
 }
 
-/* A connection that the door has let in, or the relay; or the door has gone, and the broker with it. */
+/*
+ * A connection that the door has let in, or the relay; or the door has gone, and the broker with
+ * it.
+ */
 static void
 door_ready(void *context, struct watch *watch, uint32_t events)
 {
@@ -124,7 +134,7 @@ keep_time(struct broker *broker)
 	next_us = seccomp_notify_keep_time(broker, now_us);
 	next_us = earlier_us(next_us, zygotes_keep_time(broker, now_us));
 	for (uint32_t i = 0; i < broker->config->cells; i++)
-		next_us = earlier_us(next_us, cell_check(broker, &broker->cell[i], now_us));
+		next_us = earlier_us(next_us, cell_run_check(broker, &broker->cell[i], now_us));
 	next_us = earlier_us(next_us, run_queue_keep_time(broker, now_us));
 	loop_wake_at(&broker->loop, next_us);
 }

@@ -1,4 +1,6 @@
-/* spawn.c - see spawn.h. Runs in the broker, and in what it forks until that is what it is meant to be. */
+/*
+ * spawn.c - see spawn.h. Runs in the broker, and in its children until they are a warden or zygote.
+ */
 #define _GNU_SOURCE
 #include "broker/spawn.h"
 
@@ -29,7 +31,7 @@
 #include "paths.h"
 #include "process_title.h"
 
-/* What every program of a cell finds in its environment; a language's configuration adds to it. */
+/* The environment of every program in a cell. The configuration of a language adds to it. */
 static const char *const standard_env[] = {
 	"HOME=" PATH_BOX, "TMPDIR=" PATH_TMP, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", NULL
 };
@@ -48,8 +50,9 @@ close_but_errno(int fd)
 }
 
 /*
- * Fork a child that has `keep` as its descriptors from 3 on, and stdin, stdout and stderr. Where this process is in the network
- * namespace of the host, the child leaves it, unless it is to have that network. Returns like fork.
+ * Fork a child that has `keep` as its descriptors from 3 on, and stdin, stdout and stderr. Where
+ * this process is in the network namespace of the host, the child leaves it, unless it is to have
+ * that network. Returns like fork.
  */
 static pid_t
 fork_with(const struct broker *broker, bool has_network, const int *keep, size_t count)
@@ -66,7 +69,10 @@ fork_with(const struct broker *broker, bool has_network, const int *keep, size_t
 		die("pass descriptors on: %s", strerror(errno));
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* Programs find the dispositions that are usual, whatever the runner ignores or has inherited. */
+	/*
+	 * Programs find the dispositions that are usual, whatever the runner ignores or has
+	 * inherited.
+	 */
 	for (int number = 1; number < NSIG; number++)
 		signal(number, SIG_DFL);
 	return 0;
@@ -78,7 +84,7 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 	const struct config *config = broker->config;
 	const struct language_config *from = language->config;
 	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
-		.inodes = config->inodes, .disk_bytes = from->limits.standard.disk_bytes,
+		.inodes = config->inodes, .disk_bytes = from->limits.default_.disk_bytes,
 		.output = from->compile.output, .output_bytes = from->compile.limits.disk_bytes,
 		.single_uid = broker->single_uid, .zygote_landlock = broker->zygote_landlock, .first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];
@@ -86,7 +92,10 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 	pid_t pid;
 
 	if (config_is_compiled(from)) {
-		/* A command may be a shell that starts the compiler; the command for the version is the compiler's own. */
+		/*
+		 * A command may be a shell that starts the compiler; the command for the version is
+		 * the compiler's own.
+		 */
 		settings.compiler[0] = from->compile.command.item[0];
 		settings.compiler[1] = from->version.item[0];
 	}
@@ -107,8 +116,9 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 }
 
 /*
- * The rlimits of a guest, set in its zygote and inherited. Address space and CPU time are limited elsewhere. A core limit
- * of 0 stops core files, but not core dumps that are piped to a helper of the host; 1 stops both. See core(5).
+ * The rlimits of a guest, set in its zygote and inherited. Address space and CPU time are limited
+ * elsewhere. A core limit of 0 stops core files, but not core dumps that are piped to a helper of
+ * the host; 1 stops both. See core(5).
  */
 static void
 set_rlimits(const struct config *config)
@@ -136,7 +146,10 @@ has_network(const struct zygote *zygote)
 	return (zygote->pool % GRANT_COUNT & GRANT_NETWORK) != 0;
 }
 
-/* The environment of the zygote's programs, in `env`, which has room for ENV_MAX. Returns how many there are. */
+/*
+ * The environment of the zygote's programs, in `env`, which has room for ENV_MAX. Returns the
+ * number of variables.
+ */
 static size_t
 make_env(const struct broker *broker, const struct zygote *zygote, char **env)
 {
@@ -163,8 +176,8 @@ exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 	size_t count = 0;
 
 	/*
-	 * Symbols are resolved once, in the zygote, not in every guest. First: the driver unsets it, and the title of the process
-	 * gets the room (process_title.c).
+	 * Symbols are resolved once, in the zygote, not in every guest. First: the driver unsets
+	 * it, and the title of the process gets the room (process_title.c).
 	 */
 	env[count++] = (char *)"LD_BIND_NOW=1";
 	count += make_env(broker, zygote, env + count);
@@ -176,7 +189,10 @@ exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 	die("zygote: run %s in its root: %s", language->interpreter, strerror(errno));
 }
 
-/* Start the interpreter as if there were a program, and have hook.so come in where it looks for it. */
+/*
+ * Start the interpreter as if there were a program. hook.so intercepts the call that opens the
+ * program.
+ */
 static void __attribute__((noreturn))
 exec_hooked(const struct broker *broker, const struct zygote *zygote)
 {
@@ -186,7 +202,10 @@ exec_hooked(const struct broker *broker, const struct zygote *zygote)
 	char *env[ENV_MAX];
 	size_t count = sizeof hook_env / sizeof hook_env[0];
 
-	/* First: the hook unsets these, and the title of the process gets the room (process_title.c). */
+	/*
+	 * First: the hook unsets these, and the title of the process gets the room
+	 * (process_title.c).
+	 */
 	for (size_t i = 0; i < count; i++)
 		env[i] = (char *)hook_env[i];
 	make_env(broker, zygote, env + count);
@@ -207,7 +226,7 @@ launch(const struct broker *broker, const struct zygote *zygote, bool is_spare)
 	launcher_main(&launcher);
 }
 
-/* Is it the interpreter itself that forks, rather than a launcher? */
+/* Whether the interpreter itself forks the guests, rather than a launcher. */
 static bool
 is_interpreter(const struct zygote *zygote)
 {
@@ -224,7 +243,9 @@ become_zygote(const struct broker *broker, const struct zygote *zygote)
 	broker->isolation->enter_root(ZYGOTE_SETUP_FD + 1);
 	if (chdir(PATH_BOX) != 0)
 		die("zygote: enter " PATH_BOX ": %s", strerror(errno));
-	/* The interpreter makes its streams to suit what it finds: a run has pipes, so here is one. */
+	/*
+	 * The interpreter makes its streams to suit what it finds: a run has pipes, so here is one.
+	 */
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
 		die("zygote: make its stdin and stdout: %s", strerror(errno));

@@ -42,8 +42,10 @@ verdict_judge(const struct run_facts *facts, struct run_result *result)
 		result->verdict = VERDICT_PROCESS_LIMIT;
 	else
 		result->verdict = exited ? VERDICT_EXIT : VERDICT_SIGNAL;
-	/* Where a limit is the cause, API.md has exit code -1; where the program met a full disk or a refused fork and
-	 * gave up by itself, its own exit code is the better word. */
+	/*
+	 * Where a limit is the cause, API.md has exit code -1; where the program met a full disk or
+	 * a refused fork and gave up by itself, its own exit code is the better word.
+	 */
 	if (!by_itself || result->verdict == VERDICT_MEMORY_LIMIT || result->verdict == VERDICT_CPU_LIMIT)
 		result->exit_code = -1;
 }

@@ -1,4 +1,7 @@
-/* zygote.h - a place for a zygote: a warm process that forks guests. A new one is started while the old one still serves. */
+/*
+ * zygote.h - a place for a zygote: a warm process that forks guests. A new one is started while the
+ * old one still serves.
+ */
 #ifndef CELLBLOCK_ZYGOTE_PLACE_H
 #define CELLBLOCK_ZYGOTE_PLACE_H
 
@@ -26,7 +29,7 @@ struct zygote {
 	unsigned failures;    /* of such processes in a row */
 
 	/* The self-test of the process that serves. */
-	bool is_proved;         /* it has passed: only then its guests are given runs */
+	bool is_verified;         /* it has passed: only then its guests are given runs */
 	bool is_in_test;
 	unsigned test_part;     /* the next one */
 	unsigned test_parts;    /* the number of parts that it has to pass */

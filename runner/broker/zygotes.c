@@ -44,7 +44,10 @@ log_death(struct language *language, const char *process, int wait_status)
 
 /* ---- zygotes that come up --------------------------------------------------------------------------------------- */
 
-/* Whether the language can do without zygotes: its programs can be run by interpreters that are started ahead. */
+/*
+ * Whether the language can do without zygotes: its programs can be run by interpreters that are
+ * started ahead.
+ */
 static bool
 can_fall_back(const struct language *language)
 {
@@ -73,7 +76,10 @@ give_up(struct broker *broker, struct language *language, const char *why)
 		language_event(broker, language, LANGUAGE_FAILED, why);
 }
 
-/* One more process has ended or could not be started. That may be an accident: somebody killed it. Many in a row are not. */
+/*
+ * One more process has ended or could not be started. That may be an accident: somebody killed it.
+ * Many in a row are not.
+ */
 static void
 count_failure(struct broker *broker, struct zygote *zygote)
 {
@@ -104,7 +110,7 @@ take_over(struct zygote *zygote)
 	zygote->starting_pid = 0;
 	zygote->serves_us = clock_us();
 	zygote->forks = 0;
-	zygote->is_proved = false;
+	zygote->is_verified = false;
 	zygote->test_part = 0;
 }
 
@@ -133,7 +139,10 @@ reported(void *context, struct watch *watch, uint32_t events)
 	} else if (warden_link_send(language, &request, &watch->fd, 1) != 0) {
 		log_warn("%s: a zygote could not start: hand it to the warden: %s", language->config->name, strerror(errno));
 	} else {
-		/* The warden closes its connection to the one before, which ends when it has carried out its last requests. */
+		/*
+		 * The warden closes its connection to the one before, which ends when it has
+		 * carried out its last requests.
+		 */
 		take_over(zygote);
 		report.version[sizeof report.version - 1] = '\0';
 		if (report.version[0] != '\0')
@@ -141,7 +150,10 @@ reported(void *context, struct watch *watch, uint32_t events)
 		language_event(broker, language, LANGUAGE_REPORTED, NULL);
 		loop_dispatch(&broker->loop);
 	}
-	/* A zygote that was not taken over ends when its socket closes. Its exit comes next, and with it another try. */
+	/*
+	 * A zygote that was not taken over ends when its socket closes. Its exit comes next, and
+	 * with it another try.
+	 */
 	loop_unwatch(&broker->loop, watch);
 }
 
@@ -172,7 +184,7 @@ zygote_died(struct broker *broker, struct zygote *zygote, int wait_status)
 
 	log_death(language, "zygote", wait_status);
 	zygote->pid = 0;
-	zygote->is_proved = false;
+	zygote->is_verified = false;
 	if (now_us >= zygote->serves_us + STEADY_US)
 		zygote->failures = 0;
 	/* The first one is replaced at once. */
@@ -200,8 +212,8 @@ warden_died(struct broker *broker, struct language *language, int wait_status)
 	if (warden->failures == LANGUAGE_DEATHS_MAX && !language_serves(language))
 		language_event(broker, language, LANGUAGE_FAILED, "its wardens end at their start (3 in a row); the log may say more");
 	/*
-	 * Nobody has requests for its zygotes any more. They may not notice: an init that the warden had just made may not have
-	 * died with it, and keeps open what the warden had open.
+	 * Nobody has requests for its zygotes any more. They may not notice: an init that the
+	 * warden had just made may not have died with it, and keeps open what the warden had open.
 	 */
 	for (size_t i = 0; i < language->zygote_count; i++) {
 		if (language->zygote[i].pid != 0)
@@ -275,7 +287,7 @@ keep_zygote(struct broker *broker, struct zygote *zygote, uint64_t now_us)
 		start_zygote(broker, zygote);
 	if (zygote->starting_pid != 0)
 		return zygote->deadline_us;
-	if (zygote->pid != 0 && !zygote->is_proved && now_us < zygote->test_us)
+	if (zygote->pid != 0 && !zygote->is_verified && now_us < zygote->test_us)
 		return zygote->test_us;
 	return is_wanted ? zygote->retry_us : NEVER_US;
 }
@@ -300,7 +312,7 @@ keep_up(struct broker *broker, struct language *language, uint64_t now_us)
 	}
 	for (size_t z = 0; z < language->zygote_count; z++) {
 		next_us = earlier_us(next_us, keep_zygote(broker, &language->zygote[z], now_us));
-		if (language->zygote[z].pid != 0 && !language->zygote[z].is_proved)
+		if (language->zygote[z].pid != 0 && !language->zygote[z].is_verified)
 			loop_dispatch(&broker->loop);
 	}
 	return next_us;
@@ -327,7 +339,10 @@ is_busy(const struct broker *broker, const struct language *language)
 	return false;
 }
 
-/* When an awake language is to sleep: after its time without a run, or to try zygotes again where spares serve. */
+/*
+ * When an awake language is to sleep: after its time without a run, or to try zygotes again where
+ * spares serve.
+ */
 static uint64_t
 sleep_at_us(const struct language *language)
 {
@@ -340,7 +355,7 @@ sleep_at_us(const struct language *language)
 
 /* Returns when to look again. */
 static uint64_t
-rest(struct broker *broker, struct language *language, uint64_t now_us)
+sleep_if_idle(struct broker *broker, struct language *language, uint64_t now_us)
 {
 	uint64_t at_us = sleep_at_us(language);
 
@@ -369,7 +384,7 @@ zygotes_keep_time(struct broker *broker, uint64_t now_us)
 		if (!language_is_awake(language))
 			continue;
 		next_us = earlier_us(next_us, keep_up(broker, language, now_us));
-		next_us = earlier_us(next_us, rest(broker, language, now_us));
+		next_us = earlier_us(next_us, sleep_if_idle(broker, language, now_us));
 	}
 	return next_us;
 }

@@ -368,7 +368,7 @@ sum_up(const struct config *config, unsigned missing)
 	for (size_t l = 0; l < sizeof levels / sizeof levels[0]; l++) {
 		const char *separator = "cannot be had: ";
 
-		printf("level %s%s: ", level_name(levels[l]), config->level == levels[l] ? ", as configured" : "");
+		printf("level %s%s: ", proto_level_name(levels[l]), config->level == levels[l] ? ", as configured" : "");
 		for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
 			if ((missing & 1u << i) != 0 && (trials[i].levels & LEVEL(levels[l])) != 0 && trials[i].required(config)) {
 				printf("%s%s", separator, trials[i].layer);

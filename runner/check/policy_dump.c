@@ -61,9 +61,9 @@ policy_dump(const char *dir, const char *name)
 	struct rules rules;
 	char error[512];
 
-	if (rules_load(&rules, dir, name, error, sizeof error) < 0) {
+	if (policy_rules_load(&rules, dir, name, error, sizeof error) < 0) {
 		fprintf(stderr, "%s\n", error);
-		rules_free(&rules);
+		policy_rules_free(&rules);
 		return 1;
 	}
 	qsort(rules.rule, rules.count, sizeof rules.rule[0], by_name);
@@ -78,6 +78,6 @@ policy_dump(const char *dir, const char *name)
 		free(memory);
 	}
 	printf("%-24s %-22s  # no row; newer ones than libseccomp knows: ENOSYS\n", "every other call", "EPERM");
-	rules_free(&rules);
+	policy_rules_free(&rules);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * attack.c - see attack.h. Runs in a guest, in the place of a program. The broker uses the names only.
+ * attack.c - see attack.h. Runs in a guest, in the place of a program. The broker uses the names
+ * only.
  */
 #define _GNU_SOURCE
 #include "guest/attack.h"
@@ -40,9 +41,9 @@
 /* ---- system calls -------------------------------------------------------------------------------- */
 
 /*
- * A call was stopped if it fails with EPERM or ENOSYS. The arguments are invalid: without a filter the
- * kernel does nothing and fails with another errno, even for a process without privileges. So this
- * finds holes in the policy itself, and not only where all layers have one.
+ * A call was stopped if it fails with EPERM or ENOSYS. The arguments are invalid: without a filter
+ * the kernel does nothing and fails with another errno, even for a process without privileges. So
+ * this finds holes in the policy itself, and not only where all layers have one.
  */
 struct call {
 	const char *name;

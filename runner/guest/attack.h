@@ -1,6 +1,6 @@
 /*
- * attack.h - the attacks that a guest of the self-test carries out in the place of a program, behind
- * all of its walls.
+ * attack.h - the attacks that a guest of the self-test carries out in the place of a program,
+ * behind all of its walls.
  *
  * Every zygote's guests contain this code (guest.c). So an attack comes from the same process that
  * would have run a program: a fork of an interpreter, of a launcher, or an interpreter that waits.
@@ -52,8 +52,8 @@ struct attack_report {
 };
 
 /*
- * Attack `number` of the table: its name, and the layer that must stop it, by its name in the reply to
- * GET /v1/sandbox/capabilities. Both are NULL past the last attack.
+ * Attack `number` of the table: its name, and the layer that must stop it, by its name in the reply
+ * to GET /v1/sandbox/capabilities. Both are NULL past the last attack.
  */
 const char *attack_name(size_t number);
 const char *attack_layer(size_t number);
@@ -63,8 +63,8 @@ size_t attack_deadly_count(void);
 const char *attack_deadly_name(size_t number);
 
 /*
- * Carry out the attack, and exit with status 0 if the guest was not killed. If the attack succeeded,
- * the guest reports ATTACK_SURVIVED first.
+ * Carry out the attack, and exit with status 0 if the guest was not killed. If the attack
+ * succeeded, the guest reports ATTACK_SURVIVED first.
  *
  * `kept`: descriptors from 3 on that the guest may have. With `is_alone` it may have more of them,
  * because it shares none with another guest.

@@ -59,7 +59,10 @@ guest_fail(const char *step)
 	} else if (!is_control_closed) {
 		struct guest_report report = failure_report(step);
 
-		/* The last filter denies sendmsg(2). On this socket write(2) sends one message, too. */
+		/*
+		 * The last filter denies sendmsg(2). On this socket write(2) sends one message,
+		 * too.
+		 */
 		signal(SIGPIPE, SIG_IGN);
 		if (write(GUEST_CONTROL_FD, &report, sizeof report) < 0)
 			_exit(EXIT_FAILED);

@@ -29,7 +29,9 @@ extern bool guest_has_interpreter;     /* set by a driver whose descriptors and 
  */
 void guest_begin(struct walls *walls, int control_fd);
 
-/* Send the broker errno and `step` on `control_fd`. Failures are ignored: the broker sees its end. */
+/*
+ * Send the broker errno and `step` on `control_fd`. Failures are ignored: the broker sees its end.
+ */
 void guest_report_failure(int control_fd, const char *step);
 
 /*
@@ -38,7 +40,9 @@ void guest_report_failure(int control_fd, const char *step);
  */
 void guest_fail(const char *step) __attribute__((noreturn));
 
-/* Report to the broker that this guest waits for a run. Closes the two descriptors that it sends. */
+/*
+ * Report to the broker that this guest waits for a run. Closes the two descriptors that it sends.
+ */
 void guest_report_ready(void);
 
 /*
@@ -55,15 +59,15 @@ int guest_resume(struct walls *walls);
 
 /*
  * Keep this descriptor open in the run: the interpreter cannot do without it. The guest must have
- * opened it itself, because it shares what it has from its zygote with other guests. The descriptors
- * of this file are never kept.
+ * opened it itself, because it shares what it has from its zygote with other guests. The
+ * descriptors of this file are never kept.
  */
 void guest_keep_fd(int fd);
 
 /*
  * Wait for the run and put up the walls around it (walls_around_run). Ends the guest with
- * guest_fail if a step fails, and silently if the broker gives up the cell. Carries out an attack of
- * the self-test instead of returning. Returns the descriptor of the job.
+ * guest_fail if a step fails, and silently if the broker gives up the cell. Carries out an attack
+ * of the self-test instead of returning. Returns the descriptor of the job.
  */
 int guest_receive_run(void);
 

@@ -4,9 +4,9 @@
  * LD_PRELOAD loads it into the interpreter. Interpreters first prepare themselves and open the main
  * file late. The first open(2) of that name is where this code comes in. In a zygote, guests are
  * forked there, and each returns from the open(2) to read a program of its own. A spare is such a
- * guest already, with an interpreter to itself. A guest reports that it is ready, waits for its run,
- * puts up its last walls, and writes the program to where it was about to be read. From then on this
- * code passes every call on to libc.
+ * guest already, with an interpreter to itself. A guest reports that it is ready, waits for its
+ * run, puts up its last walls, and writes the program to where it was about to be read. From then
+ * on this code passes every call on to libc.
  *
  * A program can find this library in its memory. It gains nothing: the library holds nothing open.
  */
@@ -81,7 +81,10 @@ wait_for_program(void)
 
 	guest_report_ready();
 	code = guest_map_job(guest_receive_run(), &head, &size);
-	/* An interpreter that has started takes no arguments any more. Such runs have cells of their own. */
+	/*
+	 * An interpreter that has started takes no arguments any more. Such runs have cells of
+	 * their own.
+	 */
 	if (head.argc != 0 || head.envc != 0) {
 		errno = EINVAL;
 		guest_fail("give arguments to a started interpreter");

@@ -1,6 +1,6 @@
 /*
- * launcher.c - see launcher.h. A fork of the runner, behind the same walls as any zygote. Its guests
- * forget its memory by execve(2).
+ * launcher.c - see launcher.h. A fork of the runner, behind the same walls as any zygote. Its
+ * guests forget its memory by execve(2).
  */
 #define _GNU_SOURCE
 #include "guest/launcher.h"
@@ -187,8 +187,8 @@ become_program(int job_fd)
 }
 
 /*
- * Start the interpreter now. When it is about to open the main file, it reports that it is ready and
- * waits for its program (hook.c). An empty main file is there for interpreters that look first.
+ * Start the interpreter now. When it is about to open the main file, it reports that it is ready
+ * and waits for its program (hook.c). An empty main file is there for interpreters that look first.
  */
 static void __attribute__((noreturn))
 become_spare(void)

@@ -1,9 +1,9 @@
 /*
- * launcher.h - the zygote of a language whose programs are started by execve(2). It is no interpreter.
- * Its guests become the interpreter, the compiler, or the compiler's output.
+ * launcher.h - the zygote of a language whose programs are started by execve(2). It is no
+ * interpreter. Its guests become the interpreter, the compiler, or the compiler's output.
  *
- * Until its program starts, a guest is the same as any other. That also holds for a spare guest, whose
- * interpreter has been started already (hook.c).
+ * Until its program starts, a guest is the same as any other. That also holds for a spare guest,
+ * whose interpreter has been started already (hook.c).
  */
 #ifndef CELLBLOCK_LAUNCHER_H
 #define CELLBLOCK_LAUNCHER_H
@@ -20,8 +20,8 @@ struct launcher_config {
 };
 
 /*
- * Serve the warden. Call this in a new child process, in the root directory of the language, with the
- * descriptors of a zygote (messages.h).
+ * Serve the warden. Call this in a new child process, in the root directory of the language, with
+ * the descriptors of a zygote (messages.h).
  */
 void launcher_main(const struct launcher_config *config) __attribute__((noreturn));
 

@@ -70,7 +70,10 @@ use_huge_pages(uintptr_t start, uintptr_t end)
 		if (space == MAP_FAILED)
 			return;
 		memcpy(copy, (const void *)at, HUGE_PAGE);
-		/* Replace the code by a huge page only: small anonymous pages would cost more than the file's. */
+		/*
+		 * Replace the code by a huge page only: small anonymous pages would cost more than
+		 * the file's.
+		 */
 		if (madvise(copy, HUGE_PAGE, MADV_COLLAPSE) == 0 && mprotect(copy, HUGE_PAGE, PROT_READ | PROT_EXEC) == 0)
 			mremap(copy, HUGE_PAGE, HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)at);
 		munmap(space, 2 * HUGE_PAGE);
@@ -248,7 +251,9 @@ memory_pack_data(void)
 	space = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (space == MAP_FAILED)
 		return;
-	/* From here on only system calls: a library function could write to memory that is copied. */
+	/*
+	 * From here on only system calls: a library function could write to memory that is copied.
+	 */
 	from = pack = (char *)huge_page_end((uintptr_t)space);
 	for (size_t i = 0; i < pieces.count; i++) {
 		for (uintptr_t at = pieces.piece[i].start; at < pieces.piece[i].end; at += PAGE, from += PAGE) {

@@ -1,6 +1,6 @@
 /*
- * memory.h - lays out a zygote's memory so that a fork of it is cheap. On a small virtual machine, a
- * page that a guest writes costs 2 to 3 us, and a page that it only has costs 0.1 us.
+ * memory.h - lays out a zygote's memory so that a fork of it is cheap. On a small virtual machine,
+ * a page that a guest writes costs 2 to 3 us, and a page that it only has costs 0.1 us.
  */
 #ifndef CELLBLOCK_MEMORY_H
 #define CELLBLOCK_MEMORY_H
@@ -14,8 +14,8 @@ void memory_fill_heap(void);
 
 /*
  * Copy the interpreter's code into huge pages, where whole ones fit. Every fork maps a file's pages
- * anew, with one page fault for sixteen pages, and unmaps them when it ends. A fork gets an anonymous
- * huge page without a fault. Does nothing where the kernel has no huge page to give.
+ * anew, with one page fault for sixteen pages, and unmaps them when it ends. A fork gets an
+ * anonymous huge page without a fault. Does nothing where the kernel has no huge page to give.
  */
 void memory_use_huge_pages(void);
 

@@ -76,7 +76,10 @@ have_one_thread(struct walls *walls)
 			close(ZYGOTE_TASKS_FD);
 		return 0;
 	}
-	/* unshare(CLONE_THREAD) fails in a process with a second thread. A container's filter may deny it. */
+	/*
+	 * unshare(CLONE_THREAD) fails in a process with a second thread. A container's filter may
+	 * deny it.
+	 */
 	has_one = is_level(walls, LEVEL_CHROOT) ? count_tasks() == 1 : unshare(CLONE_THREAD) == 0;
 	if (!has_one)
 		errno = EBUSY;
@@ -137,8 +140,8 @@ deny_fallocate(struct walls *walls)
 }
 
 /*
- * The bounds are wider than a guest's: the cells lie in the same root. A zygote is kept from what is
- * not in that root, from sending signals to the runner, and from looking into the runner's
+ * The bounds are wider than a guest's: the cells lie in the same root. A zygote is kept from what
+ * is not in that root, from sending signals to the runner, and from looking into the runner's
  * processes. Threads that an interpreter has already are not restricted.
  */
 static int
@@ -231,9 +234,9 @@ join_cgroup(struct walls *walls)
 }
 
 /*
- * With a single uid a guest gets a user namespace that nobody maps an id into: in it the guest is no
- * user at all. It also gets all capabilities of that namespace, which owns nothing. Later steps drop
- * them. The kernel counts processes by namespace and uid, and so for each cell.
+ * With a single uid a guest gets a user namespace that nobody maps an id into: in it the guest is
+ * no user at all. It also gets all capabilities of that namespace, which owns nothing. Later steps
+ * drop them. The kernel counts processes by namespace and uid, and so for each cell.
  */
 static int
 new_user_namespace(struct walls *walls)
@@ -318,8 +321,8 @@ enter_box(struct walls *walls)
 }
 
 /*
- * The mounts and the permissions deny the same already; this is another part of the kernel. Landlock
- * also denies signals and abstract sockets across cells.
+ * The mounts and the permissions deny the same already; this is another part of the kernel.
+ * Landlock also denies signals and abstract sockets across cells.
  */
 static int
 enter_landlock(struct walls *walls)
@@ -380,8 +383,8 @@ walls_around_guest(struct walls *walls)
 /* ---- around a run -------------------------------------------------------------------------------- */
 
 /*
- * The kernel gave the descriptors of the run the lowest free numbers, in their order. So none of them
- * is overwritten before its turn.
+ * The kernel gave the descriptors of the run the lowest free numbers, in their order. So none of
+ * them is overwritten before its turn.
  */
 static int
 place_descriptors(struct walls *walls)

@@ -15,8 +15,8 @@
 #include "messages.h"
 
 /*
- * The control socket of a guest. Before that, in its zygote, the number is ZYGOTE_REQUESTS_FD. So no
- * descriptor of an interpreter has it.
+ * The control socket of a guest. Before that, in its zygote, the number is ZYGOTE_REQUESTS_FD. So
+ * no descriptor of an interpreter has it.
  */
 #define GUEST_CONTROL_FD ZYGOTE_REQUESTS_FD
 #define GUEST_OUTPUT_FD 5 /* walls_around_run puts the compiler's output here, if there is one */
@@ -30,7 +30,9 @@ enum {
 	RUN_FDS_MAX = RUN_STDIN + 2
 };
 
-/* The steps' input, and their output where it is marked so. A table uses its own part and `setup`. */
+/*
+ * The steps' input, and their output where it is marked so. A table uses its own part and `setup`.
+ */
 struct walls {
 	const struct zygote_setup *setup;
 

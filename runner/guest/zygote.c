@@ -172,7 +172,10 @@ struct request_fds {
 	int born_in_fd; /* a control group of version 2; -1: none */
 };
 
-/* Descriptors `fds` of `request`. A directory is a control group of version 2, a file one of version 1. */
+/*
+ * Descriptors `fds` of `request`. A directory is a control group of version 2, a file one of
+ * version 1.
+ */
 static struct request_fds
 sort_fds(const struct guest_request *request, int *fds, size_t count)
 {

@@ -38,7 +38,10 @@ poller_release(struct poller *poller, struct watch *watch)
 {
 	int fd = watch->fd;
 
-	/* close(2) alone would not do: epoll keeps an open file description that another process holds, too. */
+	/*
+	 * close(2) alone would not do: epoll keeps an open file description that another process
+	 * holds, too.
+	 */
 	epoll_ctl(poller->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
 	watch->fd = -1;
 	for (int i = poller->next; i < poller->count; i++) {

@@ -1,8 +1,10 @@
 /*
- * poller.h - epoll(7) for a process of one thread: a descriptor, and the function to call when it is ready.
+ * poller.h - epoll(7) for a process of one thread: a descriptor, and the function to call when it
+ * is ready.
  *
- * A struct watch is a member of whatever owns the descriptor; watch_owner finds the owner. A watch that is closed while
- * the events of a turn are handled gets none of those that are left, so its owner may be freed, or its place used again, at once.
+ * A struct watch is a member of whatever owns the descriptor; watch_owner finds the owner. A watch
+ * that is closed while the events of a turn are handled gets none of those that are left, so its
+ * owner may be freed, or its place used again, at once.
  */
 #ifndef CELLBLOCK_POLLER_H
 #define CELLBLOCK_POLLER_H
@@ -35,7 +37,10 @@ struct poller {
 /* Returns 0, or -1 with errno. */
 int poller_open(struct poller *poller);
 
-/* Watch `fd`, which the watch owns from now on, for `events`. Returns 0, or -1 with errno: then `fd` is the caller's still. */
+/*
+ * Watch `fd`, which the watch owns from now on, for `events`. Returns 0, or -1 with errno: then
+ * `fd` is the caller's still.
+ */
 int poller_add(struct poller *poller, struct watch *watch, int fd, uint32_t events, watch_ready *ready);
 
 /* Watch for other events from now on. Returns 0, or -1 with errno. */
@@ -47,7 +52,10 @@ void poller_close(struct poller *poller, struct watch *watch);
 /* Stop watching, and give the descriptor back to the caller. */
 int poller_release(struct poller *poller, struct watch *watch);
 
-/* Wait for events at most `timeout_ms` (-1: without end), and call the functions. Returns 0, or -1 with errno (never EINTR). */
+/*
+ * Wait for events at most `timeout_ms` (-1: without end), and call the functions. Returns 0, or -1
+ * with errno (never EINTR).
+ */
 int poller_turn(struct poller *poller, int timeout_ms, void *context);
 
 #endif

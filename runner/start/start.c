@@ -203,7 +203,7 @@ become_broker(struct start *start, int door_fd)
 	start->level->leave_host(start);
 	broker->compile_cache.most_bytes = config->compiled_bytes;
 	fd_budget_of_broker(config, &budget);
-	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors", level_name(config->level),
+	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors", proto_level_name(config->level),
 	    available_languages(broker), config->cells, budget.total);
 	serve(broker, door_fd);
 }

@@ -1,4 +1,7 @@
-/* warden.c - see warden.h. Runs as root of the runner's user namespace, in the language's read-only root. */
+/*
+ * warden.c - see warden.h. Runs as root of the runner's user namespace, in the language's read-only
+ * root.
+ */
 #define _GNU_SOURCE
 #include "warden/warden.h"
 
@@ -28,8 +31,8 @@
 #define INIT_STACK_BYTES 4096
 
 /*
- * The namespaces that every cell has to itself. The network one is shared by all that have no network: it is empty, and its
- * sockets are refused.
+ * The namespaces that every cell has of its own. Cells without a network share one network
+ * namespace: it is empty, and the policy denies sockets.
  */
 #define CELL_NAMESPACES (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
 
@@ -117,7 +120,10 @@ start_init(const struct warden *w, uint32_t cell)
 	return 0;
 }
 
-/* Who is behind Landlock may not look into an init that is not, and so cannot join by its pidfd. */
+/*
+ * A process in a Landlock domain may not inspect an init outside of it, so it cannot join the
+ * namespaces by the pidfd of the init.
+ */
 static int
 open_namespaces(const struct warden *w, uint32_t cell)
 {
@@ -153,7 +159,7 @@ raise_loopback(const struct warden *w, uint32_t cell)
 	return netns_raise_loopback();
 }
 
-/* The relay accepts what the cell's programs have for their proxy. */
+/* The relay accepts the connections that the cell's programs make to their proxy. */
 static int
 give_listener(const struct warden *w, uint32_t cell)
 {
@@ -210,7 +216,10 @@ carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t
 	}
 }
 
-/* Make a cell and have a guest forked into it. What fails is told on the control socket, and the cell is dropped. */
+/*
+ * Make a cell and have a guest forked into it. A failure is reported on the control socket, and the
+ * cell is dropped.
+ */
 static void
 make(struct warden *w, const struct warden_request *request, const int *fds, size_t fd_count)
 {
@@ -244,7 +253,7 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 		if (w->zygote_fd[request->zygote] < 0 ||
 		    fdpass_send(w->zygote_fd[request->zygote], &guest, sizeof guest, passed, count) != 0) {
 			failure.error = errno;
-			snprintf(failure.step, sizeof failure.step, "order a guest from the zygote");
+			snprintf(failure.step, sizeof failure.step, "request a guest from the zygote");
 		}
 	}
 	fdpass_close(w->namespace_fd, REQUEST_NAMESPACES_MAX);
@@ -255,8 +264,8 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 }
 
 /*
- * Take what a compiler has made out of a cell in which nothing runs any more. Here rather than in the cell, whose control
- * group would be charged for it.
+ * Extract the output of a compiler from a cell in which nothing runs any more. The warden does it
+ * rather than the guest, because the cell's control group would be charged for the copy.
  */
 static void
 extract(struct warden *w, int answer_fd, int box_fd)
@@ -266,7 +275,7 @@ extract(struct warden *w, int answer_fd, int box_fd)
 
 	if (fd < 0) {
 		report.error = errno != 0 ? errno : EINVAL;
-		snprintf(report.step, sizeof report.step, "take over what the compiler made");
+		snprintf(report.step, sizeof report.step, "extract the compiler's output");
 	}
 	fdpass_send(answer_fd, &report, sizeof report, &fd, fd < 0 ? 0 : 1);
 	fdpass_close(&fd, 1);
@@ -295,7 +304,10 @@ warden_main(int sock, const struct warden_config *config)
 	if (root_fd < 0)
 		die("warden: open its root: %s", strerror(errno));
 	sigaction(SIGCHLD, &ignore, NULL);
-	/* A zygote may join a cell's namespaces only if their owner, init, lets itself be looked at. */
+	/*
+	 * A zygote may join a cell's namespaces only if their owner, init, lets itself be looked
+	 * at.
+	 */
 	prctl(PR_SET_DUMPABLE, 1);
 	w.zygote_fd = malloc(config->zygotes * sizeof *w.zygote_fd);
 	w.init_fd = malloc(config->cells * sizeof *w.init_fd);

@@ -25,7 +25,10 @@ warden_requests_wait(const struct warden_config *config, int sock, struct warden
 	return count;
 }
 
-/* A file of the language's root as it is now: a new one has another inode. A further hard link to it changes its ctime only. */
+/*
+ * A file of the language's root as it is now: a new one has another inode. A further hard link to
+ * it changes its ctime only.
+ */
 static void
 identify(int root_fd, const char *path, uint64_t file[3])
 {
@@ -57,7 +60,10 @@ warden_requests_reclaim(int file_fd, uint64_t bytes)
 	char text[24];
 	int n = snprintf(text, sizeof text, "%llu", (unsigned long long)bytes);
 
-	/* As much as can be had. What the kernel cannot reclaim stays charged, and the broker reads the figure again. */
+	/*
+	 * As much as can be had. What the kernel cannot reclaim stays charged, and the broker reads
+	 * the figure again.
+	 */
 	if (pwrite(file_fd, text, (size_t)n, 0) < 0)
 		return;
 }

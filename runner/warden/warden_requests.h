@@ -9,8 +9,8 @@
 #include "warden/warden.h"
 
 /*
- * Wait for the next request. Returns the number of descriptors that came with it, which are the caller's to close. Ends the
- * process when the broker is gone, or if the request makes no sense.
+ * Wait for the next request. Returns the number of descriptors that came with it, which are the
+ * caller's to close. Ends the process when the broker is gone, or if the request makes no sense.
  */
 size_t warden_requests_wait(const struct warden_config *config, int sock, struct warden_request *request, int fds[REQUEST_FDS]);
 

@@ -1,10 +1,10 @@
-# Attacks.pm - cases of attack, and what carries them out against a service at a URL.
+# Attacks.pm - reads attack cases and carries them out against a service at a URL.
 #
 #   my $attacks = Attacks->new(url => $url, key => $key, host => sub { list of complaints }, slow => 1);
 #   for my $case ($attacks->cases) { my $result = $attacks->carry_out($case); ... }
 #   $result: {name, skip, todo, assertions => [[is_good, what, explanation], ...]}
 #
-# The cases are in cases/: see README there. Core modules only.
+# The cases are in cases/; README describes their format. Core modules only.
 package Attacks;
 use strict;
 use warnings;
@@ -20,7 +20,7 @@ my $here = dirname(__FILE__);
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
 my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times program perl raw machine needs);
 
-# What a right run of each language looks like. It also looks for what an earlier one may have left.
+# A harmless program of each language. It also looks for files that an earlier run may have left.
 my %benign = (
     python3 => <<'PYTHON',
 import os
@@ -60,7 +60,7 @@ int main(void)
 C
 );
 my $benign_prints = '\A499500 \[\] True\n\z';
-my $benign_prints_among_others = '\A499500 \[\] (?:True|False)?\n\z'; # without a pid namespace its pid is any
+my $benign_prints_among_others = '\A499500 \[\] (?:True|False)?\n\z'; # without a pid namespace its pid may be any number
 
 sub slurp {
     my ($path) = @_;
@@ -71,7 +71,8 @@ sub slurp {
 
 # --- reading the cases -------------------------------------------------------------------------------------------------
 
-# Cases in a file: "=== name", "key: value" lines, then "--- code" (or before, beside) and lines of a program.
+# The cases of a file: "=== name", lines "key: value", then "--- code" (or before, beside) and a
+# program.
 sub read_cases {
     my ($path) = @_;
     my (@cases, $case, $part);
@@ -89,12 +90,12 @@ sub read_cases {
         elsif ($line =~ /\A(\w+): +(.+)\n/ && $known{$1}) {
             $case->{$1} = $1 eq 'never' ? "escaped|$2" : $2;
         }
-        elsif ($line =~ /\S/) { die "$path:$number: what is \"$line\"\n" }
+        elsif ($line =~ /\S/) { die "$path:$number: cannot parse \"$line\"\n" }
     }
     return @cases;
 }
 
-# A line of a table: "name | arguments of programs/syscall.c", or with " | killed" if the filter has to end it.
+# A line of a table: "name | arguments of programs/syscall.c | expected result | needed layer".
 sub read_calls {
     my ($path) = @_;
     my @cases;
@@ -133,7 +134,7 @@ sub new {
             $self->{missing}{$language->{name}} = $language->{available} ? '' : $language->{reason} || 'not available';
         }
     }
-    else { # a service that has no such list: ask it by trying
+    else { # a service without such a list: try each language
         for my $language (keys %benign) {
             my $r = $self->run($language, $benign{$language});
             $self->{missing}{$language} = $r->{data} ? '' : 'not available';
@@ -157,7 +158,7 @@ sub request {
         data => ref $decoded eq 'HASH' ? $decoded->{data} : undef };
 }
 
-# A program of the language that any service must answer rightly; Python has to stand in for those that have none.
+# The harmless program of the language, or an empty string.
 sub benign {
     my ($self, $language) = @_;
     return $benign{$language} // "";
@@ -168,7 +169,8 @@ sub run {
     return $self->request(POST => '/v1/sandbox/run', $json->encode({ language => $language, code => $code, %field }));
 }
 
-# The same in a process of its own, so that another run can go on beside it. Returns what waits for it.
+# The same in a process of its own, so that another run can proceed beside it. Returns a function
+# that waits.
 sub run_beside {
     my ($self, @run) = @_;
     my $pid = fork // die "fork: $!\n";
@@ -191,13 +193,13 @@ sub reason_to_skip {
         my ($name, $pattern) = split ' ', $case->{needs}, 2;
         my $layer = $self->{layers}{$name} || {};
         return "$name is not in force: $layer->{detail}" if %$layer && !$layer->{in_force};
-        return "$name: " . ($layer->{detail} // 'the service does not tell of it') if defined $pattern && ($layer->{detail} // '') !~ /$pattern/;
+        return "$name: " . ($layer->{detail} // 'the service does not report it') if defined $pattern && ($layer->{detail} // '') !~ /$pattern/;
     }
     return "the service runs on $self->{machine}" if $case->{machine} && $case->{machine} ne $self->{machine};
     return;
 }
 
-# The fields of a request beside language and code. Where all takes longer, a program has longer, too.
+# The fields of a request beside language and code. On a slow machine a program has higher limits.
 sub fields {
     my ($self, $case) = @_;
     my %field = $case->{request} ? %{ $json->decode($case->{request}) } : ();
@@ -220,20 +222,20 @@ sub shorten {
     return length $text > 600 ? substr($text, 0, 600) . '...' : $text;
 }
 
-# What a reply says against what must come of the case. Returns complaints.
+# Compare a reply with the expectations of the case. Returns complaints.
 sub judge {
     my ($case, $reply) = @_;
     my $wanted = $case->{http} // 200;
     my $shown = shorten($reply->{body});
-    return "HTTP $reply->{status}, and not $wanted: $shown" if $reply->{status} !~ /\A(?:$wanted)\z/;
+    return "HTTP status $reply->{status} instead of $wanted: $shown" if $reply->{status} !~ /\A(?:$wanted)\z/;
     my $data = $reply->{data};
     return $reply->{status} == 200 ? "no data: $shown" : () if !$data;
     my @wrong;
-    push @wrong, "status is $data->{status}, and not $case->{status}" if $case->{status} && $data->{status} !~ /\A(?:$case->{status})\z/;
+    push @wrong, "the status is $data->{status} instead of $case->{status}" if $case->{status} && $data->{status} !~ /\A(?:$case->{status})\z/;
     for my $part (qw(stdout stderr error)) {
-        push @wrong, "$part is not like /$case->{$part}/" if $case->{$part} && $data->{$part} !~ /$case->{$part}/;
+        push @wrong, "$part does not match /$case->{$part}/" if $case->{$part} && $data->{$part} !~ /$case->{$part}/;
     }
-    push @wrong, "the output is like /$case->{never}/" if "$data->{stdout}\n$data->{stderr}" =~ /$case->{never}/;
+    push @wrong, "the output matches /$case->{never}/" if "$data->{stdout}\n$data->{stderr}" =~ /$case->{never}/;
     return @wrong ? (@wrong, $shown) : ();
 }
 
@@ -262,23 +264,23 @@ sub carry_out {
             if $reply->{status} == 400 && ($case->{http} // 200) eq '200' && ($reply->{message} // '') =~ /limits/;
         push @wrong, judge($case, $reply);
     }
-    $assert->(!@wrong, 'the verdict', join "\n", @wrong);
-    $assert->($longest <= $seconds, "at most $seconds s", sprintf 'it took %.1f s', $longest);
+    $assert->(!@wrong, 'the verdict is as expected', join "\n", @wrong);
+    $assert->($longest <= $seconds, "the answer comes within $seconds s", sprintf 'it took %.1f s', $longest);
 
     my $language = $benign{ $case->{language} } ? $case->{language} : 'python3';
     my $begin = time;
     my $after = $self->run($language, $benign{$language});
     my $is_right = $after->{data} && $after->{data}{stdout} =~ $self->{benign_prints} && $after->{data}{status} eq 'ok';
-    $assert->($is_right && time - $begin < 10 * $self->{slow}, 'a run right after it is right', shorten($after->{body}));
+    $assert->($is_right && time - $begin < 10 * $self->{slow}, 'the next run is right and finds nothing left behind', shorten($after->{body}));
 
     if ($self->{host}) {
         my @complaints = $self->{host}->();
-        $assert->(!@complaints, 'the host is as it was', join "\n", @complaints);
+        $assert->(!@complaints, 'the host is unchanged', join "\n", @complaints);
     }
     return \%result;
 }
 
-# As a test of Test::More. One of a hole that is known is a single one, to do.
+# Report a result to Test::More. A known hole is a single test that is marked TODO.
 sub show {
     my ($result) = @_;
     my @assertions = @{ $result->{assertions} };

@@ -1,5 +1,5 @@
-# Host.pm - what the host has of an instance, and whether it is as it was: processes, descriptors, mounts, control groups,
-# ipc, files.
+# Host.pm - compares the resources of an instance on the host with an earlier state: processes,
+# descriptors, mounts, control groups, ipc, files.
 #
 #   my $host = Host->new($cellblock);   # after each language has run once
 #   my @complaints = $host->changes;    # waits until there are none, for a while
@@ -9,11 +9,12 @@ use warnings;
 
 use Cellblock qw(eventually process_status slurp);
 use File::Find ();
-no warnings 'File::Find'; # what an ordinary user may not look into
+no warnings 'File::Find'; # about directories that an ordinary user may not read
 
 my $cells = 32;
 
-# The host's uids of cells: all that the runner's user namespace has, but for the first, which is the runner's own.
+# The host uids of the cells: all uids of the runner's user namespace except the first, which is the
+# runner's.
 sub uids_of_cells {
     my ($broker) = @_;
     my %uids;
@@ -30,7 +31,7 @@ sub new {
     $cellblock->processes_at_rest;
     $self->{uids} = uids_of_cells($cellblock->pids('broker'));
     $self->{groups} = [grep { m{/cellblock[^/]*\z} } $cellblock->cgroups];
-    # Cells may still be armed: until nothing changes for a second.
+    # Cells may still be arming: wait until nothing changes for a second.
     my $same = 0;
     eventually(30, sub {
         my ($last, $now) = ($self->{was} // {}, $self->look);
@@ -50,9 +51,10 @@ sub look {
     my %now;
     my $is_of_a_cell = sub { $self->{uids}{ $_[0] // 0 } };
 
-    # Processes by kind, and the descriptors that ours have open. What the broker keeps of compiled programs is no leak; nor
-    # are pidfds of inits, which wardens keep until their cell's number is used again, and the connections of workers to the
-    # broker, which each makes at its first request.
+    # Processes by role, and the open descriptors of ours. Three kinds of descriptor are no leak:
+    # compiled programs that the broker caches; pidfds of inits, which a warden keeps until the
+    # number of their cell is used again; and connections of workers to the broker, which each makes
+    # at its first request.
     my %pids = $cb->roles;
     for my $role (qw(runner broker warden zygote init guest worker multiwatch)) {
         $now{"processes: $role"} = @{ $pids{$role} //= [] };
@@ -80,7 +82,7 @@ sub look {
         $now{"processes in $top"} += () = (slurp("$_/cgroup.procs") // '') =~ /\n/g for $top, @groups;
     }
 
-    # Nothing of the uids of cells is anywhere else.
+    # Nothing else on the host belongs to a uid of a cell.
     $now{"System V $_ of cells"} = grep { grep { $is_of_a_cell->($_) } split } split /\n/, slurp("/proc/sysvipc/$_") // '' for qw(shm msg sem);
     my @files;
     File::Find::find({ no_chdir => 1, wanted => sub { push @files, $_ if $is_of_a_cell->((lstat)[4]) } }, grep { -d } '/dev/shm', '/dev/mqueue', '/var/tmp');
@@ -92,13 +94,14 @@ sub look {
     return \%now;
 }
 
-# A cell that is armed may have a few descriptors more in the broker than the one before it. A leak would add up.
+# An armed cell may have a few descriptors more in the broker than the one before it. A leak would
+# add up.
 sub is_the_same {
     my ($name, $was, $now) = @_;
     return $was eq $now || $name =~ /\Adescriptors of broker/ && $was =~ /\A\d+\z/ && $now =~ /\A\d+\z/ && abs($now - $was) <= 4;
 }
 
-# The descriptors that a process had at first, by kind, and has now.
+# The descriptors of a process at first and now, by kind.
 sub explain {
     my ($self, $pid) = @_;
     return '' if !$self->{kinds}{$pid};

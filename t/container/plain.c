@@ -1,11 +1,11 @@
 /*
- * plain.c - makes of this host, for a command, what a plain container offers to its root.
+ * plain.c - reduces root on this host, for a command, to the rights of root in a plain container.
  *
  *     plain COMMAND [ARGUMENT]...
  *
- * The capabilities are those that Docker leaves to root by default; the system calls that its default filter refuses, for want
- * of CAP_SYS_ADMIN or at all, are refused, as far as they have to do with us; and the control groups are out of sight. All that is
- * inherited, and there is no way back.
+ * It keeps the capabilities that Docker leaves to root by default. It denies the system calls that
+ * Docker's default filter denies without CAP_SYS_ADMIN, if they matter to us. It hides the control
+ * groups. Children inherit all of it, and nothing can undo it.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,18 +24,15 @@
 
 #define CLONE_NAMESPACES 0x7e020000u /* all of CLONE_NEW*, as Docker's filter has it */
 
-static const unsigned refused[] = {
-	SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_sethostname, SYS_setdomainname, SYS_bpf,
-	SYS_perf_event_open, SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsconfig, SYS_fsmount, SYS_fspick, SYS_mount_setattr,
-	SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot, SYS_swapon, SYS_swapoff, SYS_acct,
-	SYS_add_key, SYS_keyctl, SYS_request_key, SYS_userfaultfd, SYS_io_uring_setup, SYS_io_uring_enter, SYS_io_uring_register,
-	SYS_clock_settime, SYS_settimeofday, SYS_quotactl, SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_fanotify_init,
-};
+static const unsigned refused[] = { SYS_unshare, SYS_setns, SYS_mount, SYS_umount2, SYS_pivot_root, SYS_sethostname,
+	SYS_setdomainname, SYS_bpf, SYS_perf_event_open, SYS_open_tree, SYS_move_mount, SYS_fsopen, SYS_fsconfig, SYS_fsmount,
+	SYS_fspick, SYS_mount_setattr, SYS_init_module, SYS_finit_module, SYS_delete_module, SYS_kexec_load, SYS_reboot,
+	SYS_swapon, SYS_swapoff, SYS_acct, SYS_add_key, SYS_keyctl, SYS_request_key, SYS_userfaultfd, SYS_io_uring_setup,
+	SYS_io_uring_enter, SYS_io_uring_register, SYS_clock_settime, SYS_settimeofday, SYS_quotactl, SYS_name_to_handle_at,
+	SYS_open_by_handle_at, SYS_fanotify_init };
 
-static const int kept[] = {
-	CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP, CAP_NET_BIND_SERVICE,
-	CAP_NET_RAW, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP,
-};
+static const int kept[] = { CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_SETPCAP,
+	CAP_NET_BIND_SERVICE, CAP_NET_RAW, CAP_SYS_CHROOT, CAP_MKNOD, CAP_AUDIT_WRITE, CAP_SETFCAP };
 
 static void
 check(int result, const char *what)
@@ -94,7 +91,10 @@ main(int argc, char **argv)
 	check(unshare(CLONE_NEWNS), "make a mount namespace");
 	check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make the mounts private");
 	check(mount("none", "/sys/fs/cgroup", "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "size=4k"), "hide the control groups");
-	/* In this order: a filter is loaded by who may administer the system, or by who gives up to gain privileges, which root here does not. */
+	/*
+	 * In this order: loading a filter takes CAP_SYS_ADMIN or no_new_privs, and root here has
+	 * only the former.
+	 */
 	load_filter();
 	drop_capabilities();
 	execvp(argv[1], argv + 1);

@@ -299,7 +299,10 @@ guest_step(void)
 	shut(&init[1]);
 }
 
-/* What a guest of the self-test has found: all is as it should be, or not, or it writes something else. */
+/*
+ * What a guest of the self-test has found: all is as it should be, or not, or it writes something
+ * else.
+ */
 static void
 tell_of_attack(size_t c, int fd)
 {
@@ -418,7 +421,7 @@ __wrap_selftest_arm(struct broker *of, struct cell *cell, struct zygote *zygote)
 {
 	if ((size_t)(zygote->language - languages) >= first_tested)
 		return __real_selftest_arm(of, cell, zygote);
-	zygote->is_proved = zygote->language->is_proved = true;
+	zygote->is_verified = zygote->language->is_verified = true;
 	language_event(of, zygote->language, LANGUAGE_SERVES, NULL);
 	return -1;
 }
@@ -449,7 +452,7 @@ set_up_language(size_t l, size_t seed)
 
 	*language = (struct language){ .all = &config, .config = from, .start = from->start,
 		.state = LANGUAGE_ASLEEP, .warden = { .sock = -1 }, .compiler = { .answer = { .fd = -1 } }, .zygote = zygotes[l], .kinds = (uint32_t)from->warm_count };
-	language->is_proved = seed % 8 == 7;
+	language->is_verified = seed % 8 == 7;
 	language->kinds += from->start != START_COLD && from->run.count > 0;
 	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
 		for (uint32_t i = 0; i < (pool == 0 ? from->warm[0].zygotes : 1); i++) {
@@ -482,7 +485,10 @@ world_begin(size_t seed)
 	broker.language_count = LANGUAGES;
 	broker.cell = cells;
 	broker.compile_cache.most_bytes = config.compiled_bytes;
-	/* With some tested and others not, a run can be in progress when a layer turns out to be broken. */
+	/*
+	 * With some tested and others not, a run can be in progress when a layer turns out to be
+	 * broken.
+	 */
 	first_tested = seed % 4 == 3 ? 0 : seed % 4 == 2 ? 2 : LANGUAGES;
 	layers_add(&broker.layers, "seccomp", true, true, "a filter");
 	layers_add(&broker.layers, "uid_per_cell", true, true, "ids");

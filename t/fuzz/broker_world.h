@@ -1,9 +1,11 @@
 /*
- * broker_world.h - all that the real broker has around it, but for workers: wardens, zygotes and guests, which may
- * misbehave, the self-test's guests among them; and of the kernel the time and the ends of processes (ld --wrap).
+ * broker_world.h - all that the real broker has around it, but for workers: wardens, zygotes and
+ * guests, which may misbehave, the self-test's guests among them; and of the kernel the time and
+ * the ends of processes (ld --wrap).
  *
- * spawn.h is implemented here: a warden, a zygote or a guest is the other end of a socket, a process's end is an entry
- * of a list, time is a number. So nothing is waited for, and an input takes the same course each time.
+ * spawn.h is implemented here: a warden, a zygote or a guest is the other end of a socket, a
+ * process's end is an entry of a list, time is a number. So nothing is waited for, and an input
+ * takes the same course each time.
  */
 #ifndef CELLBLOCK_BROKER_WORLD_H
 #define CELLBLOCK_BROKER_WORLD_H
@@ -27,7 +29,10 @@ extern int things[THINGS];
 /* Once, before the first input. */
 void world_make(void);
 
-/* A new broker in a new world. `seed` says which of a few: whether a language is missing, and who is tested how. */
+/*
+ * A new broker in a new world. `seed` says which of a few: whether a language is missing, and who
+ * is tested how.
+ */
 void world_begin(size_t seed);
 
 /* All that is left of both goes, when the broker has ended. */

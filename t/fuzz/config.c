@@ -4,6 +4,9 @@
  */
 #define _GNU_SOURCE
 #include "config.h"
+#include "config_network.h"
+#include "config_language.h"
+#include "config_load.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -70,7 +73,7 @@ check_error(const char *error, size_t size)
 		error += strspn(error, "0123456789");
 		must(error[0] == ':' && error[1] == ' ' && error[2] != '\0');
 	} else {
-		must(strcmp(error, " has a NUL byte in it; allowed: text") == 0 || strncmp(error, " cannot be read: ", 17) == 0);
+		must(strcmp(error, " the file contains a NUL byte; allowed: text") == 0 || strncmp(error, " cannot read the file: ", 23) == 0);
 	}
 }
 
@@ -125,13 +128,13 @@ check_run_limits(const struct run_limits *limits)
 static void
 check_limits(const struct limits_config *limits)
 {
-	check_run_limits(&limits->standard);
+	check_run_limits(&limits->default_);
 	check_run_limits(&limits->maximum);
-	must(limits->standard.wall_ms <= limits->maximum.wall_ms && limits->standard.cpu_ms <= limits->maximum.cpu_ms);
-	must(limits->standard.memory_bytes <= limits->maximum.memory_bytes);
-	must(limits->standard.processes <= limits->maximum.processes);
-	must(limits->standard.output_bytes <= limits->maximum.output_bytes);
-	must(limits->standard.disk_bytes <= limits->maximum.disk_bytes);
+	must(limits->default_.wall_ms <= limits->maximum.wall_ms && limits->default_.cpu_ms <= limits->maximum.cpu_ms);
+	must(limits->default_.memory_bytes <= limits->maximum.memory_bytes);
+	must(limits->default_.processes <= limits->maximum.processes);
+	must(limits->default_.output_bytes <= limits->maximum.output_bytes);
+	must(limits->default_.disk_bytes <= limits->maximum.disk_bytes);
 }
 
 static void
@@ -210,16 +213,16 @@ check_config(const struct config *config)
 
 		check_language(language);
 		must(i == 0 || strcmp(config->language[i - 1]->name, language->name) < 0);
-		must(config_find_language(config, language->name) == (int)i);
+		must(config_language_find(config, language->name) == (int)i);
 		for (size_t a = 0; a < language->aliases.count; a++)
-			must(config_find_language(config, language->aliases.item[a]) == (int)i);
+			must(config_language_find(config, language->aliases.item[a]) == (int)i);
 		for (size_t w = 0; language->idle_s == 0 && w < language->warm_count; w++)
 			armed += language->warm[w].armed + config_network_armed(config, &language->warm[w]);
 	}
 	must(armed <= config->cells);
 	must(config->proxy_count <= CONFIG_MAX_PROXIES && (config->network != NETWORK_PROXY || config->proxy_count > 0));
 	for (size_t i = 0; i < config->proxy_count; i++)
-		must(config_find_proxy(config, config->proxy[i].name) == (int)i && strchr(config->proxy[i].address, ':') != NULL);
+		must(config_network_find_proxy(config, config->proxy[i].name) == (int)i && strchr(config->proxy[i].address, ':') != NULL);
 }
 
 static void

@@ -1,8 +1,10 @@
 /*
- * from_worker.c - what workers send to the runner, into the real broker: several workers at once, messages of any size and
- * in any order, descriptors of any kind and number, runs that end in every way, answers that nobody reads.
+ * from_worker.c - what workers send to the runner, into the real broker: several workers at once,
+ * messages of any size and in any order, descriptors of any kind and number, runs that end in every
+ * way, answers that nobody reads.
  *
- * What else is around the broker is in broker_world.h. An input is a list of steps, each a few bytes; `steps` has them.
+ * What else is around the broker is in broker_world.h. An input is a list of steps, each a few
+ * bytes; `steps` has them.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -97,7 +99,7 @@ static void
 request_step(void)
 {
 	struct worker *worker = &workers[next() % WORKERS];
-	struct proto_request request = { .kind = next(), .id = next() & 7, .limits = languages[0].config->limits.standard };
+	struct proto_request request = { .kind = next(), .id = next() & 7, .limits = languages[0].config->limits.default_ };
 	uint8_t index = next(), flags = next(), limit = next(), fds = next();
 	const struct run_limits *most = &languages[0].config->limits.maximum;
 	size_t fd_count;
@@ -258,7 +260,10 @@ check_cells(void)
 		must(cell->state != CELL_RUNNING || cell->guest_pid != 0);
 		must(cell->run == NULL || cell->is_reserved || cell->state == CELL_RUNNING || cell->state == CELL_SETTLING ||
 		    cell->state == CELL_ENDING);
-		/* With a layer that does not hold there is no run. A compiler's output from before is still extracted, and nothing runs it. */
+		/*
+		 * With a layer that does not hold there is no run. A compiler's output from before
+		 * is still extracted, and nothing runs it.
+		 */
 		must(!is_broken || cell->is_reserved || cell->state != CELL_RUNNING || cell->end != END_ITSELF);
 		must(!is_broken || cell->is_reserved || cell->run == NULL || cell->run->state == RUN_LEAVING);
 		must(cell->state != CELL_FREE || (cell->control.fd < 0 && cell->control_fd < 0 && cell->init.fd < 0 &&

@@ -36,7 +36,7 @@ check_rules(const struct rules *rules)
 		must(rule->reason != NULL && rule->reason[0] != '\0');
 		for (size_t a = 0; a < RULE_ARGS; a++)
 			must((rule->arg[a].value & ~rule->arg[a].mask) == 0);
-		must(rules_conflict(rules, rule) == NULL);
+		must(policy_rules_conflict(rules, rule) == NULL);
 	}
 }
 
@@ -88,14 +88,14 @@ try(void)
 	struct rules rules;
 	char error[512] = "";
 
-	if (rules_load(&rules, fuzz_folder(), "policy", error, sizeof error) == 0) {
+	if (policy_rules_load(&rules, fuzz_folder(), "policy", error, sizeof error) == 0) {
 		check_rules(&rules);
 		if (rules.count <= COMPILED_RULES)
 			check_compiled(&rules);
 	} else {
 		check_error(error, sizeof error);
 	}
-	rules_free(&rules);
+	policy_rules_free(&rules);
 }
 
 int

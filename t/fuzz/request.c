@@ -19,18 +19,18 @@ static const char *const subjects[] = { "body: ", "unsupported language; ", "lan
 	"args: ", "args[", "env: ", "env.", "limits: ", "limits.", "enable_network: ", "files: ", "collect: ", "tests: " };
 
 static void
-check_refusal(const struct http_error *problem, const struct run_request *request)
+check_refusal(const struct http_error *error, const struct run_request *request)
 {
-	char text[PROBLEM_TEXT_SIZE * JSON_TEXT_MAX];
-	size_t size = strnlen(problem->text, sizeof problem->text), used, length, i = 0;
+	char text[HTTP_ERROR_TEXT_SIZE * JSON_TEXT_MAX];
+	size_t size = strnlen(error->text, sizeof error->text), used, length, i = 0;
 
-	must(problem->code == -400);
-	must(problem->status == 400 || (problem->status == 200 && strncmp(problem->text, "enable_network: ", 16) == 0));
-	must(size < sizeof problem->text);
-	while (i < sizeof subjects / sizeof subjects[0] && strncmp(problem->text, subjects[i], strlen(subjects[i])) != 0)
+	must(error->code == -400);
+	must(error->status == 400 || (error->status == 200 && strncmp(error->text, "enable_network: ", 16) == 0));
+	must(size < sizeof error->text);
+	while (i < sizeof subjects / sizeof subjects[0] && strncmp(error->text, subjects[i], strlen(subjects[i])) != 0)
 		i++;
 	must(i < sizeof subjects / sizeof subjects[0]);
-	length = json_text_escape(problem->text, size, &used, text, sizeof text);
+	length = json_text_escape(error->text, size, &used, text, sizeof text);
 	must(used == size);
 	must(fuzz_is_utf8(text, length));
 	must(request->tree == NULL && request->args.bytes == NULL && request->env.bytes == NULL);
@@ -134,13 +134,13 @@ static void
 try(const char *body, size_t size)
 {
 	struct run_request request;
-	struct http_error problem = { .text = "" };
+	struct http_error error = { .text = "" };
 
-	if (request_parse(&config, body, size, &request, &problem) == 0) {
+	if (request_parse(&config, body, size, &request, &error) == 0) {
 		check_request(&request);
 		request_free(&request);
 	} else {
-		check_refusal(&problem, &request);
+		check_refusal(&error, &request);
 	}
 	request_free(&request);
 }

@@ -1,5 +1,5 @@
-# Control groups of version 2, live: where the runner puts itself and its cells, with what limits; that they hold; what
-# comes of delegation; and that nothing runs when they cannot be had. For hosts that have no other, as t/hosts/vm makes them.
+# Control groups of version 2: the groups of the runner and its cells, their limits, delegation, and
+# that nothing runs without them. For hosts with version 2 only, such as the machines of t/hosts/vm.
 use strict;
 use warnings;
 use Cellblock qw(command eventually runner_program slurp spew write_configuration);
@@ -14,7 +14,7 @@ Cellblock::skip_all("$top is not of version 2, or we are not root") if !-e "$top
 sub procs { return split /\n/, slurp("$_[0]/cgroup.procs") // '' }
 sub value { return (slurp("$_[0]") // '') =~ s/\n\z//r }
 
-# Go on in a group, as a child of this process. Returns its pid.
+# Call a function in a child process in a group. Returns the child's pid.
 sub in_group {
     my ($group, $do) = @_;
     my $pid = fork // die "fork: $!";
@@ -26,8 +26,9 @@ sub in_group {
 
 # --- the service, started among other processes ---------------------------------------------------------------------------
 
-# supervisord, nginx and the workers are in the runner's own group, so its cells have to be beside that.
-spew("$top/cgroup.subtree_control", '+cpu +memory +pids'); # systemd has done that, where it is
+# supervisord, nginx and the workers are in the runner's own group, so the cells must be beside that
+# group.
+spew("$top/cgroup.subtree_control", '+cpu +memory +pids'); # with systemd this is done already
 make_path("$top/service/inner");
 spew("$top/service/inner/cgroup.procs", "$$");
 my $cb = Cellblock->start(own => 1, conf => [
@@ -37,42 +38,42 @@ my $cb = Cellblock->start(own => 1, conf => [
     ['cellblock.conf', qr/cpu_percent = 100/, 'cpu_percent = 150'],
 ]);
 my ($ours) = glob "$top/service/cellblock-*";
-ok $ours, 'the cells are below the nearest group that has no processes of its own' or BAIL_OUT('no group');
+ok $ours, 'the cells are below the nearest group without processes of its own' or BAIL_OUT('no group');
 my $capabilities = $cb->get('/v1/sandbox/capabilities');
-like $capabilities->{data}{layers}{cgroup}{detail}, qr/\Aversion 2\b/, 'the capabilities say which version';
-is value("$top/service/cgroup.subtree_control"), 'cpu memory pids', 'only what is needed is enabled';
-is_deeply [procs($ours)], [], 'no process is between the cells';
+like $capabilities->{data}{layers}{cgroup}{detail}, qr/\Aversion 2\b/, 'the capabilities report the version';
+is value("$top/service/cgroup.subtree_control"), 'cpu memory pids', 'only the needed controllers are enabled';
+is_deeply [procs($ours)], [], 'no process is in the group of the cells itself';
 my %roles = $cb->roles;
 my %in_leaf = map { $_ => 1 } procs("$ours/runner");
-is join(' ', grep { !$in_leaf{$_} } map { @{ $roles{$_} } } qw(runner broker warden zygote)), '', 'all of the runner is in a leaf of its own';
-is join(' ', grep { $in_leaf{$_} } @{ $roles{worker} }), '', 'and no worker is';
+is join(' ', grep { !$in_leaf{$_} } map { @{ $roles{$_} } } qw(runner broker warden zygote)), '', 'all processes of the runner are in a leaf of their own';
+is join(' ', grep { $in_leaf{$_} } @{ $roles{worker} }), '', 'no worker is in that leaf';
 
 my $owner = (stat "$ours/runner/cgroup.procs")[4];
-isnt $owner, 0, 'it is owned by who has no power on the host';
-is +(stat "$ours/memory.max")[4], 0, 'who cannot change the limits of the whole';
+isnt $owner, 0, 'the leaf does not belong to root';
+is +(stat "$ours/memory.max")[4], 0, 'the limits of the whole belong to root';
 
-# A run's own group, with its limits.
+# The group of a run, and its limits.
 my $pid = in_group(undef, sub { $cb->{http} = undef; $cb->run(code => 'import time; time.sleep(30)', limits => { memory_bytes => 100 << 20, processes => 3 }); POSIX::_exit(0) });
 my $cell = eventually(20, sub { (grep { value("$_/memory.max") eq 100 << 20 && procs($_) } glob "$ours/cell-*")[0] });
 ok $cell, 'a run is in a group of its own';
 if ($cell) {
-    is value("$cell/pids.max"), 3, 'with its processes';
-    is value("$cell/cpu.max"), '150000 100000', 'its share of CPU time';
-    is value("$cell/memory.swap.max"), 0, 'and no swap';
+    is value("$cell/pids.max"), 3, 'the group has the run\'s limit of processes';
+    is value("$cell/cpu.max"), '150000 100000', 'the group has the share of CPU time';
+    is value("$cell/memory.swap.max"), 0, 'the group has no swap';
 }
 kill 'KILL', $pid;
 waitpid $pid, 0;
-ok eventually(20, sub { !procs($cell) }), 'when its client is gone, the group is empty' if $cell;
+ok eventually(20, sub { !procs($cell) }), 'the group is empty after the client has disconnected' if $cell;
 
 # --- the limits hold ----------------------------------------------------------------------------------------------------------
 
 my $r = $cb->run(code => 'x = bytearray(64 << 20); print(len(x))', limits => { memory_bytes => 100 << 20 });
-is $r->{data}{status}, 'ok', '64 MiB of 100';
-cmp_ok $r->{data}{usage}{memory_peak_bytes}, '>', 64 << 20, 'the peak is told';
+is $r->{data}{status}, 'ok', 'a program may use 64 of 100 MiB';
+cmp_ok $r->{data}{usage}{memory_peak_bytes}, '>', 64 << 20, 'the reply reports the peak';
 $r = $cb->run(code => 'print(1)', limits => { memory_bytes => 100 << 20 });
-cmp_ok $r->{data}{usage}{memory_peak_bytes}, '<', 40 << 20, 'and is not that of an earlier run';
+cmp_ok $r->{data}{usage}{memory_peak_bytes}, '<', 40 << 20, 'the peak is not that of an earlier run';
 $r = $cb->run(code => 'x = bytearray(200 << 20)', limits => { memory_bytes => 100 << 20 });
-is $r->{data}{status}, 'memory_limit', 'memory of one process';
+is $r->{data}{status}, 'memory_limit', 'the memory of one process is limited';
 $r = $cb->run(language => 'python3', limits => { memory_bytes => 100 << 20, processes => 8 }, code => <<'PYTHON');
 import os, sys
 pids = []
@@ -85,32 +86,33 @@ for i in range(4):
     pids.append(pid)
 sys.exit(max(os.waitpid(pid, 0)[1] & 127 for pid in pids))
 PYTHON
-is $r->{data}{status}, 'memory_limit', 'memory of several, summed';
+is $r->{data}{status}, 'memory_limit', 'the memory of several processes together is limited';
 $r = $cb->run(code => 'open("/tmp/x", "wb").write(bytes(60 << 20))', limits => { memory_bytes => 32 << 20 });
-is $r->{data}{status}, 'memory_limit', 'memory of files, too';
+is $r->{data}{status}, 'memory_limit', 'the memory of files is limited';
 $r = $cb->run(code => 'import os; [os.fork() for i in range(40)]', limits => { processes => 8 });
-is $r->{data}{status}, 'process_limit', 'processes';
+is $r->{data}{status}, 'process_limit', 'the number of processes is limited';
 $r = $cb->run(code => "import os\nos.fork()\nwhile 1: pass", limits => { processes => 2, cpu_ms => 1500, wall_ms => 60_000 });
-is $r->{data}{status}, 'cpu_limit', 'CPU time of all processes together';
-# 1 MiB is less than an interpreter has in use once it has run something; whatever a waiting guest has, no run may go wrong.
+is $r->{data}{status}, 'cpu_limit', 'the CPU time of all processes together is limited';
+# 1 MiB is less than an interpreter uses. Whatever memory a waiting guest has, no run may fail
+# otherwise.
 $r = $cb->run(code => 'x = bytearray(4 << 20)', limits => { memory_bytes => 1 << 20 });
-is $r->{data}{status}, 'memory_limit', 'a limit of nearly nothing' or diag $r->{body};
+is $r->{data}{status}, 'memory_limit', 'a memory limit of 1 MiB holds' or diag $r->{body};
 
-# --- and nothing runs where there is none -------------------------------------------------------------------------------------
+# --- nothing runs without a control group --- ----------------------------------------------------------------------------------
 
-# A group that may not be entered: nobody is born there.
+# A group that may not be entered: no guest can be made in it.
 my @groups = map {"$_/cgroup.procs"} $ours, glob "$ours/cell-*";
 chown 0, 0, @groups;
 my @got = map { $cb->run(code => 'print("out")', limits => { wall_ms => 1000 }) } 1 .. 12; # more than are armed
 is scalar(grep { ($_->{data}{stdout} // '') eq "out\n" } @got[8 .. 11]), 0, 'a cell whose group cannot be joined runs nothing';
-is $got[11]{status}, 500, 'which is said';
+is $got[11]{status}, 500, 'a cell whose group cannot be joined: the answer is 500';
 chown $owner, $owner, @groups;
-ok eventually(30, sub { my $again = $cb->run(code => 'print("up")'); $again->{data} && $again->{data}{stdout} eq "up\n" }), 'when it can, all is well';
+ok eventually(30, sub { my $again = $cb->run(code => 'print("up")'); $again->{data} && $again->{data}{stdout} eq "up\n" }), 'runs succeed when the group can be joined again';
 
 spew("$top/cgroup.procs", "$$");
 $cb->finish;
-ok !-e $ours, 'the groups are gone';
-ok rmdir "$top/service/inner", 'and the one of the service is empty';
+ok !-e $ours, 'the groups are gone after the stop';
+ok rmdir "$top/service/inner", 'the group of the service is empty';
 
 # --- the runner alone: as systemd starts it, with Delegate=yes, and as an ordinary user ----------------------------------------
 
@@ -153,22 +155,22 @@ for (['root', 0], ['an ordinary user', $ordinary]) {
     my $dir = prepared($user);
     my $runner = start_runner($dir, $group, $user);
     my $serves = eventually(60, sub { glob("$group/cellblock-*/cell-*") && grep { procs($_) } glob "$group/cellblock-*/cell-*" });
-    ok $serves, "$who, alone in a group: a guest is born in a cell below it" or diag slurp("$dir/log");
-    is_deeply [procs($group)], [], "$who: the runner has left its place in it";
+    ok $serves, "$who, alone in a group: a guest is in a cell below it" or diag slurp("$dir/log");
+    is_deeply [procs($group)], [], "$who: the runner has moved to its leaf";
     stop_runner($runner);
-    ok eventually(10, sub { !grep { /^populated 1/m } slurp("$group/cgroup.events") }), "$who: and it ends";
+    ok eventually(10, sub { !grep { /^populated 1/m } slurp("$group/cgroup.events") }), "$who: the group is empty after the stop";
     system 'find', $group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';';
 }
 
-# What is not delegated to him an ordinary user does not get, nor goes on without.
+# Without delegation a start of an ordinary user fails if control groups are required.
 for (['required', qr/control groups are required and cannot be had: .*Permission denied/], ['optional', qr/rlimits only: .*Permission denied/]) {
     my ($how, $says) = @$_;
     my $dir = prepared($ordinary, [$c, qr/cgroup = "required"/, "cgroup = \"$how\""]);
     my $runner = start_runner($dir, undef, $ordinary);
     my $log = eventually(60, sub { my $text = slurp("$dir/log") // ''; $text =~ $says ? $text : '' });
-    like $log || slurp("$dir/log"), $says, "nothing delegated, $how";
-    if ($how eq 'required') { ok eventually(10, sub { waitpid($runner, POSIX::WNOHANG()) == $runner }) && $? != 0, 'and it ends' }
-    else                    { ok eventually(60, sub { slurp("$dir/log") =~ /serving/ }), 'and it serves'; stop_runner($runner) }
+    like $log || slurp("$dir/log"), $says, "nothing delegated, $how: the log says so";
+    if ($how eq 'required') { ok eventually(10, sub { waitpid($runner, POSIX::WNOHANG()) == $runner }) && $? != 0, 'nothing delegated, required: the runner ends' }
+    else                    { ok eventually(60, sub { slurp("$dir/log") =~ /serving/ }), 'nothing delegated, optional: the runner serves'; stop_runner($runner) }
 }
 
 # --check-host enables controllers to try them, and disables them again: those that were enabled before stay.
@@ -190,17 +192,17 @@ for (['', ''], ['pids', 'pids']) {
     ok rmdir("$top/check/inner") && rmdir("$top/check"), 'nor a process';
 }
 
-# A parent that has processes of its own has no room.
+# A parent group with processes of its own cannot have groups of cells.
 mkdir "$top/busy";
 my $sleeper = in_group("$top/busy", sub { exec 'sleep', '600' });
 my $dir = prepared(0, [$c, qr/#cgroup_parent = .*;/, "cgroup_parent = \"$top/busy\";"]);
 my $runner = start_runner($dir, undef, 0);
-ok eventually(60, sub { waitpid($runner, POSIX::WNOHANG()) == $runner }), 'a parent with processes of its own: it ends';
+ok eventually(60, sub { waitpid($runner, POSIX::WNOHANG()) == $runner }), 'a parent with processes of its own: the runner ends';
 like slurp("$dir/log"), qr{enable memory, pids and cpu in $top/busy/cgroup\.subtree_control.*it has processes of its own: name another isolation\.cgroup_parent},
-    'and says why';
-is_deeply [glob "$top/busy/cellblock*"], [], 'and leaves nothing there';
+    'a parent with processes of its own: the log says why';
+is_deeply [glob "$top/busy/cellblock*"], [], 'a parent with processes of its own: no group is left in it';
 kill 'KILL', $sleeper;
 waitpid $sleeper, 0;
-ok rmdir("$top/busy"), 'nobody was put there';
+ok rmdir("$top/busy"), 'a parent with processes of its own: no process was added';
 
 done_testing;

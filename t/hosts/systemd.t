@@ -1,8 +1,9 @@
-# The service as systemd keeps it: by the units of etc/systemd, put in place as an operator would. They start it; the cells have
-# their limits from the part of the control groups that is delegated to the runner; what ends comes back; and a stop leaves
-# nothing. Beside them the site in Debian's own nginx, the workers' user by sysusers, and logs by logrotate.
+# The service under systemd: the units of etc/systemd, installed as an operator would. They start
+# the service, the cells have their limits in the delegated control groups, processes that end are
+# started again, and a stop leaves nothing behind. Also the site in Debian's own nginx, the workers'
+# user by sysusers, and logs by logrotate.
 #
-# It changes the host that it runs on, so it does where that was made for it: in the machine of t/hosts/vm --systemd.
+# It changes the host, so it runs only in the machine of t/hosts/vm --systemd.
 use strict;
 use warnings;
 use Cellblock qw(command eventually process_status slurp skip_all spew);
@@ -47,7 +48,7 @@ sub property {
 
 sub journal { return (command(['journalctl', '--no-pager', '--lines', 60]))[1] }
 
-# Groups of the unit, and processes in them: what systemd thinks of as the unit.
+# The control groups of a unit, and the processes in them.
 sub groups {
     my ($unit) = @_;
     my $group = "/sys/fs/cgroup/system.slice/$unit";
@@ -56,14 +57,14 @@ sub groups {
 sub procs { return map { split /\n/, slurp("$_/cgroup.procs") // '' } @_ }
 sub named { my %all = Cellblock::all_processes(); return map {"$_->{pid} $_->{comm}"} grep { $_->{comm} =~ /\Acellblock|\Amultiwatch/ } values %all }
 
-# --- as an operator puts it in place ---------------------------------------------------------------------------------------
+# --- installation ---------------------------------------------------------------------------------------
 
 spew('/etc/passwd', slurp('/etc/passwd') =~ s/^cellblock-fcgi:.*\n//mr);
 spew('/etc/group', slurp('/etc/group') =~ s/^cellblock-fcgi:.*\n//mr);
 make_path('/etc/cellblock', '/var/log/cellblock');
 done(['cp', "$examples/etc/systemd/cellblock.sysusers", '/usr/lib/sysusers.d/cellblock.conf']);
 done(['systemd-sysusers']);
-cmp_ok getpwnam('cellblock-fcgi') // 0, '>', 0, 'the workers have a user by sysusers';
+cmp_ok getpwnam('cellblock-fcgi') // 0, '>', 0, 'sysusers makes the workers\' user';
 
 my $config = '/etc/cellblock/cellblock.conf';
 done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
@@ -71,12 +72,12 @@ my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
 filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 4);
 done(['cp', "$examples/etc/systemd/cellblock-fcgi.socket", '/etc/systemd/system/']);
-is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint of the units';
+is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint about the units';
 
 spew('/etc/cellblock/keys.map', "\"~^\\Q$key\\E\$\" test;\n");
 spew('/etc/cellblock/proxies.map', '');
 done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost),
-    '-keyout', '/etc/cellblock/key.pem', '-out', '/etc/cellblock/cert.pem'], 'a certificate');
+    '-keyout', '/etc/cellblock/key.pem', '-out', '/etc/cellblock/cert.pem'], 'a certificate is made');
 filled('nginx/cellblock.conf.in', $site, KEYS => '/etc/cellblock/keys.map', PROXIES => '/etc/cellblock/proxies.map', RATE => 1000, CONNECTIONS => 64,
     BODY => '32m', READ_TIMEOUT => '1h', PLAIN_PORT => 8194, TLS_PORT => 8443, TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
@@ -88,56 +89,56 @@ systemctl('daemon-reload');
 systemctl('enable', '--now', @units);
 systemctl('restart', 'nginx');
 is property($_, 'ActiveState'), 'active', "$_ is active" for @units;
-is property($_, 'UnitFileState'), 'enabled', "$_ will start with the host" for @units;
+is property($_, 'UnitFileState'), 'enabled', "$_ starts with the host" for @units;
 ($ENV{CELLBLOCK_TEST_URL}, $ENV{CELLBLOCK_API_KEY}) = ('http://127.0.0.1:8194', $key);
 my $cb = Cellblock->start;
-ok defined $cb->healthy_within(60 * $slow), 'it is healthy, through nginx' or diag(journal()), BAIL_OUT('not healthy');
+ok defined $cb->healthy_within(60 * $slow), 'the service is healthy, through nginx' or diag(journal()), BAIL_OUT('not healthy');
 
 my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
 is join(' ', grep { !$layers->{$_}{in_force} } sort keys %$layers), '', 'every layer is in force';
-like $layers->{cgroup}{detail}, qr/\Aversion 2\b/, 'that of control groups is of version 2';
+like $layers->{cgroup}{detail}, qr/\Aversion 2\b/, 'the control groups are of version 2';
 
 # --- its control groups -------------------------------------------------------------------------------------------------------
 
 my ($unit_group) = groups('cellblock-runner.service');
 my ($ours) = glob "$unit_group/cellblock*";
-ok $ours, 'its groups are in the one that systemd has delegated' or diag join "\n", groups('cellblock-runner.service');
-is join(' ', procs($unit_group, $ours)), '', 'in which no process is, nor between the cells';
+ok $ours, 'the runner\'s groups are in the one that systemd has delegated' or diag join "\n", groups('cellblock-runner.service');
+is join(' ', procs($unit_group, $ours)), '', 'no process is in the delegated group or the group of the cells';
 my $main = property('cellblock-runner.service', 'MainPID');
 ok +(grep { $_ eq $main } procs("$ours/runner")), 'the runner is in a leaf of its own';
 
 my $running = $cb->run(code => 'import time; time.sleep(0.2); print("slept")', limits => { memory_bytes => 100 << 20, processes => 1 });
-is $running->{data}{stdout}, "slept\n", 'a run with limits of its own';
-cmp_ok $running->{data}{usage}{memory_peak_bytes}, '>', 100_000, 'has its memory told';
-cmp_ok $running->{data}{usage}{memory_peak_bytes}, '<', 100 << 20, 'as what it used';
-ok +(grep { (slurp("$_/memory.max") // '') eq (100 << 20) . "\n" } glob "$ours/cell-*"), 'the limit was that of a group';
+is $running->{data}{stdout}, "slept\n", 'a run with limits of its own succeeds';
+cmp_ok $running->{data}{usage}{memory_peak_bytes}, '>', 100_000, 'its peak of memory is reported';
+cmp_ok $running->{data}{usage}{memory_peak_bytes}, '<', 100 << 20, 'its peak of memory is below its limit';
+ok +(grep { (slurp("$_/memory.max") // '') eq (100 << 20) . "\n" } glob "$ours/cell-*"), 'a group has the limit of the run';
 for (1 .. 3) {
-    is $cb->run(code => 'x = bytearray(200 << 20)', limits => { memory_bytes => 100 << 20 })->{data}{status}, 'memory_limit', 'which holds';
+    is $cb->run(code => 'x = bytearray(200 << 20)', limits => { memory_bytes => 100 << 20 })->{data}{status}, 'memory_limit', 'the memory limit holds';
 }
-is property('cellblock-runner.service', 'MainPID'), $main, 'and whose killing is not taken for that of the service';
+is property('cellblock-runner.service', 'MainPID'), $main, 'systemd does not take the end of a run for the end of the service';
 systemctl('daemon-reload');
 systemctl('set-property', '--runtime', 'cellblock-runner.service', 'CPUWeight=50');
 is $cb->run(code => 'x = bytearray(200 << 20)', limits => { memory_bytes => 100 << 20 })->{data}{status}, 'memory_limit',
-    'it still holds when systemd has gone over its groups';
+    'the memory limit holds after systemd has rewritten its groups';
 
-# --- the workers' walls, systemd's and their own -------------------------------------------------------------------------------
+# --- the layers of the workers, systemd's and their own -------------------------------------------------------------------------------
 
 my ($worker) = grep { process_status($_)->{Name} eq 'cellblock-fcgi' } procs(groups('cellblock-fcgi.service'));
 my $status = process_status($worker);
-is $status->{Uid} =~ s/\s.*//r, scalar getpwnam('cellblock-fcgi'), 'a worker is the workers\' user';
-is $status->{CapBnd}, '0' x 16, 'with an empty bounding set';
-is $status->{Seccomp}, 2, 'and a filter';
-isnt readlink "/proc/$worker/ns/$_", readlink "/proc/self/ns/$_", "has a $_ namespace of its own" for qw(mnt net);
+is $status->{Uid} =~ s/\s.*//r, scalar getpwnam('cellblock-fcgi'), 'a worker runs as the user of the workers';
+is $status->{CapBnd}, '0' x 16, 'a worker has an empty bounding set';
+is $status->{Seccomp}, 2, 'a worker has a seccomp filter';
+isnt readlink "/proc/$worker/ns/$_", readlink "/proc/self/ns/$_", "a worker has a $_ namespace of its own" for qw(mnt net);
 
-# --- what ends comes back ---------------------------------------------------------------------------------------------------------
+# --- processes that end are started again ---------------------------------------------------------------------------------------------------------
 
 my @workers = procs(groups('cellblock-fcgi.service'));
 sub comes_back {
     my ($what) = @_;
-    ok defined $cb->healthy_within(60 * $slow), "$what: it is healthy again"
+    ok defined $cb->healthy_within(60 * $slow), "$what: the service is healthy again"
         or diag(journal()), BAIL_OUT('not healthy');
-    isnt my $new = property('cellblock-runner.service', 'MainPID'), $main, "$what: by another runner";
-    is scalar(my @trees = glob "$unit_group/cellblock*"), 1, "$what: with the only control groups";
+    isnt my $new = property('cellblock-runner.service', 'MainPID'), $main, "$what: another runner serves";
+    is scalar(my @trees = glob "$unit_group/cellblock*"), 1, "$what: there is one set of control groups";
     $main = $new;
     return;
 }
@@ -148,58 +149,58 @@ comes_back('the runner is killed');
 my ($broker) = grep { process_status($_)->{NSpid} =~ /\A\d+\s+1\z/ } procs(glob "$unit_group/cellblock*/runner");
 kill 'KILL', $broker;
 comes_back('the broker is killed');
-is join(' ', sort(procs(groups('cellblock-fcgi.service')))), join(' ', sort @workers), 'the workers were there all the time';
+is join(' ', sort(procs(groups('cellblock-fcgi.service')))), join(' ', sort @workers), 'the workers were not restarted';
 
 kill 'KILL', $worker;
 ok eventually(10 * $slow, sub { my @now = procs(groups('cellblock-fcgi.service')); @now == @workers && !grep { $_ == $worker } @now }),
     'a worker that is killed is replaced';
 my $waiting = $cb->connect_raw($cb->run_bytes(code => 'print("before")'));
 systemctl('restart', 'cellblock-fcgi.service');
-is $cb->run(code => 'print("after")')->{data}{stdout}, "after\n", 'nobody is turned away after a restart of the workers';
+is $cb->run(code => 'print("after")')->{data}{stdout}, "after\n", 'a run succeeds during a restart of the workers';
 close $waiting;
 
-# --- without the runner, and without anything -----------------------------------------------------------------------------------
+# --- stops -----------------------------------------------------------------------------------
 
 my $during = $cb->connect_raw($cb->run_bytes(code => 'import time; time.sleep(60)'));
-ok eventually(20 * $slow, sub { grep { (slurp("$_/pids.max") // '') =~ /\d/ && procs($_) } glob "$unit_group/cellblock*/cell-*" }), 'a run is on its way';
+ok eventually(20 * $slow, sub { grep { (slurp("$_/pids.max") // '') =~ /\d/ && procs($_) } glob "$unit_group/cellblock*/cell-*" }), 'a run has started';
 my $begin = time;
 systemctl('stop', 'cellblock-runner.service');
-cmp_ok time - $begin, '<', 20 * $slow, 'a stop of the runner takes no longer than it has to';
-cmp_ok $cb->read_reply($during)->{status}, '>=', 500, 'and is the end of a run, which is said';
-is $cb->get('/health', key => undef)->{status}, 503, 'without a runner nobody is healthy';
+cmp_ok time - $begin, '<', 20 * $slow, 'the runner stops within 20 s';
+cmp_ok $cb->read_reply($during)->{status}, '>=', 500, 'the runner stops: its run is answered with an error';
+is $cb->get('/health', key => undef)->{status}, 503, 'without a runner /health is 503';
 is join(' ', groups('cellblock-runner.service')), '', 'no group of the runner is left';
-ok !-e '/run/cellblock', 'nor its socket';
-is property('cellblock-runner.service', 'Result'), 'success', 'which is a good end';
+ok !-e '/run/cellblock', 'the runner\'s socket is gone';
+is property('cellblock-runner.service', 'Result'), 'success', 'the stop of the runner is a success';
 
 systemctl('start', 'cellblock-runner.service');
-ok defined $cb->healthy_within(60 * $slow), 'it starts again';
+ok defined $cb->healthy_within(60 * $slow), 'the service starts again';
 systemctl('stop', @units);
-is join(', ', named()), '', 'after a stop of all no process is left';
-is join(' ', map { groups($_) } @services), '', 'no control group';
-is join("\n", Cellblock::host_mounts()), join("\n", @mounts_before), 'and no mount';
-is property($_, 'Result'), 'success', "$_: a good end" for @units;
+is join(', ', named()), '', 'after a stop of all units no process is left';
+is join(' ', map { groups($_) } @services), '', 'after a stop of all units no control group is left';
+is join("\n", Cellblock::host_mounts()), join("\n", @mounts_before), 'after a stop of all units no mount is left';
+is property($_, 'Result'), 'success', "$_: the stop is a success" for @units;
 my (undef, $journal) = command(['journalctl', '--no-pager', '--output', 'cat', map { ('-u', $_) } @services]);
 is join("\n", $journal =~ /^.*(?:\bfatal\b|Sanitizer|core dumped|guest died).*$/mg), '',
-    'the journal has nothing that is grave, and no guest that died before its runner ended it';
+    'the journal has no fatal error, and no guest that died before its runner ended it';
 
 # --- the logs ---------------------------------------------------------------------------------------------------------------------
 
 systemctl('start', @units);
-ok defined $cb->healthy_within(60 * $slow), 'it starts from nothing, too';
+ok defined $cb->healthy_within(60 * $slow), 'the service starts after a complete stop';
 my ($log, $rules) = ('/var/log/cellblock/access.log', '/etc/logrotate.d/cellblock');
 done(['cp', "$examples/etc/logrotate/cellblock", $rules]);
 spew('/var/log/cellblock/worker.log', "a line\n");
 my $said = done(['logrotate', '--force', '--verbose', $rules]);
-unlike $said, qr/^error:/m, 'logrotate has no complaint' or diag $said;
-ok -s "$log.1", 'the access log is put aside';
+unlike $said, qr/^error:/m, 'logrotate reports no error' or diag $said;
+ok -s "$log.1", 'the access log is rotated';
 my ($inode, $mode, $uid) = (stat $log)[1, 2, 4];
-is sprintf('%04o', $mode & 07777), '0640', 'a new one is made, not for everybody';
+is sprintf('%04o', $mode & 07777), '0640', 'the new access log has mode 0640';
 $cb->run(code => 'print("logged")');
-ok eventually(10 * $slow, sub { -s $log }), 'which nginx goes on with';
-is -s '/var/log/cellblock/worker.log', 0, 'the workers\' is cut off';
-ok -s '/var/log/cellblock/worker.log.1.gz', 'and what was in it is kept';
+ok eventually(10 * $slow, sub { -s $log }), 'nginx writes to the new access log';
+is -s '/var/log/cellblock/worker.log', 0, 'the log of the workers is truncated';
+ok -s '/var/log/cellblock/worker.log.1.gz', 'the old log of the workers is kept';
 done(['logrotate', '--force', $rules]);
-ok -s "$log.2.gz", 'the one before is packed';
+ok -s "$log.2.gz", 'the older access log is compressed';
 
 systemctl('stop', 'nginx', @units);
 done_testing;

@@ -1,13 +1,14 @@
-# Cellblock.pm - a real service for a test to talk to: nginx, workers, runner and cells, on ports of its own.
+# Cellblock.pm - a real service for a test: nginx, workers, runner and cells, on ports of its own.
 #
 #   my $cb = Cellblock->start;                     # or one that runs already: CELLBLOCK_TEST_URL, CELLBLOCK_API_KEY
 #   my $r = $cb->run(code => 'print(1)');          # {status, headers, body, json, data}
 #   is $r->{data}{stdout}, "1\n";
-#   $cb->finish;                                   # stop it: a clean log, and nothing left behind
+#   $cb->finish;                                   # stop it; assert a clean log and nothing left behind
 #
-# The environment: CELLBLOCK_PREFIX (test what is installed there; else the tree is built once, in run/test),
-# CELLBLOCK_MUST_WORK=1 (a skip is a failure), CELLBLOCK_TEST_KEEP=1 (keep the state folder of an instance),
-# CELLBLOCK_TEST_WITHOUT (layers, for script/server --without). Who is not root starts it --rootless.
+# The environment: CELLBLOCK_PREFIX (test what is installed there; else the tree is built once, in
+# run/test), CELLBLOCK_MUST_WORK=1 (a skip is a failure), CELLBLOCK_TEST_KEEP=1 (keep the directory
+# of an instance), CELLBLOCK_TEST_WITHOUT (layers, for script/server --without). A test that is not
+# run by root starts the service with --rootless. t/README lists all variables.
 package Cellblock;
 use strict;
 use warnings;
@@ -54,7 +55,7 @@ sub spew {
     return $path;
 }
 
-# Call $probe until it returns something true, for $seconds at most. Returns that, or what it returned last.
+# Call $probe until it returns a true value, for $seconds at most. Returns the last value.
 sub eventually {
     my ($seconds, $probe) = @_;
     my $end = time + $seconds;
@@ -65,8 +66,8 @@ sub eventually {
     }
 }
 
-# Run a program without a shell. Returns its exit code (or 128 + signal), stdout, stderr and the signal. Ended after
-# option `seconds`; more options: env, dir, stdin (a file).
+# Run a program without a shell. Returns its exit code (or 128 + signal), stdout, stderr and the
+# signal. Options: seconds (after which it is killed), env, dir, stdin (a file).
 sub command {
     my ($argv, %option) = @_;
     my $limit = $option{seconds} // 60;
@@ -74,7 +75,7 @@ sub command {
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         %ENV = (%ENV, %{ $option{env} || {} });
-        $SIG{$_} = 'DEFAULT' for qw(HUP INT PIPE QUIT TERM); # whoever started the test may have them ignored
+        $SIG{$_} = 'DEFAULT' for qw(HUP INT PIPE QUIT TERM); # the parent of the test may ignore them
         chdir $option{dir} or POSIX::_exit(126) if $option{dir};
         open STDIN, '<', $option{stdin} // '/dev/null' or POSIX::_exit(126);
         open STDOUT, '>&', $out or POSIX::_exit(126);
@@ -88,13 +89,14 @@ sub command {
     if (!$ended) {
         kill 9, $pid;
         waitpid $pid, 0;
-        return (124, slurp("$out"), slurp("$err") . "\n(ended after $limit s)\n");
+        return (124, slurp("$out"), slurp("$err") . "\n(killed after $limit s)\n");
     }
     my $signal = $status & 127;
     return ($signal ? 128 + $signal : $status >> 8, slurp("$out"), slurp("$err"), $signal);
 }
 
-# A facility is missing: the whole file or, inside a subtest, the subtest is skipped; in CI that is a failure.
+# A facility is missing: skip the whole file or, inside a subtest, the subtest. In CI that is a
+# failure.
 sub skip_all {
     my ($reason) = @_;
     if ($ENV{CELLBLOCK_MUST_WORK}) {
@@ -114,7 +116,8 @@ sub missing {
     return $reason;
 }
 
-# Where the programs are installed. Without CELLBLOCK_PREFIX the tree is built, by the first test that comes here.
+# The directory in which the programs are installed. Without CELLBLOCK_PREFIX the first test builds
+# the tree.
 sub prefix {
     our $prefix //= $ENV{CELLBLOCK_PREFIX} || do {
         make_path("$root/run/test");
@@ -134,8 +137,8 @@ sub prefix {
 
 sub runner_program { return prefix() . '/bin/cellblock-runner' }
 
-# A copy of the shipped configuration in $dir, with changes: each is [file, pattern, replacement] and has to fit, or
-# [file, undef, text] for one more file.
+# Write a copy of the shipped configuration to $dir, with changes. A change is [file, pattern,
+# replacement], whose pattern must match, or [file, undef, text] for an additional file.
 sub write_configuration {
     my ($dir, @changes) = @_;
     make_path($dir);
@@ -159,9 +162,10 @@ sub write_configuration {
 
 # --- an instance -----------------------------------------------------------------------------------------------------
 
-my @started; # by this process; the END block below ends what a test that died left running
+my @started; # instances of this process; the END block below stops those of a test that died
 
-# A port that no other test takes: each holds a lock on the numbers it uses for as long as it lives.
+# A port that no other test uses: each test holds a lock on its port numbers for as long as it
+# lives.
 sub free_port {
     my ($self) = @_;
     my $locks = File::Spec->tmpdir . "/cellblock-test-ports-$>";
@@ -177,16 +181,17 @@ sub free_port {
     die 'no free port';
 }
 
-# A range of uids that no other test has: (first_uid), for a runner that is started without script/server.
+# A range of host uids (first_uid) that no other test uses, for a runner that is started without
+# script/server.
 sub free_uids {
     my ($self) = @_;
     return 600_200_000 + 8194 * $self->free_port; # as script/server does
 }
 
-# Start a service, or skip the file. Options: key, args (more options for script/server), conf (changes of the
-# configuration, see write_configuration), keys (more keys by name), proxies (of keys, by name), allow (patterns of log lines
-# that this test provokes), own (do not use a service that runs already), inside (a command that script/server is an argument
-# of).
+# Start a service, or skip the file. Options: key, args (more options for script/server), conf
+# (changes of the configuration, see write_configuration), keys (more keys by name), proxies (of
+# keys, by name), allow (patterns of log lines that this test provokes), own (do not use the service
+# at CELLBLOCK_TEST_URL), inside (a command that takes script/server as its argument).
 sub start {
     my ($class, %option) = @_;
     my $self = bless { owner => $$, allow => $option{allow} || [], inside => $option{inside} || [], key => $option{key} // 'test-key-' . int rand 1e9 }, $class;
@@ -228,7 +233,7 @@ sub start {
     return $self;
 }
 
-# (Re)start on the same ports, with the state folder as it is.
+# Start, or start again, on the same ports and with the directory as it is.
 sub up {
     my ($self, @args) = @_;
     my $server = "$root/script/server";
@@ -245,7 +250,8 @@ sub down {
     return command(["$root/script/server", '--stop', '--dir', $self->{dir}], seconds => 60);
 }
 
-# Stop it and assert that all is well: the end of every test file.
+# Stop the service, and assert that nothing is left and that its log is clean. Every test file ends
+# with it.
 sub finish {
     my ($self) = @_;
     return if !$self->{dir};
@@ -297,7 +303,8 @@ sub log_text {
     return join '', map { slurp($_) // '' } $self->logs;
 }
 
-# Sanitizers want memory and system calls of their own: some figures and one filter say nothing in such a build.
+# Sanitizers need memory and system calls of their own, so some figures and one filter are
+# meaningless in such a build.
 sub sanitized {
     my ($self) = @_;
     return $self->log_text =~ /built with sanitizers/;
@@ -340,8 +347,9 @@ sub all_processes {
     return %all;
 }
 
-# All processes of this instance: those that name its directory, are in it, or have it in their environment (a process that has named
-# itself shows no arguments), and every descendant of such a process.
+# The processes of this instance: those that name its directory in their command line, run in it, or
+# have it in their environment (a process with a title shows no arguments); and all their
+# descendants.
 sub processes {
     my ($self) = @_;
     my %all = all_processes();
@@ -363,8 +371,9 @@ sub processes {
     return %mine;
 }
 
-# How many processes an instance has at rest: when cells are armed and taken down, and for a moment nothing changes and all of them
-# sleep. On a machine with much else to do, what is still to change is waiting for a processor.
+# The number of processes of an instance at rest: when for a moment none starts or ends, and all
+# sleep. On a busy machine a process that has work to do waits for a processor, so it does not
+# sleep.
 sub processes_at_rest {
     my ($self) = @_;
     my ($last, $since) = ('', time);
@@ -384,7 +393,8 @@ sub pids {
     return @{ $all{$role} || [] };
 }
 
-# The relay's pid: of the runner's processes on the host the one whose parent, the door, is one too. undef: there is none just now.
+# The relay's pid: the runner's process on the host whose parent, the door, is one too. undef: there
+# is none.
 sub relay {
     my ($self) = @_;
     my %runner = map { $_ => 1 } $self->pids('runner');
@@ -392,11 +402,12 @@ sub relay {
     return $found[0];
 }
 
-# The short names of the runner's own processes, as they start and as they name themselves.
-our $runner_names = qr/\A(?:cellblock-runne|door|guard|relay|broker|warden|reaper)/;
+# The short names of the runner's own processes, at their start and by their titles.
+our $runner_names = qr/\A(?:cellblock-runne|(?:door|guard|relay|broker|warden|reaper)\b)/;
 
-# Kind => pids. Ours are told apart by their depth in pid namespaces: the runner that supervisord started, the
-# broker (pid 1 of the runner's namespace), warden and zygotes beside it, and a cell's init and guest below.
+# Role => pids. The depth in pid namespaces tells the roles apart: the runner that supervisord
+# started, the broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's
+# init and guest below.
 sub roles {
     my ($self) = @_;
     my %mine = $self->processes;
@@ -430,7 +441,8 @@ sub process_status {
     return { $text =~ /^(\w+):[ \t]*(.*?)[ \t]*$/mg };
 }
 
-# The process of this instance that has exactly so many threads: how a test recognises its own guest from outside.
+# The process of this instance that has exactly so many threads. A test finds its own guest in this
+# way.
 sub find_by_threads {
     my ($self, $threads) = @_;
     my %mine = $self->processes;
@@ -441,7 +453,7 @@ sub find_by_threads {
     return;
 }
 
-# The cgroup directories that this instance's processes are in and that carry our name, and those below them.
+# The cgroup directories of this instance's processes that carry our name, and those below them.
 sub cgroups {
     my ($self) = @_;
     my %mine = $self->processes;
@@ -471,8 +483,8 @@ sub host_mounts {
 
 # --- talking to it ---------------------------------------------------------------------------------------------------
 
-# HTTP::Tiny writes a request in two pieces, and the second would wait 40 ms for the other side's delayed
-# acknowledgement of the first.
+# HTTP::Tiny writes a request in two pieces. Without TCP_NODELAY the second would wait 40 ms for the
+# peer's delayed acknowledgement of the first.
 {
     no warnings 'redefine';
     my $connect = \&HTTP::Tiny::Handle::connect;
@@ -529,13 +541,14 @@ sub _body {
     return $json->encode({ language => 'python3', %field });
 }
 
-# The same with a body that is given as bytes.
+# POST /v1/sandbox/run with this body, as bytes.
 sub post {
     my ($self, $body, %option) = @_;
     return $self->request('POST', '/v1/sandbox/run', headers => { 'Content-Type' => 'application/json' }, content => $body, %option);
 }
 
-# Bytes as they are on a new plain connection; returns the socket. For requests that no client library would send.
+# Send bytes on a new plain connection; returns the socket. For requests that no client library
+# sends.
 sub connect_raw {
     my ($self, $bytes) = @_;
     my ($host, $port) = $self->{url} =~ m{//([^:/]+):(\d+)};
@@ -563,7 +576,7 @@ sub read_reply {
     }
 }
 
-# Take one whole response off the front of $$in, or return undef.
+# Remove one complete response from the front of $$in, or return undef.
 sub _parse {
     my ($in) = @_;
     my $head_end = index $$in, "\r\n\r\n";
@@ -571,16 +584,16 @@ sub _parse {
     my ($first, @lines) = split /\r\n/, substr $$in, 0, $head_end;
     my ($status) = $first =~ m{\AHTTP/1\.[01] (\d+)} or return _reply(0, {}, $$in);
     my %headers = map { /\A([^:]+):\s*(.*)\z/ ? (lc $1 => $2) : () } @lines;
-    my $size = $headers{'content-length'} // return _reply(0, \%headers, $$in); # the contract promises one
+    my $size = $headers{'content-length'} // return _reply(0, \%headers, $$in); # API.md promises one
     return if length $$in < $head_end + 4 + $size;
     my $body = substr $$in, $head_end + 4, $size;
     substr $$in, 0, $head_end + 4 + $size, '';
     return _reply($status, \%headers, $body);
 }
 
-# Many runs, $at_once at a time, over that many kept connections. $next->() gives the fields of the next run as a hash,
-# or undef at the end; $done->(fields, reply) gets each answer; a connection that broke gives a reply with status 0.
-# Bounded by $seconds for all of it.
+# Many runs, $at_once at a time, over that many persistent connections. $next->() returns the fields
+# of the next run as a hash, or undef at the end. $done->(fields, reply) gets each answer; a
+# connection that broke gives a reply with status 0. All of it takes $seconds at most.
 sub many {
     my ($self, $at_once, $next, $done, $seconds) = @_;
     my $end = time + ($seconds // 120);
@@ -591,8 +604,8 @@ sub many {
         my ($socket) = @_;
         my $fields = $more ? $next->() : undef;
         if (!$fields) { $more = 0; return }
-        # While nginx is being started again a client is turned away, and comes again.
-        $socket //= eventually(10, sub { eval { $self->connect_raw('') } }) or die 'nobody listens any more';
+        # While nginx restarts, connections are refused, so try again.
+        $socket //= eventually(10, sub { eval { $self->connect_raw('') } }) or die 'nothing listens any more';
         $socket->blocking(1);
         print {$socket} $self->run_bytes(%$fields);
         $socket->flush;
@@ -625,7 +638,7 @@ sub many {
     return;
 }
 
-# Wait until it serves. Returns the seconds that took, or undef.
+# Wait until the service is healthy. Returns the seconds until then, or undef.
 sub healthy_within {
     my ($self, $seconds) = @_;
     my $begin = time;
@@ -640,7 +653,7 @@ sub healthy_within {
 
 # --- assertions ------------------------------------------------------------------------------------------------------
 
-# A reply has this status and code, wears the envelope, and says its own length and type.
+# A reply has this status and code, the envelope, and the right length and type.
 sub envelope_ok {
     my ($reply, $status, $code, $name) = @_;
     local $Test::Builder::Level = $Test::Builder::Level + 1;

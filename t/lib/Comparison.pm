@@ -1,4 +1,5 @@
-# Comparison.pm - a program that ran in a cell against the same program run by a fresh interpreter.
+# Comparison.pm - compares a program that ran in a cell with the same program under a bare
+# interpreter.
 package Comparison;
 use strict;
 use warnings;
@@ -11,8 +12,8 @@ our @EXPORT_OK = qw(same_as_cold);
 
 my @what = qw(stdout stderr exit_code signal);
 
-# Assert that $reply is what the fresh interpreter came to: [stdout, stderr, exit code, signal]. $same_form takes out of a
-# text what may differ.
+# Assert that $reply equals the result of the bare interpreter: [stdout, stderr, exit code, signal].
+# $same_form removes from a text the parts that may differ.
 sub same_as_cold {
     my ($name, $reply, $cold, $same_form) = @_;
     my $d = $reply->{data};

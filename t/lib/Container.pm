@@ -1,4 +1,4 @@
-# Container.pm - a plain container for a test: t/container/plain.c, and a configuration for level chroot in it.
+# Container.pm - a plain container for a test, by t/container/plain.c, and level chroot in it.
 #
 #   my $container = Container->new;       # or the test file is skipped
 #   command([$container->plain, ...]);
@@ -7,8 +7,9 @@ package Container;
 use strict;
 use warnings;
 
-use Cellblock qw(command root skip_all);
+use Cellblock qw(command process_status root skip_all slurp);
 use File::Temp qw(tempdir);
+use Test::More ();
 
 use constant CELLS => 8;
 
@@ -16,19 +17,20 @@ sub new {
     my ($class) = @_;
     skip_all('needs root') if $> != 0;
     skip_all('needs a C compiler') if system('command -v cc >/dev/null') != 0;
-    my $self = bless { folder => tempdir('cellblock-chroot-XXXXXX', TMPDIR => 1, CLEANUP => 1) }, $class;
-    chmod 0755, $self->{folder};
+    my $self = bless { dir => tempdir('cellblock-chroot-XXXXXX', TMPDIR => 1, CLEANUP => 1) }, $class;
+    chmod 0755, $self->{dir};
     my ($made, undef, $messages) = command(['cc', '-o', $self->plain, root() . '/t/container/plain.c']);
     die "t/container/plain.c: $messages" if $made != 0;
     my ($works, undef, $why) = command([$self->plain, 'true']);
-    skip_all("no container of our own can be had: $why") if $works != 0;
-    # Level chroot knows its own by their uid, so two runners on a host must not share any.
-    $self->{first_uid} = 40_000_000 + 10_000 * int rand 1000;
+    skip_all("a container cannot be made here: $why") if $works != 0;
+    # Level chroot kills by uid, so two runners on a host must not share any.
+    $self->{lock} = bless {}, 'Cellblock'; # keeps the range locked
+    $self->{first_uid} = $self->{lock}->free_uids;
     return $self;
 }
 
-sub plain { return "$_[0]{folder}/plain" }
-sub trees { return "$_[0]{folder}/trees" }
+sub plain { return "$_[0]{dir}/plain" }
+sub trees { return "$_[0]{dir}/trees" }
 
 # Changes of the shipped configuration; see Cellblock::write_configuration.
 sub conf {
@@ -45,11 +47,86 @@ sub conf {
         [$p, qr/armed = 1;/,           'armed = 0;'],
         [$p, qr/armed = 8/,            'armed = 2'],
         [$p, qr/armed = 3/,            'armed = 0'],
-        # A whole /usr/lib would take its time.
+        # A tree of a whole /usr/lib would take seconds.
         ['languages/bash.conf', qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\"];"],
         ['languages/perl.conf', qr/^root = \[.*?\];/ms, "root = [\"$libraries\", \"?/lib64\", \"?/usr/share/perl\", \"?/usr/share/perl5\"];"],
         ['languages/c.conf',    qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\", \"/usr/lib/gcc\", \"/usr/include\"];"],
     );
+}
+
+# The service in the container, at level chroot. The log may report the deaths that a test causes.
+sub service {
+    my ($self, @conf) = @_;
+    return Cellblock->start(own => 1, inside => [$self->plain],
+        conf => [$self->conf, @conf],
+        allow => [qr/keeper died/, qr/reaper died/, qr/the broker died/, qr/a cell could not be made/, qr/a run could not start/, qr/zygote died/, qr/warden died/]);
+}
+
+# Run a Python program. Returns the data of the reply.
+sub python {
+    my ($self, $cb, $code, %field) = @_;
+    my $r = $cb->run(code => $code, %field);
+    Test::More::diag($r->{body}) if $r->{status} != 200;
+    return $r->{data} || {};
+}
+
+# Send $count equal runs at the same time. Returns their replies.
+sub at_once {
+    my ($self, $cb, $count, @run) = @_;
+    my @replies;
+    my $left = $count;
+    $cb->many($count, sub { $left-- > 0 ? {@run} : undef }, sub { push @replies, $_[1] }, 60);
+    return @replies;
+}
+
+# --- the processes of a service in the container, by uid: cells come first, then as many reapers --------------------------
+
+# Pids whose real uid is above first_uid + $from, at most first_uid + $to.
+sub _pids_of_uids {
+    my ($self, $from, $to) = @_;
+    my @found;
+    for my $pid (map { s{/proc/}{}r } glob '/proc/[0-9]*') {
+        my $status = process_status($pid) // next;
+        my ($uid) = split ' ', $status->{Uid};
+        push @found, $pid if $uid > $self->{first_uid} + $from && $uid <= $self->{first_uid} + $to;
+    }
+    return @found;
+}
+
+# pid => 1
+sub processes_of_cells { my ($self) = @_; return map { ($_ => 1) } $self->_pids_of_uids(0, CELLS) }
+sub reapers            { my ($self) = @_; return $self->_pids_of_uids(CELLS, 2 * CELLS) }
+
+sub children_of {
+    my ($self, $pid) = @_;
+    my %all = Cellblock::all_processes();
+    return map { $all{$_} } sort { $a <=> $b } grep { $all{$_}{ppid} == $pid } keys %all;
+}
+
+# The broker is the runner's child that has an interpreter for a child.
+sub broker {
+    my ($self, $cb) = @_;
+    my %mine = $cb->processes;
+    for my $one (values %mine) {
+        my $parent = $mine{ $one->{ppid} } or next;
+        next if grep { $_->{comm} =~ /\A(?:supervisord|python)/ } $one, $parent;
+        return $one->{pid} if grep { $_->{comm} =~ /python/ } $self->children_of($one->{pid});
+    }
+    return;
+}
+
+# The zygotes of Python.
+sub zygotes {
+    my ($self, $cb) = @_;
+    return grep { (process_status($_) // { Uid => '' })->{Uid} =~ /\A0\b/ }
+        map { $_->{pid} } grep { $_->{comm} =~ /python/ && $_->{comm} !~ /\Awarden/ } $self->children_of($self->broker($cb) // 0);
+}
+
+# A warden holds CAP_CHOWN, which zygotes and launchers lack.
+sub wardens {
+    my ($self, $cb) = @_;
+    return grep { my $s = process_status($_); $s && $s->{Uid} =~ /\A0\b/ && hex($s->{CapPrm}) & 1 }
+        map { $_->{pid} } $self->children_of($self->broker($cb) // 0);
 }
 
 1;

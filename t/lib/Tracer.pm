@@ -1,4 +1,5 @@
-# Tracer.pm - strace, attached to processes while they run: it makes calls of theirs fail, or only seem to succeed.
+# Tracer.pm - strace, attached to running processes: it makes their system calls fail, or skips
+# them.
 #
 #   my $tracer = Tracer->attach([@pids], '-f', '-e', 'trace=setns', '-e', 'inject=setns:error=EPERM');
 #   ok $tracer->is_attached, 'strace is attached' or diag $tracer->says;
@@ -11,7 +12,7 @@ use Cellblock qw(eventually process_status slurp);
 use File::Temp ();
 use POSIX ();
 
-# Why there is none, as Cellblock::missing says it.
+# The reason why strace is unavailable, or undef (see Cellblock::missing).
 sub missing { return Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null') }
 
 sub attach {
@@ -29,8 +30,9 @@ sub attach {
 sub is_attached { return $_[0]{is_attached} }
 sub says        { return slurp($_[0]{says}->filename) }
 
-# By a signal that it cannot handle: strace would wait for each process to stop before it leaves it, and so for ever for the
-# init of a cell that is being taken down, which waits for strace to see the others dead.
+# SIGKILL, which strace cannot handle. On another signal it would wait for each process to stop
+# before it detaches. It would wait for ever for the init of a cell that ends, which itself waits
+# for strace to reap the others.
 sub detach {
     my ($self) = @_;
     kill 'KILL', $self->{pid};

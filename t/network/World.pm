@@ -1,6 +1,7 @@
-# World.pm - a network namespace with an internet in it and squid as etc/squid.conf has it, for tests of networks.
+# World.pm - a network namespace with an internet and with the Squid of etc/squid.conf, for tests of
+# networks.
 #
-#   World::enter();                     # the test goes on in a namespace of its own, as if it had begun there; or is skipped
+#   World::enter();                     # start the test again in a namespace of its own, or skip it
 #   my $world = World->new;             # names, servers, squid
 #   $world->configuration               # changes for Cellblock->start
 #   $world->stop
@@ -9,14 +10,18 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
-use Cellblock qw(command eventually skip_all slurp spew);
+use Cellblock qw(command eventually json skip_all slurp spew);
+use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Temp ();
 use IO::Socket::INET;
+use Test::More ();
+
+our @EXPORT_OK = qw(prints run_with);
 
 my $here = dirname(__FILE__);
 
-# What every test of this kind needs of the machine.
+# Enter a network namespace, by exec of the test in it, or skip the test.
 sub enter {
     skip_all('this test needs an instance of its own') if $ENV{CELLBLOCK_TEST_URL};
     skip_all('not root') if $> != 0;
@@ -44,7 +49,7 @@ sub new {
     }
     push @{ $self->{pids} }, $pid;
     eventually(20, sub { -e "$dir/ready" }) or die "world.py does not serve\n";
-    # Squid asks whom the host asks.
+    # Squid uses the resolver of the host.
     spew("$dir/resolv.conf", "nameserver 127.0.0.1\n");
     my ($exit, undef, $err) = command(['mount', '--bind', "$dir/resolv.conf", abs_path('/etc/resolv.conf')]);
     die "/etc/resolv.conf: $err\n" if $exit;
@@ -52,7 +57,7 @@ sub new {
     return $self;
 }
 
-# An authority of the test's own, and a certificate by it for all names there are.
+# An authority of the test's own, and its certificate for all names.
 sub make_certificates {
     my ($self) = @_;
     my $dir = $self->{dir};
@@ -68,7 +73,7 @@ sub make_certificates {
     return;
 }
 
-# The example as it is shipped, but for its folders.
+# Squid with the shipped example, in other directories.
 sub start_squid {
     my ($self) = @_;
     my $text = slurp(Cellblock::root() . '/etc/squid.conf') // die 'no etc/squid.conf';
@@ -111,6 +116,71 @@ mode = "proxy";
 	proxies = ( { name = "all"; address = "127.0.0.1:3128"; }, { name = "few"; address = "localhost:3129"; },
 		{ name = "gone"; address = "127.0.0.1:3130"; }, { name = "silent"; address = "10.1.2.3:8080"; } );
 CONF
+}
+
+# --- a service in this world -------------------------------------------------------------------------------------------------
+
+# API keys beside the first one, by name: one that reaches few hosts, one whose proxy is down, one
+# without a network.
+our %KEYS = (few => 'key-for-few-hosts', gone => 'key-for-a-dead-proxy', no => 'key-without-network');
+
+my $cb; # what service() has started
+
+sub service {
+    my ($self) = @_;
+    return $cb = Cellblock->start(own => 1, keys => \%KEYS, proxies => { few => 'few', gone => 'gone', no => 'none' },
+        conf => [$self->configuration, ['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 16;']]);
+}
+
+# A run with a network. Option: key (another API key); the others are fields of the request.
+sub run_with {
+    my ($code, %more) = @_;
+    my $key = delete $more{key};
+    return $cb->post(json->encode({ language => 'python3', code => $code, enable_network => JSON::PP::true, %more }), $key ? (key => $key) : ());
+}
+
+# A run with a network prints this: a string, or a pattern.
+sub prints {
+    my ($code, $expected, $name, %more) = @_;
+    local $Test::Builder::Level = $Test::Builder::Level + 1;
+    my $r = run_with($code, %more);
+    my $out = $r->{data} ? $r->{data}{stdout} : undef;
+    return (ref $expected ? Test::More::like($out, $expected, $name) : Test::More::is($out, $expected, $name))
+        || Test::More::diag(substr $r->{body}, 0, 1500);
+}
+
+# A Python program that tries every URL of its stdin (JSON) in several ways, and prints "none" if it
+# got through nowhere.
+sub fetch_all {
+    return <<'PYTHON';
+import json, os, socket, sys
+proxy = ("127.0.0.1", 3128)
+def ask(request):
+    s = socket.create_connection(proxy, 10); s.settimeout(15); s.sendall(request)
+    got = b""
+    while True:
+        try: d = s.recv(65536)
+        except OSError: break
+        if not d: break
+        got += d
+    return got
+for url in json.loads(sys.stdin.read()):
+    # Send the request as it is written, by both methods: a library would correct it. Then use a
+    # library, which follows redirects.
+    scheme, _, rest = url.partition("://")
+    host = rest.split("/")[0]
+    target = host if host.rpartition(":")[2].isdigit() and not host.endswith("]") else host + (":443" if scheme == "https" else ":80")
+    tries = {
+        "GET": lambda: ask(b"GET %s HTTP/1.1\r\nHost: origin.test\r\nConnection: close\r\n\r\n" % url.encode()),
+        "CONNECT": lambda: ask(b"CONNECT %s HTTP/1.1\r\nHost: origin.test:443\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target.encode()),
+        "urllib": lambda: __import__("urllib.request").request.urlopen(url, timeout=15).read(),
+    }
+    for how, attempt in tries.items():
+        try: got = attempt()
+        except Exception as e: got = repr(e).encode()
+        if b"escaped" in got or b"ok" == got.strip()[-2:]: print("escaped:", how, url, got[-80:])
+print("none")
+PYTHON
 }
 
 sub stop {

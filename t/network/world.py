@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""world.py - an internet for t/network.t, in a network namespace that the test has made for itself.
+"""world.py - an internet for t/network*.t, in a network namespace of the test's own.
 
-usage: world.py FOLDER       FOLDER/cert.pem, FOLDER/key.pem: for the servers
+usage: world.py DIRECTORY       DIRECTORY/cert.pem, DIRECTORY/key.pem: for the servers
 
-Gives the namespace's loopback some addresses, public ones and such as no run may reach, and serves names (port 53), HTTP (80 and
-8080) and HTTPS (443) on all of them. Who gets through to one that is not public is told "escaped". Writes FOLDER/ready when it
-serves, and ends when its stdin does.
+It gives the loopback of the namespace public addresses, and others that no run may reach. It serves DNS
+(port 53), HTTP (80 and 8080) and HTTPS (443) on all of them. A request to an address that is not public is
+answered with "escaped". It writes DIRECTORY/ready when it serves, and ends at the end of its stdin.
 """
 import http.server
 import ipaddress
@@ -35,7 +35,7 @@ NAMES = {
     "mapped.test": ["::ffff:10.1.2.3"],
     "mixed.test": ["9.9.9.9", "10.1.2.3"],
 }
-asked = {}  # how often, by name
+asked = {}  # (name, type) => number of queries
 
 
 class Origin(http.server.BaseHTTPRequestHandler):
@@ -72,7 +72,7 @@ class Origin(http.server.BaseHTTPRequestHandler):
 
 
 class Server(http.server.ThreadingHTTPServer):
-    address_family = socket.AF_INET6  # and, mapped, IPv4
+    address_family = socket.AF_INET6  # IPv4 as well, as mapped addresses
     request_queue_size = 128
 
     def handle_error(self, request, client_address):
@@ -87,7 +87,7 @@ def serve_http(port, context=None):
 
 
 def answer_name(question):
-    """An answer to a DNS query: the records of NAMES with a TTL of 0; each query for rebind.test has another."""
+    """The answer to a DNS query: the records of NAMES with a TTL of 0. The address of rebind.test changes."""
     name, at = [], 12
     while question[at]:
         name.append(question[at + 1 : at + 1 + question[at]].decode())
@@ -125,19 +125,19 @@ def serve_names_by_tcp():
 
 
 def main():
-    folder = sys.argv[1]
+    directory = sys.argv[1]
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     for address in PUBLIC + OTHERS:
         bits = 128 if ":" in address else 32
         subprocess.run(["ip", "address", "add", f"{address}/{bits}", "dev", "lo"], check=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
+    context.load_cert_chain(f"{directory}/cert.pem", f"{directory}/key.pem")
     serve_http(80)
     serve_http(8080)
     serve_http(443, context)
     threading.Thread(target=serve_names, daemon=True).start()
     threading.Thread(target=serve_names_by_tcp, daemon=True).start()
-    with open(f"{folder}/ready", "w"):
+    with open(f"{directory}/ready", "w"):
         pass
     while os.read(0, 1):
         pass

@@ -1,4 +1,4 @@
-# Threads are waited for before the hooks run.
+# The interpreter waits for threads before it runs the hooks.
 import atexit
 import threading
 import time

@@ -1,4 +1,4 @@
-# print is buffered, the descriptor is not: the order is that of Python into a pipe.
+# print is buffered and the descriptor is not, so the order is that of Python with a pipe.
 import os
 import sys
 print("buffered, comes second")

@@ -1,4 +1,4 @@
-# A program that breaks its builtins still ends as it would alone.
+# A program that breaks its builtins ends as under a bare interpreter.
 import builtins
 import sys
 print("before")

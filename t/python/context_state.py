@@ -1,4 +1,4 @@
-# State that a warm interpreter could have left changed.
+# State that a warm interpreter could have changed.
 import decimal
 import locale
 import os

@@ -1,4 +1,4 @@
-# What lives until the end is finalized, or not, as Python does it.
+# Objects that live until the end are finalized, or not, as under a bare interpreter.
 class D:
     def __init__(self, name):
         self.name = name

@@ -1,4 +1,4 @@
-# No frame of anybody else below the program's own.
+# There is no frame below the program's own.
 import inspect
 import sys
 import traceback

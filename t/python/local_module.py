@@ -1,4 +1,4 @@
-# A module that the program writes can be imported, also after an attempt that failed.
+# A module that the program writes can be imported, even after a failed attempt.
 import importlib
 try:
     import helper

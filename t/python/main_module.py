@@ -1,4 +1,4 @@
-# The module a program believes it is.
+# The attributes of the main module.
 import sys
 print(__name__, __file__, __doc__, __package__, __spec__, __annotations__)
 print(type(__loader__).__name__, __loader__.name, __loader__.path, __builtins__)

@@ -1,4 +1,4 @@
-# Names that a bootstrap could have used are the program's to define, and are not there before it does.
+# Names that a bootstrap could have used are undefined until the program defines them.
 for name in "code lib fd fs run main preload source data env sys os json driver jail cell runner exec_code".split():
     assert name not in globals(), name
 import builtins

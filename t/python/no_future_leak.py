@@ -1,4 +1,4 @@
-# The flags of whoever started the program do not leak into its code.
+# The compiler flags of the driver do not leak into the program's code.
 def f(x: int):
     return x
 

@@ -1,4 +1,4 @@
-# As deep as Python's own limit lets it, and a little deeper by request.
+# Recursion to Python's limit, and a little deeper after the limit is raised.
 import sys
 
 

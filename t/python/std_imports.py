@@ -1,4 +1,4 @@
-# Every module of the standard library that a program may reasonably import can be imported.
+# Import every module of the standard library that is useful to a program.
 import importlib
 names = """abc argparse array ast asyncio base64 binascii bisect bz2 calendar cmath cmd code codecs collections colorsys compileall
 concurrent.futures configparser contextlib contextvars copy cProfile csv ctypes curses datetime dbm decimal difflib dis doctest email

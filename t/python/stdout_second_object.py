@@ -1,4 +1,4 @@
-# What other file objects still hold is written when the interpreter lets go of them.
+# The buffers of other file objects are written when the interpreter releases them.
 import os
 import sys
 second = open(1, "w", closefd=False)

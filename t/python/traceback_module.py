@@ -1,4 +1,4 @@
-# What the traceback module and logging say of the same error.
+# The traceback module and logging report the same error.
 import sys
 import traceback
 

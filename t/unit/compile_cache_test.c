@@ -1,4 +1,6 @@
-/* compiled_test.c - what is kept of what compilers made: what is found, and what goes first. */
+/*
+ * compile_cache_test.c - the compile cache: which entries are found, and which are dropped first.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,7 +43,7 @@ key_of(unsigned number)
 	    [1] = (uint8_t)(number >> 8) } };
 }
 
-/* Keep an output of so many bytes; the descriptor stays the caller's, and is closed. */
+/* Keep an output of `size` bytes. The cache duplicates the descriptor, so this one is closed. */
 static void
 keep(unsigned number, off_t size)
 {
@@ -54,7 +56,7 @@ keep(unsigned number, off_t size)
 	close(fd);
 }
 
-/* The size of what is found, or -1. */
+/* The size of the entry that is found, or -1. */
 static long
 find(unsigned number)
 {
@@ -84,7 +86,7 @@ test_found_again(void **state)
 	assert_int_equal(cache.bytes, 30);
 }
 
-/* Each part of a key tells two apart. */
+/* Keys that differ in any one part are different keys. */
 static void
 test_every_part_of_the_key_counts(void **state)
 {
@@ -119,7 +121,7 @@ test_replaced(void **state)
 }
 
 static void
-test_what_was_not_used_goes_first(void **state)
+test_least_recently_used_goes_first(void **state)
 {
 	(void)state;
 	keep(1, 400);
@@ -131,7 +133,7 @@ test_what_was_not_used_goes_first(void **state)
 	assert_int_equal(find(1), 400);
 	assert_int_equal(find(3), 300);
 	assert_int_equal(find(4), 300);
-	/* As many as it takes. */
+	/* As many entries as needed. */
 	keep(5, 700);
 	assert_int_equal(find(1), -1);
 	assert_int_equal(find(3), -1);
@@ -148,7 +150,7 @@ test_too_large(void **state)
 	keep(2, 1001);
 	assert_int_equal(find(1), 400);
 	assert_int_equal(find(2), -1);
-	/* What was there under its name is of an earlier time. */
+	/* The older entry of the same key is stale. */
 	keep(1, 1001);
 	assert_int_equal(find(1), -1);
 	assert_int_equal(cache.bytes, 0);
@@ -166,7 +168,7 @@ test_none(void **state)
 	assert_null(cache.entry);
 }
 
-/* Each entry has a descriptor, so there is a limit to their number too. */
+/* Each entry holds a descriptor, so their number is limited, too. */
 static void
 test_many_small_ones(void **state)
 {
@@ -187,7 +189,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_found_again, make_cache, empty_cache),
 		cmocka_unit_test_setup_teardown(test_every_part_of_the_key_counts, make_cache, empty_cache),
 		cmocka_unit_test_setup_teardown(test_replaced, make_cache, empty_cache),
-		cmocka_unit_test_setup_teardown(test_what_was_not_used_goes_first, make_cache, empty_cache),
+		cmocka_unit_test_setup_teardown(test_least_recently_used_goes_first, make_cache, empty_cache),
 		cmocka_unit_test_setup_teardown(test_too_large, make_cache, empty_cache),
 		cmocka_unit_test_setup_teardown(test_none, make_cache, empty_cache),
 		cmocka_unit_test_setup_teardown(test_many_small_ones, make_cache, empty_cache),

@@ -1,5 +1,6 @@
 /*
- * config_files.h - for the tests of the configuration: a main file and a language's, in a folder of the test's own.
+ * config_files.h - for the tests of the configuration: a main file and a language's, in a directory
+ * of the test's own.
  */
 #ifndef CELLBLOCK_CONFIG_FILES_H
 #define CELLBLOCK_CONFIG_FILES_H
@@ -17,11 +18,12 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "config_load.h"
 
-#define UNUSED __attribute__((unused)) /* by one test or the other */
-#define NAME_FORM "letters, digits and ._+#-, at most 31, first a letter or digit"
+#define UNUSED __attribute__((unused)) /* not every test uses all of these */
+#define NAME_FORM "up to 31 letters, digits and ._+#-, the first a letter or digit"
 
-/* A text that is refused, and what is said of it behind the file's name. */
+/* A text that is an error, and the message after the file's name. */
 struct bad_file {
 	const char *text, *rest;
 };
@@ -91,7 +93,7 @@ must_load(const char *main_text, const char *language_text)
 	return config;
 }
 
-/* The configuration is refused with exactly one line: PATH, then `rest` (":LINE: ..."). */
+/* Check that loading fails with exactly one line: PATH, then `rest` (":LINE: ..."). */
 static UNUSED void
 assert_refused(const char *main_text, const char *language_text, const char *path, const char *rest)
 {

@@ -1,8 +1,12 @@
-/* config_language_test.c - languages/NAME.conf: what is read, and what is refused in which words. */
+/*
+ * config_language_test.c - languages/NAME.conf: the values that are read, and the errors and their
+ * messages.
+ */
 #define _GNU_SOURCE
 #include "config_files.h"
+#include "config_load.h"
 
-/* ---- what is read ---------------------------------------------------------------------------------------------- */
+/* ---- values that are read ---------------------------------------------------------------------------------------------- */
 
 static struct config *
 must_load_language(const char *text)
@@ -38,7 +42,7 @@ test_languages_without_a_driver(void **state)
 	assert_int_equal(language->warm[0].armed, 1);
 	assert_int_equal(language->idle_s, 31536000);
 	config_free(config);
-	/* Those that are only there when they are used share what cells there are. */
+	/* Languages that sleep when they are not used do not count. */
 	config_free(must_load_language("name = \"sh\"; main_file = \"main.sh\"; policy = \"p\"; "
 	    "run = [\"/bin/sh\", \"main.sh\"]; version = [\"/bin/sh\"]; armed = 4096;"));
 }
@@ -58,14 +62,14 @@ test_compiled_languages(void **state)
 	assert_int_equal(language->compile.command.count, 2);
 	assert_string_equal(language->compile.command.item[1], "main.c");
 	assert_string_equal(language->compile.output, "a.out");
-	/* A compiler's limits are not those of runs. */
+	/* A compiler has limits of its own. */
 	assert_int_equal(limits->wall_ms, 30000);
 	assert_int_equal(limits->cpu_ms, 30000);
 	assert_int_equal(limits->memory_bytes, 1 << 30);
 	assert_int_equal(limits->processes, 64);
 	assert_int_equal(limits->output_bytes, 1 << 20);
 	assert_int_equal(limits->disk_bytes, 256 << 20);
-	assert_int_equal(language->limits.standard.wall_ms, 7);
+	assert_int_equal(language->limits.default_.wall_ms, 7);
 	config_free(config);
 
 	config = must_load_language("name = \"j\"; main_file = \"main.j\"; policy = \"p\"; start = \"cold\"; "
@@ -84,7 +88,7 @@ test_compiled_languages(void **state)
 	config_free(config);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------- */
 
 #define HEAD "name = \"a\"; main_file = \"a\"; policy = \"a\"; "
 #define RUN "run = [\"/a\", \"b\"]; version = [\"/c\", \"d\"]; "
@@ -92,100 +96,100 @@ test_compiled_languages(void **state)
 
 static const struct bad_file language_refusals[] = {
 	{ WARM "main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: name is missing; allowed: "
-	    NAME_FORM " in quotes, 1 to 31 bytes" },
-	{ "name = \"a\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: warm is missing; a "
-	    "driver needs it" },
+	    NAME_FORM ", in quotes, 1 to 31 bytes" },
+	{ "name = \"a\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: warm is missing; "
+	    "required with a driver" },
 	{ "nme = \"a\";", ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, "
 	    "version, root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
-	{ "name = \"../a\";", ":1: name: \"../a\" does not fit; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
-	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";", ":1: name: \"abcdefghijklmnopqrstuvwxyz012345\" does not fit; "
-	    "allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
-	{ "name = 3;", ":1: name: is not a string; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
-	{ "aliases = \"a\";", ":1: aliases: is not a list of strings; allowed: [...] with 0 to 16 of: " NAME_FORM
-	    " in quotes" },
-	{ "aliases = [1];", ":1: aliases[0]: is not a string; allowed: [...] with 0 to 16 of: " NAME_FORM " in quotes" },
-	{ "aliases = [\"a\",\n\"b/\"];", ":2: aliases[1]: \"b/\" does not fit; allowed: [...] with 0 to 16 of: " NAME_FORM
-	    " in quotes" },
-	{ "main_file = \"a/b\";", ":1: main_file: \"a/b\" does not fit; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
-	{ "driver = false;", ":1: driver: is not a string; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
-	{ "policy = \".\";", ":1: policy: \".\" does not fit; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
+	{ "name = \"../a\";", ":1: name: \"../a\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
+	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";", ":1: name: \"abcdefghijklmnopqrstuvwxyz012345\" is "
+	    "malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
+	{ "name = 3;", ":1: name: is not a string; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
+	{ "aliases = \"a\";", ":1: aliases: is not a list of strings; allowed: [...] with 0 to 16 elements: " NAME_FORM
+	    ", in quotes" },
+	{ "aliases = [1];", ":1: aliases[0]: is not a string; allowed: [...] with 0 to 16 elements: " NAME_FORM ", in quotes" },
+	{ "aliases = [\"a\",\n\"b/\"];", ":2: aliases[1]: \"b/\" is malformed; allowed: [...] with 0 to 16 elements: " NAME_FORM
+	    ", in quotes" },
+	{ "main_file = \"a/b\";", ":1: main_file: \"a/b\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
+	{ "driver = false;", ":1: driver: is not a string; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
+	{ "policy = \".\";", ":1: policy: \".\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "start = \"hot\";", ":1: start: \"hot\" is unknown; allowed: \"zygote\", \"spare\", \"cold\"" },
 	{ "start = true;", ":1: start: is not a string; allowed: \"zygote\", \"spare\", \"cold\"" },
-	{ "run = \"/bin/sh\";", ":1: run: is not a list of strings; allowed: [...] with 0 to 64 of: any text in quotes" },
-	{ "run = [\"/a\", \"\"];", ":1: run[1]: \"\" does not fit; allowed: [...] with 0 to 64 of: any text in quotes" },
-	{ "run = [1];", ":1: run[0]: is not a string; allowed: [...] with 0 to 64 of: any text in quotes" },
-	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 of: any text in quotes" },
+	{ "run = \"/bin/sh\";", ":1: run: is not a list of strings; allowed: [...] with 0 to 64 elements: any text, in quotes" },
+	{ "run = [\"/a\", \"\"];", ":1: run[1]: \"\" is malformed; allowed: [...] with 0 to 64 elements: any text, in quotes" },
+	{ "run = [1];", ":1: run[0]: is not a string; allowed: [...] with 0 to 64 elements: any text, in quotes" },
+	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "compile = [\"/bin/cc\"];", ":1: compile: is not a group; allowed: a group { ... }" },
 	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, limits" },
-	{ "compile = { output = \"main\"; };", ":1: compile.command is missing; allowed: [...] with 1 to 64 of: any text in "
-	    "quotes" },
-	{ "compile = { command = [ ]; output = \"main\"; };", ":1: compile.command: 0 are out of range; allowed: [...] with 1 "
-	    "to 64 of: any text in quotes" },
-	{ "compile = { command = [\"/bin/cc\"]; };", ":1: compile.output is missing; allowed: " NAME_FORM " in quotes, 1 to 31 "
+	{ "compile = { output = \"main\"; };", ":1: compile.command is missing; allowed: [...] with 1 to 64 "
+	    "elements: any text, in quotes" },
+	{ "compile = { command = [ ]; output = \"main\"; };", ":1: compile.command: has 0 elements; allowed: "
+	    "[...] with 1 to 64 elements: any text, in quotes" },
+	{ "compile = { command = [\"/bin/cc\"]; };", ":1: compile.output is missing; allowed: " NAME_FORM ", in quotes, 1 to 31 "
 	    "bytes" },
-	{ "compile = { command = [\"/bin/cc\"]; output = \"a/b\"; };", ":1: compile.output: \"a/b\" does not fit; allowed: "
-	    NAME_FORM " in quotes, 1 to 31 bytes" },
+	{ "compile = { command = [\"/bin/cc\"]; output = \"a/b\"; };", ":1: compile.output: \"a/b\" is malformed; allowed: "
+	    NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall = 1; }; };", ":1: unknown key \"wall\" in "
 	    "compile.limits; allowed: wall_ms, cpu_ms, memory_bytes, processes, output_bytes, disk_bytes" },
 	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall_ms = { default = 1; }; }; };",
 	    ":1: compile.limits.wall_ms: is not a whole number; allowed: 1 to 86400000" },
 
-	/* What does not go together. */
-	{ LANGUAGE WARM "start = \"spare\";", ":4: driver: makes zygotes; allowed: with start = \"zygote\"" },
-	{ LANGUAGE WARM "start = \"cold\";", ":4: driver: makes zygotes; allowed: with start = \"zygote\"" },
-	{ LANGUAGE WARM "armed = 1;", ":8: armed: is a key of each set of warm; allowed: there" },
-	{ HEAD "driver = \"a\"; " WARM, ":1: interpreter is missing; a driver needs it" },
-	{ HEAD "interpreter = \"/a\"; " RUN, ":1: interpreter: is for a driver; allowed: with one" },
-	{ HEAD RUN "\n" WARM, ":2: warm: is for a driver; allowed: with one" },
-	{ HEAD "run = [\"/a\"];", ":1: version is missing; a language without a driver needs it" },
-	{ HEAD "version = [\"/a\"];", ":1: run is missing; a language without driver and compile needs it" },
-	{ HEAD "version = [\"/a\"]; run = [ ];", ":1: run is missing; a language without driver and compile needs it" },
-	{ HEAD "version = [\"/a\"];\nrun = [\"a\", \"b\"];", ":2: run[0]: \"a\" does not fit; allowed: an absolute path" },
-	{ HEAD "run = [\"/a\"];\nversion = [\"a\"];", ":2: version[0]: \"a\" does not fit; allowed: an absolute path" },
-	{ HEAD RUN "\nstart = \"cold\";\ncompile = { command = [\"cc\"]; output = \"a\"; };", ":3: compile.command[0]: \"cc\" "
-	    "does not fit; allowed: an absolute path" },
-	{ HEAD RUN "\n" COMPILE, ":2: compile: is a start of its own; allowed: with start = \"cold\"" },
-	{ HEAD RUN "\nstart = \"spare\";\n" COMPILE, ":3: compile: is a start of its own; allowed: with start = \"cold\"" },
-	{ HEAD RUN "\nidle_s = 0;\narmed = 33;", ":3: armed: with this file 33 cells are to be armed; allowed: up to "
-	    "runner.cells, 32" },
-	{ "interpreter = \"python3\";", ":1: interpreter: \"python3\" does not fit; allowed: an absolute path in quotes, 1 to "
-	    "1024 bytes" },
-	{ "root = [\"opt\"];", ":1: root[0]: \"opt\" does not fit; allowed: [...] with 0 to 64 of: an absolute path, or '?' "
-	    "and one in quotes" },
-	{ "root = [\"?\"];", ":1: root[0]: \"?\" does not fit; allowed: [...] with 0 to 64 of: an absolute path, or '?' and "
-	    "one in quotes" },
-	{ "env = [\"A\"];", ":1: env[0]: \"A\" does not fit; allowed: [...] with 0 to 64 of: NAME=value in quotes" },
-	{ "env = [\"1A=2\"];", ":1: env[0]: \"1A=2\" does not fit; allowed: [...] with 0 to 64 of: NAME=value in quotes" },
-	{ "env = [\"=2\"];", ":1: env[0]: \"=2\" does not fit; allowed: [...] with 0 to 64 of: NAME=value in quotes" },
-	{ "env = { };", ":1: env: is not a list of strings; allowed: [...] with 0 to 64 of: NAME=value in quotes" },
+	/* Keys that exclude or require each other. */
+	{ LANGUAGE WARM "start = \"spare\";", ":4: driver: is allowed only with start = \"zygote\"" },
+	{ LANGUAGE WARM "start = \"cold\";", ":4: driver: is allowed only with start = \"zygote\"" },
+	{ LANGUAGE WARM "armed = 1;", ":8: armed: with a driver, is a key of each set of warm" },
+	{ HEAD "driver = \"a\"; " WARM, ":1: interpreter is missing; required with a driver" },
+	{ HEAD "interpreter = \"/a\"; " RUN, ":1: interpreter: is allowed only with a driver" },
+	{ HEAD RUN "\n" WARM, ":2: warm: is allowed only with a driver" },
+	{ HEAD "run = [\"/a\"];", ":1: version is missing; required without a driver" },
+	{ HEAD "version = [\"/a\"];", ":1: run is missing; required without a driver and compile" },
+	{ HEAD "version = [\"/a\"]; run = [ ];", ":1: run is missing; required without a driver and compile" },
+	{ HEAD "version = [\"/a\"];\nrun = [\"a\", \"b\"];", ":2: run[0]: \"a\" is malformed; allowed: an absolute path" },
+	{ HEAD "run = [\"/a\"];\nversion = [\"a\"];", ":2: version[0]: \"a\" is malformed; allowed: an absolute path" },
+	{ HEAD RUN "\nstart = \"cold\";\ncompile = { command = [\"cc\"]; output = \"a\"; };", ":3: "
+	    "compile.command[0]: \"cc\" is malformed; allowed: an absolute path" },
+	{ HEAD RUN "\n" COMPILE, ":2: compile: is allowed only with start = \"cold\"" },
+	{ HEAD RUN "\nstart = \"spare\";\n" COMPILE, ":3: compile: is allowed only with start = \"cold\"" },
+	{ HEAD RUN "\nidle_s = 0;\narmed = 33;", ":3: armed: with this file, 33 cells would be armed; allowed: "
+	    "up to runner.cells, 32" },
+	{ "interpreter = \"python3\";", ":1: interpreter: \"python3\" is malformed; allowed: an absolute path, in "
+	    "quotes, 1 to 1024 bytes" },
+	{ "root = [\"opt\"];", ":1: root[0]: \"opt\" is malformed; allowed: [...] with 0 to 64 elements: an "
+	    "absolute path, with or without '?' before it, in quotes" },
+	{ "root = [\"?\"];", ":1: root[0]: \"?\" is malformed; allowed: [...] with 0 to 64 elements: an absolute "
+	    "path, with or without '?' before it, in quotes" },
+	{ "env = [\"A\"];", ":1: env[0]: \"A\" is malformed; allowed: [...] with 0 to 64 elements: NAME=value, in quotes" },
+	{ "env = [\"1A=2\"];", ":1: env[0]: \"1A=2\" is malformed; allowed: [...] with 0 to 64 elements: NAME=value, in quotes" },
+	{ "env = [\"=2\"];", ":1: env[0]: \"=2\" is malformed; allowed: [...] with 0 to 64 elements: NAME=value, in quotes" },
+	{ "env = { };", ":1: env: is not a list of strings; allowed: [...] with 0 to 64 elements: NAME=value, in quotes" },
 	{ "warm = [ ];", ":1: warm: is not a list of groups; allowed: ( { ... }, ... ) with 1 to 8 groups" },
-	{ "warm = ( );", ":1: warm: 0 are out of range; allowed: ( { ... }, ... ) with 1 to 8 groups" },
+	{ "warm = ( );", ":1: warm: has 0 elements; allowed: ( { ... }, ... ) with 1 to 8 groups" },
 	{ "warm = ( 1 );", ":1: warm: element 0 is not a group; allowed: ( { ... }, ... ) with 1 to 8 groups" },
 	{ "limits = { wall_ms = { x = 1; }; };", ":1: unknown key \"x\" in limits.wall_ms; allowed: default, maximum" },
 
-	{ LANGUAGE "warm = ( { } );", ":7: warm[0].name is missing; allowed: " NAME_FORM " in quotes, 1 to 31 bytes" },
+	{ LANGUAGE "warm = ( { } );", ":7: warm[0].name is missing; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ LANGUAGE "warm = ( { name = \"a\"; nam = 1; } );", ":7: unknown key \"nam\" in warm[0]; allowed: name, imports, "
 	    "hints, armed, zygotes" },
-	{ LANGUAGE "warm = ( { name = \"a\"; imports = 1; } );", ":7: warm[0].imports: is not a list of strings; allowed: [...] "
-	    "with 0 to 256 of: any text in quotes" },
-	{ LANGUAGE "warm = ( { name = \"a\"; imports = [\"\"]; } );", ":7: warm[0].imports[0]: \"\" does not fit; allowed: [...] "
-	    "with 0 to 256 of: any text in quotes" },
-	{ LANGUAGE "warm = ( { name = \"a\"; hints = [\"x\"]; } );", ":7: warm[0].hints: the first set is for what fits no "
-	    "other; allowed: none" },
+	{ LANGUAGE "warm = ( { name = \"a\"; imports = 1; } );", ":7: warm[0].imports: is not a list of strings; "
+	    "allowed: [...] with 0 to 256 elements: any text, in quotes" },
+	{ LANGUAGE "warm = ( { name = \"a\"; imports = [\"\"]; } );", ":7: warm[0].imports[0]: \"\" is "
+	    "malformed; allowed: [...] with 0 to 256 elements: any text, in quotes" },
+	{ LANGUAGE "warm = ( { name = \"a\"; hints = [\"x\"]; } );", ":7: warm[0].hints: the first set is for "
+	    "all other programs; allowed: no hints" },
 	{ LANGUAGE "warm = ( { name = \"a\"; },\n{ name = \"b\"; } );", ":8: warm[1].hints is missing; allowed: 1 or more "
 	    "words" },
-	{ LANGUAGE "warm = ( { name = \"a\"; },\n{ name = \"a\"; hints = [\"x\"]; } );", ":8: warm[1].name: \"a\" is the name of "
-	    "warm[0]; allowed: another" },
-	{ LANGUAGE "warm = ( { name = \"a\"; armed = 33; } ); idle_s = 0;", ":7: warm: with this file 33 cells are to be armed; allowed: up "
-	    "to runner.cells, 32" },
+	{ LANGUAGE "warm = ( { name = \"a\"; },\n{ name = \"a\"; hints = [\"x\"]; } );", ":8: warm[1].name: "
+	    "\"a\" is already the name of warm[0]" },
+	{ LANGUAGE "warm = ( { name = \"a\"; armed = 33; } ); idle_s = 0;", ":7: warm: with this file, 33 cells "
+	    "would be armed; allowed: up to runner.cells, 32" },
 	{ LANGUAGE WARM "limits = { wall_ms = { default = 120001; }; };", ":8: limits.wall_ms: default 120001 is above the "
 	    "maximum; allowed: up to 120000" },
 	{ LANGUAGE WARM "limits = {\nwall_ms = { maximum = 14999; }; };", ":9: limits.wall_ms: default 15000 is above the "
 	    "maximum; allowed: up to 14999" },
 	{ "name = \"a\"; aliases = [\"b\",\n\"a\"]; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
-	    WARM, ":1: \"a\" is there twice; allowed: once" },
+	    WARM, ":1: duplicate name \"a\"" },
 	{ "name = \"a\"; aliases = [\"b\", \"b\"]; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
-	    WARM, ":1: \"b\" is there twice; allowed: once" },
+	    WARM, ":1: duplicate name \"b\"" },
 	{ "name = ;", ":1: syntax error" },
 };
 
@@ -206,11 +210,11 @@ test_a_name_is_of_one_language(void **state)
 	/* another.conf is read before python3.conf. */
 	write_file(other_path, "name = \"other\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
 	    "aliases = [\"python\"]; " WARM);
-	snprintf(expected, sizeof expected, ":2: \"python\" is taken by %s; allowed: a name of its own", other_path);
+	snprintf(expected, sizeof expected, ":2: \"python\" is already a name in %s", other_path);
 	refuse_language(LANGUAGE WARM, expected);
 	write_file(other_path, "name = \"python3\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
 	    WARM);
-	snprintf(expected, sizeof expected, ":1: \"python3\" is taken by %s; allowed: a name of its own", other_path);
+	snprintf(expected, sizeof expected, ":1: \"python3\" is already a name in %s", other_path);
 	refuse_language(LANGUAGE WARM, expected);
 	unlink(other_path);
 }

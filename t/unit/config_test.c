@@ -1,19 +1,23 @@
 /*
- * config_test.c - cellblock.conf: what is read, and what is refused in which words; and what languages' files share with it.
+ * config_test.c - cellblock.conf: the values that are read, the errors and their messages; and the
+ * parts that languages' files share with it.
  *
- * The shipped files in etc/ must say what the defaults are.
+ * The comments of the shipped files in etc/ must give the defaults.
  */
 #define _GNU_SOURCE
 #include "config_files.h"
+#include "config_load.h"
+#include "config_language.h"
+#include "config_network.h"
 
 #include <inttypes.h>
 
-/* ---- what is read ---------------------------------------------------------------------------------------------- */
+/* ---- values that are read ---------------------------------------------------------------------------------------------- */
 
 static void
 assert_defaults(const struct config *config)
 {
-	const struct run_limits *standard = &config->limits.standard, *maximum = &config->limits.maximum;
+	const struct run_limits *default_ = &config->limits.default_, *maximum = &config->limits.maximum;
 
 	assert_string_equal(config->socket_path, "/run/cellblock/runner.sock");
 	assert_int_equal(config->first_uid, 2000000);
@@ -40,17 +44,17 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->connections, 32);
 	assert_int_equal(config->network_armed, 2);
 	assert_int_equal(config_network_armed(config, &config->language[0]->warm[0]), 0);
-	assert_int_equal(standard->wall_ms, 15000);
+	assert_int_equal(default_->wall_ms, 15000);
 	assert_int_equal(maximum->wall_ms, 120000);
-	assert_int_equal(standard->cpu_ms, 15000);
+	assert_int_equal(default_->cpu_ms, 15000);
 	assert_int_equal(maximum->cpu_ms, 120000);
-	assert_int_equal(standard->memory_bytes, 256 << 20);
+	assert_int_equal(default_->memory_bytes, 256 << 20);
 	assert_int_equal(maximum->memory_bytes, 1 << 30);
-	assert_int_equal(standard->processes, 1);
+	assert_int_equal(default_->processes, 1);
 	assert_int_equal(maximum->processes, 1);
-	assert_int_equal(standard->output_bytes, 32 << 20);
+	assert_int_equal(default_->output_bytes, 32 << 20);
 	assert_int_equal(maximum->output_bytes, 64 << 20);
-	assert_int_equal(standard->disk_bytes, 64 << 20);
+	assert_int_equal(default_->disk_bytes, 64 << 20);
 	assert_int_equal(maximum->disk_bytes, 512 << 20);
 }
 
@@ -103,7 +107,7 @@ test_shipped_files_show_the_defaults(void **state)
 		fail_msg("refused: %s", error);
 	assert_defaults(config);
 	assert_string_equal(config->worker_user, "cellblock-fcgi");
-	python = config->language[config_find_language(config, "python")];
+	python = config->language[config_language_find(config, "python")];
 	assert_string_equal(python->name, "python3");
 	assert_int_equal(python->start, START_ZYGOTE);
 	assert_int_equal(python->idle_s, 0);
@@ -164,15 +168,15 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->network_armed, 3);
 	assert_int_equal(config->proxy_count, 2);
 	assert_string_equal(config->proxy[0].address, "squid:3128");
-	assert_int_equal(config_find_proxy(config, "few"), 1);
-	assert_int_equal(config_find_proxy(config, "none"), -1);
+	assert_int_equal(config_network_find_proxy(config, "few"), 1);
+	assert_int_equal(config_network_find_proxy(config, "none"), -1);
 	assert_int_equal(config_network_armed(config, &config->language[0]->warm[0]), 0);
 	assert_int_equal(config_network_armed(config, &config->language[0]->warm[1]), 3);
-	assert_int_equal(config->limits.standard.wall_ms, 1);
+	assert_int_equal(config->limits.default_.wall_ms, 1);
 	assert_int_equal(config->limits.maximum.wall_ms, 2);
-	assert_int_equal(config->limits.standard.cpu_ms, 15000);
+	assert_int_equal(config->limits.default_.cpu_ms, 15000);
 	assert_int_equal(config->limits.maximum.cpu_ms, 20000);
-	assert_int_equal(language->limits.standard.wall_ms, 1);
+	assert_int_equal(language->limits.default_.wall_ms, 1);
 	assert_int_equal(language->limits.maximum.wall_ms, 3);
 	assert_int_equal(language->limits.maximum.cpu_ms, 20000);
 	assert_int_equal(language->recycle_runs, 3);
@@ -189,7 +193,7 @@ test_every_key_is_read(void **state)
 	config_free(config);
 }
 
-/* libconfig itself would make 1073741824 of the first. */
+/* libconfig itself would read the first as 1073741824. */
 static void
 test_big_numbers_are_not_cut(void **state)
 {
@@ -220,12 +224,12 @@ test_languages_are_sorted_and_found(void **state)
 	config = must_load("", LANGUAGE WARM);
 	assert_int_equal(config->language_count, 2);
 	assert_string_equal(config->language[0]->name, "python3");
-	assert_int_equal(config_find_language(config, "python3"), 0);
-	assert_int_equal(config_find_language(config, "python"), 0);
-	assert_int_equal(config_find_language(config, "zsh"), 1);
-	assert_int_equal(config_find_language(config, "c++"), 1);
-	assert_int_equal(config_find_language(config, "PYTHON"), -1);
-	assert_int_equal(config_find_language(config, ""), -1);
+	assert_int_equal(config_language_find(config, "python3"), 0);
+	assert_int_equal(config_language_find(config, "python"), 0);
+	assert_int_equal(config_language_find(config, "zsh"), 1);
+	assert_int_equal(config_language_find(config, "c++"), 1);
+	assert_int_equal(config_language_find(config, "PYTHON"), -1);
+	assert_int_equal(config_language_find(config, ""), -1);
 	config_free(config);
 	unlink(other_path);
 }
@@ -253,10 +257,10 @@ test_digest_is_of_the_contents(void **state)
 	config_free(border_moved);
 }
 
-/* ---- what is refused ------------------------------------------------------------------------------------------- */
+/* ---- errors ------------------------------------------------------------------------------------------- */
 
 static const struct number {
-	const char *group, *name; /* the group may have one in it: "limits.wall_ms" */
+	const char *group, *name; /* may be nested: "limits.wall_ms" */
 	uint64_t min, max;
 	bool is_language; /* a key of a language's file */
 } numbers[] = {
@@ -290,9 +294,9 @@ static const struct number {
 	{ "warm[0]", "zygotes", 1, 64, true },
 };
 
-/* Refused on line 2 (of the main file) or 7 (of a language's, behind LANGUAGE). */
+/* The error is on line 2 of the main file, or line 7 of a language's, after LANGUAGE. */
 static void
-refuse_number(const struct number *number, const char *value, const char *what)
+refuse_number(const struct number *number, const char *value, const char *problem)
 {
 	char text[1024], rest[512], setting[128];
 	const char *inner = strchr(number->group, '.');
@@ -308,7 +312,7 @@ refuse_number(const struct number *number, const char *value, const char *what)
 	else
 		snprintf(text, sizeof text, LANGUAGE "%s" WARM, setting);
 	snprintf(rest, sizeof rest, ":%d: %s%s%s: %s; allowed: %" PRIu64 " to %" PRIu64, number->is_language ? 7 : 2,
-	    number->group, number->group[0] != '\0' ? "." : "", number->name, what, number->min, number->max);
+	    number->group, number->group[0] != '\0' ? "." : "", number->name, problem, number->min, number->max);
 	if (number->is_language)
 		refuse_language(text, rest);
 	else
@@ -323,27 +327,27 @@ test_numbers_have_a_range_and_a_type(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(numbers); i++) {
 		const struct number *number = &numbers[i];
-		char value[32], what[64];
+		char value[32], problem[64];
 
 		for (size_t t = 0; t < LENGTH(wrong_types); t++)
 			refuse_number(number, wrong_types[t], "is not a whole number");
 		refuse_number(number, "-1", "-1 is out of range");
 		snprintf(value, sizeof value, "%" PRIu64, number->max + 1);
-		snprintf(what, sizeof what, "%s is out of range", value);
-		refuse_number(number, value, what);
+		snprintf(problem, sizeof problem, "%s is out of range", value);
+		refuse_number(number, value, problem);
 		if (number->min == 0)
 			continue;
 		snprintf(value, sizeof value, "%" PRIu64, number->min - 1);
-		snprintf(what, sizeof what, "%s is out of range", value);
-		refuse_number(number, value, what);
-		/* What 32 bits would make a small number of. */
+		snprintf(problem, sizeof problem, "%s is out of range", value);
+		refuse_number(number, value, problem);
+		/* A number whose low 32 bits are a small number. */
 		refuse_number(number, "18446744069414584320", "9223372036854775807 is out of range");
 	}
 }
 
 #define NOT_AN_ADDRESS(text)                                                                                           \
 	{ "network = { proxies = ( { name = \"a\"; address = \"" text "\"; } ); };",                                   \
-	    ":1: network.proxies[0].address: \"" text "\" does not fit; allowed: HOST:PORT in quotes, 1 to 300 bytes" }
+	    ":1: network.proxies[0].address: \"" text "\" is malformed; allowed: HOST:PORT, in quotes, 1 to 300 bytes" }
 
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;", ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
@@ -366,46 +370,46 @@ static const struct bad_file main_refusals[] = {
 	{ "limits = true;", ":1: limits: is not a group; allowed: a group { ... }" },
 	{ "limits = { wall_ms = 3; };", ":1: limits.wall_ms: is not a group; allowed: a group { ... }" },
 
-	{ "languages = 1;", ":1: languages: is not a string; allowed: a path in quotes, 1 to 1024 bytes when absolute" },
-	{ "languages = \"/nowhere/at/all\";", ":1: languages: /nowhere/at/all cannot be read: No such file or directory" },
-	{ "languages = \"/proc/self/fd\";", ":1: languages: /proc/self/fd has 0 files *.conf; allowed: 1 to 64" },
-	{ "policies = true;", ":1: policies: is not a string; allowed: a path in quotes, 1 to 1024 bytes when absolute" },
-	{ "drivers = \"\";", ":1: drivers: \"\" does not fit; allowed: a path in quotes, 1 to 1024 bytes when absolute" },
-	{ "drivers = \"a\\nb\";", ":1: drivers: has a control character; allowed: a path in quotes, 1 to 1024 bytes when "
-	    "absolute" },
-	{ "runner = { socket = [\"a\"]; };", ":1: runner.socket: is not a string; allowed: a path in quotes, 1 to 107 bytes "
-	    "when absolute" },
-	{ "runner = { worker_user = 1; };", ":1: runner.worker_user: is not a string; allowed: a user's name in quotes, 1 to "
+	{ "languages = 1;", ":1: languages: is not a string; allowed: a path in quotes, 1 to 1024 bytes as an absolute path" },
+	{ "languages = \"/nowhere/at/all\";", ":1: languages: cannot read /nowhere/at/all: No such file or directory" },
+	{ "languages = \"/proc/self/fd\";", ":1: languages: /proc/self/fd has 0 files named *.conf; allowed: 1 to 64" },
+	{ "policies = true;", ":1: policies: is not a string; allowed: a path in quotes, 1 to 1024 bytes as an absolute path" },
+	{ "drivers = \"\";", ":1: drivers: \"\" is malformed; allowed: a path in quotes, 1 to 1024 bytes as an absolute path" },
+	{ "drivers = \"a\\nb\";", ":1: drivers: contains a control character; allowed: a path in quotes, 1 to "
+	    "1024 bytes as an absolute path" },
+	{ "runner = { socket = [\"a\"]; };", ":1: runner.socket: is not a string; allowed: a path in quotes, 1 "
+	    "to 107 bytes as an absolute path" },
+	{ "runner = { worker_user = 1; };", ":1: runner.worker_user: is not a string; allowed: a user's name, in quotes, 1 to "
 	    "255 bytes" },
-	{ "runner = { worker_user = \"-u\"; };", ":1: runner.worker_user: \"-u\" does not fit; allowed: a user's name in "
-	    "quotes, 1 to 255 bytes" },
+	{ "runner = { worker_user = \"-u\"; };", ":1: runner.worker_user: \"-u\" is malformed; allowed: a user's "
+	    "name, in quotes, 1 to 255 bytes" },
 	{ "isolation = { cgroup = \"must\"; };", ":1: isolation.cgroup: \"must\" is unknown; allowed: \"off\", \"optional\", "
 	    "\"required\"" },
 	{ "isolation = { cgroup = true; };", ":1: isolation.cgroup: is not a string; allowed: \"off\", \"optional\", "
 	    "\"required\"" },
-	{ "isolation = { cgroup_parent = \"x\"; };", ":1: isolation.cgroup_parent: \"x\" does not fit; allowed: an absolute "
-	    "path in quotes, 1 to 1024 bytes" },
+	{ "isolation = { cgroup_parent = \"x\"; };", ":1: isolation.cgroup_parent: \"x\" is malformed; allowed: "
+	    "an absolute path, in quotes, 1 to 1024 bytes" },
 	{ "worker = { landlock = \"\"; };", ":1: worker.landlock: \"\" is unknown; allowed: \"off\", \"optional\", "
 	    "\"required\"" },
-	/* What is quoted stays on its line. */
+	/* Quoted text does not break the line. */
 	{ "network = { mode = \"wi\\nfi\"; };",
 	    ":1: network.mode: \"wi fi\" is unknown; allowed: \"none\", \"proxy\", \"host\"" },
-	{ "network = { mode = \"proxy\"; };", ":1: network.proxies is missing; mode = \"proxy\" needs 1 or more" },
-	{ "network = { proxies = (); };", ":1: network.proxies: 0 are out of range; allowed: ( { ... }, ... ) with 1 to 16 groups" },
+	{ "network = { mode = \"proxy\"; };", ":1: network.proxies is missing; required with mode = \"proxy\"" },
+	{ "network = { proxies = (); };", ":1: network.proxies: has 0 elements; allowed: ( { ... }, ... ) with 1 to 16 groups" },
 	{ "network = { proxies = ( { name = \"a\"; } ); };", ":1: network.proxies[0].address is missing; allowed: "
-	    "HOST:PORT in quotes, 1 to 300 bytes" },
+	    "HOST:PORT, in quotes, 1 to 300 bytes" },
 	{ "network = { proxies = ( { name = \"none\"; address = \"a:1\"; } ); };",
-	    ":1: network.proxies[0].name: \"none\" does not fit; allowed: letters, digits and ._+#-, at most 31, first a letter or "
-	    "digit, but not \"none\" in quotes, 1 to 31 bytes" },
+	    ":1: network.proxies[0].name: \"none\" is malformed; allowed: up to 31 letters, digits and ._+#-, "
+	    "the first a letter or digit, but not \"none\", in quotes, 1 to 31 bytes" },
 	{ "network = { proxies = ( { name = \"a\"; address = \"a:1\"; },\n{ name = \"a\"; address = \"b:1\"; } ); };",
-	    ":2: network.proxies[1].name: \"a\" is there twice; allowed: once" },
+	    ":2: network.proxies[1].name: duplicate name \"a\"" },
 	NOT_AN_ADDRESS("squid"), NOT_AN_ADDRESS("squid:"), NOT_AN_ADDRESS(":3128"), NOT_AN_ADDRESS("squid:0"),
 	NOT_AN_ADDRESS("squid:65536"), NOT_AN_ADDRESS("squid:31a"), NOT_AN_ADDRESS("http://squid:3128"), NOT_AN_ADDRESS("squid/x:3128"),
 	NOT_AN_ADDRESS("::1:3128"), NOT_AN_ADDRESS("[::1]"), NOT_AN_ADDRESS("[]:3128"), NOT_AN_ADDRESS("[squid]:3128"),
 	NOT_AN_ADDRESS("me@squid:3128"),
 	{ "network = { connections = 0; };", ":1: network.connections: 0 is out of range; allowed: 1 to 1024" },
-	{ "network = { strict = 1; };", ":1: network.strict: is not a bool; allowed: true, false" },
-	{ "network = { strict = \"true\"; };", ":1: network.strict: is not a bool; allowed: true, false" },
+	{ "network = { strict = 1; };", ":1: network.strict: is not a boolean; allowed: true, false" },
+	{ "network = { strict = \"true\"; };", ":1: network.strict: is not a boolean; allowed: true, false" },
 
 	{ "limits = {\n wall_ms = { default = 120001; };\n};", ":2: limits.wall_ms: default 120001 is above the maximum; "
 	    "allowed: up to 120000" },
@@ -417,7 +421,7 @@ static const struct bad_file main_refusals[] = {
 	{ "\n@include \"other.conf\"", ":2: @include is not allowed here" },
 };
 
-/* Of a language without a driver. */
+/* For a language without a driver. */
 static void
 test_bad_main_files(void **state)
 {
@@ -434,24 +438,24 @@ test_files_that_cannot_be_read(void **state)
 
 	(void)state;
 	assert_null(config_load("/nowhere.conf", error, sizeof error));
-	assert_string_equal(error, "/nowhere.conf: cannot be read: No such file or directory");
+	assert_string_equal(error, "/nowhere.conf: cannot read the file: No such file or directory");
 	assert_null(config_load(folder, error, sizeof error));
-	snprintf(expected, sizeof expected, "%s: cannot be read: Is a directory", folder);
+	snprintf(expected, sizeof expected, "%s: cannot read the file: Is a directory", folder);
 	assert_string_equal(error, expected);
 	assert_null(config_load("/dev/zero", error, sizeof error));
-	assert_string_equal(error, "/dev/zero: cannot be read: Invalid argument");
+	assert_string_equal(error, "/dev/zero: cannot read the file: Invalid argument");
 
 	file = fopen(main_path, "w");
 	assert_non_null(file);
 	assert_int_equal(fwrite("runner = {};\0x", 1, 14, file), 14);
 	assert_int_equal(fclose(file), 0);
 	assert_null(config_load(main_path, error, sizeof error));
-	snprintf(expected, sizeof expected, "%s: has a NUL byte in it; allowed: text", main_path);
+	snprintf(expected, sizeof expected, "%s: the file contains a NUL byte; allowed: text", main_path);
 	assert_string_equal(error, expected);
 
 	assert_int_equal(truncate(main_path, (1 << 20) + 1), 0);
 	assert_null(config_load(main_path, error, sizeof error));
-	snprintf(expected, sizeof expected, "%s: cannot be read: File too large", main_path);
+	snprintf(expected, sizeof expected, "%s: cannot read the file: File too large", main_path);
 	assert_string_equal(error, expected);
 }
 
@@ -462,13 +466,13 @@ test_long_values(void **state)
 
 	(void)state;
 	snprintf(text, sizeof text, "drivers = \"/%01024d\";", 0);
-	refuse_main(text, ":1: drivers: is too long; allowed: a path in quotes, 1 to 1024 bytes when absolute");
-	/* A short path may be long when it is absolute. */
+	refuse_main(text, ":1: drivers: is too long; allowed: a path in quotes, 1 to 1024 bytes as an absolute path");
+	/* A short relative path can be too long as an absolute path. */
 	snprintf(text, sizeof text, "runner = { socket = \"%0*d\"; };", (int)(107 - strlen(folder)), 0);
-	refuse_main(text, ":1: runner.socket: is too long; allowed: a path in quotes, 1 to 107 bytes when absolute");
+	refuse_main(text, ":1: runner.socket: is too long; allowed: a path in quotes, 1 to 107 bytes as an absolute path");
 }
 
-/* A small buffer cuts the message and nothing else. */
+/* A small buffer truncates the message and does no other harm. */
 static void
 test_error_fits_any_buffer(void **state)
 {

@@ -1,4 +1,4 @@
-/* denied_text_test.c - refused system calls in words. */
+/* denied_text_test.c - denied system calls in words. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,14 +49,34 @@ test_names_counts_and_hints(void **state)
 	assert_non_null(strstr(line, "error: operation not permitted (setns, socket); enable_network "));
 	assert_string_equal(line + strlen(line) - 2, "\\n");
 
-	/* Who has a network is not told to ask for one. */
+	/* A run that had a network is not advised to ask for one. */
 	denied_line(&two, NETWORK_PROXY, line);
 	assert_non_null(strstr(line, "(setns, socket); TCP is all"));
 	denied_json(&two, NETWORK_HOST, json);
 	assert_null(strstr(json, "enable_network"));
 }
 
-/* Many, with long names and hints, and one that has no name: whole JSON and a whole line all the same. */
+/* A number without a name is printed signed, as the program gave it. */
+static void
+test_numbers_without_a_name(void **state)
+{
+	static const struct denied_calls unknown = {
+		.call = { { (uint32_t)-1, 1 }, { (uint32_t)-101, 1 }, { (uint32_t)-10001, 1 }, { 3999, 1 } }, .total = 4,
+	};
+	char json[DENIED_JSON_SIZE], line[DENIED_LINE_SIZE];
+
+	(void)state;
+	denied_line(&unknown, NETWORK_NONE, line);
+	assert_string_equal(line, "error: operation not permitted (-1, -101, -10001, 3999)\\n");
+	denied_json(&unknown, NETWORK_NONE, json);
+	assert_string_equal(json, "[{\"name\":\"-1\",\"count\":1},{\"name\":\"-101\",\"count\":1},"
+	    "{\"name\":\"-10001\",\"count\":1},{\"name\":\"3999\",\"count\":1}]");
+}
+
+/*
+ * The most calls there can be, with long names and hints, and one without a name: the JSON and the
+ * line are complete.
+ */
 static void
 test_as_many_as_there_can_be(void **state)
 {
@@ -83,6 +103,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_names_counts_and_hints),
+		cmocka_unit_test(test_numbers_without_a_name),
 		cmocka_unit_test(test_as_many_as_there_can_be),
 	};
 

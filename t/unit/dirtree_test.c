@@ -1,4 +1,4 @@
-/* folder_test.c - folders in which a program has put what it liked. */
+/* dirtree_test.c - directories with arbitrary contents that a program has made. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +15,7 @@
 
 #include "kernel/dirtree.h"
 
-#define DEEP 3000 /* folders in each other: no path is as long as that */
+#define DEEP 3000 /* nested directories: deeper than any path can be long */
 
 static char base[] = "/tmp/folder-test-XXXXXX";
 static int base_fd;
@@ -57,7 +57,7 @@ open_box(void)
 	return fd;
 }
 
-/* A folder beside the box, with a file, and all kinds of things in the box that lead there. */
+/* A directory beside the box, with a file, and all kinds of links in the box that lead there. */
 static void
 fill(int box)
 {
@@ -73,7 +73,7 @@ fill(int box)
 	make_file(box, "shut/in", 1);
 	assert_int_equal(mkdirat(box, "shut/below", 0), 0);
 	assert_int_equal(fchmodat(box, "shut", 0, 0), 0);
-	/* Names that folders are given when they are moved. */
+	/* Names that directories get when they are moved. */
 	for (int i = 0; i < 20; i++) {
 		char name[16];
 
@@ -117,7 +117,7 @@ empties_everything(void **state)
 	assert_int_equal(st.st_mode & 07777, 0700);
 	assert_int_equal(st.st_nlink, 2);
 	assert_int_equal(unlinkat(base_fd, "box", AT_REMOVEDIR), 0);
-	/* What links lead to is there still. */
+	/* The targets of links still exist. */
 	assert_int_equal(fstatat(base_fd, "outside/kept", &st, 0), 0);
 	assert_int_equal(dirtree_remove(base_fd, "outside"), 0);
 	assert_int_equal(dirtree_remove(base_fd, "outside"), 0);
@@ -155,7 +155,7 @@ measures(void **state)
 	assert_int_equal(size.entries, 4);
 	assert_int_equal(size.largest, 1 << 30);
 	assert_true(size.bytes < 1 << 20);
-	/* It does not go on for ever. */
+	/* It ends. */
 	size = (struct dirtree_size){ 0 };
 	dirtree_measure(base_fd, "box", 2, &size);
 	assert_int_equal(size.entries, 2);

@@ -1,4 +1,6 @@
-/* json_text_test.c - arbitrary bytes as the inside of a JSON string: what each becomes, and that no cut of the work shows. */
+/*
+ * json_text_test.c - arbitrary bytes as the inside of a JSON string, in one piece and in several.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,11 +32,11 @@ static const struct {
 	T("\"2345678", "\\\"2345678"),
 	T("1234567\"", "1234567\\\""),
 	T("1234567\x1f", "1234567\\u001f"),
-	T("!#[] ~", "!#[] ~"), /* the neighbours of what is escaped */
+	T("!#[] ~", "!#[] ~"), /* the neighbours of escaped characters */
 	T("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"),
 	T("\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",
 	    "\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"),
-	/* ill-formed: what Python's bytes.decode(errors='replace') makes of it */
+	/* ill-formed: the same result as Python's bytes.decode(errors='replace') */
 	T("\x80", BAD),
 	T("\xbf\xbf", BAD BAD),
 	T("\xff\xfe", BAD BAD),
@@ -44,7 +46,7 @@ static const struct {
 	T("\xe0\x9f\xbf", BAD BAD BAD),
 	T("\xf0\x80\x80\x80", BAD BAD BAD BAD),
 	T("\xed\xa0\x80", BAD BAD BAD),              /* a surrogate */
-	T("\xed\x9f\xbf", "\xed\x9f\xbf"),           /* the last before */
+	T("\xed\x9f\xbf", "\xed\x9f\xbf"),           /* the last before the surrogates */
 	T("\xf4\x90\x80\x80", BAD BAD BAD BAD),      /* past U+10FFFF */
 	T("\xf5\x80\x80\x80", BAD BAD BAD BAD),
 	T("\xc3", BAD),                              /* cut */
@@ -58,7 +60,7 @@ static const struct {
 	T("\xf1\x80\x80\xe1\x80\xc2" "b\x80" "c\x80\xbf" "d", BAD BAD BAD "b" BAD "c" BAD BAD "d"), /* Unicode, table 3-8 */
 };
 
-/* All of `in`, with no more room at a time than `room`. */
+/* Escape all of `in`, with room for `room` bytes at a time. */
 static char *
 escape_by(const char *in, size_t size, size_t room, size_t *length)
 {
@@ -96,7 +98,7 @@ test_every_case_in_any_room(void **state)
 	}
 }
 
-/* Each byte at each place among plain ones: the fast way must not differ from the slow. */
+/* Each byte at each place among plain ones: the fast path must agree with the slow one. */
 static void
 test_every_byte_at_every_place(void **state)
 {
@@ -136,7 +138,10 @@ test_trim(void **state)
 		{ "a\xf0\x9f\x98", 1 },
 		{ "a\xf0\x9f\x98\x80", 5 },
 		{ "\xf0", 0 },
-		/* never the beginning of anything: it stays, and becomes U+FFFD as it would in the middle */
+		/*
+		 * never the beginning of a sequence: it stays, and becomes U+FFFD as it would in
+		 * the middle
+		 */
 		{ "a\x80", 2 },
 		{ "a\xff", 2 },
 		{ "a\xed\xa0", 3 },
@@ -148,7 +153,7 @@ test_trim(void **state)
 		assert_int_equal(json_text_trim(trims[i].in, strlen(trims[i].in)), trims[i].left);
 }
 
-/* Up to where it is UTF-8 is up to where a replacement would stand. */
+/* The text is well-formed up to the place of the first replacement. */
 static void
 test_well_formed(void **state)
 {

@@ -1,4 +1,7 @@
-/* landlock_test.c - unit tests of common/landlock.c: what is refused behind the wall, and what is not, with no other wall near. */
+/*
+ * landlock_test.c - common/landlock.c: the accesses that Landlock denies and allows, without any
+ * other layer.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -90,7 +93,7 @@ connect_tcp(void)
 	return connect_port(1);
 }
 
-/* To whoever listens there, by a name that is in no directory. */
+/* Connect to an abstract socket. */
 static struct sockaddr_un abstract = { .sun_family = AF_UNIX };
 
 static int
@@ -120,9 +123,9 @@ truncate_shown(void)
 }
 
 static const struct attempt {
-	const char *what;
+	const char *name;
 	int (*carry_out)(void);
-	int abi; /* from which on it is refused */
+	int abi; /* the first ABI that denies it */
 	int expected;
 } refused_later[] = {
 	{ "truncate a file that is only shown", truncate_shown, 3, EACCES },
@@ -132,15 +135,15 @@ static const struct attempt {
 };
 
 static void
-check(int *failures, const char *what, int got, int expected)
+check(int *failures, const char *name, int got, int expected)
 {
 	if (got == expected)
 		return;
-	fprintf(stderr, "%s: %s, but expected: %s\n", what, strerror(got), strerror(expected));
+	fprintf(stderr, "%s: %s, but expected: %s\n", name, strerror(got), strerror(expected));
 	++*failures;
 }
 
-/* Behind the wall. Returns how many attempts came to anything else than they should. */
+/* With Landlock in force. Returns the number of attempts with an unexpected result. */
 static int
 behind_the_wall(unsigned flags)
 {
@@ -156,7 +159,7 @@ behind_the_wall(unsigned flags)
 		rules[i] = (struct landlock_rule){ .fd = open(places[i].path, O_PATH | O_CLOEXEC), .allowed = places[i].allowed };
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || landlock_enter(abi, flags, rules, 3) != 0)
 		return 100;
-	check(&failures, "write what is ours", open_and_close("mine/a", O_WRONLY | O_TRUNC), 0);
+	check(&failures, "write an own file", open_and_close("mine/a", O_WRONLY | O_TRUNC), 0);
 	check(&failures, "make a file", open_and_close("mine/b", O_WRONLY | O_CREAT | O_EXCL), 0);
 	check(&failures, "rename it", OF(rename("mine/b", "mine/c")), 0);
 	check(&failures, "remove it", OF(unlink("mine/c")), 0);
@@ -164,13 +167,13 @@ behind_the_wall(unsigned flags)
 	check(&failures, "link to another directory", OF(link("mine/a", "mine/d/a")), abi >= 2 ? 0 : EXDEV);
 	unlink("mine/d/a");
 	check(&failures, "remove the directory", OF(rmdir("mine/d")), 0);
-	check(&failures, "read what is shown", open_and_close("shown/a", O_RDONLY), 0);
+	check(&failures, "read a shown file", open_and_close("shown/a", O_RDONLY), 0);
 	check(&failures, "write a device", open_and_close("/dev/null", O_WRONLY), 0);
-	check(&failures, "write what is shown", open_and_close("shown/a", O_WRONLY), EACCES);
+	check(&failures, "write a shown file", open_and_close("shown/a", O_WRONLY), EACCES);
 	check(&failures, "make a file beside it", open_and_close("shown/b", O_WRONLY | O_CREAT), EACCES);
 	check(&failures, "remove it", OF(unlink("shown/a")), EACCES);
-	check(&failures, "read what is hidden", open_and_close("hidden/a", O_RDONLY), EACCES);
-	check(&failures, "list what is hidden", open_and_close("hidden", O_RDONLY | O_DIRECTORY), EACCES);
+	check(&failures, "read a hidden file", open_and_close("hidden/a", O_RDONLY), EACCES);
+	check(&failures, "list a hidden directory", open_and_close("hidden", O_RDONLY | O_DIRECTORY), EACCES);
 	check(&failures, "read the password file", open_and_close("/etc/passwd", O_RDONLY), EACCES);
 	check(&failures, "link a hidden file in", OF(link("hidden/a", "mine/h")), EXDEV);
 	check(&failures, "rename a hidden file", OF(rename("hidden/a", "mine/h")), abi >= 2 ? EACCES : EXDEV);
@@ -183,21 +186,21 @@ behind_the_wall(unsigned flags)
 		int got = a->carry_out();
 
 		if (abi >= a->abi)
-			check(&failures, a->what, got, a->expected);
+			check(&failures, a->name, got, a->expected);
 		else if (got == a->expected)
-			check(&failures, a->what, got, 0);
+			check(&failures, a->name, got, 0);
 	}
 	return failures;
 }
 
 static int
-in_a_child(int (*what)(unsigned), unsigned flags)
+in_a_child(int (*child)(unsigned), unsigned flags)
 {
 	pid_t pid = fork();
 	int status;
 
 	if (pid == 0)
-		_exit(what(flags));
+		_exit(child(flags));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	return WEXITSTATUS(status);
@@ -214,14 +217,14 @@ test_wall(void **state)
 	snprintf(abstract.sun_path + 1, sizeof abstract.sun_path - 1, "%s", folder);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(listener, (struct sockaddr *)&abstract, sizeof abstract), 0);
-	assert_int_equal(listen(listener, 8), 0); /* nobody accepts, and before ABI 6 all of them come this far */
+	assert_int_equal(listen(listener, 8), 0); /* nothing accepts; before ABI 6 all attempts reach the backlog */
 	assert_int_equal(connect_abstract(), 0);
 	assert_int_equal(in_a_child(behind_the_wall, 0), 0);
 	assert_int_equal(in_a_child(behind_the_wall, LANDLOCK_QUIET), 0);
 	close(listener);
 }
 
-/* No rule: nothing of files is left. TCP is, where that is asked for. */
+/* Without a rule no file can be accessed. TCP is allowed if that is asked for. */
 static int
 without_rules(unsigned flags)
 {
@@ -244,7 +247,7 @@ test_without_rules(void **state)
 	assert_int_equal(in_a_child(without_rules, LANDLOCK_FREE_TCP), 0);
 }
 
-/* Ports that are allowed, and no others. */
+/* Allowed ports, and no others. */
 static int
 with_ports(unsigned flags)
 {
@@ -269,7 +272,7 @@ test_ports(void **state)
 	assert_int_equal(in_a_child(with_ports, 0), 0);
 }
 
-/* A rule that the kernel refuses is no wall, and is said. */
+/* A rule that the kernel rejects is an error, and nothing is in force. */
 static int
 refused_rule(unsigned flags)
 {

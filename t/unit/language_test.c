@@ -1,4 +1,6 @@
-/* language_test.c - broker/language.c: the states of a language, and what each event makes of them. */
+/*
+ * language_test.c - broker/language.c: the states of a language, and what each event makes of them.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

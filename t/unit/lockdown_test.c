@@ -1,8 +1,8 @@
 /*
- * lockdown_test.c - the worker's own walls, attacked: what a worker that was taken over would try, in children that have
- * locked themselves up as the worker does.
+ * lockdown_test.c - attacks the worker's own layers: children lock themselves down as the worker
+ * does, and then try the things that a compromised worker would try.
  *
- * That each system call of the policy has the fate that it says is tested in policy_kernel_test.c.
+ * policy_kernel_test.c tests the effect of the policy on each system call.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -38,27 +38,27 @@
 #include "lockdown.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define STRANGER 65534 /* whom the worker is in this test, if we are root */
+#define STRANGER 65534 /* the worker's uid in this test, when run as root */
 
-/* What becomes of an attack. */
+/* The outcome of an attack. */
 enum fate {
-	STOPPED,   /* it was refused */
+	STOPPED,   /* it was denied */
 	ENDED,     /* by SIGSYS */
 	GOT_OUT,
-	NOT_TRIED, /* the walls could not be put up */
+	NOT_TRIED, /* the lockdown itself failed */
 };
 
 static struct policy *policy;
 static char key_file[64], unix_path[64];
 static int listening;
-static pid_t sibling; /* of the same user, behind the same walls, waiting */
+static pid_t sibling; /* waits, with the same user and the same layers */
 
 static void
 become_worker(void)
 {
 	static const struct config config = { .worker_landlock = LAYER_OPTIONAL };
 
-	/* What it says goes to the log of a service, and not into that of the tests. */
+	/* Its messages are for the log of a service, not for the output of the tests. */
 	if (freopen("/dev/null", "w", stderr) == NULL ||
 	    (geteuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(STRANGER, STRANGER, STRANGER) != 0 ||
 	    setresuid(STRANGER, STRANGER, STRANGER) != 0)))
@@ -197,7 +197,7 @@ reach_network(void)
 	    socket(AF_PACKET, SOCK_RAW, 0) >= 0 || socket(AF_VSOCK, SOCK_STREAM, 0) >= 0;
 }
 
-/* Sockets of the runner's kind it can have: by these it finds only who listens with that kind. */
+/* It can have sockets of the runner's type, and with these reach only listeners of that type. */
 static bool
 connect_elsewhere(void)
 {
@@ -288,7 +288,7 @@ change_directory(void)
 	return chdir("/") == 0 || chroot("/tmp") == 0;
 }
 
-/* A call of the 32-bit kind and one of x32: other numbers, same kernel. */
+/* An i386 call and an x32 call: other numbers for the same kernel. */
 #ifdef __x86_64__
 static bool
 call_x32(void)
@@ -325,7 +325,10 @@ static const struct {
 #endif
 };
 
-/* The children of these tests do without sanitizers' own calls, but a worker that has them has no filter. */
+/*
+ * These children make none of the sanitizers' own calls; but a worker built with sanitizers has no
+ * filter.
+ */
 #ifdef CELLBLOCK_SANITIZERS
 #define HAS_FILTER false
 #else
@@ -345,7 +348,7 @@ carry_out(bool (*gets_out)(void), bool walls)
 		_exit(gets_out() ? GOT_OUT : STOPPED);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
-	/* An i386 call ends with SIGSEGV where the kernel knows none. */
+	/* An i386 call raises SIGSEGV on a kernel without them. */
 	if (WIFSIGNALED(status) && (WTERMSIG(status) == SIGSYS || WTERMSIG(status) == SIGSEGV))
 		return ENDED;
 	return WIFEXITED(status) && WEXITSTATUS(status) <= NOT_TRIED ? (enum fate)WEXITSTATUS(status) : NOT_TRIED;
@@ -368,7 +371,10 @@ test_attacks(void **state)
 	}
 }
 
-/* The same attacks without walls: an attack that never gets out proves nothing. Only such as are harmless to us. */
+/*
+ * The same attacks without layers: one that never succeeds proves nothing. Only those that do no
+ * harm here.
+ */
 static void
 test_attacks_without_walls(void **state)
 {
@@ -379,13 +385,13 @@ test_attacks_without_walls(void **state)
 	for (size_t i = 0; i < LENGTH(harmless); i++) {
 		enum fate fate = carry_out(harmless[i], false);
 
-		/* /bin/true has taken the place of the attacker, and ends with 0. */
+		/* /bin/true has replaced the attacker, and exits with 0. */
 		if (fate != (harmless[i] == execute ? STOPPED : GOT_OUT))
 			fail_msg("attack %zu without walls: fate %d", i, (int)fate);
 	}
 }
 
-/* What it needs it still has. */
+/* The rights that the worker needs, it still has. */
 static bool
 cannot_serve(void)
 {
@@ -402,7 +408,7 @@ test_can_serve(void **state)
 	assert_int_equal(carry_out(cannot_serve, true), STOPPED);
 }
 
-/* A file with a key in it, a socket that is not the runner's, and a worker beside. */
+/* A file with a key, a socket that is not the runner's, and another worker. */
 static int
 set_up(void **state)
 {

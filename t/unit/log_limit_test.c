@@ -1,4 +1,6 @@
-/* log_limit_test.c - one line of a kind in a second, with the number of those that were withheld. */
+/*
+ * log_limit_test.c - one line of a kind in a second, with the number of those that were withheld.
+ */
 #define _GNU_SOURCE
 #include "log_limit.h"
 

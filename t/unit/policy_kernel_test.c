@@ -1,9 +1,10 @@
 /*
  * policy_kernel_test.c - the shipped policies, loaded into the kernel.
  *
- * Each call is made in a child of its own behind the filters, with arguments that the kernel itself refuses in a way
- * of its own (a bad descriptor, a bad pointer): so the error tells which of the two has refused it, and a call that gets
- * through does nothing. Then whole Python programs run behind them (policy_guest.py).
+ * Each call is made in a child of its own behind the filters, with arguments that the kernel
+ * rejects with another error (a bad descriptor, a bad pointer). So the error shows whether the
+ * filter or the kernel stopped the call, and a call that gets through has no effect. Then whole
+ * Python programs run behind the filters (policy_guest.py).
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -39,11 +40,11 @@
 #include "policy.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define ZYGOTE GRANT_COUNT /* who has loaded `base` alone, of a zygote whose guests are granted nothing */
-#define SENTINEL EXDEV     /* what we refuse calls with, which no call in these tests fails with by itself */
+#define ZYGOTE GRANT_COUNT /* `base` alone, of a zygote whose guests have no grants */
+#define SENTINEL EXDEV     /* the errno for denied calls; no call in these tests fails with it by itself */
 #define PYTHON "/usr/bin/python3"
 
-/* What a child tells by its exit status besides an errno. */
+/* Exit statuses of a child besides an errno. */
 #define STATUS_NO_FILTER 255
 #define STATUS_KILLED 254 /* by SIGSYS */
 
@@ -71,14 +72,16 @@ load(const char *name)
 	return policy;
 }
 
-/* Not _exit: with AddressSanitizer that makes a call of its own first, which the filters may refuse. */
+/* Not _exit: with AddressSanitizer it first makes a call of its own, which the filters may deny. */
 static void
 end(int status)
 {
 	syscall(SYS_exit_group, status);
 }
 
-/* In a child, which ends if the filter cannot be had. Returns a listener, if that is asked for. */
+/*
+ * Load a filter, in a child, which exits on failure. Returns a listener, if `flags` asks for one.
+ */
 static int
 enter(const struct bpf *bpf, unsigned flags)
 {
@@ -101,7 +104,7 @@ wait_for(pid_t pid)
 	return WEXITSTATUS(status);
 }
 
-/* Put up the filters as zygote and guest do, and hand the listener over. */
+/* Load the filters as zygote and guest do, and pass the listener on. */
 static void
 wall_in(const struct policy *policy, unsigned who, int sock)
 {
@@ -122,8 +125,9 @@ wall_in(const struct policy *policy, unsigned who, int sock)
 }
 
 /*
- * Refuse what is asked with errno `error`, until `pid` has ended and nobody asks. Returns the last call refused, or -1. (The
- * listener alone does not do: before Linux 6.11 it tells of an end only when that has been waited for.)
+ * Deny all notified calls with errno `error`, until `pid` has ended and no notification is left.
+ * Returns the last denied call, or -1. (The listener alone is not enough: before Linux 6.11 it
+ * reports an end only after the process was waited for.)
  */
 static int
 refuse_all(int listener_fd, pid_t pid, int error)
@@ -148,8 +152,8 @@ refuse_all(int listener_fd, pid_t pid, int error)
 }
 
 /*
- * Let `child` run behind the filters. Returns its exit status, or STATUS_KILLED; *refused becomes the last call that was
- * asked about, or -1.
+ * Run `child` behind the filters. Returns its exit status, or STATUS_KILLED. *refused is set to the
+ * last call that was notified, or -1.
  */
 static int
 behind(const struct policy *policy, unsigned who, void (*child)(const void *), const void *arg, int *refused)
@@ -183,7 +187,7 @@ struct call {
 	const uint64_t *arg;
 };
 
-/* Make a call and end with its errno. */
+/* Make a call, and exit with its errno. */
 static void
 make_call(const void *context)
 {
@@ -194,7 +198,7 @@ make_call(const void *context)
 
 	errno = 0;
 	result = syscall(call->number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
-	/* A process that should not be is not to speak for its parent. */
+	/* A process that the call should not have made must not answer for its parent. */
 	end(result < 0 && getpid() == self ? errno : 0);
 }
 
@@ -208,14 +212,15 @@ attempt(const struct policy *policy, unsigned who, long number, const uint64_t *
 }
 
 #define BAD UINT64_MAX /* as a descriptor, a pid or a pointer */
-#define BAD_FLAG 0x40  /* of a socket: the kernel makes none */
+#define BAD_FLAG 0x40  /* of a socket: the kernel rejects it */
 #define THREAD (CLONE_VM | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
-/* The kernel takes no clone with both, so nothing is made. */
+/* The kernel rejects a clone with both, so no process is made. */
 #define IMPOSSIBLE (CLONE_PIDFD | CLONE_DETACHED)
 
 /*
- * fate: what becomes of the call for a guest without a grant, with processes, with network, with both. A: the kernel
- * answers (with `answer`); P: refused, by name; S: ENOSYS; K: killed; ?: depends on the kernel.
+ * fate: the effect on a guest without a grant, with processes, with network, with both. A: allowed,
+ * the kernel answers (with `answer`); P: denied and reported; S: ENOSYS; K: killed; ?: depends on
+ * the kernel.
  */
 static const struct attempt {
 	const char *name;
@@ -406,7 +411,7 @@ check_attempts(const struct policy *policy, const struct attempt *list, size_t c
 		const struct attempt *a = &list[i];
 
 		for (unsigned who = 0; a->fate[who] != '\0'; who++) {
-			/* The worker has nobody to tell. */
+			/* The worker has no listener. */
 			bool is_told = a->fate[who] == 'P' && policy->last.count > 0;
 			int status, refused, wanted = a->answer;
 
@@ -427,7 +432,10 @@ check_attempts(const struct policy *policy, const struct attempt *list, size_t c
 	}
 }
 
-/* What a zygote may do, a guest dies of; without the mark it is refused to both like any other call. */
+/*
+ * A guest is killed for a zygote's marked call. Without the mark the call is denied to both, like
+ * any other.
+ */
 static void
 test_marked_calls(void **state)
 {
@@ -458,12 +466,15 @@ test_marked_calls(void **state)
 	policy_free(policy);
 }
 
-/* Every call that this architecture has, made for real: one that is refused is known by its number, and no other is told. */
+/*
+ * Make every call of this architecture: a denied one is reported by its number, and no other is
+ * reported.
+ */
 static void
 test_every_refused_call_is_told(void **state)
 {
 	static const uint64_t nonsense[6] = { BAD, BAD, BAD, BAD, BAD, BAD };
-	/* Allowed ones that end, stop or change the caller whatever they are given. */
+	/* Allowed calls that end, stop or change the caller with any arguments. */
 	static const int never[] = {
 #ifdef SYS_pause
 		SYS_pause,
@@ -552,7 +563,7 @@ memfd_of(const struct bpf *bpf)
 	return fd;
 }
 
-/* In a child: have Python put up the filters, which it could not be started behind. */
+/* In a child: Python loads the filters itself, because they would not let it start. */
 static void
 exec_python(const struct policy *policy, unsigned grant, int tell_fd, int go_fd)
 {

@@ -1,9 +1,10 @@
 /*
- * policy_test.c - policy files: which are refused, and whether the filters do what the files say.
+ * policy_test.c - policy files: the errors in them, and whether the filters agree with the files.
  *
- * The second is not left to examples. The filters are run here, instruction by instruction, on every call number and,
- * for calls with conditions, on arguments around every value that a condition names; the rules are then asked the same
- * thing in the plainest way. policy_kernel_test.c has the kernel run them.
+ * The second is checked exhaustively. The test interprets the filters, instruction by instruction,
+ * for every call number, and for calls with conditions with arguments around every value that a
+ * condition names. It compares the answers with those of a plain walk over the rules.
+ * policy_kernel_test.c has the kernel run the filters.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -25,7 +26,7 @@
 #include "policy_rules.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define ZYGOTE GRANT_COUNT /* added to a grant: who has loaded `base` alone */
+#define ZYGOTE GRANT_COUNT /* added to a grant: a zygote, with `base` alone */
 
 static char folder[] = "/tmp/policy_test.XXXXXX";
 static char policy_path[sizeof folder + 16], other_path[sizeof folder + 16];
@@ -67,7 +68,7 @@ write_file(const char *path, const char *text)
 
 #define ROW(rest) "( { reason = \"r\"; " rest " } );\n"
 #define WHEN(call, condition) ROW("calls = [\"" call "\"]; when = ( { " condition " } );")
-#define UNCLEAR "what the argument must be is not clear; allowed: one_of, or mask and equals"
+#define UNCLEAR "incomplete condition; allowed: one_of, or mask and equals"
 
 static const struct bad_file {
 	const char *text, *rest;
@@ -75,15 +76,15 @@ static const struct bad_file {
 	{ "alow = ();", ":1: unknown key \"alow\"; allowed: include, allow, processes, network, zygote, enosys, kill, quiet" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
-	{ "allow = ( { calls = [\"read\"]; } );", ":1: allow[0].reason is missing; allowed: any text in quotes, 1 to 512 "
+	{ "allow = ( { calls = [\"read\"]; } );", ":1: allow[0].reason is missing; allowed: any text, in quotes, 1 to 512 "
 	    "bytes" },
-	{ "allow = " ROW(""), ":1: allow[0].calls is missing; allowed: [...] with 1 to 512 of: letters, digits and ._+#-, at "
-	    "most 31, first a letter or digit in quotes" },
-	{ "allow = " ROW("calls = [];"), ":1: allow[0].calls: 0 are out of range; allowed: [...] with 1 to 512 of: letters, "
-	    "digits and ._+#-, at most 31, first a letter or digit in quotes" },
-	{ "allow = " ROW("\ncalls = [\"read\", \"raed\"];"), ":2: allow[0].calls: libseccomp knows no \"raed\"; allowed: system "
-	    "calls, or optional = true" },
-	{ "kill = " ROW("calls = [\"read\"]; optional = 1;"), ":1: kill[0].optional: is not a bool; allowed: true, false" },
+	{ "allow = " ROW(""), ":1: allow[0].calls is missing; allowed: [...] with 1 to 512 elements: up to 31 "
+	    "letters, digits and ._+#-, the first a letter or digit, in quotes" },
+	{ "allow = " ROW("calls = [];"), ":1: allow[0].calls: has 0 elements; allowed: [...] with 1 to 512 "
+	    "elements: up to 31 letters, digits and ._+#-, the first a letter or digit, in quotes" },
+	{ "allow = " ROW("\ncalls = [\"read\", \"raed\"];"), ":2: allow[0].calls: unknown system call \"raed\"; "
+	    "allowed: those that libseccomp knows, others with optional = true" },
+	{ "kill = " ROW("calls = [\"read\"]; optional = 1;"), ":1: kill[0].optional: is not a boolean; allowed: true, false" },
 	{ "allow = " ROW("calls = [\"read\"]; when = { };"), ":1: allow[0].when: is not a list of groups; allowed: ( { ... }, "
 	    "... ) with 1 to 6 groups" },
 	{ "allow = " WHEN("read", "one_of = [\"1\"];"), ":1: allow[0].when[0].arg is missing; allowed: 0 to 5" },
@@ -95,43 +96,43 @@ static const struct bad_file {
 	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; equals = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
 	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; mask = [\"1\"]; equals = [];"), ":1: allow[0].when[0]: "
 	    UNCLEAR },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [];"), ":1: allow[0].when[0].one_of: 0 are out of range; allowed: [...] "
-	    "with 1 to 64 of: any text in quotes" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [1];"), ":1: allow[0].when[0].one_of[0]: is not a string; allowed: [...] "
-	    "with 1 to 64 of: any text in quotes" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"CLONE\"];"), ":1: allow[0].when[0]: \"CLONE\" is unknown; allowed: a "
-	    "number, or a name that cellblock-policy(5) lists" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"-1\"];"), ":1: allow[0].when[0]: \"-1\" is unknown; allowed: a number, "
-	    "or a name that cellblock-policy(5) lists" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"12x\"];"), ":1: allow[0].when[0]: \"12x\" is unknown; allowed: a "
-	    "number, or a name that cellblock-policy(5) lists" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [];"), ":1: allow[0].when[0].one_of: has 0 elements; "
+	    "allowed: [...] with 1 to 64 elements: any text, in quotes" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [1];"), ":1: allow[0].when[0].one_of[0]: is not a string; "
+	    "allowed: [...] with 1 to 64 elements: any text, in quotes" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"CLONE\"];"), ":1: allow[0].when[0]: unknown value "
+	    "\"CLONE\"; allowed: a number, or a name that cellblock-policy(5) lists" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"-1\"];"), ":1: allow[0].when[0]: unknown value \"-1\"; "
+	    "allowed: a number, or a name that cellblock-policy(5) lists" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"12x\"];"), ":1: allow[0].when[0]: unknown value \"12x\"; "
+	    "allowed: a number, or a name that cellblock-policy(5) lists" },
 	{ "allow = " WHEN("read", "arg = 1; one_of = [\"0x10000000000000000\"];"), ":1: allow[0].when[0]: "
-	    "\"0x10000000000000000\" is unknown; allowed: a number, or a name that cellblock-policy(5) lists" },
-	{ "allow = " WHEN("read", "arg = 1; mask = [\"6\"]; equals = [\"1\"];"), ":1: allow[0].when[0].equals can never be; "
-	    "allowed: a part of the mask" },
-	{ "allow = " WHEN("read", "arg = 1; mask = [\"0\"]; equals = [];"), ":1: allow[0].when[0].equals can never be; "
-	    "allowed: a part of the mask" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; }, { arg = 1; one_of = [\"2\"];"), ":1: allow[0].when[1]: argument "
-	    "1 has a condition already; allowed: one" },
+	    "unknown value \"0x10000000000000000\"; allowed: a number, or a name that cellblock-policy(5) lists" },
+	{ "allow = " WHEN("read", "arg = 1; mask = [\"6\"]; equals = [\"1\"];"), ":1: allow[0].when[0].equals "
+	    "can never match; allowed: a part of the mask" },
+	{ "allow = " WHEN("read", "arg = 1; mask = [\"0\"]; equals = [];"), ":1: allow[0].when[0].equals can "
+	    "never match; allowed: a part of the mask" },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; }, { arg = 1; one_of = [\"2\"];"), ":1: "
+	    "allow[0].when[1]: argument 1 already has a condition; allowed: one" },
 	{ "allow = " WHEN("read", "arg = 1; one = [\"1\"];"), ":1: unknown key \"one\" in allow[0].when[0]; allowed: arg, "
 	    "one_of, mask, equals" },
 
-	/* Two fates for one call. */
-	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read has another fate in "
-	    "\"allow\"; allowed: one" },
-	{ "enosys = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read has another fate in "
-	    "\"enosys\"; allowed: one" },
-	{ "network = " WHEN("read", "arg = 0; one_of = [\"1\"];") "enosys = " ROW("calls = [\"read\"];"), ":2: enosys[0]: read "
-	    "has another fate in \"network\"; allowed: one" },
-	{ "kill = " ROW("calls = [\"read\"];") "quiet = " ROW("calls = [\"read\"];"), ":2: quiet[0]: read has another fate in "
-	    "\"kill\"; allowed: one" },
-	/* The argument that bears the mark. */
-	{ "zygote = " WHEN("read", "arg = 5; one_of = [\"1\"];"), ":1: zygote[0].when[0]: argument 5 has a condition "
-	    "already; allowed: one" },
+	/* One call in two sections that contradict each other. */
+	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read is "
+	    "already in \"allow\"; a call may be in one of these sections only" },
+	{ "enosys = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read is "
+	    "already in \"enosys\"; a call may be in one of these sections only" },
+	{ "network = " WHEN("read", "arg = 0; one_of = [\"1\"];") "enosys = " ROW("calls = [\"read\"];"), ":2: "
+	    "enosys[0]: read is already in \"network\"; a call may be in one of these sections only" },
+	{ "kill = " ROW("calls = [\"read\"];") "quiet = " ROW("calls = [\"read\"];"), ":2: quiet[0]: read is "
+	    "already in \"kill\"; a call may be in one of these sections only" },
+	/* The argument that carries the mark. */
+	{ "zygote = " WHEN("read", "arg = 5; one_of = [\"1\"];"), ":1: zygote[0].when[0]: argument 5 already has "
+	    "a condition; allowed: one" },
 
-	{ "include = [\"p\"];", ":1: include: policies include each other 4 deep; allowed: less" },
-	{ "include = [\"../p\"];", ":1: include[0]: \"../p\" does not fit; allowed: [...] with 0 to 16 of: letters, digits and "
-	    "._+#-, at most 31, first a letter or digit in quotes" },
+	{ "include = [\"p\"];", ":1: include: policies include each other more than 4 deep" },
+	{ "include = [\"../p\"];", ":1: include[0]: \"../p\" is malformed; allowed: [...] with 0 to 16 elements: "
+	    "up to 31 letters, digits and ._+#-, the first a letter or digit, in quotes" },
 };
 
 static void
@@ -158,11 +159,11 @@ test_bad_names_and_includes(void **state)
 
 	(void)state;
 	assert_null(policy_load(folder, "../p", error, sizeof error));
-	assert_string_equal(error, "policy \"../p\": not a name; allowed: letters, digits and ._+#-, at most 31, first a letter "
-	    "or digit");
+	assert_string_equal(error, "policy \"../p\": malformed name; allowed: up to 31 letters, digits and "
+	    "._+#-, the first a letter or digit");
 	write_file(policy_path, "include = [\"other\"];");
 	assert_null(policy_load(folder, "p", error, sizeof error));
-	snprintf(expected, sizeof expected, "%s: cannot be read: No such file or directory", other_path);
+	snprintf(expected, sizeof expected, "%s: cannot read the file: No such file or directory", other_path);
 	assert_string_equal(error, expected);
 	write_file(other_path, "\nallow = 1;");
 	assert_null(policy_load(folder, "p", error, sizeof error));
@@ -174,7 +175,7 @@ test_bad_names_and_includes(void **state)
 
 /* ---- the filters ------------------------------------------------------------------------------------------------- */
 
-/* Run a filter as the kernel does (struct seccomp_data is all that it can load). */
+/* Run a filter as the kernel does (it can load from struct seccomp_data only). */
 static uint32_t
 run(const struct bpf *bpf, const struct seccomp_data *data)
 {
@@ -219,7 +220,10 @@ run(const struct bpf *bpf, const struct seccomp_data *data)
 	return 0;
 }
 
-/* What both filters together say: of two answers the kernel takes the stricter one, which is the smaller as a number. */
+/*
+ * The answer of both filters together: the kernel takes the stricter of two answers, the smaller
+ * number.
+ */
 static uint32_t
 run_both(const struct policy *policy, unsigned who, const struct seccomp_data *data)
 {
@@ -240,7 +244,7 @@ fits(const struct rule *rule, const struct seccomp_data *data)
 	return rule->call == data->nr;
 }
 
-/* What the file says. */
+/* The answer by the rules of the file. */
 static uint32_t
 expected(const struct rules *rules, unsigned who, int newest, const struct seccomp_data *data)
 {
@@ -256,11 +260,11 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->rule[i];
 
-		/* A guest dies of a marked call, whatever else its arguments are. */
+		/* A guest is killed for a marked call, whatever its other arguments are. */
 		is_zygotes |= rule->section == RULES_ZYGOTE && rule->call == data->nr && is_marked;
 		if (!fits(rule, data))
 			continue;
-		if (rule->section == RULES_ZYGOTE || rules_permit(rule->section, who % ZYGOTE))
+		if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, who % ZYGOTE))
 			is_allowed = true;
 		else if (rule->section == RULES_ENOSYS)
 			answer = SECCOMP_RET_ERRNO | ENOSYS;
@@ -271,7 +275,7 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 	}
 	if (who < ZYGOTE && is_zygotes)
 		return SECCOMP_RET_KILL_PROCESS;
-	/* Without a mark a zygote's call is what it is to everybody. */
+	/* Without the mark, the call has the same answer for a zygote. */
 	for (size_t i = 0; i < rules->count && is_zygotes && !is_allowed; i++) {
 		const struct rule *rule = &rules->rule[i];
 
@@ -294,7 +298,7 @@ check(const struct policy *policy, const struct rules *rules, int newest, const 
 	}
 }
 
-/* Arguments that fit the rule, and those that miss it by one bit in one argument. */
+/* Arguments that match the rule, and some that differ in one bit of one argument. */
 static void
 check_around(const struct policy *policy, const struct rules *rules, int newest, const struct rule *rule)
 {
@@ -344,7 +348,7 @@ check_filters(const char *dir, const char *name)
 	if (policy == NULL)
 		fail_msg("refused: %s", error);
 	assert_string_equal(policy->name, name);
-	assert_int_equal(rules_load(&rules, dir, name, error, sizeof error), 0);
+	assert_int_equal(policy_rules_load(&rules, dir, name, error, sizeof error), 0);
 	for (int call = 0; call < 4096; call++) {
 		struct seccomp_data data = { .nr = call, .arch = seccomp_arch_native() };
 
@@ -354,7 +358,7 @@ check_filters(const char *dir, const char *name)
 	}
 	for (size_t i = 0; i < rules.count; i++)
 		check_around(policy, &rules, newest, &rules.rule[i]);
-	rules_free(&rules);
+	policy_rules_free(&rules);
 	policy_free(policy);
 }
 
@@ -366,7 +370,7 @@ test_shipped_policies(void **state)
 	check_filters(shipped, "worker");
 }
 
-/* Every way in which rules for one call may stand side by side. */
+/* Every combination of rules for one call. */
 static void
 test_rules_side_by_side(void **state)
 {

@@ -1,4 +1,4 @@
-/* probe_test.c - the version that a program tells, in whatever words. */
+/* probe_test.c - finds the version in the output of a program. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 
 static char error[256];
 
-/* Ask a shell that runs `script`. */
+/* Probe a shell that runs `script`. */
 static int
 ask(const char *script, char *version)
 {
@@ -63,7 +63,7 @@ test_where_it_is_said(void **state)
 	(void)state;
 	assert_int_equal(ask("echo 1.2 >&2", version), 0);
 	assert_string_equal(version, "1.2");
-	/* One that says more than we read is heard to its end. */
+	/* A program that prints more than is read runs to its end. */
 	assert_int_equal(ask("echo 1.2; i=0; while [ $i -lt 3000 ]; do echo a line that nobody has a use for at all; i=$((i + 1)); "
 	    "done", version), 0);
 	assert_string_equal(version, "1.2");

@@ -23,17 +23,19 @@
 #include "relay/relay_conn.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define LIMIT_S 60        /* for anything that is waited for; on a machine that is busy, too */
-#define LINES 100         /* at a time */
-#define DESCRIPTORS 1024  /* that are looked at */
-#define SOCKET_BYTES (32u << 20) /* more than the kernel keeps between two ends that nobody reads */
+#define LIMIT_S 60        /* for any wait, even on a busy machine */
+#define LINES 100         /* at one time */
+#define DESCRIPTORS 1024  /* that are checked */
+#define SOCKET_BYTES (32u << 20) /* more than the kernel buffers between two ends that are not read */
 
-/* What one end sends is told apart from all else by its number, and each byte by its place. */
+/*
+ * The bytes of each end differ from all others by its number, and from each other by their place.
+ */
 struct end {
 	int fd;
 	unsigned number;
 	size_t sent, got;
-	bool is_ended; /* nothing more will come */
+	bool is_ended; /* it sends no more */
 };
 
 struct line {
@@ -85,7 +87,7 @@ turn_once_more(time_t since_s)
 	turn(1);
 }
 
-/* Let the loop turn until something is so. */
+/* Run the loop until a condition holds. */
 #define until(condition) for (time_t since_s = now_s(); !(condition); turn_once_more(since_s))
 
 /* ---- the two ends ---------------------------------------------------------------------------- */
@@ -176,7 +178,7 @@ hang_up(struct end *end, bool is_abrupt)
 	end->fd = -1;
 }
 
-/* A program connects, and the relay to `proxy`. */
+/* A program connects, and then the relay connects to `proxy`. */
 static void
 begin(struct line *line, const struct sockaddr_in *proxy, const char *said)
 {
@@ -195,7 +197,7 @@ begin(struct line *line, const struct sockaddr_in *proxy, const char *said)
 	assert_non_null(line->conn);
 }
 
-/* And the proxy takes it. */
+/* The same, and the proxy accepts. */
 static void
 open_line(struct line *line)
 {
@@ -225,7 +227,7 @@ static void
 carries_bytes_both_ways(void **state)
 {
 	static const struct {
-		size_t total, written, read; /* both at once, in pieces of these */
+		size_t total, written, read; /* both ways at once, in pieces of these sizes */
 	} cases[] = {
 		{ 3000, 1, 1 }, { 3000, 1, SIZE_MAX }, { 3 * RELAY_CONN_BYTES, RELAY_CONN_BYTES + 1, 1 }, { 8 * RELAY_CONN_BYTES, RELAY_CONN_BYTES, RELAY_CONN_BYTES },
 		{ 1 << 20, 3 * RELAY_CONN_BYTES + 7, 1000 }, { 8 << 20, SIZE_MAX, SIZE_MAX },
@@ -254,9 +256,9 @@ carries_bytes_both_ways(void **state)
 	close_line(&line);
 }
 
-/* What a program says at once, before there is a proxy to have it. */
+/* A program sends at once, before the proxy is connected. */
 static void
-keeps_what_comes_before_the_proxy(void **state)
+keeps_bytes_that_come_before_the_proxy(void **state)
 {
 	struct line line;
 	char text[16];
@@ -280,7 +282,7 @@ keeps_what_comes_before_the_proxy(void **state)
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
-/* Each end may say that it has no more to say, and is told the rest. */
+/* Each end may shut down its sending side, and still receives the rest. */
 static void
 carries_half_closes(void **state)
 {
@@ -341,7 +343,7 @@ carries_all_before_the_end(void **state)
 	close_line(&line);
 }
 
-/* Who is gone, or has gone with a reset, has the other end told so, whatever was on its way. */
+/* When one end closes or resets, the other end is closed, too, whatever was in transit. */
 static void
 carries_resets(void **state)
 {
@@ -354,7 +356,7 @@ carries_resets(void **state)
 		open_line(&line);
 		send_to(&line, 0, 10);
 		send_to(&line, 1, 10);
-		/* The other end goes on sending, and nobody reads. */
+		/* The other end goes on sending, and nothing reads. */
 		if (is_busy) {
 			until(write_some(&line.end[1 - first], SIZE_MAX) == 0)
 				continue;
@@ -417,7 +419,9 @@ waits_for_readers(void **state)
 
 /* ---- many ------------------------------------------------------------------------------------ */
 
-/* Each has its own bytes, and none waits for another, not even for one that nobody reads. */
+/*
+ * Each connection has its own bytes, and none waits for another, not even for one that is not read.
+ */
 static void
 keeps_connections_apart(void **state)
 {
@@ -516,7 +520,7 @@ tells_of_a_proxy_that_is_down(void **state)
 	close(fd);
 }
 
-/* To such an address the kernel connects nobody: it says so at once. */
+/* The kernel rejects connections to such an address at once. */
 static void
 tells_of_a_proxy_that_cannot_be(void **state)
 {
@@ -529,7 +533,7 @@ tells_of_a_proxy_that_cannot_be(void **state)
 	check_refusal(&line, line.conn->error);
 }
 
-/* Its queue is full, so nothing is answered. */
+/* The listener's queue is full, so there is no answer. */
 static void
 tells_of_a_proxy_that_is_late(void **state)
 {
@@ -558,7 +562,7 @@ tells_of_a_proxy_that_is_late(void **state)
 	close(fd);
 }
 
-/* The last descriptor is the program's. */
+/* The program's connection takes the last descriptor. */
 static void
 tells_of_no_descriptors(void **state)
 {
@@ -594,7 +598,7 @@ open_all(void **state)
 	return 0;
 }
 
-/* Nothing is left. */
+/* No descriptor is left. */
 static int
 close_all(void **state)
 {
@@ -613,7 +617,7 @@ main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_all, close_all)
 	const struct CMUnitTest tests[] = {
 		TEST(carries_bytes_both_ways),
-		TEST(keeps_what_comes_before_the_proxy),
+		TEST(keeps_bytes_that_come_before_the_proxy),
 		TEST(carries_half_closes),
 		TEST(carries_all_before_the_end),
 		TEST(carries_resets),

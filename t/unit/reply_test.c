@@ -1,7 +1,8 @@
 /*
- * reply_test.c - the text of a reply: valid JSON of exactly the announced length, and the words of the contract.
+ * reply_test.c - the text of a reply: valid JSON of exactly the announced length, and the words of
+ * the contract.
  *
- * libfcgi is not linked: what the replies would give it is collected here.
+ * libfcgi is not linked: this file collects the output.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -45,7 +46,7 @@ forget(void **state)
 	return 0;
 }
 
-/* The body as a tree, after the header has been found to be right about it. */
+/* Check the header against the body. Returns the body as a tree. */
 static struct json_object *
 body(const char *status_line)
 {
@@ -103,7 +104,7 @@ test_ok(void **state)
 	data = get(tree, "data");
 	assert_string_equal(json_object_get_string(get(data, "stdout")), "caf\xc3\xa9\n\xef\xbf\xbd");
 	assert_string_equal(json_object_get_string(get(data, "stderr")), "a warning\n");
-	/* Dify fails its node on any text here, so a warning alone must leave it empty. */
+	/* Dify fails its node on any text here, so output on stderr alone must leave it empty. */
 	assert_string_equal(json_object_get_string(get(data, "error")), "");
 	assert_int_equal(json_object_get_int(get(data, "exit_code")), 0);
 	assert_null(get(data, "signal"));
@@ -175,7 +176,7 @@ test_every_other_end(void **state)
 	}
 }
 
-/* What was compiled for a run, or was not. */
+/* The compilation before a run. */
 static void
 test_compile(void **state)
 {
@@ -234,7 +235,7 @@ test_compile(void **state)
 	}
 }
 
-/* A language that is not compiled has no word about it. */
+/* The reply of a language that is not compiled does not mention it. */
 static void
 test_no_compile(void **state)
 {
@@ -249,7 +250,7 @@ test_no_compile(void **state)
 	json_object_put(tree);
 }
 
-/* More than one block, all of it six bytes in the reply, twice for stderr. */
+/* More than one block; every byte becomes six in the reply, and stderr appears twice. */
 static void
 test_long_output(void **state)
 {
@@ -273,7 +274,7 @@ test_long_output(void **state)
 }
 
 static void
-test_problems(void **state)
+test_errors(void **state)
 {
 	static const struct {
 		int status;
@@ -290,13 +291,13 @@ test_problems(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(lines); i++) {
-		struct http_error problem;
+		struct http_error error;
 		struct reply reply = { 0 };
 		struct json_object *tree;
 
 		forget(NULL);
-		http_error_set(&problem, lines[i].status, "\"quoted\" %s", "\xff\n");
-		reply_problem(&reply, &problem, lines[i].status == 405 ? "Allow: POST\r\n" : NULL);
+		http_error_set(&error, lines[i].status, "\"quoted\" %s", "\xff\n");
+		reply_error(&reply, &error, lines[i].status == 405 ? "Allow: POST\r\n" : NULL);
 		assert_int_equal(reply.status, lines[i].status);
 		tree = body(lines[i].line);
 		assert_int_equal(json_object_get_int(get(tree, "code")), -lines[i].status);
@@ -308,22 +309,22 @@ test_problems(void **state)
 	}
 }
 
-/* The longest text there can be, in the longest form. */
+/* The longest text, of characters that escape to the longest form. */
 static void
-test_longest_problem(void **state)
+test_longest_error(void **state)
 {
-	struct http_error problem;
+	struct http_error error;
 	struct reply reply = { 0 };
 	struct json_object *tree;
-	char text[PROBLEM_TEXT_SIZE * 2];
+	char text[HTTP_ERROR_TEXT_SIZE * 2];
 
 	(void)state;
 	memset(text, 1, sizeof text - 1);
 	text[sizeof text - 1] = '\0';
-	http_error_set(&problem, 400, "%s", text);
-	reply_problem(&reply, &problem, NULL);
+	http_error_set(&error, 400, "%s", text);
+	reply_error(&reply, &error, NULL);
 	tree = body("Status: 400 Bad Request\r\n");
-	assert_int_equal(json_object_get_string_len(get(tree, "message")), PROBLEM_TEXT_SIZE - 1);
+	assert_int_equal(json_object_get_string_len(get(tree, "message")), HTTP_ERROR_TEXT_SIZE - 1);
 	json_object_put(tree);
 }
 
@@ -350,8 +351,8 @@ main(void)
 		cmocka_unit_test_teardown(test_compile, forget),
 		cmocka_unit_test_teardown(test_no_compile, forget),
 		cmocka_unit_test_teardown(test_long_output, forget),
-		cmocka_unit_test_teardown(test_problems, forget),
-		cmocka_unit_test_teardown(test_longest_problem, forget),
+		cmocka_unit_test_teardown(test_errors, forget),
+		cmocka_unit_test_teardown(test_longest_error, forget),
 		cmocka_unit_test_teardown(test_data, forget),
 	};
 

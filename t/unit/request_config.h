@@ -1,4 +1,7 @@
-/* request_config.h - what requests are checked against, by their unit test and by their fuzz target: two languages. */
+/*
+ * request_config.h - a configuration with two languages, for the unit test and the fuzz target of
+ * requests.
+ */
 #ifndef CELLBLOCK_REQUEST_CONFIG_H
 #define CELLBLOCK_REQUEST_CONFIG_H
 

@@ -1,4 +1,7 @@
-/* request_test.c - the body of POST /v1/sandbox/run: what is understood, and what is refused in which words. */
+/*
+ * request_test.c - the body of POST /v1/sandbox/run: the values that are read, and the errors and
+ * their messages.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,21 +20,21 @@
 #define MINIMAL "\"language\":\"python3\",\"code\":\"x\""
 
 static struct run_request request;
-static struct http_error problem;
+static struct http_error error;
 
 static int
 parse(const char *body)
 {
-	memset(&problem, 0, sizeof problem);
-	return request_parse(&config, body, strlen(body), &request, &problem);
+	memset(&error, 0, sizeof error);
+	return request_parse(&config, body, strlen(body), &request, &error);
 }
 
-/* A body that is understood; request_free is the caller's. */
+/* Parse a valid body. The caller calls request_free. */
 static void
 accept_body(const char *body)
 {
 	if (parse(body) != 0)
-		fail_msg("%s: %s", body, problem.text);
+		fail_msg("%s: %s", body, error.text);
 }
 
 static void
@@ -39,10 +42,10 @@ refuse_body(const char *body, const char *text)
 {
 	if (parse(body) == 0)
 		fail_msg("%s: was accepted", body);
-	if (strncmp(problem.text, text, strlen(text)) != 0)
-		fail_msg("%s: \"%s\" instead of \"%s\"", body, problem.text, text);
-	assert_int_equal(problem.status, 400);
-	assert_int_equal(problem.code, -400);
+	if (strncmp(error.text, text, strlen(text)) != 0)
+		fail_msg("%s: \"%s\" instead of \"%s\"", body, error.text, text);
+	assert_int_equal(error.status, 400);
+	assert_int_equal(error.code, -400);
 }
 
 static void
@@ -59,7 +62,7 @@ test_minimal(void **state)
 	assert_int_equal(request.env.count, 0);
 	assert_int_equal(request.warm, 0);
 	assert_false(request.network);
-	assert_memory_equal(&request.limits, &python.limits.standard, sizeof request.limits);
+	assert_memory_equal(&request.limits, &python.limits.default_, sizeof request.limits);
 	request_free(&request);
 	request_free(&request);
 }
@@ -119,12 +122,12 @@ test_bodies_that_are_no_json_object(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bodies); i++)
 		refuse_body(bodies[i], "body: must be ");
-	/* A NUL ends json-c's reading, but not the body. */
-	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &problem), -1);
-	assert_string_equal(problem.text, "body: must be one JSON object and nothing after it");
+	/* json-c stops at a NUL, but the body goes on. */
+	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &error), -1);
+	assert_string_equal(error.text, "body: must be one JSON object and nothing after it");
 }
 
-/* Small for its sender, large for a parser. */
+/* Small to send, large to parse. */
 static void
 test_bodies_that_grow(void **state)
 {
@@ -144,10 +147,10 @@ test_bodies_that_grow(void **state)
 		free(body);
 	}
 	refuse_body("{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "body: must be a JSON object: nesting too deep");
-	/* What is past U+10FFFF, and a surrogate, json-c takes for UTF-8. */
+	/* json-c accepts surrogates and characters above U+10FFFF as UTF-8. */
 	refuse_body("{\"code\":\"\xf4\x90\x80\x80\"}", "body: must be UTF-8, and byte 9 is not");
 	refuse_body("{\"code\":\"\xed\xa0\x80\"}", "body: must be UTF-8, and byte 9 is not");
-	/* Inside a string they are just text. */
+	/* Inside a string they are plain text. */
 	{
 		char *body = malloc(200100);
 		int at = sprintf(body, "{\"language\":\"python3\",\"code\":\"");
@@ -223,10 +226,10 @@ test_limits(void **state)
 
 		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"wall_ms\":%s}}", values[i]);
 		assert_int_equal(parse(body), -1);
-		assert_int_equal(problem.status, 400);
-		/* What json-c does not take for a number at all, it refuses itself. */
-		if (strncmp(problem.text, "body: ", 6) != 0)
-			assert_string_equal(problem.text, "limits.wall_ms: must be an integer from 1 to 120000");
+		assert_int_equal(error.status, 400);
+		/* json-c itself rejects text that it does not take for a number. */
+		if (strncmp(error.text, "body: ", 6) != 0)
+			assert_string_equal(error.text, "limits.wall_ms: must be an integer from 1 to 120000");
 	}
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		char body[128], text[128];
@@ -238,7 +241,7 @@ test_limits(void **state)
 		accept_body(body);
 		for (size_t j = 0; j < REQUEST_LIMITS; j++) {
 			assert_int_equal(request_limit_of(&request_limits[j], &request.limits),
-			    j == i ? i + 1 : request_limit_of(&request_limits[j], &python.limits.standard));
+			    j == i ? i + 1 : request_limit_of(&request_limits[j], &python.limits.default_));
 		}
 		request_free(&request);
 	}
@@ -303,8 +306,8 @@ test_network(void **state)
 	accept_body("{" MINIMAL ",\"enable_network\":false}");
 	request_free(&request);
 	assert_int_equal(parse("{" MINIMAL ",\"enable_network\":true}"), -1);
-	assert_int_equal(problem.status, 200);
-	assert_int_equal(problem.code, -400);
+	assert_int_equal(error.status, 200);
+	assert_int_equal(error.code, -400);
 
 	config.network = NETWORK_PROXY;
 	accept_body("{" MINIMAL ",\"enable_network\":true}");
@@ -317,16 +320,16 @@ test_network(void **state)
 	config.network_strict = false;
 }
 
-/* What becomes of a run whose client asks for a network and whose key is given this proxy. */
+/* The effect on a run that asks for a network, if its key has this proxy. */
 static int
 use_proxy(enum network mode, const char *name)
 {
 	int result;
 
 	config.network = mode;
-	memset(&problem, 0, sizeof problem);
+	memset(&error, 0, sizeof error);
 	accept_body("{" MINIMAL ",\"enable_network\":true}");
-	result = request_use_proxy(&config, &request, name, &problem);
+	result = request_use_proxy(&config, &request, name, &error);
 	request_free(&request);
 	config.network = NETWORK_NONE;
 	return result;
@@ -350,18 +353,18 @@ test_proxy_of_a_key(void **state)
 	assert_int_equal(use_proxy(NETWORK_HOST, "none"), 0);
 	assert_false(request.network);
 
-	/* A name that means nothing does not come to mean everything. */
+	/* An unknown name must not mean the first proxy. */
 	assert_int_equal(use_proxy(NETWORK_PROXY, "fewer"), -1);
-	assert_int_equal(problem.status, 500);
+	assert_int_equal(error.status, 500);
 	assert_int_equal(use_proxy(NETWORK_HOST, "few"), -1);
-	assert_int_equal(problem.status, 500);
+	assert_int_equal(error.status, 500);
 	assert_int_equal(use_proxy(NETWORK_NONE, "fewer"), 0);
 
 	config.network_strict = true;
 	config.network = NETWORK_PROXY;
 	accept_body("{" MINIMAL ",\"enable_network\":true}");
-	assert_int_equal(request_use_proxy(&config, &request, "none", &problem), -1);
-	assert_int_equal(problem.status, 200);
+	assert_int_equal(request_use_proxy(&config, &request, "none", &error), -1);
+	assert_int_equal(error.status, 200);
 	request_free(&request);
 	config.network = NETWORK_NONE;
 	config.network_strict = false;
@@ -399,7 +402,7 @@ test_warm_set(void **state)
 	}
 }
 
-/* Every body that is cut or has a byte changed is answered, one way or the other. */
+/* Every truncated body, and every body with one byte changed, is parsed or rejected. */
 static void
 test_damaged_bodies(void **state)
 {
@@ -408,12 +411,12 @@ test_damaged_bodies(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof whole - 1; i++) {
-		/* Of the exact size, so that a sanitizer sees a read past it. */
+		/* The buffer has the exact size, so that a sanitizer detects a read past it. */
 		char *body = malloc(i + 1);
 
 		assert_non_null(body);
 		memcpy(body, whole, i);
-		assert_int_equal(request_parse(&config, body, i, &request, &problem), -1);
+		assert_int_equal(request_parse(&config, body, i, &request, &error), -1);
 		free(body);
 	}
 	for (size_t i = 0; i < sizeof whole - 1; i++) {
@@ -422,7 +425,7 @@ test_damaged_bodies(void **state)
 
 			memcpy(body, whole, sizeof whole);
 			body[i] = (char)byte;
-			if (request_parse(&config, body, sizeof whole - 1, &request, &problem) == 0)
+			if (request_parse(&config, body, sizeof whole - 1, &request, &error) == 0)
 				request_free(&request);
 		}
 	}

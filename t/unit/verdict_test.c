@@ -1,4 +1,4 @@
-/* result_test.c - every way in which a run can end, and the verdict on it. */
+/* verdict_test.c - every way in which a run can end, and its verdict. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #define EXITED(code) ((code) << 8)
 
 static const struct {
-	const char *what;
+	const char *name;
 	struct run_facts facts;
 	struct run_result expected;
 } cases[] = {
@@ -65,7 +65,7 @@ judges_every_end(void **state)
 	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 		struct run_result result = { 0 };
 
-		print_message("# %s\n", cases[i].what);
+		print_message("# %s\n", cases[i].name);
 		verdict_judge(&cases[i].facts, &result);
 		assert_int_equal(result.verdict, cases[i].expected.verdict);
 		assert_int_equal(result.exit_code, cases[i].expected.exit_code);

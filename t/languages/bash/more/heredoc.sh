@@ -9,7 +9,7 @@ cat <<-EOF
 	no tab
 	EOF
 cat <<<"a string"
-# longer than a pipe is deep
+# longer than the buffer of a pipe
 for i in {1..20000}; do text+="line $i"$'\n'; done
 wc -l <<EOF
 $text

@@ -1,4 +1,4 @@
-# Pipelines, subshells and what they leave behind.
+# Pipelines, subshells and their effects.
 printf '%s\n' pear apple fig | sort | head -n 2 | tr a-z A-Z
 x=1
 (x=2; cd /tmp; echo "inside $x $PWD")

@@ -1,4 +1,4 @@
-# What scripts count on.
+# Common tools of scripts.
 mkdir -p d/e && touch d/a.txt d/e/b.txt
 find d -name '*.txt' | sort
 echo 'a,b,c' | cut -d, -f2

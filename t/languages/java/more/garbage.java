@@ -1,4 +1,4 @@
-// Two gigabytes of garbage, a little of it alive at one time: the collector keeps it far below the limit.
+// Two gigabytes of garbage, little of it alive at the same time: the collector keeps the heap far below the limit.
 public class Main {
     public static void main(String[] args) {
         byte[][] alive = new byte[32][];

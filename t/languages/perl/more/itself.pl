@@ -1,4 +1,4 @@
-# The program is as if it had been started by hand.
+# The program's view of itself is that of a program started by hand.
 print "$0 ", __FILE__, ' ', __LINE__, ' ', time - $^T < 2 ? 'new' : 'old', "\n";
 print <DATA>;
 eval { die { code => 5 } };

@@ -1,6 +1,6 @@
-/* config.c - see config.h. The tables below are what cellblock.conf(5) describes. */
+/* config_load.c - see config_load.h. cellblock.conf(5) describes the tables below. */
 #define _GNU_SOURCE
-#include "config.h"
+#include "config_load.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -41,7 +41,10 @@ static const struct conf_key runner_keys[] = {
 	{ .name = "socket", .type = CONF_PATH, AT(socket_path), .max = sizeof((struct sockaddr_un *)0)->sun_path - 1,
 	    .string = "/run/cellblock/runner.sock" },
 	{ .name = "worker_user", .type = CONF_STRING, AT(worker_user), .max = 255, .form = &form_user },
-	/* A cell's uid must stay below (uid_t)-1 and clear of 65534, which stands for every uid that is not mapped. */
+	/*
+	 * A cell's uid must be below (uid_t)-1 and differ from 65534, which stands for every uid
+	 * that is not mapped.
+	 */
 	{ .name = "first_uid", .type = CONF_UINT32, AT(first_uid), .min = 65536, .max = 4000000000, .number = 2000000 },
 	{ .name = "cells", .type = CONF_UINT32, AT(cells), .min = 1, .max = 4096, .number = 32 },
 	{ .name = "queue", .type = CONF_UINT32, AT(queue), .min = 0, .max = 65536, .number = 256 },
@@ -109,7 +112,9 @@ by_name(const void *a, const void *b)
 	return strcmp((*(struct language_config *const *)a)->name, (*(struct language_config *const *)b)->name);
 }
 
-/* Read every *.conf of language_dir, in an order that does not depend on the directory or the locale. */
+/*
+ * Read all *.conf in language_dir, in an order that does not depend on the directory or the locale.
+ */
 static int
 read_languages(struct config *config, const struct conf_file *file)
 {
@@ -121,9 +126,9 @@ read_languages(struct config *config, const struct conf_file *file)
 		at = config_root_setting(&file->parsed);
 	count = scandir(config->language_dir, &entry, is_conf, by_file);
 	if (count < 0)
-		return conf_fail(file, at, "languages: %s cannot be read: %s", config->language_dir, strerror(errno));
+		return conf_file_fail(file, at, "languages: cannot read %s: %s", config->language_dir, strerror(errno));
 	if (count == 0 || count > CONFIG_MAX_LANGUAGES)
-		failed = conf_fail(file, at, "languages: %s has %d files *.conf; allowed: 1 to %d", config->language_dir, count,
+		failed = conf_file_fail(file, at, "languages: %s has %d files named *.conf; allowed: 1 to %d", config->language_dir, count,
 		    CONFIG_MAX_LANGUAGES);
 	for (int i = 0; i < count; i++) {
 		struct language_config *language = NULL;
@@ -155,18 +160,18 @@ config_load(const char *path, char *error, size_t error_size)
 		die("out of memory");
 	config->path = conf_strdup(path);
 	config->digest = CONF_DIGEST_START;
-	if (conf_open(&file, config->path, &config->digest, error, error_size) < 0) {
+	if (conf_file_open(&file, config->path, &config->digest, error, error_size) != 0) {
 		config_free(config);
 		return NULL;
 	}
-	conf_defaults(&file, config_keys, config);
-	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) < 0 ||
-	    config_check_limits(&file, &config->limits) < 0 || config_read_proxies(&file, config) < 0 ||
-	    read_languages(config, &file) < 0) {
+	conf_schema_defaults(&file, config_keys, config);
+	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) != 0 ||
+	    config_limits_check(&file, &config->limits) != 0 || config_network_read(&file, config) != 0 ||
+	    read_languages(config, &file) != 0) {
 		config_free(config);
 		config = NULL;
 	}
-	conf_close(&file);
+	conf_file_close(&file);
 	return config;
 }
 
@@ -177,24 +182,8 @@ config_free(struct config *config)
 		return;
 	for (size_t i = 0; i < config->language_count; i++)
 		config_language_free(config->language[i]);
-	config_free_proxies(config);
-	conf_free(config_keys, config);
+	config_network_free(config);
+	conf_schema_free(config_keys, config);
 	free(config->path);
 	free(config);
-}
-
-int
-config_find_language(const struct config *config, const char *name)
-{
-	for (size_t i = 0; i < config->language_count; i++) {
-		const struct language_config *language = config->language[i];
-
-		if (strcmp(language->name, name) == 0)
-			return (int)i;
-		for (size_t a = 0; a < language->aliases.count; a++) {
-			if (strcmp(language->aliases.item[a], name) == 0)
-				return (int)i;
-		}
-	}
-	return -1;
 }

@@ -1,0 +1,392 @@
+/* cell_run.c - see cell_run.h. Runs in the broker. */
+#define _GNU_SOURCE
+#include "broker/cell_run.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "broker/cell.h"
+#include "broker/isolation.h"
+#include "broker/language.h"
+#include "broker/run.h"
+#include "clock.h"
+#include "fdpass.h"
+#include "log.h"
+#include "messages.h"
+
+#define KILLED_LIMIT_US 10000000u /* for a killed guest to be reaped, before it is looked at again */
+#define CPU_CHECK_MIN_US 5000u
+#define CPU_RLIMIT_SPARE_S 2u
+#define GUEST_FAILED 127          /* exit status of a guest that reports that a step failed */
+
+/* ---- the start of a run ----------------------------------------------------------------------------------------- */
+
+/* CPU time of the guest alone, its threads included. */
+static uint64_t
+guest_cpu_us(const struct cell *cell)
+{
+	/*
+	 * The kernel's encoding of "CPU clock of process N"; clock_getcpuclockid(3) would make the
+	 * same and check more.
+	 */
+	clockid_t clock = (clockid_t)((~(unsigned)cell->guest_pid << 3) | 2u);
+	struct timespec t;
+
+	return clock_gettime(clock, &t) != 0 ? 0 : (uint64_t)t.tv_sec * 1000000u + (uint64_t)t.tv_nsec / 1000u;
+}
+
+/*
+ * CPU time of all that is in the cell. One process is asked directly, which is cheaper; more need
+ * the control group.
+ */
+static uint64_t
+cell_cpu_us(const struct broker *broker, const struct cell *cell)
+{
+	if (cell->limits.processes == 1 || broker->cgroup.version == 0)
+		return guest_cpu_us(cell);
+	return cgroup_cpu_us(&broker->cgroup, &cell->cgroup);
+}
+
+/*
+ * Processes and threads that a run may have at the same time. A program that may start no process
+ * has the configured number of threads. One that may is held to exactly its limit, and there every
+ * thread counts, as the kernel counts.
+ */
+static uint64_t
+allowed_tasks(const struct broker *broker, const struct run_limits *limits)
+{
+	return limits->processes > 1 ? limits->processes : 1 + broker->config->threads;
+}
+
+enum room {
+	ROOM_ENOUGH,
+	ROOM_CROWDED,   /* by what earlier runs left */
+	ROOM_TOO_SMALL, /* the waiting guest alone is over the limit */
+};
+
+/*
+ * Whether the memory limit can be set. A limit below what is in use would have the kernel reclaim,
+ * and its writer wait: so such a limit is not written at all.
+ */
+static enum room
+find_room(const struct cell *cell)
+{
+	uint64_t wanted = cell->limits.memory_bytes, now;
+
+	if (wanted >= cell->cgroup.memory_limit_bytes)
+		return ROOM_ENOUGH;
+	now = cgroup_memory_now_bytes(&cell->cgroup);
+	if (now <= wanted)
+		return ROOM_ENOUGH;
+	return now - (cell->memory_base < now ? cell->memory_base : now) > wanted ? ROOM_TOO_SMALL : ROOM_CROWDED;
+}
+
+/* All that must be in force before the guest gets its code. */
+static struct failure
+prepare_run(struct broker *broker, struct cell *cell, const struct run *run)
+{
+	const struct relay_start relay = { run->proxy };
+
+	if (broker->cgroup.version != 0 &&
+	    cgroup_limit(&cell->cgroup, cell->limits.memory_bytes, allowed_tasks(broker, &cell->limits)) != 0)
+		return (struct failure){ "set the limits of its control group", errno };
+	if (broker->isolation->start(broker, cell) != 0)
+		return (struct failure){ "set the size of its disk", errno };
+	if (cell->link_fd >= 0 && fdpass_send(cell->link_fd, &relay, sizeof relay, NULL, 0) != 0)
+		return (struct failure){ "have the relay begin", errno };
+	return (struct failure){ NULL, 0 };
+}
+
+/* Returns the failure, if it fails. */
+static struct failure
+hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
+{
+	const struct run_limits *limits = &cell->limits;
+	struct guest_start start = { .has_stdin = run->fd_count == 4, .has_output = run->program_fd >= 0,
+		.is_compile = run->is_compile, .attack = run->attack,
+		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
+	int fds[RUN_FDS + 1];
+
+	if (broker->cgroup.version == 0) {
+		start.data_bytes = limits->memory_bytes;
+		start.tasks = allowed_tasks(broker, limits);
+	}
+	if (broker->isolation->files_are_on_host)
+		start.file_bytes = limits->disk_bytes;
+	memcpy(fds, run->fds, run->fd_count * sizeof *fds);
+	fds[run->fd_count] = run->program_fd;
+	if (fdpass_send(cell->control.fd, &start, sizeof start, fds, run->fd_count + start.has_output) != 0)
+		return (struct failure){ "hand it to its guest", errno };
+	return (struct failure){ NULL, 0 };
+}
+
+/*
+ * Whether a failure is the cell's, which has died or is too full: the run has lost nothing, and can
+ * take another cell.
+ */
+static bool
+is_of_cell(const struct failure *failure)
+{
+	return failure->error == EPIPE || failure->error == EBADF || failure->error == ECONNRESET || failure->error == EBUSY;
+}
+
+/* The first look at the CPU time that a run has used: it cannot have used it up before. */
+static uint64_t
+cpu_left_us(const struct broker *broker, const struct cell *cell, uint64_t used_us)
+{
+	return (cell->limits.cpu_ms * 1000 - used_us) * 100 / broker->config->cpu_percent;
+}
+
+static enum cell_start
+refuse_start(struct broker *broker, struct cell *cell, struct run *run, struct failure failure)
+{
+	bool is_lost = is_of_cell(&failure) && !cell->is_reserved;
+
+	if (failure.error == EBUSY)
+		cell->is_crowded = true;
+	if (cell->is_reserved)
+		cell_take_run(cell);
+	if (!is_lost)
+		run_refuse(broker, run, REFUSED_FAULT, failure.step, failure.error);
+	cell_take_down(broker, cell);
+	return is_lost ? CELL_UNUSABLE : CELL_STARTED;
+}
+
+enum cell_start
+cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
+{
+	uint64_t began_us = clock_us(), handed_us;
+	struct failure failure = { NULL, 0 };
+	enum room room;
+
+	cell_unlist_armed(cell);
+	cell->limits = run->limits;
+	cell->end = END_ITSELF;
+	cell->is_disk_full = false;
+	cell->denied = (struct denied_calls){ .total = 0 };
+	room = broker->cgroup.version == 0 ? ROOM_ENOUGH : find_room(cell);
+	if (room == ROOM_TOO_SMALL) {
+		run->result = (struct run_result){ .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
+		cell_take_run(cell);
+		run_answer(broker, run);
+		cell_take_down(broker, cell);
+		return CELL_STARTED;
+	}
+	failure = room == ROOM_CROWDED ? (struct failure){ "find room in its control group", EBUSY } : prepare_run(broker, cell, run);
+	cell->cpu_base_us = cell_cpu_us(broker, cell);
+	/* Before, not after: the guest may be done by the time that we are back. */
+	handed_us = clock_us();
+	if (failure.step == NULL)
+		failure = hand_over(broker, cell, run);
+	if (failure.step != NULL)
+		return refuse_start(broker, cell, run, failure);
+	cell->control_fd = poller_release(&broker->loop.poller, &cell->control);
+	fdpass_close(run->fds, run->fd_count);
+	fdpass_close(&run->program_fd, 1);
+	run->fd_count = 0;
+	run->state = RUN_STARTED;
+	run->cell = cell;
+	cell->run = run;
+	cell->spawn_us = handed_us - began_us;
+	cell_enter_state(broker, cell, CELL_RUNNING,
+	    handed_us + earlier_us(run->limits.wall_ms * 1000, cpu_left_us(broker, cell, 0)));
+	cell->state_us = handed_us;
+	broker->running++;
+	return CELL_STARTED;
+}
+
+/* ---- the end of a run ------------------------------------------------------------------------------------------- */
+
+/* The network that the cell's program had. */
+static enum network
+network_of(const struct broker *broker, const struct cell *cell)
+{
+	return (cell->pool % GRANT_COUNT & GRANT_NETWORK) != 0 ? broker->config->network : NETWORK_NONE;
+}
+
+static uint64_t
+usage_cpu_us(const struct rusage *usage)
+{
+	return (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000u +
+	    (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec);
+}
+
+/*
+ * Whether the guest found, after it had got its run, that one of its layers could not be put up.
+ * The program has not started then, and could not have written this: the guest closes its end
+ * before.
+ */
+static bool
+has_guest_failed(const struct cell *cell, struct guest_report *report)
+{
+	size_t count;
+
+	if (cell->end != END_ITSELF || !WIFEXITED(cell->wait_status) || WEXITSTATUS(cell->wait_status) != GUEST_FAILED ||
+	    cell->control_fd < 0 ||
+	    fdpass_recv(cell->control_fd, report, sizeof *report, NULL, 0, &count, NULL) != (ssize_t)sizeof *report)
+		return false;
+	report->step[sizeof report->step - 1] = '\0';
+	return report->error != 0;
+}
+
+static void
+measure(struct broker *broker, const struct cell *cell, const struct run *run, struct run_facts *facts, struct run_result *result)
+{
+	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ? usage_cpu_us(&cell->usage) :
+	    cell_cpu_us(broker, cell);
+
+	result->wall_us = cell->ended_us - cell->state_us;
+	result->queue_us = cell->state_us - cell->spawn_us - run->queued_us;
+	result->cpu_us = facts->cpu_us = cpu_us > cell->cpu_base_us ? cpu_us - cell->cpu_base_us : 0;
+	if (broker->cgroup.version != 0) {
+		result->memory_peak_bytes = cgroup_memory_peak_bytes(&cell->cgroup);
+		result->memory_peak_bytes -= result->memory_peak_bytes > cell->memory_base ? cell->memory_base : 0;
+		result->processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
+		/*
+		 * The kernel never sets it back: up to the number that an earlier run in this cell
+		 * had, it cannot tell.
+		 */
+		if (result->processes_peak > 1 && result->processes_peak <= cell->processes_base)
+			result->processes_peak = 0;
+	}
+	if (result->memory_peak_bytes == 0)
+		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;
+}
+
+/* Answer the run, or leave the answer for the time when nothing is left in its cell. */
+static void
+finish_run(struct broker *broker, struct cell *cell)
+{
+	struct run *run = cell->run;
+	struct run_facts facts = { .end = cell->end, .wait_status = cell->wait_status, .cpu_limit_ms = cell->limits.cpu_ms };
+	bool is_good = cell->end == END_ITSELF && cell->wait_status == 0;
+	struct guest_report report;
+
+	if (has_guest_failed(cell, &report)) {
+		cell_take_run(cell);
+		run_refuse(broker, run, REFUSED_FAULT, report.step, report.error);
+		return;
+	}
+	run->result = (struct run_result){ .network = network_of(broker, cell), .spawn_us = cell->spawn_us, .denied = cell->denied };
+	measure(broker, cell, run, &facts, &run->result);
+	/* The rest only explains a failure. */
+	if (!is_good && broker->cgroup.version != 0) {
+		facts.out_of_memory = cgroup_oom_kills(&cell->cgroup) > cell->oom_base;
+		facts.fork_refused = cgroup_fork_refusals(&cell->cgroup) > cell->fork_base;
+	}
+	if (!is_good)
+		facts.disk_full = cell->is_disk_full || broker->isolation->is_disk_full(cell);
+	verdict_judge(&facts, &run->result);
+	if (cell->is_reserved || (run->is_compile && run->result.verdict == VERDICT_OK)) {
+		run->state = RUN_LEAVING;
+		return;
+	}
+	cell_take_run(cell);
+	run_answer(broker, run);
+}
+
+void
+cell_run_settled(struct broker *broker, struct cell *cell)
+{
+	if (cell->run != NULL)
+		finish_run(broker, cell);
+	cell_take_down(broker, cell);
+}
+
+void
+cell_run_guest_exited(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage)
+{
+	cell->guest_pid = 0;
+	switch (cell->state) {
+	case CELL_RUNNING:
+		broker->running--;
+		cell->wait_status = wait_status;
+		cell->usage = *usage;
+		cell->ended_us = clock_us();
+		cell->language->used_us = cell->ended_us;
+		if (broker->isolation->settle(broker, cell)) {
+			uint64_t check_us = cell->check_us, began_us = cell->state_us;
+
+			cell_enter_state(broker, cell, CELL_SETTLING, check_us);
+			cell->state_us = began_us; /* the run's, until its result */
+		} else {
+			cell_run_settled(broker, cell);
+		}
+		break;
+	case CELL_ARMED:
+		log_warn("%s: an armed guest died (wait status 0x%x)", cell->language->config->name, (unsigned)wait_status);
+		cell_give_up(broker, cell);
+		break;
+	case CELL_ENDING: /* killed unused; its init, which waits for this, goes next */
+	default:
+		break;
+	}
+}
+
+void
+cell_run_lost(struct broker *broker, struct cell *cell, const char *why)
+{
+	struct run *run = cell_take_run(cell);
+
+	log_warn("%s: cell %u: %s", cell->language->config->name, cell->number, why);
+	if (run != NULL)
+		run_refuse(broker, run, REFUSED_FAULT, why, 0);
+}
+
+void
+cell_run_end(struct broker *broker, struct cell *cell, enum run_end why)
+{
+	if (cell->state != CELL_RUNNING || cell->end != END_ITSELF)
+		return;
+	cell->end = why;
+	broker->isolation->kill(cell);
+}
+
+void
+cell_run_drop(struct broker *broker, struct cell *cell)
+{
+	cell_take_run(cell);
+	cell_run_end(broker, cell, END_CLIENT_GONE);
+}
+
+/* ---- deadlines -------------------------------------------------------------------------------------------------- */
+
+static void
+check_run(struct broker *broker, struct cell *cell, uint64_t now_us)
+{
+	uint64_t wall_us = now_us - cell->state_us;
+	uint64_t cpu_us = cell_cpu_us(broker, cell) - cell->cpu_base_us;
+	uint64_t left_us;
+
+	cell->check_us = now_us + KILLED_LIMIT_US;
+	if (wall_us >= cell->limits.wall_ms * 1000) {
+		cell_run_end(broker, cell, END_WALL);
+	} else if (cpu_us >= cell->limits.cpu_ms * 1000) {
+		cell_run_end(broker, cell, END_CPU);
+	} else {
+		/*
+		 * CPU time runs no faster than the cell's share of it, so it cannot be used up
+		 * before then.
+		 */
+		left_us = cpu_left_us(broker, cell, cpu_us);
+		left_us = left_us > CPU_CHECK_MIN_US ? left_us : CPU_CHECK_MIN_US;
+		cell->check_us = now_us + earlier_us(left_us, cell->limits.wall_ms * 1000 - wall_us);
+	}
+}
+
+uint64_t
+cell_run_check(struct broker *broker, struct cell *cell, uint64_t now_us)
+{
+	if (now_us >= cell->check_us && cell->state == CELL_RUNNING)
+		check_run(broker, cell, now_us);
+	else if (now_us >= cell->check_us && cell->state == CELL_SETTLING)
+		cell_run_settled(broker, cell);
+	else
+		return cell_check(broker, cell, now_us);
+	return cell->check_us;
+}

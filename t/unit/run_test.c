@@ -1,0 +1,396 @@
+/*
+ * run_test.c - a run as the worker performs it, with a runner that follows a script: descriptors
+ * that run out, and a runner that restarts between two steps of a compiled run.
+ */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "fdpass.h"
+#include "run.h"
+
+#define DIGEST 77
+#define OUTPUT_BYTES 1000
+
+/* A step of the runner. */
+enum step {
+	END,         /* of the script */
+	CONNECT,     /* the worker connects */
+	FIND,        /* PROTO_FIND: not found */
+	FIND_HIT,    /* PROTO_FIND: found */
+	COMPILE,     /* PROTO_COMPILE: the compiler succeeds */
+	COMPILE_BIG, /* the same, and its output, over the limit, is in the pipe only after the result */
+	RUN,         /* PROTO_RUN: the program succeeds */
+	RUN_BUSY,    /* PROTO_RUN: refused */
+	HANG_UP,     /* the runner closes the connection */
+	GO,          /* the worker waits in memfd_create(2) until the script is here */
+	GONE,        /* the worker closes the connection */
+};
+
+static char *command[] = { (char *)"cc" };
+static struct language_config c = { .name = (char *)"c", .warm_count = 1,
+	.compile = { .command = { command, 1 }, .limits = { 1000, 1000, 1 << 20, 1, OUTPUT_BYTES, 4096 } } };
+static struct language_config python3 = { .name = (char *)"python3", .warm_count = 1 };
+static struct config config = { .digest = DIGEST, .queue_ms = 100, .language = { &c, &python3 }, .language_count = 2 };
+enum { C, PYTHON3 };
+
+static char directory[] = "/tmp/cellblock-run-XXXXXX", path[64];
+static int listener;
+static const enum step *script;
+static char mismatch[128]; /* where the worker left the script */
+static sem_t go;
+static bool wait_for_go, no_more_fds;
+static struct run run;
+static struct runner_link runner;
+
+/* The worker makes its pipes and memfds between the runner's answer and its own next message. */
+int __real_memfd_create(const char *name, unsigned flags);
+int __wrap_memfd_create(const char *name, unsigned flags);
+int
+__wrap_memfd_create(const char *name, unsigned flags)
+{
+	if (wait_for_go)
+		sem_wait(&go);
+	return __real_memfd_create(name, flags);
+}
+
+int __real_pipe2(int *fds, int flags);
+int __wrap_pipe2(int *fds, int flags);
+int
+__wrap_pipe2(int *fds, int flags)
+{
+	if (no_more_fds) {
+		errno = EMFILE;
+		return -1;
+	}
+	return __real_pipe2(fds, flags);
+}
+
+static bool
+readable(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	return poll(&p, 1, 3000) == 1;
+}
+
+static void
+answer(int sock, struct proto_reply *reply)
+{
+	fdpass_send(sock, reply, sizeof *reply, NULL, 0);
+}
+
+/* Receive the message that this step expects, and answer. Returns whether it came. */
+static bool
+receive(int sock, enum step step)
+{
+	static const char big[2 * OUTPUT_BYTES];
+	struct proto_request request = { 0 };
+	struct proto_reply reply = { 0 };
+	int fds[4] = { -1, -1, -1, -1 };
+	size_t count = 0;
+	uint32_t expected = step == FIND || step == FIND_HIT ? PROTO_FIND : step == COMPILE || step == COMPILE_BIG ?
+	    PROTO_COMPILE : PROTO_RUN;
+	ssize_t n = readable(sock) ? fdpass_recv(sock, &request, sizeof request, fds, 4, &count, NULL) : -2;
+
+	if (n != (ssize_t)sizeof request || request.kind != expected) {
+		snprintf(mismatch, sizeof mismatch, "expected kind %u, got %zd bytes of kind %u", expected, n, request.kind);
+		fdpass_close(fds, 4);
+		return false;
+	}
+	reply.id = request.id;
+	if (expected == PROTO_FIND) {
+		reply.kind = PROTO_FIND;
+		reply.u.found = step == FIND_HIT;
+	} else if (step == RUN_BUSY) {
+		reply.kind = PROTO_REFUSED;
+		reply.u.refusal = REFUSED_BUSY;
+	} else {
+		reply.kind = PROTO_RESULT;
+		reply.u.result.verdict = VERDICT_OK;
+	}
+	if (step == COMPILE_BIG) {
+		answer(sock, &reply);
+		if (write(fds[1], big, sizeof big) != (ssize_t)sizeof big)
+			snprintf(mismatch, sizeof mismatch, "the pipe took less");
+		fdpass_close(fds, 4);
+		return true;
+	}
+	fdpass_close(fds, 4);
+	answer(sock, &reply);
+	return true;
+}
+
+static void *
+play(void *unused)
+{
+	struct proto_reply welcome = { .kind = PROTO_WELCOME,
+		.u.welcome = { .version = PROTO_VERSION, .languages = 2, .config_digest = DIGEST } };
+	int sock = -1;
+	char byte;
+
+	for (const enum step *step = script; *step != END && mismatch[0] == '\0'; step++) {
+		switch (*step) {
+		case CONNECT:
+			if (!readable(listener)) {
+				snprintf(mismatch, sizeof mismatch, "no connection");
+				break;
+			}
+			sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+			answer(sock, &welcome);
+			break;
+		case HANG_UP:
+			close(sock);
+			sock = -1;
+			break;
+		case GO:
+			sem_post(&go);
+			break;
+		case GONE:
+			if (!readable(sock) || recv(sock, &byte, 1, 0) != 0)
+				snprintf(mismatch, sizeof mismatch, "the connection stays");
+			break;
+		default:
+			receive(sock, *step);
+		}
+	}
+	if (sock >= 0)
+		close(sock);
+	return unused;
+}
+
+static enum run_end
+perform(size_t language)
+{
+	struct run_request request = { .language = language, .code = { "x", 1 }, .limits = { .wall_ms = 1000,
+		.output_bytes = OUTPUT_BYTES } };
+
+	return run_perform(&run, &runner, &config, &request, -1);
+}
+
+static void
+begin(pthread_t *thread, const enum step *steps, bool with_go)
+{
+	script = steps;
+	mismatch[0] = '\0';
+	wait_for_go = with_go;
+	assert_int_equal(pthread_create(thread, NULL, play, NULL), 0);
+}
+
+static void
+finish(pthread_t thread)
+{
+	pthread_join(thread, NULL);
+	assert_string_equal(mismatch, "");
+	run_release(&run);
+	runner_link_close(&runner);
+}
+
+static void
+test_a_compiled_run(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND, COMPILE, RUN, FIND_HIT, RUN, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(C), RUN_ENDED);
+	assert_false(run.compilation.was_cached);
+	run_release(&run);
+	assert_int_equal(perform(C), RUN_ENDED);
+	assert_true(run.compilation.was_cached);
+	run_release(&run);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+/*
+ * The runner holds a program for this connection. A run that cannot be sent must not leave it
+ * there.
+ */
+static void
+test_no_descriptors_after_find(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND_HIT, GONE, CONNECT, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	no_more_fds = true;
+	assert_int_equal(perform(C), RUN_FAULT);
+	no_more_fds = false;
+	assert_string_equal(run.cause, "make a pipe for stdout: Too many open files");
+	run_release(&run);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+/* A runner that has restarted does not know of the program: the run starts over. */
+static void
+test_restart_before_the_run(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND_HIT, HANG_UP, GO, CONNECT, FIND, GO, COMPILE, GO, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, true);
+	assert_int_equal(perform(C), RUN_ENDED);
+	assert_false(run.compilation.was_cached);
+	finish(thread);
+}
+
+static void
+test_restart_before_the_compilation(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND, HANG_UP, GO, CONNECT, FIND, GO, COMPILE, HANG_UP, GO,
+		CONNECT, FIND_HIT, GO, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, true);
+	assert_int_equal(perform(C), RUN_ENDED);
+	assert_true(run.compilation.was_cached);
+	finish(thread);
+}
+
+static void
+test_restarts_without_end(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND_HIT, HANG_UP, GO, CONNECT, FIND_HIT, HANG_UP, GO, CONNECT, FIND_HIT,
+		HANG_UP, GO, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, true);
+	assert_int_equal(perform(C), RUN_NO_RUNNER);
+	assert_non_null(strstr(run.cause, "send: "));
+	finish(thread);
+}
+
+/* A run of an interpreter is one step: it is sent again if it was not delivered. */
+static void
+test_restart_between_runs(void **state)
+{
+	static const enum step steps[] = { CONNECT, RUN, HANG_UP, GO, CONNECT, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	run_release(&run);
+	sem_wait(&go);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+/*
+ * The runner says that all is well, and holds the program; the worker finds too much output in the
+ * pipe, and has no use for it.
+ */
+static void
+test_too_much_output_of_a_compiler(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND, COMPILE_BIG, GONE, CONNECT, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(C), RUN_ENDED);
+	assert_int_equal(run.result.verdict, VERDICT_COMPILE_ERROR);
+	assert_int_equal(run.compilation.result.verdict, VERDICT_OUTPUT_LIMIT);
+	run_release(&run);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+static void
+test_refused(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND_HIT, RUN_BUSY, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(C), RUN_REFUSED);
+	assert_int_equal(run.refusal, REFUSED_BUSY);
+	run_release(&run);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+static void
+test_no_runner(void **state)
+{
+	char *listened = config.socket_path;
+
+	(void)state;
+	config.socket_path = (char *)"/nowhere/runner.sock";
+	runner_link_init(&runner, &config);
+	assert_int_equal(perform(PYTHON3), RUN_NO_RUNNER);
+	assert_string_equal(run.cause, "/nowhere/runner.sock: connect: No such file or directory");
+	config.socket_path = listened;
+	runner_link_init(&runner, &config);
+	run_release(&run);
+}
+
+static int
+listen_somewhere(void **state)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	(void)state;
+	assert_non_null(mkdtemp(directory));
+	snprintf(path, sizeof path, "%s/runner.sock", directory);
+	strcpy(address.sun_path, path);
+	listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+	assert_int_equal(listen(listener, 8), 0);
+	config.socket_path = path;
+	sem_init(&go, 0, 0);
+	run_init(&run);
+	runner_link_init(&runner, &config);
+	return 0;
+}
+
+static int
+clean_up(void **state)
+{
+	(void)state;
+	run_free(&run);
+	close(listener);
+	unlink(path);
+	rmdir(directory);
+	return 0;
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_compiled_run),
+		cmocka_unit_test(test_no_descriptors_after_find),
+		cmocka_unit_test(test_restart_before_the_run),
+		cmocka_unit_test(test_restart_before_the_compilation),
+		cmocka_unit_test(test_restarts_without_end),
+		cmocka_unit_test(test_restart_between_runs),
+		cmocka_unit_test(test_too_much_output_of_a_compiler),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_no_runner),
+	};
+
+	return cmocka_run_group_tests_name("run", tests, listen_somewhere, clean_up);
+}
