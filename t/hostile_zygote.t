@@ -1,6 +1,6 @@
-# What runs inside an interpreter before a program does is ours. Here it is not: in its place a driver breaks every rule of the
-# channels that a zygote and a guest have. Its language is not served then; others are, by the same broker, which neither ends nor
-# keeps what it was sent.
+# Hostile drivers. Our own code runs inside an interpreter before a program does. Here a driver takes its place and breaks
+# every rule of the channels of a zygote and a guest. Then its language is not served. The same broker serves the others. It
+# neither ends nor keeps the descriptors that it was sent.
 use strict;
 use warnings;
 use Cellblock qw(command eventually prefix process_status runner_program skip_all slurp spew write_configuration);
@@ -10,10 +10,10 @@ use Time::HiRes qw(sleep time);
 
 skip_all('needs root') if $> != 0;
 
-# A driver in Python, as the interpreter's startup file; `$orders` is the zygote's socket, descriptor 3.
+# A driver in Python, as the interpreter's startup file. `requests` is the zygote's socket, descriptor 3.
 my $common = <<'PYTHON';
 import array, os, random, socket, struct, sys, time
-orders = socket.socket(fileno=3)
+requests = socket.socket(fileno=3)
 def send(sock, data, fds=()):
     try: sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
     except OSError: pass
@@ -21,8 +21,8 @@ def report(error=0):
     return struct.pack("i32s192s", error, b"9.9", b"")
 def guest_report(error=0):
     return struct.pack("i48s", error, b"")
-def take_order():
-    data, found, flags, address = orders.recvmsg(64, 4096)
+def take_request():
+    data, found, flags, address = requests.recvmsg(64, 4096)
     if not data: os._exit(0)
     fds = array.array("i")
     for level, kind, content in found: fds.frombytes(content[:len(content) // 4 * 4])
@@ -32,21 +32,21 @@ full, other = os.pipe()
 os.write(other, b"x" * 100)
 PYTHON
 
-# What it does, and the code.
+# The misbehaviour, and its code.
 my @zygotes = (
     ['ends at once',                   'os._exit(1)'],
-    ['reports garbage',                'send(orders, os.urandom(500)); time.sleep(60)'],
-    ['reports half',                   'send(orders, report()[:100]); time.sleep(60)'],
-    ['reports too much',               'send(orders, report() + b"x" * 5000); time.sleep(60)'],
-    ['reports nothing, with descriptors', 'send(orders, b"", [null] * 8); time.sleep(60)'],
-    ['reports with many descriptors',  'send(orders, report(), [null] * 200); time.sleep(60)'],
-    ['has a listener that is none',    'send(orders, report(), [full]); time.sleep(60)'],
-    ['has a folder for a listener',    'send(orders, report(), [os.open("/", os.O_RDONLY)]); time.sleep(60)'],
-    ['reports again and again',        "for i in range(10000): send(orders, report())\ntime.sleep(60)"],
-    ['makes no guests',                'send(orders, report()); time.sleep(60)'],
-    ['ends when it is to make a guest', "send(orders, report())\ntake_order()\nos._exit(0)"],
+    ['reports garbage',                'send(requests, os.urandom(500)); time.sleep(60)'],
+    ['reports half',                   'send(requests, report()[:100]); time.sleep(60)'],
+    ['reports too much',               'send(requests, report() + b"x" * 5000); time.sleep(60)'],
+    ['reports nothing, with descriptors', 'send(requests, b"", [null] * 8); time.sleep(60)'],
+    ['reports with many descriptors',  'send(requests, report(), [null] * 200); time.sleep(60)'],
+    ['has a listener that is none',    'send(requests, report(), [full]); time.sleep(60)'],
+    ['has a directory for a listener',    'send(requests, report(), [os.open("/", os.O_RDONLY)]); time.sleep(60)'],
+    ['reports again and again',        "for i in range(10000): send(requests, report())\ntime.sleep(60)"],
+    ['makes no guests',                'send(requests, report()); time.sleep(60)'],
+    ['ends when it is to make a guest', "send(requests, report())\ntake_request()\nos._exit(0)"],
 );
-# A third field: it is taken for a guest, but is in no cell of its own, as the self-test finds. Then nothing at all is served.
+# A third field: the broker takes it for a guest. The self-test finds that it has no cell of its own. Then nothing is served.
 my @guests = (
     ['garbage',                        'send(control, os.urandom(300))'],
     ['an empty message with descriptors', 'send(control, b"", [null] * 8)'],
@@ -56,13 +56,13 @@ my @guests = (
     ['no descriptors',                 'send(control, guest_report())'],
     ['wrong descriptors',              'send(control, guest_report(), [null, null])', 1],
     ['its own channel',                'send(control, guest_report(), [control.fileno(), control.fileno()])', 1],
-    ['a folder and a pipe',            'send(control, guest_report(), [os.open("/", os.O_RDONLY), full])', 1],
+    ['a directory and a pipe',            'send(control, guest_report(), [os.open("/", os.O_RDONLY), full])', 1],
     ['many reports',                   'for i in range(1000): send(control, guest_report(), fds[:1] + [null])', 1],
     ['an errno that is none',          'send(control, guest_report(-2147483648))'],
     ['no end of its step',             'send(control, struct.pack("i", 5) + b"\xff" * 48)'],
 );
 my @all = map { ["a zygote that $_->[0]", $_->[1]] } @zygotes;
-push @all, ["a guest that reports $_->[0]", "send(orders, report())\nwhile True:\n    fds = take_order()\n    control = socket.socket(fileno=fds[1])\n    $_->[1]\n    control.close()\n    for fd in fds[:1] + fds[2:]: os.close(fd)\n", $_->[2]] for @guests;
+push @all, ["a guest that reports $_->[0]", "send(requests, report())\nwhile True:\n    fds = take_request()\n    control = socket.socket(fileno=fds[1])\n    $_->[1]\n    control.close()\n    for fd in fds[:1] + fds[2:]: os.close(fd)\n", $_->[2]] for @guests;
 
 my $drivers = File::Temp::tempdir('cellblock-drivers-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $drivers;
@@ -72,7 +72,7 @@ my $cb = Cellblock->start(own => 1);
 my $text = slurp("$cb->{dir}/live/conf/cellblock.conf");
 $text =~ s{^#?drivers = .*}{drivers = "$drivers";}m or die 'no drivers';
 spew("$cb->{dir}/live/conf/cellblock.conf", $text);
-# Workers end when they see a runner with another configuration, but not too soon; here they are ended at once.
+# Workers end when they see a runner with another configuration, but not at once. So they are killed here.
 kill 'KILL', $cb->pids('runner'), $cb->pids('multiwatch'), $cb->pids('worker');
 
 my $bash = { language => 'bash', code => 'echo out' };
@@ -88,7 +88,7 @@ sub cpu {
 for (@all) {
     my ($name, $code, $is_taken) = @$_;
     spew("$drivers/python3/driver.py", "$common$code\n");
-    # The broker goes a moment after its runner, and answers until then.
+    # The broker ends a moment after its runner, and answers until then.
     my @old = $cb->pids('broker');
     kill 'KILL', $cb->pids('runner');
     ok eventually(60, sub { !grep { -d "/proc/$_" } @old }), "$name: the runner before it is gone";
@@ -102,7 +102,7 @@ for (@all) {
         cmp_ok descriptors($broker), '<', $open + 30, "$name: and keeps no descriptor";
         next;
     }
-    # The workers find the new runner, and the language that is not hostile wakes up.
+    # The workers find the new runner, and the other language wakes up.
     ok eventually(60, sub { my $r = $cb->run(%$bash); $r->{status} == 200 && ($r->{data}{stdout} // '') eq "out\n" }), "$name: another language is served" or next;
     my ($broker) = $cb->pids('broker');
     my ($began, $cpu) = (time, cpu($broker));
@@ -116,7 +116,7 @@ for (@all) {
     is $right, 20, "$name: again and again";
     is +($cb->pids('broker'))[0], $broker, "$name: the broker lives";
     cmp_ok descriptors($broker), '<', $open + 30, "$name: and keeps no descriptor";
-    cmp_ok cpu($broker) - $cpu, '<', 0.5 * (time - $began), "$name: nor is it busy";
+    cmp_ok cpu($broker) - $cpu, '<', 0.5 * (time - $began), "$name: and is not busy";
     is $cb->get('/health', key => undef)->{status}, 503, "$name: it is not healthy";
 }
 cmp_ok scalar(() = (slurp("$cb->{dir}/log/runner.log") // '') =~ /\n/g), '<', 60 * @all, 'the log is not flooded';

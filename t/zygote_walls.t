@@ -1,5 +1,5 @@
-# A zygote is root of the runner's user namespace, and runs no stranger's code. Its own walls are for the day when somebody has taken
-# one over: what the filter refuses although the zygote has every right to it, and what Landlock keeps from it.
+# The layers around a zygote itself. It is root of the runner's user namespace and runs no client's code. Its layers limit
+# an attacker who has taken it over: the filter denies calls for which the zygote has every right, and Landlock denies signals.
 use strict;
 use warnings;
 use Cellblock qw(command eventually prefix skip_all slurp spew);
@@ -8,7 +8,7 @@ use Test::More;
 
 skip_all('needs root') if $> != 0;
 
-# Carried out by a driver behind its walls, when it is about to serve: each is 0, for done, or an errno.
+# A driver carries these out behind its walls, just before it serves. Each result is 0, for success, or an errno.
 my $attacks = <<'PYTHON';
 import ctypes, errno, json
 libc = ctypes.CDLL(None, use_errno=True)
@@ -34,7 +34,7 @@ os.write(kept_stderr, f"zygote: {json.dumps(got)}\n".encode())
 os.close(kept_stderr)
 PYTHON
 
-# What comes of them, with changes of the configuration. A driver that is not ours any more serves all the same.
+# The results, with changes of the configuration. The changed driver serves all the same.
 sub attempts {
     my (@changes) = @_;
     my $drivers = File::Temp::tempdir('cellblock-drivers-XXXXXX', TMPDIR => 1, CLEANUP => 1);
@@ -48,7 +48,7 @@ sub attempts {
     spew("$cb->{dir}/live/conf/cellblock.conf", $conf);
     kill 'KILL', $cb->pids('runner'), $cb->pids('multiwatch'), $cb->pids('worker');
     my $got;
-    ok eventually(20, sub { ($got) = (slurp("$cb->{dir}/log/runner.log") // '') =~ /^zygote: (\{.*\})$/m }), 'a zygote has tried';
+    ok eventually(20, sub { ($got) = (slurp("$cb->{dir}/log/runner.log") // '') =~ /^zygote: (\{.*\})$/m }), 'a zygote has made its attempts';
     ok eventually(20, sub { ($cb->run(code => 'print("out")')->{data}{stdout} // '') eq "out\n" }), 'and it serves';
     my $detail = $cb->get('/v1/sandbox/capabilities')->{data}{layers}{landlock}{detail};
     $cb->finish;
@@ -58,11 +58,11 @@ sub attempts {
 my %mine = map { $_ => 1 } ('signal the broker', 'its own work');
 {
     my ($detail, $got) = attempts();
-    is $got->{'its own work'}, 0, 'its attempts are right';
-    is join(', ', grep { !$mine{$_} && $got->{$_} !~ /\A(?:EPERM|ENOSYS)\z/ } sort keys %$got), '', 'its filter: all of it is refused'
+    is $got->{'its own work'}, 0, 'an allowed call succeeds';
+    is join(', ', grep { !$mine{$_} && $got->{$_} !~ /\A(?:EPERM|ENOSYS)\z/ } sort keys %$got), '', 'its filter denies all the others'
         or diag(JSON::PP->new->canonical->encode($got));
   SKIP: {
-        my $why = Cellblock::missing("the kernel does not tell namespaces, or has no scopes: $detail", $detail =~ /signals.*around zygotes, too/);
+        my $why = Cellblock::missing("the kernel does not report namespaces, or has no scopes: $detail", $detail =~ /signals.*around zygotes, too/);
         skip $why, 1 if $why;
         is $got->{'signal the broker'}, 'EPERM', 'Landlock: the runner cannot be signalled';
     }
@@ -70,6 +70,6 @@ my %mine = map { $_ => 1 } ('signal the broker', 'its own work');
 {
     my ($detail, $got) = attempts(['cellblock.conf', qr/^(\s*)#?landlock = "required";/m, '    landlock = "off";']);
     like $detail, qr/off|ABI 0/, 'without Landlock';
-    is $got->{'signal the broker'}, 0, 'the broker can be signalled: it was this wall';
+    is $got->{'signal the broker'}, 0, 'the broker can be signalled: Landlock alone denied it';
 }
 done_testing;

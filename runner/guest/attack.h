@@ -35,7 +35,7 @@ enum attack_stage {
 	ATTACK_SURVIVED,  /* the attack succeeded, and the guest lives */
 };
 
-/* What a guest sees of itself. The broker knows the right values. */
+/* Facts that a guest finds about itself. The broker knows the right values. */
 struct attack_facts {
 	uint32_t uid[3], gid[3]; /* real, effective, saved */
 	uint32_t groups;

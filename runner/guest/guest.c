@@ -17,6 +17,7 @@
 #include "fdpass.h"
 #include "guest/attack.h"
 #include "guest/hook.h"
+#include "kernel/inherit_fds.h"
 
 #define KEPT_FDS_MAX 18 /* an interpreter's, the job, and the compiler's output */
 #define EXIT_FAILED 127 /* the broker looks for a report then */
@@ -96,24 +97,10 @@ guest_begin(struct walls *of, int control_fd)
 int
 guest_take_along(int setup_fd)
 {
-	const int from[] = { setup_fd, walls->place_fd, walls->box_fd };
-	static const int to[] = { HOOK_SETUP_FD, HOOK_PLACE_FD, HOOK_BOX_FD };
-	enum { COUNT = sizeof to / sizeof to[0] };
-	int high[COUNT];
+	/* In the order of hook.h. The originals are close-on-exec. */
+	const int fds[] = { GUEST_CONTROL_FD, setup_fd, walls->place_fd, walls->box_fd };
 
-	/* First all of them to numbers above: one may have a number that another has to get. */
-	for (size_t i = 0; i < COUNT; i++) {
-		if ((high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, HOOK_FDS_END)) < 0)
-			return -1;
-	}
-	for (size_t i = 0; i < COUNT; i++)
-		close(from[i]);
-	for (size_t i = 0; i < COUNT; i++) {
-		if (dup2(high[i], to[i]) < 0)
-			return -1;
-		close(high[i]);
-	}
-	return fcntl(GUEST_CONTROL_FD, F_SETFD, 0);
+	return inherit_fds_place(fds, sizeof fds / sizeof fds[0], GUEST_CONTROL_FD, false);
 }
 
 int

@@ -46,7 +46,7 @@ void guest_fail(const char *step) __attribute__((noreturn));
 void guest_report_ready(void);
 
 /*
- * Before the execve(2) that makes a guest spare: move the descriptors to the numbers of hook.h.
+ * Before the execve(2) that makes a guest spare: place the descriptors at the numbers of hook.h.
  * `setup_fd`: the zygote's setup. Returns 0, or -1 with errno.
  */
 int guest_take_along(int setup_fd);

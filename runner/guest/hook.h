@@ -12,7 +12,7 @@
 #define HOOK_ZYGOTE "zygote"              /* fork a guest per program when the main file is opened */
 #define HOOK_SPARE "spare"                /* wait for one program there */
 
-/* GUEST_CONTROL_FD stays as it is. */
+/* After GUEST_CONTROL_FD. */
 enum {
 	HOOK_SETUP_FD = 4, /* struct zygote_setup and what follows it; ZYGOTE_SETUP_FD */
 	HOOK_PLACE_FD,     /* guest_report's first descriptor */

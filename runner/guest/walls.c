@@ -65,7 +65,7 @@ count_tasks(void)
 	return count;
 }
 
-/* A fork copies one thread. What other threads hold or are about to do is lost in the guest. */
+/* A fork copies one thread. Locks and pending work of other threads would be lost in the guest. */
 static int
 have_one_thread(struct walls *walls)
 {
@@ -140,9 +140,9 @@ deny_fallocate(struct walls *walls)
 }
 
 /*
- * The bounds are wider than a guest's: the cells lie in the same root. A zygote is kept from what
- * is not in that root, from sending signals to the runner, and from looking into the runner's
- * processes. Threads that an interpreter has already are not restricted.
+ * The bounds are wider than a guest's: the cells lie in the same root. Landlock denies a zygote every
+ * file outside of that root, signals to the runner, and a look into the runner's processes. It does
+ * not restrict threads that an interpreter has already.
  */
 static int
 enter_zygote_landlock(struct walls *walls)

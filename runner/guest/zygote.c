@@ -163,7 +163,7 @@ replace_by_procs(int *cgroup_fd)
 	*cgroup_fd = fd;
 }
 
-/* The descriptors of a guest_request, by what they are for. */
+/* The descriptors of a guest_request, by purpose. */
 struct request_fds {
 	int place_fd, control_fd;
 	const int *namespace_fds;

@@ -4,7 +4,7 @@ The runner starts `python3 -q -i` with PYTHONSTARTUP naming this file. It runs i
 prepares, and leaves _cellblock.serve as the interactive hook, which the interpreter then calls with no Python frame
 below it. No module that user code can import holds the names defined here: a guest gets a __main__ of its own.
 """
-initial_main = {**globals(), "__doc__": None}  # what a fresh __main__ holds, in its order
+initial_main = {**globals(), "__doc__": None}  # the contents of a fresh __main__, in order
 
 import gc
 import os
