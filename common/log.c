@@ -2,7 +2,9 @@
 #define _GNU_SOURCE
 #include "log.h"
 
+#include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -11,11 +13,28 @@
 #define LINE_BYTES 1024
 
 static const char *log_program = "cellblock";
+static bool waits = true;
+static unsigned long dropped; /* lines since the last one that was written */
 
 void
 log_open(const char *program)
 {
 	log_program = program;
+}
+
+void
+log_never_wait(void)
+{
+	waits = false;
+}
+
+/* A pipe that can be written to has room for PIPE_BUF bytes, and a line is shorter than that. */
+static bool
+would_wait(void)
+{
+	struct pollfd log = { .fd = STDERR_FILENO, .events = POLLOUT };
+
+	return poll(&log, 1, 0) == 0;
 }
 
 static void __attribute__((format(printf, 2, 0)))
@@ -27,11 +46,18 @@ log_line(const char *level, const char *format, va_list args)
 	size_t at;
 	int n;
 
+	if (!waits && would_wait()) {
+		dropped++;
+		return;
+	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	at = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
 	at += (size_t)snprintf(line + at, sizeof line - at, ".%03ldZ %s[%ld] %s: ", now.tv_nsec / 1000000, log_program,
 	    (long)getpid(), level);
+	if (dropped > 0)
+		at += (size_t)snprintf(line + at, sizeof line - at, "(%lu lines before this one are lost) ", dropped);
+	dropped = 0;
 	n = vsnprintf(line + at, sizeof line - at - 1, format, args);
 	if (n > 0)
 		at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;

@@ -9,6 +9,12 @@
 /* Set the name that starts each line ("cellblock-runner"). The string is kept, not copied. */
 void log_open(const char *program);
 
+/*
+ * From now on a line that would have to wait for the reader of a full pipe is dropped, and the next
+ * line says how many were. For a process that must not wait for anybody.
+ */
+void log_never_wait(void);
+
 /* Write one line, printf-style, with a time stamp, in one write(2). */
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -158,6 +158,7 @@ begin(struct broker *broker, int door_fd)
 	int child_fd;
 
 	process_title_set("broker");
+	log_never_wait();
 	run_queue_init(&broker->queue);
 	broker->loop.wake_us = 0;
 	zygotes_wake_one(broker);

@@ -200,6 +200,11 @@ log_open(const char *program)
 }
 
 void
+log_never_wait(void)
+{
+}
+
+void
 log_info(const char *format, ...)
 {
 	va_list args;
