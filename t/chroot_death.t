@@ -40,7 +40,7 @@ SKIP: {
     my $log = sub { slurp("$cb->{dir}/log/runner.log") // '' };
     my $count = sub { scalar(() = $log->() =~ /its reaper died/g) };
     my $socket = $cb->connect_raw($cb->run_bytes(code => "import threading, time\nfor _ in range(14): threading.Thread(target=time.sleep, args=(8,), daemon=True).start()\ntime.sleep(8)"));
-    ok eventually(5, sub { $cb->find_by_threads(15) }), 'a run is under way again';
+    ok eventually(20, sub { $cb->find_by_threads(15) }), 'a run is under way again';
     my $tracer = Tracer->attach([$container->wardens($cb)], '-e', 'trace=clone', '-e', 'inject=clone:error=EAGAIN');
     ok $tracer->is_attached, 'no reaper can be started: strace is attached' or diag $tracer->says;
     my ($before, $begin) = ($count->(), time);
