@@ -44,6 +44,8 @@ my @attacks = (
     ['leave',            qr/^left 200 runs$/],
 );
 $cb->run(code => 'print(1)') for 1 .. 20;
+# A question for a compiled program wakes its language, which has descriptors from then on.
+$cb->run(language => $_, code => '0') for @languages;
 $cb->processes_at_rest;
 my $lines = lines();
 for (@attacks) {
