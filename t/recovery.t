@@ -1,4 +1,5 @@
-# The broker comes back by itself from each failure, and no run pays for a failure that was not its own.
+# The broker recovers from each failure by itself. No run fails because of a failure that was not
+# its own.
 use strict;
 use warnings;
 use Cellblock qw(command eventually prefix slurp spew);
@@ -7,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 use Tracer;
 
-# What is installed, once more: a file of it is broken for a while.
+# A copy of the installed files. The first test breaks one of them for a while.
 my $copy = File::Temp::tempdir('cellblock-prefix-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $copy;
 command(['cp', '-R', prefix() . '/.', $copy]);
@@ -31,7 +32,7 @@ sub health { return $cb->get('/health', key => undef)->{status} }
 
 sub children { return split ' ', slurp("/proc/$_[0]/task/$_[0]/children") // '' }
 
-# `language` of GET /v1/sandbox/languages.
+# Returns the entry of a language in GET /v1/sandbox/languages.
 sub language {
     my ($name) = @_;
     my ($one) = grep { $_->{name} eq $name } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
@@ -55,7 +56,7 @@ sub language {
     like language('python3')->{reason}, qr/zygote/, 'and why';
     is health(), 503, 'and so does /health';
     like $cb->log_text, qr/python3: a run was refused: not available: its zygotes/, 'the log has the refused run and its reason';
-    # Others are used meanwhile, for longer than the time after which the language sleeps.
+    # Meanwhile others run, for longer than the time after which the language sleeps.
     my $until = time + 9;
     my $bad = 0;
     while (time < $until) { $bad++ if bash()->{status} != 200; sleep 0.1 }
@@ -96,7 +97,7 @@ SKIP: {
     is language('perl')->{start}, 'zygote', 'and has a zygote';
     my %perl = map { $_ => 1 } grep { !$before{$_} } children($broker);
     my @victims = grep { $perl{$_} } $cb->pids('zygote');
-    # The broker forks another one and is held up right there.
+    # The broker forks another zygote, and strace delays the broker right after that.
     my $holder = Tracer->attach([$broker], '-e', 'trace=clone', '-e', 'inject=clone:delay_exit=2000000');
     ok $holder->is_attached, 'a broker that is held up when it forks: strace is attached' or diag $holder->says;
     my %known = map { $_ => 1 } children($broker);
@@ -110,9 +111,9 @@ SKIP: {
     is language('perl')->{start}, 'zygote', 'and still by a zygote: one death is an accident';
     is language('perl')->{reason}, '', 'with no reason given';
 
-    # --- cells that cannot even be ordered ---------------------------------------------------------------------------------
+    # --- cells that the broker cannot order ---------------------------------------------------------------------------------
 
-    # bash has no more cells armed than it keeps ready: use them up first, so that each run needs a new one.
+    # bash has armed cells left: use them up first, so that each run needs a new one.
     my $tracer = Tracer->attach([$broker], '-e', 'trace=socketpair', '-e', 'inject=socketpair:error=EMFILE');
     ok $tracer->is_attached, 'no socket pairs: strace is attached' or diag $tracer->says;
     my ($begin, $last) = (time);
@@ -139,7 +140,7 @@ SKIP: {
     $tracer->detach;
     ok eventually(15, sub { bash()->{status} == 200 && health() == 200 }), 'it comes back by itself' or diag $cb->log_text;
 
-    # --- figures of a run are counted from before it -----------------------------------------------------------------------
+    # --- the figures of a run count from before it -------------------------------------------------------------------------
 
     python() for 1 .. 3;
     $tracer = Tracer->attach([$broker], '-e', 'trace=sendmsg', '-e', 'inject=sendmsg:delay_exit=100000');
@@ -158,7 +159,7 @@ SKIP: {
     for (1 .. 8) {
         ok eventually(10, sub { scalar $cb->pids('guest') }), 'guests wait' if $_ == 1;
         $cb->processes_at_rest;
-        # The broker finds the run first, and the dead guest when it hands the run over.
+        # The broker reads the run first, and finds the dead guest when it hands the run over.
         kill 'STOP', $broker;
         my $socket = $cb->connect_raw($cb->run_bytes(language => 'python3', code => 'print(1)'));
         sleep 0.1;
@@ -226,7 +227,7 @@ SKIP: {
     my (undef, $limits) = command(['prlimit', '--pid', $broker, '--nofile', '--noheadings', '-o', 'SOFT,HARD']);
     my ($soft, $hard) = split ' ', $limits;
     my @workers = $cb->pids('worker');
-    # No number below 8 is free, or comes free.
+    # No descriptor below 8 is free, or becomes free.
     command(['prlimit', '--pid', $broker, "--nofile=8:$hard"]);
     my $r = python();
     is $r->{status}, 500, 'a run whose descriptors cannot be received is refused as an internal error' or diag $r->{body};
@@ -245,7 +246,7 @@ SKIP: {
     my ($group) = grep {m{/cell-5\z}} $cb->cgroups;
     skip 'no control groups', 1 if !$group;
     my @groups = grep {m{/cell-5\z}} $cb->cgroups;
-    # Cell 5 is the last of six, and free when bash and python3 have theirs armed; then it is the only free one.
+    # Cell 5 is the last of six. When bash and python3 have theirs armed, it is the only free one.
     $cb->processes_at_rest;
     my $removed = eventually(10, sub { rmdir $_ for @groups; !grep { -d } @groups });
     skip 'no cell is free for long enough', 1 if !$removed;

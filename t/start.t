@@ -1,4 +1,4 @@
-# Fail closed: a runner that cannot have a layer does not start, and says which, and why.
+# Fail closed: a runner does not start without one of its layers. It names the layer and the reason.
 use strict;
 use warnings;
 use Cellblock qw(command eventually runner_program skip_all slurp write_configuration);
@@ -13,13 +13,13 @@ my $runner = runner_program();
 
 my $uids = bless {}, 'Cellblock'; # holds the ranges of uids
 
-# Start the runner in a directory of its own, under a command if one is given. Returns its pid; its
-# messages go to $dir/log.
+# Start the runner in a directory of its own, under a command if there is one. Its messages go to
+# $dir/log. Returns its pid.
 sub start {
     my ($dir, @under) = @_;
     my $pid = fork // die "fork: $!";
     if (!$pid) {
-        $ENV{CELLBLOCK_TEST_DIR} = $dir; # by which its processes are known
+        $ENV{CELLBLOCK_TEST_DIR} = $dir; # the tests find its processes by it
         open STDIN, '<', '/dev/null';
         open STDOUT, '>', "$dir/log";
         open STDERR, '>&', \*STDOUT;
@@ -28,7 +28,7 @@ sub start {
     return $pid;
 }
 
-# Started, and serving.
+# Start the runner, and wait until it serves.
 sub served {
     my ($dir, @under) = @_;
     my $pid = start($dir, @under);
@@ -57,7 +57,8 @@ sub prepared {
     return $dir;
 }
 
-# A runner has no right to remove all that it made as root; the next start does, or this.
+# Remove what a runner left behind. The runner itself has no right any more to remove all that it
+# made as root. The next start removes it, or --clean.
 sub clean {
     my ($dir) = @_;
     my ($exit) = command([$runner, '-c', "$dir/conf/cellblock.conf", '--clean']);
@@ -78,13 +79,13 @@ sub process_named {
     return @found == 1 ? $found[0] : undef;
 }
 
-# Number => where it leads, of the descriptors of a process.
+# Returns the descriptors of a process, as number => path.
 sub descriptors {
     my ($pid) = @_;
     return map { my ($number) = m{(\d+)\z}; ($number => readlink($_) // '') } glob "/proc/$pid/fd/*";
 }
 
-# --- first of all: it does start when nothing is in the way, and ends when told to -----------------------------------------
+# --- the runner starts when nothing is in the way, and ends at SIGTERM -----------------------------------------------------
 
 {
     my $dir = prepared();
@@ -106,7 +107,7 @@ sub descriptors {
     is clean($dir), 0, '--clean where nothing is left: exit 0';
 }
 
-# --- a runner that serves: what its processes hold, and what others cannot do to it ------------------------------------------
+# --- a runner that serves: its processes' descriptors, and its defences ------------------------------------------------------
 
 # Connect as the workers' user. Returns a socket of SOCK_SEQPACKET, or nothing.
 sub connect_worker {
@@ -116,7 +117,7 @@ sub connect_worker {
     return connect($socket, Socket::pack_sockaddr_un("$dir/run/runner.sock")) ? $socket : undef;
 }
 
-# Whether the other end of a connection has been closed after so many seconds at most.
+# Returns whether the peer closes a connection within so many seconds.
 sub is_closed {
     my ($socket, $seconds) = @_;
     my $ready = '';
@@ -147,7 +148,7 @@ sub cpu_ticks {
     my $has = () = descriptors($broker);
     cmp_ok $has / 2, '<', $need, 'the broker needs no more descriptors than was computed';
 
-    # A zygote that was taken over must not change what later ones read.
+    # A zygote under an attacker's control must not change the data that later ones read.
     %open = descriptors($broker);
     my @setups = grep { $open{$_} =~ m{\A/memfd:zygote\b} } keys %open;
     ok @setups > 0, 'zygotes have setups';
@@ -162,7 +163,7 @@ sub cpu_ticks {
     ok -S "$dir/run/runner.sock", '--clean while it serves: the socket stays';
     is join("\n", grep { !-d } @cgroups), '', '--clean while it serves: the control groups stay';
 
-    # Without descriptors the door refuses connections; it does not spin and does not end.
+    # Without free descriptors the door closes new connections. It does not spin, and does not end.
     my $uid = Cellblock::process_status($door)->{Uid} =~ s/\s.*//r;
     my $highest = (sort { $b <=> $a } keys %{ { descriptors($door) } })[0];
     my $limit = sub { (command(['setpriv', '--reuid', $uid, '--regid', $uid, '--clear-groups', 'prlimit', '--pid', $door, "--nofile=$_[0]:"]))[0] };
@@ -212,13 +213,13 @@ sub cpu_ticks {
     clean($_) for $one, $other, $third;
 }
 
-# --- and not when a layer cannot be had ------------------------------------------------------------------------------------------
+# --- no start without one of the layers ------------------------------------------------------------------------------------------
 
 my $c = 'cellblock.conf';
 my $p = 'languages/python3.conf';
 my $bad_policy = sub { my ($text) = @_; return sub { Cellblock::spew("$_[0]/conf/seccomp/python3.conf", $text) } };
-# name, changes of the configuration or a function of the directory, what it must say. Python is the only language here: a
-# runner that has another goes on with that.
+# Each entry has a name, a change of the configuration or a function of the directory, and the
+# message. Python is the only language here: a runner with a second one would serve that.
 my @impossible = (
     ['a cgroup parent that is not there', [$c, qr/#cgroup_parent = .*;/, 'cgroup_parent = "/no/such/group";'], qr{cgroup.*/no/such/group|/no/such/group.*cgroup}i],
     ['an interpreter that is not there',  [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/usr/bin/no-such-python"'], qr{/usr/bin/no-such-python}],
@@ -243,7 +244,7 @@ for (@impossible) {
     my ($name, $change, $says) = @$_;
     my $dir = ref $change eq 'ARRAY' ? prepared($change) : prepared();
     $change->($dir) if ref $change eq 'CODE';
-    # One language that is missing is no reason not to serve the others; t/languages.t sees to that.
+    # A runner serves the other languages when one is missing; t/languages.t tests that.
     unlink grep { !m{/python3\.conf\z} } glob "$dir/conf/languages/*.conf";
     my $pid = start($dir);
     my $ended = eventually(30, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
@@ -259,7 +260,8 @@ for (@impossible) {
     clean($dir);
 }
 
-# An interpreter that works, but not as a zygote: the runner lives and tries again, more and more slowly, and says why.
+# An interpreter works, but not as a zygote: the runner goes on, and says why. It tries again, more
+# and more slowly.
 {
     my $dir = prepared([$p, qr/"json", "re", "math"/, '"no_such_module_here"']);
     my $pid = start($dir);
@@ -271,7 +273,8 @@ for (@impossible) {
     clean($dir);
 }
 
-# The host can refuse too: without the capability to make a namespace or a cgroup there is no start by halves.
+# The host denies something: without the capability to make a namespace or a cgroup the runner does
+# not start at all.
 my @powerless = (
     ['no user namespaces',  ['setpriv', '--bounding-set=-sys_admin,-setuid,-setgid', '--inh-caps=-all'], qr/user namespace|namespace|uid|not permitted/i],
 );
@@ -285,7 +288,7 @@ for (@powerless) {
     ok !-e "$dir/run/runner.sock", "$name: it never listened";
 }
 
-# A call of the start itself fails, by strace's fault injection.
+# strace makes a system call of the start fail.
 my @refused = (
     ['landlock_create_ruleset', 'ENOSYS', qr/Landlock is required and cannot be had.*isolation\.landlock/],
     ['landlock_restrict_self',  'EPERM',  qr/Landlock around the door/],
@@ -309,7 +312,7 @@ SKIP: {
 
 # --- descriptors --------------------------------------------------------------------------------------------------------
 
-# Root with all its rights raises the limit; this takes that right away.
+# Root with all its rights raises the limit. This command takes that right away.
 my @no_raise = ('setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource');
 for (
     [1000, 'open_files = 256', 'open_files = 5000', qr/isolation\.open_files: 5000 is more than the runner itself may have open \(1000\)/],
@@ -325,7 +328,7 @@ for (
     clean($dir);
 }
 
-# The limits that are shipped give the shipped configuration all it needs.
+# The shipped limits give the shipped configuration all the descriptors that it needs.
 for (['systemd/cellblock-runner.service.in', qr/^LimitNOFILE=(\d+)$/m], ['supervisord.conf.in', qr/^minfds = (\d+)$/m]) {
     my ($file, $pattern) = @$_;
     my ($limit) = slurp(Cellblock::root() . "/etc/$file") =~ $pattern;
@@ -337,7 +340,7 @@ for (['systemd/cellblock-runner.service.in', qr/^LimitNOFILE=(\d+)$/m], ['superv
     clean($dir);
 }
 
-# --- a control group of version 1 that can be had in part only -----------------------------------------------------------
+# --- a control group of version 1, of which a part is read-only ----------------------------------------------------------
 
 SKIP: {
     skip 'control groups of version 1 are not mounted each by itself', 1 if grep { !-e "/sys/fs/cgroup/$_/tasks" } qw(memory cpuacct);
@@ -346,9 +349,9 @@ SKIP: {
     $hash = (($hash ^ ord) * 16777619) & 0xffffffff for split //, "$dir/run/runner.sock";
     my ($exit, $out, $err) = command(['unshare', '--mount', 'sh', '-c', 'mount --bind -o ro /sys/fs/cgroup/cpuacct /sys/fs/cgroup/cpuacct && exec "$@"',
         'sh', $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
-    is $exit, 1, 'cpuacct cannot be had: no start';
-    like "$out$err", qr{control group /sys/fs/cgroup/cpuacct/}, 'cpuacct cannot be had: it says why';
-    is join(' ', glob sprintf '/sys/fs/cgroup/*/cellblock-%08x', $hash), '', 'cpuacct cannot be had: nothing is left in the other hierarchies';
+    is $exit, 1, 'cpuacct is unavailable: no start';
+    like "$out$err", qr{control group /sys/fs/cgroup/cpuacct/}, 'cpuacct is unavailable: it says why';
+    is join(' ', glob sprintf '/sys/fs/cgroup/*/cellblock-%08x', $hash), '', 'cpuacct is unavailable: nothing is left in the other hierarchies';
     clean($dir);
 }
 

@@ -360,7 +360,8 @@ for my $role (qw(runner broker warden zygote init)) {
     }
 }
 
-# Processes have names that say what they are, for ps and top. An interpreter that has started in a guest has a name of its own.
+# Processes have names for ps and top, which say what they are. An interpreter that has started in a
+# guest has a name of its own.
 $cb->processes_at_rest;
 my %numbers;
 for my $pid ($cb->pids('zygote')) {

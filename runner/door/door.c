@@ -127,7 +127,7 @@ door_listen(const struct config *config)
 struct door {
 	int listen_fd;
 	int broker_fd;
-	int spare_fd; /* closed for a moment when there is no other descriptor to accept with; -1: not to be had */
+	int spare_fd; /* closed for a moment when accept has no other free descriptor; -1: unavailable */
 	uid_t worker_uid;
 	uint64_t pause_until_us; /* no connection is accepted before; 0: none is waited for */
 	struct log_limit accept_failed, stranger_refused, hand_over_failed;

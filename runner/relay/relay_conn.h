@@ -34,7 +34,7 @@ struct relay_conn {
 	void *owner;             /* for `changed` */
 	struct relay_conn *next; /* of the owner's */
 	uint64_t deadline_us;    /* while it is being connected; else 0 */
-	bool is_over;            /* nothing more will come of it: relay_conn_free it */
+	bool is_over;            /* it stays closed: call relay_conn_free */
 	int error;               /* why there is no connection to the proxy; 0: there is, or it is not known yet */
 };
 

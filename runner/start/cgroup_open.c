@@ -183,8 +183,8 @@ move_to(const char *path)
 }
 
 /*
- * Which of the controllers that we need are not enabled yet for the children of `base_fd`, as a
- * text that disables them.
+ * Find the needed controllers that are not enabled yet for the children of `base_fd`. `text` gets
+ * the text that disables them again.
  */
 static void
 find_disabled(int base_fd, char *text, size_t size)

@@ -27,7 +27,7 @@ struct fd_budget {
 	uint64_t total;
 };
 
-/* The most descriptors that the broker can have open at one time. */
+/* The most descriptors that the broker can have open at the same time. */
 void fd_budget_of_broker(const struct config *config, struct fd_budget *budget);
 
 /* The same for the relay. Used where network.mode is "proxy" only. */

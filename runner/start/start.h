@@ -21,7 +21,7 @@
 
 /*
  * Start, and serve until a signal or the broker's end. Returns the exit status of the door; the
- * broker never returns. Dies if anything that the configuration asks for cannot be had.
+ * broker never returns. Dies if anything that the configuration asks for is unavailable.
  */
 int start_serve(struct config *config);
 

@@ -29,7 +29,7 @@
 #define LISTENERS 8
 #define FIRST_PID 0x50000000 /* above every real one */
 
-/* ---- what there is ------------------------------------------------------------------------------------------------ */
+/* ---- the world ---------------------------------------------------------------------------------------------------- */
 
 static char *words[] = { "/bin/true" };
 static char policy[] = "guest";
@@ -61,9 +61,9 @@ struct cell cells[CELLS];
 int things[THINGS];
 
 static struct zygote zygotes[LANGUAGES][ZYGOTES];
-static size_t first_tested; /* by the real self-test, and those after it; the zygotes of the languages before it all pass */
+static size_t first_tested; /* the real self-test tests the languages from this one on; the zygotes before it all pass */
 
-/* The other ends; -1 where there is none. */
+/* The other ends of the broker's connections; -1: none. */
 static int warden_end[LANGUAGES];
 static int zygote_end[LANGUAGES][ZYGOTES];
 static int guest_end[CELLS];
@@ -148,7 +148,7 @@ __wrap_kill(pid_t pid, int number)
 
 /* ---- wardens, zygotes, guests ------------------------------------------------------------------------------------- */
 
-/* A guest_report, or something else, with descriptors. */
+/* Send a guest_report, or only its first `size` bytes, with descriptors. */
 static void
 send_report(int fd, int32_t error, size_t size, const int *fds, size_t fd_count)
 {
@@ -175,12 +175,15 @@ extract(int fd, uint8_t how)
 	case 4:
 		send_report(fd, 0, SIZE_MAX, things, 3);
 		break;
-	default: /* ends without a word */
+	default: /* it ends, and reports nothing */
 		break;
 	}
 }
 
-/* The identity of the compiler, which is another one now and then; or something else. */
+/*
+ * Send the identity of the compiler, or something else. The identity changes with `how`, as when
+ * the compiler is updated.
+ */
 static void
 identify(int fd, uint8_t how)
 {
@@ -188,7 +191,7 @@ identify(int fd, uint8_t how)
 
 	if ((how & 7) == 6)
 		memset(&compiler, 0, sizeof compiler);
-	if ((how & 7) != 7) /* ends without a word */
+	if ((how & 7) != 7) /* 7: it ends, and reports nothing */
 		fdpass_send(fd, &compiler, (how & 7) == 5 ? how : sizeof compiler, things, (how & 7) == 4 ? 2 : 0);
 }
 
@@ -258,7 +261,7 @@ zygote_step(void)
 	memset(report.version, how, sizeof report.version);
 	if ((how & 0x10) != 0)
 		must(pipe2(listener, O_CLOEXEC) == 0);
-	if (how != 2) /* ends without a word */
+	if (how != 2) /* 2: it ends, and reports nothing */
 		fdpass_send(*end, &report, how == 3 ? next() : sizeof report, listener, listener[0] >= 0);
 	shut(&listener[0]);
 	for (size_t i = 0; i < LISTENERS && listener[1] >= 0; i++) {
@@ -271,7 +274,7 @@ zygote_step(void)
 	shut(end);
 }
 
-/* A guest reports, from its cell's control socket. */
+/* Let a guest send its report over its cell's control socket. */
 void
 guest_step(void)
 {
@@ -300,11 +303,11 @@ guest_step(void)
 }
 
 /*
- * What a guest of the self-test has found: all is as it should be, or not, or it writes something
- * else.
+ * Write the findings of a guest of the self-test: no attack succeeded, or one did, or the guest
+ * writes something else.
  */
 static void
-tell_of_attack(size_t c, int fd)
+report_attacks(size_t c, int fd)
 {
 	struct attack_report report = { .stage = next() % (ATTACK_SURVIVED + 2) };
 	uint8_t how = next();
@@ -329,7 +332,7 @@ tell_of_attack(size_t c, int fd)
 		must(write(fd, &report, (how & 0x20) != 0 ? next() % sizeof report : sizeof report) >= 0);
 }
 
-/* What a guest was given is what a run must have. */
+/* Receive the message that starts a guest, and check that it has all that a run needs. */
 static void
 take_start(size_t c, int wait_status)
 {
@@ -348,9 +351,9 @@ take_start(size_t c, int wait_status)
 			must((fcntl(fds[i], F_GETFD) & FD_CLOEXEC) != 0);
 		must((start.attack != ATTACK_NONE) == cells[c].is_reserved);
 		if (start.attack != ATTACK_NONE)
-			tell_of_attack(c, fds[1]);
+			report_attacks(c, fds[1]);
 		fdpass_close(fds, count);
-		/* One that could not put up a layer says so, or something else. */
+		/* A guest that could not set up a layer reports so, or sends something else. */
 		if (wait_status == 127 << 8)
 			send_report(guest_end[c], next() & 1 ? EPERM : 0, play_ahead() == 0xff ? 1 : SIZE_MAX, things, play_ahead() == 0xfe);
 	}
@@ -375,7 +378,7 @@ guest_end_step(void)
 	guest_ends(how % CELLS, statuses[(how >> 3) % LENGTH(statuses)]);
 }
 
-/* An init is gone when all that was in its cell has been reaped. */
+/* An init ends when all processes of its cell have been reaped. */
 void
 init_end_step(void)
 {
@@ -385,7 +388,7 @@ init_end_step(void)
 		shut(&init_end[c]);
 }
 
-/* A warden or a zygote dies. */
+/* Kill a warden or a zygote. */
 void
 process_step(void)
 {
@@ -413,7 +416,7 @@ time_step(void)
 
 /* ---- the self-test -------------------------------------------------------------------------------------------------- */
 
-/* Where a zygote passes, it does so at once, and without a cell. */
+/* A zygote of a language before `first_tested` passes at once, and needs no cell. */
 int __real_selftest_arm(struct broker *of, struct cell *cell, struct zygote *zygote);
 int __wrap_selftest_arm(struct broker *of, struct cell *cell, struct zygote *zygote);
 int
@@ -466,7 +469,7 @@ set_up_language(size_t l, size_t seed)
 	warden_end[l] = -1;
 	for (size_t z = 0; z < ZYGOTES; z++)
 		zygote_end[l][z] = -1;
-	/* The last one is not what it should be, in one way or the other. */
+	/* The last language is missing, or fails. */
 	if (l == LANGUAGES - 1) {
 		memset(language->reason, 'x', sizeof language->reason - 1);
 		language->state = seed % 2 == 0 ? LANGUAGE_MISSING : LANGUAGE_FAILING;
@@ -486,8 +489,8 @@ world_begin(size_t seed)
 	broker.cell = cells;
 	broker.compile_cache.most_bytes = config.compiled_bytes;
 	/*
-	 * With some tested and others not, a run can be in progress when a layer turns out to be
-	 * broken.
+	 * If the self-test tests only some languages, a run of another one can be in progress when
+	 * a layer turns out to be broken.
 	 */
 	first_tested = seed % 4 == 3 ? 0 : seed % 4 == 2 ? 2 : LANGUAGES;
 	layers_add(&broker.layers, "seccomp", true, true, "a filter");

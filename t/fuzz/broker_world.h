@@ -1,11 +1,12 @@
 /*
- * broker_world.h - all that the real broker has around it, but for workers: wardens, zygotes and
- * guests, which may misbehave, the self-test's guests among them; and of the kernel the time and
- * the ends of processes (ld --wrap).
+ * broker_world.h - plays all that the real broker has around it, except for the workers.
  *
- * spawn.h is implemented here: a warden, a zygote or a guest is the other end of a socket, a
- * process's end is an entry of a list, time is a number. So nothing is waited for, and an input
- * takes the same course each time.
+ * It plays wardens, zygotes and guests, which may misbehave; some guests belong to the self-test.
+ * It replaces the kernel's clock and the ends of processes, too (ld --wrap).
+ *
+ * It implements spawn.h: a warden, a zygote or a guest is the other end of a socket. The end of a
+ * process is an entry of a list, and the time is a number. So nothing waits, and an input always
+ * takes the same course.
  */
 #ifndef CELLBLOCK_BROKER_WORLD_H
 #define CELLBLOCK_BROKER_WORLD_H
@@ -22,38 +23,41 @@ extern struct broker broker;
 extern struct language languages[LANGUAGES]; /* the first one is compiled */
 extern struct cell cells[CELLS];
 
-/* What is passed around; kept from one input to the next. */
+/* Descriptors to send along with messages. They stay open from one input to the next. */
 enum { A_FOLDER, A_MEMFD, A_NULL, AN_EVENT, A_PIPE, A_JOB, THINGS };
 extern int things[THINGS];
 
-/* Once, before the first input. */
+/* Prepare all that every input uses. Call it once, before the first input. */
 void world_make(void);
 
 /*
- * A new broker in a new world. `seed` says which of a few: whether a language is missing, and who
- * is tested how.
+ * Make a new broker in a new world. `seed` selects one of a few variants: whether a language is
+ * missing, and which languages the real self-test tests.
  */
 void world_begin(size_t seed);
 
-/* All that is left of both goes, when the broker has ended. */
+/* Release all that is left of both, after the broker has ended. */
 void world_end(void);
 
-/* What an input can have happen. Each takes what it is about from the script. */
+/* The steps of an input. Each reads its details from the script. */
 void warden_step(void);
 void zygote_step(void);
 void guest_step(void);
-void guest_end_step(void); /* it ends, or its run does */
+void guest_end_step(void); /* the guest ends, and with it its run */
 void init_end_step(void);
 void process_step(void); /* a warden or a zygote dies */
 void time_step(void);
 
-/* All orders are carried out, every guest ends, and a second goes by. */
+/* Carry out all orders, end every guest, and let a second pass. */
 void world_settle(void);
 
-/* No cell is wanted any more. */
+/* End all armed cells, and put all languages to sleep. */
 void world_give_up(void);
 
-/* The kernel's word for who has reported is always us. Each guest gets a number of its own. */
+/*
+ * Give each guest a pid of its own. The kernel names this process as the sender of every report, so
+ * all guests would have the same one.
+ */
 void world_number_guests(void);
 
 #endif

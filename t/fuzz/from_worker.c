@@ -1,10 +1,10 @@
 /*
- * from_worker.c - what workers send to the runner, into the real broker: several workers at once,
- * messages of any size and in any order, descriptors of any kind and number, runs that end in every
- * way, answers that nobody reads.
+ * from_worker.c - the messages of workers to the real broker. Several workers send at the same
+ * time, messages of any size and in any order, with descriptors of any kind and number. Runs end in
+ * every way, and some workers read no answers.
  *
- * What else is around the broker is in broker_world.h. An input is a list of steps, each a few
- * bytes; `steps` has them.
+ * broker_world.h plays the other processes around the broker. An input is a list of steps of a few
+ * bytes each (see `steps`).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -21,13 +21,13 @@
 #include "fuzz.h"
 
 #define WORKERS 4
-#define TURNS_MAX 1000 /* of the broker's loop, until it waits */
-#define ROUNDS_MAX 100 /* of a second each, until every run is answered */
+#define TURNS_MAX 1000 /* the most turns of the broker's loop until it waits */
+#define ROUNDS_MAX 100 /* the most seconds until every run has its answer */
 
 static struct worker {
 	int fd;
 	bool broke_rules;
-	uint32_t asked, answered; /* questions */
+	uint32_t asked, answered; /* numbers of questions */
 	uint32_t runs, results;
 } workers[WORKERS];
 
@@ -53,7 +53,7 @@ connect_step(void)
 	close(fd);
 }
 
-#define RIGHT 0xffu /* which descriptors: those that a run has */
+#define RIGHT 0xffu /* a value of `which`: the descriptors that a run has */
 
 static void
 worker_sends(struct worker *worker, const void *bytes, size_t size, uint8_t which, size_t count)
@@ -72,7 +72,7 @@ fits(uint64_t asked, uint64_t most)
 	return asked > 0 && asked <= most;
 }
 
-/* The rules of proto.h that can be checked with nothing but the message in hand. */
+/* Check the rules of proto.h that depend on nothing but the message itself. */
 static bool
 is_legal(const struct proto_request *request, size_t fd_count)
 {
@@ -139,7 +139,7 @@ bytes_step(void)
 	if (worker->fd < 0 || size == sizeof(struct proto_request))
 		return;
 	memset(bytes, size, sizeof bytes);
-	/* What is empty is the end of a connection to who receives it. */
+	/* A receiver takes an empty message for the end of the connection. */
 	worker->broke_rules = true;
 	worker_sends(worker, bytes, size, fds >> 4, fds % SENT_FDS);
 }
@@ -180,12 +180,12 @@ check_reply(struct worker *worker, const struct proto_reply *reply)
 		worker->answered++;
 		break;
 	default:
-		must(!"a reply that there is");
+		must(!"a kind of reply that exists");
 	}
 	must(worker->results <= worker->runs && worker->answered <= worker->asked);
 }
 
-/* Read all that there is. Returns whether the connection is still there. */
+/* Read and check all waiting replies. Returns whether the connection is still open. */
 static bool
 read_replies(struct worker *worker)
 {
@@ -213,7 +213,7 @@ hang_up_step(void)
 	shut(&workers[next() % WORKERS].fd);
 }
 
-/* ---- what must be true whenever the broker waits -------------------------------------------------------------------- */
+/* ---- checks, each time when the broker waits ------------------------------------------------------------------------ */
 
 static void
 check_clients(void)
@@ -229,7 +229,7 @@ check_clients(void)
 		must(client->watch.fd >= 0 && run->fd_count <= RUN_FDS);
 		must((run->state == RUN_QUEUED) == (run->fd_count > 0));
 		must((run->cell != NULL) == has_cell && (run->cell == NULL || run->cell->run == run));
-		/* A compilation that has no cell any more has its output extracted. */
+		/* The broker extracts the output of a compilation that has no cell any more. */
 		must((run->extraction.fd >= 0) == (run->state == RUN_LEAVING && run->cell == NULL));
 		must((client->state == CLIENT_WAITING) == (run->state != RUN_IDLE));
 	}
@@ -261,14 +261,14 @@ check_cells(void)
 		must(cell->run == NULL || cell->is_reserved || cell->state == CELL_RUNNING || cell->state == CELL_SETTLING ||
 		    cell->state == CELL_ENDING);
 		/*
-		 * With a layer that does not hold there is no run. A compiler's output from before
-		 * is still extracted, and nothing runs it.
+		 * While a layer is broken, there is no run. The broker still extracts an earlier
+		 * compiler's output, but runs nothing with it.
 		 */
 		must(!is_broken || cell->is_reserved || cell->state != CELL_RUNNING || cell->end != END_ITSELF);
 		must(!is_broken || cell->is_reserved || cell->run == NULL || cell->run->state == RUN_LEAVING);
 		must(cell->state != CELL_FREE || (cell->control.fd < 0 && cell->control_fd < 0 && cell->init.fd < 0 &&
 		    cell->init_fd < 0 && cell->box_fd < 0 && cell->run == NULL));
-		/* The self-test's own runs have limits of its own. */
+		/* The self-test gives its runs other limits. */
 		if (cell->state == CELL_RUNNING && !cell->is_reserved)
 			must(fits(cell->limits.wall_ms, most->wall_ms) && fits(cell->limits.memory_bytes, most->memory_bytes) &&
 			    fits(cell->limits.processes, most->processes) && fits(cell->limits.disk_bytes, most->disk_bytes) &&
@@ -295,7 +295,7 @@ check_cells(void)
 static void (*const steps[])(void) = { connect_step, request_step, request_step, warden_step, zygote_step, guest_step,
 	guest_end_step, init_end_step, time_step, read_step, hang_up_step, bytes_step, process_step };
 
-/* Has every run an answer? */
+/* Whether every request has its answer. */
 static bool
 is_settled(void)
 {
@@ -306,7 +306,10 @@ is_settled(void)
 	return broker.running == 0;
 }
 
-/* Who kept to the rules has had every answer, and who did not has no connection any more. */
+/*
+ * Check what each worker got, and close its connection. A worker that kept the rules has every
+ * answer. A worker that broke one has lost its connection.
+ */
 static void
 part(void)
 {
@@ -330,7 +333,7 @@ are_cells_free(void)
 	return true;
 }
 
-/* The broker waits: let something happen. */
+/* Go on with the input, because the broker waits. */
 static void
 happen(void)
 {

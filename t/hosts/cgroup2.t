@@ -173,7 +173,8 @@ for (['required', qr/control groups are required and cannot be had: .*Permission
     else                    { ok eventually(60, sub { slurp("$dir/log") =~ /serving/ }), 'nothing delegated, optional: the runner serves'; stop_runner($runner) }
 }
 
-# --check-host enables controllers to try them, and disables them again: those that were enabled before stay.
+# --check-host enables controllers to try them, and disables them again: those that were enabled
+# before stay.
 for (['', ''], ['pids', 'pids']) {
     my ($was, $name) = @$_;
     make_path("$top/check/inner");

@@ -24,7 +24,7 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define LIMIT_S 60        /* for any wait, even on a busy machine */
-#define LINES 100         /* at one time */
+#define LINES 100         /* at the same time */
 #define DESCRIPTORS 1024  /* that are checked */
 #define SOCKET_BYTES (32u << 20) /* more than the kernel buffers between two ends that are not read */
 

@@ -1,11 +1,11 @@
-// Prepares a zygote, as the body of a function (process, turn, imports). Returns the function that each guest calls
-// before its run comes. It is in no module, so programs cannot find it.
+// Prepares a zygote, as the body of a function (process, turn, imports). Returns the function that
+// each guest calls before its run comes. This code is in no module, so programs cannot find it.
 'use strict';
 const Module = process.mainModule.constructor;
 const require = Module.createRequire('/box/');
 const fs = require('fs');
 
-// Modules of Node that short programs use.
+// The modules of Node that short programs use.
 const builtins = ['assert', 'async_hooks', 'buffer', 'child_process', 'crypto', 'events', 'fs', 'fs/promises',
 	'http', 'os', 'path', 'perf_hooks', 'querystring', 'readline', 'stream', 'stream/promises', 'string_decoder',
 	'timers/promises', 'url', 'util', 'v8', 'vm', 'worker_threads', 'zlib'];
@@ -22,7 +22,7 @@ function pause(ms) {
 	Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-// Run a program as Node runs a main module, and then the event loop.
+// Run a program as Node runs a main module, and then turn the event loop.
 function warm_up() {
 	Module._load('/box/warm.js', null, false);
 	forget('/box/warm.js');
@@ -40,7 +40,8 @@ for (const name of imports) {
 	try {
 		require(name);
 	} catch (error) {
-		// The zygote serves without it. A program that requires it gets the same error.
+		// The zygote serves without the module. A program that requires it gets the same
+		// error.
 		process._rawDebug(`zygote: require ${name}: ${error.message}`);
 	}
 }
@@ -50,7 +51,7 @@ if (process.env.HTTP_PROXY) {
 }
 for (let i = 0; i < 3; i++)
 	warm_up();
-/^/.exec(''); // clears RegExp.$1 and the like
+/^/.exec(''); // clears RegExp.$1 and the other results of the last match
 
 return function rehearse() {
 	const module = new Module('/box/main.js');

@@ -1,6 +1,7 @@
-// Makes fetch, http and https use the proxy of the environment, where Node does not do so itself (from 22.21 and 24 on
-// it does, with NODE_USE_ENV_PROXY). Runs only in zygotes whose guests may use the network. Programs find these agents in
-// the place of Node's own. fetch uses undici, which keeps its dispatcher in the global object under a symbol.
+// Makes fetch, http and https use the proxy that the environment names. From 22.21 and 24 on, Node
+// does so itself, with NODE_USE_ENV_PROXY; then this file changes nothing. It runs only in zygotes
+// whose guests may use the network. Programs find these agents in the place of Node's own. fetch
+// uses undici, which keeps its dispatcher in the global object under a symbol.
 'use strict';
 const http = require('http');
 const https = require('https');
@@ -9,7 +10,7 @@ const tls = require('tls');
 
 const GLOBAL_DISPATCHER = Symbol.for('undici.globalDispatcher.1');
 
-// An error of the network, without a stack.
+// Make an error of the network, without a stack.
 function failure(text) {
 	const limit = Error.stackTraceLimit;
 	Error.stackTraceLimit = 0;
@@ -18,8 +19,8 @@ function failure(text) {
 	return error;
 }
 
-// The URL of the proxy for `protocol` and `host` ("name", "[::1]"), or null. It is looked up for each request, because a
-// program may change its environment.
+// Returns the URL of the proxy for `protocol` and `host` ("name", "[::1]"), or null. Each request
+// reads the environment again, because a program may change it.
 function proxy_for(protocol, host) {
 	const { env } = process;
 	const url = protocol === 'https:' ? env.https_proxy || env.HTTPS_PROXY : env.http_proxy || env.HTTP_PROXY;
@@ -34,7 +35,8 @@ function bracketed(host) {
 	return host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 }
 
-// Call back with a TLS connection to `host` and `port`, through the proxy.
+// Connect to `host` and `port` with TLS, through the proxy. The callback gets an error or the
+// socket.
 function tunnel(proxy, host, port, options, callback) {
 	const authority = `${bracketed(host)}:${port}`;
 	const bare = host.replace(/^\[|\]$/g, '');
@@ -60,7 +62,8 @@ function tunnel(proxy, host, port, options, callback) {
 
 // ---- fetch ----
 
-// Add a Host header. undici accepts headers as an object, or as a list of alternating names and values.
+// Add a Host header, if there is none. undici accepts headers as an object, or as a list in which
+// names and values alternate.
 function with_host(headers, host) {
 	const list = Array.isArray(headers) ? headers : Object.entries(headers || {}).flat();
 	for (let i = 0; i < list.length; i += 2) {
@@ -71,7 +74,7 @@ function with_host(headers, host) {
 }
 
 function set_dispatcher(Agent) {
-	// HTTPS has a tunnel for each connection. HTTP sends the whole URL to the proxy.
+	// HTTPS makes a tunnel for each connection. HTTP sends the whole URL to the proxy.
 	const direct = new Agent();
 	const tunnels = new Agent({
 		connect(options, callback) {
@@ -97,7 +100,7 @@ function set_dispatcher(Agent) {
 // ---- http and https ----
 
 function set_agents() {
-	const keep = { keepAlive: true, scheduling: 'lifo', timeout: 5000 }; // as Node's own have it
+	const keep = { keepAlive: true, scheduling: 'lifo', timeout: 5000 }; // as in Node's own agents
 	const plain = new http.Agent(keep);
 	const secure = new https.Agent(keep);
 	const add_plain = plain.addRequest;

@@ -1,5 +1,5 @@
-// Tests the features that a fork could have broken. Prints random numbers and exits with status 42, or prints the
-// failure.
+// Tests the features that a fork could have broken. Prints random numbers and exits with status 42,
+// or prints the failure.
 'use strict';
 const assert = require('assert');
 const crypto = require('crypto');

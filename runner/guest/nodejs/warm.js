@@ -1,5 +1,6 @@
-// A little of everything that a short program does first. Guests inherit the results; the output is discarded. Nothing
-// here may draw a random number: all guests of a zygote would share it.
+// Does a little of everything that a short program does first. Guests inherit the results, and the
+// output is discarded. Nothing here may draw a random number: all guests of a zygote would share
+// it.
 console.log(1, 'a', [1, 2], { a: 1 });
 console.error('x');
 class Warm {
