@@ -16,8 +16,7 @@ capabilities_bound(uint64_t keep)
 {
 	/* PR_CAPBSET_READ fails at the first number that the kernel does not know. */
 	for (int cap = 0, is_there; (is_there = prctl(PR_CAPBSET_READ, cap, 0, 0, 0)) >= 0; cap++) {
-		if (is_there != 0 && (keep & CAPABILITY(cap)) == 0 &&
-		    mark_syscall(SYS_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
+		if (is_there != 0 && (keep & CAPABILITY(cap)) == 0 && mark_syscall(SYS_prctl, PR_CAPBSET_DROP, cap, 0, 0, 0) != 0)
 			return -1;
 	}
 	return 0;

@@ -38,8 +38,7 @@ const struct conf_form conf_form_name = { is_name, "up to 31 letters, digits and
 const struct conf_form conf_form_absolute = { is_absolute, "an absolute path" };
 
 /* Append to `text` as much as fits. */
-static void __attribute__((format(printf, 3, 4)))
-append(char *text, size_t size, const char *format, ...)
+static void __attribute__((format(printf, 3, 4))) append(char *text, size_t size, const char *format, ...)
 {
 	size_t at = strlen(text);
 	va_list args;
@@ -198,8 +197,7 @@ free_strings(struct strings *list)
 }
 
 static int
-read_strings(const struct conf_file *file, const config_setting_t *setting, const struct conf_key *key,
-    struct strings *member)
+read_strings(const struct conf_file *file, const config_setting_t *setting, const struct conf_key *key, struct strings *member)
 {
 	unsigned count;
 
@@ -305,8 +303,8 @@ conf_schema_read(const struct conf_file *file, const config_setting_t *group, co
 		if (!key->required || config_setting_get_member(group, key->name) != NULL)
 			continue;
 		conf_file_where(group, where, sizeof where);
-		return conf_file_fail(file, group, "%s%s%s is missing; allowed: %s", where, where[0] != '\0' ? "." : "", key->name,
-		    allowed(key, range, sizeof range));
+		return conf_file_fail(file, group, "%s%s%s is missing; allowed: %s", where, where[0] != '\0' ? "." : "",
+		    key->name, allowed(key, range, sizeof range));
 	}
 	return 0;
 }

@@ -30,7 +30,7 @@ struct limits_config {
 	struct run_limits maximum;
 };
 
-enum requirement { /* of a layer that the host may lack */
+enum requirement {      /* of a layer that the host may lack */
 	LAYER_OFF,      /* do not use it */
 	LAYER_OPTIONAL, /* use it if the host has it; report if not */
 	LAYER_REQUIRED, /* do not start without it */
@@ -54,24 +54,24 @@ struct language_config {
 	struct strings aliases;
 	char *main_file; /* "main.py" */
 	enum start_kind start;
-	char *driver;      /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
-	char *interpreter; /* with a driver: absolute path */
+	char *driver;       /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
+	char *interpreter;  /* with a driver: absolute path */
 	struct strings run; /* the command that starts a program; none: the compiled file is executed */
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it creates in the working directory */
 		struct run_limits limits;
 	} compile;
-	struct strings version; /* a command that prints it; none: the driver knows it */
-	struct strings root; /* more host paths to bind read-only; with a leading '?' one may be missing */
-	struct strings links; /* "/place=/target": symbolic links in the root */
-	struct strings env;  /* NAME=value, in addition to the standard variables */
-	char *policy;        /* a file in policy_dir without ".conf" */
-	uint64_t idle_s;     /* it sleeps after this long without a run; 0: never, and it starts awake */
-	uint64_t recycle_runs; /* a zygote is replaced after this many runs */
+	struct strings version;                /* a command that prints it; none: the driver knows it */
+	struct strings root;                   /* more host paths to bind read-only; with a leading '?' one may be missing */
+	struct strings links;                  /* "/place=/target": symbolic links in the root */
+	struct strings env;                    /* NAME=value, in addition to the standard variables */
+	char *policy;                          /* a file in policy_dir without ".conf" */
+	uint64_t idle_s;                       /* it sleeps after this long without a run; 0: never, and it starts awake */
+	uint64_t recycle_runs;                 /* a zygote is replaced after this many runs */
 	struct warm_set warm[CONFIG_MAX_WARM]; /* without a driver: one, of which only `armed` is used */
 	size_t warm_count;                     /* at least 1 */
-	struct limits_config limits; /* the global ones, overridden here */
+	struct limits_config limits;           /* the global ones, overridden here */
 };
 
 /* Whether its programs are compiled first. */
@@ -98,27 +98,27 @@ struct config {
 
 	/* runner */
 	char *socket_path;
-	char *worker_user; /* the user that may connect; NULL: the runner's own */
-	uint32_t first_uid; /* of the runner, after a start as root; a cell's is first_uid + 1 + number */
-	uint32_t cells;     /* the most cells, armed and running together */
-	uint32_t queue;     /* the most runs that wait for a cell */
-	uint64_t queue_ms;  /* the longest wait of one */
+	char *worker_user;       /* the user that may connect; NULL: the runner's own */
+	uint32_t first_uid;      /* of the runner, after a start as root; a cell's is first_uid + 1 + number */
+	uint32_t cells;          /* the most cells, armed and running together */
+	uint32_t queue;          /* the most runs that wait for a cell */
+	uint64_t queue_ms;       /* the longest wait of one */
 	uint64_t compiled_bytes; /* the size of all compiled programs kept; 0: none is kept */
 
 	/* isolation */
 	enum level level;
 	char *chroot_dir; /* level chroot: the directory for the roots of its cells */
 	enum requirement cgroup;
-	char *cgroup_parent; /* NULL: find it */
-	enum requirement landlock; /* for the cells */
+	char *cgroup_parent;           /* NULL: find it */
+	enum requirement landlock;     /* for the cells */
 	enum requirement uid_per_cell; /* for a start as an ordinary user; as root it is always in force */
-	uint32_t cpu_percent; /* CPU time of a cell per wall time; 100 is one core */
-	uint32_t threads;     /* threads of a run that must not start processes, besides its first */
-	uint32_t open_files;  /* RLIMIT_NOFILE of a guest */
-	uint32_t inodes;      /* of a cell's tmpfs */
+	uint32_t cpu_percent;          /* CPU time of a cell per wall time; 100 is one core */
+	uint32_t threads;              /* threads of a run that must not start processes, besides its first */
+	uint32_t open_files;           /* RLIMIT_NOFILE of a guest */
+	uint32_t inodes;               /* of a cell's tmpfs */
 
 	/* worker */
-	uint64_t body_bytes; /* the largest request body */
+	uint64_t body_bytes;              /* the largest request body */
 	enum requirement worker_landlock; /* for the worker itself */
 
 	/* network */

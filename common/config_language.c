@@ -40,38 +40,45 @@ static const struct conf_form form_environment = { is_environment, "NAME=value" 
 static const struct conf_form form_root = { is_root, "an absolute path, with or without '?' before it" };
 static const struct conf_form form_link = { is_link, "/PLACE=/TARGET, two absolute paths" };
 
-static const char *const start_names[] = {
-	[START_ZYGOTE] = "zygote", [START_SPARE] = "spare", [START_COLD] = "cold", NULL
-};
+static const char *const start_names[] = { [START_ZYGOTE] = "zygote", [START_SPARE] = "spare", [START_COLD] = "cold", NULL };
 
 #define AT(member) .offset = offsetof(struct language_config, member)
 
 static const struct conf_key compile_keys[] = {
 	{ .name = "command", .type = CONF_STRINGS, .required = true, AT(compile.command), .min = 1, .max = CONFIG_MAX_WORDS },
-	{ .name = "output", .type = CONF_STRING, .required = true, AT(compile.output), .max = PROTO_NAME_SIZE - 1,
+	{ .name = "output",
+	    .type = CONF_STRING,
+	    .required = true,
+	    AT(compile.output),
+	    .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },
 	{ .name = "limits", .type = CONF_GROUP, AT(compile.limits), .keys = config_compile_limits_keys },
 	{ .name = NULL },
 };
 
 static const struct conf_key language_keys[] = {
-	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1,
-	    .form = &conf_form_name },
+	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "aliases", .type = CONF_STRINGS, AT(aliases), .max = 16, .form = &conf_form_name },
-	{ .name = "main_file", .type = CONF_STRING, .required = true, AT(main_file), .max = PROTO_NAME_SIZE - 1,
+	{ .name = "main_file",
+	    .type = CONF_STRING,
+	    .required = true,
+	    AT(main_file),
+	    .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },
 	{ .name = "start", .type = CONF_CHOICE, AT(start), .choices = start_names, .number = START_ZYGOTE },
-	{ .name = "driver", .type = CONF_STRING, AT(driver), .max = PROTO_NAME_SIZE - 1,
-	    .form = &conf_form_name },
-	{ .name = "interpreter", .type = CONF_STRING, AT(interpreter), .max = PATH_BYTES,
-	    .form = &conf_form_absolute },
+	{ .name = "driver", .type = CONF_STRING, AT(driver), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
+	{ .name = "interpreter", .type = CONF_STRING, AT(interpreter), .max = PATH_BYTES, .form = &conf_form_absolute },
 	{ .name = "run", .type = CONF_STRINGS, AT(run), .max = CONFIG_MAX_WORDS },
 	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
 	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = CONFIG_MAX_WORDS },
 	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
 	{ .name = "links", .type = CONF_STRINGS, AT(links), .max = 16, .form = &form_link },
 	{ .name = "env", .type = CONF_STRINGS, AT(env), .max = 64, .form = &form_environment },
-	{ .name = "policy", .type = CONF_STRING, .required = true, AT(policy), .max = PROTO_NAME_SIZE - 1,
+	{ .name = "policy",
+	    .type = CONF_STRING,
+	    .required = true,
+	    AT(policy),
+	    .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },
 	{ .name = "idle_s", .type = CONF_UINT64, AT(idle_s), .min = 0, .max = 31536000, .number = 300 },
 	{ .name = "armed", .type = CONF_UINT32, AT(warm[0].armed), .min = 0, .max = 4096, .number = 1 },
@@ -85,8 +92,7 @@ static const struct conf_key language_keys[] = {
 #define AT(member) .offset = offsetof(struct warm_set, member)
 
 static const struct conf_key warm_keys[] = {
-	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1,
-	    .form = &conf_form_name },
+	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "imports", .type = CONF_STRINGS, AT(imports), .max = 256 },
 	{ .name = "hints", .type = CONF_STRINGS, AT(hints), .max = 64 },
 	{ .name = "armed", .type = CONF_UINT32, AT(armed), .min = 0, .max = 4096, .number = 1 },
@@ -122,8 +128,7 @@ check_names(const struct conf_file *file, const struct config *config, const str
 		int other = config_language_find(config, name);
 
 		if (other >= 0)
-			return conf_file_fail(file, at, "\"%s\" is already a name in %s", name,
-			    config->language[other]->file);
+			return conf_file_fail(file, at, "\"%s\" is already a name in %s", name, config->language[other]->file);
 		for (size_t j = 0; j < i; j++) {
 			if (strcmp(name, j == 0 ? language->name : language->aliases.item[j - 1]) == 0)
 				return conf_file_fail(file, at, "duplicate name \"%s\"", name);
@@ -151,8 +156,9 @@ check_armed(const struct conf_file *file, const struct config *config, const str
 	}
 	if (language->idle_s != 0 || armed <= config->cells)
 		return 0;
-	return conf_file_fail(file, config_lookup(&file->parsed, name), "%s: with this file, %" PRIu64
-	    " cells would be armed; allowed: up to runner.cells, %" PRIu32, name, armed, config->cells);
+	return conf_file_fail(file, config_lookup(&file->parsed, name),
+	    "%s: with this file, %" PRIu64 " cells would be armed; allowed: up to runner.cells, %" PRIu32, name, armed,
+	    config->cells);
 }
 
 /* The program of a command is not searched in PATH. */
@@ -161,8 +167,8 @@ check_command(const struct conf_file *file, const char *name, const struct strin
 {
 	if (command->count == 0 || command->item[0][0] == '/')
 		return 0;
-	return conf_file_fail(file, config_lookup(&file->parsed, name), "%s[0]: \"%.64s\" is malformed; allowed: an absolute path",
-	    name, command->item[0]);
+	return conf_file_fail(file, config_lookup(&file->parsed, name),
+	    "%s[0]: \"%.64s\" is malformed; allowed: an absolute path", name, command->item[0]);
 }
 
 static int
@@ -212,7 +218,9 @@ check_start(const struct conf_file *file, const struct language_config *language
 	if (language->driver == NULL && language->run.count == 0 && !config_is_compiled(language))
 		return conf_file_fail(file, root, "run is missing; required without a driver and compile");
 	return check_command(file, "run", &language->run) != 0 || check_command(file, "version", &language->version) != 0 ||
-	    check_command(file, "compile.command", &language->compile.command) != 0 ? -1 : 0;
+	        check_command(file, "compile.command", &language->compile.command) != 0 ?
+	    -1 :
+	    0;
 }
 
 static int
@@ -233,7 +241,8 @@ read_warm(const struct conf_file *file, struct language_config *language)
 		if (conf_schema_read(file, group, warm_keys, set) != 0)
 			return -1;
 		if (i == 0 && set->hints.count > 0)
-			return conf_file_fail(file, group, "warm[0].hints: the first set is for all other programs; allowed: no hints");
+			return conf_file_fail(file, group,
+			    "warm[0].hints: the first set is for all other programs; allowed: no hints");
 		if (i > 0 && set->hints.count == 0)
 			return conf_file_fail(file, group, "warm[%u].hints is missing; allowed: 1 or more words", i);
 		for (unsigned j = 0; j < i; j++) {
@@ -270,8 +279,9 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	conf_schema_defaults(&file, language_keys, language);
 	language->limits = config->limits;
 	if (conf_schema_read(&file, config_root_setting(&file.parsed), language_keys, language) != 0 ||
-	    config_limits_check(&file, &language->limits) != 0 || check_start(&file, language) != 0 || check_names(&file, config, language) != 0 ||
-	    read_warm(&file, language) != 0 || check_armed(&file, config, language) != 0) {
+	    config_limits_check(&file, &language->limits) != 0 || check_start(&file, language) != 0 ||
+	    check_names(&file, config, language) != 0 || read_warm(&file, language) != 0 ||
+	    check_armed(&file, config, language) != 0) {
 		config_language_free(language);
 		language = NULL;
 	}

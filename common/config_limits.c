@@ -10,13 +10,21 @@
 #define DAY_MS 86400000
 
 /* The default and the maximum of one limit. config_limits_check relies on this order. */
-#define LIMIT_KEYS(field, least, most, default_value, maximum_value)                                                   \
-	static const struct conf_key field##_keys[] = {                                                                \
-		{ .name = "default", .type = CONF_UINT64, .offset = offsetof(struct limits_config, default_.field),    \
-		    .min = (least), .max = (most), .number = (default_value) },                                        \
-		{ .name = "maximum", .type = CONF_UINT64, .offset = offsetof(struct limits_config, maximum.field),     \
-		    .min = (least), .max = (most), .number = (maximum_value) },                                        \
-		{ .name = NULL },                                                                                      \
+#define LIMIT_KEYS(field, least, most, default_value, maximum_value) \
+	static const struct conf_key field##_keys[] = { \
+		{ .name = "default", \
+		    .type = CONF_UINT64, \
+		    .offset = offsetof(struct limits_config, default_.field), \
+		    .min = (least), \
+		    .max = (most), \
+		    .number = (default_value) }, \
+		{ .name = "maximum", \
+		    .type = CONF_UINT64, \
+		    .offset = offsetof(struct limits_config, maximum.field), \
+		    .min = (least), \
+		    .max = (most), \
+		    .number = (maximum_value) }, \
+		{ .name = NULL }, \
 	}
 LIMIT_KEYS(wall_ms, 1, DAY_MS, 15000, 120000);
 LIMIT_KEYS(cpu_ms, 1, DAY_MS, 15000, 120000);
@@ -36,9 +44,11 @@ const struct conf_key config_limits_keys[] = {
 };
 
 /* A limit of a compiler. */
-#define COMPILE_KEY(field, least, most, value)                                                                         \
-	{ .name = #field, .type = CONF_UINT64, .offset = offsetof(struct run_limits, field), .min = (least),           \
-	    .max = (most), .number = (value) }
+#define COMPILE_KEY(field, least, most, value) \
+	{ \
+		.name = #field, .type = CONF_UINT64, .offset = offsetof(struct run_limits, field), .min = (least), \
+		.max = (most), .number = (value) \
+	}
 
 const struct conf_key config_compile_limits_keys[] = {
 	COMPILE_KEY(wall_ms, 1, DAY_MS, 30000),
@@ -68,4 +78,3 @@ config_limits_check(const struct conf_file *file, const struct limits_config *li
 	}
 	return 0;
 }
-

@@ -38,7 +38,10 @@ static const char *const level_names[] = { [LEVEL_NAMESPACES] = "namespaces", [L
 #define AT(member) .offset = offsetof(struct config, member)
 
 static const struct conf_key runner_keys[] = {
-	{ .name = "socket", .type = CONF_PATH, AT(socket_path), .max = sizeof((struct sockaddr_un *)0)->sun_path - 1,
+	{ .name = "socket",
+	    .type = CONF_PATH,
+	    AT(socket_path),
+	    .max = sizeof((struct sockaddr_un *)0)->sun_path - 1,
 	    .string = "/run/cellblock/runner.sock" },
 	{ .name = "worker_user", .type = CONF_STRING, AT(worker_user), .max = 255, .form = &form_user },
 	/*
@@ -49,8 +52,7 @@ static const struct conf_key runner_keys[] = {
 	{ .name = "cells", .type = CONF_UINT32, AT(cells), .min = 1, .max = 4096, .number = 32 },
 	{ .name = "queue", .type = CONF_UINT32, AT(queue), .min = 0, .max = 65536, .number = 256 },
 	{ .name = "queue_ms", .type = CONF_UINT64, AT(queue_ms), .min = 1, .max = 600000, .number = 10000 },
-	{ .name = "compiled_bytes", .type = CONF_UINT64, AT(compiled_bytes), .min = 0, .max = GIB(1024),
-	    .number = MIB(128) },
+	{ .name = "compiled_bytes", .type = CONF_UINT64, AT(compiled_bytes), .min = 0, .max = GIB(1024), .number = MIB(128) },
 	{ .name = NULL },
 };
 
@@ -58,12 +60,9 @@ static const struct conf_key isolation_keys[] = {
 	{ .name = "level", .type = CONF_CHOICE, AT(level), .choices = level_names, .number = LEVEL_NAMESPACES },
 	{ .name = "chroot_dir", .type = CONF_PATH, AT(chroot_dir), .max = PATH_BYTES, .string = "/var/lib/cellblock" },
 	{ .name = "cgroup", .type = CONF_CHOICE, AT(cgroup), .choices = requirement_names, .number = LAYER_REQUIRED },
-	{ .name = "cgroup_parent", .type = CONF_STRING, AT(cgroup_parent), .max = PATH_BYTES,
-	    .form = &conf_form_absolute },
-	{ .name = "landlock", .type = CONF_CHOICE, AT(landlock), .choices = requirement_names,
-	    .number = LAYER_REQUIRED },
-	{ .name = "uid_per_cell", .type = CONF_CHOICE, AT(uid_per_cell), .choices = requirement_names,
-	    .number = LAYER_REQUIRED },
+	{ .name = "cgroup_parent", .type = CONF_STRING, AT(cgroup_parent), .max = PATH_BYTES, .form = &conf_form_absolute },
+	{ .name = "landlock", .type = CONF_CHOICE, AT(landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
+	{ .name = "uid_per_cell", .type = CONF_CHOICE, AT(uid_per_cell), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cpu_percent", .type = CONF_UINT32, AT(cpu_percent), .min = 1, .max = 100000, .number = 100 },
 	{ .name = "threads", .type = CONF_UINT32, AT(threads), .min = 1, .max = 32768, .number = 64 },
 	{ .name = "open_files", .type = CONF_UINT32, AT(open_files), .min = 16, .max = 1048576, .number = 256 },
@@ -73,8 +72,7 @@ static const struct conf_key isolation_keys[] = {
 
 static const struct conf_key worker_keys[] = {
 	{ .name = "body_bytes", .type = CONF_UINT64, AT(body_bytes), .min = KIB(1), .max = GIB(1), .number = MIB(32) },
-	{ .name = "landlock", .type = CONF_CHOICE, AT(worker_landlock), .choices = requirement_names,
-	    .number = LAYER_REQUIRED },
+	{ .name = "landlock", .type = CONF_CHOICE, AT(worker_landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = NULL },
 };
 
@@ -128,8 +126,8 @@ read_languages(struct config *config, const struct conf_file *file)
 	if (count < 0)
 		return conf_file_fail(file, at, "languages: cannot read %s: %s", config->language_dir, strerror(errno));
 	if (count == 0 || count > CONFIG_MAX_LANGUAGES)
-		failed = conf_file_fail(file, at, "languages: %s has %d files named *.conf; allowed: 1 to %d", config->language_dir, count,
-		    CONFIG_MAX_LANGUAGES);
+		failed = conf_file_fail(file, at, "languages: %s has %d files named *.conf; allowed: 1 to %d",
+		    config->language_dir, count, CONFIG_MAX_LANGUAGES);
 	for (int i = 0; i < count; i++) {
 		struct language_config *language = NULL;
 		char *path;

@@ -43,9 +43,7 @@ static const struct conf_form form_address = { is_address, "HOST:PORT" };
 static const struct conf_form form_proxy_name = { is_proxy_name,
 	"up to 31 letters, digits and ._+#-, the first a letter or digit, but not \"" PROXY_NONE "\"" };
 
-static const char *const network_names[] = {
-	[NETWORK_NONE] = "none", [NETWORK_PROXY] = "proxy", [NETWORK_HOST] = "host", NULL
-};
+static const char *const network_names[] = { [NETWORK_NONE] = "none", [NETWORK_PROXY] = "proxy", [NETWORK_HOST] = "host", NULL };
 
 #define AT(member) .offset = offsetof(struct config, member)
 
@@ -53,7 +51,10 @@ const struct conf_key config_network_keys[] = {
 	{ .name = "mode", .type = CONF_CHOICE, AT(network), .choices = network_names, .number = NETWORK_NONE },
 	{ .name = "strict", .type = CONF_BOOL, AT(network_strict), .number = false },
 	{ .name = "proxies", .type = CONF_LIST, .min = 1, .max = CONFIG_MAX_PROXIES },
-	{ .name = "certificates", .type = CONF_PATH, AT(certificates), .max = PATH_BYTES,
+	{ .name = "certificates",
+	    .type = CONF_PATH,
+	    AT(certificates),
+	    .max = PATH_BYTES,
 	    .string = "/etc/ssl/certs/ca-certificates.crt" },
 	{ .name = "connections", .type = CONF_UINT32, AT(connections), .min = 1, .max = 1024, .number = 32 },
 	{ .name = "armed", .type = CONF_UINT32, AT(network_armed), .min = 0, .max = 4096, .number = 2 },
@@ -64,10 +65,8 @@ const struct conf_key config_network_keys[] = {
 #define AT(member) .offset = offsetof(struct proxy_config, member)
 
 static const struct conf_key proxy_keys[] = {
-	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1,
-	    .form = &form_proxy_name },
-	{ .name = "address", .type = CONF_STRING, .required = true, AT(address), .max = ADDRESS_BYTES,
-	    .form = &form_address },
+	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1, .form = &form_proxy_name },
+	{ .name = "address", .type = CONF_STRING, .required = true, AT(address), .max = ADDRESS_BYTES, .form = &form_address },
 	{ .name = NULL },
 };
 
@@ -83,8 +82,7 @@ config_network_read(const struct conf_file *file, struct config *config)
 		if (conf_schema_read(file, group, proxy_keys, proxy) != 0)
 			return -1;
 		if (config_network_find_proxy(config, proxy->name) != (int)i)
-			return conf_file_fail(file, group, "network.proxies[%u].name: duplicate name \"%s\"", i,
-			    proxy->name);
+			return conf_file_fail(file, group, "network.proxies[%u].name: duplicate name \"%s\"", i, proxy->name);
 	}
 	if (config->network == NETWORK_PROXY && config->proxy_count == 0)
 		return conf_file_fail(file, config_lookup(&file->parsed, "network.mode"),

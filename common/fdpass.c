@@ -55,7 +55,9 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { .iov_base = data, .iov_len = size };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
 		.msg_controllen = sizeof control.space };
 	/*
 	 * More than FDPASS_MAX can arrive: descriptors also fill the space of credentials that are

@@ -28,11 +28,11 @@ struct net_port {
 	uint64_t port;
 };
 
-#define VERSION_FLAG 1ul       /* of landlock_create_ruleset */
-#define RULE_PATH_BENEATH 1ul  /* of landlock_add_rule */
-#define RULE_NET_PORT 2ul      /* of landlock_add_rule, ABI 4 */
+#define VERSION_FLAG 1ul      /* of landlock_create_ruleset */
+#define RULE_PATH_BENEATH 1ul /* of landlock_add_rule */
+#define RULE_NET_PORT 2ul     /* of landlock_add_rule, ABI 4 */
 #define NET_CONNECT_TCP UINT64_C(2)
-#define LOG_NOTHING 1ul        /* of landlock_restrict_self, ABI 7: no audit records for this program */
+#define LOG_NOTHING 1ul /* of landlock_restrict_self, ABI 7: no audit records for this program */
 
 /* The things that each ABI can restrict, in addition to those before it. */
 static const struct {
@@ -87,7 +87,7 @@ add_rules(int fd, const struct ruleset *ruleset, const struct landlock_rule *rul
 		if (is_port && port.allowed_access == 0)
 			continue;
 		if (marked(SYS_landlock_add_rule, fd, is_port ? RULE_NET_PORT : RULE_PATH_BENEATH,
-		    is_port ? (long)(uintptr_t)&port : (long)(uintptr_t)&beneath, 0) != 0)
+		        is_port ? (long)(uintptr_t)&port : (long)(uintptr_t)&beneath, 0) != 0)
 			return -1;
 	}
 	return 0;
@@ -110,7 +110,8 @@ landlock_enter(int abi, unsigned flags, const struct landlock_rule *rule, size_t
 		return -1;
 	result = add_rules(fd, &ruleset, rule, count);
 	if (result == 0)
-		result = (int)marked(SYS_landlock_restrict_self, fd, abi >= 7 && (flags & LANDLOCK_QUIET) != 0 ? LOG_NOTHING : 0, 0, 0);
+		result = (int)marked(SYS_landlock_restrict_self, fd, abi >= 7 && (flags & LANDLOCK_QUIET) != 0 ? LOG_NOTHING : 0,
+		    0, 0);
 	error = errno;
 	close(fd);
 	errno = error;

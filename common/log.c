@@ -37,8 +37,7 @@ would_wait(void)
 	return poll(&log, 1, 0) == 0;
 }
 
-static void __attribute__((format(printf, 2, 0)))
-log_line(const char *level, const char *format, va_list args)
+static void __attribute__((format(printf, 2, 0))) log_line(const char *level, const char *format, va_list args)
 {
 	char line[LINE_BYTES];
 	struct timespec now;

@@ -37,7 +37,10 @@ struct condition {
 };
 
 static const struct conf_key file_keys[] = {
-	{ .name = "include", .type = CONF_STRINGS, .offset = offsetof(struct policy_file, include), .max = 16,
+	{ .name = "include",
+	    .type = CONF_STRINGS,
+	    .offset = offsetof(struct policy_file, include),
+	    .max = 16,
 	    .form = &conf_form_name },
 	{ .name = "allow", .type = CONF_LIST, .max = 256 },
 	{ .name = "processes", .type = CONF_LIST, .max = 256 },
@@ -55,15 +58,24 @@ static const struct conf_key file_keys[] = {
  */
 static const struct conf_key row_keys[] = {
 	{ .name = "reason", .type = CONF_STRING, .required = true, .offset = offsetof(struct row, reason), .max = 512 },
-	{ .name = "calls", .type = CONF_STRINGS, .required = true, .offset = offsetof(struct row, calls), .min = 1,
-	    .max = 512, .form = &conf_form_name },
+	{ .name = "calls",
+	    .type = CONF_STRINGS,
+	    .required = true,
+	    .offset = offsetof(struct row, calls),
+	    .min = 1,
+	    .max = 512,
+	    .form = &conf_form_name },
 	{ .name = "when", .type = CONF_LIST, .min = 1, .max = RULE_ARGS },
 	{ .name = "optional", .type = CONF_BOOL, .offset = offsetof(struct row, optional) },
 	{ .name = NULL },
 };
 
 static const struct conf_key condition_keys[] = {
-	{ .name = "arg", .type = CONF_UINT32, .required = true, .offset = offsetof(struct condition, arg), .min = 0,
+	{ .name = "arg",
+	    .type = CONF_UINT32,
+	    .required = true,
+	    .offset = offsetof(struct condition, arg),
+	    .min = 0,
 	    .max = RULE_ARGS - 1 },
 	{ .name = "one_of", .type = CONF_STRINGS, .offset = offsetof(struct condition, one_of), .min = 1, .max = 64 },
 	{ .name = "mask", .type = CONF_STRINGS, .offset = offsetof(struct condition, mask), .min = 1, .max = 64 },
@@ -86,7 +98,8 @@ value_of(const struct conf_file *file, const config_setting_t *at, const char *t
 
 	if (policy_value(text, value) == 0)
 		return 0;
-	return conf_file_fail(file, at, "%s: unknown value \"%.64s\"; allowed: a number, or a name that cellblock-policy(5) lists",
+	return conf_file_fail(file, at,
+	    "%s: unknown value \"%.64s\"; allowed: a number, or a name that cellblock-policy(5) lists",
 	    conf_file_where(at, where, sizeof where), text);
 }
 
@@ -111,7 +124,8 @@ add_rule(const struct reader *reader, const struct rule *rule, const char *name)
 	char where[WHERE_BYTES];
 
 	if (old != NULL)
-		return conf_file_fail(reader->file, reader->row, "%s: %s is already in \"%s\"; a call may be in one of these sections only",
+		return conf_file_fail(reader->file, reader->row,
+		    "%s: %s is already in \"%s\"; a call may be in one of these sections only",
 		    conf_file_where(reader->row, where, sizeof where), name, policy_rule_sections[old->section]);
 	policy_rules_add(reader->rules, rule);
 	return 0;
@@ -138,8 +152,7 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 		conf_file_fail(reader->file, at, "%s: argument %u already has a condition; allowed: one", where, condition.arg);
 	else if ((condition.one_of.count > 0) == (condition.mask.count > 0) ||
 	    (condition.mask.count > 0) != (config_setting_get_member(at, "equals") != NULL))
-		conf_file_fail(reader->file, at, "%s: incomplete condition; allowed: one_of, or mask and equals",
-		    where);
+		conf_file_fail(reader->file, at, "%s: incomplete condition; allowed: one_of, or mask and equals", where);
 	else if (condition.one_of.count > 0) {
 		result = 0;
 		for (size_t i = 0; i < condition.one_of.count && result == 0; i++) {

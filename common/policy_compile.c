@@ -116,8 +116,10 @@ add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
 
 	for (unsigned i = 0; i < RULE_ARGS; i++) {
 		if (rule->arg[i].mask != 0)
-			match[count++] = (struct scmp_arg_cmp){ .arg = i, .op = SCMP_CMP_MASKED_EQ,
-				.datum_a = rule->arg[i].mask, .datum_b = rule->arg[i].value };
+			match[count++] = (struct scmp_arg_cmp){ .arg = i,
+				.op = SCMP_CMP_MASKED_EQ,
+				.datum_a = rule->arg[i].mask,
+				.datum_b = rule->arg[i].value };
 	}
 	return seccomp_rule_add_exact_array(filter, action, rule->call, count, match);
 }

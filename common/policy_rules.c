@@ -37,8 +37,9 @@ policy_rules_conflict(const struct rules *rules, const struct rule *rule)
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call == rule->call && other->section != rule->section && (is_unconditional(other) || is_unconditional(rule)) &&
-		    other->section != RULES_ZYGOTE && rule->section != RULES_ZYGOTE)
+		if (other->call == rule->call && other->section != rule->section &&
+		    (is_unconditional(other) || is_unconditional(rule)) && other->section != RULES_ZYGOTE &&
+		    rule->section != RULES_ZYGOTE)
 			return other;
 	}
 	return NULL;

@@ -22,6 +22,7 @@
 #endif
 #define SOCK_TYPE_MASK 0xf /* the kernel's name; SOCK_CLOEXEC and SOCK_NONBLOCK are outside this mask */
 
+/* clang-format off */
 #define VALUE(name) { #name, (uint64_t)(name) }
 
 static const struct {
@@ -62,6 +63,7 @@ static const struct {
 	VALUE(IPV6_V6ONLY), VALUE(TCP_KEEPCNT), VALUE(TCP_KEEPIDLE), VALUE(TCP_KEEPINTVL), VALUE(TCP_NODELAY),
 	VALUE(TCP_USER_TIMEOUT),
 };
+/* clang-format on */
 
 int
 policy_value(const char *text, uint64_t *value)

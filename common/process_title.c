@@ -22,7 +22,7 @@
 #define PREFIX "cellblock: "
 #define TITLE_SIZE 64
 
-static char *area;            /* the arguments, and unset variables behind them; NULL: none */
+static char *area; /* the arguments, and unset variables behind them; NULL: none */
 static char *area_end;
 static char *environment_end; /* the end of the variables, which follow the arguments */
 static size_t dirty_bytes;    /* of the area: the arguments, then the last title */
@@ -44,8 +44,7 @@ move(char **pointer, char *copy)
 }
 
 /* Before the constructors that set a title. */
-static void __attribute__((constructor(101)))
-find_area(int argc, char **argv, char **env)
+static void __attribute__((constructor(101))) find_area(int argc, char **argv, char **env)
 {
 	char *copy;
 

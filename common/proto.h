@@ -104,7 +104,7 @@ struct proto_request {
 	uint32_t cancel; /* PROTO_CANCEL: enum proto_cancel */
 	uint32_t proxy;  /* PROTO_RUN: index of a configured proxy, if there are any */
 	uint32_t reserved;
-	struct run_limits limits; /* PROTO_RUN; a compiler's limits come from the configuration */
+	struct run_limits limits;          /* PROTO_RUN; a compiler's limits come from the configuration */
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* PROTO_FIND, PROTO_COMPILE: of the source */
 };
 
@@ -122,16 +122,16 @@ struct denied_calls {
 };
 
 struct run_result {
-	uint32_t verdict;   /* enum verdict */
-	int32_t exit_code;  /* the program's own; -1 when a signal or a limit ended it */
-	int32_t signal;     /* 0, or the signal that ended it */
-	uint32_t network;   /* enum network: the one that the run really had */
+	uint32_t verdict;        /* enum verdict */
+	int32_t exit_code;       /* the program's own; -1 when a signal or a limit ended it */
+	int32_t signal;          /* 0, or the signal that ended it */
+	uint32_t network;        /* enum network: the one that the run really had */
 	uint32_t processes_peak; /* 0 if the host does not count them */
 	uint32_t reserved;
-	uint64_t wall_us;   /* from handing the code to the guest to its end */
+	uint64_t wall_us; /* from handing the code to the guest to its end */
 	uint64_t cpu_us;
-	uint64_t queue_us;  /* the wait for a cell */
-	uint64_t spawn_us;  /* from having a cell to handing the code over */
+	uint64_t queue_us; /* the wait for a cell */
+	uint64_t spawn_us; /* from having a cell to handing the code over */
 	uint64_t memory_peak_bytes;
 	struct denied_calls denied;
 };
@@ -161,7 +161,7 @@ struct proto_state {
 	uint32_t healthy; /* bool: all required layers are in force, and every available language has a live zygote */
 	uint32_t running; /* runs now */
 	uint32_t queued;
-	uint32_t armed;   /* cells that are armed */
+	uint32_t armed;               /* cells that are armed */
 	char reason[PROTO_TEXT_SIZE]; /* why it is not healthy; else empty */
 };
 
@@ -172,7 +172,7 @@ struct proto_reply {
 		struct proto_welcome welcome;
 		struct run_result result;
 		uint32_t refusal; /* enum refusal */
-		uint32_t found; /* PROTO_FIND: bool */
+		uint32_t found;   /* PROTO_FIND: bool */
 		struct proto_language language;
 		struct proto_layer layer;
 		struct proto_state state;

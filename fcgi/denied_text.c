@@ -59,8 +59,7 @@ find_hint(const char *name, enum network network)
 	return NULL;
 }
 
-static size_t __attribute__((format(printf, 4, 5)))
-append(char *text, size_t size, size_t at, const char *format, ...)
+static size_t __attribute__((format(printf, 4, 5))) append(char *text, size_t size, size_t at, const char *format, ...)
 {
 	va_list args;
 	int n;

@@ -84,8 +84,7 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 	if (result == json_tokener_continue) {
 		http_error_set(error, 400, "body: must be a JSON object; it ends too early");
 	} else if (result != json_tokener_success) {
-		http_error_set(error, 400, "body: must be a JSON object: %s at byte %zu",
-		    json_tokener_error_desc(result), end);
+		http_error_set(error, 400, "body: must be a JSON object: %s at byte %zu", json_tokener_error_desc(result), end);
 	} else if (!json_object_is_type(tree, json_type_object)) {
 		http_error_set(error, 400, "body: must be a JSON object");
 	} else {

@@ -107,8 +107,7 @@ enter_landlock(enum requirement wanted)
 	} else if (wanted == LAYER_OPTIONAL) {
 		log_info("Landlock: not available (%s)", strerror(errno));
 	} else {
-		die("Landlock: %s: boot with landlock in the lsm= list, or set worker.landlock to \"optional\"",
-		    strerror(errno));
+		die("Landlock: %s: boot with landlock in the lsm= list, or set worker.landlock to \"optional\"", strerror(errno));
 	}
 }
 

@@ -33,10 +33,11 @@ static volatile sig_atomic_t stopping;
 static void
 usage(FILE *to)
 {
-	fprintf(to, "usage: cellblock-fcgi -c file\n"
-	            "       cellblock-fcgi --help | --version\n\n"
-	            "  -c, --config file  the configuration, see cellblock.conf(5)\n\n"
-	            "spawn-fcgi(1) or multiwatch(1) starts it, with the listening socket as descriptor 0.\n");
+	fprintf(to,
+	    "usage: cellblock-fcgi -c file\n"
+	    "       cellblock-fcgi --help | --version\n\n"
+	    "  -c, --config file  the configuration, see cellblock.conf(5)\n\n"
+	    "spawn-fcgi(1) or multiwatch(1) starts it, with the listening socket as descriptor 0.\n");
 }
 
 static const char *

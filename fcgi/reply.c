@@ -93,8 +93,8 @@ void
 reply_data(struct reply *reply, struct json_object *data)
 {
 	size_t size;
-	const char *json =
-	    json_object_to_json_string_length(data, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &size);
+	const char *json = json_object_to_json_string_length(data, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
+	    &size);
 
 	put_header(reply, 200, NULL, strlen(SUCCESS) + size + 1);
 	put(reply, SUCCESS, strlen(SUCCESS));
@@ -112,8 +112,7 @@ reply_error(struct reply *reply, const struct http_error *error, const char *hea
 	int n;
 
 	length = json_text_escape(error->text, strlen(error->text), &used, text, sizeof text);
-	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", error->code, (int)length,
-	    text);
+	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", error->code, (int)length, text);
 	if (error->status == 503)
 		header = "Retry-After: 1\r\n";
 	reply_send(reply, error->status, header, json, (size_t)n);
@@ -220,8 +219,9 @@ describe_compilation(const struct compilation *compilation, char *text, size_t s
 {
 	if (!compilation->took_place)
 		return snprintf(text, size, "\",");
-	return snprintf(text, size, "\",\"compile\":{\"cached\":%s,\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64
-	    ".%03u,\"output\":\"", compilation->was_cached ? "true" : "false", compilation->result.wall_us / 1000,
+	return snprintf(text, size,
+	    "\",\"compile\":{\"cached\":%s,\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"output\":\"",
+	    compilation->was_cached ? "true" : "false", compilation->result.wall_us / 1000,
 	    (unsigned)(compilation->result.wall_us % 1000), compilation->result.cpu_us / 1000,
 	    (unsigned)(compilation->result.cpu_us % 1000));
 }
@@ -238,14 +238,13 @@ describe_rest(const struct run *run, char *text, size_t size)
 	return snprintf(text, size,
 	    "\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",\"truncated\":%s,\"denied\":%s,\"usage\":{"
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
-	    ",\"processes_peak\":%u,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64
-	    ".%03u,\"spawn_ms\":%" PRIu64 ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"}}",
+	    ",\"processes_peak\":%u,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64 ".%03u,\"spawn_ms\":%" PRIu64
+	    ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"}}",
 	    r->exit_code, name, proto_verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
-	    denied,
-	    r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
+	    denied, r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
 	    r->memory_peak_bytes, r->processes_peak, run->out.size, run->err.size, r->queue_us / 1000,
-	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000),
-	    proto_network_name(r->network), proto_level_name(run->level));
+	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), proto_network_name(r->network),
+	    proto_level_name(run->level));
 }
 
 void
@@ -271,13 +270,13 @@ reply_run(struct reply *reply, const struct run *run, const struct run_limits *l
 			describe_end(&run->result, limits, why, sizeof why);
 		if (may_be_denial(run->result.verdict))
 			denied_line(&run->result.denied, run->result.network, denied);
-		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s%s", run->result.exit_code,
-		    why, denied);
+		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s%s", run->result.exit_code, why,
+		    denied);
 	}
 	compiled_length = describe_compilation(compilation, compiled, sizeof compiled);
 	rest_length = describe_rest(run, rest, sizeof rest);
-	length = strlen(before_out) + out_length + strlen(before_err) + err_length + strlen(before_error) +
-	    (size_t)error_length + (failed ? err_length : 0) + (size_t)compiled_length + (size_t)rest_length;
+	length = strlen(before_out) + out_length + strlen(before_err) + err_length + strlen(before_error) + (size_t)error_length +
+	    (failed ? err_length : 0) + (size_t)compiled_length + (size_t)rest_length;
 	if (compilation->took_place)
 		length += json_text_length(compilation->text.bytes, compilation->text.size) + strlen(after_compilation);
 

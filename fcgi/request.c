@@ -40,7 +40,7 @@ static const char *const denied_env[] = {
 	"PYTHON*", "NODE_OPTIONS", "NODE_PATH", "NODE_V8_COVERAGE", "NODE_ICU_DATA", "PERL5*", "PERLLIB", "RUBY*",
 	"JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS", "LUA_*", "PHPRC", "PHP_INI_SCAN_DIR",
 	/* OpenSSL, which loads libraries that they name */
-	"OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES",
+	"OPENSSL_CONF", "OPENSSL_MODULES", "OPENSSL_ENGINES"
 };
 
 static bool
@@ -91,8 +91,7 @@ take_text(struct json_object *tree, const char *name, struct text *text, struct 
 }
 
 static int
-take_language(const struct config *config, struct json_object *tree, struct run_request *request,
-    struct http_error *error)
+take_language(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
 {
 	struct json_object *value = field(tree, "language");
 	char known[HTTP_ERROR_TEXT_SIZE] = "";
@@ -150,8 +149,7 @@ request_limit_of(const struct request_limit *limit, const struct run_limits *lim
 }
 
 static int
-take_limits(const struct limits_config *allowed, struct json_object *tree, struct run_limits *limits,
-    struct http_error *error)
+take_limits(const struct limits_config *allowed, struct json_object *tree, struct run_limits *limits, struct http_error *error)
 {
 	struct json_object *object = field(tree, "limits");
 
@@ -169,8 +167,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 			continue;
 		maximum = request_limit_of(f, &allowed->maximum);
 		if (positive_integer(value, &number) != 0 || number > maximum)
-			return http_error_set(error, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name,
-			    maximum);
+			return http_error_set(error, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name, maximum);
 		memcpy((char *)limits + f->offset, &number, sizeof number);
 	}
 	return 0;
@@ -367,8 +364,7 @@ choose_warm(const struct language_config *language, const struct run_request *re
 }
 
 int
-request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
-    struct http_error *error)
+request_parse(const struct config *config, const char *body, size_t size, struct run_request *request, struct http_error *error)
 {
 	struct json_object *tree = json_tree_parse(body, size, error);
 
@@ -376,15 +372,11 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	if (tree == NULL)
 		return -1;
 	request->tree = tree;
-	if (take_language(config, tree, request, error) != 0 ||
-	    take_text(tree, "code", &request->code, error) != 0 ||
-	    take_text(tree, "preload", &request->preload, error) != 0 ||
-	    take_text(tree, "stdin", &request->input, error) != 0 ||
-	    take_args(tree, &request->args, error) != 0 ||
-	    take_env(tree, &request->env, error) != 0 ||
+	if (take_language(config, tree, request, error) != 0 || take_text(tree, "code", &request->code, error) != 0 ||
+	    take_text(tree, "preload", &request->preload, error) != 0 || take_text(tree, "stdin", &request->input, error) != 0 ||
+	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
-	    reject_later_fields(tree, error) != 0 ||
-	    take_network(config, tree, &request->network, error) != 0)
+	    reject_later_fields(tree, error) != 0 || take_network(config, tree, &request->network, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");

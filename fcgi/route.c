@@ -76,8 +76,8 @@ explain_refusal(enum refusal refusal, const char *language, struct http_error *e
 		http_error_set(error, 503, "%s is not available now", language);
 		return "unavailable";
 	case REFUSED_MISSING:
-		http_error_set(error, 400,
-		    "unsupported language: %s is not installed here; see GET /v1/sandbox/languages", language);
+		http_error_set(error, 400, "unsupported language: %s is not installed here; see GET /v1/sandbox/languages",
+		    language);
 		return "missing";
 	case REFUSED_MALFORMED:
 		http_error_set(error, 500, "the runner rejected the message as malformed");
@@ -119,8 +119,8 @@ serve_run(struct worker *worker, struct exchange *exchange)
 		reply_run(&exchange->reply, &worker->run, &request.limits);
 		break;
 	case RUN_REFUSED:
-		exchange->outcome = explain_refusal(worker->run.refusal,
-		    worker->config->language[request.language]->name, &error);
+		exchange->outcome = explain_refusal(worker->run.refusal, worker->config->language[request.language]->name,
+		    &error);
 		exchange_fail(exchange, &error, NULL);
 		break;
 	case RUN_NO_RUNNER:
@@ -201,6 +201,6 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	finish(fcgi);
 	spent_us = clock_us() - start_us;
 	log_info("request=%s key=%s route=%s status=%d outcome=%s ms=%" PRIu64 ".%03u bytes=%zu", exchange.request_id,
-	    exchange.key_name, route, exchange.reply.status, exchange.outcome, spent_us / 1000,
-	    (unsigned)(spent_us % 1000), exchange.reply.bytes);
+	    exchange.key_name, route, exchange.reply.status, exchange.outcome, spent_us / 1000, (unsigned)(spent_us % 1000),
+	    exchange.reply.bytes);
 }

@@ -39,8 +39,7 @@ enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_COUNT };
 static uint32_t last_id;
 
 /* Note why the run fails, for the log. */
-static void __attribute__((format(printf, 2, 3)))
-set_cause(struct run *run, const char *format, ...)
+static void __attribute__((format(printf, 2, 3))) set_cause(struct run *run, const char *format, ...)
 {
 	va_list args;
 
@@ -436,8 +435,8 @@ swap(struct output *a, struct output *b)
  * *start_over: see execute.
  */
 static enum run_end
-compile(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
-    int client_fd, bool *start_over)
+compile(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request, int client_fd,
+    bool *start_over)
 {
 	struct compilation *compilation = &run->compilation;
 	struct proto_request message = { .kind = PROTO_FIND, .index = (uint32_t)request->language };
@@ -488,8 +487,7 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.kind = PROTO_RUN,
 		.index = (uint32_t)request->language,
 		.warm = request->warm,
-		.flags = (request->network ? RUN_NETWORK : 0u) |
-		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
+		.flags = (request->network ? RUN_NETWORK : 0u) | (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
 		.proxy = request->proxy,
 		.limits = request->limits,
 	};
@@ -504,8 +502,7 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 }
 
 enum run_end
-run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
-    int client_fd)
+run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request, int client_fd)
 {
 	enum run_end end = RUN_FAULT;
 	bool start_over = true;

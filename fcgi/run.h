@@ -25,9 +25,9 @@ enum run_end {
 
 /* The compilation before the run of a compiled language. */
 struct compilation {
-	bool took_place;     /* false: the language is not compiled */
-	bool was_cached;     /* the result of an earlier compilation of the same source is used */
-	struct output text;  /* the compiler's output, both streams in one */
+	bool took_place;    /* false: the language is not compiled */
+	bool was_cached;    /* the result of an earlier compilation of the same source is used */
+	struct output text; /* the compiler's output, both streams in one */
 	struct run_result result;
 	const struct run_limits *limits; /* the compiler's */
 };
@@ -37,7 +37,7 @@ struct run {
 	struct run_result result; /* VERDICT_COMPILE_ERROR: nothing was run; `compilation` says why */
 	struct compilation compilation;
 	enum refusal refusal;
-	enum level level; /* of the cell that it had */
+	enum level level;                   /* of the cell that it had */
 	char cause[RUNNER_LINK_ERROR_SIZE]; /* the failed step and errno, for the log; clients never see it */
 };
 
@@ -49,8 +49,8 @@ void run_init(struct run *run);
  * closed by its peer before that, the run is cancelled. The request is freed as soon as it has been
  * handed over. The outcome is in `run` until run_release.
  */
-enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config,
-    struct run_request *request, int client_fd);
+enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    int client_fd);
 
 /* Free the buffers. */
 void run_free(struct run *run);

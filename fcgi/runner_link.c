@@ -36,8 +36,7 @@ runner_link_close(struct runner_link *link)
 }
 
 /* Note why a call fails, and close the connection. Returns -1, for the caller to return. */
-static int __attribute__((format(printf, 2, 3)))
-fail(struct runner_link *link, const char *format, ...)
+static int __attribute__((format(printf, 2, 3))) fail(struct runner_link *link, const char *format, ...)
 {
 	int at = snprintf(link->error, sizeof link->error, "%.128s: ", link->path);
 	va_list args;

@@ -13,10 +13,10 @@
 
 struct runner_link {
 	const char *path;
-	uint64_t config_digest; /* of the configuration that this worker has read */
-	int fd;                 /* non-blocking; -1: not connected */
-	enum level level;       /* of the runner's cells, as of the last connection */
-	bool stale;             /* the runner has another configuration or protocol version */
+	uint64_t config_digest;             /* of the configuration that this worker has read */
+	int fd;                             /* non-blocking; -1: not connected */
+	enum level level;                   /* of the runner's cells, as of the last connection */
+	bool stale;                         /* the runner has another configuration or protocol version */
 	char error[RUNNER_LINK_ERROR_SIZE]; /* after a call returned -1: the failed step and errno, for the log */
 };
 

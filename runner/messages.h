@@ -20,13 +20,13 @@
 #define REQUEST_STEP_SIZE 48
 #define REQUEST_CGROUPS_MAX 4
 #define REQUEST_NAMESPACES_MAX 5
-#define REQUEST_FDS (2 + REQUEST_CGROUPS_MAX) /* with a warden_request, at most */
+#define REQUEST_FDS (2 + REQUEST_CGROUPS_MAX)                    /* with a warden_request, at most */
 #define GUEST_REQUEST_FDS (REQUEST_FDS + REQUEST_NAMESPACES_MAX) /* with a guest_request, at most */
 
 /* Descriptors that a zygote is started with. */
 #define ZYGOTE_REQUESTS_FD 3 /* its socket: receives guest_requests, sends one zygote_report */
-#define ZYGOTE_SETUP_FD 4  /* struct zygote_setup and the data that follows it */
-#define ZYGOTE_TASKS_FD 5  /* level chroot: its own /proc/self/task */
+#define ZYGOTE_SETUP_FD 4    /* struct zygote_setup and the data that follows it */
+#define ZYGOTE_TASKS_FD 5    /* level chroot: its own /proc/self/task */
 
 enum warden_request_kind {
 	/*
@@ -67,7 +67,7 @@ struct warden_request {
 	uint32_t cell;
 	uint32_t zygote;
 	uint32_t has_network; /* the cell gets a network namespace of its own */
-	uint32_t tree; /* level chroot: the number of the language's tree to use */
+	uint32_t tree;        /* level chroot: the number of the language's tree to use */
 	uint64_t bytes;
 };
 
@@ -85,8 +85,8 @@ struct warden_compiler {
  * namespaces of the cell; the cgroups to join.
  */
 struct guest_request {
-	uint32_t cell; /* its number, for the guest's name */
-	uint32_t uid; /* and gid, in the runner's user namespace */
+	uint32_t cell;        /* its number, for the guest's name */
+	uint32_t uid;         /* and gid, in the runner's user namespace */
 	uint32_t has_network; /* the cell has a network namespace of its own to join */
 	uint32_t namespaces;  /* 0: the pidfd joins them; else the first is the pid namespace */
 };
@@ -96,9 +96,9 @@ struct guest_request {
  * listener, which reports denied system calls of its guests.
  */
 struct zygote_report {
-	int32_t error;                 /* 0: ready */
-	char version[32];              /* of the interpreter */
-	char text[192];                /* what failed */
+	int32_t error;    /* 0: ready */
+	char version[32]; /* of the interpreter */
+	char text[192];   /* what failed */
 };
 
 /*
@@ -107,7 +107,7 @@ struct zygote_report {
  * the cell's init or, at level chroot, its root directory; and the working directory (O_PATH).
  */
 struct guest_report {
-	int32_t error;              /* 0: armed; else an errno */
+	int32_t error;                /* 0: armed; else an errno */
 	char step[REQUEST_STEP_SIZE]; /* what failed */
 };
 
@@ -191,18 +191,18 @@ struct relay_start {
 
 struct zygote_setup {
 	uint32_t magic;
-	uint32_t level;                    /* enum level */
-	uint32_t single_uid;               /* only uid 0 is mapped: guests have user namespaces of their own */
-	uint32_t base_count;               /* instructions of the base filter */
-	uint32_t last_count;               /* of the last filter */
+	uint32_t level;      /* enum level */
+	uint32_t single_uid; /* only uid 0 is mapped: guests have user namespaces of their own */
+	uint32_t base_count; /* instructions of the base filter */
+	uint32_t last_count; /* of the last filter */
 	uint32_t imports;
 	uint32_t imports_bytes;
-	uint32_t huge_pages;               /* for the interpreter's code: enough guests share them */
-	int32_t landlock_abi;              /* 0: no Landlock around guests */
-	uint32_t landlock_flags;           /* enum landlock_flag */
-	uint32_t zygote_landlock;          /* Landlock around zygotes, too: guest_requests have namespaces */
-	char language[32];                 /* its name */
-	char main_file[64];                /* "main.py" */
+	uint32_t huge_pages;      /* for the interpreter's code: enough guests share them */
+	int32_t landlock_abi;     /* 0: no Landlock around guests */
+	uint32_t landlock_flags;  /* enum landlock_flag */
+	uint32_t zygote_landlock; /* Landlock around zygotes, too: guest_requests have namespaces */
+	char language[32];        /* its name */
+	char main_file[64];       /* "main.py" */
 };
 
 #endif

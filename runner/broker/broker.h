@@ -42,18 +42,18 @@ struct broker {
 	/* Set up by the start. */
 	const struct config *config;
 	const struct isolation *isolation; /* of the configured level */
-	bool single_uid;      /* no uid but 0 is mapped */
-	int landlock_abi;     /* 0: none */
-	bool zygote_landlock; /* around zygotes, too */
-	int proc_fd;          /* level chroot: /proc, where zygotes read about themselves; -1: none */
-	int host_fd;          /* level chroot: the root of the container, of which wardens make trees; -1: none */
-	int no_network_fd;    /* the empty network namespace, where this process itself is in the host's; else -1 */
-	int null_fd;          /* /dev/null */
+	bool single_uid;                   /* no uid but 0 is mapped */
+	int landlock_abi;                  /* 0: none */
+	bool zygote_landlock;              /* around zygotes, too */
+	int proc_fd;                       /* level chroot: /proc, where zygotes read about themselves; -1: none */
+	int host_fd;                       /* level chroot: the root of the container, of which wardens make trees; -1: none */
+	int no_network_fd;                 /* the empty network namespace, where this process itself is in the host's; else -1 */
+	int null_fd;                       /* /dev/null */
 	struct cgroup_tree cgroup;
 	struct layer_list layers;
 	struct language *language;
 	size_t language_count;
-	struct cell *cell;    /* config->cells of them */
+	struct cell *cell; /* config->cells of them */
 
 	/* At work. */
 	struct loop loop;
@@ -61,8 +61,8 @@ struct broker {
 	struct watch door;     /* where connections of workers come from */
 	struct watch relay;    /* its channel; -1: there is none, or it is down */
 	struct run_queue queue;
-	uint32_t running;      /* runs whose guest lives */
-	uint32_t reserved;     /* cells that are made for one run */
+	uint32_t running;  /* runs whose guest lives */
+	uint32_t reserved; /* cells that are made for one run */
 	struct client *clients;
 	struct compile_cache compile_cache;
 	struct seccomp_notify notify;

@@ -21,9 +21,9 @@
 #include "log.h"
 #include "messages.h"
 
-#define ENDING_LIMIT_US 10000000u    /* for a killed cell to be gone, before the log says so */
+#define ENDING_LIMIT_US 10000000u /* for a killed cell to be gone, before the log says so */
 #define RECLAIM_LIMIT_US 10000000u
-#define SUSPECT_FAILURES 3           /* to make a cell, in a row */
+#define SUSPECT_FAILURES 3                  /* to make a cell, in a row */
 #define LEFT_MAX_BYTES (UINT64_C(32) << 20) /* that a control group may be charged for when its cell is used again */
 
 /* ---- states ----------------------------------------------------------------------------------------------------- */
@@ -45,7 +45,8 @@ void
 cell_enter_state(struct broker *broker, struct cell *cell, enum cell_state state, uint64_t check_us)
 {
 	if ((transitions[cell->state] & TO(state)) == 0)
-		die("cell %u: from state %d to state %d: the broker is wrong about its cells", cell->number, (int)cell->state, (int)state);
+		die("cell %u: from state %d to state %d: the broker is wrong about its cells", cell->number, (int)cell->state,
+		    (int)state);
 	cell->state = state;
 	cell->state_us = clock_us();
 	cell->check_us = check_us;
@@ -61,8 +62,16 @@ pool_of(const struct cell *cell)
 void
 cell_init(struct cell *cell, uint32_t number)
 {
-	*cell = (struct cell){ .number = number, .check_us = NEVER_US, .cgroup = cgroup_no_cell, .control = { .fd = -1 },
-		.control_fd = -1, .link_fd = -1, .box_fd = -1, .init_fd = -1, .init = { .fd = -1 }, .reaper = { .fd = -1 },
+	*cell = (struct cell){ .number = number,
+		.check_us = NEVER_US,
+		.cgroup = cgroup_no_cell,
+		.control = { .fd = -1 },
+		.control_fd = -1,
+		.link_fd = -1,
+		.box_fd = -1,
+		.init_fd = -1,
+		.init = { .fd = -1 },
+		.reaper = { .fd = -1 },
 		.reclaim = { .fd = -1 } };
 }
 
@@ -141,7 +150,8 @@ reclaim(struct broker *broker, struct cell *cell)
 	if ((now_bytes <= LEFT_MAX_BYTES && !cell->is_crowded) || cell->cgroup.memory_reclaim_fd < 0)
 		return false;
 	request.bytes = cgroup_reclaim_argument(&broker->cgroup, now_bytes);
-	return warden_link_ask(broker, cell->language, &request, &cell->cgroup.memory_reclaim_fd, 1, &cell->reclaim, reclaimed) == 0;
+	return warden_link_ask(broker, cell->language, &request, &cell->cgroup.memory_reclaim_fd, 1, &cell->reclaim, reclaimed) ==
+	    0;
 }
 
 void
@@ -269,9 +279,10 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 	report.step[sizeof report.step - 1] = '\0';
 	if (n != (ssize_t)sizeof report || report.error != 0 || count != 2 || pid <= 0) {
 		fdpass_close(fds, count);
-		cell_arming_failed(broker, cell, n == (ssize_t)sizeof report && report.error != 0 ?
-		    (struct failure){ report.step, report.error } :
-		    (struct failure){ .step = "its warden, zygote or guest died" });
+		cell_arming_failed(broker, cell,
+		    n == (ssize_t)sizeof report && report.error != 0 ?
+		        (struct failure){ report.step, report.error } :
+		        (struct failure){ .step = "its warden, zygote or guest died" });
 		return;
 	}
 	broker->isolation->armed(cell, fds);
@@ -356,7 +367,9 @@ read_bases(struct cell *cell)
 static struct failure
 request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygote)
 {
-	struct warden_request request = { .kind = WARDEN_MAKE, .cell = cell->number, .zygote = zygote->number,
+	struct warden_request request = { .kind = WARDEN_MAKE,
+		.cell = cell->number,
+		.zygote = zygote->number,
 		.has_network = needs_relay(broker, zygote->pool) };
 	int fds[3 + REQUEST_CGROUPS_MAX], guest_fd = -1, level_fd = -1;
 	struct failure failure = { NULL, 0 };

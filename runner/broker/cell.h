@@ -33,16 +33,7 @@ struct pool;
 struct run;
 struct zygote;
 
-enum cell_state {
-	CELL_FREE,
-	CELL_ARMING,
-	CELL_ARMED,
-	CELL_RUNNING,
-	CELL_SETTLING,
-	CELL_ENDING,
-	CELL_RECLAIMING,
-	CELL_STATES
-};
+enum cell_state { CELL_FREE, CELL_ARMING, CELL_ARMED, CELL_RUNNING, CELL_SETTLING, CELL_ENDING, CELL_RECLAIMING, CELL_STATES };
 
 struct cell {
 	uint32_t number;
@@ -53,24 +44,24 @@ struct cell {
 
 	/* From ARMING on. */
 	struct language *language;
-	uint32_t pool;            /* of the language */
-	struct cell *next_armed;  /* in that pool */
-	struct watch control;     /* the guest reports here; watched until a run is handed over */
-	int control_fd;           /* the same after that: a guest that fails before its program starts reports here; -1: none */
-	pid_t guest_pid;          /* our child; 0: none, or not known yet */
-	int link_fd;              /* to the relay; all that the relay has of the cell ends when this is closed; -1: none */
-	int box_fd;               /* the working directory; -1: none */
-	int init_fd;              /* level namespaces: pidfd of the init, until it is watched; -1: none */
-	struct watch init;        /* level namespaces: the same, watched; it can be read when the init is gone */
-	struct watch reaper;      /* level chroot: the connection to the cell's reaper */
-	uint32_t tree;            /* level chroot: the number of its tree */
+	uint32_t pool;           /* of the language */
+	struct cell *next_armed; /* in that pool */
+	struct watch control;    /* the guest reports here; watched until a run is handed over */
+	int control_fd;          /* the same after that: a guest that fails before its program starts reports here; -1: none */
+	pid_t guest_pid;         /* our child; 0: none, or not known yet */
+	int link_fd;             /* to the relay; all that the relay has of the cell ends when this is closed; -1: none */
+	int box_fd;              /* the working directory; -1: none */
+	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
+	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
+	struct watch reaper;     /* level chroot: the connection to the cell's reaper */
+	uint32_t tree;           /* level chroot: the number of its tree */
 
 	/* From RUNNING on; for a cell that is made for one run only, from ARMING on. */
-	struct run *run;      /* NULL: none, or nobody waits for its result any more */
-	bool is_reserved;     /* made for `run`, and in no pool */
-	bool is_crowded;      /* what earlier runs left charged to its control group was in the way of a run */
+	struct run *run;  /* NULL: none, or nobody waits for its result any more */
+	bool is_reserved; /* made for `run`, and in no pool */
+	bool is_crowded;  /* what earlier runs left charged to its control group was in the way of a run */
 	struct run_limits limits;
-	enum run_end end;     /* why the broker ended the run */
+	enum run_end end; /* why the broker ended the run */
 	bool is_disk_full;
 	int wait_status;      /* of the guest, when it has ended */
 	struct rusage usage;  /* of the guest, when it has ended */

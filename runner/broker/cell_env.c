@@ -14,19 +14,15 @@
 #define BESIDE_IT "localhost,127.0.0.1,[::1]"
 
 /* Some programs read the names in upper case, some in lower case. */
-static const char *const proxy_env[] = {
-	"HTTP_PROXY=" RELAY_URL, "http_proxy=" RELAY_URL, "HTTPS_PROXY=" RELAY_URL, "https_proxy=" RELAY_URL,
-	"NO_PROXY=" BESIDE_IT, "no_proxy=" BESIDE_IT, "NODE_USE_ENV_PROXY=1"
-};
+static const char *const proxy_env[] = { "HTTP_PROXY=" RELAY_URL, "http_proxy=" RELAY_URL, "HTTPS_PROXY=" RELAY_URL,
+	"https_proxy=" RELAY_URL, "NO_PROXY=" BESIDE_IT, "no_proxy=" BESIDE_IT, "NODE_USE_ENV_PROXY=1" };
 
 /* There is no UDP: the resolver uses TCP. */
 static const char *const host_env[] = { "RES_OPTIONS=use-vc" };
 
 /* OpenSSL and its users; then programs with a list of their own, which can be replaced. */
-static const char *const certificate_env[] = {
-	"SSL_CERT_FILE=" PATH_CERTIFICATES, "CURL_CA_BUNDLE=" PATH_CERTIFICATES, "REQUESTS_CA_BUNDLE=" PATH_CERTIFICATES,
-	"NODE_EXTRA_CA_CERTS=" PATH_CERTIFICATES
-};
+static const char *const certificate_env[] = { "SSL_CERT_FILE=" PATH_CERTIFICATES, "CURL_CA_BUNDLE=" PATH_CERTIFICATES,
+	"REQUESTS_CA_BUNDLE=" PATH_CERTIFICATES, "NODE_EXTRA_CA_CERTS=" PATH_CERTIFICATES };
 
 static size_t
 append(const char **env, size_t count, const char *const *more, size_t more_count)

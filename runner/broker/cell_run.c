@@ -22,7 +22,7 @@
 #define KILLED_LIMIT_US 10000000u /* for a killed guest to be reaped, before it is looked at again */
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
-#define GUEST_FAILED 127          /* exit status of a guest that reports that a step failed */
+#define GUEST_FAILED 127 /* exit status of a guest that reports that a step failed */
 
 /* ---- the start of a run ----------------------------------------------------------------------------------------- */
 
@@ -107,8 +107,10 @@ static struct failure
 hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 {
 	const struct run_limits *limits = &cell->limits;
-	struct guest_start start = { .has_stdin = run->fd_count == 4, .has_output = run->program_fd >= 0,
-		.is_compile = run->is_compile, .attack = run->attack,
+	struct guest_start start = { .has_stdin = run->fd_count == 4,
+		.has_output = run->program_fd >= 0,
+		.is_compile = run->is_compile,
+		.attack = run->attack,
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
 	int fds[RUN_FDS + 1];
 
@@ -177,7 +179,8 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 		cell_take_down(broker, cell);
 		return CELL_STARTED;
 	}
-	failure = room == ROOM_CROWDED ? (struct failure){ "find room in its control group", EBUSY } : prepare_run(broker, cell, run);
+	failure = room == ROOM_CROWDED ? (struct failure){ "find room in its control group", EBUSY } :
+	                                 prepare_run(broker, cell, run);
 	cell->cpu_base_us = cell_cpu_us(broker, cell);
 	/* Before, not after: the guest may be done by the time that we are back. */
 	handed_us = clock_us();
@@ -238,7 +241,7 @@ static void
 measure(struct broker *broker, const struct cell *cell, const struct run *run, struct run_facts *facts, struct run_result *result)
 {
 	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ? usage_cpu_us(&cell->usage) :
-	    cell_cpu_us(broker, cell);
+	                                                                               cell_cpu_us(broker, cell);
 
 	result->wall_us = cell->ended_us - cell->state_us;
 	result->queue_us = cell->state_us - cell->spawn_us - run->queued_us;
@@ -272,7 +275,9 @@ finish_run(struct broker *broker, struct cell *cell)
 		run_refuse(broker, run, REFUSED_FAULT, report.step, report.error);
 		return;
 	}
-	run->result = (struct run_result){ .network = network_of(broker, cell), .spawn_us = cell->spawn_us, .denied = cell->denied };
+	run->result = (struct run_result){ .network = network_of(broker, cell),
+		.spawn_us = cell->spawn_us,
+		.denied = cell->denied };
 	measure(broker, cell, run, &facts, &run->result);
 	/* The rest only explains a failure. */
 	if (!is_good && broker->cgroup.version != 0) {

@@ -8,10 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
-const struct cgroup_cell cgroup_no_cell = {
-	.memory_limit_fd = -1, .swap_limit_fd = -1, .memory_now_fd = -1, .memory_peak_fd = -1, .memory_reclaim_fd = -1,
-	.memory_events_fd = -1, .pids_max_fd = -1, .pids_now_fd = -1, .pids_events_fd = -1, .pids_peak_fd = -1, .cpu_usage_fd = -1, .memory_limit_bytes = UINT64_MAX
-};
+const struct cgroup_cell cgroup_no_cell = { .memory_limit_fd = -1,
+	.swap_limit_fd = -1,
+	.memory_now_fd = -1,
+	.memory_peak_fd = -1,
+	.memory_reclaim_fd = -1,
+	.memory_events_fd = -1,
+	.pids_max_fd = -1,
+	.pids_now_fd = -1,
+	.pids_events_fd = -1,
+	.pids_peak_fd = -1,
+	.cpu_usage_fd = -1,
+	.memory_limit_bytes = UINT64_MAX };
 
 static int
 write_number(int fd, uint64_t value)
@@ -57,7 +65,8 @@ forget_limit(struct cgroup_cell *cell)
 {
 	int error = errno;
 
-	if (cell->swap_limit_fd >= 0 && pwrite(cell->swap_limit_fd, "-1", 2, 0) == 2 && pwrite(cell->memory_limit_fd, "-1", 2, 0) == 2)
+	if (cell->swap_limit_fd >= 0 && pwrite(cell->swap_limit_fd, "-1", 2, 0) == 2 &&
+	    pwrite(cell->memory_limit_fd, "-1", 2, 0) == 2)
 		cell->memory_limit_bytes = UINT64_MAX;
 	errno = error;
 }
@@ -142,8 +151,7 @@ cgroup_pids_peak(const struct cgroup_cell *cell)
 uint64_t
 cgroup_cpu_us(const struct cgroup_tree *tree, const struct cgroup_cell *cell)
 {
-	return tree->version == 1 ? read_number(cell->cpu_usage_fd, NULL) / 1000u :
-	    read_number(cell->cpu_usage_fd, "usage_usec");
+	return tree->version == 1 ? read_number(cell->cpu_usage_fd, NULL) / 1000u : read_number(cell->cpu_usage_fd, "usage_usec");
 }
 
 uint64_t

@@ -128,8 +128,7 @@ grant_of(const struct broker *broker, const struct proto_request *request, uint6
 static bool
 was_looked_for(const struct client *client, const struct proto_request *request)
 {
-	return client->key.language == request->index &&
-	    memcmp(client->key.digest, request->digest, sizeof request->digest) == 0;
+	return client->key.language == request->index && memcmp(client->key.digest, request->digest, sizeof request->digest) == 0;
 }
 
 /*
@@ -305,7 +304,8 @@ cancel(struct broker *broker, struct client *client, const struct proto_request 
 }
 
 static int
-answer_language(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
+answer_language(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds,
+    size_t fd_count)
 {
 	struct proto_reply message = { .kind = PROTO_LANGUAGE };
 	struct proto_language *answer = &message.u.language;
@@ -475,9 +475,11 @@ has_too_many(const struct broker *broker, pid_t pid)
 void
 client_add(struct broker *broker, int fd, pid_t pid)
 {
-	struct proto_reply welcome = { .kind = PROTO_WELCOME, .u.welcome = { .version = PROTO_VERSION,
-		.languages = (uint32_t)broker->language_count, .config_digest = broker->config->digest,
-		.level = broker->config->level } };
+	struct proto_reply welcome = { .kind = PROTO_WELCOME,
+		.u.welcome = { .version = PROTO_VERSION,
+		    .languages = (uint32_t)broker->language_count,
+		    .config_digest = broker->config->digest,
+		    .level = broker->config->level } };
 	struct client *client;
 
 	if (has_too_many(broker, pid)) {

@@ -21,8 +21,8 @@
  */
 struct compile_key {
 	uint32_t language;
-	uint32_t reserved; /* 0: keys are compared byte by byte */
-	uint64_t compiler[2][3]; /* as in struct warden_compiler */
+	uint32_t reserved;                 /* 0: keys are compared byte by byte */
+	uint64_t compiler[2][3];           /* as in struct warden_compiler */
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* of the source */
 };
 

@@ -36,7 +36,8 @@ health_state(const struct broker *broker, struct proto_state *state)
 	if (broker->config->network == NETWORK_PROXY && broker->relay.fd < 0)
 		snprintf(state->reason, sizeof state->reason, "the relay to the proxies is down");
 	if (broken != NULL)
-		snprintf(state->reason, sizeof state->reason, "layer %s is required and not in force: %.120s", broken->name, broken->detail);
+		snprintf(state->reason, sizeof state->reason, "layer %s is required and not in force: %.120s", broken->name,
+		    broken->detail);
 	else if (missing != NULL && state->reason[0] == '\0')
 		snprintf(state->reason, sizeof state->reason, "layer %s is required and not verified yet", missing->name);
 	state->healthy = state->reason[0] == '\0';

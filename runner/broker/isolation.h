@@ -66,9 +66,9 @@ struct isolation {
 	void (*extract)(struct broker *broker, struct cell *cell, struct run *run);
 	/* The uid of the cell's processes, as they see it themselves. */
 	uid_t (*uid)(const struct config *config, const struct cell *cell);
-	uint64_t arming_limit_us;  /* for a guest to report */
-	bool files_are_on_host;    /* a run's files take space of the host's file system: each is limited by an rlimit, too */
-	const char *root_layer;    /* that keeps the host's files out of sight; see layers.h */
+	uint64_t arming_limit_us; /* for a guest to report */
+	bool files_are_on_host;   /* a run's files take space of the host's file system: each is limited by an rlimit, too */
+	const char *root_layer;   /* that keeps the host's files out of sight; see layers.h */
 
 	/* ---- a warden or zygote to be ---- */
 
@@ -76,13 +76,14 @@ struct isolation {
 	 * The descriptors that it needs to enter its root. `is_interpreter`: of the root with the
 	 * driver. Returns their number.
 	 */
-	size_t (*root_fds)(const struct broker *broker, const struct language *language, bool is_interpreter, int fds[ISOLATION_FDS]);
+	size_t (
+	    *root_fds)(const struct broker *broker, const struct language *language, bool is_interpreter, int fds[ISOLATION_FDS]);
 	/*
 	 * Become the warden. `sock` is its connection, `fds` the first of the descriptors, which
 	 * follow each other.
 	 */
-	void (*be_warden)(const struct broker *broker, const struct language *language, const struct warden_config *config, int sock,
-	    int fds) __attribute__((noreturn));
+	void (*be_warden)(const struct broker *broker, const struct language *language, const struct warden_config *config,
+	    int sock, int fds) __attribute__((noreturn));
 	/* Enter the root of a zygote, and drop the capabilities that a zygote does not need. */
 	void (*enter_root)(int fds);
 };

@@ -30,7 +30,7 @@
 
 #define ARMING_LIMIT_US 120000000u /* a tree that has to be made first takes its time */
 #define MEASURE_LIMIT_US 1000000u
-#define REAPER_RETRY_US 200000u    /* from one reaper that died to the next */
+#define REAPER_RETRY_US 200000u /* from one reaper that died to the next */
 #define TREE_POLL_NS 5000000
 
 /* A warden starts reapers and makes trees. A zygote drops more when it has walled itself in. */

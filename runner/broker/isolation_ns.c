@@ -73,7 +73,9 @@ start(struct broker *broker, struct cell *cell)
 	if (fd < 0)
 		return -1;
 	result = syscall(SYS_fsconfig, fd, FSCONFIG_SET_STRING, "size", size, 0) != 0 ||
-	    syscall(SYS_fsconfig, fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) != 0 ? -1 : 0;
+	        syscall(SYS_fsconfig, fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) != 0 ?
+	    -1 :
+	    0;
 	error = errno;
 	close(fd);
 	errno = error;
@@ -188,8 +190,8 @@ extracted(void *context, struct watch *watch, uint32_t events)
 	report.step[sizeof report.step - 1] = '\0';
 	if (n != (ssize_t)sizeof report || (fd < 0 && is_our_fault(report.error))) {
 		fdpass_close(&fd, 1);
-		run_refuse(broker, run, REFUSED_FAULT, n == (ssize_t)sizeof report ? report.step : "the warden died with a compiler's output",
-		    report.error);
+		run_refuse(broker, run, REFUSED_FAULT,
+		    n == (ssize_t)sizeof report ? report.step : "the warden died with a compiler's output", report.error);
 		return;
 	}
 	run->program_fd = fd;

@@ -15,6 +15,7 @@
 
 #define NONE LANGUAGE_STATES /* no transition */
 
+/* clang-format off */
 static const enum language_state transitions[LANGUAGE_STATES][LANGUAGE_EVENTS] = {
 	/*
 	 *                      WAKES              REPORTED           SERVES            LOST               FAILED            SLEEPS
@@ -25,6 +26,7 @@ static const enum language_state transitions[LANGUAGE_STATES][LANGUAGE_EVENTS] =
 	[LANGUAGE_SERVING]  = { NONE,              NONE,              NONE,             LANGUAGE_STARTING, NONE,             LANGUAGE_ASLEEP },
 	[LANGUAGE_FAILING]  = { NONE,              LANGUAGE_STARTING, LANGUAGE_SERVING, NONE,              LANGUAGE_FAILING, LANGUAGE_ASLEEP },
 };
+/* clang-format on */
 
 void
 language_event(struct broker *broker, struct language *language, enum language_event event, const char *reason)

@@ -39,14 +39,7 @@
 struct broker;
 struct client;
 
-enum language_state {
-	LANGUAGE_MISSING,
-	LANGUAGE_ASLEEP,
-	LANGUAGE_STARTING,
-	LANGUAGE_SERVING,
-	LANGUAGE_FAILING,
-	LANGUAGE_STATES
-};
+enum language_state { LANGUAGE_MISSING, LANGUAGE_ASLEEP, LANGUAGE_STARTING, LANGUAGE_SERVING, LANGUAGE_FAILING, LANGUAGE_STATES };
 
 enum language_event {
 	LANGUAGE_WAKES,    /* a run wants it */
@@ -59,31 +52,31 @@ enum language_event {
 };
 
 struct warden {
-	pid_t pid; /* 0: down */
-	int sock;  /* -1: down */
-	uint64_t retry_us; /* it is not started before */
+	pid_t pid;          /* 0: down */
+	int sock;           /* -1: down */
+	uint64_t retry_us;  /* it is not started before */
 	uint64_t serves_us; /* since when it is up */
-	unsigned failures; /* in a row */
+	unsigned failures;  /* in a row */
 };
 
 struct language {
 	const struct config *all; /* that its own is a part of */
 	const struct language_config *config;
 	enum language_state state;
-	enum start_kind start; /* as configured; START_SPARE where a zygote could not be had */
+	enum start_kind start;           /* as configured; START_SPARE where a zygote could not be had */
 	char reason[PROTO_TEXT_SIZE];    /* MISSING, FAILING: why. Explains the state, and is never asked for it */
 	char shortfall[PROTO_TEXT_SIZE]; /* why `start` is not as configured; else empty */
 	char version[PROTO_NAME_SIZE];
-	bool is_verified;        /* a zygote has passed all parts of the self-test */
+	bool is_verified;      /* a zygote has passed all parts of the self-test */
 	uint64_t used_us;      /* when last */
 	uint64_t fell_back_us; /* when `start` became START_SPARE */
 
 	struct policy *policy;
 	struct rootfs fs;
-	int driver_tree_fd;  /* bound into the zygotes' root */
-	int cell_mount_fd;   /* mount namespace of the root, as cells see it */
-	int zygote_mount_fd; /* the same with the driver */
-	int trees_fd;        /* level chroot: the directory of its trees. Then there are no mount namespaces */
+	int driver_tree_fd;           /* bound into the zygotes' root */
+	int cell_mount_fd;            /* mount namespace of the root, as cells see it */
+	int zygote_mount_fd;          /* the same with the driver */
+	int trees_fd;                 /* level chroot: the directory of its trees. Then there are no mount namespaces */
 	int setup_fd[LANGUAGE_POOLS]; /* the struct zygote_setup of the zygotes of each pool */
 
 	struct warden warden;
@@ -94,14 +87,15 @@ struct language {
 
 	/* Of a compiled language; see compiler_id.h. */
 	struct compiler_id {
-		uint64_t file[2][3];  /* of the compiler, and of the program that tells its version: device, inode, time of change */
-		uint64_t known_us;    /* when this was so; 0: not known */
-		struct watch answer;  /* where the warden answers, while it is asked */
+		uint64_t file[2]
+		             [3];  /* of the compiler, and of the program that tells its version: device, inode, time of change */
+		uint64_t known_us; /* when this was so; 0: not known */
+		struct watch answer;   /* where the warden answers, while it is asked */
 		struct client *asking; /* connections that wait for the answer */
 	} compiler;
 
 	struct log_limit refusals[LANGUAGE_REFUSALS]; /* by enum refusal */
-	struct log_limit deaths; /* of its warden and its zygotes */
+	struct log_limit deaths;                      /* of its warden and its zygotes */
 };
 
 /*

@@ -18,7 +18,7 @@
 struct layer_list {
 	struct proto_layer layer[LAYERS_MAX];
 	struct layer_proof {
-		bool is_up;     /* it has been put up, and can be verified */
+		bool is_up; /* it has been put up, and can be verified */
 		bool is_broken;
 	} proof[LAYERS_MAX];
 	size_t count;

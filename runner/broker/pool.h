@@ -22,11 +22,11 @@ struct pool {
 	struct cell *armed; /* list; the last one armed first */
 	uint32_t armed_count;
 	uint32_t arming_count;
-	uint32_t queued;    /* runs that wait for it */
-	uint32_t turn;      /* its zygotes take turns: the number of the next one */
-	unsigned failures;  /* to make a cell, in a row */
-	uint64_t retry_us;  /* no cell is made before; 0: no failure */
-	uint64_t made_us;   /* when its last cell was made */
+	uint32_t queued;   /* runs that wait for it */
+	uint32_t turn;     /* its zygotes take turns: the number of the next one */
+	unsigned failures; /* to make a cell, in a row */
+	uint64_t retry_us; /* no cell is made before; 0: no failure */
+	uint64_t made_us;  /* when its last cell was made */
 };
 
 /* Whether its cells could not be made, and it is too early to try again. */

@@ -32,13 +32,14 @@ run_answer(struct broker *broker, struct run *run)
 static void
 log_refusal(struct language *language, enum refusal refusal, const char *step, int error)
 {
-	static const char *const words[] = {
-		[REFUSED_BUSY] = "busy", [REFUSED_UNAVAILABLE] = "not available", [REFUSED_MISSING] = "not installed",
-		[REFUSED_FAULT] = "internal error", [REFUSED_MALFORMED] = "malformed"
-	};
+	static const char *const words[] = { [REFUSED_BUSY] = "busy",
+		[REFUSED_UNAVAILABLE] = "not available",
+		[REFUSED_MISSING] = "not installed",
+		[REFUSED_FAULT] = "internal error",
+		[REFUSED_MALFORMED] = "malformed" };
 
-	log_limit_warn(&language->refusals[refusal], "%s: a run was refused: %s: %s%s%s", language->config->name, words[refusal], step,
-	    error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
+	log_limit_warn(&language->refusals[refusal], "%s: a run was refused: %s: %s%s%s", language->config->name, words[refusal],
+	    step, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
 }
 
 void

@@ -57,14 +57,14 @@ struct run {
 	struct language *language;
 	uint32_t pool; /* of the language, whose cells suit the run */
 	struct run_limits limits;
-	uint32_t proxy;     /* an index into config->proxy */
-	uint32_t attack;    /* enum attack_kind: of the self-test */
+	uint32_t proxy;  /* an index into config->proxy */
+	uint32_t attack; /* enum attack_kind: of the self-test */
 	bool is_compile;
-	int fds[RUN_FDS];   /* job, stdout, stderr, stdin; the broker's until they are handed to the guest */
+	int fds[RUN_FDS]; /* job, stdout, stderr, stdin; the broker's until they are handed to the guest */
 	size_t fd_count;
-	int program_fd;     /* the compiled program to run, or a compilation's output; -1: none */
+	int program_fd; /* the compiled program to run, or a compilation's output; -1: none */
 	uint64_t queued_us;
-	struct cell *cell;  /* NULL: none yet, or no more */
+	struct cell *cell; /* NULL: none yet, or no more */
 	struct run_result result;
 	struct watch extraction; /* where the warden reports a compilation's output */
 	struct run *next_queued;

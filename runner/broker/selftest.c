@@ -41,7 +41,7 @@ struct selftest {
 	struct zygote *zygote;
 	pid_t zygote_pid; /* of the tested process: another one may have taken its place */
 	struct cell *cell;
-	int out_fd;       /* where the guest's reports can be read; -1: none yet */
+	int out_fd;                     /* where the guest's reports can be read; -1: none yet */
 	uint64_t box_device, box_inode; /* of its tmpfs */
 };
 
@@ -233,7 +233,8 @@ parts_of(const struct broker *broker, const struct zygote *zygote)
 		const struct language *other = &broker->language[l];
 
 		is_first = is_first && !other->is_verified;
-		policy_is_new = policy_is_new && (!other->is_verified || strcmp(other->config->policy, language->config->policy) != 0);
+		policy_is_new = policy_is_new &&
+		    (!other->is_verified || strcmp(other->config->policy, language->config->policy) != 0);
 	}
 	if (is_first)
 		return all_parts();
@@ -414,7 +415,8 @@ judge_walls(struct broker *broker, const struct cell *cell, const struct attack_
 	static const char *const unattacked[] = { "ipc_namespace", "uts_namespace", "network_namespace", "disk" };
 
 	for (size_t i = 0; attack_name(i) != NULL; i++) {
-		if (report->got_out[i] && (broker->landlock_abi >= LANDLOCK_IOCTL_ABI || strcmp(attack_name(i), ATTACK_ON_LANDLOCK) != 0))
+		if (report->got_out[i] &&
+		    (broker->landlock_abi >= LANDLOCK_IOCTL_ABI || strcmp(attack_name(i), ATTACK_ON_LANDLOCK) != 0))
 			break_layer(broker, layer_against(broker, i), cell->language->config->name, attack_name(i));
 	}
 	for (size_t i = 0; attack_name(i) != NULL; i++)

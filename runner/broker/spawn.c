@@ -32,9 +32,8 @@
 #include "process_title.h"
 
 /* The environment of every program in a cell. The configuration of a language adds to it. */
-static const char *const standard_env[] = {
-	"HOME=" PATH_BOX, "TMPDIR=" PATH_TMP, "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8", NULL
-};
+static const char *const standard_env[] = { "HOME=" PATH_BOX, "TMPDIR=" PATH_TMP, "PATH=/usr/local/bin:/usr/bin:/bin",
+	"LANG=C.UTF-8", NULL };
 
 #define ENV_MAX (72 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
@@ -83,10 +82,15 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 {
 	const struct config *config = broker->config;
 	const struct language_config *from = language->config;
-	struct warden_config settings = { .cells = config->cells, .zygotes = (uint32_t)language->zygote_count,
-		.inodes = config->inodes, .disk_bytes = from->limits.default_.disk_bytes,
-		.output = from->compile.output, .output_bytes = from->compile.limits.disk_bytes,
-		.single_uid = broker->single_uid, .zygote_landlock = broker->zygote_landlock, .first_uid = config->first_uid + 1 };
+	struct warden_config settings = { .cells = config->cells,
+		.zygotes = (uint32_t)language->zygote_count,
+		.inodes = config->inodes,
+		.disk_bytes = from->limits.default_.disk_bytes,
+		.output = from->compile.output,
+		.output_bytes = from->compile.limits.disk_bytes,
+		.single_uid = broker->single_uid,
+		.zygote_landlock = broker->zygote_landlock,
+		.first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];
 	size_t count = 0;
 	pid_t pid;
@@ -126,11 +130,9 @@ set_rlimits(const struct config *config)
 	const struct {
 		int resource;
 		rlim_t value;
-	} limits[] = {
-		{ RLIMIT_CORE, 1 }, { RLIMIT_MEMLOCK, 64 << 10 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_NICE, 0 },
+	} limits[] = { { RLIMIT_CORE, 1 }, { RLIMIT_MEMLOCK, 64 << 10 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_NICE, 0 },
 		{ RLIMIT_NOFILE, config->open_files }, { RLIMIT_RTPRIO, 0 }, { RLIMIT_SIGPENDING, 1024 },
-		{ RLIMIT_STACK, 8 << 20 },
-	};
+		{ RLIMIT_STACK, 8 << 20 } };
 
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
 		struct rlimit both = { limits[i].value, limits[i].value };
@@ -166,8 +168,7 @@ make_env(const struct broker *broker, const struct zygote *zygote, char **env)
 	return count;
 }
 
-static void __attribute__((noreturn))
-exec_interpreter(const struct broker *broker, const struct zygote *zygote)
+static void __attribute__((noreturn)) exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 {
 	const struct language_config *language = zygote->language->config;
 	const struct driver *driver = driver_find(language->driver);
@@ -193,8 +194,7 @@ exec_interpreter(const struct broker *broker, const struct zygote *zygote)
  * Start the interpreter as if there were a program. hook.so intercepts the call that opens the
  * program.
  */
-static void __attribute__((noreturn))
-exec_hooked(const struct broker *broker, const struct zygote *zygote)
+static void __attribute__((noreturn)) exec_hooked(const struct broker *broker, const struct zygote *zygote)
 {
 	const struct language_config *language = zygote->language->config;
 	static const char *const hook_env[] = { "LD_PRELOAD=" HOOK_LIBRARY, HOOK_VARIABLE "=" HOOK_ZYGOTE, "LD_BIND_NOW=1" };
@@ -214,12 +214,13 @@ exec_hooked(const struct broker *broker, const struct zygote *zygote)
 	die("zygote: run %s in its root: %s", argv[0], strerror(errno));
 }
 
-static void __attribute__((noreturn))
-launch(const struct broker *broker, const struct zygote *zygote, bool is_spare)
+static void __attribute__((noreturn)) launch(const struct broker *broker, const struct zygote *zygote, bool is_spare)
 {
 	const struct language *language = zygote->language;
 	char *env[ENV_MAX];
-	struct launcher_config launcher = { .language = language->config, .version = language->version, .env = env,
+	struct launcher_config launcher = { .language = language->config,
+		.version = language->version,
+		.env = env,
 		.is_spare = is_spare };
 
 	make_env(broker, zygote, env);
@@ -234,8 +235,7 @@ is_interpreter(const struct zygote *zygote)
 }
 
 /* In a child: become the zygote. */
-static void __attribute__((noreturn))
-become_zygote(const struct broker *broker, const struct zygote *zygote)
+static void __attribute__((noreturn)) become_zygote(const struct broker *broker, const struct zygote *zygote)
 {
 	const struct language *language = zygote->language;
 	int out[2], null_fd;
@@ -251,7 +251,8 @@ become_zygote(const struct broker *broker, const struct zygote *zygote)
 		die("zygote: make its stdin and stdout: %s", strerror(errno));
 	set_rlimits(broker->config);
 	if (!is_interpreter(zygote))
-		launch(broker, zygote, language->start == START_SPARE && zygote->pool / GRANT_COUNT < language->config->warm_count);
+		launch(broker, zygote,
+		    language->start == START_SPARE && zygote->pool / GRANT_COUNT < language->config->warm_count);
 	if (language->config->driver != NULL)
 		exec_interpreter(broker, zygote);
 	exec_hooked(broker, zygote);

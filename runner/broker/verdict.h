@@ -19,7 +19,7 @@ enum run_end {
 
 struct run_facts {
 	enum run_end end;
-	int wait_status;    /* of the guest, as wait(2) has it */
+	int wait_status; /* of the guest, as wait(2) has it */
 	uint64_t cpu_us;
 	uint64_t cpu_limit_ms;
 	bool out_of_memory; /* the kernel killed for memory in the cell */

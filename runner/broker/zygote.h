@@ -29,10 +29,10 @@ struct zygote {
 	unsigned failures;    /* of such processes in a row */
 
 	/* The self-test of the process that serves. */
-	bool is_verified;         /* it has passed: only then its guests are given runs */
+	bool is_verified; /* it has passed: only then its guests are given runs */
 	bool is_in_test;
-	unsigned test_part;     /* the next one */
-	unsigned test_parts;    /* the number of parts that it has to pass */
+	unsigned test_part;  /* the next one */
+	unsigned test_parts; /* the number of parts that it has to pass */
 	uint64_t test_began_us;
 	unsigned test_failures; /* in a row */
 	uint64_t test_us;       /* no part is begun before */

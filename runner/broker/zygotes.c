@@ -22,8 +22,8 @@
 #define REPORT_LIMIT_US 30000000u /* for a zygote to report */
 #define RETRY_FIRST_US 20000u
 #define RETRY_MOST_US 5000000u
-#define STEADY_US 10000000u       /* a process that has served so long has not failed at its start */
-#define BUSY_POLL_US 5000000u     /* from one look at a busy language, that is to sleep, to the next */
+#define STEADY_US 10000000u         /* a process that has served so long has not failed at its start */
+#define BUSY_POLL_US 5000000u       /* from one look at a busy language, that is to sleep, to the next */
 #define FALLBACK_LIMIT_US 60000000u /* of spares in a zygote's place, before zygotes are tried again */
 
 static uint64_t
@@ -213,7 +213,8 @@ warden_died(struct broker *broker, struct language *language, int wait_status)
 	warden->retry_us = now_us + backoff_us(warden->failures++);
 	loop_wake_at(&broker->loop, warden->retry_us);
 	if (warden->failures == LANGUAGE_DEATHS_MAX && !language_serves(language))
-		language_event(broker, language, LANGUAGE_FAILED, "its wardens end at their start (3 in a row); the log may say more");
+		language_event(broker, language, LANGUAGE_FAILED,
+		    "its wardens end at their start (3 in a row); the log may say more");
 	/*
 	 * Nobody has requests for its zygotes any more. They may not notice: an init that the
 	 * warden had just made may not have died with it, and keeps open what the warden had open.

@@ -51,8 +51,8 @@ struct trial {
 	 * errno; errno 0: `text` says why.
 	 */
 	int (*carry_out)(const struct config *config, char *text);
-	bool inside;     /* the child is root of a new user namespace */
-	unsigned levels; /* that need it: LEVEL() */
+	bool inside;                                   /* the child is root of a new user namespace */
+	unsigned levels;                               /* that need it: LEVEL() */
 	bool (*required)(const struct config *config); /* whether the configuration insists on it, at these levels */
 	const char *advice;
 };
@@ -117,9 +117,12 @@ try_root(const struct config *config, char *text)
 	(void)config;
 	/* All steps to pivot_root, with the devices alone. */
 	return unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    rootfs_init(&fs, text, TEXT_SIZE) != 0 || rootfs_open(&fs, text, TEXT_SIZE) != 0 ||
-	    rootfs_enter(&fs, text, TEXT_SIZE) != 0 ? -1 : snprintf(text, TEXT_SIZE, "a read-only root by open_tree, "
-	    "mount_setattr and pivot_root") < 0;
+	        rootfs_init(&fs, text, TEXT_SIZE) != 0 || rootfs_open(&fs, text, TEXT_SIZE) != 0 ||
+	        rootfs_enter(&fs, text, TEXT_SIZE) != 0 ?
+	    -1 :
+	    snprintf(text, TEXT_SIZE,
+	        "a read-only root by open_tree, "
+	        "mount_setattr and pivot_root") < 0;
 }
 
 static int
@@ -128,7 +131,9 @@ try_disk(const struct config *config, char *text)
 	(void)config;
 	snprintf(text, TEXT_SIZE, "a tmpfs with limits");
 	return unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("cell", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=16,mode=700,uid=0,gid=0") != 0 ? -1 : 0;
+	        mount("cell", "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,nr_inodes=16,mode=700,uid=0,gid=0") != 0 ?
+	    -1 :
+	    0;
 }
 
 static int
@@ -227,8 +232,7 @@ try_chroot(const struct config *config, char *text)
 	snprintf(text, TEXT_SIZE, "a tree in %s", config->chroot_dir);
 	snprintf(path, sizeof path, "%s/check-host-XXXXXX", config->chroot_dir);
 	is_new = mkdir(config->chroot_dir, 0755) == 0;
-	if ((!is_new && errno != EEXIST) || mkdtemp(path) == NULL ||
-	    (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+	if ((!is_new && errno != EEXIST) || mkdtemp(path) == NULL || (fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		return -1;
 	result = rootfs_init(&fs, text, TEXT_SIZE);
 	if (result == 0)
@@ -291,7 +295,8 @@ static const struct trial trials[] = {
 	    "start as root; or have root install uidmap and give you ids by usermod --add-subuids FIRST-LAST --add-subgids "
 	    "FIRST-LAST YOU, one for each of runner.cells; or do without by isolation.uid_per_cell = \"off\"" },
 	{ "namespaces", try_other_namespaces, true, LEVEL(LEVEL_NAMESPACES), always, "see user_namespace" },
-	{ "network", try_network, true, LEVEL(LEVEL_NAMESPACES), proxy_configured, "see user_namespace; or network.mode = \"none\"" },
+	{ "network", try_network, true, LEVEL(LEVEL_NAMESPACES), proxy_configured,
+	    "see user_namespace; or network.mode = \"none\"" },
 	{ "root", try_root, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.12 or later; in a container, one that may mount" },
 	{ "tmpfs", try_disk, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.12 or later; in a container, one that may mount" },
 	{ "pidfd", try_pidfd, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.8 or later, built with CONFIG_CHECKPOINT_RESTORE" },
@@ -341,7 +346,8 @@ carry_out(const struct trial *trial, const struct config *config, const struct i
 		if (trial->carry_out(config, text) == 0)
 			status = 0;
 		else if (errno != 0)
-			snprintf(text + strlen(text), TEXT_SIZE - strlen(text), "%s%s", text[0] != '\0' ? ": " : "", strerror(errno));
+			snprintf(text + strlen(text), TEXT_SIZE - strlen(text), "%s%s", text[0] != '\0' ? ": " : "",
+			    strerror(errno));
 		_exit(write(found[1], text, strlen(text)) < 0 || status != 0);
 	}
 	close(found[1]);
@@ -370,7 +376,8 @@ sum_up(const struct config *config, unsigned missing)
 
 		printf("level %s%s: ", proto_level_name(levels[l]), config->level == levels[l] ? ", as configured" : "");
 		for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
-			if ((missing & 1u << i) != 0 && (trials[i].levels & LEVEL(levels[l])) != 0 && trials[i].required(config)) {
+			if ((missing & 1u << i) != 0 && (trials[i].levels & LEVEL(levels[l])) != 0 &&
+			    trials[i].required(config)) {
 				printf("%s%s", separator, trials[i].layer);
 				separator = ", ";
 			}

@@ -200,10 +200,10 @@ enter_landlock(const struct config *config, int abi, const struct relay_supervis
 	rules[0].fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
 #ifdef CELLBLOCK_SANITIZERS
 	/* At the end they look for leaks, and into /proc for that. */
-	rules[count++] = (struct landlock_rule){ .fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), .allowed = LANDLOCK_READ };
+	rules[count++] = (struct landlock_rule){ .fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
+		.allowed = LANDLOCK_READ };
 #endif
-	if (rules[0].fd < 0 ||
-	    landlock_enter(abi, 0, rules, count + relay_supervisor_needs(relay, rules + count)) != 0)
+	if (rules[0].fd < 0 || landlock_enter(abi, 0, rules, count + relay_supervisor_needs(relay, rules + count)) != 0)
 		die("Landlock around the door: %s", strerror(errno));
 	for (size_t i = 0; i < count; i++)
 		close(rules[i].fd);
@@ -225,8 +225,8 @@ timeout_ms(struct door *door, int most_ms)
 }
 
 int
-door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid,
-    int landlock_abi, struct relay_supervisor *relay)
+door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid, int landlock_abi,
+    struct relay_supervisor *relay)
 {
 	struct door door = { .listen_fd = listen_fd, .broker_fd = broker_fd, .worker_uid = worker_uid };
 	struct pollfd waits[2] = { { .events = POLLIN }, { .events = POLLIN } };

@@ -40,7 +40,7 @@ int door_listen(const struct config *config);
  * handed on. `landlock_abi`: 0 for no Landlock around the door; with it the door may remove its
  * socket, and nothing else of the file system. Dies if Landlock fails. Returns the exit status.
  */
-int door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid,
-    int landlock_abi, struct relay_supervisor *relay);
+int door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid, int landlock_abi,
+    struct relay_supervisor *relay);
 
 #endif

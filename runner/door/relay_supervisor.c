@@ -84,8 +84,7 @@ relay_supervisor_needs(const struct relay_supervisor *supervisor, struct landloc
 }
 
 /* In the child: keep the channel and stdio, and close all other descriptors. */
-static void __attribute__((noreturn))
-become_relay(const struct relay_config *relay, int channel_fd)
+static void __attribute__((noreturn)) become_relay(const struct relay_config *relay, int channel_fd)
 {
 	struct rlimit files;
 	sigset_t none;
@@ -124,7 +123,8 @@ start(struct relay_supervisor *supervisor, int broker_fd)
 	if (supervisor->pid < 0) {
 		log_warn("start the relay: %s", strerror(errno));
 		supervisor->pid = 0;
-	} else if (fdpass_send(broker_fd, &(struct door_visitor){ .kind = DOOR_RELAY }, sizeof(struct door_visitor), &pair[0], 1) != 0) {
+	} else if (fdpass_send(broker_fd, &(struct door_visitor){ .kind = DOOR_RELAY }, sizeof(struct door_visitor), &pair[0],
+	               1) != 0) {
 		log_warn("hand the relay to the broker: %s", strerror(errno));
 	}
 	close(pair[0]);

@@ -153,8 +153,8 @@ is_there(const char *path)
 static bool
 see_the_host(void)
 {
-	static const char *const paths[] = { "/proc/self/status", "/proc/1", "/sys/kernel", "/etc/shadow",
-		"/etc/sudoers", "/boot", "/lost+found", "/var/log", "/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/net" };
+	static const char *const paths[] = { "/proc/self/status", "/proc/1", "/sys/kernel", "/etc/shadow", "/etc/sudoers",
+		"/boot", "/lost+found", "/var/log", "/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/net" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
 		if (is_there(paths[i]))
@@ -346,7 +346,8 @@ use_descriptors(void)
 
 		if (fstat(fd, &st) != 0)
 			continue;
-		if ((fd > 2 && !is_kept(fd) && !others_are_own) || S_ISDIR(st.st_mode) || S_ISSOCK(st.st_mode) || S_ISBLK(st.st_mode))
+		if ((fd > 2 && !is_kept(fd) && !others_are_own) || S_ISDIR(st.st_mode) || S_ISSOCK(st.st_mode) ||
+		    S_ISBLK(st.st_mode))
 			return true;
 	}
 	return false;
@@ -479,8 +480,8 @@ start_tasks(void)
 	char *stacks = mmap(NULL, (size_t)TASKS_TRIED * STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	for (size_t i = 1; i <= TASKS_TRIED && stacks != MAP_FAILED; i++) {
-		if (clone(wait_in_thread, stacks + i * STACK_BYTES, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-		    CLONE_SYSVSEM, NULL) < 0)
+		if (clone(wait_in_thread, stacks + i * STACK_BYTES,
+		        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM, NULL) < 0)
 			return false;
 	}
 	return stacks != MAP_FAILED;

@@ -16,13 +16,13 @@
 
 /* One kind per guest. */
 enum attack_kind {
-	ATTACK_NONE,    /* none: run the program */
-	ATTACK_WALLS,   /* all of the table, and then the first deadly system call */
-	ATTACK_MEMORY,  /* use more memory than allowed */
-	ATTACK_TASKS,   /* start more threads than allowed */
-	ATTACK_CPU,     /* use more CPU time than allowed */
-	ATTACK_TIME,    /* live longer than allowed */
-	ATTACK_DEADLY,  /* plus a number below attack_deadly_count(): that deadly system call */
+	ATTACK_NONE,   /* none: run the program */
+	ATTACK_WALLS,  /* all of the table, and then the first deadly system call */
+	ATTACK_MEMORY, /* use more memory than allowed */
+	ATTACK_TASKS,  /* start more threads than allowed */
+	ATTACK_CPU,    /* use more CPU time than allowed */
+	ATTACK_TIME,   /* live longer than allowed */
+	ATTACK_DEADLY, /* plus a number below attack_deadly_count(): that deadly system call */
 };
 
 #define ATTACKS_MAX 128
@@ -39,14 +39,14 @@ enum attack_stage {
 struct attack_facts {
 	uint32_t uid[3], gid[3]; /* real, effective, saved */
 	uint32_t groups;
-	uint32_t open_files;     /* RLIMIT_NOFILE */
+	uint32_t open_files; /* RLIMIT_NOFILE */
 	uint64_t box_device, box_inode;
 	uint64_t disk_bytes, inodes; /* of its tmpfs; 0: no limit */
 };
 
 struct attack_report {
-	uint32_t stage; /* enum attack_stage */
-	uint32_t count; /* of attacks in the table */
+	uint32_t stage;               /* enum attack_stage */
+	uint32_t count;               /* of attacks in the table */
 	uint8_t got_out[ATTACKS_MAX]; /* by number: 1 if the attack was not stopped */
 	struct attack_facts facts;
 };

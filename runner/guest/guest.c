@@ -182,8 +182,8 @@ guest_receive_run(void)
 static bool
 is_well_formed(const struct job_header *head, size_t size)
 {
-	return head->magic == JOB_MAGIC && sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes +
-	    head->args_bytes + head->env_bytes == size;
+	return head->magic == JOB_MAGIC &&
+	    sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes == size;
 }
 
 const char *
@@ -195,8 +195,7 @@ guest_map_job(int fd, struct job_header *head, size_t *size)
 	if (fstat(fd, &st) != 0)
 		guest_fail("find the size of the job");
 	*size = (size_t)st.st_size;
-	if (*size >= sizeof *head &&
-	    (map = mmap(NULL, *size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
+	if (*size >= sizeof *head && (map = mmap(NULL, *size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
 		guest_fail("map the job");
 	if (map != MAP_FAILED)
 		memcpy(head, map, sizeof *head);
@@ -272,7 +271,9 @@ guest_write_program(const char *name, const struct job_header *head, const char 
 {
 	int fd = open_to_write(name);
 
-	return fd >= 0 && close_with(fd, (head->preload_bytes == 0 ||
-	    (write_all(fd, code + head->code_bytes, head->preload_bytes) && write_all(fd, "\n", 1))) &&
-	    write_all(fd, code, head->code_bytes));
+	return fd >= 0 &&
+	    close_with(fd,
+	        (head->preload_bytes == 0 ||
+	            (write_all(fd, code + head->code_bytes, head->preload_bytes) && write_all(fd, "\n", 1))) &&
+	            write_all(fd, code, head->code_bytes));
 }

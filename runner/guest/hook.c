@@ -34,8 +34,7 @@
 static enum { PASSING_ON, ZYGOTE, SPARE } role;
 
 /* Runs before the interpreter's main(), while there is one thread. */
-static void __attribute__((constructor))
-begin(void)
+static void __attribute__((constructor)) begin(void)
 {
 	const char *hook = getenv(HOOK_VARIABLE);
 	char *imports;
@@ -129,14 +128,14 @@ open_at(int dir, const char *path, int flags, mode_t mode)
 }
 
 /* Read the mode, an argument that is there only if open(2) may create a file. */
-#define MODE_OF(flags, mode)                                                                                           \
-	do {                                                                                                           \
-		va_list args;                                                                                          \
-		if (((flags) & O_CREAT) != 0 || ((flags) & O_TMPFILE) == O_TMPFILE) {                                  \
-			va_start(args, flags);                                                                         \
-			mode = va_arg(args, mode_t);                                                                   \
-			va_end(args);                                                                                  \
-		}                                                                                                      \
+#define MODE_OF(flags, mode) \
+	do { \
+		va_list args; \
+		if (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE) { \
+			va_start(args, flags); \
+			mode = va_arg(args, mode_t); \
+			va_end(args); \
+		} \
 	} while (0)
 
 /* Replace libc's functions. On 64-bit systems all of them do the same. */

@@ -31,8 +31,7 @@ static int setup_fd; /* a copy of the setup, for the interpreters of spares */
  * The program cannot start, for a reason that is the program's or its limits': print it where the
  * client sees it.
  */
-static void __attribute__((noreturn))
-end_program(const char *name)
+static void __attribute__((noreturn)) end_program(const char *name)
 {
 	char text[256];
 	int size = snprintf(text, sizeof text, "%s: %s\n", name, strerror(errno));
@@ -53,8 +52,7 @@ is_unfit_output(void)
 }
 
 /* A file of the program could not be written. The client chose the size of the disk. */
-static void __attribute__((noreturn))
-fail_to_write(const char *name)
+static void __attribute__((noreturn)) fail_to_write(const char *name)
 {
 	if (guest_is_disk_full())
 		end_program(name);
@@ -157,8 +155,7 @@ unpack_output(void)
  * Become the compiler, the interpreter, or the compiler's output. execve(2) closes the control
  * socket, so a failure can be reported until it succeeds.
  */
-static void __attribute__((noreturn))
-become_program(int job_fd)
+static void __attribute__((noreturn)) become_program(int job_fd)
 {
 	const struct language_config *language = config->language;
 	const struct strings *command = guest_start.is_compile != 0 ? &language->compile.command : &language->run;
@@ -190,8 +187,7 @@ become_program(int job_fd)
  * Start the interpreter now. When it is about to open the main file, it reports that it is ready
  * and waits for its program (hook.c). An empty main file is there for interpreters that look first.
  */
-static void __attribute__((noreturn))
-become_spare(void)
+static void __attribute__((noreturn)) become_spare(void)
 {
 	char **argv = make_argv(&config->language->run, 0, "");
 	char **env = make_env(2, spare_env);

@@ -99,8 +99,9 @@ lock_securebits(struct walls *walls)
 {
 	(void)walls;
 	return (int)mark_syscall(SYS_prctl, PR_SET_SECUREBITS,
-	    SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED |
-	    SECBIT_NO_CAP_AMBIENT_RAISE | SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED, 0, 0, 0);
+	    SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |
+	        SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED,
+	    0, 0, 0);
 }
 
 static int
@@ -115,7 +116,8 @@ static int
 keep_guest_capabilities(struct walls *walls)
 {
 	return is_level(walls, LEVEL_CHROOT) ?
-	    capabilities_set(CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SYS_CHROOT)) : 0;
+	    capabilities_set(CAPABILITY(CAP_SETUID) | CAPABILITY(CAP_SETGID) | CAPABILITY(CAP_SYS_CHROOT)) :
+	    0;
 }
 
 /*
@@ -135,8 +137,7 @@ deny_fallocate(struct walls *walls)
 
 	if (!is_level(walls, LEVEL_CHROOT))
 		return 0;
-	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-	    walls->has_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0ul, &filter);
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, walls->has_threads ? SECCOMP_FILTER_FLAG_TSYNC : 0ul, &filter);
 }
 
 /*
@@ -153,8 +154,9 @@ enter_zygote_landlock(struct walls *walls)
 	if (walls->setup->zygote_landlock == 0)
 		return 0;
 	root.fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	result = root.fd < 0 ? -1 : landlock_enter(walls->setup->landlock_abi,
-	    walls->setup->landlock_flags & ~(uint32_t)LANDLOCK_QUIET, &root, 1);
+	result = root.fd < 0 ?
+	    -1 :
+	    landlock_enter(walls->setup->landlock_abi, walls->setup->landlock_flags & ~(uint32_t)LANDLOCK_QUIET, &root, 1);
 	fdpass_close(&root.fd, 1);
 	return result;
 }
@@ -164,7 +166,7 @@ load_base_filter(struct walls *walls)
 {
 	walls->listener_fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 	    SECCOMP_FILTER_FLAG_NEW_LISTENER |
-	    (walls->has_threads ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0ul),
+	        (walls->has_threads ? SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH : 0ul),
 	    &walls->base_filter);
 	return walls->listener_fd < 0 ? -1 : 0;
 }
@@ -211,8 +213,7 @@ enter_root(struct walls *walls)
 {
 	if (!is_level(walls, LEVEL_CHROOT))
 		return 0;
-	return fchdir(walls->place_fd) != 0 ? -1 :
-	    (int)mark_syscall(SYS_chroot, MARK_ADDRESS("."), 0, 0, 0, 0);
+	return fchdir(walls->place_fd) != 0 ? -1 : (int)mark_syscall(SYS_chroot, MARK_ADDRESS("."), 0, 0, 0, 0);
 }
 
 static int
@@ -262,8 +263,7 @@ lock_its_securebits(struct walls *walls)
 static int
 become_undumpable(struct walls *walls)
 {
-	return walls->setup->single_uid == 0 ? 0 :
-	    (int)mark_syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
+	return walls->setup->single_uid == 0 ? 0 : (int)mark_syscall(SYS_prctl, PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 static int
@@ -394,8 +394,7 @@ place_descriptors(struct walls *walls)
 	if (dup2(fds[RUN_STDOUT], STDOUT_FILENO) < 0 || dup2(fds[RUN_STDERR], STDERR_FILENO) < 0 ||
 	    (walls->start->has_stdin != 0 && dup2(fds[RUN_STDIN], STDIN_FILENO) < 0))
 		return -1;
-	return walls->start->has_output == 0 ||
-	    dup3(fds[walls->run_fd_count - 1], GUEST_OUTPUT_FD, O_CLOEXEC) >= 0 ? 0 : -1;
+	return walls->start->has_output == 0 || dup3(fds[walls->run_fd_count - 1], GUEST_OUTPUT_FD, O_CLOEXEC) >= 0 ? 0 : -1;
 }
 
 static int
@@ -412,9 +411,11 @@ set_rlimits(struct walls *walls)
 	const struct guest_start *start = walls->start;
 
 	return limit(RLIMIT_CPU, start->cpu_seconds) != 0 ||
-	    (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes) != 0) ||
-	    (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0) ||
-	    (start->file_bytes != 0 && limit(RLIMIT_FSIZE, start->file_bytes) != 0) ? -1 : 0;
+	        (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes) != 0) ||
+	        (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0) ||
+	        (start->file_bytes != 0 && limit(RLIMIT_FSIZE, start->file_bytes) != 0) ?
+	    -1 :
+	    0;
 }
 
 /*

@@ -47,14 +47,14 @@ struct walls {
 	const int *namespace_fds; /* request->namespaces of them */
 	const int *cgroup_fds;    /* files to join by */
 	size_t cgroup_count;
-	int box_fd;               /* out: the working directory (O_PATH) */
+	int box_fd; /* out: the working directory (O_PATH) */
 
 	/* Around its run. */
 	struct sock_fprog last_filter;
 	const struct guest_start *start;
-	const int *run_fds;   /* that came with `start` */
+	const int *run_fds; /* that came with `start` */
 	size_t run_fd_count;
-	const int *kept_fds;  /* stay open, in ascending order */
+	const int *kept_fds; /* stay open, in ascending order */
 	size_t kept_count;
 	bool has_interpreter; /* which has more descriptors that stay open */
 };

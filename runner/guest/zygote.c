@@ -63,8 +63,7 @@ zygote_read_setup(char **imports)
 {
 	struct zygote_setup *setup = &zygote_setup;
 	bool good = read_next(setup, sizeof *setup) == 0 && setup->magic == ZYGOTE_SETUP_MAGIC &&
-	    setup->imports_bytes <= IMPORTS_BYTES_MAX &&
-	    read_filter(&zygote_walls.base_filter, setup->base_count) == 0 &&
+	    setup->imports_bytes <= IMPORTS_BYTES_MAX && read_filter(&zygote_walls.base_filter, setup->base_count) == 0 &&
 	    read_filter(&zygote_walls.last_filter, setup->last_count) == 0;
 
 	setup->language[sizeof setup->language - 1] = '\0';
@@ -110,7 +109,7 @@ void
 zygote_report_failure(const char *version, const char *step)
 {
 	int error = errno != 0 ? errno : EPROTO;
-	char text[sizeof ((struct zygote_report *)NULL)->text];
+	char text[sizeof((struct zygote_report *)NULL)->text];
 
 	snprintf(text, sizeof text, "%s: %s", step, strerror(error));
 	zygote_report(error, version, text);
@@ -136,8 +135,8 @@ fork_guest(int *tid_address, int cgroup_fd)
 	 * arguments is the address; the other is not used.
 	 */
 	if (zygote_setup.level == LEVEL_CHROOT)
-		return (pid_t)mark_syscall(SYS_clone, (long)args.flags, 0, 0, MARK_ADDRESS(tid_address),
-		    MARK_ADDRESS(tid_address));
+		return (
+		    pid_t)mark_syscall(SYS_clone, (long)args.flags, 0, 0, MARK_ADDRESS(tid_address), MARK_ADDRESS(tid_address));
 	if (cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup_fd;
@@ -179,8 +178,11 @@ struct request_fds {
 static struct request_fds
 sort_fds(const struct guest_request *request, int *fds, size_t count)
 {
-	struct request_fds sorted = { .place_fd = fds[0], .control_fd = fds[1], .namespace_fds = fds + 2,
-		.cgroup_fds = fds + 2 + request->namespaces, .cgroup_count = count - 2 - request->namespaces,
+	struct request_fds sorted = { .place_fd = fds[0],
+		.control_fd = fds[1],
+		.namespace_fds = fds + 2,
+		.cgroup_fds = fds + 2 + request->namespaces,
+		.cgroup_count = count - 2 - request->namespaces,
 		.born_in_fd = -1 };
 
 	if (sorted.cgroup_count != 1 || !is_directory(sorted.cgroup_fds[0]))
@@ -229,12 +231,13 @@ zygote_make_guests(void)
 		pid_t pid;
 
 		if (fdpass_recv(ZYGOTE_REQUESTS_FD, &request, sizeof request, fds, GUEST_REQUEST_FDS, &count, NULL) !=
-		    (ssize_t)sizeof request || count < 2 || count - 2 < request.namespaces)
+		        (ssize_t)sizeof request ||
+		    count < 2 || count - 2 < request.namespaces)
 			_exit(0);
 		sorted = sort_fds(&request, fds, count);
 		if (zygote_setup.level == LEVEL_NAMESPACES &&
-		    mark_syscall(SYS_setns, request.namespaces > 0 ? sorted.namespace_fds[0] : sorted.place_fd,
-		    CLONE_NEWPID, 0, 0, 0) != 0) {
+		    mark_syscall(SYS_setns, request.namespaces > 0 ? sorted.namespace_fds[0] : sorted.place_fd, CLONE_NEWPID, 0,
+		        0, 0) != 0) {
 			guest_report_failure(sorted.control_fd, "join the cell's pid namespace");
 		} else if ((pid = fork_guest(tid_address, sorted.born_in_fd)) < 0) {
 			guest_report_failure(sorted.control_fd, "fork a guest");

@@ -35,7 +35,8 @@ netns_raise_loopback(void)
 int
 netns_listen(unsigned short port)
 {
-	const struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port),
+	const struct sockaddr_in address = { .sin_family = AF_INET,
+		.sin_port = htons(port),
 		.sin_addr = { .s_addr = htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int error;

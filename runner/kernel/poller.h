@@ -32,7 +32,7 @@ struct poller {
 };
 
 /* The struct of type `type` whose member `member` is `watch`. */
-#define watch_owner(watch, type, member) ((type *)(void *)((char *)(watch) - offsetof(type, member)))
+#define watch_owner(watch, type, member) ((type *)(void *)((char *)(watch)-offsetof(type, member)))
 
 /* Returns 0, or -1 with errno. */
 int poller_open(struct poller *poller);

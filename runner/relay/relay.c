@@ -27,7 +27,7 @@
 
 #define CONNECT_LIMIT_US 10000000u /* for a proxy to accept a connection */
 #define SECOND_US 1000000u
-#define QUIET_US 10000000u         /* between two log lines about the same proxy */
+#define QUIET_US 10000000u /* between two log lines about the same proxy */
 
 /* A cell that has a network. */
 struct relay_cell {
@@ -37,7 +37,7 @@ struct relay_cell {
 	uint32_t proxy;
 	struct relay_conn *conns;
 	uint32_t conn_count;
-	uint32_t begun;     /* connections since `second_us` */
+	uint32_t begun; /* connections since `second_us` */
 	uint64_t second_us;
 	bool is_over;
 	struct relay_cell *next;
@@ -111,7 +111,8 @@ set_accepting(struct relay_cell *cell)
 		return;
 	if (is_resting)
 		wake_at(cell->second_us + SECOND_US);
-	if (relay_socket_wait(&relay.poller, &cell->listener, !is_resting && cell->conn_count < most ? EPOLLIN : 0, listener_ready) != 0)
+	if (relay_socket_wait(&relay.poller, &cell->listener, !is_resting && cell->conn_count < most ? EPOLLIN : 0,
+	        listener_ready) != 0)
 		log_warn("wait for a cell's connections: %s", strerror(errno));
 }
 

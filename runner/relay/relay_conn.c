@@ -88,7 +88,8 @@ settle(struct relay_conn *conn)
 
 		if (is_connecting && i == RELAY_CONN_PROXY)
 			events = EPOLLOUT;
-		if (relay_socket_wait(conn->poller, &side->socket, events, i == RELAY_CONN_GUEST ? guest_ready : proxy_ready) != 0) {
+		if (relay_socket_wait(conn->poller, &side->socket, events, i == RELAY_CONN_GUEST ? guest_ready : proxy_ready) !=
+		    0) {
 			end(conn, true);
 			return;
 		}

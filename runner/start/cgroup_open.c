@@ -82,7 +82,7 @@ find_mount(const char *controller, char *path, size_t size)
 		if (sscanf(line, "%*s %4095s %63s %511s", where, type, options) != 3)
 			continue;
 		if (controller == NULL ? strcmp(type, "cgroup2") == 0 :
-		    strcmp(type, "cgroup") == 0 && has_word(options, controller, ','))
+		                         strcmp(type, "cgroup") == 0 && has_word(options, controller, ','))
 			snprintf(path, size, "%s", where);
 	}
 	fclose(mounts);
@@ -373,7 +373,9 @@ struct cell_file {
 };
 
 #define CELL_FILE(controller, name, flags, must, member) \
-	{ controller, name, flags, must, offsetof(struct cgroup_cell, member) }
+	{ \
+		controller, name, flags, must, offsetof(struct cgroup_cell, member) \
+	}
 
 static const struct cell_file version_1_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.limit_in_bytes", O_WRONLY, true, memory_limit_fd),
@@ -408,8 +410,7 @@ static const struct cell_file version_2_files[] = {
  * opened.
  */
 static int
-open_files(const struct cell_file *files, size_t count, const int *dir_fds, struct cgroup_cell *cell, char *error,
-    size_t size)
+open_files(const struct cell_file *files, size_t count, const int *dir_fds, struct cgroup_cell *cell, char *error, size_t size)
 {
 	for (size_t i = 0; i < count; i++) {
 		int *fd = (int *)(void *)((char *)cell + files[i].offset);
@@ -485,7 +486,7 @@ cgroup_open_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_p
 		if (make_group(tree->root_fd[c], name) != 0 ||
 		    (dir_fd[c] = openat(tree->root_fd[c], name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
 		    (join = tree->version == 1 ? openat(dir_fd[c], "tasks", O_WRONLY | O_CLOEXEC) :
-		    fcntl(dir_fd[c], F_DUPFD_CLOEXEC, 0)) < 0) {
+		                                 fcntl(dir_fd[c], F_DUPFD_CLOEXEC, 0)) < 0) {
 			snprintf(error, size, "make control group %s/%s: %s", tree->path[c], name, strerror(errno));
 			goto out;
 		}

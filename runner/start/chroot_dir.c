@@ -173,8 +173,7 @@ chroot_dir_open(const struct config *config, const char *name)
 	return fd;
 }
 
-static void __attribute__((noreturn))
-guard(const struct config *config, const char *name, int dir_fd, int uids_fd, int gone_fd)
+static void __attribute__((noreturn)) guard(const struct config *config, const char *name, int dir_fd, int uids_fd, int gone_fd)
 {
 	const uint64_t keep = CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER) | CAPABILITY(CAP_SETGID) |
 	    CAPABILITY(CAP_SETUID);

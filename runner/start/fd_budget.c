@@ -16,16 +16,16 @@
 
 /* Of a cell, in the broker. */
 #define CELL_CGROUP (REQUEST_CGROUPS_MAX + 11) /* to join its groups; the files of cgroup_cell */
-#define CELL_OWN 3  /* control socket; pidfd of its init, or socket of its reaper; working directory */
-#define CELL_LINK 1 /* to the relay, if it has a network by that */
-#define CELL_RUN 4  /* the worker's connection; program; a compiler's directory, and its output */
+#define CELL_OWN 3                             /* control socket; pidfd of its init, or socket of its reaper; working directory */
+#define CELL_LINK 1                            /* to the relay, if it has a network by that */
+#define CELL_RUN 4                             /* the worker's connection; program; a compiler's directory, and its output */
 
 /* Of a run that waits for a cell. */
 #define QUEUED_RUN 6 /* the worker's connection; job, stdout, stderr, stdin; the compiled program */
 
 /* Of a language. */
-#define LANGUAGE_OWN 5   /* mount namespaces of cells and zygotes; trees; warden; its answer */
-#define LANGUAGE_SETUP 1 /* of each pool */
+#define LANGUAGE_OWN 5     /* mount namespaces of cells and zygotes; trees; warden; its answer */
+#define LANGUAGE_SETUP 1   /* of each pool */
 #define LANGUAGE_CLONES 64 /* of mounts for its root, at the start only: more than shipped ones have */
 
 /* Of a zygote. */
@@ -79,8 +79,8 @@ fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
 	add(budget, 4, "pools", pools, LANGUAGE_SETUP);
 	serving = budget->total + config->language_count * LANGUAGE_OWN;
 	/* When it puts the roots together it has no cell, no run and no zygote yet. */
-	add(budget, 5, "languages", config->language_count, LANGUAGE_OWN +
-	    (config->language_count * LANGUAGE_CLONES > serving ? LANGUAGE_CLONES : 0));
+	add(budget, 5, "languages", config->language_count,
+	    LANGUAGE_OWN + (config->language_count * LANGUAGE_CLONES > serving ? LANGUAGE_CLONES : 0));
 	add(budget, 6, "others", IDLE_CONNECTIONS + BROKER_OWN, 1);
 }
 
@@ -128,8 +128,8 @@ explain(const struct fd_budget *budget, char *text, size_t size)
 		const struct fd_part *part = &budget->part[i];
 
 		if (part->count > 0)
-			at += (size_t)snprintf(text + at, size - at, "%s%" PRIu64 " %s x %" PRIu64, at > 0 ? " + " : "", part->count,
-			    part->name, part->each);
+			at += (size_t)snprintf(text + at, size - at, "%s%" PRIu64 " %s x %" PRIu64, at > 0 ? " + " : "",
+			    part->count, part->name, part->each);
 	}
 	if (at < size)
 		snprintf(text + at, size - at, " = %" PRIu64, budget->total);
@@ -143,23 +143,27 @@ fd_budget_reserve(const struct config *config, char *error, size_t size)
 	uint64_t relay;
 
 	if (allow(config->open_files) != 0) {
-		snprintf(error, size, "%s: isolation.open_files: %u is more than the runner itself may have open (%" PRIu64 "); allowed: "
-		    "less, or start it with a higher limit (systemd: LimitNOFILE)", config->path, config->open_files, hard_limit());
+		snprintf(error, size,
+		    "%s: isolation.open_files: %u is more than the runner itself may have open (%" PRIu64 "); allowed: "
+		    "less, or start it with a higher limit (systemd: LimitNOFILE)",
+		    config->path, config->open_files, hard_limit());
 		return -1;
 	}
 	fd_budget_of_broker(config, &broker);
 	if (allow(broker.total) != 0) {
 		explain(&broker, sum, sizeof sum);
-		snprintf(error, size, "%s: runner.cells: the runner may have %" PRIu64 " files open, and can need %s; allowed: fewer cells, "
+		snprintf(error, size,
+		    "%s: runner.cells: the runner may have %" PRIu64 " files open, and can need %s; allowed: fewer cells, "
 		    "a shorter runner.queue, or start it with a higher limit (systemd: LimitNOFILE; supervisord: minfds; ulimit -n)",
 		    config->path, hard_limit(), sum);
 		return -1;
 	}
 	relay = fd_budget_of_relay(config);
 	if (config->network == NETWORK_PROXY && allow(relay) != 0) {
-		snprintf(error, size, "%s: network.connections: %u for each of %u cells are up to %" PRIu64 " open files, and the relay may "
-		    "have %" PRIu64 "; allowed: fewer, or start the runner with a higher limit (systemd: LimitNOFILE)", config->path,
-		    config->connections, config->cells, relay, hard_limit());
+		snprintf(error, size,
+		    "%s: network.connections: %u for each of %u cells are up to %" PRIu64 " open files, and the relay may "
+		    "have %" PRIu64 "; allowed: fewer, or start the runner with a higher limit (systemd: LimitNOFILE)",
+		    config->path, config->connections, config->cells, relay, hard_limit());
 		return -1;
 	}
 	return 0;

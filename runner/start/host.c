@@ -22,8 +22,7 @@
 #include "kernel/fork_into.h"
 #include "log.h"
 
-const uint64_t host_broker_namespaces =
-    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
+const uint64_t host_broker_namespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
 
 void
 host_instance_name(const struct config *config, char name[HOST_NAME_SIZE])
@@ -66,7 +65,7 @@ host_leave_chroot(void)
 	if (root_fd < 0 || namespace_fd < 0 || setns(namespace_fd, CLONE_NEWNS) != 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) != 0 ||
 	    (tree_fd = (int)syscall(SYS_open_tree, root_fd, "",
-	    OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH)) < 0 ||
+	         OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH)) < 0 ||
 	    syscall(SYS_move_mount, tree_fd, "", root_fd, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0 ||
 	    fchdir(tree_fd) != 0 || syscall(SYS_pivot_root, ".", ".") != 0 || umount2(".", MNT_DETACH) != 0 ||
 	    chdir(directory) != 0)
@@ -99,7 +98,8 @@ host_become_container_root(void)
 		die("become the parent of all cells: %s", strerror(errno));
 	if (capabilities_keep(keep) != 0)
 		die("keep the capabilities chown, kill, mknod, setgid, setpcap, setuid and sys_chroot, and no other: %s "
-		    "(cellblock-runner --check-host says what this host offers)", strerror(errno));
+		    "(cellblock-runner --check-host says what this host offers)",
+		    strerror(errno));
 }
 
 void

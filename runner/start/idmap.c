@@ -68,8 +68,8 @@ find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t
 	if (!found && longest == 0)
 		snprintf(error, size, "%s gives no ids to \"%s\"", file, user->pw_name);
 	else if (!found)
-		snprintf(error, size, "%s gives \"%s\" %lu ids in a row, and %u cells want one each", file, user->pw_name, longest,
-		    count);
+		snprintf(error, size, "%s gives \"%s\" %lu ids in a row, and %u cells want one each", file, user->pw_name,
+		    longest, count);
 	return found ? 0 : -1;
 }
 
@@ -81,8 +81,10 @@ find_delegated(struct idmap *ids, uint32_t count)
 	char *why = ids->detail;
 
 	if (user == NULL || user->pw_gid != ids->group) {
-		snprintf(why, IDMAP_TEXT_SIZE, user == NULL ? "uid %u has no account, and newuidmap needs one" :
-		    "newuidmap accepts only the group of uid %u's account", (unsigned)ids->owner);
+		snprintf(why, IDMAP_TEXT_SIZE,
+		    user == NULL ? "uid %u has no account, and newuidmap needs one" :
+		                   "newuidmap accepts only the group of uid %u's account",
+		    (unsigned)ids->owner);
 		return -1;
 	}
 	if (find_range(SUBUID_FILE, user, count, &ids->first_uid, why, IDMAP_TEXT_SIZE) != 0 ||
@@ -129,7 +131,8 @@ idmap_find(struct idmap *ids, const struct config *config)
 	bool root = geteuid() == 0;
 	char error[IDMAP_TEXT_SIZE];
 
-	*ids = (struct idmap){ .owner = root ? (uid_t)config->first_uid : geteuid(), .group = root ? config->first_uid : getegid() };
+	*ids = (struct idmap){ .owner = root ? (uid_t)config->first_uid : geteuid(),
+		.group = root ? config->first_uid : getegid() };
 	if (root) {
 		ids->first_uid = ids->first_gid = config->first_uid + 1;
 	} else if (config->uid_per_cell == LAYER_OFF) {
@@ -216,7 +219,8 @@ idmap_map(const struct idmap *ids, pid_t pid, char *error, size_t size)
 	char uids[64], gids[64];
 
 	if (ids->uid_helper[0] != '\0' && ids->count > 0)
-		return run_helper(ids->uid_helper, pid, ids->owner, ids->first_uid, ids->count, error, size) != 0 ? -1 :
+		return run_helper(ids->uid_helper, pid, ids->owner, ids->first_uid, ids->count, error, size) != 0 ?
+		    -1 :
 		    run_helper(ids->gid_helper, pid, ids->group, ids->first_gid, ids->count, error, size);
 	/* The ids of cells follow the runner's own. */
 	snprintf(uids, sizeof uids, "0 %u %u", (unsigned)ids->owner, ids->count + 1);

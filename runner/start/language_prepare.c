@@ -89,14 +89,19 @@ add_network(struct rootfs *fs, const struct config *config, char *error, size_t 
 {
 	if (config->network == NETWORK_NONE)
 		return 0;
-	if (access(config->certificates, R_OK) == 0 && rootfs_add_at(fs, PATH_CERTIFICATES, config->certificates, error, size) != 0)
+	if (access(config->certificates, R_OK) == 0 &&
+	    rootfs_add_at(fs, PATH_CERTIFICATES, config->certificates, error, size) != 0)
 		return -1;
 	if (config->network == NETWORK_PROXY)
 		/* Programs look up no names: the proxy does that. */
 		return rootfs_add_text(fs, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", error, size) != 0 ||
-		    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files\n", error, size) != 0 ? -1 : 0;
+		        rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files\n", error, size) != 0 ?
+		    -1 :
+		    0;
 	return rootfs_add(fs, "/etc/hosts", error, size) != 0 || rootfs_add(fs, "/etc/resolv.conf", error, size) != 0 ||
-	    rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files dns\n", error, size) != 0 ? -1 : 0;
+	        rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files dns\n", error, size) != 0 ?
+	    -1 :
+	    0;
 }
 
 /*
@@ -135,7 +140,7 @@ look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 
 		snprintf(path, sizeof path, "%s/%s/%s", driver_dir, driver->name, driver->probe);
 		if (probe_interpreter(from->interpreter, driver->probe_args, path, probe_uid, fs, language->version, error,
-		    size) != 0)
+		        size) != 0)
 			return -1;
 	} else if (probe_version(&from->version, probe_uid, language->version, error, size) != 0) {
 		return -1;
@@ -159,12 +164,19 @@ zygotes_of(const struct language *language, uint32_t pool)
 }
 
 int
-language_prepare(struct language *language, const struct config *config, const struct language_config *from,
-    uid_t probe_uid, char *error, size_t size)
+language_prepare(struct language *language, const struct config *config, const struct language_config *from, uid_t probe_uid,
+    char *error, size_t size)
 {
-	*language = (struct language){ .all = config, .config = from, .start = from->start, .state = from->idle_s == 0 ? LANGUAGE_STARTING : LANGUAGE_ASLEEP,
-		.driver_tree_fd = -1, .cell_mount_fd = -1, .zygote_mount_fd = -1, .trees_fd = -1,
-		.warden = { .sock = -1 }, .compiler = { .answer = { .fd = -1 } } };
+	*language = (struct language){ .all = config,
+		.config = from,
+		.start = from->start,
+		.state = from->idle_s == 0 ? LANGUAGE_STARTING : LANGUAGE_ASLEEP,
+		.driver_tree_fd = -1,
+		.cell_mount_fd = -1,
+		.zygote_mount_fd = -1,
+		.trees_fd = -1,
+		.warden = { .sock = -1 },
+		.compiler = { .answer = { .fd = -1 } } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
 	if (from->driver != NULL && driver_find(from->driver) == NULL) {
@@ -173,8 +185,8 @@ language_prepare(struct language *language, const struct config *config, const s
 	}
 	language->policy = policy_load(config->policy_dir, from->policy, error, size);
 	if (language->policy != NULL && language->policy->last.count == 0) {
-		snprintf(error, size, "%s/%s.conf: has no calls for zygotes: not a policy for a language",
-		    config->policy_dir, from->policy);
+		snprintf(error, size, "%s/%s.conf: has no calls for zygotes: not a policy for a language", config->policy_dir,
+		    from->policy);
 		return -1;
 	}
 	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0)
@@ -194,7 +206,9 @@ language_prepare(struct language *language, const struct config *config, const s
 	}
 	for (uint32_t pool = 0, z = 0; pool < language->kinds * GRANT_COUNT; pool++) {
 		for (uint32_t i = 0; i < zygotes_of(language, pool); i++, z++)
-			language->zygote[z] = (struct zygote){ .language = language, .number = z, .pool = pool,
+			language->zygote[z] = (struct zygote){ .language = language,
+				.number = z,
+				.pool = pool,
 				.report = { .fd = -1 } };
 	}
 	language_want_armed(language);
@@ -248,8 +262,8 @@ build_zygotes_root(struct language *language, int proc_fd)
 		if (rootfs_attach(language->driver_tree_fd, PATH_BOX) != 0)
 			return -1;
 	} else {
-		if (mount("zygote", PATH_BOX, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") != 0 ||
-		    chdir(PATH_BOX) != 0 || (main_fd = open(language->config->main_file, O_CREAT | O_CLOEXEC, 0644)) < 0)
+		if (mount("zygote", PATH_BOX, "tmpfs", MS_NOSUID | MS_NODEV, "size=64k,mode=755") != 0 || chdir(PATH_BOX) != 0 ||
+		    (main_fd = open(language->config->main_file, O_CREAT | O_CLOEXEC, 0644)) < 0)
 			return -1;
 		close(main_fd);
 	}

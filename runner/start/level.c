@@ -26,6 +26,8 @@ level_first_language(const struct broker *broker)
 struct zygote_setup
 level_common_setup(const struct broker *broker)
 {
-	return (struct zygote_setup){ .level = broker->config->level, .single_uid = broker->single_uid,
-		.landlock_abi = broker->landlock_abi, .zygote_landlock = broker->zygote_landlock };
+	return (struct zygote_setup){ .level = broker->config->level,
+		.single_uid = broker->single_uid,
+		.landlock_abi = broker->landlock_abi,
+		.zygote_landlock = broker->zygote_landlock };
 }

@@ -33,10 +33,10 @@ struct start {
 	bool is_root;              /* started as root of the host, or of a container */
 	uid_t broker_uid;          /* of the broker, as the host counts */
 	uid_t worker_uid;          /* that may connect */
-	int uids_fd;   /* holds our range of uids; see uid_lock.h. -1: there is none */
-	int listen_fd; /* where workers connect */
-	int chroot_fd; /* level chroot: the directory of the trees; else -1 */
-	int guard_fd;  /* level chroot: as long as it is open, the guard waits; else -1 */
+	int uids_fd;               /* holds our range of uids; see uid_lock.h. -1: there is none */
+	int listen_fd;             /* where workers connect */
+	int chroot_fd;             /* level chroot: the directory of the trees; else -1 */
+	int guard_fd;              /* level chroot: as long as it is open, the guard waits; else -1 */
 };
 
 struct start_level {

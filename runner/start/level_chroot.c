@@ -25,7 +25,8 @@ describe_uids(const struct start *start, char *text, size_t size)
  * force.
  */
 static const struct wall walls[] = {
-	{ "user_namespace", wall_never, wall_never, "level chroot: the runner stays root of its container, with few capabilities", NULL },
+	{ "user_namespace", wall_never, wall_never, "level chroot: the runner stays root of its container, with few capabilities",
+	    NULL },
 	{ "mount_namespace", wall_never, wall_never, "level chroot: see chroot", NULL },
 	{ "tmpfs", wall_never, wall_never, "level chroot: see disk", NULL },
 	{ "pid_namespace", wall_never, wall_never, "level chroot: see uid_per_cell", NULL },
@@ -124,8 +125,9 @@ static int
 clean(const struct config *config, const char *name)
 {
 	char error[256];
-	int result, uids_fd = uid_lock_take(UID_LOCK_FILE, config->first_uid, 1 + level_chroot.uids_per_cell * config->cells,
-	    level_chroot.uids_wait_ms, error, sizeof error);
+	int result,
+	    uids_fd = uid_lock_take(UID_LOCK_FILE, config->first_uid, 1 + level_chroot.uids_per_cell * config->cells,
+	        level_chroot.uids_wait_ms, error, sizeof error);
 
 	if (uids_fd == -1) {
 		log_warn("%s; nothing was removed", error);

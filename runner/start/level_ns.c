@@ -62,7 +62,8 @@ check(const struct config *config)
 	(void)config;
 	if (!host_has_user_namespaces())
 		die("a user namespace cannot be made: %s. Allow them (cellblock-runner --check-host says how), or ask for less by "
-		    "isolation.level = \"chroot\": SECURITY.md says what that does not promise", strerror(errno));
+		    "isolation.level = \"chroot\": SECURITY.md says what that does not promise",
+		    strerror(errno));
 }
 
 static void
@@ -71,7 +72,7 @@ prepare(struct start *start)
 	start->broker_uid = start->ids.owner;
 	if (start->config->network == NETWORK_HOST)
 		log_warn("network.mode is \"host\": a run that asks for a network reaches all that this host reaches, its own "
-		    "services included");
+		         "services included");
 }
 
 static int

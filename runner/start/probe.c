@@ -40,8 +40,7 @@ run(char *const *argv, uid_t uid, int in_fd, int out_fd, bool with_stderr)
 	if (uid != (uid_t)-1 && (setgroups(0, NULL) != 0 || setresgid(uid, uid, uid) != 0 || setresuid(uid, uid, uid) != 0))
 		die("cannot become uid %u to ask %s for its version: %s", (unsigned)uid, argv[0], strerror(errno));
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 ||
-	    (with_stderr && dup2(out_fd, STDERR_FILENO) < 0))
+	if (dup2(in_fd, STDIN_FILENO) < 0 || dup2(out_fd, STDOUT_FILENO) < 0 || (with_stderr && dup2(out_fd, STDERR_FILENO) < 0))
 		_exit(127);
 	alarm(PROBE_LIMIT_S);
 	execve(argv[0], argv, env);

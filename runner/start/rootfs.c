@@ -145,8 +145,12 @@ add_entry(struct rootfs *fs, enum rootfs_kind kind, const char *path, const char
 	if (grown == NULL)
 		return failed(error, size, "remember", path);
 	fs->entry = grown;
-	entry = (struct rootfs_entry){ .kind = kind, .path = copy_text(path, &is_good), .source = copy_text(source, &is_good),
-		.target = copy_text(target, &is_good), .is_dir = is_dir, .tree_fd = -1 };
+	entry = (struct rootfs_entry){ .kind = kind,
+		.path = copy_text(path, &is_good),
+		.source = copy_text(source, &is_good),
+		.target = copy_text(target, &is_good),
+		.is_dir = is_dir,
+		.tree_fd = -1 };
 	if (!is_good) {
 		free_entry(&entry);
 		errno = ENOMEM;
@@ -301,8 +305,8 @@ make_devices(void)
 	    syscall(SYS_fsconfig, fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0 &&
 	    (fd = (int)syscall(SYS_fsmount, fs_fd, FSMOUNT_CLOEXEC, 0)) >= 0;
 	for (size_t i = 0; good && i < sizeof devices / sizeof devices[0]; i++)
-		good = mknodat(fd, devices[i].path + strlen(DEV "/"), S_IFCHR | 0666,
-		    makedev(DEVICES_MAJOR, devices[i].minor)) == 0;
+		good = mknodat(fd, devices[i].path + strlen(DEV "/"), S_IFCHR | 0666, makedev(DEVICES_MAJOR, devices[i].minor)) ==
+		    0;
 	good = good && symlinkat(PATH_TMP, fd, "shm") == 0 &&
 	    syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0;
 	umask(old_mask);
@@ -397,8 +401,7 @@ place(struct rootfs_entry *e)
 int
 rootfs_enter(struct rootfs *fs, char *error, size_t size)
 {
-	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-		MOUNT_ATTR_NOEXEC };
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 	/* Any directory will do as the place of the new root until pivot_root makes it "/". */
 	static const char base[] = "/tmp";
 

@@ -95,7 +95,8 @@ find_landlock(struct start *start)
 		return;
 	if (wanted == LAYER_REQUIRED)
 		die("Landlock is required and cannot be had: %s. Boot with landlock in the lsm= list, or do without by "
-		    "isolation.landlock = \"off\"", strerror(errno));
+		    "isolation.landlock = \"off\"",
+		    strerror(errno));
 	log_warn("Landlock cannot be had: %s", strerror(errno));
 }
 
@@ -112,7 +113,7 @@ prepare_languages(struct start *start)
 		die("out of memory");
 	for (size_t i = 0; i < config->language_count; i++) {
 		if (language_prepare(&broker->language[i], config, config->language[i],
-		    start->is_root ? (uid_t)config->first_uid : (uid_t)-1, error, sizeof error) != 0 ||
+		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, error, sizeof error) != 0 ||
 		    start->level->open_root(start, &broker->language[i], error, sizeof error) != 0)
 			die("%s", error);
 	}
@@ -134,7 +135,8 @@ open_cgroups(struct start *start)
 		return;
 	if (config->cgroup == LAYER_REQUIRED)
 		die("control groups are required and cannot be had: %s. Start as root, name a delegated group with "
-		    "isolation.cgroup_parent, or do without by isolation.cgroup = \"off\"", error);
+		    "isolation.cgroup_parent, or do without by isolation.cgroup = \"off\"",
+		    error);
 	log_warn("control groups cannot be had, so memory and process limits are rlimits only: %s", error);
 }
 
@@ -154,8 +156,9 @@ make_cells(struct start *start)
 		struct cell *cell = &broker->cell[i];
 
 		cell_init(cell, i);
-		if (broker->cgroup.version != 0 && cgroup_open_cell(&broker->cgroup, i, config->cpu_percent,
-		    config->network != NETWORK_NONE, &cell->cgroup, error, sizeof error) != 0)
+		if (broker->cgroup.version != 0 &&
+		    cgroup_open_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE, &cell->cgroup,
+		        error, sizeof error) != 0)
 			die("%s", error);
 	}
 	if (broker->cgroup.version != 0)
@@ -185,8 +188,7 @@ use_whole_limit(void)
 }
 
 /* The rest of the start, in the broker's namespaces if it has some; then serve. */
-static void __attribute__((noreturn))
-become_broker(struct start *start, int door_fd)
+static void __attribute__((noreturn)) become_broker(struct start *start, int door_fd)
 {
 	struct broker *broker = &start->broker;
 	const struct config *config = start->config;
@@ -203,8 +205,8 @@ become_broker(struct start *start, int door_fd)
 	start->level->leave_host(start);
 	broker->compile_cache.most_bytes = config->compiled_bytes;
 	fd_budget_of_broker(config, &budget);
-	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors", proto_level_name(config->level),
-	    available_languages(broker), config->cells, budget.total);
+	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors",
+	    proto_level_name(config->level), available_languages(broker), config->cells, budget.total);
 	serve(broker, door_fd);
 }
 
@@ -272,9 +274,20 @@ part(struct start *start, struct relay_supervisor *relay)
 int
 start_serve(struct config *config)
 {
-	struct start start = { .level = level_find(config->level), .config = config, .is_root = geteuid() == 0, .chroot_fd = -1,
-		.guard_fd = -1, .broker = { .config = config, .isolation = level_find(config->level)->isolation, .proc_fd = -1,
-		.host_fd = -1, .no_network_fd = -1, .null_fd = -1, .children = { .fd = -1 }, .door = { .fd = -1 }, .relay = { .fd = -1 } } };
+	struct start start = { .level = level_find(config->level),
+		.config = config,
+		.is_root = geteuid() == 0,
+		.chroot_fd = -1,
+		.guard_fd = -1,
+		.broker = { .config = config,
+		    .isolation = level_find(config->level)->isolation,
+		    .proc_fd = -1,
+		    .host_fd = -1,
+		    .no_network_fd = -1,
+		    .null_fd = -1,
+		    .children = { .fd = -1 },
+		    .door = { .fd = -1 },
+		    .relay = { .fd = -1 } } };
 	struct relay_supervisor *relay;
 	gid_t worker_gid;
 

@@ -38,7 +38,8 @@ uid_lock_take(const char *path, uint32_t first, uint32_t count, unsigned wait_ms
 			return -2;
 		}
 		if (waited_ms >= wait_ms) {
-			snprintf(error, size, "another runner on this host has some of the uids %u to %u", first, first + count - 1);
+			snprintf(error, size, "another runner on this host has some of the uids %u to %u", first,
+			    first + count - 1);
 			close(fd);
 			return -1;
 		}

@@ -15,8 +15,8 @@ struct start;
 struct wall {
 	const char *name;
 	bool (*is_required)(const struct start *start); /* NULL: always */
-	bool (*is_up)(const struct start *start);       /* whether there is such a layer, for the self-test to prove. NULL: always */
-	const char *detail;                             /* a fixed text; NULL: `describe` writes it */
+	bool (*is_up)(const struct start *start); /* whether there is such a layer, for the self-test to prove. NULL: always */
+	const char *detail;                       /* a fixed text; NULL: `describe` writes it */
 	void (*describe)(const struct start *start, char *text, size_t size);
 };
 

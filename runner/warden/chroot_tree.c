@@ -216,8 +216,9 @@ chroot_tree_make(const struct rootfs *fs, int tree_fd, struct chroot_tree_count 
 	}
 	*count = walk.count;
 	umask(old_mask);
-	if (result == 0 && (symlinkat(PATH_TMP, tree_fd, "dev/shm") != 0 || mkdirat(tree_fd, &PATH_BOX[1], 0755) != 0 ||
-	    mkdirat(tree_fd, &PATH_TMP[1], 0755) != 0))
+	if (result == 0 &&
+	    (symlinkat(PATH_TMP, tree_fd, "dev/shm") != 0 || mkdirat(tree_fd, &PATH_BOX[1], 0755) != 0 ||
+	        mkdirat(tree_fd, &PATH_TMP[1], 0755) != 0))
 		result = failed(error, size, "make", PATH_BOX);
 	if (result == 0 && try_devices(tree_fd) != 0)
 		result = failed(error, size, "use the device /dev/null in", "isolation.chroot_dir (is it mounted nodev?)");

@@ -61,7 +61,8 @@ first_tree_make(const struct first_tree *tree, char *error, size_t size)
 	close(tree_fd);
 	if (result != 0)
 		return -1;
-	log_info("%s: its first tree has %" PRIu64 " links, %" PRIu64 " copies and %" PRIu64 " directories, made in %" PRIu64 " ms",
+	log_info("%s: its first tree has %" PRIu64 " links, %" PRIu64 " copies and %" PRIu64 " directories, made in %" PRIu64
+	         " ms",
 	    tree->language, count.links, count.copies, count.directories, (clock_us() - begun_us) / 1000);
 	/* Zygotes wait for this name. */
 	if (renameat(tree->trees_fd, unfinished, tree->trees_fd, FIRST_TREE_NAME) != 0) {

@@ -13,9 +13,9 @@
 #define FIRST_TREE_NAME "first"
 
 struct first_tree {
-	const char *language;       /* for the log */
-	const struct rootfs *list;  /* its content */
-	int trees_fd;               /* the directory of the language's trees */
+	const char *language;      /* for the log */
+	const struct rootfs *list; /* its content */
+	int trees_fd;              /* the directory of the language's trees */
 	/*
 	 * The content of the zygotes' working directory: the files of a driver, or an empty main
 	 * file, or (both NULL) nothing.

@@ -23,8 +23,8 @@
 #include "messages.h"
 #include "paths.h"
 
-#define WATCH_MS 50           /* between two looks at a run's files */
-#define WAIT_FIRST_NS 100000  /* between two looks at the processes that are left; then twice as long, and so on */
+#define WATCH_MS 50          /* between two looks at a run's files */
+#define WAIT_FIRST_NS 100000 /* between two looks at the processes that are left; then twice as long, and so on */
 #define WAIT_MOST_NS 20000000
 
 static const char *const directories[] = { &PATH_BOX[1], &PATH_TMP[1] };

@@ -38,11 +38,11 @@
 
 struct warden {
 	const struct warden_config *config;
-	int home_fd;   /* pidfd of this process's twin that stays in the namespaces we come back to */
-	int *zygote_fd; /* by number; -1: none */
-	int *init_fd;  /* pidfd of each cell's init, by cell; -1: none */
-	char *stacks;  /* of the inits */
-	int link_fd;   /* of the cell that is being made, if it has a network */
+	int home_fd;       /* pidfd of this process's twin that stays in the namespaces we come back to */
+	int *zygote_fd;    /* by number; -1: none */
+	int *init_fd;      /* pidfd of each cell's init, by cell; -1: none */
+	char *stacks;      /* of the inits */
+	int link_fd;       /* of the cell that is being made, if it has a network */
 	int *namespace_fd; /* of that cell, if zygotes join by them: REQUEST_NAMESPACES_MAX, -1: none */
 };
 
@@ -224,7 +224,9 @@ static void
 make(struct warden *w, const struct warden_request *request, const int *fds, size_t fd_count)
 {
 	struct guest_report failure = { 0 };
-	struct guest_request guest = { .cell = request->cell, .uid = cell_uid(w, request->cell), .has_network = request->has_network };
+	struct guest_request guest = { .cell = request->cell,
+		.uid = cell_uid(w, request->cell),
+		.has_network = request->has_network };
 	int namespaces = CELL_NAMESPACES | (request->has_network != 0 ? CLONE_NEWNET : 0);
 	int passed[GUEST_REQUEST_FDS];
 	size_t count = 0;

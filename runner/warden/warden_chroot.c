@@ -70,8 +70,8 @@ open_tree(const struct warden *w, struct site *site)
 	site->tree_fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (site->tree_fd >= 0)
 		return 0;
-	if (errno != ENOENT || dirtree_remove(AT_FDCWD, unfinished) != 0 || chroot_tree_copy(w->first_tree_fd, AT_FDCWD, unfinished) != 0 ||
-	    rename(unfinished, name) != 0)
+	if (errno != ENOENT || dirtree_remove(AT_FDCWD, unfinished) != 0 ||
+	    chroot_tree_copy(w->first_tree_fd, AT_FDCWD, unfinished) != 0 || rename(unfinished, name) != 0)
 		return -1;
 	site->tree_fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return site->tree_fd < 0 ? -1 : 0;
@@ -113,9 +113,11 @@ renew_directories(const struct warden *w, struct site *site)
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
 		if (fstatat(site->tree_fd, directories[i], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    unlinkat(site->tree_fd, directories[i], AT_REMOVEDIR) != 0 &&
-		    (empty_for(w, site, directories[i], st.st_uid) != 0 || unlinkat(site->tree_fd, directories[i], AT_REMOVEDIR) != 0))
+		    (empty_for(w, site, directories[i], st.st_uid) != 0 ||
+		        unlinkat(site->tree_fd, directories[i], AT_REMOVEDIR) != 0))
 			return -1;
-		if (mkdirat(site->tree_fd, directories[i], 0700) != 0 || fchownat(site->tree_fd, directories[i], uid, uid, AT_SYMLINK_NOFOLLOW) != 0)
+		if (mkdirat(site->tree_fd, directories[i], 0700) != 0 ||
+		    fchownat(site->tree_fd, directories[i], uid, uid, AT_SYMLINK_NOFOLLOW) != 0)
 			return -1;
 	}
 	return 0;
@@ -125,8 +127,13 @@ static int
 start_reaper(const struct warden *w, struct site *site)
 {
 	uid_t uid = w->config->first_uid + site->cell;
-	struct reaper reaper = { .sock = INHERIT_FDS_FIRST, .tree_fd = INHERIT_FDS_FIRST + 1, .uid = uid, .own_uid = uid + w->config->cells,
-		.inodes = w->config->inodes, .output = w->config->output, .output_bytes = w->config->output_bytes };
+	struct reaper reaper = { .sock = INHERIT_FDS_FIRST,
+		.tree_fd = INHERIT_FDS_FIRST + 1,
+		.uid = uid,
+		.own_uid = uid + w->config->cells,
+		.inodes = w->config->inodes,
+		.output = w->config->output,
+		.output_bytes = w->config->output_bytes };
 	const int kept[] = { site->reaper_sock, site->tree_fd };
 	pid_t pid = fork();
 

@@ -35,6 +35,7 @@ static char *words[] = { "/bin/true" };
 static char policy[] = "guest";
 static char *hints[] = { "json" };
 
+/* clang-format off */
 #define STANDARD { 1000, 1000, 1 << 20, 1, 1000, 4096 }
 #define LIMITS { STANDARD, { 5000, 5000, 1 << 24, 8, 5000, 1 << 20 } }
 
@@ -48,11 +49,17 @@ static struct language_config configs[LANGUAGES] = {
 	    .warm = { { .armed = 1, .zygotes = 2 }, { .armed = 1, .zygotes = 1, .hints = { hints, 1 } } }, .idle_s = 20,
 	    .recycle_runs = 5, .policy = policy, .limits = LIMITS },
 	{ .name = "ruby", .start = START_COLD, .run = { words, 1 }, .warm_count = 1, .warm = { { .zygotes = 1 } }, .idle_s = 3,
-	    .recycle_runs = 1, .policy = policy, .limits = LIMITS },
+	    .recycle_runs = 1, .policy = policy, .limits = LIMITS }
 };
+/* clang-format on */
 
-static struct config config = { .cells = CELLS, .queue = 3, .queue_ms = 500, .cpu_percent = 100, .threads = 4,
-	.compiled_bytes = 8192, .language = { &configs[0], &configs[1], &configs[2], &configs[3] },
+static struct config config = { .cells = CELLS,
+	.queue = 3,
+	.queue_ms = 500,
+	.cpu_percent = 100,
+	.threads = 4,
+	.compiled_bytes = 8192,
+	.language = { &configs[0], &configs[1], &configs[2], &configs[3] },
 	.language_count = LANGUAGES };
 
 struct broker broker;
@@ -78,7 +85,6 @@ static size_t death_count;
 
 static uint64_t now_us;
 static pid_t our_pid, next_pid;
-
 
 static void
 process_ends(pid_t pid, int wait_status)
@@ -355,7 +361,8 @@ take_start(size_t c, int wait_status)
 		fdpass_close(fds, count);
 		/* A guest that could not set up a layer reports so, or sends something else. */
 		if (wait_status == 127 << 8)
-			send_report(guest_end[c], next() & 1 ? EPERM : 0, play_ahead() == 0xff ? 1 : SIZE_MAX, things, play_ahead() == 0xfe);
+			send_report(guest_end[c], next() & 1 ? EPERM : 0, play_ahead() == 0xff ? 1 : SIZE_MAX, things,
+			    play_ahead() == 0xfe);
 	}
 	shut(&guest_end[c]);
 }
@@ -401,7 +408,8 @@ process_step(void)
 		shut(&warden_end[which % LANGUAGES]);
 	} else if (z < language->zygote_count) {
 		process_ends(language->zygote[z].starting_pid != 0 && (which & 4) != 0 ? language->zygote[z].starting_pid :
-		    language->zygote[z].pid, SIGSEGV);
+		                                                                         language->zygote[z].pid,
+		    SIGSEGV);
 		shut(&zygote_end[which % LANGUAGES][z]);
 	}
 }
@@ -453,15 +461,23 @@ set_up_language(size_t l, size_t seed)
 	struct language *language = &languages[l];
 	const struct language_config *from = &configs[l];
 
-	*language = (struct language){ .all = &config, .config = from, .start = from->start,
-		.state = LANGUAGE_ASLEEP, .warden = { .sock = -1 }, .compiler = { .answer = { .fd = -1 } }, .zygote = zygotes[l], .kinds = (uint32_t)from->warm_count };
+	*language = (struct language){ .all = &config,
+		.config = from,
+		.start = from->start,
+		.state = LANGUAGE_ASLEEP,
+		.warden = { .sock = -1 },
+		.compiler = { .answer = { .fd = -1 } },
+		.zygote = zygotes[l],
+		.kinds = (uint32_t)from->warm_count };
 	language->is_verified = seed % 8 == 7;
 	language->kinds += from->start != START_COLD && from->run.count > 0;
 	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
 		for (uint32_t i = 0; i < (pool == 0 ? from->warm[0].zygotes : 1); i++) {
 			must(language->zygote_count < ZYGOTES);
 			zygotes[l][language->zygote_count] = (struct zygote){ .language = language,
-				.number = (uint32_t)language->zygote_count, .pool = pool, .report = { .fd = -1 } };
+				.number = (uint32_t)language->zygote_count,
+				.pool = pool,
+				.report = { .fd = -1 } };
 			language->zygote_count++;
 		}
 		language->pool[pool].is_wanted = language_armed(language, pool) > 0;

@@ -76,7 +76,8 @@ check_error(const char *error, size_t size)
 		error += strspn(error, "0123456789");
 		must(error[0] == ':' && error[1] == ' ' && error[2] != '\0');
 	} else {
-		must(strcmp(error, " the file contains a NUL byte; allowed: text") == 0 || strncmp(error, " cannot read the file: ", 23) == 0);
+		must(strcmp(error, " the file contains a NUL byte; allowed: text") == 0 ||
+		    strncmp(error, " cannot read the file: ", 23) == 0);
 	}
 }
 
@@ -225,7 +226,8 @@ check_config(const struct config *config)
 	must(armed <= config->cells);
 	must(config->proxy_count <= CONFIG_MAX_PROXIES && (config->network != NETWORK_PROXY || config->proxy_count > 0));
 	for (size_t i = 0; i < config->proxy_count; i++)
-		must(config_network_find_proxy(config, config->proxy[i].name) == (int)i && strchr(config->proxy[i].address, ':') != NULL);
+		must(config_network_find_proxy(config, config->proxy[i].name) == (int)i &&
+		    strchr(config->proxy[i].address, ':') != NULL);
 }
 
 static void

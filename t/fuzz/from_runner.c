@@ -34,16 +34,33 @@
 
 static char *words[] = { "/bin/true", "cc" };
 
-#define STANDARD { 1000, 1000, 1 << 20, 1, 1000, 4096 }
-#define LIMITS { STANDARD, { 5000, 5000, 1 << 24, 8, 200000, 1 << 20 } }
+#define STANDARD \
+	{ \
+		1000, 1000, 1 << 20, 1, 1000, 4096 \
+	}
+#define LIMITS \
+	{ \
+		STANDARD, \
+		{ \
+			5000, 5000, 1 << 24, 8, 200000, 1 << 20 \
+		} \
+	}
 
 static struct language_config languages[] = {
-	{ .name = "c", .aliases = { words + 1, 1 }, .compile = { .command = { words, 1 }, .limits = STANDARD }, .warm_count = 1,
+	{ .name = "c",
+	    .aliases = { words + 1, 1 },
+	    .compile = { .command = { words, 1 }, .limits = STANDARD },
+	    .warm_count = 1,
 	    .limits = LIMITS },
 	{ .name = "python3", .warm_count = 1, .limits = LIMITS },
 };
-static const struct config config = { .digest = DIGEST, .socket_path = (char *)"/run/runner.sock", .queue_ms = 500,
-	.body_bytes = 1024, .limits = LIMITS, .language = { &languages[0], &languages[1] }, .language_count = 2 };
+static const struct config config = { .digest = DIGEST,
+	.socket_path = (char *)"/run/runner.sock",
+	.queue_ms = 500,
+	.body_bytes = 1024,
+	.limits = LIMITS,
+	.language = { &languages[0], &languages[1] },
+	.language_count = 2 };
 
 static const char *const bodies[] = {
 	"{\"language\":\"python3\",\"code\":\"x\"}",
@@ -60,12 +77,12 @@ static const char *const methods[] = { "POST", "GET", "HEAD" };
 static const char *const lengths[] = { "-1", "1025", "99999999999999999999", "7x", "", "1000" };
 
 static struct worker worker;
-static int runner_end;      /* of the connection; -1: none */
-static int guest_ends[2];   /* of the pipes; -1: closed */
-static int client_end;      /* of nginx's connection */
-static bool is_refusing;    /* no runner listens */
-static bool has_asked;      /* PROTO_FIND on this connection, since the last run */
-static bool broke_rules;    /* whether this connection has carried something that violates the protocol */
+static int runner_end;    /* of the connection; -1: none */
+static int guest_ends[2]; /* of the pipes; -1: closed */
+static int client_end;    /* of nginx's connection */
+static bool is_refusing;  /* no runner listens */
+static bool has_asked;    /* PROTO_FIND on this connection, since the last run */
+static bool broke_rules;  /* whether this connection has carried something that violates the protocol */
 static unsigned turns;
 static uint32_t last_id;
 static uint64_t now_ms;
@@ -177,7 +194,9 @@ runner_reads(void)
 		struct cmsghdr align;
 	} control;
 	struct iovec iov = { &request, sizeof request };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+	struct msghdr message = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
 		.msg_controllen = sizeof control.space };
 	struct cmsghdr *head;
 	int fds[SENT_FDS];
@@ -222,8 +241,13 @@ fill_result(struct run_result *result)
 {
 	uint8_t how = next();
 
-	*result = (struct run_result){ .verdict = next() % (VERDICT_COUNT + 2), .exit_code = (int8_t)next(), .signal = next() % 70,
-		.network = how % 5, .processes_peak = how, .wall_us = UINT64_MAX >> (how % 64), .cpu_us = how,
+	*result = (struct run_result){ .verdict = next() % (VERDICT_COUNT + 2),
+		.exit_code = (int8_t)next(),
+		.signal = next() % 70,
+		.network = how % 5,
+		.processes_peak = how,
+		.wall_us = UINT64_MAX >> (how % 64),
+		.cpu_us = how,
 		.memory_peak_bytes = UINT64_MAX >> (how % 64) };
 	for (size_t i = 0; i < how % (DENIED_CALLS + 1); i++)
 		result->denied.call[i] = (struct denied_call){ (how & 0x80) != 0 ? UINT32_MAX - (uint32_t)i : next(),
@@ -303,7 +327,8 @@ hang_up_step(void)
 static void
 output_step(void)
 {
-	static const char *const texts[] = { "plain text\n", "\"\\\n\t\001", "caf\xc3\xa9 \xf0\x9f\x98\x80", "\xff\xfe\xc3", "\xf0\x9f" };
+	static const char *const texts[] = { "plain text\n", "\"\\\n\t\001", "caf\xc3\xa9 \xf0\x9f\x98\x80", "\xff\xfe\xc3",
+		"\xf0\x9f" };
 	uint8_t how = next(), times = next();
 	const char *text = texts[(how >> 1) % LENGTH(texts)];
 	static char block[65536];
@@ -345,8 +370,8 @@ time_step(void)
 	now_ms += spans_ms[next() % LENGTH(spans_ms)];
 }
 
-static void (*const steps[])(void) = { reply_step, reply_step, welcome_step, output_step, close_step, hang_up_step, time_step,
-	bytes_step, client_step };
+static void (*const steps[])(
+    void) = { reply_step, reply_step, welcome_step, output_step, close_step, hang_up_step, time_step, bytes_step, client_step };
 
 /* ---- wrapped system calls ------------------------------------------------------------------- */
 

@@ -61,8 +61,9 @@ worker_sends(struct worker *worker, const void *bytes, size_t size, uint8_t whic
 	int fds[SENT_FDS];
 
 	for (size_t i = 0; i < SENT_FDS; i++)
-		fds[i] = which == RIGHT ? things[i == 1 || i == 2 ? A_PIPE : A_JOB] : (which + i) % 8 == 7 ? worker->fd :
-		    things[(which + i) % THINGS];
+		fds[i] = which == RIGHT  ? things[i == 1 || i == 2 ? A_PIPE : A_JOB] :
+		    (which + i) % 8 == 7 ? worker->fd :
+		                           things[(which + i) % THINGS];
 	send_anything(worker->fd, bytes, size, fds, count);
 }
 
@@ -90,9 +91,10 @@ is_legal(const struct proto_request *request, size_t fd_count)
 		return false;
 	if ((is_run || is_compile) && request->warm >= languages[request->index].config->warm_count)
 		return false;
-	return !is_run || (fits(limits->wall_ms, most->wall_ms) && fits(limits->cpu_ms, most->cpu_ms) &&
-	    fits(limits->memory_bytes, most->memory_bytes) && fits(limits->processes, most->processes) &&
-	    fits(limits->output_bytes, most->output_bytes) && fits(limits->disk_bytes, most->disk_bytes));
+	return !is_run ||
+	    (fits(limits->wall_ms, most->wall_ms) && fits(limits->cpu_ms, most->cpu_ms) &&
+	        fits(limits->memory_bytes, most->memory_bytes) && fits(limits->processes, most->processes) &&
+	        fits(limits->output_bytes, most->output_bytes) && fits(limits->disk_bytes, most->disk_bytes));
 }
 
 static void
@@ -119,7 +121,10 @@ request_step(void)
 
 		((uint64_t *)&request.limits)[limit % 6] = values[(limit >> 3) % LENGTH(values)];
 	}
-	fd_count = fds >= 0x80 ? fds % SENT_FDS : request.kind == PROTO_RUN ? 3 + (fds & 1) : request.kind == PROTO_COMPILE ? 3 : 0;
+	fd_count = fds >= 0x80            ? fds % SENT_FDS :
+	    request.kind == PROTO_RUN     ? 3 + (fds & 1) :
+	    request.kind == PROTO_COMPILE ? 3 :
+	                                    0;
 	if (!is_legal(&request, fd_count) || (fds >= 0x80 && (request.kind == PROTO_RUN || request.kind == PROTO_COMPILE)))
 		worker->broke_rules = true;
 	else if (request.kind == PROTO_RUN || request.kind == PROTO_COMPILE)
@@ -266,8 +271,9 @@ check_cells(void)
 		 */
 		must(!is_broken || cell->is_reserved || cell->state != CELL_RUNNING || cell->end != END_ITSELF);
 		must(!is_broken || cell->is_reserved || cell->run == NULL || cell->run->state == RUN_LEAVING);
-		must(cell->state != CELL_FREE || (cell->control.fd < 0 && cell->control_fd < 0 && cell->init.fd < 0 &&
-		    cell->init_fd < 0 && cell->box_fd < 0 && cell->run == NULL));
+		must(cell->state != CELL_FREE ||
+		    (cell->control.fd < 0 && cell->control_fd < 0 && cell->init.fd < 0 && cell->init_fd < 0 && cell->box_fd < 0 &&
+		        cell->run == NULL));
 		/* The self-test gives its runs other limits. */
 		if (cell->state == CELL_RUNNING && !cell->is_reserved)
 			must(fits(cell->limits.wall_ms, most->wall_ms) && fits(cell->limits.memory_bytes, most->memory_bytes) &&

@@ -185,8 +185,7 @@ fuzz_next_part(const uint8_t **data, size_t *size, const uint8_t **part, size_t 
 
 /* ---- log.h ------------------------------------------------------------------------------------------------------ */
 
-static void __attribute__((format(printf, 1, 0)))
-write_line(const char *format, va_list args)
+static void __attribute__((format(printf, 1, 0))) write_line(const char *format, va_list args)
 {
 	char line[1024];
 

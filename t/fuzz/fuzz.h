@@ -16,10 +16,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Assert. On failure, print one line with the condition, and abort. */
-#define must(condition)                                                                                                \
-	do {                                                                                                           \
-		if (!(condition))                                                                                      \
-			fuzz_fail(__FILE__, __LINE__, #condition);                                                     \
+#define must(condition) \
+	do { \
+		if (!(condition)) \
+			fuzz_fail(__FILE__, __LINE__, #condition); \
 	} while (0)
 void fuzz_fail(const char *file, int line, const char *what) __attribute__((noreturn));
 

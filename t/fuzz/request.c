@@ -18,8 +18,9 @@
 #include "../unit/request_config.h"
 
 /* The beginnings of the error messages. */
-static const char *const subjects[] = { "body: ", "unsupported language; ", "language: ", "code: ", "preload: ", "stdin: ",
-	"args: ", "args[", "env: ", "env.", "limits: ", "limits.", "enable_network: ", "files: ", "collect: ", "tests: " };
+static const char *const subjects[] = { "body: ", "unsupported language; ",
+	"language: ", "code: ", "preload: ", "stdin: ", "args: ", "args[", "env: ", "env.", "limits: ", "limits.",
+	"enable_network: ", "files: ", "collect: ", "tests: " };
 
 static void
 check_refusal(const struct http_error *error, const struct run_request *request)

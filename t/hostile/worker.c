@@ -110,8 +110,15 @@ send_raw(int fd, const void *data, size_t size, const int *fds, size_t count)
 static struct proto_request
 a_run(void)
 {
-	return (struct proto_request){ .kind = PROTO_RUN, .id = 7, .index = language, .limits = { .wall_ms = 2000, .cpu_ms = 2000,
-		.memory_bytes = 64 << 20, .processes = 1, .output_bytes = 1 << 20, .disk_bytes = 64 << 20 } };
+	return (struct proto_request){ .kind = PROTO_RUN,
+		.id = 7,
+		.index = language,
+		.limits = { .wall_ms = 2000,
+		    .cpu_ms = 2000,
+		    .memory_bytes = 64 << 20,
+		    .processes = 1,
+		    .output_bytes = 1 << 20,
+		    .disk_bytes = 64 << 20 } };
 }
 
 static int
@@ -403,11 +410,9 @@ leave(void)
 static const struct {
 	const char *name;
 	void (*carry_out)(void);
-} attacks[] = {
-	{ "garbage", garbage }, { "empty", empty }, { "many_descriptors", many_descriptors }, { "kinds", kinds },
+} attacks[] = { { "garbage", garbage }, { "empty", empty }, { "many_descriptors", many_descriptors }, { "kinds", kinds },
 	{ "out_of_turn", out_of_turn }, { "twice", twice }, { "never_reads", never_reads }, { "flood", flood },
-	{ "connections", connections }, { "lying_jobs", lying_jobs }, { "leave", leave },
-};
+	{ "connections", connections }, { "lying_jobs", lying_jobs }, { "leave", leave } };
 
 int
 main(int argc, char **argv)

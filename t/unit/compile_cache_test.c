@@ -39,8 +39,9 @@ empty_cache(void **state)
 static struct compile_key
 key_of(unsigned number)
 {
-	return (struct compile_key){ .language = 1, .compiler = { { 2, 3, 4 }, { 5, 6, 7 } }, .digest = { [0] = (uint8_t)number,
-	    [1] = (uint8_t)(number >> 8) } };
+	return (struct compile_key){ .language = 1,
+		.compiler = { { 2, 3, 4 }, { 5, 6, 7 } },
+		.digest = { [0] = (uint8_t)number, [1] = (uint8_t)(number >> 8) } };
 }
 
 /* Keep an output of `size` bytes. The cache duplicates the descriptor, so this one is closed. */

@@ -30,8 +30,8 @@ struct bad_file {
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
-#define LANGUAGE                                                                                                       \
-	"name = \"python3\";\naliases = [\"python\"];\nmain_file = \"main.py\";\ndriver = \"python3\";\n"              \
+#define LANGUAGE \
+	"name = \"python3\";\naliases = [\"python\"];\nmain_file = \"main.py\";\ndriver = \"python3\";\n" \
 	"interpreter = \"/usr/bin/python3\";\npolicy = \"python3\";\n"
 #define WARM "warm = ( { name = \"base\"; } );\n"
 

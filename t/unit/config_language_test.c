@@ -17,7 +17,8 @@ must_load_language(const char *text)
 static void
 test_languages_without_a_driver(void **state)
 {
-	struct config *config = must_load_language("name = \"sh\"; main_file = \"main.sh\"; policy = \"p\"; "
+	struct config *config = must_load_language(
+	    "name = \"sh\"; main_file = \"main.sh\"; policy = \"p\"; "
 	    "run = [\"/bin/sh\", \"-e\", \"main.sh\"]; version = [\"/bin/sh\", \"-V\"]; idle_s = 0; armed = 5;");
 	const struct language_config *language = config->language[0];
 
@@ -36,7 +37,7 @@ test_languages_without_a_driver(void **state)
 	config_free(config);
 
 	config = must_load_language("name = \"sh\"; main_file = \"main.sh\"; policy = \"p\"; start = \"spare\"; "
-	    "run = [\"/bin/sh\", \"main.sh\"]; version = [\"/bin/sh\"]; idle_s = 31536000;");
+	                            "run = [\"/bin/sh\", \"main.sh\"]; version = [\"/bin/sh\"]; idle_s = 31536000;");
 	language = config->language[0];
 	assert_int_equal(language->start, START_SPARE);
 	assert_int_equal(language->warm[0].armed, 1);
@@ -44,13 +45,14 @@ test_languages_without_a_driver(void **state)
 	config_free(config);
 	/* Languages that sleep when they are not used do not count. */
 	config_free(must_load_language("name = \"sh\"; main_file = \"main.sh\"; policy = \"p\"; "
-	    "run = [\"/bin/sh\", \"main.sh\"]; version = [\"/bin/sh\"]; armed = 4096;"));
+	                               "run = [\"/bin/sh\", \"main.sh\"]; version = [\"/bin/sh\"]; armed = 4096;"));
 }
 
 static void
 test_compiled_languages(void **state)
 {
-	struct config *config = must_load_language("name = \"c\"; main_file = \"main.c\"; policy = \"p\"; start = \"cold\"; "
+	struct config *config = must_load_language(
+	    "name = \"c\"; main_file = \"main.c\"; policy = \"p\"; start = \"cold\"; "
 	    "version = [\"/bin/cc\"]; compile = { command = [\"/bin/cc\", \"main.c\"]; output = \"a.out\"; };");
 	const struct language_config *language = config->language[0];
 	const struct run_limits *limits = &language->compile.limits;
@@ -72,7 +74,8 @@ test_compiled_languages(void **state)
 	assert_int_equal(language->limits.default_.wall_ms, 7);
 	config_free(config);
 
-	config = must_load_language("name = \"j\"; main_file = \"main.j\"; policy = \"p\"; start = \"cold\"; "
+	config = must_load_language(
+	    "name = \"j\"; main_file = \"main.j\"; policy = \"p\"; start = \"cold\"; "
 	    "version = [\"/bin/j\"]; run = [\"/bin/j\", \"main.jar\"]; compile = { command = [\"/bin/jc\"]; output = "
 	    "\"main.jar\"; limits = { wall_ms = 1; cpu_ms = 2; memory_bytes = 1048576; processes = 3; output_bytes = 4; "
 	    "disk_bytes = 4096; }; };");
@@ -95,21 +98,24 @@ test_compiled_languages(void **state)
 #define COMPILE "compile = { command = [\"/cc\"]; output = \"a\"; };"
 
 static const struct bad_file language_refusals[] = {
-	{ WARM "main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: name is missing; allowed: "
-	    NAME_FORM ", in quotes, 1 to 31 bytes" },
-	{ "name = \"a\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";", ":1: warm is missing; "
+	{ WARM "main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";",
+	    ":1: name is missing; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
+	{ "name = \"a\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\";",
+	    ":1: warm is missing; "
 	    "required with a driver" },
-	{ "nme = \"a\";", ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, "
+	{ "nme = \"a\";",
+	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, "
 	    "version, root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
 	{ "name = \"../a\";", ":1: name: \"../a\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
-	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";", ":1: name: \"abcdefghijklmnopqrstuvwxyz012345\" is "
+	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";",
+	    ":1: name: \"abcdefghijklmnopqrstuvwxyz012345\" is "
 	    "malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "name = 3;", ":1: name: is not a string; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
-	{ "aliases = \"a\";", ":1: aliases: is not a list of strings; allowed: [...] with 0 to 16 elements: " NAME_FORM
-	    ", in quotes" },
+	{ "aliases = \"a\";",
+	    ":1: aliases: is not a list of strings; allowed: [...] with 0 to 16 elements: " NAME_FORM ", in quotes" },
 	{ "aliases = [1];", ":1: aliases[0]: is not a string; allowed: [...] with 0 to 16 elements: " NAME_FORM ", in quotes" },
-	{ "aliases = [\"a\",\n\"b/\"];", ":2: aliases[1]: \"b/\" is malformed; allowed: [...] with 0 to 16 elements: " NAME_FORM
-	    ", in quotes" },
+	{ "aliases = [\"a\",\n\"b/\"];",
+	    ":2: aliases[1]: \"b/\" is malformed; allowed: [...] with 0 to 16 elements: " NAME_FORM ", in quotes" },
 	{ "main_file = \"a/b\";", ":1: main_file: \"a/b\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "driver = false;", ":1: driver: is not a string; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "policy = \".\";", ":1: policy: \".\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
@@ -121,15 +127,19 @@ static const struct bad_file language_refusals[] = {
 	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "compile = [\"/bin/cc\"];", ":1: compile: is not a group; allowed: a group { ... }" },
 	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, limits" },
-	{ "compile = { output = \"main\"; };", ":1: compile.command is missing; allowed: [...] with 1 to 64 "
+	{ "compile = { output = \"main\"; };",
+	    ":1: compile.command is missing; allowed: [...] with 1 to 64 "
 	    "elements: any text, in quotes" },
-	{ "compile = { command = [ ]; output = \"main\"; };", ":1: compile.command: has 0 elements; allowed: "
+	{ "compile = { command = [ ]; output = \"main\"; };",
+	    ":1: compile.command: has 0 elements; allowed: "
 	    "[...] with 1 to 64 elements: any text, in quotes" },
-	{ "compile = { command = [\"/bin/cc\"]; };", ":1: compile.output is missing; allowed: " NAME_FORM ", in quotes, 1 to 31 "
+	{ "compile = { command = [\"/bin/cc\"]; };",
+	    ":1: compile.output is missing; allowed: " NAME_FORM ", in quotes, 1 to 31 "
 	    "bytes" },
-	{ "compile = { command = [\"/bin/cc\"]; output = \"a/b\"; };", ":1: compile.output: \"a/b\" is malformed; allowed: "
-	    NAME_FORM ", in quotes, 1 to 31 bytes" },
-	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall = 1; }; };", ":1: unknown key \"wall\" in "
+	{ "compile = { command = [\"/bin/cc\"]; output = \"a/b\"; };",
+	    ":1: compile.output: \"a/b\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
+	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall = 1; }; };",
+	    ":1: unknown key \"wall\" in "
 	    "compile.limits; allowed: wall_ms, cpu_ms, memory_bytes, processes, output_bytes, disk_bytes" },
 	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall_ms = { default = 1; }; }; };",
 	    ":1: compile.limits.wall_ms: is not a whole number; allowed: 1 to 86400000" },
@@ -146,17 +156,22 @@ static const struct bad_file language_refusals[] = {
 	{ HEAD "version = [\"/a\"]; run = [ ];", ":1: run is missing; required without a driver and compile" },
 	{ HEAD "version = [\"/a\"];\nrun = [\"a\", \"b\"];", ":2: run[0]: \"a\" is malformed; allowed: an absolute path" },
 	{ HEAD "run = [\"/a\"];\nversion = [\"a\"];", ":2: version[0]: \"a\" is malformed; allowed: an absolute path" },
-	{ HEAD RUN "\nstart = \"cold\";\ncompile = { command = [\"cc\"]; output = \"a\"; };", ":3: "
+	{ HEAD RUN "\nstart = \"cold\";\ncompile = { command = [\"cc\"]; output = \"a\"; };",
+	    ":3: "
 	    "compile.command[0]: \"cc\" is malformed; allowed: an absolute path" },
 	{ HEAD RUN "\n" COMPILE, ":2: compile: is allowed only with start = \"cold\"" },
 	{ HEAD RUN "\nstart = \"spare\";\n" COMPILE, ":3: compile: is allowed only with start = \"cold\"" },
-	{ HEAD RUN "\nidle_s = 0;\narmed = 33;", ":3: armed: with this file, 33 cells would be armed; allowed: "
+	{ HEAD RUN "\nidle_s = 0;\narmed = 33;",
+	    ":3: armed: with this file, 33 cells would be armed; allowed: "
 	    "up to runner.cells, 32" },
-	{ "interpreter = \"python3\";", ":1: interpreter: \"python3\" is malformed; allowed: an absolute path, in "
+	{ "interpreter = \"python3\";",
+	    ":1: interpreter: \"python3\" is malformed; allowed: an absolute path, in "
 	    "quotes, 1 to 1024 bytes" },
-	{ "root = [\"opt\"];", ":1: root[0]: \"opt\" is malformed; allowed: [...] with 0 to 64 elements: an "
+	{ "root = [\"opt\"];",
+	    ":1: root[0]: \"opt\" is malformed; allowed: [...] with 0 to 64 elements: an "
 	    "absolute path, with or without '?' before it, in quotes" },
-	{ "root = [\"?\"];", ":1: root[0]: \"?\" is malformed; allowed: [...] with 0 to 64 elements: an absolute "
+	{ "root = [\"?\"];",
+	    ":1: root[0]: \"?\" is malformed; allowed: [...] with 0 to 64 elements: an absolute "
 	    "path, with or without '?' before it, in quotes" },
 	{ "env = [\"A\"];", ":1: env[0]: \"A\" is malformed; allowed: [...] with 0 to 64 elements: NAME=value, in quotes" },
 	{ "env = [\"1A=2\"];", ":1: env[0]: \"1A=2\" is malformed; allowed: [...] with 0 to 64 elements: NAME=value, in quotes" },
@@ -168,28 +183,37 @@ static const struct bad_file language_refusals[] = {
 	{ "limits = { wall_ms = { x = 1; }; };", ":1: unknown key \"x\" in limits.wall_ms; allowed: default, maximum" },
 
 	{ LANGUAGE "warm = ( { } );", ":7: warm[0].name is missing; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
-	{ LANGUAGE "warm = ( { name = \"a\"; nam = 1; } );", ":7: unknown key \"nam\" in warm[0]; allowed: name, imports, "
+	{ LANGUAGE "warm = ( { name = \"a\"; nam = 1; } );",
+	    ":7: unknown key \"nam\" in warm[0]; allowed: name, imports, "
 	    "hints, armed, zygotes" },
-	{ LANGUAGE "warm = ( { name = \"a\"; imports = 1; } );", ":7: warm[0].imports: is not a list of strings; "
+	{ LANGUAGE "warm = ( { name = \"a\"; imports = 1; } );",
+	    ":7: warm[0].imports: is not a list of strings; "
 	    "allowed: [...] with 0 to 256 elements: any text, in quotes" },
-	{ LANGUAGE "warm = ( { name = \"a\"; imports = [\"\"]; } );", ":7: warm[0].imports[0]: \"\" is "
+	{ LANGUAGE "warm = ( { name = \"a\"; imports = [\"\"]; } );",
+	    ":7: warm[0].imports[0]: \"\" is "
 	    "malformed; allowed: [...] with 0 to 256 elements: any text, in quotes" },
-	{ LANGUAGE "warm = ( { name = \"a\"; hints = [\"x\"]; } );", ":7: warm[0].hints: the first set is for "
+	{ LANGUAGE "warm = ( { name = \"a\"; hints = [\"x\"]; } );",
+	    ":7: warm[0].hints: the first set is for "
 	    "all other programs; allowed: no hints" },
-	{ LANGUAGE "warm = ( { name = \"a\"; },\n{ name = \"b\"; } );", ":8: warm[1].hints is missing; allowed: 1 or more "
+	{ LANGUAGE "warm = ( { name = \"a\"; },\n{ name = \"b\"; } );",
+	    ":8: warm[1].hints is missing; allowed: 1 or more "
 	    "words" },
-	{ LANGUAGE "warm = ( { name = \"a\"; },\n{ name = \"a\"; hints = [\"x\"]; } );", ":8: warm[1].name: "
+	{ LANGUAGE "warm = ( { name = \"a\"; },\n{ name = \"a\"; hints = [\"x\"]; } );",
+	    ":8: warm[1].name: "
 	    "\"a\" is already the name of warm[0]" },
-	{ LANGUAGE "warm = ( { name = \"a\"; armed = 33; } ); idle_s = 0;", ":7: warm: with this file, 33 cells "
+	{ LANGUAGE "warm = ( { name = \"a\"; armed = 33; } ); idle_s = 0;",
+	    ":7: warm: with this file, 33 cells "
 	    "would be armed; allowed: up to runner.cells, 32" },
-	{ LANGUAGE WARM "limits = { wall_ms = { default = 120001; }; };", ":8: limits.wall_ms: default 120001 is above the "
+	{ LANGUAGE WARM "limits = { wall_ms = { default = 120001; }; };",
+	    ":8: limits.wall_ms: default 120001 is above the "
 	    "maximum; allowed: up to 120000" },
-	{ LANGUAGE WARM "limits = {\nwall_ms = { maximum = 14999; }; };", ":9: limits.wall_ms: default 15000 is above the "
+	{ LANGUAGE WARM "limits = {\nwall_ms = { maximum = 14999; }; };",
+	    ":9: limits.wall_ms: default 15000 is above the "
 	    "maximum; allowed: up to 14999" },
-	{ "name = \"a\"; aliases = [\"b\",\n\"a\"]; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
-	    WARM, ":1: duplicate name \"a\"" },
-	{ "name = \"a\"; aliases = [\"b\", \"b\"]; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
-	    WARM, ":1: duplicate name \"b\"" },
+	{ "name = \"a\"; aliases = [\"b\",\n\"a\"]; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; " WARM,
+	    ":1: duplicate name \"a\"" },
+	{ "name = \"a\"; aliases = [\"b\", \"b\"]; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; " WARM,
+	    ":1: duplicate name \"b\"" },
 	{ "name = ;", ":1: syntax error" },
 };
 
@@ -208,12 +232,13 @@ test_a_name_is_of_one_language(void **state)
 
 	(void)state;
 	/* another.conf is read before python3.conf. */
-	write_file(other_path, "name = \"other\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
+	write_file(other_path,
+	    "name = \"other\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
 	    "aliases = [\"python\"]; " WARM);
 	snprintf(expected, sizeof expected, ":2: \"python\" is already a name in %s", other_path);
 	refuse_language(LANGUAGE WARM, expected);
-	write_file(other_path, "name = \"python3\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; "
-	    WARM);
+	write_file(other_path,
+	    "name = \"python3\"; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; " WARM);
 	snprintf(expected, sizeof expected, ":1: \"python3\" is already a name in %s", other_path);
 	refuse_language(LANGUAGE WARM, expected);
 	unlink(other_path);

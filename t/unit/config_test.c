@@ -130,7 +130,8 @@ test_every_key_is_read(void **state)
 	    "network = { mode = \"proxy\"; strict = true; certificates = \"/c\"; connections = 9; armed = 3;\n"
 	    "  proxies = ( { name = \"all\"; address = \"squid:3128\"; }, { name = \"few\"; address = \"[::1]:65535\"; } ); };\n"
 	    "limits = { wall_ms = { default = 1; maximum = 2; }; cpu_ms = { maximum = 20000; }; };\n",
-	    LANGUAGE "start = \"zygote\"; root = [\"/opt/a\", \"?/opt/b\"]; env = [\"A=1\", \"_B2=\"]; recycle_runs = 3; idle_s = 9;\n"
+	    LANGUAGE
+	    "start = \"zygote\"; root = [\"/opt/a\", \"?/opt/b\"]; env = [\"A=1\", \"_B2=\"]; recycle_runs = 3; idle_s = 9;\n"
 	    "warm = ( { name = \"a\"; imports = [\"json\", \"os.path\"]; armed = 0; zygotes = 2; },\n"
 	    "  { name = \"b\"; hints = [\"x\", \"y\"]; armed = 7; } );\n"
 	    "limits = { wall_ms = { maximum = 3; }; };\n");
@@ -204,8 +205,10 @@ test_big_numbers_are_not_cut(void **state)
 		struct config *config;
 		char text[256];
 
-		snprintf(text, sizeof text, "# 1 \"\n// 2 \"\n/* 3\n \" */ runner = { worker_user = \"a1 \\\" 2\"; };\n"
-		    "limits = { memory_bytes = { maximum = %s; }; };", spellings[i]);
+		snprintf(text, sizeof text,
+		    "# 1 \"\n// 2 \"\n/* 3\n \" */ runner = { worker_user = \"a1 \\\" 2\"; };\n"
+		    "limits = { memory_bytes = { maximum = %s; }; };",
+		    spellings[i]);
 		config = must_load(text, LANGUAGE WARM);
 		assert_int_equal(config->limits.maximum.memory_bytes, UINT64_C(5) << 30);
 		assert_string_equal(config->worker_user, "a1 \" 2");
@@ -219,7 +222,8 @@ test_languages_are_sorted_and_found(void **state)
 	struct config *config;
 
 	(void)state;
-	write_file(other_path, "name = \"zsh\"; main_file = \"main.sh\"; driver = \"d\"; interpreter = \"/bin/zsh\"; "
+	write_file(other_path,
+	    "name = \"zsh\"; main_file = \"main.sh\"; driver = \"d\"; interpreter = \"/bin/zsh\"; "
 	    "policy = \"p\"; aliases = [\"sh\", \"c++\"]; " WARM);
 	config = must_load("", LANGUAGE WARM);
 	assert_int_equal(config->language_count, 2);
@@ -345,21 +349,28 @@ test_numbers_have_a_range_and_a_type(void **state)
 	}
 }
 
-#define NOT_AN_ADDRESS(text)                                                                                           \
-	{ "network = { proxies = ( { name = \"a\"; address = \"" text "\"; } ); };",                                   \
-	    ":1: network.proxies[0].address: \"" text "\" is malformed; allowed: HOST:PORT, in quotes, 1 to 300 bytes" }
+#define NOT_AN_ADDRESS(text) \
+	{ \
+		"network = { proxies = ( { name = \"a\"; address = \"" text "\"; } ); };", \
+		    ":1: network.proxies[0].address: \"" text "\" is malformed; allowed: HOST:PORT, in quotes, 1 to 300 bytes" \
+	}
 
 static const struct bad_file main_refusals[] = {
-	{ "\n\ncells = 3;", ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
+	{ "\n\ncells = 3;",
+	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
 	    "network, limits" },
-	{ "runner = {\n quue = 3; };", ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
+	{ "runner = {\n quue = 3; };",
+	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "queue, queue_ms, compiled_bytes" },
-	{ "isolation = { x = 3; };", ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, cgroup, "
+	{ "isolation = { x = 3; };",
+	    ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, cgroup, "
 	    "cgroup_parent, landlock, uid_per_cell, cpu_percent, threads, open_files, inodes" },
 	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: body_bytes, landlock" },
-	{ "network = { x = 3; };", ":1: unknown key \"x\" in network; allowed: mode, strict, "
+	{ "network = { x = 3; };",
+	    ":1: unknown key \"x\" in network; allowed: mode, strict, "
 	    "proxies, certificates, connections, armed" },
-	{ "limits = { wall = { }; };", ":1: unknown key \"wall\" in limits; allowed: wall_ms, cpu_ms, memory_bytes, "
+	{ "limits = { wall = { }; };",
+	    ":1: unknown key \"wall\" in limits; allowed: wall_ms, cpu_ms, memory_bytes, "
 	    "processes, output_bytes, disk_bytes" },
 	{ "limits = { wall_ms = { max = 3; }; };", ":1: unknown key \"max\" in limits.wall_ms; allowed: default, maximum" },
 
@@ -375,45 +386,65 @@ static const struct bad_file main_refusals[] = {
 	{ "languages = \"/proc/self/fd\";", ":1: languages: /proc/self/fd has 0 files named *.conf; allowed: 1 to 64" },
 	{ "policies = true;", ":1: policies: is not a string; allowed: a path in quotes, 1 to 1024 bytes as an absolute path" },
 	{ "drivers = \"\";", ":1: drivers: \"\" is malformed; allowed: a path in quotes, 1 to 1024 bytes as an absolute path" },
-	{ "drivers = \"a\\nb\";", ":1: drivers: contains a control character; allowed: a path in quotes, 1 to "
+	{ "drivers = \"a\\nb\";",
+	    ":1: drivers: contains a control character; allowed: a path in quotes, 1 to "
 	    "1024 bytes as an absolute path" },
-	{ "runner = { socket = [\"a\"]; };", ":1: runner.socket: is not a string; allowed: a path in quotes, 1 "
+	{ "runner = { socket = [\"a\"]; };",
+	    ":1: runner.socket: is not a string; allowed: a path in quotes, 1 "
 	    "to 107 bytes as an absolute path" },
-	{ "runner = { worker_user = 1; };", ":1: runner.worker_user: is not a string; allowed: a user's name, in quotes, 1 to "
+	{ "runner = { worker_user = 1; };",
+	    ":1: runner.worker_user: is not a string; allowed: a user's name, in quotes, 1 to "
 	    "255 bytes" },
-	{ "runner = { worker_user = \"-u\"; };", ":1: runner.worker_user: \"-u\" is malformed; allowed: a user's "
+	{ "runner = { worker_user = \"-u\"; };",
+	    ":1: runner.worker_user: \"-u\" is malformed; allowed: a user's "
 	    "name, in quotes, 1 to 255 bytes" },
-	{ "isolation = { cgroup = \"must\"; };", ":1: isolation.cgroup: \"must\" is unknown; allowed: \"off\", \"optional\", "
+	{ "isolation = { cgroup = \"must\"; };",
+	    ":1: isolation.cgroup: \"must\" is unknown; allowed: \"off\", \"optional\", "
 	    "\"required\"" },
-	{ "isolation = { cgroup = true; };", ":1: isolation.cgroup: is not a string; allowed: \"off\", \"optional\", "
+	{ "isolation = { cgroup = true; };",
+	    ":1: isolation.cgroup: is not a string; allowed: \"off\", \"optional\", "
 	    "\"required\"" },
-	{ "isolation = { cgroup_parent = \"x\"; };", ":1: isolation.cgroup_parent: \"x\" is malformed; allowed: "
+	{ "isolation = { cgroup_parent = \"x\"; };",
+	    ":1: isolation.cgroup_parent: \"x\" is malformed; allowed: "
 	    "an absolute path, in quotes, 1 to 1024 bytes" },
-	{ "worker = { landlock = \"\"; };", ":1: worker.landlock: \"\" is unknown; allowed: \"off\", \"optional\", "
+	{ "worker = { landlock = \"\"; };",
+	    ":1: worker.landlock: \"\" is unknown; allowed: \"off\", \"optional\", "
 	    "\"required\"" },
 	/* Quoted text does not break the line. */
 	{ "network = { mode = \"wi\\nfi\"; };",
 	    ":1: network.mode: \"wi fi\" is unknown; allowed: \"none\", \"proxy\", \"host\"" },
 	{ "network = { mode = \"proxy\"; };", ":1: network.proxies is missing; required with mode = \"proxy\"" },
 	{ "network = { proxies = (); };", ":1: network.proxies: has 0 elements; allowed: ( { ... }, ... ) with 1 to 16 groups" },
-	{ "network = { proxies = ( { name = \"a\"; } ); };", ":1: network.proxies[0].address is missing; allowed: "
+	{ "network = { proxies = ( { name = \"a\"; } ); };",
+	    ":1: network.proxies[0].address is missing; allowed: "
 	    "HOST:PORT, in quotes, 1 to 300 bytes" },
 	{ "network = { proxies = ( { name = \"none\"; address = \"a:1\"; } ); };",
 	    ":1: network.proxies[0].name: \"none\" is malformed; allowed: up to 31 letters, digits and ._+#-, "
 	    "the first a letter or digit, but not \"none\", in quotes, 1 to 31 bytes" },
 	{ "network = { proxies = ( { name = \"a\"; address = \"a:1\"; },\n{ name = \"a\"; address = \"b:1\"; } ); };",
 	    ":2: network.proxies[1].name: duplicate name \"a\"" },
-	NOT_AN_ADDRESS("squid"), NOT_AN_ADDRESS("squid:"), NOT_AN_ADDRESS(":3128"), NOT_AN_ADDRESS("squid:0"),
-	NOT_AN_ADDRESS("squid:65536"), NOT_AN_ADDRESS("squid:31a"), NOT_AN_ADDRESS("http://squid:3128"), NOT_AN_ADDRESS("squid/x:3128"),
-	NOT_AN_ADDRESS("::1:3128"), NOT_AN_ADDRESS("[::1]"), NOT_AN_ADDRESS("[]:3128"), NOT_AN_ADDRESS("[squid]:3128"),
+	NOT_AN_ADDRESS("squid"),
+	NOT_AN_ADDRESS("squid:"),
+	NOT_AN_ADDRESS(":3128"),
+	NOT_AN_ADDRESS("squid:0"),
+	NOT_AN_ADDRESS("squid:65536"),
+	NOT_AN_ADDRESS("squid:31a"),
+	NOT_AN_ADDRESS("http://squid:3128"),
+	NOT_AN_ADDRESS("squid/x:3128"),
+	NOT_AN_ADDRESS("::1:3128"),
+	NOT_AN_ADDRESS("[::1]"),
+	NOT_AN_ADDRESS("[]:3128"),
+	NOT_AN_ADDRESS("[squid]:3128"),
 	NOT_AN_ADDRESS("me@squid:3128"),
 	{ "network = { connections = 0; };", ":1: network.connections: 0 is out of range; allowed: 1 to 1024" },
 	{ "network = { strict = 1; };", ":1: network.strict: is not a boolean; allowed: true, false" },
 	{ "network = { strict = \"true\"; };", ":1: network.strict: is not a boolean; allowed: true, false" },
 
-	{ "limits = {\n wall_ms = { default = 120001; };\n};", ":2: limits.wall_ms: default 120001 is above the maximum; "
+	{ "limits = {\n wall_ms = { default = 120001; };\n};",
+	    ":2: limits.wall_ms: default 120001 is above the maximum; "
 	    "allowed: up to 120000" },
-	{ "limits = { memory_bytes = { maximum = 1048576; }; };", ":1: limits.memory_bytes: default 268435456 is above the "
+	{ "limits = { memory_bytes = { maximum = 1048576; }; };",
+	    ":1: limits.memory_bytes: default 268435456 is above the "
 	    "maximum; allowed: up to 1048576" },
 
 	{ "runner = {", ":1: syntax error" },

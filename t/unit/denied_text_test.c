@@ -61,7 +61,8 @@ static void
 test_numbers_without_a_name(void **state)
 {
 	static const struct denied_calls unknown = {
-		.call = { { (uint32_t)-1, 1 }, { (uint32_t)-101, 1 }, { (uint32_t)-10001, 1 }, { 3999, 1 } }, .total = 4,
+		.call = { { (uint32_t)-1, 1 }, { (uint32_t)-101, 1 }, { (uint32_t)-10001, 1 }, { 3999, 1 } },
+		.total = 4,
 	};
 	char json[DENIED_JSON_SIZE], line[DENIED_LINE_SIZE];
 
@@ -69,7 +70,8 @@ test_numbers_without_a_name(void **state)
 	denied_line(&unknown, NETWORK_NONE, line);
 	assert_string_equal(line, "error: operation not permitted (-1, -101, -10001, 3999)\\n");
 	denied_json(&unknown, NETWORK_NONE, json);
-	assert_string_equal(json, "[{\"name\":\"-1\",\"count\":1},{\"name\":\"-101\",\"count\":1},"
+	assert_string_equal(json,
+	    "[{\"name\":\"-1\",\"count\":1},{\"name\":\"-101\",\"count\":1},"
 	    "{\"name\":\"-10001\",\"count\":1},{\"name\":\"3999\",\"count\":1}]");
 }
 

@@ -24,8 +24,15 @@ static struct language_config language[3];
 static struct config
 small_config(void)
 {
-	struct config config = { .path = (char *)(uintptr_t)"test.conf", .cells = 8, .queue = 10, .cgroup = LAYER_REQUIRED, .open_files = 64,
-		.network = NETWORK_NONE, .compiled_bytes = 0, .connections = 32, .language_count = 1 };
+	struct config config = { .path = (char *)(uintptr_t) "test.conf",
+		.cells = 8,
+		.queue = 10,
+		.cgroup = LAYER_REQUIRED,
+		.open_files = 64,
+		.network = NETWORK_NONE,
+		.compiled_bytes = 0,
+		.connections = 32,
+		.language_count = 1 };
 
 	for (size_t i = 0; i < 3; i++) {
 		language[i] = (struct language_config){ .warm_count = 1, .warm[0].zygotes = 1 };

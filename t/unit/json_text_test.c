@@ -16,48 +16,47 @@
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define BAD "\xef\xbf\xbd" /* U+FFFD */
-#define T(in, out) { in, sizeof(in) - 1, out }
+#define T(in, out) \
+	{ \
+		in, sizeof(in) - 1, out \
+	}
 
 static const struct {
 	const char *in;
 	size_t size;
 	const char *out;
 } cases[] = {
-	T("", ""),
-	T("plain", "plain"),
+	T("", ""), T("plain", "plain"),
 	T("more than eight plain bytes, and then some", "more than eight plain bytes, and then some"),
-	T("a\"b\\c/d", "a\\\"b\\\\c/d"),
-	T("\b\t\n\f\r", "\\b\\t\\n\\f\\r"),
-	T("\0\1\x1f\x7f", "\\u0000\\u0001\\u001f\x7f"),
-	T("\"2345678", "\\\"2345678"),
-	T("1234567\"", "1234567\\\""),
-	T("1234567\x1f", "1234567\\u001f"),
+	T("a\"b\\c/d", "a\\\"b\\\\c/d"), T("\b\t\n\f\r", "\\b\\t\\n\\f\\r"), T("\0\1\x1f\x7f", "\\u0000\\u0001\\u001f\x7f"),
+	T("\"2345678", "\\\"2345678"), T("1234567\"", "1234567\\\""), T("1234567\x1f", "1234567\\u001f"),
 	T("!#[] ~", "!#[] ~"), /* the neighbours of escaped characters */
 	T("\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80"),
 	T("\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf",
 	    "\xc2\x80\xdf\xbf\xe0\xa0\x80\xef\xbf\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"),
 	/* ill-formed: the same result as Python's bytes.decode(errors='replace') */
-	T("\x80", BAD),
-	T("\xbf\xbf", BAD BAD),
-	T("\xff\xfe", BAD BAD),
-	T("\xc0\x80", BAD BAD),                      /* overlong */
-	T("\xc1\xbf", BAD BAD),
-	T("\xe0\x80\x80", BAD BAD BAD),
-	T("\xe0\x9f\xbf", BAD BAD BAD),
-	T("\xf0\x80\x80\x80", BAD BAD BAD BAD),
-	T("\xed\xa0\x80", BAD BAD BAD),              /* a surrogate */
-	T("\xed\x9f\xbf", "\xed\x9f\xbf"),           /* the last before the surrogates */
-	T("\xf4\x90\x80\x80", BAD BAD BAD BAD),      /* past U+10FFFF */
-	T("\xf5\x80\x80\x80", BAD BAD BAD BAD),
-	T("\xc3", BAD),                              /* cut */
-	T("\xc3" "A", BAD "A"),
+	T("\x80", BAD), T("\xbf\xbf", BAD BAD), T("\xff\xfe", BAD BAD), T("\xc0\x80", BAD BAD), /* overlong */
+	T("\xc1\xbf", BAD BAD), T("\xe0\x80\x80", BAD BAD BAD), T("\xe0\x9f\xbf", BAD BAD BAD),
+	T("\xf0\x80\x80\x80", BAD BAD BAD BAD), T("\xed\xa0\x80", BAD BAD BAD), /* a surrogate */
+	T("\xed\x9f\xbf", "\xed\x9f\xbf"),                                      /* the last before the surrogates */
+	T("\xf4\x90\x80\x80", BAD BAD BAD BAD),                                 /* past U+10FFFF */
+	T("\xf5\x80\x80\x80", BAD BAD BAD BAD), T("\xc3", BAD),                 /* cut */
+	T("\xc3"
+	  "A",
+	    BAD "A"),
 	T("\xe2\x82", BAD),
-	T("\xe2\x82" "A", BAD "A"),
-	T("\xe2\x82\xe2\x82\xac", BAD "\xe2\x82\xac"),
-	T("\xf0\x9f\x98", BAD),
-	T("\xf0\x9f\x98\"", BAD "\\\""),
-	T("\xf0\x9f" "A\xf0\x9f\x98\x80", BAD "A\xf0\x9f\x98\x80"),
-	T("\xf1\x80\x80\xe1\x80\xc2" "b\x80" "c\x80\xbf" "d", BAD BAD BAD "b" BAD "c" BAD BAD "d"), /* Unicode, table 3-8 */
+	T("\xe2\x82"
+	  "A",
+	    BAD "A"),
+	T("\xe2\x82\xe2\x82\xac", BAD "\xe2\x82\xac"), T("\xf0\x9f\x98", BAD), T("\xf0\x9f\x98\"", BAD "\\\""),
+	T("\xf0\x9f"
+	  "A\xf0\x9f\x98\x80",
+	    BAD "A\xf0\x9f\x98\x80"),
+	T("\xf1\x80\x80\xe1\x80\xc2"
+	  "b\x80"
+	  "c\x80\xbf"
+	  "d",
+	    BAD BAD BAD "b" BAD "c" BAD BAD "d"), /* Unicode, table 3-8 */
 };
 
 /* Escape all of `in`, with room for `room` bytes at a time. */

@@ -47,8 +47,12 @@ set_up(void **state)
 	from = (struct language_config){ .start = START_ZYGOTE, .warm_count = 1 };
 	broker = (struct broker){ .config = &config };
 	broker.loop.wake_us = NEVER_US;
-	language = (struct language){ .all = &config, .config = &from, .state = LANGUAGE_ASLEEP, .start = START_ZYGOTE,
-		.warden = { .sock = -1 }, .kinds = 1 };
+	language = (struct language){ .all = &config,
+		.config = &from,
+		.state = LANGUAGE_ASLEEP,
+		.start = START_ZYGOTE,
+		.warden = { .sock = -1 },
+		.kinds = 1 };
 	return 0;
 }
 

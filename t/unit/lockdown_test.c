@@ -42,8 +42,8 @@
 
 /* The outcome of an attack. */
 enum fate {
-	STOPPED,   /* it was denied */
-	ENDED,     /* by SIGSYS */
+	STOPPED, /* it was denied */
+	ENDED,   /* by SIGSYS */
 	GOT_OUT,
 	NOT_TRIED, /* the lockdown itself failed */
 };
@@ -60,8 +60,9 @@ become_worker(void)
 
 	/* Its messages are for the log of a service, not for the output of the tests. */
 	if (freopen("/dev/null", "w", stderr) == NULL ||
-	    (geteuid() == 0 && (setgroups(0, NULL) != 0 || setresgid(WORKER_UID, WORKER_UID, WORKER_UID) != 0 ||
-	    setresuid(WORKER_UID, WORKER_UID, WORKER_UID) != 0)))
+	    (geteuid() == 0 &&
+	        (setgroups(0, NULL) != 0 || setresgid(WORKER_UID, WORKER_UID, WORKER_UID) != 0 ||
+	            setresuid(WORKER_UID, WORKER_UID, WORKER_UID) != 0)))
 		_exit(NOT_TRIED);
 	lockdown_enter(&config, policy);
 }
@@ -164,8 +165,7 @@ queue_signal(void)
 {
 	siginfo_t info = { .si_code = -1 };
 
-	return syscall(SYS_rt_sigqueueinfo, sibling, SIGUSR1, &info) == 0 ||
-	    syscall(SYS_tgkill, sibling, sibling, SIGTERM) == 0;
+	return syscall(SYS_rt_sigqueueinfo, sibling, SIGUSR1, &info) == 0 || syscall(SYS_tgkill, sibling, sibling, SIGTERM) == 0;
 }
 
 static bool
@@ -193,8 +193,8 @@ slow_sibling(void)
 static bool
 reach_network(void)
 {
-	return socket(AF_INET, SOCK_STREAM, 0) >= 0 || socket(AF_INET6, SOCK_DGRAM, 0) >= 0 || socket(AF_NETLINK, SOCK_RAW, 0) >= 0 ||
-	    socket(AF_PACKET, SOCK_RAW, 0) >= 0 || socket(AF_VSOCK, SOCK_STREAM, 0) >= 0;
+	return socket(AF_INET, SOCK_STREAM, 0) >= 0 || socket(AF_INET6, SOCK_DGRAM, 0) >= 0 ||
+	    socket(AF_NETLINK, SOCK_RAW, 0) >= 0 || socket(AF_PACKET, SOCK_RAW, 0) >= 0 || socket(AF_VSOCK, SOCK_STREAM, 0) >= 0;
 }
 
 /* It can have sockets of the runner's type, and with these reach only listeners of that type. */
@@ -310,18 +310,40 @@ static const struct {
 	const char *name;
 	bool (*gets_out)(void);
 } attacks[] = {
-	{ "open files", open_files }, { "read the keys", read_keys }, { "change files", change_files },
-	{ "execute a program", execute }, { "execute memory", execute_memory }, { "fork", fork_off }, { "clone", clone_off },
-	{ "start a thread", start_thread }, { "trace a sibling", trace_sibling }, { "be traced", be_traced },
-	{ "read a sibling's memory", read_sibling }, { "signal a sibling", signal_sibling }, { "signal its parent", signal_parent },
-	{ "queue a signal", queue_signal }, { "open a sibling", open_sibling }, { "limit a sibling", limit_sibling },
-	{ "slow a sibling down", slow_sibling }, { "reach a network", reach_network }, { "connect elsewhere", connect_elsewhere },
-	{ "listen for others", listen_for_others }, { "map code", map_code }, { "make memory code", make_code },
-	{ "become root", become_root }, { "get a namespace", get_namespaces }, { "be dumpable", be_dumpable },
-	{ "raise limits", raise_limits }, { "use io_uring", use_io_uring }, { "use bpf", use_bpf }, { "use keys", use_keys },
-	{ "use ipc", use_ipc }, { "change its directory", change_directory },
+	{ "open files", open_files },
+	{ "read the keys", read_keys },
+	{ "change files", change_files },
+	{ "execute a program", execute },
+	{ "execute memory", execute_memory },
+	{ "fork", fork_off },
+	{ "clone", clone_off },
+	{ "start a thread", start_thread },
+	{ "trace a sibling", trace_sibling },
+	{ "be traced", be_traced },
+	{ "read a sibling's memory", read_sibling },
+	{ "signal a sibling", signal_sibling },
+	{ "signal its parent", signal_parent },
+	{ "queue a signal", queue_signal },
+	{ "open a sibling", open_sibling },
+	{ "limit a sibling", limit_sibling },
+	{ "slow a sibling down", slow_sibling },
+	{ "reach a network", reach_network },
+	{ "connect elsewhere", connect_elsewhere },
+	{ "listen for others", listen_for_others },
+	{ "map code", map_code },
+	{ "make memory code", make_code },
+	{ "become root", become_root },
+	{ "get a namespace", get_namespaces },
+	{ "be dumpable", be_dumpable },
+	{ "raise limits", raise_limits },
+	{ "use io_uring", use_io_uring },
+	{ "use bpf", use_bpf },
+	{ "use keys", use_keys },
+	{ "use ipc", use_ipc },
+	{ "change its directory", change_directory },
 #ifdef __x86_64__
-	{ "make an x32 call", call_x32 }, { "make an i386 call", call_i386 },
+	{ "make an x32 call", call_x32 },
+	{ "make an i386 call", call_i386 },
 #endif
 };
 
@@ -378,8 +400,9 @@ test_attacks(void **state)
 static void
 test_attacks_without_walls(void **state)
 {
-	bool (*const harmless[])(void) = { open_files, read_keys, fork_off, clone_off, start_thread, be_traced, signal_parent, open_sibling,
-		reach_network, connect_elsewhere, listen_for_others, map_code, make_code, be_dumpable, change_directory, execute };
+	bool (*const harmless[])(void) = { open_files, read_keys, fork_off, clone_off, start_thread, be_traced, signal_parent,
+		open_sibling, reach_network, connect_elsewhere, listen_for_others, map_code, make_code, be_dumpable,
+		change_directory, execute };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(harmless); i++) {

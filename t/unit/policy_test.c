@@ -76,62 +76,83 @@ static const struct bad_file {
 	{ "alow = ();", ":1: unknown key \"alow\"; allowed: include, allow, processes, network, zygote, enosys, kill, quiet" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
-	{ "allow = ( { calls = [\"read\"]; } );", ":1: allow[0].reason is missing; allowed: any text, in quotes, 1 to 512 "
+	{ "allow = ( { calls = [\"read\"]; } );",
+	    ":1: allow[0].reason is missing; allowed: any text, in quotes, 1 to 512 "
 	    "bytes" },
-	{ "allow = " ROW(""), ":1: allow[0].calls is missing; allowed: [...] with 1 to 512 elements: up to 31 "
+	{ "allow = " ROW(""),
+	    ":1: allow[0].calls is missing; allowed: [...] with 1 to 512 elements: up to 31 "
 	    "letters, digits and ._+#-, the first a letter or digit, in quotes" },
-	{ "allow = " ROW("calls = [];"), ":1: allow[0].calls: has 0 elements; allowed: [...] with 1 to 512 "
+	{ "allow = " ROW("calls = [];"),
+	    ":1: allow[0].calls: has 0 elements; allowed: [...] with 1 to 512 "
 	    "elements: up to 31 letters, digits and ._+#-, the first a letter or digit, in quotes" },
-	{ "allow = " ROW("\ncalls = [\"read\", \"raed\"];"), ":2: allow[0].calls: unknown system call \"raed\"; "
+	{ "allow = " ROW("\ncalls = [\"read\", \"raed\"];"),
+	    ":2: allow[0].calls: unknown system call \"raed\"; "
 	    "allowed: those that libseccomp knows, others with optional = true" },
 	{ "kill = " ROW("calls = [\"read\"]; optional = 1;"), ":1: kill[0].optional: is not a boolean; allowed: true, false" },
-	{ "allow = " ROW("calls = [\"read\"]; when = { };"), ":1: allow[0].when: is not a list of groups; allowed: ( { ... }, "
+	{ "allow = " ROW("calls = [\"read\"]; when = { };"),
+	    ":1: allow[0].when: is not a list of groups; allowed: ( { ... }, "
 	    "... ) with 1 to 6 groups" },
 	{ "allow = " WHEN("read", "one_of = [\"1\"];"), ":1: allow[0].when[0].arg is missing; allowed: 0 to 5" },
-	{ "allow = " WHEN("read", "arg = 6; one_of = [\"1\"];"), ":1: allow[0].when[0].arg: 6 is out of range; allowed: 0 to "
+	{ "allow = " WHEN("read", "arg = 6; one_of = [\"1\"];"),
+	    ":1: allow[0].when[0].arg: 6 is out of range; allowed: 0 to "
 	    "5" },
 	{ "allow = " WHEN("read", "arg = 1;"), ":1: allow[0].when[0]: " UNCLEAR },
 	{ "allow = " WHEN("read", "arg = 1; mask = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
 	{ "allow = " WHEN("read", "arg = 1; equals = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
 	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; equals = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; mask = [\"1\"]; equals = [];"), ":1: allow[0].when[0]: "
-	    UNCLEAR },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [];"), ":1: allow[0].when[0].one_of: has 0 elements; "
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; mask = [\"1\"]; equals = [];"), ":1: allow[0].when[0]: " UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; one_of = [];"),
+	    ":1: allow[0].when[0].one_of: has 0 elements; "
 	    "allowed: [...] with 1 to 64 elements: any text, in quotes" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [1];"), ":1: allow[0].when[0].one_of[0]: is not a string; "
+	{ "allow = " WHEN("read", "arg = 1; one_of = [1];"),
+	    ":1: allow[0].when[0].one_of[0]: is not a string; "
 	    "allowed: [...] with 1 to 64 elements: any text, in quotes" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"CLONE\"];"), ":1: allow[0].when[0]: unknown value "
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"CLONE\"];"),
+	    ":1: allow[0].when[0]: unknown value "
 	    "\"CLONE\"; allowed: a number, or a name that cellblock-policy(5) lists" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"-1\"];"), ":1: allow[0].when[0]: unknown value \"-1\"; "
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"-1\"];"),
+	    ":1: allow[0].when[0]: unknown value \"-1\"; "
 	    "allowed: a number, or a name that cellblock-policy(5) lists" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"12x\"];"), ":1: allow[0].when[0]: unknown value \"12x\"; "
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"12x\"];"),
+	    ":1: allow[0].when[0]: unknown value \"12x\"; "
 	    "allowed: a number, or a name that cellblock-policy(5) lists" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"0x10000000000000000\"];"), ":1: allow[0].when[0]: "
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"0x10000000000000000\"];"),
+	    ":1: allow[0].when[0]: "
 	    "unknown value \"0x10000000000000000\"; allowed: a number, or a name that cellblock-policy(5) lists" },
-	{ "allow = " WHEN("read", "arg = 1; mask = [\"6\"]; equals = [\"1\"];"), ":1: allow[0].when[0].equals "
+	{ "allow = " WHEN("read", "arg = 1; mask = [\"6\"]; equals = [\"1\"];"),
+	    ":1: allow[0].when[0].equals "
 	    "can never match; allowed: a part of the mask" },
-	{ "allow = " WHEN("read", "arg = 1; mask = [\"0\"]; equals = [];"), ":1: allow[0].when[0].equals can "
+	{ "allow = " WHEN("read", "arg = 1; mask = [\"0\"]; equals = [];"),
+	    ":1: allow[0].when[0].equals can "
 	    "never match; allowed: a part of the mask" },
-	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; }, { arg = 1; one_of = [\"2\"];"), ":1: "
+	{ "allow = " WHEN("read", "arg = 1; one_of = [\"1\"]; }, { arg = 1; one_of = [\"2\"];"),
+	    ":1: "
 	    "allow[0].when[1]: argument 1 already has a condition; allowed: one" },
-	{ "allow = " WHEN("read", "arg = 1; one = [\"1\"];"), ":1: unknown key \"one\" in allow[0].when[0]; allowed: arg, "
+	{ "allow = " WHEN("read", "arg = 1; one = [\"1\"];"),
+	    ":1: unknown key \"one\" in allow[0].when[0]; allowed: arg, "
 	    "one_of, mask, equals" },
 
 	/* One call in two sections that contradict each other. */
-	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read is "
+	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"),
+	    ":2: kill[0]: read is "
 	    "already in \"allow\"; a call may be in one of these sections only" },
-	{ "enosys = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"), ":2: kill[0]: read is "
+	{ "enosys = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"),
+	    ":2: kill[0]: read is "
 	    "already in \"enosys\"; a call may be in one of these sections only" },
-	{ "network = " WHEN("read", "arg = 0; one_of = [\"1\"];") "enosys = " ROW("calls = [\"read\"];"), ":2: "
+	{ "network = " WHEN("read", "arg = 0; one_of = [\"1\"];") "enosys = " ROW("calls = [\"read\"];"),
+	    ":2: "
 	    "enosys[0]: read is already in \"network\"; a call may be in one of these sections only" },
-	{ "kill = " ROW("calls = [\"read\"];") "quiet = " ROW("calls = [\"read\"];"), ":2: quiet[0]: read is "
+	{ "kill = " ROW("calls = [\"read\"];") "quiet = " ROW("calls = [\"read\"];"),
+	    ":2: quiet[0]: read is "
 	    "already in \"kill\"; a call may be in one of these sections only" },
 	/* The argument that carries the mark. */
-	{ "zygote = " WHEN("read", "arg = 5; one_of = [\"1\"];"), ":1: zygote[0].when[0]: argument 5 already has "
+	{ "zygote = " WHEN("read", "arg = 5; one_of = [\"1\"];"),
+	    ":1: zygote[0].when[0]: argument 5 already has "
 	    "a condition; allowed: one" },
 
 	{ "include = [\"p\"];", ":1: include: policies include each other more than 4 deep" },
-	{ "include = [\"../p\"];", ":1: include[0]: \"../p\" is malformed; allowed: [...] with 0 to 16 elements: "
+	{ "include = [\"../p\"];",
+	    ":1: include[0]: \"../p\" is malformed; allowed: [...] with 0 to 16 elements: "
 	    "up to 31 letters, digits and ._+#-, the first a letter or digit, in quotes" },
 };
 
@@ -159,7 +180,8 @@ test_bad_names_and_includes(void **state)
 
 	(void)state;
 	assert_null(policy_load(folder, "../p", error, sizeof error));
-	assert_string_equal(error, "policy \"../p\": malformed name; allowed: up to 31 letters, digits and "
+	assert_string_equal(error,
+	    "policy \"../p\": malformed name; allowed: up to 31 letters, digits and "
 	    "._+#-, the first a letter or digit");
 	write_file(policy_path, "include = [\"other\"];");
 	assert_null(policy_load(folder, "p", error, sizeof error));
@@ -167,8 +189,10 @@ test_bad_names_and_includes(void **state)
 	assert_string_equal(error, expected);
 	write_file(other_path, "\nallow = 1;");
 	assert_null(policy_load(folder, "p", error, sizeof error));
-	snprintf(expected, sizeof expected, "%s:2: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 "
-	    "groups", other_path);
+	snprintf(expected, sizeof expected,
+	    "%s:2: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 "
+	    "groups",
+	    other_path);
 	assert_string_equal(error, expected);
 	unlink(other_path);
 }

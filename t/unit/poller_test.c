@@ -176,7 +176,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(calls_the_watch_that_is_ready, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_closed_watch_gets_no_event_of_the_turn, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(a_stale_event_does_not_reach_the_descriptor_that_came_in_its_place, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_stale_event_does_not_reach_the_descriptor_that_came_in_its_place, set_up,
+		    tear_down),
 		cmocka_unit_test_setup_teardown(a_released_descriptor_is_the_callers, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_descriptor_that_cannot_be_watched_stays_the_callers, set_up, tear_down),
 	};

@@ -64,8 +64,11 @@ test_where_it_is_said(void **state)
 	assert_int_equal(ask("echo 1.2 >&2", version), 0);
 	assert_string_equal(version, "1.2");
 	/* A program that prints more than is read runs to its end. */
-	assert_int_equal(ask("echo 1.2; i=0; while [ $i -lt 3000 ]; do echo a line that nobody has a use for at all; i=$((i + 1)); "
-	    "done", version), 0);
+	assert_int_equal(
+	    ask("echo 1.2; i=0; while [ $i -lt 3000 ]; do echo a line that nobody has a use for at all; i=$((i + 1)); "
+	        "done",
+	        version),
+	    0);
 	assert_string_equal(version, "1.2");
 	assert_int_equal(ask("echo 1.23456789012345678901234567890123456789", version), 0);
 	assert_int_equal(strlen(version), PROTO_NAME_SIZE - 1);

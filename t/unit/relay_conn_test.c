@@ -23,9 +23,9 @@
 #include "relay/relay_conn.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define LIMIT_S 60        /* for any wait, even on a busy machine */
-#define LINES 100         /* at the same time */
-#define DESCRIPTORS 1024  /* that are checked */
+#define LIMIT_S 60               /* for any wait, even on a busy machine */
+#define LINES 100                /* at the same time */
+#define DESCRIPTORS 1024         /* that are checked */
 #define SOCKET_BYTES (32u << 20) /* more than the kernel buffers between two ends that are not read */
 
 /*
@@ -44,7 +44,7 @@ struct line {
 };
 
 static struct poller poller;
-static int handled; /* events of a turn */
+static int handled;     /* events of a turn */
 static int listener[2]; /* that of a cell, and a proxy's */
 static struct sockaddr_in address[2];
 static bool was_open[DESCRIPTORS];
@@ -151,7 +151,8 @@ send_to(struct line *line, int from, size_t total)
 	struct end *end = &line->end[from], *other = &line->end[1 - from];
 	size_t all = end->sent + total;
 
-	until(end->sent == all && other->got == all) {
+	until(end->sent == all && other->got == all)
+	{
 		assert_true(write_some(end, all - end->sent) >= 0);
 		assert_true(read_some(other, end, SIZE_MAX) >= 0);
 	}
@@ -188,7 +189,8 @@ begin(struct line *line, const struct sockaddr_in *proxy, const char *said)
 	last_number += 2;
 	line->end[RELAY_CONN_GUEST].fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(setsockopt(line->end[RELAY_CONN_GUEST].fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
-	assert_int_equal(connect(line->end[RELAY_CONN_GUEST].fd, (struct sockaddr *)&address[RELAY_CONN_GUEST], sizeof address[0]), 0);
+	assert_int_equal(
+	    connect(line->end[RELAY_CONN_GUEST].fd, (struct sockaddr *)&address[RELAY_CONN_GUEST], sizeof address[0]), 0);
 	if (said != NULL)
 		assert_int_equal(send(line->end[RELAY_CONN_GUEST].fd, said, strlen(said), 0), strlen(said));
 	fd = accept4(listener[RELAY_CONN_GUEST], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -204,11 +206,10 @@ open_line(struct line *line)
 	int yes = 1;
 
 	begin(line, &address[RELAY_CONN_PROXY], NULL);
-	until((line->end[RELAY_CONN_PROXY].fd = accept4(listener[RELAY_CONN_PROXY], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0)
-		continue;
+	until((line->end[RELAY_CONN_PROXY].fd = accept4(listener[RELAY_CONN_PROXY], NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >=
+	    0) continue;
 	assert_int_equal(setsockopt(line->end[RELAY_CONN_PROXY].fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes), 0);
-	until(line->conn->deadline_us == 0)
-		continue;
+	until(line->conn->deadline_us == 0) continue;
 	assert_false(line->conn->is_over);
 	assert_int_equal(line->conn->error, 0);
 }
@@ -228,10 +229,9 @@ carries_bytes_both_ways(void **state)
 {
 	static const struct {
 		size_t total, written, read; /* both ways at once, in pieces of these sizes */
-	} cases[] = {
-		{ 3000, 1, 1 }, { 3000, 1, SIZE_MAX }, { 3 * RELAY_CONN_BYTES, RELAY_CONN_BYTES + 1, 1 }, { 8 * RELAY_CONN_BYTES, RELAY_CONN_BYTES, RELAY_CONN_BYTES },
-		{ 1 << 20, 3 * RELAY_CONN_BYTES + 7, 1000 }, { 8 << 20, SIZE_MAX, SIZE_MAX },
-	};
+	} cases[] = { { 3000, 1, 1 }, { 3000, 1, SIZE_MAX }, { 3 * RELAY_CONN_BYTES, RELAY_CONN_BYTES + 1, 1 },
+		{ 8 * RELAY_CONN_BYTES, RELAY_CONN_BYTES, RELAY_CONN_BYTES }, { 1 << 20, 3 * RELAY_CONN_BYTES + 7, 1000 },
+		{ 8 << 20, SIZE_MAX, SIZE_MAX } };
 	struct line line;
 
 	(void)state;
@@ -239,7 +239,8 @@ carries_bytes_both_ways(void **state)
 	for (size_t i = 0; i < LENGTH(cases); i++) {
 		size_t all = line.end[0].sent + cases[i].total;
 
-		until(line.end[0].got == all && line.end[1].got == all) {
+		until(line.end[0].got == all && line.end[1].got == all)
+		{
 			for (int e = 0; e < 2; e++) {
 				struct end *end = &line.end[e];
 				size_t left = all - end->sent;
@@ -267,15 +268,12 @@ keeps_bytes_that_come_before_the_proxy(void **state)
 	(void)state;
 	begin(&line, &address[RELAY_CONN_PROXY], "CONNECT x:1");
 	shutdown(line.end[RELAY_CONN_GUEST].fd, SHUT_WR);
-	until((fd = accept4(listener[RELAY_CONN_PROXY], NULL, NULL, SOCK_CLOEXEC)) >= 0)
-		continue;
+	until((fd = accept4(listener[RELAY_CONN_PROXY], NULL, NULL, SOCK_CLOEXEC)) >= 0) continue;
 	line.end[RELAY_CONN_PROXY].fd = fd;
-	until(recv(fd, text, sizeof text, MSG_DONTWAIT | MSG_PEEK) == 11)
-		continue;
+	until(recv(fd, text, sizeof text, MSG_DONTWAIT | MSG_PEEK) == 11) continue;
 	assert_int_equal(recv(fd, text, sizeof text, 0), 11);
 	assert_memory_equal(text, "CONNECT x:1", 11);
-	until(recv(fd, text, sizeof text, MSG_DONTWAIT) == 0)
-		continue;
+	until(recv(fd, text, sizeof text, MSG_DONTWAIT) == 0) continue;
 	assert_false(line.conn->is_over);
 	close_line(&line);
 }
@@ -294,21 +292,20 @@ carries_half_closes(void **state)
 		open_line(&line);
 		one = &line.end[first];
 		other = &line.end[1 - first];
-		until(one->sent == 20 * RELAY_CONN_BYTES) {
+		until(one->sent == 20 * RELAY_CONN_BYTES)
+		{
 			assert_true(write_some(one, 20 * RELAY_CONN_BYTES - one->sent) >= 0);
 			if (one->sent > 10 * RELAY_CONN_BYTES)
 				read_some(other, one, RELAY_CONN_BYTES);
 		}
 		assert_int_equal(shutdown(one->fd, SHUT_WR), 0);
-		until(read_all(other, one) && other->is_ended)
-			continue;
+		until(read_all(other, one) && other->is_ended) continue;
 		assert_false(line.conn->is_over);
 		send_to(&line, 1 - first, 20 * RELAY_CONN_BYTES);
 		assert_false(one->is_ended);
 		assert_false(line.conn->is_over);
 		assert_int_equal(shutdown(other->fd, SHUT_WR), 0);
-		until(read_all(one, other) && one->is_ended && line.conn->is_over)
-			continue;
+		until(read_all(one, other) && one->is_ended && line.conn->is_over) continue;
 		close_line(&line);
 	}
 }
@@ -327,19 +324,15 @@ carries_all_before_the_end(void **state)
 	for (int e = 0; e < 2; e++) {
 		const struct relay_conn_side *side = &line.conn->side[e];
 
-		until(side->start < side->end)
-			assert_true(write_some(&line.end[e], 1000) >= 0);
+		until(side->start < side->end) assert_true(write_some(&line.end[e], 1000) >= 0);
 		assert_int_equal(shutdown(line.end[e].fd, SHUT_WR), 0);
-		until(side->is_ended)
-			continue;
+		until(side->is_ended) continue;
 		assert_true(side->start < side->end);
 	}
 	for (int e = 0; e < 2; e++) {
-		until(read_all(&line.end[e], &line.end[1 - e]) && line.end[e].is_ended)
-			continue;
+		until(read_all(&line.end[e], &line.end[1 - e]) && line.end[e].is_ended) continue;
 	}
-	until(line.conn->is_over)
-		continue;
+	until(line.conn->is_over) continue;
 	close_line(&line);
 }
 
@@ -358,16 +351,13 @@ carries_resets(void **state)
 		send_to(&line, 1, 10);
 		/* The other end goes on sending, and nothing reads. */
 		if (is_busy) {
-			until(write_some(&line.end[1 - first], SIZE_MAX) == 0)
-				continue;
+			until(write_some(&line.end[1 - first], SIZE_MAX) == 0) continue;
 		}
 		hang_up(&line.end[first], is_abrupt);
 		if (is_abrupt || is_busy) {
-			until(line.conn->is_over)
-				continue;
+			until(line.conn->is_over) continue;
 		} else {
-			until(write_some(&line.end[1 - first], 1) < 0)
-				continue;
+			until(write_some(&line.end[1 - first], 1) < 0) continue;
 			assert_true(line.conn->is_over);
 		}
 		if (is_abrupt && !is_busy)
@@ -408,10 +398,8 @@ waits_for_readers(void **state)
 		assert_int_equal(side->end, RELAY_CONN_BYTES);
 		assert_int_equal(side->socket.events & EPOLLIN, 0);
 		send_to(&line, 1 - from, 5 * RELAY_CONN_BYTES);
-		until(turn(0) == 0)
-			continue;
-		until(read_all(reader, writer))
-			continue;
+		until(turn(0) == 0) continue;
+		until(read_all(reader, writer)) continue;
 		send_to(&line, from, 5 * RELAY_CONN_BYTES);
 		close_line(&line);
 	}
@@ -432,9 +420,9 @@ keeps_connections_apart(void **state)
 	(void)state;
 	for (size_t i = 0; i < LINES; i++)
 		open_line(&lines[i]);
-	until(write_some(&lines[0].end[0], SIZE_MAX) == 0)
-		continue;
-	until(done == LINES - 1) {
+	until(write_some(&lines[0].end[0], SIZE_MAX) == 0) continue;
+	until(done == LINES - 1)
+	{
 		done = 0;
 		for (size_t i = 1; i < LINES; i++) {
 			struct line *line = &lines[i];
@@ -451,8 +439,7 @@ keeps_connections_apart(void **state)
 			done += line->end[0].got == total && line->end[1].got == total;
 		}
 	}
-	until(read_all(&lines[0].end[1], &lines[0].end[0]))
-		continue;
+	until(read_all(&lines[0].end[1], &lines[0].end[0])) continue;
 	for (size_t i = 0; i < LINES; i++)
 		close_line(&lines[i]);
 }
@@ -473,9 +460,9 @@ check_refusal(struct line *line, int error)
 
 	assert_int_equal(line->conn->error, error);
 	assert_int_equal(line->conn->deadline_us, 0);
-	until(guest->sent > 20 * RELAY_CONN_BYTES)
-		assert_true(write_some(guest, SIZE_MAX) >= 0);
-	until(guest->is_ended) {
+	until(guest->sent > 20 * RELAY_CONN_BYTES) assert_true(write_some(guest, SIZE_MAX) >= 0);
+	until(guest->is_ended)
+	{
 		ssize_t n = recv(guest->fd, text + size, sizeof text - 1 - size, MSG_DONTWAIT);
 
 		guest->is_ended = n == 0;
@@ -487,8 +474,7 @@ check_refusal(struct line *line, int error)
 	assert_int_equal(strtoul(strstr(text, "Content-Length: ") + 16, NULL, 10), strlen(body + 4));
 	assert_false(line->conn->is_over);
 	shutdown(guest->fd, SHUT_WR);
-	until(line->conn->is_over)
-		continue;
+	until(line->conn->is_over) continue;
 	close_line(line);
 }
 
@@ -514,8 +500,7 @@ tells_of_a_proxy_that_is_down(void **state)
 
 	(void)state;
 	begin(&line, &nobody, NULL);
-	until(line.conn->error != 0)
-		continue;
+	until(line.conn->error != 0) continue;
 	check_refusal(&line, ECONNREFUSED);
 	close(fd);
 }

@@ -81,8 +81,15 @@ ended(enum verdict verdict, int exit_code, int number, const char *out, const ch
 	return (struct run){
 		.out = { .bytes = (char *)out, .size = strlen(out) },
 		.err = { .bytes = (char *)err, .size = strlen(err) },
-		.result = { .verdict = verdict, .exit_code = exit_code, .signal = number, .processes_peak = 2, .wall_us = 12034,
-		    .cpu_us = 7, .queue_us = 1000, .spawn_us = 999999, .memory_peak_bytes = 5000000000 },
+		.result = { .verdict = verdict,
+		    .exit_code = exit_code,
+		    .signal = number,
+		    .processes_peak = 2,
+		    .wall_us = 12034,
+		    .cpu_us = 7,
+		    .queue_us = 1000,
+		    .spawn_us = 999999,
+		    .memory_peak_bytes = 5000000000 },
 	};
 }
 
@@ -134,9 +141,11 @@ test_every_other_end(void **state)
 		const char *signal, *status, *error;
 	} ends[] = {
 		{ VERDICT_EXIT, 3, 0, NULL, "exit", "process exited with code 3\nE" },
-		{ VERDICT_SIGNAL, -1, SIGSEGV, "SIGSEGV", "signal", "process exited with code -1\nerror: signal: segmentation fault\nE" },
+		{ VERDICT_SIGNAL, -1, SIGSEGV, "SIGSEGV", "signal",
+		    "process exited with code -1\nerror: signal: segmentation fault\nE" },
 		{ VERDICT_SIGNAL, -1, 99, "99", "signal", "process exited with code -1\nerror: signal: unknown signal\nE" },
-		{ VERDICT_TIMEOUT, -1, SIGKILL, "SIGKILL", "timeout", "process exited with code -1\nerror: timeout (15000 ms)\nE" },
+		{ VERDICT_TIMEOUT, -1, SIGKILL, "SIGKILL", "timeout",
+		    "process exited with code -1\nerror: timeout (15000 ms)\nE" },
 		{ VERDICT_CPU_LIMIT, -1, SIGKILL, "SIGKILL", "cpu_limit",
 		    "process exited with code -1\nerror: cpu limit exceeded (10000 ms)\nE" },
 		{ VERDICT_MEMORY_LIMIT, -1, SIGKILL, "SIGKILL", "memory_limit",
@@ -147,7 +156,8 @@ test_every_other_end(void **state)
 		    "process exited with code 1\nerror: process limit exceeded (4)\nE" },
 		{ VERDICT_DISK_LIMIT, 1, 0, NULL, "disk_limit",
 		    "process exited with code 1\nerror: disk limit exceeded (67108864 bytes)\nE" },
-		{ VERDICT_DENIED, 1, 0, NULL, "denied", "process exited with code 1\nerror: operation not permitted: a "
+		{ VERDICT_DENIED, 1, 0, NULL, "denied",
+		    "process exited with code 1\nerror: operation not permitted: a "
 		    "system call that only an attack makes\nE" },
 		{ VERDICT_COMPILE_ERROR, 1, 0, NULL, "compile_error", "process exited with code 1\nerror: compile error\nE" },
 		{ VERDICT_CANCELLED, -1, SIGKILL, "SIGKILL", "cancelled", "process exited with code -1\nerror: cancelled\nE" },
@@ -212,9 +222,11 @@ test_compile(void **state)
 		struct reply reply = { 0 };
 		struct json_object *tree, *data, *compile;
 
-		run.compilation = (struct compilation){ .took_place = true, .was_cached = ends[i].was_cached,
+		run.compilation = (struct compilation){ .took_place = true,
+			.was_cached = ends[i].was_cached,
 			.text = { .bytes = (char *)ends[i].text, .size = strlen(ends[i].text) },
-			.result = { .verdict = ends[i].compiler, .wall_us = 1234567, .cpu_us = 89 }, .limits = &compiler_limits };
+			.result = { .verdict = ends[i].compiler, .wall_us = 1234567, .cpu_us = 89 },
+			.limits = &compiler_limits };
 		forget(NULL);
 		reply_run(&reply, &run, &limits);
 		tree = body("Status: 200 OK\r\n");
@@ -230,7 +242,8 @@ test_compile(void **state)
 		if (strchr(ends[i].text, '\xff') == NULL)
 			assert_string_equal(json_object_get_string(get(compile, "output")), ends[i].text);
 		else
-			assert_string_equal(json_object_get_string(get(compile, "output")), "main.c:1: warning: \"x\" \xef\xbf\xbd\n");
+			assert_string_equal(json_object_get_string(get(compile, "output")),
+			    "main.c:1: warning: \"x\" \xef\xbf\xbd\n");
 		json_object_put(tree);
 	}
 }

@@ -70,14 +70,16 @@ test_minimal(void **state)
 static void
 test_everything(void **state)
 {
-	static const char args[] = "one\0\0" "caf\xc3\xa9";
+	static const char args[] = "one\0\0"
+	                           "caf\xc3\xa9";
 	static const char env[] = "A_1=x=y\0_b=";
 
 	(void)state;
-	accept_body(" {\"language\":\"py\",\"code\":\"a\\u0000b\",\"preload\":\"p\",\"stdin\":\"in\\u0000\",\"args\":[\"one\",\"\","
-	            "\"caf\xc3\xa9\"],\"env\":{\"A_1\":\"x=y\",\"_b\":\"\"},\"limits\":{\"wall_ms\":120000,\"cpu_ms\":1,"
-	            "\"processes\":8.0,\"disk_bytes\":18446744073709551615,\"other\":-1},\"files\":[],\"tests\":null,"
-	            "\"dependencies\":[{\"name\":\"x\"}],\"unknown\":{}}\r\n\t ");
+	accept_body(
+	    " {\"language\":\"py\",\"code\":\"a\\u0000b\",\"preload\":\"p\",\"stdin\":\"in\\u0000\",\"args\":[\"one\",\"\","
+	    "\"caf\xc3\xa9\"],\"env\":{\"A_1\":\"x=y\",\"_b\":\"\"},\"limits\":{\"wall_ms\":120000,\"cpu_ms\":1,"
+	    "\"processes\":8.0,\"disk_bytes\":18446744073709551615,\"other\":-1},\"files\":[],\"tests\":null,"
+	    "\"dependencies\":[{\"name\":\"x\"}],\"unknown\":{}}\r\n\t ");
 	assert_int_equal(request.language, 1);
 	assert_int_equal(request.code.size, 3);
 	assert_memory_equal(request.code.bytes, "a\0b", 3);
@@ -116,8 +118,8 @@ test_bodies_that_are_no_json_object(void **state)
 {
 	static const char *const bodies[] = { "", " ", "{", "null", "nul", "1", "-", "\"x\"", "[]", "NaN", "{} x", "{}{}", "{}]",
 		"{" MINIMAL, "{" MINIMAL ",}", "{" MINIMAL "}}", "{'language':'python3'}", "/**/{" MINIMAL "}", "\xef\xbb\xbf{}",
-		"{\"language\":\"python3\",\"code\":\"\xff\"}",
-		"{\"language\":\"python3\",\"code\":\"x\" \"env\":1}", "{\"language\":\"python3\",\"code\":\"\\x\"}" };
+		"{\"language\":\"python3\",\"code\":\"\xff\"}", "{\"language\":\"python3\",\"code\":\"x\" \"env\":1}",
+		"{\"language\":\"python3\",\"code\":\"\\x\"}" };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bodies); i++)
@@ -259,8 +261,9 @@ test_env_names(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bad) + LENGTH(refused) + LENGTH(good); i++) {
 		char body[128], text[128];
-		const char *name = i < LENGTH(bad) ? bad[i]
-		    : i < LENGTH(bad) + LENGTH(refused) ? refused[i - LENGTH(bad)] : good[i - LENGTH(bad) - LENGTH(refused)];
+		const char *name = i < LENGTH(bad)    ? bad[i] :
+		    i < LENGTH(bad) + LENGTH(refused) ? refused[i - LENGTH(bad)] :
+		                                        good[i - LENGTH(bad) - LENGTH(refused)];
 
 		snprintf(body, sizeof body, "{" MINIMAL ",\"env\":{\"%s\":\"v\"}}", name);
 		if (i < LENGTH(bad)) {
@@ -406,8 +409,9 @@ test_warm_set(void **state)
 static void
 test_damaged_bodies(void **state)
 {
-	static const char whole[] = "{\"language\":\"py\",\"code\":\"a\\u0000\\ud83d\\ude00b\",\"args\":[\"\xc3\xa9\",\"\"],\"env\":"
-	                            "{\"A\":\"b\"},\"limits\":{\"wall_ms\":1e2},\"files\":[]}";
+	static const char
+	    whole[] = "{\"language\":\"py\",\"code\":\"a\\u0000\\ud83d\\ude00b\",\"args\":[\"\xc3\xa9\",\"\"],\"env\":"
+	              "{\"A\":\"b\"},\"limits\":{\"wall_ms\":1e2},\"files\":[]}";
 
 	(void)state;
 	for (size_t i = 0; i < sizeof whole - 1; i++) {

@@ -51,11 +51,13 @@ static int
 add_all(struct rootfs *fs)
 {
 	return rootfs_init(fs, error, sizeof error) != 0 || rootfs_add(fs, "/usr/bin/env", error, sizeof error) != 0 ||
-	    rootfs_add(fs, "/etc/passwd", error, sizeof error) != 0 ||
-	    rootfs_add_at(fs, "/usr/lib/at", "/etc/group", error, sizeof error) != 0 ||
-	    rootfs_add_link(fs, "/where", "/etc", error, sizeof error) != 0 ||
-	    rootfs_add_text(fs, "/etc/hosts", "127.0.0.1 localhost\n", error, sizeof error) != 0 ||
-	    rootfs_add(fs, "/usr/bin", error, sizeof error) != 0 || rootfs_add(fs, "/usr", error, sizeof error) != 0 ? -1 : 0;
+	        rootfs_add(fs, "/etc/passwd", error, sizeof error) != 0 ||
+	        rootfs_add_at(fs, "/usr/lib/at", "/etc/group", error, sizeof error) != 0 ||
+	        rootfs_add_link(fs, "/where", "/etc", error, sizeof error) != 0 ||
+	        rootfs_add_text(fs, "/etc/hosts", "127.0.0.1 localhost\n", error, sizeof error) != 0 ||
+	        rootfs_add(fs, "/usr/bin", error, sizeof error) != 0 || rootfs_add(fs, "/usr", error, sizeof error) != 0 ?
+	    -1 :
+	    0;
 }
 
 static void

@@ -42,7 +42,8 @@ enum step {
 };
 
 static char *command[] = { (char *)"cc" };
-static struct language_config c = { .name = (char *)"c", .warm_count = 1,
+static struct language_config c = { .name = (char *)"c",
+	.warm_count = 1,
 	.compile = { .command = { command, 1 }, .limits = { 1000, 1000, 1 << 20, 1, OUTPUT_BYTES, 4096 } } };
 static struct language_config python3 = { .name = (char *)"python3", .warm_count = 1 };
 static struct config config = { .digest = DIGEST, .queue_ms = 100, .language = { &c, &python3 }, .language_count = 2 };
@@ -103,8 +104,9 @@ receive(int sock, enum step step)
 	struct proto_reply reply = { 0 };
 	int fds[4] = { -1, -1, -1, -1 };
 	size_t count = 0;
-	uint32_t expected = step == FIND || step == FIND_HIT ? PROTO_FIND : step == COMPILE || step == COMPILE_BIG ?
-	    PROTO_COMPILE : PROTO_RUN;
+	uint32_t expected = step == FIND || step == FIND_HIT ? PROTO_FIND :
+	    step == COMPILE || step == COMPILE_BIG           ? PROTO_COMPILE :
+	                                                       PROTO_RUN;
 	ssize_t n = readable(sock) ? fdpass_recv(sock, &request, sizeof request, fds, 4, &count, NULL) : -2;
 
 	if (n != (ssize_t)sizeof request || request.kind != expected) {
@@ -176,8 +178,9 @@ play(void *unused)
 static enum run_end
 perform(size_t language)
 {
-	struct run_request request = { .language = language, .code = { "x", 1 }, .limits = { .wall_ms = 1000,
-		.output_bytes = OUTPUT_BYTES } };
+	struct run_request request = { .language = language,
+		.code = { "x", 1 },
+		.limits = { .wall_ms = 1000, .output_bytes = OUTPUT_BYTES } };
 
 	return run_perform(&run, &runner, &config, &request, -1);
 }
@@ -256,8 +259,8 @@ test_restart_before_the_run(void **state)
 static void
 test_restart_before_the_compilation(void **state)
 {
-	static const enum step steps[] = { CONNECT, FIND, HANG_UP, GO, CONNECT, FIND, GO, COMPILE, HANG_UP, GO,
-		CONNECT, FIND_HIT, GO, RUN, END };
+	static const enum step steps[] = { CONNECT, FIND, HANG_UP, GO, CONNECT, FIND, GO, COMPILE, HANG_UP, GO, CONNECT, FIND_HIT,
+		GO, RUN, END };
 	pthread_t thread;
 
 	(void)state;

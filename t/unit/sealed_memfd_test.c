@@ -44,7 +44,7 @@ static void
 holds_all_parts(void **state)
 {
 	char *large = malloc(LARGE), *found = malloc(LARGE);
-	struct iovec iov[] = { { (void *)(uintptr_t)"abc", 3 }, { NULL, 0 }, { large, LARGE }, { (void *)(uintptr_t)"de", 2 } };
+	struct iovec iov[] = { { (void *)(uintptr_t) "abc", 3 }, { NULL, 0 }, { large, LARGE }, { (void *)(uintptr_t) "de", 2 } };
 	struct stat st;
 	int fd;
 
@@ -106,7 +106,7 @@ a_program_can_be_executed(void **state)
 static void
 a_failed_write_is_told(void **state)
 {
-	struct iovec iov[] = { { (void *)(uintptr_t)"abc", 3 }, { (void *)8, 4096 } };
+	struct iovec iov[] = { { (void *)(uintptr_t) "abc", 3 }, { (void *)8, 4096 } };
 	int before = dup(0), after;
 
 	(void)state;

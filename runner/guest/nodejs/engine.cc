@@ -246,8 +246,7 @@ post_task(v8::Platform *, v8::TaskPriority, std::unique_ptr<v8::Task> task, cons
 }
 
 void
-post_delayed_task(v8::Platform *, v8::TaskPriority, std::unique_ptr<v8::Task> task, double seconds,
-    const v8::SourceLocation &)
+post_delayed_task(v8::Platform *, v8::TaskPriority, std::unique_ptr<v8::Task> task, double seconds, const v8::SourceLocation &)
 {
 	post_later(std::move(task), seconds);
 }
@@ -498,7 +497,8 @@ enter_child()
 	node::AddEnvironmentCleanupHook(isolate, exit_at_end, nullptr);
 	isolate->SetOOMErrorHandler(out_of_memory);
 	isolate->AddNearHeapLimitCallback(raise_heap_limit, nullptr);
-	process()->DefineOwnProperty(context(), text_of("pid"), v8::Integer::New(isolate, getpid()), v8::ReadOnly)
+	process()
+	    ->DefineOwnProperty(context(), text_of("pid"), v8::Integer::New(isolate, getpid()), v8::ReadOnly)
 	    .FromMaybe(false);
 	return seed();
 }
@@ -511,8 +511,8 @@ enter_child()
  */
 #define START_TIMES_MAX 16
 
-uint64_t *started;          /* monotonic clock, in ns */
-double *started_at;         /* wall clock, in us */
+uint64_t *started;                        /* monotonic clock, in ns */
+double *started_at;                       /* wall clock, in us */
 uint64_t *start_copy[START_TIMES_MAX];    /* copies of `started` */
 double *start_double[START_TIMES_MAX];    /* copies of it as a double */
 double *started_at_copy[START_TIMES_MAX]; /* copies of `started_at` */
@@ -525,8 +525,8 @@ size_t start_copies, start_doubles, started_at_copies;
 bool
 search_heap(void *from, void *to, uint32_t seed_number)
 {
-	Generator *(*generator_of)(Isolate *) =
-	    (Generator *(*)(Isolate *))dlsym(RTLD_DEFAULT, "_ZN2v88internal7Isolate23random_number_generatorEv");
+	Generator *(*generator_of)(Isolate *) = (Generator * (*)(Isolate *))
+	    dlsym(RTLD_DEFAULT, "_ZN2v88internal7Isolate23random_number_generatorEv");
 	double as_double;
 
 	set_seed = (void (*)(Generator *, int64_t))dlsym(RTLD_DEFAULT, "_ZN2v84base21RandomNumberGenerator7SetSeedEl");
@@ -674,6 +674,6 @@ run_module(const char *path)
 
 extern "C" {
 extern const struct engine cellblock_engine;
-const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin,
-	environment_changed, is_module, run_module };
+const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin, environment_changed,
+	is_module, run_module };
 }

@@ -44,7 +44,7 @@
 #define SELF_TEST_MS 15000
 #define FORK_HANDLERS_MAX 32
 #define FD_MAX 128
-#define LOG_FD_MIN 10 /* above the descriptors of messages.h */
+#define LOG_FD_MIN 10     /* above the descriptors of messages.h */
 #define SELF_TEST_DONE 42 /* the exit status of selftest.js if all is well */
 #define EXIT_OUT_OF_MEMORY 127
 
@@ -56,7 +56,7 @@
 static const char v8_flags[] = "--single-threaded --no-flush-bytecode --max-old-space-size=192";
 
 static const struct engine *engine;
-static char *imports; /* as zygote_begin returns them */
+static char *imports;  /* as zygote_begin returns them */
 static bool is_served; /* the program has been opened once */
 static bool is_child;
 static void *heap_start;
@@ -73,8 +73,7 @@ next(const char *name)
 	return dlsym(RTLD_NEXT, name);
 }
 
-static void __attribute__((noreturn))
-fail(const char *version, const char *text)
+static void __attribute__((noreturn)) fail(const char *version, const char *text)
 {
 	zygote_report(1, version, text);
 	_exit(1);
@@ -86,8 +85,7 @@ static int (*real_main)(int argc, char **argv, char **env);
 static int
 main_with_flags(int argc, char **argv, char **env)
 {
-	void (*set_flags)(const char *) =
-	    (void (*)(const char *))dlsym(RTLD_DEFAULT, "_ZN2v82V818SetFlagsFromStringEPKc");
+	void (*set_flags)(const char *) = (void (*)(const char *))dlsym(RTLD_DEFAULT, "_ZN2v82V818SetFlagsFromStringEPKc");
 	char flag[40];
 
 	unsetenv("LD_PRELOAD");
@@ -113,9 +111,9 @@ int
 __libc_start_main(int (*main)(int, char **, char **), int argc, char **argv, void (*init)(void), void (*fini)(void),
     void (*rtld_fini)(void), void *stack_end)
 {
-	int (*start)(int (*)(int, char **, char **), int, char **, void (*)(void), void (*)(void), void (*)(void), void *) =
-	    (int (*)(int (*)(int, char **, char **), int, char **, void (*)(void), void (*)(void), void (*)(void), void *))
-	    next("__libc_start_main");
+	int (*start)(int (*)(int, char **, char **), int, char **, void (*)(void), void (*)(void), void (*)(void),
+	    void *) = (int (*)(int (*)(int, char **, char **), int, char **, void (*)(void), void (*)(void), void (*)(void),
+	    void *))next("__libc_start_main");
 
 	real_main = main;
 	return start(main_with_flags, argc, argv, init, fini, rtld_fini, stack_end);
@@ -188,7 +186,8 @@ fork_to_test(int *out)
 	 * Architectures differ in which of the last two is the tid's address. The other is not
 	 * used.
 	 */
-	pid = (pid_t)syscall(SYS_clone, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, NULL, NULL, tid_address, tid_address);
+	pid = (pid_t)syscall(SYS_clone, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD, NULL, NULL, tid_address,
+	    tid_address);
 	if (pid == 0) {
 		dup2(pipes[1], STDOUT_FILENO);
 		dup2(pipes[1], STDERR_FILENO);
@@ -212,8 +211,8 @@ wait_for_test(pid_t pid, int out, char *said, size_t size)
 	ssize_t n = -1;
 	int status = 0;
 
-	while (length + 1 < size && poll(&poll_out, 1, SELF_TEST_MS) == 1 &&
-	    (n = read(out, said + length, size - 1 - length)) > 0)
+	while (
+	    length + 1 < size && poll(&poll_out, 1, SELF_TEST_MS) == 1 && (n = read(out, said + length, size - 1 - length)) > 0)
 		length += (size_t)n;
 	said[length] = '\0';
 	if (n != 0) {
@@ -359,8 +358,7 @@ prepare(void)
 }
 
 /* There is no memory for the interpreter to go on: that is the memory limit. */
-static void __attribute__((noreturn))
-end_out_of_memory(void)
+static void __attribute__((noreturn)) end_out_of_memory(void)
 {
 	raise(GUEST_OUT_OF_MEMORY);
 	_exit(EXIT_OUT_OF_MEMORY);
@@ -442,14 +440,12 @@ begin_run(int job_fd)
 	guest_close_control();
 	set_environment(args + head.args_bytes, code - sizeof head + job_size, head.envc);
 	engine->begin(args, head.argc);
-	if (is_written && may_be_module(text, size) && engine->is_module(text, size) &&
-	    rename(MAIN_FILE, MODULE_FILE) == 0) {
+	if (is_written && may_be_module(text, size) && engine->is_module(text, size) && rename(MAIN_FILE, MODULE_FILE) == 0) {
 		engine->run_module(MODULE_FILE);
 		fd = memory_file("", 0);
 	}
 	if (fd < 0)
-		fd = is_written ? (int)syscall(SYS_openat, AT_FDCWD, MAIN_FILE, O_RDONLY | O_CLOEXEC) :
-		    memory_file(text, size);
+		fd = is_written ? (int)syscall(SYS_openat, AT_FDCWD, MAIN_FILE, O_RDONLY | O_CLOEXEC) : memory_file(text, size);
 	if (text != code)
 		free((void *)text);
 	munmap((void *)(code - sizeof head), job_size);

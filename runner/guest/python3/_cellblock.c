@@ -31,18 +31,17 @@
 #define STATUS_INTERRUPTED 256 /* not an exit status: the program dies of SIGINT, as Python does */
 
 /* Not in the stable ABI, but the same in every version. `flags` may be NULL. */
-PyObject *PyRun_FileExFlags(FILE *file, const char *name, int start, PyObject *globals, PyObject *locals, int close,
-    void *flags);
+PyObject *PyRun_FileExFlags(FILE *file, const char *name, int start, PyObject *globals, PyObject *locals, int close, void *flags);
 
-static PyObject *driver;     /* driver.py's module */
-static PyObject *hook;       /* the interactive hook that ours replaces */
-static PyObject *globals;    /* of the program's __main__; borrowed from sys.modules */
+static PyObject *driver;  /* driver.py's module */
+static PyObject *hook;    /* the interactive hook that ours replaces */
+static PyObject *globals; /* of the program's __main__; borrowed from sys.modules */
 static PyObject *gc_collect, *gc_get_count;
 static PyObject *name_main, *name_threading, *name_atexit;
-static Py_ssize_t module_count;     /* in sys.modules before the program */
-static bool generations_are_simple; /* gc.get_count() shows which generations were collected */
+static Py_ssize_t module_count;            /* in sys.modules before the program */
+static bool generations_are_simple;        /* gc.get_count() shows which generations were collected */
 static void (*leave_recursive_call)(void); /* from Python 3.9 on */
-static bool reseed;          /* an imported module has a random state, which a fork copies */
+static bool reseed;                        /* an imported module has a random state, which a fork copies */
 static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
 
 /* ---- the program of a guest ---------------------------------------------------------------------- */
@@ -95,8 +94,7 @@ begin(const struct job_header *head, const char *preload)
 	const char *args_text = preload + head->preload_bytes;
 	PyObject *args = strings_of(args_text, head->args_bytes, head->argc);
 	PyObject *env = args == NULL ? NULL : strings_of(args_text + head->args_bytes, head->env_bytes, head->envc);
-	PyObject *all = env == NULL ? NULL :
-	    Py_BuildValue("(y#OO)", preload, (Py_ssize_t)head->preload_bytes, args, env);
+	PyObject *all = env == NULL ? NULL : Py_BuildValue("(y#OO)", preload, (Py_ssize_t)head->preload_bytes, args, env);
 	PyObject *code = all == NULL ? NULL : call_driver("begin", all);
 
 	Py_XDECREF(all);
@@ -163,7 +161,8 @@ read_job(int fd, PyObject *steps[2])
 static int
 run_code(PyObject *code)
 {
-	PyObject *result = code != NULL ? PyEval_EvalCode(code, globals, globals) :
+	PyObject *result = code != NULL ?
+	    PyEval_EvalCode(code, globals, globals) :
 	    PyRun_FileExFlags(fopen(zygote_setup.main_file, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
 	PyObject *type, *value, *trace, *args, *answer;
 	int status;
@@ -510,7 +509,7 @@ wall_in(PyObject *self, PyObject *args)
 	failed = zygote_wall_in(false);
 	if (failed != NULL)
 		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :
-		    PyErr_Format(PyExc_OSError, "%s: %s", failed, strerror(errno));
+		                        PyErr_Format(PyExc_OSError, "%s: %s", failed, strerror(errno));
 	Py_RETURN_NONE;
 }
 

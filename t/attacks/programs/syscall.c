@@ -24,9 +24,12 @@ value(const char *text)
 	long *cell;
 
 	switch (text[0]) {
-	case '@': return (long)(text + 1);
-	case '&': return (long)calloc(1, strtoul(text + 1, NULL, 0));
-	case '^': return open(text + 1, O_RDONLY);
+	case '@':
+		return (long)(text + 1);
+	case '&':
+		return (long)calloc(1, strtoul(text + 1, NULL, 0));
+	case '^':
+		return open(text + 1, O_RDONLY);
 	case '%':
 		cell = calloc(64, sizeof *cell);
 		cell[0] = strtol(text + 1, NULL, 0);
@@ -57,7 +60,10 @@ main(int argc, char **argv)
 		/*
 		 * The 32-bit entry. It answers in its own way: a small negative number is an error.
 		 */
-		__asm__ volatile("int $0x80" : "=a"(result) : "a"(a[0]), "b"(a[1]), "c"(a[2]), "d"(a[3]) : "memory", "r8", "r9", "r10", "r11");
+		__asm__ volatile("int $0x80"
+		                 : "=a"(result)
+		                 : "a"(a[0]), "b"(a[1]), "c"(a[2]), "d"(a[3])
+		                 : "memory", "r8", "r9", "r10", "r11");
 		if ((int)result < 0 && (int)result > -4096) {
 			errno = -(int)result;
 			result = -1;
