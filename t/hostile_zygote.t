@@ -1,6 +1,7 @@
-# Hostile drivers. Our own code runs inside an interpreter before a program does. Here a driver takes its place and breaks
-# every rule of the channels of a zygote and a guest. Then its language is not served. The same broker serves the others. It
-# neither ends nor keeps the descriptors that it was sent.
+# Hostile drivers. Our own code runs inside an interpreter before a program does. Here a driver
+# takes its place and breaks every rule of the channels of a zygote and a guest. Then its language
+# is not served. The same broker serves the others. It neither ends nor keeps the descriptors that
+# it was sent.
 use strict;
 use warnings;
 use Cellblock qw(command eventually prefix process_status runner_program skip_all slurp spew write_configuration);
@@ -10,7 +11,8 @@ use Time::HiRes qw(sleep time);
 
 skip_all('needs root') if $> != 0;
 
-# A driver in Python, as the interpreter's startup file. `requests` is the zygote's socket, descriptor 3.
+# A driver in Python, as the interpreter's startup file. `requests` is the zygote's socket,
+# descriptor 3.
 my $common = <<'PYTHON';
 import array, os, random, socket, struct, sys, time
 requests = socket.socket(fileno=3)
@@ -46,7 +48,8 @@ my @zygotes = (
     ['makes no guests',                'send(requests, report()); time.sleep(60)'],
     ['ends when it is to make a guest', "send(requests, report())\ntake_request()\nos._exit(0)"],
 );
-# A third field: the broker takes it for a guest. The self-test finds that it has no cell of its own. Then nothing is served.
+# A third field: the broker takes it for a guest. The self-test finds that it has no cell of its
+# own. Then nothing is served.
 my @guests = (
     ['garbage',                        'send(control, os.urandom(300))'],
     ['an empty message with descriptors', 'send(control, b"", [null] * 8)'],
@@ -72,7 +75,8 @@ my $cb = Cellblock->start(own => 1);
 my $text = slurp("$cb->{dir}/live/conf/cellblock.conf");
 $text =~ s{^#?drivers = .*}{drivers = "$drivers";}m or die 'no drivers';
 spew("$cb->{dir}/live/conf/cellblock.conf", $text);
-# Workers end when they see a runner with another configuration, but not at once. So they are killed here.
+# Workers end when they see a runner with another configuration, but not at once. So they are killed
+# here.
 kill 'KILL', $cb->pids('runner'), $cb->pids('multiwatch'), $cb->pids('worker');
 
 my $bash = { language => 'bash', code => 'echo out' };

@@ -1,7 +1,8 @@
-# Each step with which a cell is made and a guest walled in is made to fail, one after the other, by strace's fault
-# injection in the warden and the zygotes. No guest may run then, and the name of the step is reported. When the fault is
-# gone, all is as before. The steps of zygotes and guests are the rows of the tables in runner/guest/walls.c, whose names
-# are read there: a row without a test fails.
+# Each step with which a cell is made and a guest walled in is made to fail, one after the other, by
+# strace's fault injection in the warden and the zygotes. No guest may run then, and the name of the
+# step is reported. When the fault is gone, all is as before. The steps of zygotes and guests are
+# the rows of the tables in runner/guest/walls.c, whose names are read there: a row without a test
+# fails.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually root slurp);
@@ -46,11 +47,13 @@ sub rows {
     return $text =~ /^\t\{ "(.+)", \w+ \},$/mg;
 }
 
-# The number of capabilities; the guest's prctl(2) calls are: its name, then a look at each of them and its removal, ...
+# The number of capabilities; the guest's prctl(2) calls are: its name, then a look at each of them
+# and its removal, ...
 my $capabilities = slurp('/proc/sys/kernel/cap_last_cap') + 1;
 
-# A row's call, how it fails (EPERM), the layer as above, and which one of a process's calls it is. A zygote that is traced makes
-# its own first call, too, and then no other one fails in it.
+# A row's call, how it fails (EPERM), the layer as in @cell_steps, and which one of a process's
+# calls it is. A zygote that is traced makes its own first call, too, and then no other one fails in
+# it.
 my %guest_rows = (
     "join the cell's namespaces"      => [['setns', when => 1]],
     "leave the runner's session"      => [['setsid']],
@@ -77,7 +80,7 @@ my %run_rows = (
     'close all other descriptors' => [['close_range']],
     'load the last filter'        => [['seccomp']],
 );
-# What the guest does besides, before and after the rows above.
+# Further calls of the guest, before and after the rows above.
 my %guest_more = (
     "join the cell's pid namespace" => [['setns']],
     'fork a guest'                  => [['clone3']],
@@ -111,11 +114,12 @@ for (['zygote_walls', \%zygote_rows], ['guest_walls', \%guest_rows], ['run_walls
 
 sub runner_log { return slurp("$cb->{dir}/log/runner.log") // '' }
 
-# Have a call of some processes fail: no program of the language may run then, and when it works again, all do. A cell that
-# was armed before the fault is not under it, so the first runs may still succeed; those after it may not. $language: or a list
-# of the fields of a run. In %how: `step`, which must be reported; `is_run`, the step comes after the guest has its run;
-# `then`, a function that is called when the fault is there; `path`, `result` and `when` of the calls,
-# for strace; `fresh`, a function that makes a code of its own for each run.
+# Have a call of some processes fail: no program of the language may run then, and when it works
+# again, all do. A cell that was armed before the fault is not under it, so the first runs may still
+# succeed; those after it may not. $language: or a list of the fields of a run. In %how: `step`,
+# which must be reported; `is_run`, the step comes after the guest has its run; `then`, a function
+# that is called when the fault is there; `path`, `result` and `when` of the calls, for strace;
+# `fresh`, a function that makes a code of its own for each run.
 sub fail_step {
     my ($name, $call, $language, $code, $pids, %how) = @_;
     my @fields = ref $language ? @$language : (language => $language);
@@ -157,7 +161,8 @@ sub is_made {
     return !defined $layer || ($layer =~ /\A!(.*)/ ? !$layers->{$1}{in_force} : $layers->{$layer}{in_force});
 }
 
-# The zygotes of a language, launchers included. A guest that has just been forked has its zygote's name, but not its role.
+# The zygotes of a language, launchers included. A guest that has just been forked has its zygote's
+# name, but not its role.
 sub zygotes_of {
     my ($language) = @_;
     return grep { (slurp("/proc/$_/cmdline") // '') =~ /\Acellblock: zygote \Q$language\E\0/ } $cb->pids('zygote');
@@ -178,7 +183,8 @@ for (['guest', { %guest_more, %guest_rows }], ['run', { %run_rows, %run_more }])
     }
 }
 
-# Version 1 has two limits of memory. When the second of a run is refused, the cell is not used, and the first holds for no later run.
+# Version 1 has two limits of memory. When the second of a run is refused, the cell is not used, and
+# the first holds for no later run.
 if ($layers->{cgroup}{detail} =~ /version 1/ && -e '/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes') {
     $cb->processes_at_rest;
     my $tracer = Tracer->attach([$cb->pids('broker')], '-e', 'trace=pwrite64', '-e', 'inject=pwrite64:error=EBUSY:when=2');
@@ -208,8 +214,8 @@ if ($layers->{zygote_landlock}{in_force}) {
     fail_step('warden ioctl (its namespaces, for zygotes that may not look at its init)', 'ioctl', 'python3', 'print("out")', [$cb->pids('warden')]);
 }
 
-# A zygote that cannot put up one of its own walls does not serve, nor do those that are started in its place. Which of its calls
-# that is, is seen in one that can.
+# A zygote that cannot put up one of its own walls does not serve, nor do those that are started in
+# its place. Which of its calls that is, is seen in one that can.
 sub calls_at_start {
     my ($broker) = $cb->pids('broker');
     my $file = File::Temp->new;
@@ -244,8 +250,8 @@ sub calls_at_start {
     }
 }
 
-# The walls of the relay, which is no relay without them: where none serves, the cell's proxy has no answer, not even that it
-# cannot be reached.
+# The walls of the relay, which is no relay without them: where none serves, the cell's proxy has no
+# answer, not even that it cannot be reached.
 my $answered = 'import socket; s = socket.create_connection(("127.0.0.1", 3128), 1); s.send(b"GET / HTTP/1.1\r\n\r\n"); b"502" in s.recv(99) or exit(1); print("out")';
 for my $call (qw(landlock_restrict_self prctl), $cb->sanitized ? () : 'seccomp') {
     my $relay = eventually(10, sub { $cb->relay });
@@ -267,7 +273,8 @@ my @walls = (
     ['prlimit64', "set the run's rlimits", 1],
     ['seccomp',   'load the last filter', 1],
 );
-# Meanwhile the cells of another language, of which one is ready, are made as fast as ever. A try that fails is repeated after 0.5 s.
+# Meanwhile the cells of another language, of which one is ready, are made as fast as ever. A try
+# that fails is repeated after 0.5 s.
 sub others_run {
     my ($language, @failing) = @_;
     my @waited;
@@ -297,7 +304,8 @@ for (@others) {
         }
     }
 }
-# What a launcher's guest does last. With arguments it has no interpreter that has started already.
+# The last steps of a launcher's guest. With arguments it has no interpreter that has started
+# already.
 for (['bash', 'execute the interpreter', 'echo out', args => ['x']], ['c', 'execute the compiler', "#include <stdio.h>\nint main(void) { puts(\"out\"); }\n"]) {
     my ($language, $step, $code, @more) = @$_;
     my @run = (language => $language, @more);

@@ -1,5 +1,6 @@
-# The layers around a zygote itself. It is root of the runner's user namespace and runs no client's code. Its layers limit
-# an attacker who has taken it over: the filter denies calls for which the zygote has every right, and Landlock denies signals.
+# The layers around a zygote itself. It is root of the runner's user namespace and runs no client's
+# code. Its layers limit an attacker who has taken it over: the filter denies calls for which the
+# zygote has every right, and Landlock denies signals.
 use strict;
 use warnings;
 use Cellblock qw(command eventually prefix skip_all slurp spew);
@@ -8,7 +9,8 @@ use Test::More;
 
 skip_all('needs root') if $> != 0;
 
-# A driver carries these out behind its walls, just before it serves. Each result is 0, for success, or an errno.
+# A driver carries these out behind its walls, just before it serves. Each result is 0, for success,
+# or an errno.
 my $attacks = <<'PYTHON';
 import ctypes, errno, json
 libc = ctypes.CDLL(None, use_errno=True)

@@ -141,9 +141,9 @@ deny_fallocate(struct walls *walls)
 }
 
 /*
- * The bounds are wider than a guest's: the cells lie in the same root. Landlock denies a zygote every
- * file outside of that root, signals to the runner, and a look into the runner's processes. It does
- * not restrict threads that an interpreter has already.
+ * The bounds are wider than a guest's: the cells lie in the same root. Landlock denies a zygote
+ * every file outside of that root, signals to the runner, and a look into the runner's processes.
+ * It does not restrict threads that an interpreter has already.
  */
 static int
 enter_zygote_landlock(struct walls *walls)

@@ -15,8 +15,8 @@ import _cellblock
 HOME = "/box"
 INSPECT, INTERACTIVE, QUIET = 1, 2, 10  # places in sys.flags, the same in every version
 
-# A little of everything that a short program does first: the AST types, encodings, a class, an exception
-# and its traceback, formatting. Guests inherit the results.
+# A little of everything that a short program does first: the AST types, encodings, a class, an
+# exception and its traceback, formatting. Guests inherit the results.
 WARM_UP = '''
 class Warm:
     def __init__(self, value):
