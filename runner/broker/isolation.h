@@ -82,8 +82,8 @@ struct isolation {
 	 * Become the warden. `sock` is its connection, `fds` the first of the descriptors, which
 	 * follow each other.
 	 */
-	void (*be_warden)(const struct broker *broker, const struct language *language, const struct warden_config *config,
-	    int sock, int fds) __attribute__((noreturn));
+	void __attribute__((noreturn)) (*be_warden)(const struct broker *broker, const struct language *language,
+	    const struct warden_config *config, int sock, int fds);
 	/* Enter the root of a zygote, and drop the capabilities that a zygote does not need. */
 	void (*enter_root)(int fds);
 };
