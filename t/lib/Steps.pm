@@ -13,7 +13,7 @@ package Steps;
 use strict;
 use warnings;
 
-use Cellblock qw(eventually root slurp);
+use Cellblock qw(eventually process_status root slurp);
 use Test::More;
 use Tracer;
 
@@ -132,10 +132,17 @@ sub is_made {
 }
 
 # The zygotes of a language, launchers included. A guest that has just been forked has its zygote's
-# name, but not its role.
+# name, but not its role. It is in the pid namespace of its cell, so it has a pid more. It may be
+# gone before strace is attached.
 sub zygotes_of {
     my ($self, $language) = @_;
-    return grep { (slurp("/proc/$_/cmdline") // '') =~ /\Acellblock: zygote \Q$language\E\0/ } $self->{cb}->pids('zygote');
+    my %depth;
+    for my $pid (grep { (slurp("/proc/$_/cmdline") // '') =~ /\Acellblock: zygote \Q$language\E\0/ } $self->{cb}->pids('zygote')) {
+        my $status = process_status($pid) // next;
+        $depth{$pid} = () = $status->{NSpid} =~ /\d+/g;
+    }
+    my ($least) = sort { $a <=> $b } values %depth;
+    return grep { $depth{$_} == $least } sort { $a <=> $b } keys %depth;
 }
 
 sub runner_log { return slurp("$_[0]{cb}{dir}/log/runner.log") // '' }
