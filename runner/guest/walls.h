@@ -3,7 +3,7 @@
  * each in the order in which the kernel needs them.
  *
  * A step has a name, under which its failure is reported to the broker. t/steps.t reads the names
- * in walls.c and makes each step fail.
+ * in walls.c and asserts that each step is made to fail in a test.
  */
 #ifndef CELLBLOCK_WALLS_H
 #define CELLBLOCK_WALLS_H
