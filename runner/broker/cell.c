@@ -23,6 +23,7 @@
 
 #define ENDING_LIMIT_US 10000000u /* for a killed cell to be gone, before the log says so */
 #define RECLAIM_LIMIT_US 10000000u
+#define WORKS_US 2000000u                   /* since a pool has made a cell, it is known to work */
 #define SUSPECT_FAILURES 3                  /* to make a cell, in a row */
 #define LEFT_MAX_BYTES (UINT64_C(32) << 20) /* that a control group may be charged for when its cell is used again */
 
@@ -237,9 +238,9 @@ bool
 cell_is_suspect(const struct cell *cell, const struct pool *pool)
 {
 	uint32_t others_arming = pool->arming_count - (cell->state == CELL_ARMING);
+	bool works = pool->armed_count > 0 || others_arming > 0 || (pool->made_us != 0 && clock_us() < pool->made_us + WORKS_US);
 
-	return cell->failures >= SUSPECT_FAILURES &&
-	    (pool->armed_count > 0 || others_arming > 0 || pool->made_us > cell->failed_us);
+	return cell->failures >= SUSPECT_FAILURES && works;
 }
 
 void

@@ -133,8 +133,10 @@ language_sleep(struct broker *broker, struct language *language)
 {
 	language_event(broker, language, LANGUAGE_SLEEPS, NULL);
 	language_want_armed(language);
-	for (size_t w = 0; w < LANGUAGE_POOLS; w++)
+	for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
 		pool_recovered(&language->pool[w]);
+		language->pool[w].made_us = 0;
+	}
 	/*
 	 * The warden ends when its socket closes, its zygotes when theirs do, and nobody waits for
 	 * them by pid.
