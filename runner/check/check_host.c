@@ -154,9 +154,13 @@ static int
 try_cgroup(const struct config *config, char *text)
 {
 	struct cgroup_tree tree;
-	int result = cgroup_open(&tree, config->cgroup_parent, "cellblock-check-host",
-	    geteuid() == 0 ? (uid_t)config->first_uid : geteuid(), text, TEXT_SIZE);
+	char name[HOST_NAME_SIZE];
+	int result;
 
+	/* Another check may run at the same time. */
+	snprintf(name, sizeof name, "cellblock-check-host-%d", (int)getpid());
+	result = cgroup_open(&tree, config->cgroup_parent, name, geteuid() == 0 ? (uid_t)config->first_uid : geteuid(), text,
+	    TEXT_SIZE);
 	if (result == 0) {
 		snprintf(text, TEXT_SIZE, "version %d: memory, pids, cpu", tree.version);
 		cgroup_open_undo(&tree);
