@@ -87,6 +87,21 @@ struct proxy_config {
 	char *address; /* "HOST:PORT" */
 };
 
+/* What a key may have; as in struct run_share. */
+struct key_limits {
+	uint32_t weight;
+	uint32_t running;
+	uint32_t waiting;
+	uint32_t rate;
+	uint32_t burst;
+};
+
+/* The HTTP status of a request that is refused because of its key's limits. */
+enum busy_status {
+	BUSY_429,
+	BUSY_503, /* for clients that try again after 503 only */
+};
+
 struct config {
 	char *path; /* of cellblock.conf */
 	uint64_t digest;
@@ -101,8 +116,11 @@ struct config {
 	char *worker_user;       /* the user that may connect; NULL: the runner's own */
 	uint32_t first_uid;      /* of the runner, after a start as root; a cell's is first_uid + 1 + number */
 	uint32_t cells;          /* the most cells, armed and running together */
+	uint32_t reserve;        /* cells that no single key may take; below `cells` */
 	uint32_t queue;          /* the most runs that wait for a cell */
 	uint64_t queue_ms;       /* the longest wait of one */
+	uint64_t memory_bytes;   /* the sum of the memory limits of running cells; 0: 80 % of what there is */
+	uint64_t drain_ms;       /* how long a runner or worker that stops waits for its runs */
 	uint64_t compiled_bytes; /* the size of all compiled programs kept; 0: none is kept */
 
 	/* isolation */
@@ -118,8 +136,14 @@ struct config {
 	uint32_t inodes;               /* of a cell's tmpfs */
 
 	/* worker */
+	uint32_t requests;                /* at one time, of one worker process */
 	uint64_t body_bytes;              /* the largest request body */
 	enum requirement worker_landlock; /* for the worker itself */
+
+	/* keys */
+	char *key_dir;                /* a file for each API key */
+	struct key_limits key_limits; /* of a key whose file does not say otherwise */
+	enum busy_status busy_status; /* the same */
 
 	/* network */
 	enum network network;

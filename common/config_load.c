@@ -21,6 +21,7 @@
 #define GIB(n) ((uint64_t)(n) << 30)
 
 #define PATH_BYTES 1024
+#define RESERVE_DEFAULT UINT32_MAX /* an eighth of the cells */
 
 static bool
 is_user(const char *text)
@@ -50,8 +51,11 @@ static const struct conf_key runner_keys[] = {
 	 */
 	{ .name = "first_uid", .type = CONF_UINT32, AT(first_uid), .min = 65536, .max = 4000000000, .number = 2000000 },
 	{ .name = "cells", .type = CONF_UINT32, AT(cells), .min = 1, .max = 4096, .number = 32 },
+	{ .name = "reserve", .type = CONF_UINT32, AT(reserve), .min = 0, .max = 4095, .number = RESERVE_DEFAULT },
 	{ .name = "queue", .type = CONF_UINT32, AT(queue), .min = 0, .max = 65536, .number = 256 },
 	{ .name = "queue_ms", .type = CONF_UINT64, AT(queue_ms), .min = 1, .max = 600000, .number = 10000 },
+	{ .name = "memory_bytes", .type = CONF_UINT64, AT(memory_bytes), .min = 0, .max = GIB(1 << 20), .number = 0 },
+	{ .name = "drain_ms", .type = CONF_UINT64, AT(drain_ms), .min = 0, .max = 86400000, .number = 30000 },
 	{ .name = "compiled_bytes", .type = CONF_UINT64, AT(compiled_bytes), .min = 0, .max = GIB(1024), .number = MIB(128) },
 	{ .name = NULL },
 };
@@ -71,8 +75,22 @@ static const struct conf_key isolation_keys[] = {
 };
 
 static const struct conf_key worker_keys[] = {
+	{ .name = "requests", .type = CONF_UINT32, AT(requests), .min = 1, .max = 64, .number = 32 },
 	{ .name = "body_bytes", .type = CONF_UINT64, AT(body_bytes), .min = KIB(1), .max = GIB(1), .number = MIB(32) },
 	{ .name = "landlock", .type = CONF_CHOICE, AT(worker_landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
+	{ .name = NULL },
+};
+
+static const char *const busy_names[] = { [BUSY_429] = "429", [BUSY_503] = "503", NULL };
+
+static const struct conf_key key_keys[] = {
+	{ .name = "directory", .type = CONF_PATH, AT(key_dir), .max = PATH_BYTES, .string = "keys" },
+	{ .name = "weight", .type = CONF_UINT32, AT(key_limits.weight), .min = 1, .max = 1000, .number = 10 },
+	{ .name = "running", .type = CONF_UINT32, AT(key_limits.running), .min = 0, .max = 4096, .number = 0 },
+	{ .name = "waiting", .type = CONF_UINT32, AT(key_limits.waiting), .min = 0, .max = 65536, .number = 512 },
+	{ .name = "rate", .type = CONF_UINT32, AT(key_limits.rate), .min = 0, .max = 1000000, .number = 5000 },
+	{ .name = "burst", .type = CONF_UINT32, AT(key_limits.burst), .min = 0, .max = 1000000, .number = 5000 },
+	{ .name = "busy_status", .type = CONF_CHOICE, AT(busy_status), .choices = busy_names, .number = BUSY_429 },
 	{ .name = NULL },
 };
 
@@ -83,6 +101,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "runner", .type = CONF_GROUP, .keys = runner_keys },
 	{ .name = "isolation", .type = CONF_GROUP, .keys = isolation_keys },
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
+	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
 	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
 	{ .name = NULL },
@@ -148,6 +167,18 @@ read_languages(struct config *config, const struct conf_file *file)
 	return failed;
 }
 
+/* `reserve` depends on `cells`. */
+static int
+check_reserve(struct config *config, const struct conf_file *file)
+{
+	if (config->reserve == RESERVE_DEFAULT)
+		config->reserve = config->cells / 8;
+	if (config->reserve < config->cells)
+		return 0;
+	return conf_file_fail(file, config_lookup(&file->parsed, "runner.reserve"),
+	    "runner.reserve: %u cells are reserved of %u in runner.cells; allowed: fewer", config->reserve, config->cells);
+}
+
 struct config *
 config_load(const char *path, char *error, size_t error_size)
 {
@@ -164,8 +195,8 @@ config_load(const char *path, char *error, size_t error_size)
 	}
 	conf_schema_defaults(&file, config_keys, config);
 	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) != 0 ||
-	    config_limits_check(&file, &config->limits) != 0 || config_network_read(&file, config) != 0 ||
-	    read_languages(config, &file) != 0) {
+	    check_reserve(config, &file) != 0 || config_limits_check(&file, &config->limits) != 0 ||
+	    config_network_read(&file, config) != 0 || read_languages(config, &file) != 0) {
 		config_free(config);
 		config = NULL;
 	}

@@ -1,13 +1,13 @@
 /*
  * proto.h - the messages between a worker and the runner.
  *
- * There is one SOCK_SEQPACKET connection per worker. Every message is one struct of fixed size; a
- * message of any other size costs the sender its connection. The worker sends struct proto_request,
- * the runner struct proto_reply.
+ * There is one SOCK_SEQPACKET connection per thread of a worker. Every message is one struct of
+ * fixed size; a message of any other size costs the sender its connection. The worker sends struct
+ * proto_request, the runner struct proto_reply.
  *
  * When a connection is made the runner sends PROTO_WELCOME. From then on the runner sends one reply
  * to each request: PROTO_RESULT or PROTO_REFUSED to PROTO_RUN and PROTO_COMPILE, and a reply of the
- * same kind to the others. A worker has at most one run at a time. PROTO_CANCEL has no reply of its
+ * same kind to the others. A connection has at most one run at a time. PROTO_CANCEL has no reply of its
  * own: the run that it names ends, and its PROTO_RESULT reports it. A PROTO_CANCEL that crosses a
  * PROTO_RESULT is ignored.
  *
@@ -15,14 +15,19 @@
  * PROTO_COMPILE of the same source. If there is none, and only then, PROTO_COMPILE compiles the
  * source. Either way the runner then holds the program for this connection, whose next request must
  * be the PROTO_RUN of it.
+ *
+ * PROTO_MOVED is the one message that the runner sends without a request: a newer runner serves on
+ * the same path. A thread that has no run under way connects again then; one that has a run gets
+ * its result first. The runner sends it at any time, so it may cross a request, which is served.
  */
 #ifndef CELLBLOCK_PROTO_H
 #define CELLBLOCK_PROTO_H
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 4u
+#define PROTO_VERSION 5u
 #define PROTO_NAME_SIZE 32
+#define PROTO_KEY_NAME_SIZE 64
 #define PROTO_TEXT_SIZE 192
 #define PROTO_DIGEST_SIZE 32
 
@@ -35,10 +40,12 @@ enum proto_kind {
 	PROTO_LANGUAGE, /* the state of language `index` */
 	PROTO_LAYER,    /* the state of layer `index`; past the last one its `name` is empty */
 	PROTO_STATE,    /* is the runner ready to serve? */
+	PROTO_METRICS,  /* its figures: the reply comes with a memfd of struct metrics (metrics.h), to be mapped for reading */
 	/* to the worker */
 	PROTO_WELCOME,
 	PROTO_RESULT,
 	PROTO_REFUSED,
+	PROTO_MOVED,
 };
 
 enum proto_cancel {
@@ -69,11 +76,15 @@ enum verdict {
 };
 
 enum refusal {
-	REFUSED_BUSY = 1,    /* the queue is full, or no cell became free in time */
+	REFUSED_BUSY = 1,    /* the queue is full, or no cell can become free in time */
 	REFUSED_UNAVAILABLE, /* the language has no working interpreter now */
 	REFUSED_MISSING,     /* the language's interpreter is not installed */
 	REFUSED_FAULT,       /* no cell could be made, or it died before it took the run; the runner's log says why */
 	REFUSED_MALFORMED,   /* the worker's message violated the rules above */
+	REFUSED_RATE,        /* the key has more requests per second than it may */
+	REFUSED_SHARE,       /* the key has as many runs waiting as it may */
+	REFUSED_STOPPING,    /* the runner stops or is replaced, and the run had not begun */
+	REFUSED_LOST,        /* the run had begun, and its result is lost */
 };
 
 /* How a language's programs are started. */
@@ -95,6 +106,20 @@ enum network {
 	NETWORK_HOST,
 };
 
+/*
+ * What a key may have of the service. The worker fills it in from the key's file; the runner keeps
+ * the account of each name.
+ */
+struct run_share {
+	char name[PROTO_KEY_NAME_SIZE]; /* of the key, ended by NUL */
+	uint32_t weight;                /* of the key among those whose runs wait; at least 1 */
+	uint32_t running;               /* the most runs at one time; 0: all cells but the reserve */
+	uint32_t waiting;               /* the most runs in the queue; 0: none, and UINT32_MAX: as many as fit */
+	uint32_t rate;                  /* requests per second; 0: no limit */
+	uint32_t burst;                 /* requests above the rate that are taken at once */
+	uint32_t reserved;
+};
+
 struct proto_request {
 	uint32_t kind;
 	uint32_t id;     /* PROTO_RUN, PROTO_COMPILE: chosen by the worker; PROTO_CANCEL: that of the run */
@@ -104,8 +129,11 @@ struct proto_request {
 	uint32_t cancel; /* PROTO_CANCEL: enum proto_cancel */
 	uint32_t proxy;  /* PROTO_RUN: index of a configured proxy, if there are any */
 	uint32_t reserved;
+	uint64_t queue_ms;                 /* PROTO_RUN, PROTO_COMPILE: the longest wait; 0: that of the configuration */
+	uint64_t waited_us;                /* the same: how long the request has waited before it came here */
 	struct run_limits limits;          /* PROTO_RUN; a compiler's limits come from the configuration */
-	uint8_t digest[PROTO_DIGEST_SIZE]; /* PROTO_FIND, PROTO_COMPILE: of the source */
+	uint8_t digest[PROTO_DIGEST_SIZE]; /* PROTO_FIND, PROTO_COMPILE: of the key's name and the source */
+	struct run_share share;            /* PROTO_RUN, PROTO_FIND, PROTO_COMPILE */
 };
 
 /* A denied system call, by its number on this architecture. */
@@ -158,21 +186,34 @@ struct proto_layer {
 };
 
 struct proto_state {
-	uint32_t healthy; /* bool: all required layers are in force, and every available language has a live zygote */
+	uint32_t healthy; /* bool: all required layers are in force, and no awake language has failed */
+	uint32_t ready;   /* bool: healthy, not stopping, and the queue is below its mark */
 	uint32_t running; /* runs now */
 	uint32_t queued;
 	uint32_t armed;               /* cells that are armed */
 	char reason[PROTO_TEXT_SIZE]; /* why it is not healthy; else empty */
 };
 
+struct proto_refused {
+	uint32_t refusal;  /* enum refusal */
+	uint32_t retry_ms; /* when a client should try again; 0: unknown */
+};
+
+/* The account of the run's key. */
+struct proto_account {
+	uint32_t rate_left;     /* requests that it may still send at once */
+	uint32_t rate_reset_ms; /* until all of its burst is there again */
+};
+
 struct proto_reply {
 	uint32_t kind;
-	uint32_t id; /* PROTO_RESULT, PROTO_REFUSED: the run's */
+	uint32_t id;                  /* PROTO_RESULT, PROTO_REFUSED: the run's */
+	struct proto_account account; /* the same */
 	union {
 		struct proto_welcome welcome;
 		struct run_result result;
-		uint32_t refusal; /* enum refusal */
-		uint32_t found;   /* PROTO_FIND: bool */
+		struct proto_refused refused;
+		uint32_t found; /* PROTO_FIND: bool */
 		struct proto_language language;
 		struct proto_layer layer;
 		struct proto_state state;

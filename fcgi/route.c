@@ -82,6 +82,18 @@ explain_refusal(enum refusal refusal, const char *language, struct http_error *e
 	case REFUSED_MALFORMED:
 		http_error_set(error, 500, "the runner rejected the message as malformed");
 		return "malformed";
+	case REFUSED_RATE:
+		http_error_set(error, 429, "this key has more requests per second than it may");
+		return "rate";
+	case REFUSED_SHARE:
+		http_error_set(error, 429, "this key has as many requests waiting as it may");
+		return "share";
+	case REFUSED_STOPPING:
+		http_error_set(error, 503, "the service stops; nothing was run");
+		return "stopping";
+	case REFUSED_LOST:
+		http_error_set(error, 500, "the run had begun, and its result is lost");
+		return "lost";
 	case REFUSED_FAULT:
 		break;
 	}

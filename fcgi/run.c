@@ -220,7 +220,7 @@ take_answer(struct run *run, struct watch *watch)
 		return RUN_NO_RUNNER;
 	}
 	if (reply.id == last_id && reply.kind == PROTO_REFUSED) {
-		run->refusal = reply.u.refusal;
+		run->refusal = reply.u.refused.refusal;
 		return RUN_REFUSED;
 	}
 	if (reply.id != last_id || reply.kind != PROTO_RESULT) {

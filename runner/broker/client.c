@@ -89,7 +89,7 @@ static void
 run_refused(struct broker *broker, struct run *run, enum refusal refusal)
 {
 	struct client *client = client_of(run);
-	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->id, .u.refusal = refusal };
+	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->id, .u.refused.refusal = refusal };
 
 	(void)broker;
 	client->state = CLIENT_IDLE;

@@ -34,7 +34,7 @@
 #define LANGUAGE_KINDS (CONFIG_MAX_WARM + 1) /* of pools */
 #define LANGUAGE_POOLS (LANGUAGE_KINDS * GRANT_COUNT)
 #define LANGUAGE_DEATHS_MAX 3
-#define LANGUAGE_REFUSALS (REFUSED_MALFORMED + 1)
+#define LANGUAGE_REFUSALS (REFUSED_LOST + 1)
 
 struct broker;
 struct client;

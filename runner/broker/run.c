@@ -36,7 +36,11 @@ log_refusal(struct language *language, enum refusal refusal, const char *step, i
 		[REFUSED_UNAVAILABLE] = "not available",
 		[REFUSED_MISSING] = "not installed",
 		[REFUSED_FAULT] = "internal error",
-		[REFUSED_MALFORMED] = "malformed" };
+		[REFUSED_MALFORMED] = "malformed",
+		[REFUSED_RATE] = "its key's rate",
+		[REFUSED_SHARE] = "its key's share of the queue",
+		[REFUSED_STOPPING] = "the runner stops",
+		[REFUSED_LOST] = "its result is lost" };
 
 	log_limit_warn(&language->refusals[refusal], "%s: a run was refused: %s: %s%s%s", language->config->name, words[refusal],
 	    step, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");

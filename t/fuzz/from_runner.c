@@ -289,7 +289,7 @@ reply_step(void)
 		fill(message.u.state.reason, sizeof message.u.state.reason);
 		break;
 	default:
-		message.u.refusal = next();
+		message.u.refused.refusal = next();
 	}
 	/* Mostly the complete message, or a valid one that is cut or too long. */
 	memcpy(bytes, &message, sizeof message);

@@ -162,7 +162,7 @@ check_reply(struct worker *worker, const struct proto_reply *reply)
 		worker->results++;
 		break;
 	case PROTO_REFUSED:
-		must(reply->id < 8 && reply->u.refusal >= REFUSED_BUSY && reply->u.refusal <= REFUSED_MALFORMED);
+		must(reply->id < 8 && reply->u.refused.refusal >= REFUSED_BUSY && reply->u.refused.refusal <= REFUSED_LOST);
 		worker->results++;
 		break;
 	case PROTO_FIND:

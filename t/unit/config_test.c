@@ -358,14 +358,14 @@ test_numbers_have_a_range_and_a_type(void **state)
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;",
 	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
-	    "network, limits" },
+	    "keys, network, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
-	    "queue, queue_ms, compiled_bytes" },
+	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
 	{ "isolation = { x = 3; };",
 	    ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, cgroup, "
 	    "cgroup_parent, landlock, uid_per_cell, cpu_percent, threads, open_files, inodes" },
-	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: body_bytes, landlock" },
+	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, landlock" },
 	{ "network = { x = 3; };",
 	    ":1: unknown key \"x\" in network; allowed: mode, strict, "
 	    "proxies, certificates, connections, armed" },

@@ -120,7 +120,7 @@ receive(int sock, enum step step)
 		reply.u.found = step == FIND_HIT;
 	} else if (step == RUN_BUSY) {
 		reply.kind = PROTO_REFUSED;
-		reply.u.refusal = REFUSED_BUSY;
+		reply.u.refused.refusal = REFUSED_BUSY;
 	} else {
 		reply.kind = PROTO_RESULT;
 		reply.u.result.verdict = VERDICT_OK;
