@@ -15,6 +15,7 @@
 #include "autoconfig.h"
 #include "lockdown.h"
 #include "log.h"
+#include "status_server.h"
 #include "config_load.h"
 #include "worker.h"
 
@@ -22,17 +23,19 @@ static void
 usage(FILE *to)
 {
 	fprintf(to,
-	    "usage: cellblock-fcgi -c file\n"
+	    "usage: cellblock-fcgi [--status] -c file\n"
 	    "       cellblock-fcgi --help | --version\n\n"
-	    "  -c, --config file  the configuration, see cellblock.conf(5)\n\n"
+	    "  -c, --config file  the configuration, see cellblock.conf(5)\n"
+	    "      --status       answer how the service is, instead of requests to run code\n\n"
 	    "spawn-fcgi(1) or multiwatch(1) starts it, with the listening socket as descriptor 0.\n");
 }
 
 static const char *
-parse_options(int argc, char **argv)
+parse_options(int argc, char **argv, bool *is_status)
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "status", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
@@ -44,6 +47,9 @@ parse_options(int argc, char **argv)
 		switch (c) {
 		case 'c':
 			path = optarg;
+			break;
+		case 's':
+			*is_status = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -80,18 +86,22 @@ main(int argc, char **argv)
 	struct config *config;
 	char error[512];
 	const char *path;
+	bool is_status = false;
 
 	log_open("cellblock-fcgi");
-	path = parse_options(argc, argv);
+	path = parse_options(argc, argv, &is_status);
 	lockdown_check();
 	check_listening();
 	config = config_load(path, error, sizeof error);
 	if (config == NULL)
 		die("%s", error);
-	policy = policy_load(config->policy_dir, "worker", error, sizeof error);
+	policy = policy_load(config->policy_dir, is_status ? "status" : "worker", error, sizeof error);
 	if (policy == NULL)
 		die("%s", error);
-	worker_serve(config, policy, NULL);
+	if (is_status)
+		status_server(config, policy, NULL);
+	else
+		worker_serve(config, policy, NULL);
 	policy_free(policy);
 	config_free(config);
 	return 0;

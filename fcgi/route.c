@@ -14,11 +14,10 @@
 
 #include "clock.h"
 #include "log.h"
-#include "status.h"
 
 static void serve_run(struct worker *worker, struct exchange *exchange);
 
-/* All routes. HEAD is a GET whose body nginx leaves out. */
+/* All routes. Those that report the state of the service are the status process's. */
 static const struct route {
 	const char *path;
 	const char *method;
@@ -26,9 +25,6 @@ static const struct route {
 	void (*serve)(struct worker *worker, struct exchange *exchange);
 } routes[] = {
 	{ "/v1/sandbox/run", "POST", "Allow: POST\r\n", serve_run },
-	{ "/health", "GET", "Allow: GET, HEAD\r\n", status_health },
-	{ "/v1/sandbox/languages", "GET", "Allow: GET, HEAD\r\n", status_languages },
-	{ "/v1/sandbox/capabilities", "GET", "Allow: GET, HEAD\r\n", status_capabilities },
 };
 
 /* Read the whole body. Returns it, for free(); or NULL with `error` set. */
@@ -162,7 +158,7 @@ dispatch(struct worker *worker, struct exchange *exchange)
 
 		if (strcmp(route->path, path) != 0)
 			continue;
-		if (strcmp(strcmp(method, "HEAD") == 0 ? "GET" : method, route->method) == 0) {
+		if (strcmp(method, route->method) == 0) {
 			route->serve(worker, exchange);
 		} else {
 			http_error_set(&error, 405, "method not allowed");

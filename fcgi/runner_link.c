@@ -61,12 +61,11 @@ wait_readable(int fd, int timeout_ms)
 	return n > 0;
 }
 
-int
-runner_link_receive(struct runner_link *link, struct proto_reply *reply)
+/* The same as runner_link_receive, for a message with at most `fd_max` (0 or 1) descriptors. */
+static int
+receive(struct runner_link *link, struct proto_reply *reply, int *fd, size_t fd_max, size_t *fd_count)
 {
-	int no_fd;
-	size_t fd_count;
-	ssize_t n = fdpass_recv(link->fd, reply, sizeof *reply, &no_fd, 0, &fd_count, NULL);
+	ssize_t n = fdpass_recv(link->fd, reply, sizeof *reply, fd, fd_max, fd_count, NULL);
 
 	if (n == (ssize_t)sizeof *reply)
 		return 0;
@@ -74,7 +73,17 @@ runner_link_receive(struct runner_link *link, struct proto_reply *reply)
 		return fail(link, "receive: %s", strerror(errno));
 	if (n == 0)
 		return fail(link, "receive: the runner closed the connection");
+	fdpass_close(fd, *fd_count);
 	return fail(link, "receive: a message of %zd bytes is not of this protocol", n);
+}
+
+int
+runner_link_receive(struct runner_link *link, struct proto_reply *reply)
+{
+	int no_fd;
+	size_t fd_count;
+
+	return receive(link, reply, &no_fd, 0, &fd_count);
 }
 
 static int
@@ -99,8 +108,9 @@ connect_once(struct runner_link *link)
 		return fail(link, "connect: no welcome in %d ms", ANSWER_MS);
 	if (runner_link_receive(link, &reply) != 0)
 		return -1;
+	link->other_config = reply.u.welcome.config_digest != link->config_digest;
 	link->stale = reply.kind != PROTO_WELCOME || reply.u.welcome.version != PROTO_VERSION ||
-	    reply.u.welcome.config_digest != link->config_digest;
+	    (link->other_config && !link->any_config);
 	link->level = reply.u.welcome.level;
 	if (link->stale)
 		return fail(link, "connect: the runner has another configuration or protocol version");
@@ -142,17 +152,38 @@ runner_link_send(struct runner_link *link, const struct proto_request *request, 
 	return 0;
 }
 
-int
-runner_link_ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
-    struct proto_reply *reply)
+/* Ask, for a reply with at most `fd_max` (0 or 1) descriptors. */
+static int
+ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect, struct proto_reply *reply, int *fd,
+    size_t fd_max)
 {
+	size_t fd_count;
+
 	if (runner_link_send(link, request, NULL, 0, reconnect) != 0)
 		return -1;
 	if (!wait_readable(link->fd, ANSWER_MS))
 		return fail(link, "no answer in %d ms", ANSWER_MS);
-	if (runner_link_receive(link, reply) != 0)
+	if (receive(link, reply, fd, fd_max, &fd_count) != 0)
 		return -1;
-	if (reply->kind != request->kind)
-		return fail(link, "request of kind %u: the reply is of kind %u", request->kind, reply->kind);
-	return 0;
+	if (reply->kind == request->kind && fd_count == fd_max)
+		return 0;
+	fdpass_close(fd, fd_count);
+	return fail(link, "request of kind %u: the reply is of kind %u, with %zu descriptor(s)", request->kind, reply->kind,
+	    fd_count);
+}
+
+int
+runner_link_ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
+    struct proto_reply *reply)
+{
+	int no_fd;
+
+	return ask(link, request, reconnect, reply, &no_fd, 0);
+}
+
+int
+runner_link_ask_fd(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
+    struct proto_reply *reply, int *fd)
+{
+	return ask(link, request, reconnect, reply, fd, 1);
 }

@@ -16,6 +16,8 @@ struct runner_link {
 	uint64_t config_digest;             /* of the configuration that this worker has read */
 	int fd;                             /* non-blocking; -1: not connected */
 	enum level level;                   /* of the runner's cells, as of the last connection */
+	bool any_config;                    /* a runner with another configuration will do */
+	bool other_config;                  /* then: it has another one */
 	bool stale;                         /* the runner has another configuration or protocol version */
 	char error[RUNNER_LINK_ERROR_SIZE]; /* after a call returned -1: the failed step and errno, for the log */
 };
@@ -48,6 +50,12 @@ int runner_link_receive(struct runner_link *link, struct proto_reply *reply);
  */
 int runner_link_ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
     struct proto_reply *reply);
+
+/*
+ * The same for a request whose reply comes with a descriptor: *fd, close-on-exec and the caller's.
+ */
+int runner_link_ask_fd(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
+    struct proto_reply *reply, int *fd);
 
 /*
  * Close the connection. The runner then ends this worker's run, and drops the program that it holds

@@ -16,6 +16,8 @@
  *     language.c  pool.c  run_queue.c  run.c
  *     spawn.c  warden_link.c  compiler_id.c  health.c  seccomp_notify.c  compile_cache.c
  *     cgroup.c  cell_env.c  verdict.c  layers.c  loop.h
+ *
+ * meter.c counts for all of them, and calls none.
  */
 #ifndef CELLBLOCK_BROKER_H
 #define CELLBLOCK_BROKER_H
@@ -32,6 +34,7 @@
 #include "broker/seccomp_notify.h"
 #include "config.h"
 #include "log_limit.h"
+#include "metrics.h"
 
 struct cell;
 struct client;
@@ -67,6 +70,8 @@ struct broker {
 	struct compile_cache compile_cache;
 	struct seccomp_notify notify;
 	struct log_limit protocol_broken, connected_too_often, no_descriptors;
+	struct metrics *metrics; /* see broker/meter.h */
+	int metrics_fd;          /* the same memory, to be handed out */
 	char trouble[PROTO_TEXT_SIZE]; /* why the last cell that could not be made could not */
 };
 

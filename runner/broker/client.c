@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,6 +20,7 @@
 #include "broker/compiler_id.h"
 #include "broker/health.h"
 #include "broker/language.h"
+#include "broker/meter.h"
 #include "clock.h"
 #include "fdpass.h"
 #include "log.h"
@@ -37,12 +39,18 @@ log_disconnect(struct log_limit *limit, pid_t pid, const char *why)
 }
 
 static void
-reply(struct client *client, const struct proto_reply *message)
+reply_with(struct client *client, const struct proto_reply *message, const int *fds, size_t fd_count)
 {
-	if (fdpass_send(client->watch.fd, message, sizeof *message, NULL, 0) == 0)
+	if (fdpass_send(client->watch.fd, message, sizeof *message, fds, fd_count) == 0)
 		return;
 	/* It does not read its answers, or is gone. Closing comes as an event of its own. */
 	shutdown(client->watch.fd, SHUT_RDWR);
+}
+
+static void
+reply(struct client *client, const struct proto_reply *message)
+{
+	reply_with(client, message, NULL, 0);
 }
 
 /* ---- answers to runs -------------------------------------------------------------------------------------------- */
@@ -81,6 +89,7 @@ run_ended(struct broker *broker, struct run *run)
 			result->exit_code = -1;
 		}
 	}
+	meter_ended(broker, run, result, client->key_name);
 	client->state = CLIENT_IDLE;
 	reply(client, &message);
 }
@@ -91,7 +100,7 @@ run_refused(struct broker *broker, struct run *run, enum refusal refusal)
 	struct client *client = client_of(run);
 	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->id, .u.refused.refusal = refusal };
 
-	(void)broker;
+	meter_refused(broker, run, refusal, client->key_name);
 	client->state = CLIENT_IDLE;
 	reply(client, &message);
 }
@@ -193,6 +202,7 @@ take(struct broker *broker, struct client *client, const struct proto_request *r
 
 	client->id = request->id;
 	client->state = CLIENT_WAITING;
+	snprintf(client->key_name, sizeof client->key_name, "%.*s", PROTO_KEY_NAME_SIZE - 1, request->share.name);
 	run->language = &broker->language[request->index];
 	run->limits = *limits;
 	run->proxy = request->proxy;
@@ -280,6 +290,7 @@ client_answer_finds(struct broker *broker, struct language *language)
 			client->run.program_fd = compile_cache_find(&broker->compile_cache, &client->key);
 		}
 		message.u.found = client->run.program_fd >= 0;
+		meter_looked_for(broker, language, message.u.found != 0);
 		reply(client, &message);
 	}
 }
@@ -350,6 +361,20 @@ answer_state(struct broker *broker, struct client *client, const struct proto_re
 	return 0;
 }
 
+static int
+answer_metrics(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds,
+    size_t fd_count)
+{
+	const struct proto_reply message = { .kind = PROTO_METRICS };
+	int fd = meter_collect(broker);
+
+	(void)request;
+	(void)fds;
+	(void)fd_count;
+	reply_with(client, &message, &fd, 1);
+	return 0;
+}
+
 #define IN(state) (1u << (state))
 #define IN_ANY (IN(CLIENT_IDLE) | IN(CLIENT_FINDING) | IN(CLIENT_WAITING))
 
@@ -371,6 +396,7 @@ static const struct request_kind {
 	{ PROTO_LANGUAGE, IN_ANY, 0, 0, answer_language },
 	{ PROTO_LAYER, IN_ANY, 0, 0, answer_layer },
 	{ PROTO_STATE, IN_ANY, 0, 0, answer_state },
+	{ PROTO_METRICS, IN_ANY, 0, 0, answer_metrics },
 };
 
 /* Returns 0, or -1 if the worker broke the protocol. */

@@ -22,6 +22,7 @@ struct client {
 	uint32_t id;            /* of its run */
 	struct run run;         /* run.program_fd: what was found or compiled for its next run */
 	struct compile_key key; /* of the source that it asked for last */
+	char key_name[PROTO_KEY_NAME_SIZE]; /* of the API key of its run; ended by NUL */
 	struct client *next;
 	struct client *next_finding;
 };

@@ -19,6 +19,7 @@
 #include "broker/cell_run.h"
 #include "broker/client.h"
 #include "broker/dispatch.h"
+#include "broker/meter.h"
 #include "broker/zygotes.h"
 #include "clock.h"
 #include "fdpass.h"
@@ -160,6 +161,7 @@ begin(struct broker *broker, int door_fd)
 	process_title_set("broker");
 	log_never_wait();
 	run_queue_init(&broker->queue);
+	meter_begin(broker);
 	broker->loop.wake_us = 0;
 	zygotes_wake_one(broker);
 	sigemptyset(&children);

@@ -422,6 +422,7 @@ sub roles {
         my $is
             = $comm eq 'cellblock-fcgi'         ? 'worker'
             : $comm eq 'multiwatch'             ? 'multiwatch'
+            : $comm eq 'status'                 ? 'status'
             : $cmdline =~ /\Anginx: worker/     ? 'nginx'
             : $cmdline =~ /\Anginx: master/     ? 'nginx master'
             : $depth == 0                       ? ($runner ? 'runner' : '')
