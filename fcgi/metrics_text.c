@@ -106,6 +106,8 @@ put_figure(FILE *out, const struct metrics *metrics, const struct language_figur
 		if (figure->compiled_only && !language->is_compiled)
 			continue;
 		memcpy(&n, (const char *)language + figure->offset, sizeof n);
+		if (figure->in_us && n == 0)
+			continue; /* the age of nothing */
 		if (!figure->in_us) {
 			put_labelled(out, figure->name, "language", language->name, sizeof language->name, n);
 			continue;

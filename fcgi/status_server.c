@@ -37,7 +37,7 @@
 static struct status status;
 static const struct policy *lockdown_policy;
 static pthread_mutex_t lockdown_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_barrier_t locked_down; /* no thread serves before all are confined */
+static pthread_barrier_t in_step; /* of all threads; see confine */
 static int stop_fd = -1;              /* an eventfd: can be read when the threads are to end */
 static volatile sig_atomic_t was_told;
 static uint64_t started_us;
@@ -103,14 +103,18 @@ serve(FCGX_Request *fcgi)
 
 /* ---- the threads ------------------------------------------------------------------------------------------------- */
 
-/* The layers of a process are those of its threads: each enters them by itself. */
+/*
+ * The layers of a process are those of its threads: each enters them by itself. The first that does
+ * so ends the making of threads, so it waits for the others to be there.
+ */
 static void
 confine(void)
 {
+	pthread_barrier_wait(&in_step);
 	pthread_mutex_lock(&lockdown_lock);
 	lockdown_enter(status.config, lockdown_policy);
 	pthread_mutex_unlock(&lockdown_lock);
-	pthread_barrier_wait(&locked_down);
+	pthread_barrier_wait(&in_step); /* no thread serves before all are confined */
 }
 
 static void
@@ -227,7 +231,7 @@ status_server(const struct config *config, const struct policy *policy, void (*r
 	json_object_put(json_tokener_parse("{\"a\":1.5}")); /* json-c reads a seed, which the lockdown denies */
 	stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 ||
-	    pthread_barrier_init(&locked_down, NULL, SERVERS + 2) != 0)
+	    pthread_barrier_init(&in_step, NULL, SERVERS + 2) != 0)
 		die("prepare the status process: %s", strerror(errno));
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
