@@ -6,6 +6,7 @@
  * The files of this directory include this one for the data, and each other only downward:
  *
  *     serve.c         the loop, time, children, the door
+ *     drain.c         the end of the broker
  *     dispatch.c      which run gets which cell, and what is armed; once a turn of the loop
  *     client.c  selftest.c  zygotes.c
  *                     workers' connections; the self-test; wardens and zygotes
@@ -26,6 +27,7 @@
 
 #include "broker/cgroup.h"
 #include "broker/compile_cache.h"
+#include "broker/drain.h"
 #include "broker/layers.h"
 #include "broker/loop.h"
 #include "broker/run_queue.h"
@@ -64,6 +66,9 @@ struct broker {
 	uint32_t running;  /* runs whose guest lives */
 	uint32_t reserved; /* cells that are made for one run */
 	struct client *clients;
+	bool was_ready;          /* the door was told that all is healthy */
+	enum drain drain;        /* whether it comes to its end, and how */
+	uint64_t drain_until_us; /* when it ends at the latest */
 	struct compile_cache compile_cache;
 	struct seccomp_notify notify;
 	struct log_limit protocol_broken, connected_too_often, no_descriptors;
