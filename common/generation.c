@@ -15,6 +15,8 @@
 #include "generations.h"
 #include "log.h"
 
+static bool reports; /* there is a parent */
+
 void
 generation_find(struct generation *generation)
 {
@@ -28,7 +30,7 @@ generation_find(struct generation *generation)
 		die("%s=%s was not written by a parent of this version", GENERATIONS_CHILD, text);
 	unsetenv(GENERATIONS_CHILD);
 	generation->replaces = replaces != 0;
-	generation->has_parent = true;
+	generation->has_parent = reports = true;
 	fcntl(GENERATION_REPORT_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(GENERATION_LISTEN_FD, F_SETFD, FD_CLOEXEC);
 }
@@ -45,10 +47,10 @@ generation_die_with_parent(const struct generation *generation)
 }
 
 void
-generation_report(int fd, enum generation_kind kind)
+generation_report(enum generation_kind kind)
 {
 	const struct generation_report report = { .kind = (uint32_t)kind };
 
-	if (fd >= 0 && write(fd, &report, sizeof report) < 0 && errno != EPIPE)
+	if (reports && write(GENERATION_REPORT_FD, &report, sizeof report) < 0 && errno != EPIPE)
 		log_warn("report to the parent: %s", strerror(errno));
 }

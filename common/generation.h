@@ -45,7 +45,10 @@ void generation_find(struct generation *generation);
  */
 void generation_die_with_parent(const struct generation *generation);
 
-/* Report to the parent on `fd`. Does nothing for -1. A parent that is gone is no failure. */
-void generation_report(int fd, enum generation_kind kind);
+/*
+ * Report to the parent, on GENERATION_REPORT_FD. Does nothing in a process that has none. A parent
+ * that is gone is no failure. May be called by any thread.
+ */
+void generation_report(enum generation_kind kind);
 
 #endif

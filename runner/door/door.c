@@ -139,7 +139,6 @@ door_take_listener(const struct config *config, int fd)
 struct door {
 	int listen_fd; /* -1: closed for good */
 	int broker_fd;
-	int report_fd;
 	int spare_fd; /* closed for a moment when accept has no other free descriptor; -1: unavailable */
 	uid_t worker_uid;
 	bool accepts;            /* else another generation still does */
@@ -286,7 +285,7 @@ hear_broker(struct door *door, struct pollfd *wait)
 
 	if (n == (ssize_t)sizeof notice && notice.kind == BROKER_READY) {
 		door->accepts = true;
-		generation_report(door->report_fd, GENERATION_READY);
+		generation_report(GENERATION_READY);
 	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		wait->fd = -1;
 	}
@@ -320,7 +319,6 @@ door_serve(const struct door_setup *setup)
 {
 	struct door door = { .listen_fd = setup->listen_fd,
 		.broker_fd = setup->broker_fd,
-		.report_fd = setup->report_fd,
 		.worker_uid = setup->worker_uid,
 		.accepts = !setup->generation->replaces };
 	struct pollfd waits[3] = { { .events = POLLIN }, { .events = POLLIN }, { .fd = setup->broker_fd, .events = POLLIN } };

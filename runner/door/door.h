@@ -47,7 +47,6 @@ struct door_setup {
 	const struct generation *generation;
 	int listen_fd; /* shared with the parent, and with other generations */
 	int broker_fd; /* the socket over which connections are handed on */
-	int report_fd; /* to the parent */
 	pid_t broker_pid;
 	uid_t worker_uid; /* that may connect */
 	int landlock_abi; /* 0: no Landlock around the door */

@@ -37,7 +37,6 @@ struct start {
 	uid_t worker_uid; /* that may connect */
 	int uids_fd;      /* holds our range of uids; see uid_lock.h. -1: there is none */
 	int listen_fd;    /* where workers connect */
-	int report_fd;    /* to the parent; see generation.h */
 	int chroot_fd;    /* level chroot: the directory of the trees; else -1 */
 	int guard_fd;     /* level chroot: as long as it is open, the guard waits; else -1 */
 };

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "start/start.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -219,14 +220,14 @@ static void __attribute__((noreturn)) become_broker(struct start *start, int doo
 static void
 keep_door_fds(struct start *start, int *broker_fd)
 {
-	int kept[4] = { start->listen_fd, *broker_fd, start->report_fd, start->uids_fd };
+	int kept[4] = { GENERATION_REPORT_FD, start->listen_fd, *broker_fd, start->uids_fd };
 	size_t count = start->uids_fd >= 0 ? 4 : 3;
 
 	if (inherit_fds_only(kept, count, true) != 0)
 		die("close descriptors that the door must not have: %s", strerror(errno));
-	start->listen_fd = INHERIT_FDS_FIRST;
-	*broker_fd = INHERIT_FDS_FIRST + 1;
-	start->report_fd = INHERIT_FDS_FIRST + 2;
+	static_assert(INHERIT_FDS_FIRST == GENERATION_REPORT_FD, "the pipe to the parent keeps its number");
+	start->listen_fd = INHERIT_FDS_FIRST + 1;
+	*broker_fd = INHERIT_FDS_FIRST + 2;
 	start->uids_fd = start->uids_fd >= 0 ? INHERIT_FDS_FIRST + 3 : -1;
 }
 
@@ -254,7 +255,7 @@ part(struct start *start, struct relay_supervisor *relay)
 	if (pid == 0) {
 		close(pair[0]);
 		close(start->listen_fd);
-		close(start->report_fd);
+		close(GENERATION_REPORT_FD);
 		close(mapped[1]);
 		fdpass_close(&start->uids_fd, 1);
 		/* Until its ids are mapped this process is nobody and can do nothing. */
@@ -276,7 +277,6 @@ part(struct start *start, struct relay_supervisor *relay)
 	    .generation = start->generation,
 	    .listen_fd = start->listen_fd,
 	    .broker_fd = pair[0],
-	    .report_fd = start->report_fd,
 	    .broker_pid = pid,
 	    .worker_uid = start->worker_uid,
 	    .landlock_abi = start->broker.landlock_abi,
@@ -290,7 +290,6 @@ start_serve(struct config *config, const struct generation *generation)
 		.config = config,
 		.generation = generation,
 		.listen_fd = GENERATION_LISTEN_FD,
-		.report_fd = GENERATION_REPORT_FD,
 		.is_root = geteuid() == 0,
 		.chroot_fd = -1,
 		.guard_fd = -1,
