@@ -26,7 +26,7 @@
 #include "log.h"
 
 void
-lockdown_check(void)
+lockdown_check(int first_fd)
 {
 	uid_t real, effective, saved;
 	int fd;
@@ -45,7 +45,7 @@ lockdown_check(void)
 	if (fd < 0)
 		die("/dev/null: %s", strerror(errno));
 	/* spawn-fcgi(1) passes on descriptors that it does not know. */
-	if (close_range(STDERR_FILENO + 1, ~0U, 0) != 0)
+	if (close_range((unsigned)first_fd, ~0U, 0) != 0)
 		die("close_range: %s", strerror(errno));
 }
 

@@ -6,10 +6,10 @@
 #include "policy.h"
 
 /*
- * Check, right at the start, that this is an ordinary user with only descriptors 0, 1 and 2 open.
- * Dies otherwise.
+ * Check, right at the start, that this is an ordinary user, and close all descriptors from
+ * `first_fd` on, which is above 2. Dies otherwise.
  */
-void lockdown_check(void);
+void lockdown_check(int first_fd);
 
 /*
  * Give up everything that serving requests does not need, permanently, and verify it. Afterwards no

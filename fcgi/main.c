@@ -1,56 +1,95 @@
 /*
- * main.c - cellblock-fcgi, the worker: options and the start. worker.c serves the requests.
+ * main.c - cellblock-fcgi, the worker and the status process: options and the start. worker.c and
+ * status_server.c serve the requests.
  *
- * spawn-fcgi(1) starts it as an ordinary user, with the listening socket as descriptor 0;
- * multiwatch(1) starts several that share the socket.
+ * spawn-fcgi(1) or systemd starts it as an ordinary user, with the listening socket as descriptor
+ * 0. It becomes the parent (common/generations.h) of the worker processes, or of the one status
+ * process, for each of which it starts this program once more. They share the socket.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "autoconfig.h"
+#include "generation.h"
+#include "generations.h"
 #include "lockdown.h"
 #include "log.h"
 #include "status_server.h"
 #include "config_load.h"
 #include "worker.h"
 
+#define PROCESSES_MAX 4096
+#define OTHER_REQUESTS 32  /* beside those that run or wait: refusals, and requests that are still being read */
+#define GENERATIONS_MOST 8 /* of workers that finish long runs while keys and limits change */
+
+struct options {
+	const char *config_path;
+	uint32_t processes; /* 0: as many as the configuration needs */
+	bool is_status;     /* be the status process, of which there is one */
+};
+
 static void
 usage(FILE *to)
 {
 	fprintf(to,
-	    "usage: cellblock-fcgi [--status] -c file\n"
+	    "usage: cellblock-fcgi [--processes N] -c file\n"
+	    "       cellblock-fcgi --status -c file\n"
 	    "       cellblock-fcgi --help | --version\n\n"
 	    "  -c, --config file  the configuration, see cellblock.conf(5)\n"
+	    "      --processes N  worker processes; default: as many as all runs need that may run or wait\n"
 	    "      --status       answer how the service is, instead of requests to run code\n\n"
-	    "spawn-fcgi(1) or multiwatch(1) starts it, with the listening socket as descriptor 0.\n");
+	    "spawn-fcgi(1) or systemd starts it, with the listening socket as descriptor 0.\n");
 }
 
-static const char *
-parse_options(int argc, char **argv, bool *is_status)
+static uint32_t
+parse_processes(const char *text)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (*end != '\0' || number < 1 || number > PROCESSES_MAX) {
+		fprintf(stderr, "cellblock-fcgi: --processes: must be a number from 1 to %d\n", PROCESSES_MAX);
+		exit(2);
+	}
+	return (uint32_t)number;
+}
+
+static struct options
+parse_options(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "processes", required_argument, NULL, 'p' },
 		{ "status", no_argument, NULL, 's' },
+		{ "can-continue", required_argument, NULL, 'P' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *path = NULL;
+	struct options chosen = { 0 };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
-			path = optarg;
+			chosen.config_path = optarg;
+			break;
+		case 'p':
+			chosen.processes = parse_processes(optarg);
 			break;
 		case 's':
-			*is_status = true;
+			chosen.is_status = true;
 			break;
+		case 'P': /* a parent asks, before it executes this program in its place */
+			exit(generations_can_continue(optarg) ? 0 : 1);
 		case 'h':
 			usage(stdout);
 			exit(0);
@@ -62,11 +101,11 @@ parse_options(int argc, char **argv, bool *is_status)
 			exit(2);
 		}
 	}
-	if (path == NULL || optind != argc) {
+	if (chosen.config_path == NULL || optind != argc || (chosen.is_status && chosen.processes != 0)) {
 		usage(stderr);
 		exit(2);
 	}
-	return path;
+	return chosen;
 }
 
 static void
@@ -79,30 +118,69 @@ check_listening(void)
 		die("descriptor 0 is not a listening socket: start the worker with spawn-fcgi(1)");
 }
 
+/* So many that all requests that may run or wait are in the service at the same time. */
+static uint32_t
+processes_needed(const struct config *config)
+{
+	return (config->cells + config->queue + OTHER_REQUESTS + config->requests - 1) / config->requests;
+}
+
+/* Be the parent of the workers. `config` is NULL for a parent that continues with a bad one. */
+static int
+parent_run(const struct config *config, const struct options *options, char *const *argv)
+{
+	struct generations what = { .name = options->is_status ? "status" : "worker",
+		.argv = argv,
+		.listen_fd = WORKER_LISTEN_FD,
+		.most = GENERATIONS_MOST,
+		.moved_signal = SIGTERM };
+
+	if (config != NULL) {
+		what.processes = options->is_status ? 1 : options->processes != 0 ? options->processes : processes_needed(config);
+		what.drain_ms = config->drain_ms;
+	}
+	return generations_run(&what);
+}
+
+static void
+report_ready(void)
+{
+	generation_report(GENERATION_READY);
+}
+
 int
 main(int argc, char **argv)
 {
+	struct options options = parse_options(argc, argv);
+	struct generation generation;
 	struct policy *policy;
 	struct config *config;
 	char error[512];
-	const char *path;
-	bool is_status = false;
+	int status = 0;
 
 	log_open("cellblock-fcgi");
-	path = parse_options(argc, argv, &is_status);
-	lockdown_check();
+	generation_find(&generation);
+	/* spawn-fcgi(1) passes on descriptors that it does not know. A parent that continues has its own. */
+	lockdown_check(generation.has_parent ? GENERATION_REPORT_FD + 1 : generations_continue() ? INT_MAX : STDERR_FILENO + 1);
 	check_listening();
-	config = config_load(path, error, sizeof error);
+	config = config_load(options.config_path, error, sizeof error);
+	if (config == NULL && !generations_continue())
+		die("%s", error);
 	if (config == NULL)
-		die("%s", error);
-	policy = policy_load(config->policy_dir, is_status ? "status" : "worker", error, sizeof error);
-	if (policy == NULL)
-		die("%s", error);
-	if (is_status)
-		status_server(config, policy, NULL);
-	else
-		worker_serve(config, policy, NULL);
-	policy_free(policy);
+		log_warn("%s", error);
+	if (generation.has_parent) {
+		generation_die_with_parent(&generation);
+		policy = policy_load(config->policy_dir, options.is_status ? "status" : "worker", error, sizeof error);
+		if (policy == NULL)
+			die("%s", error);
+		if (options.is_status)
+			status_server(config, policy, report_ready);
+		else
+			worker_serve(config, policy, report_ready);
+		policy_free(policy);
+	} else {
+		status = parent_run(config, &options, argv);
+	}
 	config_free(config);
-	return 0;
+	return status;
 }

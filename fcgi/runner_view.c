@@ -3,8 +3,10 @@
 #include "runner_view.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -138,6 +140,37 @@ next_part(const struct runner_view *view)
 	return part;
 }
 
+static void
+wake(const struct runner_view *view)
+{
+	const uint64_t one = 1;
+
+	if (write(view->wake_fd, &one, sizeof one) < 0)
+		log_warn("wake the thread that asks the runner: %s", strerror(errno));
+}
+
+/*
+ * Wait until a part is wanted. The runner speaks first only to say that a newer one serves, or by
+ * ending: either way the next question needs another connection, and the old runner is not to wait
+ * for the end of this one.
+ */
+static void
+wait_for_work(struct runner_view *view)
+{
+	struct pollfd fds[] = { { .fd = view->wake_fd, .events = POLLIN }, { .fd = view->link.fd, .events = POLLIN } };
+	uint64_t count;
+
+	if (poll(fds, 2, -1) < 0) {
+		if (errno != EINTR)
+			die("poll: %s", strerror(errno));
+		return;
+	}
+	if (fds[1].revents != 0)
+		runner_link_close(&view->link);
+	if (fds[0].revents != 0 && read(view->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
+		die("read the eventfd: %s", strerror(errno));
+}
+
 void *
 runner_view_ask(void *argument)
 {
@@ -150,7 +183,9 @@ runner_view_ask(void *argument)
 		bool is_known;
 
 		if (at == VIEW_PARTS) {
-			pthread_cond_wait(&view->wanted, &view->lock);
+			pthread_mutex_unlock(&view->lock);
+			wait_for_work(view);
+			pthread_mutex_lock(&view->lock);
 			continue;
 		}
 		part->is_wanted = false;
@@ -176,12 +211,13 @@ runner_view_init(struct runner_view *view, const struct config *config)
 {
 	pthread_condattr_t monotonic;
 
-	*view = (struct runner_view){ .config = config };
+	*view = (struct runner_view){ .config = config, .wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
 	runner_link_init(&view->link, config);
 	view->link.any_config = true;
+	if (view->wake_fd < 0)
+		die("eventfd: %s", strerror(errno));
 	if (pthread_condattr_init(&monotonic) != 0 || pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) != 0 ||
-	    pthread_mutex_init(&view->lock, NULL) != 0 || pthread_cond_init(&view->wanted, NULL) != 0 ||
-	    pthread_cond_init(&view->answered, &monotonic) != 0)
+	    pthread_mutex_init(&view->lock, NULL) != 0 || pthread_cond_init(&view->answered, &monotonic) != 0)
 		die("cannot make the locks of the status process");
 	pthread_condattr_destroy(&monotonic);
 }
@@ -191,8 +227,8 @@ runner_view_stop(struct runner_view *view)
 {
 	pthread_mutex_lock(&view->lock);
 	view->stopping = true;
-	pthread_cond_broadcast(&view->wanted);
 	pthread_mutex_unlock(&view->lock);
+	wake(view);
 }
 
 /* ---- the threads that read --------------------------------------------------------------------------------------- */
@@ -219,7 +255,7 @@ lock_with(struct runner_view *view, enum runner_view_part which, char *error)
 	asked = part->asked;
 	if (asked == 0 || now_us - part->asked_us > FRESH_US) {
 		part->is_wanted = true;
-		pthread_cond_signal(&view->wanted);
+		wake(view);
 		wait_until(view, part, asked, now_us + LATE_US);
 		if (part->asked == asked && (!part->is_known || now_us - part->asked_us > OLD_US))
 			wait_until(view, part, asked, now_us + GIVE_UP_US);

@@ -25,7 +25,7 @@ enum runner_view_part { VIEW_STATE, VIEW_LANGUAGES, VIEW_LAYERS, VIEW_METRICS, V
 struct runner_view {
 	const struct config *config;
 	pthread_mutex_t lock; /* for all that follows, but `link` */
-	pthread_cond_t wanted, answered;
+	pthread_cond_t answered;
 	bool stopping;
 	struct view_part {
 		bool is_wanted;
@@ -43,9 +43,10 @@ struct runner_view {
 	char error[RUNNER_LINK_ERROR_SIZE]; /* of the last question without an answer */
 
 	struct runner_link link; /* of the thread that asks */
+	int wake_fd;             /* an eventfd, by which that thread is woken */
 };
 
-/* Initialise the view. Call it once. Dies if a lock cannot be made. */
+/* Initialise the view. Call it once. Dies if a lock or a descriptor cannot be made. */
 void runner_view_init(struct runner_view *view, const struct config *config);
 
 /* The thread that asks the runner, until runner_view_stop. `view`: a struct runner_view. */

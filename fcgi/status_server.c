@@ -15,6 +15,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -24,6 +25,7 @@
 
 #include "clock.h"
 #include "exchange.h"
+#include "generation.h"
 #include "lockdown.h"
 #include "log.h"
 #include "process_title.h"
@@ -40,6 +42,7 @@ static pthread_mutex_t lockdown_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_barrier_t in_step; /* of all threads; see confine */
 static int stop_fd = -1;              /* an eventfd: can be read when the threads are to end */
 static volatile sig_atomic_t was_told;
+static bool is_leaving;
 static uint64_t started_us;
 
 /* ---- one request ------------------------------------------------------------------------------------------------- */
@@ -166,8 +169,12 @@ wait_for_connection(void)
 static void
 stop_if_outdated(void)
 {
-	if (clock_us() - started_us > YOUNG_US && runner_view_is_outdated(&status.view))
+	if (clock_us() - started_us < YOUNG_US || !runner_view_is_outdated(&status.view))
+		return;
+	if (!__atomic_exchange_n(&is_leaving, true, __ATOMIC_RELAXED)) {
+		generation_report(GENERATION_LEAVING);
 		stop();
+	}
 }
 
 static void *

@@ -53,6 +53,79 @@ reply(struct client *client, const struct proto_reply *message)
 	reply_with(client, message, NULL, 0);
 }
 
+/* ---- the end of the runner -------------------------------------------------------------------------------------- */
+
+/* After PROTO_FIND the next request belongs to the same run, so a connection that holds a program is not told. */
+static void
+tell_moved(const struct broker *broker, struct client *client)
+{
+	const struct proto_reply moved = { .kind = PROTO_MOVED };
+
+	if (broker->drain == DRAIN_MOVED && client->state == CLIENT_IDLE && client->run.program_fd < 0)
+		reply(client, &moved);
+}
+
+void
+client_tell_moved(struct broker *broker)
+{
+	for (struct client *client = broker->clients; client != NULL; client = client->next)
+		tell_moved(broker, client);
+}
+
+bool
+client_has_work(const struct broker *broker)
+{
+	for (const struct client *client = broker->clients; client != NULL; client = client->next) {
+		if (client->state != CLIENT_IDLE)
+			return true;
+	}
+	return false;
+}
+
+static void
+refuse_directly(struct client *client, uint32_t id, enum refusal refusal)
+{
+	const struct proto_reply message = { .kind = PROTO_REFUSED, .id = id, .u.refused.refusal = refusal };
+
+	reply(client, &message);
+}
+
+/* What a connection has sent, and nobody has read. */
+static void
+refuse_unread(struct client *client)
+{
+	struct proto_request request;
+	int fds[RUN_FDS];
+	size_t fd_count;
+
+	while (
+	    fdpass_recv(client->watch.fd, &request, sizeof request, fds, RUN_FDS, &fd_count, NULL) == (ssize_t)sizeof request) {
+		fdpass_close(fds, fd_count);
+		if (request.kind == PROTO_RUN || request.kind == PROTO_COMPILE)
+			refuse_directly(client, request.id, REFUSED_STOPPING);
+	}
+}
+
+void
+client_end_all(struct broker *broker)
+{
+	unsigned lost = 0;
+
+	for (struct client *client = broker->clients; client != NULL; client = client->next)
+		shutdown(client->watch.fd, SHUT_RD);
+	for (struct client *client = broker->clients; client != NULL; client = client->next) {
+		bool has_begun = client->state == CLIENT_WAITING && !client->run.is_compile;
+
+		if (client->state == CLIENT_WAITING)
+			refuse_directly(client, client->id, has_begun ? REFUSED_LOST : REFUSED_STOPPING);
+		else
+			refuse_unread(client);
+		lost += has_begun;
+	}
+	if (lost > 0)
+		log_warn("%u run(s) had begun and are lost", lost);
+}
+
 /* ---- answers to runs -------------------------------------------------------------------------------------------- */
 
 static struct client *
@@ -92,6 +165,7 @@ run_ended(struct broker *broker, struct run *run)
 	meter_ended(broker, run, result, client->key_name);
 	client->state = CLIENT_IDLE;
 	reply(client, &message);
+	tell_moved(broker, client);
 }
 
 static void
@@ -103,6 +177,7 @@ run_refused(struct broker *broker, struct run *run, enum refusal refusal)
 	meter_refused(broker, run, refusal, client->key_name);
 	client->state = CLIENT_IDLE;
 	reply(client, &message);
+	tell_moved(broker, client);
 }
 
 static const struct run_owner owner = { .ended = run_ended, .refused = run_refused };
@@ -177,7 +252,9 @@ queue_or_refuse(struct broker *broker, struct run *run)
 	struct language *language = run->language;
 	const struct pool *pool = &language->pool[run->pool];
 
-	if (language->state == LANGUAGE_MISSING)
+	if (broker->drain == DRAIN_STOP)
+		run_refuse(broker, run, REFUSED_STOPPING, "it had not begun", 0);
+	else if (language->state == LANGUAGE_MISSING)
 		run_refuse(broker, run, REFUSED_MISSING, language->reason, 0);
 	else if (layers_broken(&broker->layers) != NULL)
 		run_refuse(broker, run, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);

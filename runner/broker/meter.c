@@ -51,6 +51,7 @@ describe(struct broker *broker, struct metrics *metrics)
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	metrics->started_us = (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+	metrics->generation = broker->generation;
 	metrics->cell_count = broker->config->cells;
 	metrics->queue_most = broker->config->queue;
 	metrics->cache_most_bytes = broker->config->compiled_bytes;
