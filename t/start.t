@@ -107,7 +107,6 @@ sub descriptors {
     ok eventually(5, sub { !processes_of($dir) }), 'and nothing is left of it';
     is join("\n", grep { -d } @cgroups), '', 'no control group';
     ok !-e "$dir/run/runner.sock", 'no socket';
-    ok !-e "$dir/run/runner.sock", 'nor its socket';
     unlike slurp("$dir/log"), qr/fatal/, 'nothing fatal in its log';
     is clean($dir), 0, '--clean: exit 0';
     is join("\n", grep { -d } @cgroups), '', '--clean removes the control groups';
