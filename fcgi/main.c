@@ -15,35 +15,47 @@
 #include "autoconfig.h"
 #include "lockdown.h"
 #include "log.h"
+#include "config_key.h"
 #include "config_load.h"
 #include "worker.h"
+
+struct options {
+	const char *config_path;
+	bool processes;
+};
 
 static void
 usage(FILE *to)
 {
 	fprintf(to,
 	    "usage: cellblock-fcgi -c file\n"
+	    "       cellblock-fcgi -c file --processes\n"
 	    "       cellblock-fcgi --help | --version\n\n"
-	    "  -c, --config file  the configuration, see cellblock.conf(5)\n\n"
+	    "  -c, --config file  the configuration, see cellblock.conf(5)\n"
+	    "  --processes        print how many processes the configuration needs, and end\n\n"
 	    "spawn-fcgi(1) or multiwatch(1) starts it, with the listening socket as descriptor 0.\n");
 }
 
-static const char *
+static struct options
 parse_options(int argc, char **argv)
 {
-	static const struct option options[] = {
+	static const struct option known[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "processes", no_argument, NULL, 'P' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
 		{ NULL, 0, NULL, 0 },
 	};
-	const char *path = NULL;
+	struct options options = { NULL, false };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:", known, NULL)) != -1) {
 		switch (c) {
 		case 'c':
-			path = optarg;
+			options.config_path = optarg;
+			break;
+		case 'P':
+			options.processes = true;
 			break;
 		case 'h':
 			usage(stdout);
@@ -56,11 +68,11 @@ parse_options(int argc, char **argv)
 			exit(2);
 		}
 	}
-	if (path == NULL || optind != argc) {
+	if (options.config_path == NULL || optind != argc) {
 		usage(stderr);
 		exit(2);
 	}
-	return path;
+	return options;
 }
 
 static void
@@ -78,21 +90,34 @@ main(int argc, char **argv)
 {
 	struct policy *policy;
 	struct config *config;
+	struct options options;
+	struct key_list keys;
 	char error[512];
-	const char *path;
 
 	log_open("cellblock-fcgi");
-	path = parse_options(argc, argv);
-	lockdown_check();
-	check_listening();
-	config = config_load(path, error, sizeof error);
+	options = parse_options(argc, argv);
+	if (!options.processes) {
+		lockdown_check();
+		check_listening();
+	}
+	config = config_load(options.config_path, error, sizeof error);
 	if (config == NULL)
 		die("%s", error);
+	if (options.processes) {
+		printf("%u\n", worker_processes(config));
+		return 0;
+	}
+	if (config_keys_load(config, &keys, error, sizeof error) != 0)
+		die("%s", error);
+	if (keys.count == 0)
+		log_warn("%s: keys.directory: %s has no keys; every request that needs one is answered with 401", config->path,
+		    config->key_dir);
 	policy = policy_load(config->policy_dir, "worker", error, sizeof error);
 	if (policy == NULL)
 		die("%s", error);
-	worker_serve(config, policy, NULL);
+	worker_serve(config, &keys, policy, NULL);
 	policy_free(policy);
+	config_keys_free(&keys);
 	config_free(config);
 	return 0;
 }
