@@ -22,12 +22,12 @@
 #include "generations.h"
 #include "lockdown.h"
 #include "log.h"
+#include "config_key.h"
 #include "status_server.h"
 #include "config_load.h"
 #include "worker.h"
 
 #define PROCESSES_MAX 4096
-#define OTHER_REQUESTS 32  /* beside those that run or wait: refusals, and requests that are still being read */
 #define GENERATIONS_MOST 8 /* of workers that finish long runs while keys and limits change */
 
 struct options {
@@ -65,7 +65,7 @@ parse_processes(const char *text)
 static struct options
 parse_options(int argc, char **argv)
 {
-	static const struct option options[] = {
+	static const struct option known[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "processes", required_argument, NULL, 'p' },
 		{ "status", no_argument, NULL, 's' },
@@ -77,7 +77,7 @@ parse_options(int argc, char **argv)
 	struct options chosen = { 0 };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:", known, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			chosen.config_path = optarg;
@@ -118,13 +118,6 @@ check_listening(void)
 		die("descriptor 0 is not a listening socket: start the worker with spawn-fcgi(1)");
 }
 
-/* So many that all requests that may run or wait are in the service at the same time. */
-static uint32_t
-processes_needed(const struct config *config)
-{
-	return (config->cells + config->queue + OTHER_REQUESTS + config->requests - 1) / config->requests;
-}
-
 /* Be the parent of the workers. `config` is NULL for a parent that continues with a bad one. */
 static int
 parent_run(const struct config *config, const struct options *options, char *const *argv)
@@ -136,7 +129,7 @@ parent_run(const struct config *config, const struct options *options, char *con
 		.moved_signal = SIGTERM };
 
 	if (config != NULL) {
-		what.processes = options->is_status ? 1 : options->processes != 0 ? options->processes : processes_needed(config);
+		what.processes = options->is_status ? 1 : options->processes != 0 ? options->processes : worker_processes(config);
 		what.drain_ms = config->drain_ms;
 	}
 	return generations_run(&what);
@@ -148,12 +141,36 @@ report_ready(void)
 	generation_report(GENERATION_READY);
 }
 
+/* Be a worker. */
+static void
+serve(const struct config *config, const struct generation *generation, bool is_status)
+{
+	struct key_list keys;
+	struct policy *policy;
+	char error[512];
+
+	generation_die_with_parent(generation);
+	if (config_keys_load(config, &keys, error, sizeof error) != 0)
+		die("%s", error);
+	if (keys.count == 0)
+		log_warn("%s: keys.directory: %s has no keys; every request that needs one is answered with 401", config->path,
+		    config->key_dir);
+	policy = policy_load(config->policy_dir, is_status ? "status" : "worker", error, sizeof error);
+	if (policy == NULL)
+		die("%s", error);
+	if (is_status)
+		status_server(config, &keys, policy, report_ready);
+	else
+		worker_serve(config, &keys, policy, generation->replaces, report_ready);
+	policy_free(policy);
+	config_keys_free(&keys);
+}
+
 int
 main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
 	struct generation generation;
-	struct policy *policy;
 	struct config *config;
 	char error[512];
 	int status = 0;
@@ -168,19 +185,10 @@ main(int argc, char **argv)
 		die("%s", error);
 	if (config == NULL)
 		log_warn("%s", error);
-	if (generation.has_parent) {
-		generation_die_with_parent(&generation);
-		policy = policy_load(config->policy_dir, options.is_status ? "status" : "worker", error, sizeof error);
-		if (policy == NULL)
-			die("%s", error);
-		if (options.is_status)
-			status_server(config, policy, report_ready);
-		else
-			worker_serve(config, policy, report_ready);
-		policy_free(policy);
-	} else {
+	if (generation.has_parent)
+		serve(config, &generation, options.is_status);
+	else
 		status = parent_run(config, &options, argv);
-	}
 	config_free(config);
 	return status;
 }

@@ -151,8 +151,7 @@ wake(const struct runner_view *view)
 
 /*
  * Wait until a part is wanted. The runner speaks first only to say that a newer one serves, or by
- * ending: either way the next question needs another connection, and the old runner is not to wait
- * for the end of this one.
+ * ending: the connection is exchanged then, because the old runner waits for its end.
  */
 static void
 wait_for_work(struct runner_view *view)
@@ -166,7 +165,7 @@ wait_for_work(struct runner_view *view)
 		return;
 	}
 	if (fds[1].revents != 0)
-		runner_link_close(&view->link);
+		runner_link_idle(&view->link);
 	if (fds[0].revents != 0 && read(view->wake_fd, &count, sizeof count) < 0 && errno != EAGAIN)
 		die("read the eventfd: %s", strerror(errno));
 }

@@ -23,6 +23,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "auth.h"
 #include "clock.h"
 #include "exchange.h"
 #include "generation.h"
@@ -37,9 +38,8 @@
 #define YOUNG_US 1000000u /* a process that is younger does not end because of the configuration: it would end again at once */
 
 static struct status status;
-static const struct policy *lockdown_policy;
-static pthread_mutex_t lockdown_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_barrier_t in_step; /* of all threads; see confine */
+static const struct key_list *keys;
+static pthread_barrier_t confined;    /* no thread serves before all are confined */
 static int stop_fd = -1;              /* an eventfd: can be read when the threads are to end */
 static volatile sig_atomic_t was_told;
 static bool is_leaving;
@@ -50,15 +50,17 @@ static uint64_t started_us;
 /* All routes. HEAD is a GET whose body nginx leaves out. */
 static const struct route {
 	const char *path;
+	bool needs_key;
 	void (*serve)(struct status *status, struct exchange *exchange);
 } routes[] = {
-	{ "/health", status_health },
-	{ "/livez", status_live },
-	{ "/readyz", status_ready },
-	{ "/v1/sandbox/languages", status_languages },
-	{ "/v1/sandbox/capabilities", status_capabilities },
-	{ "/v1/sandbox/metrics", status_metrics },
-	{ "/v1/sandbox/metrics/keys", status_key_metrics },
+	{ "/health", false, status_health },
+	{ "/livez", false, status_live },
+	{ "/readyz", false, status_ready },
+	{ "/v1/sandbox/languages", true, status_languages },
+	{ "/v1/sandbox/capabilities", true, status_capabilities },
+	/* nginx lets only the addresses that it lists to these. */
+	{ "/v1/sandbox/metrics", false, status_metrics },
+	{ "/v1/sandbox/metrics/keys", false, status_key_metrics },
 };
 
 static void
@@ -71,6 +73,8 @@ dispatch(struct exchange *exchange)
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		if (strcmp(routes[i].path, path) != 0)
 			continue;
+		if (routes[i].needs_key && auth_check(keys, exchange) != 0)
+			return;
 		if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
 			routes[i].serve(&status, exchange);
 		} else {
@@ -105,20 +109,6 @@ serve(FCGX_Request *fcgi)
 }
 
 /* ---- the threads ------------------------------------------------------------------------------------------------- */
-
-/*
- * The layers of a process are those of its threads: each enters them by itself. The first that does
- * so ends the making of threads, so it waits for the others to be there.
- */
-static void
-confine(void)
-{
-	pthread_barrier_wait(&in_step);
-	pthread_mutex_lock(&lockdown_lock);
-	lockdown_enter(status.config, lockdown_policy);
-	pthread_mutex_unlock(&lockdown_lock);
-	pthread_barrier_wait(&in_step); /* no thread serves before all are confined */
-}
 
 static void
 stop(void)
@@ -185,7 +175,8 @@ serve_requests(void *unused)
 	(void)unused;
 	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
 		die("cannot initialise libfcgi");
-	confine();
+	pthread_barrier_wait(&confined);
+	lockdown_verify();
 	while ((fcgi.ipcFd = wait_for_connection()) >= 0) {
 		/* libfcgi uses the connection in the request if it is told to keep it. */
 		fcgi.keepConnection = 1;
@@ -200,7 +191,8 @@ serve_requests(void *unused)
 static void *
 ask_runner(void *view)
 {
-	confine();
+	pthread_barrier_wait(&confined);
+	lockdown_verify();
 	return runner_view_ask(view);
 }
 
@@ -226,27 +218,30 @@ start(pthread_t *thread, void *(*work)(void *), void *argument)
 }
 
 void
-status_server(const struct config *config, const struct policy *policy, void (*ready)(void))
+status_server(const struct config *config, const struct key_list *key_list, const struct policy *policy, void (*ready)(void))
 {
 	pthread_t server[SERVERS], asker;
 
 	process_title_set("status");
 	started_us = clock_us();
-	lockdown_policy = policy;
+	keys = key_list;
 	status.config = config;
 	runner_view_init(&status.view, config);
 	json_object_put(json_tokener_parse("{\"a\":1.5}")); /* json-c reads a seed, which the lockdown denies */
 	stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 ||
-	    pthread_barrier_init(&in_step, NULL, SERVERS + 2) != 0)
+	    pthread_barrier_init(&confined, NULL, SERVERS + 2) != 0)
 		die("prepare the status process: %s", strerror(errno));
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
 	set_signals();
+	lockdown_begin(config);
 	start(&asker, ask_runner, &status.view);
 	for (size_t i = 0; i < SERVERS; i++)
 		start(&server[i], serve_requests, NULL);
-	confine();
+	lockdown_complete(config, policy);
+	lockdown_verify();
+	pthread_barrier_wait(&confined);
 	if (ready != NULL)
 		ready();
 	for (size_t i = 0; i < SERVERS; i++)

@@ -8,6 +8,7 @@
 #define CELLBLOCK_STATUS_SERVER_H
 
 #include "config.h"
+#include "config_key.h"
 #include "policy.h"
 
 /*
@@ -16,6 +17,6 @@
  * begins to accept; NULL: nobody needs to know. Returns after the last request is answered; the
  * caller then ends with status 0. Dies if a step of the start fails.
  */
-void status_server(const struct config *config, const struct policy *policy, void (*ready)(void));
+void status_server(const struct config *config, const struct key_list *keys, const struct policy *policy, void (*ready)(void));
 
 #endif
