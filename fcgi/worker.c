@@ -183,6 +183,8 @@ run_thread(void *argument)
 	struct thread *thread = argument;
 	FCGX_Request fcgi;
 
+	/* First when it has started, for which libc needs a call that the policy denies; then when it is confined. */
+	pthread_barrier_wait(&thread->process->ready);
 	pthread_barrier_wait(&thread->process->ready);
 	lockdown_verify();
 	run_init(&thread->worker.run);
@@ -382,6 +384,7 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 	wait[1] = (struct pollfd){ .fd = process.stop_fd, .events = POLLIN };
 	lockdown_begin(config);
 	start_threads(&process, config, keys, replaces, wait[0].fd);
+	pthread_barrier_wait(&process.ready);
 	lockdown_complete(config, policy);
 	lockdown_verify();
 	pthread_barrier_wait(&process.ready);

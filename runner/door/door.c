@@ -28,7 +28,7 @@
 #include "messages.h"
 #include "process_title.h"
 
-#define BACKLOG 64
+#define BACKLOG 4096     /* all threads of all workers may connect at the same moment */
 #define PAUSE_US 100000u /* without accepting, where not even a refusal is possible */
 
 uid_t
