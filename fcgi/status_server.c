@@ -39,7 +39,7 @@
 
 static struct status status;
 static const struct key_list *keys;
-static pthread_barrier_t confined;    /* no thread serves before all are confined */
+static pthread_barrier_t in_step;     /* of all threads; see wait_until_confined */
 static int stop_fd = -1;              /* an eventfd: can be read when the threads are to end */
 static volatile sig_atomic_t was_told;
 static bool is_leaving;
@@ -167,6 +167,18 @@ stop_if_outdated(void)
 	}
 }
 
+/*
+ * A thread makes system calls of its own when it begins, which the policy does not allow. So all
+ * have begun before they are confined, and none serves before.
+ */
+static void
+wait_until_confined(void)
+{
+	pthread_barrier_wait(&in_step);
+	pthread_barrier_wait(&in_step);
+	lockdown_verify();
+}
+
 static void *
 serve_requests(void *unused)
 {
@@ -175,8 +187,7 @@ serve_requests(void *unused)
 	(void)unused;
 	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
 		die("cannot initialise libfcgi");
-	pthread_barrier_wait(&confined);
-	lockdown_verify();
+	wait_until_confined();
 	while ((fcgi.ipcFd = wait_for_connection()) >= 0) {
 		/* libfcgi uses the connection in the request if it is told to keep it. */
 		fcgi.keepConnection = 1;
@@ -191,8 +202,7 @@ serve_requests(void *unused)
 static void *
 ask_runner(void *view)
 {
-	pthread_barrier_wait(&confined);
-	lockdown_verify();
+	wait_until_confined();
 	return runner_view_ask(view);
 }
 
@@ -230,7 +240,7 @@ status_server(const struct config *config, const struct key_list *key_list, cons
 	json_object_put(json_tokener_parse("{\"a\":1.5}")); /* json-c reads a seed, which the lockdown denies */
 	stop_fd = eventfd(0, EFD_CLOEXEC);
 	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 ||
-	    pthread_barrier_init(&confined, NULL, SERVERS + 2) != 0)
+	    pthread_barrier_init(&in_step, NULL, SERVERS + 2) != 0)
 		die("prepare the status process: %s", strerror(errno));
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
@@ -239,9 +249,10 @@ status_server(const struct config *config, const struct key_list *key_list, cons
 	start(&asker, ask_runner, &status.view);
 	for (size_t i = 0; i < SERVERS; i++)
 		start(&server[i], serve_requests, NULL);
+	pthread_barrier_wait(&in_step);
 	lockdown_complete(config, policy);
 	lockdown_verify();
-	pthread_barrier_wait(&confined);
+	pthread_barrier_wait(&in_step);
 	if (ready != NULL)
 		ready();
 	for (size_t i = 0; i < SERVERS; i++)
