@@ -38,6 +38,9 @@ enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_COUNT };
 
 static uint32_t last_id;
 
+/* All runs have one account. */
+static const struct run_share share = { .name = "-", .weight = 1, .waiting = UINT32_MAX };
+
 /* Note why the run fails, for the log. */
 static void __attribute__((format(printf, 2, 3))) set_cause(struct run *run, const char *format, ...)
 {
@@ -439,7 +442,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
     bool *start_over)
 {
 	struct compilation *compilation = &run->compilation;
-	struct proto_request message = { .kind = PROTO_FIND, .index = (uint32_t)request->language };
+	struct proto_request message = { .kind = PROTO_FIND, .index = (uint32_t)request->language, .share = share };
 	struct proto_reply reply;
 	enum run_end end;
 
@@ -490,6 +493,7 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.flags = (request->network ? RUN_NETWORK : 0u) | (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
 		.proxy = request->proxy,
 		.limits = request->limits,
+		.share = share,
 	};
 
 	if (config_is_compiled(config->language[request->language])) {

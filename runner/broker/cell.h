@@ -24,6 +24,7 @@
 #include "broker/cgroup.h"
 #include "broker/failure.h"
 #include "broker/loop.h"
+#include "broker/run_queue.h"
 #include "broker/verdict.h"
 #include "proto.h"
 
@@ -60,6 +61,7 @@ struct cell {
 	struct run *run;  /* NULL: none, or nobody waits for its result any more */
 	bool is_reserved; /* made for `run`, and in no pool */
 	bool is_crowded;  /* what earlier runs left charged to its control group was in the way of a run */
+	struct run_charge charge; /* until the cell is free */
 	struct run_limits limits;
 	enum run_end end; /* why the broker ended the run */
 	bool is_disk_full;

@@ -36,6 +36,7 @@ language_event(struct broker *broker, struct language *language, enum language_e
 	if (next == NONE)
 		return;
 	language->state = next;
+	language->state_us = clock_us();
 	snprintf(language->reason, sizeof language->reason, "%s", next == LANGUAGE_FAILING ? reason : "");
 	if (next == LANGUAGE_FAILING)
 		run_queue_refuse(broker, language, NULL, REFUSED_UNAVAILABLE, language->reason, 0);

@@ -69,6 +69,7 @@ struct language {
 	char version[PROTO_NAME_SIZE];
 	bool is_verified;      /* a zygote has passed all parts of the self-test */
 	uint64_t used_us;      /* when last */
+	uint64_t state_us;     /* since when it is in its state */
 	uint64_t fell_back_us; /* when `start` became START_SPARE */
 
 	struct policy *policy;
@@ -83,7 +84,8 @@ struct language {
 	struct zygote *zygote;
 	size_t zygote_count;
 	struct pool pool[LANGUAGE_POOLS];
-	uint32_t kinds; /* of pools, that it has */
+	uint32_t kinds;   /* of pools, that it has */
+	uint32_t waiting; /* runs of it in the queue */
 
 	/* Of a compiled language; see compiler_id.h. */
 	struct compiler_id {

@@ -336,11 +336,7 @@ is_busy(const struct broker *broker, const struct language *language)
 		if (broker->cell[i].language == language && cell_is_busy(&broker->cell[i]))
 			return true;
 	}
-	for (const struct run *run = broker->queue.first; run != NULL; run = run->next_queued) {
-		if (run->language == language)
-			return true;
-	}
-	return false;
+	return language->waiting > 0;
 }
 
 /*

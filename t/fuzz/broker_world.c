@@ -54,7 +54,9 @@ static struct language_config configs[LANGUAGES] = {
 /* clang-format on */
 
 static struct config config = { .cells = CELLS,
+	.reserve = 1,
 	.queue = 3,
+	.requests = 1,
 	.queue_ms = 500,
 	.cpu_percent = 100,
 	.threads = 4,
@@ -504,6 +506,8 @@ world_begin(size_t seed)
 	broker.language_count = LANGUAGES;
 	broker.cell = cells;
 	broker.compile_cache.most_bytes = config.compiled_bytes;
+	/* Two of the largest runs, or many usual ones. */
+	broker.memory_most_bytes = UINT64_C(2) << 24;
 	/*
 	 * If the self-test tests only some languages, a run of another one can be in progress when
 	 * a layer turns out to be broken.
@@ -587,7 +591,15 @@ world_end(void)
 		shut(&guest_end[c]);
 		shut(&init_end[c]);
 	}
-	for (size_t i = 0; i < broker.compile_cache.count; i++)
-		close(broker.compile_cache.entry[i].fd);
-	free(broker.compile_cache.entry);
+	compile_cache_free(&broker.compile_cache);
+	deadline_heap_free(&broker.queue.deadlines);
+	/* Those whose rate is not used up. The rest was forgotten. */
+	while (!TAILQ_EMPTY(&broker.accounts.idle)) {
+		struct key_account *account = TAILQ_FIRST(&broker.accounts.idle);
+
+		TAILQ_REMOVE(&broker.accounts.idle, account, in_idle);
+		free(account);
+		broker.accounts.count--;
+	}
+	must(broker.accounts.count == 0);
 }
