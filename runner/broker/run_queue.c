@@ -132,7 +132,30 @@ starts_at_once(const struct broker *broker, const struct run *run)
 	    account->running + account->waiting < most_cells(broker) && fits(broker, run);
 }
 
+/*
+ * How many runs of this key would not have to wait. Those that came in this turn of the loop are
+ * counted as waiting until the dispatcher has looked at them.
+ */
+static uint32_t
+room_of(const struct broker *broker, const struct key_account *account)
+{
+	uint32_t cells = broker->config->cells;
+	uint32_t taken = broker->taken - broker->emptying + broker->reserved + broker->queue.admitted;
+	uint32_t may = most_running(broker, account) < most_cells(broker) ? most_running(broker, account) : most_cells(broker);
+
+	if (taken >= cells || account->running >= may)
+		return 0;
+	return may - account->running < cells - taken ? may - account->running : cells - taken;
+}
+
 /* ---- the pace ----------------------------------------------------------------------------------------------------- */
+
+/* How many run at one time. */
+static uint32_t
+runs_now(const struct broker *broker)
+{
+	return broker->taken + broker->queue.admitted;
+}
 
 /*
  * How long a run waits that is number `position` of its key, from 1; 0: unknown. The key's own pace
@@ -145,9 +168,9 @@ expected_us(const struct broker *broker, const struct key_account *account, uint
 	const struct run_queue *queue = &broker->queue;
 	uint64_t others, before;
 
-	if (pace_is_known(&account->pace, now_us))
+	if (pace_is_known(&account->pace, now_us, account->running))
 		return pace_time_us(&account->pace, now_us, position);
-	if (!pace_is_known(&queue->pace, now_us))
+	if (!pace_is_known(&queue->pace, now_us, runs_now(broker)))
 		return 0;
 	others = queue->weights - account->counted_weight;
 	before = position * (others + account->share.weight) / account->share.weight;
@@ -257,8 +280,8 @@ admit(struct broker *broker, struct run *run, uint64_t now_us)
 	struct run_queue *queue = &broker->queue;
 	struct key_account *account = run->account;
 
-	pace_count(&queue->pace, now_us);
-	pace_count(&account->pace, now_us);
+	pace_count(&queue->pace, now_us, runs_now(broker));
+	pace_count(&account->pace, now_us, account->running);
 	unlist(queue, run);
 	account->waiting--;
 	account->running++;
@@ -450,7 +473,7 @@ find_objection(struct broker *broker, const struct run *run, uint64_t now_us, en
 		return "it had waited for all of its time before it came here";
 	if (starts_at_once(broker, run))
 		return NULL;
-	if (account->waiting >= account->share.waiting) {
+	if (account->waiting >= (uint64_t)account->share.waiting + room_of(broker, account)) {
 		*refusal = REFUSED_SHARE;
 		return "as many of its key's runs wait as may";
 	}
