@@ -49,6 +49,20 @@ language_is_awake(const struct language *language)
 	return language->state >= LANGUAGE_STARTING;
 }
 
+void
+language_place_zygote(struct language *language, uint32_t number, uint32_t pairs, uint32_t pool)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		uint32_t place = number + i * pairs;
+
+		language->zygote[place] = (struct zygote){ .language = language,
+			.other = &language->zygote[number + (1 - i) * pairs],
+			.number = place,
+			.pool = pool,
+			.report = { .fd = -1 } };
+	}
+}
+
 bool
 language_serves(const struct language *language)
 {

@@ -82,7 +82,7 @@ struct language {
 
 	struct warden warden;
 	struct zygote *zygote;
-	size_t zygote_count;
+	size_t zygote_count; /* of places: the second half are the others of the first half */
 	struct pool pool[LANGUAGE_POOLS];
 	uint32_t kinds;   /* of pools, that it has */
 	uint32_t waiting; /* runs of it in the queue */
@@ -108,6 +108,9 @@ void language_event(struct broker *broker, struct language *language, enum langu
 
 /* Whether its processes run, or are to run. */
 bool language_is_awake(const struct language *language);
+
+/* Fill in the two places of a pair, `number` of `pairs`, for the zygotes of a pool. */
+void language_place_zygote(struct language *language, uint32_t number, uint32_t pairs, uint32_t pool);
 
 /* Whether a zygote serves. */
 bool language_serves(const struct language *language);

@@ -487,6 +487,8 @@ pass(struct broker *broker, struct zygote *zygote)
 	language->is_verified = true;
 	zygote->is_verified = true;
 	language_event(broker, language, LANGUAGE_SERVES, NULL);
+	/* The one that it replaces ends. */
+	loop_wake_at(&broker->loop, 0);
 }
 
 /*
