@@ -425,6 +425,7 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 
 	cell->language = language;
 	cell->pool = zygote->pool;
+	cell->pid_ns = 0;
 	read_bases(cell);
 	failure = request_cell(broker, cell, zygote);
 	if (failure.step != NULL) {
