@@ -15,6 +15,7 @@
  *     isolation_ns.c  isolation_chroot.c
  *                     the two levels, called through isolation.h
  *     language.c  pool.c  run_queue.c  run.c
+ *     key_account.c  pace.c  deadline_heap.c
  *     spawn.c  warden_link.c  compiler_id.c  health.c  seccomp_notify.c  compile_cache.c
  *     cgroup.c  cell_env.c  verdict.c  layers.c  loop.h
  *
@@ -26,10 +27,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "broker/cgroup.h"
 #include "broker/compile_cache.h"
 #include "broker/drain.h"
+#include "broker/key_account.h"
 #include "broker/layers.h"
 #include "broker/loop.h"
 #include "broker/run_queue.h"
@@ -42,6 +45,9 @@ struct cell;
 struct client;
 struct isolation;
 struct language;
+struct worker_process;
+
+#define BROKER_WORKER_HASHES 256
 
 struct broker {
 	/* Set up by the start. */
@@ -59,20 +65,25 @@ struct broker {
 	struct layer_list layers;
 	struct language *language;
 	size_t language_count;
-	struct cell *cell; /* config->cells of them */
+	struct cell *cell;          /* config->cells of them */
+	uint64_t memory_most_bytes; /* the most that the memory limits of running cells may be together */
 
 	/* At work. */
 	struct loop loop;
 	struct watch children; /* SIGCHLD */
 	struct watch door;     /* where connections of workers come from */
 	struct watch relay;    /* its channel; -1: there is none, or it is down */
+	struct key_accounts accounts;
 	struct run_queue queue;
 	uint32_t running;  /* runs whose guest lives */
 	uint32_t reserved; /* cells that are made for one run */
-	struct client *clients;
 	bool was_ready;          /* the door was told that all is healthy */
 	enum drain drain;        /* whether it comes to its end, and how */
 	uint64_t drain_until_us; /* when it ends at the latest */
+	uint32_t taken;    /* other cells from RUNNING on, until they are free again */
+	uint32_t emptying; /* those of them whose guest has ended: ENDING or RECLAIMING */
+	LIST_HEAD(, client) clients;
+	LIST_HEAD(, worker_process) workers[BROKER_WORKER_HASHES]; /* by pid */
 	struct compile_cache compile_cache;
 	struct seccomp_notify notify;
 	struct log_limit protocol_broken, connected_too_often, no_descriptors;

@@ -42,13 +42,26 @@ static const unsigned transitions[CELL_STATES] = {
 	[CELL_RECLAIMING] = TO(CELL_FREE),
 };
 
+/* Count the cell among those that are taken, or no more, by its state. */
+static void
+count_taken(struct broker *broker, const struct cell *cell, uint32_t by)
+{
+	if (cell->is_reserved || cell->state < CELL_RUNNING)
+		return;
+	broker->taken += by;
+	if (cell->state >= CELL_ENDING)
+		broker->emptying += by;
+}
+
 void
 cell_enter_state(struct broker *broker, struct cell *cell, enum cell_state state, uint64_t check_us)
 {
 	if ((transitions[cell->state] & TO(state)) == 0)
 		die("cell %u: from state %d to state %d: the broker is wrong about its cells", cell->number, (int)cell->state,
 		    (int)state);
+	count_taken(broker, cell, UINT32_MAX); /* one less */
 	cell->state = state;
+	count_taken(broker, cell, 1);
 	cell->state_us = clock_us();
 	cell->check_us = check_us;
 	loop_wake_at(&broker->loop, check_us);
@@ -122,10 +135,11 @@ static void
 become_free(struct broker *broker, struct cell *cell)
 {
 	loop_unwatch(&broker->loop, &cell->reclaim);
+	cell_enter_state(broker, cell, CELL_FREE, NEVER_US);
+	run_queue_forget_charge(broker, &cell->charge);
 	broker->reserved -= cell->is_reserved;
 	cell->is_reserved = false;
 	cell->is_crowded = false;
-	cell_enter_state(broker, cell, CELL_FREE, NEVER_US);
 	loop_dispatch(&broker->loop);
 }
 
@@ -411,6 +425,7 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 
 	cell->language = language;
 	cell->pool = zygote->pool;
+	cell->pid_ns = 0;
 	read_bases(cell);
 	failure = request_cell(broker, cell, zygote);
 	if (failure.step != NULL) {
@@ -420,8 +435,6 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 		pool_failed(broker, language, &language->pool[zygote->pool], failure);
 		return -1;
 	}
-	if (++zygote->forks == language->config->recycle_runs)
-		loop_wake_at(&broker->loop, 0);
 	pool_of(cell)->arming_count++;
 	cell_enter_state(broker, cell, CELL_ARMING, clock_us() + broker->isolation->arming_limit_us);
 	return 0;
@@ -432,7 +445,12 @@ cell_arm(struct broker *broker, struct cell *cell, struct language *language, ui
 {
 	struct zygote *zygote = pick_zygote(language, pool);
 
-	return zygote == NULL ? -1 : arm(broker, cell, zygote);
+	if (zygote == NULL || arm(broker, cell, zygote) != 0)
+		return -1;
+	/* The guests of the self-test do not count: a zygote must not use itself up by its test. */
+	if (++zygote->forks == language->config->recycle_runs)
+		loop_wake_at(&broker->loop, 0);
+	return 0;
 }
 
 int

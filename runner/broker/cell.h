@@ -24,6 +24,7 @@
 #include "broker/cgroup.h"
 #include "broker/failure.h"
 #include "broker/loop.h"
+#include "broker/run_queue.h"
 #include "broker/verdict.h"
 #include "proto.h"
 
@@ -51,6 +52,7 @@ struct cell {
 	pid_t guest_pid;         /* our child; 0: none, or not known yet */
 	int link_fd;             /* to the relay; all that the relay has of the cell ends when this is closed; -1: none */
 	int box_fd;              /* the working directory; -1: none */
+	uint64_t pid_ns;         /* level namespaces: the inode of its pid namespace; 0: not asked for yet */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
 	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
 	struct watch reaper;     /* level chroot: the connection to the cell's reaper */
@@ -60,6 +62,7 @@ struct cell {
 	struct run *run;  /* NULL: none, or nobody waits for its result any more */
 	bool is_reserved; /* made for `run`, and in no pool */
 	bool is_crowded;  /* what earlier runs left charged to its control group was in the way of a run */
+	struct run_charge charge; /* until the cell is free */
 	struct run_limits limits;
 	enum run_end end; /* why the broker ended the run */
 	bool is_disk_full;

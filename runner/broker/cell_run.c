@@ -195,6 +195,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	run->state = RUN_STARTED;
 	run->cell = cell;
 	cell->run = run;
+	run_queue_hand_over(run, &cell->charge);
 	cell->spawn_us = handed_us - began_us;
 	cell_enter_state(broker, cell, CELL_RUNNING,
 	    handed_us + earlier_us(run->limits.wall_ms * 1000, cpu_left_us(broker, cell, 0)));

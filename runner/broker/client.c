@@ -25,7 +25,7 @@
 #include "fdpass.h"
 #include "log.h"
 
-#define CONNECTIONS_MAX 160 /* of one worker, which has one for each of at most 64 threads, and two for a moment */
+#define SPARE_CONNECTIONS 4 /* of a worker process, besides one for each request: its own, and what is not closed yet */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /*
@@ -68,14 +68,18 @@ tell_moved(const struct broker *broker, struct client *client)
 void
 client_tell_moved(struct broker *broker)
 {
-	for (struct client *client = broker->clients; client != NULL; client = client->next)
+	struct client *client;
+
+	LIST_FOREACH(client, &broker->clients, in_all)
 		tell_moved(broker, client);
 }
 
 bool
 client_has_work(const struct broker *broker)
 {
-	for (const struct client *client = broker->clients; client != NULL; client = client->next) {
+	const struct client *client;
+
+	LIST_FOREACH(client, &broker->clients, in_all) {
 		if (client->state != CLIENT_IDLE)
 			return true;
 	}
@@ -109,11 +113,12 @@ refuse_unread(struct client *client)
 void
 client_end_all(struct broker *broker)
 {
+	struct client *client;
 	unsigned lost = 0;
 
-	for (struct client *client = broker->clients; client != NULL; client = client->next)
+	LIST_FOREACH(client, &broker->clients, in_all)
 		shutdown(client->watch.fd, SHUT_RD);
-	for (struct client *client = broker->clients; client != NULL; client = client->next) {
+	LIST_FOREACH(client, &broker->clients, in_all) {
 		bool has_begun = client->state == CLIENT_WAITING && !client->run.is_compile;
 
 		if (client->state == CLIENT_WAITING)
@@ -124,6 +129,22 @@ client_end_all(struct broker *broker)
 	}
 	if (lost > 0)
 		log_warn("%u run(s) had begun and are lost", lost);
+}
+
+/* Answer a run, or a compilation. */
+static void
+reply_about_run(struct broker *broker, struct client *client, struct proto_reply *message)
+{
+	uint64_t now_us = clock_us();
+
+	message->id = client->id;
+	if (client->account != NULL)
+		message->account = key_account_report(client->account, now_us);
+	key_account_release(&broker->accounts, client->account, now_us);
+	client->account = NULL;
+	client->state = CLIENT_IDLE;
+	reply(client, message);
+	tell_moved(broker, client);
 }
 
 /* ---- answers to runs -------------------------------------------------------------------------------------------- */
@@ -141,14 +162,14 @@ keep_output(struct broker *broker, const struct client *client)
 	static const struct compile_key nothing;
 
 	if (memcmp(client->key.compiler, nothing.compiler, sizeof nothing.compiler) != 0)
-		compile_cache_keep(&broker->compile_cache, &client->key, client->run.program_fd);
+		compile_cache_keep(&broker->compile_cache, &client->key, client->account->share.name, client->run.program_fd);
 }
 
 static void
 run_ended(struct broker *broker, struct run *run)
 {
 	struct client *client = client_of(run);
-	struct proto_reply message = { .kind = PROTO_RESULT, .id = client->id, .u.result = run->result };
+	struct proto_reply message = { .kind = PROTO_RESULT, .u.result = run->result };
 	struct run_result *result = &message.u.result;
 
 	if (run->is_compile && result->verdict == VERDICT_OK) {
@@ -162,22 +183,18 @@ run_ended(struct broker *broker, struct run *run)
 			result->exit_code = -1;
 		}
 	}
-	meter_ended(broker, run, result, client->key_name);
-	client->state = CLIENT_IDLE;
-	reply(client, &message);
-	tell_moved(broker, client);
+	meter_ended(broker, run, result, client->account->share.name);
+	reply_about_run(broker, client, &message);
 }
 
 static void
-run_refused(struct broker *broker, struct run *run, enum refusal refusal)
+run_refused(struct broker *broker, struct run *run, enum refusal refusal, uint32_t retry_ms)
 {
+	struct proto_reply message = { .kind = PROTO_REFUSED, .u.refused = { .refusal = refusal, .retry_ms = retry_ms } };
 	struct client *client = client_of(run);
-	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->id, .u.refused.refusal = refusal };
 
-	meter_refused(broker, run, refusal, client->key_name);
-	client->state = CLIENT_IDLE;
-	reply(client, &message);
-	tell_moved(broker, client);
+	meter_refused(broker, run, refusal, client->account != NULL ? client->account->share.name : "");
+	reply_about_run(broker, client, &message);
 }
 
 static const struct run_owner owner = { .ended = run_ended, .refused = run_refused };
@@ -245,15 +262,41 @@ are_right(const int *fds, size_t fd_count)
 	return is_sealed(fds[0]) && is_pipe(fds[1]) && is_pipe(fds[2]) && (fd_count < 4 || is_sealed(fds[3]));
 }
 
-/* Queue the run of a client, or refuse it, if it is known already that it cannot be carried out. */
-static void
-queue_or_refuse(struct broker *broker, struct run *run)
+/*
+ * Whether the rate of the key allows this request. A request for a compiled language was counted
+ * when it asked for its program.
+ */
+static bool
+is_over_rate(const struct client *client, const struct run *run)
 {
+	if (config_is_compiled(run->language->config))
+		return client->is_over_rate;
+	return !key_account_take(client->account, clock_us());
+}
+
+/*
+ * Queue the run of a client, or refuse it, if it is known already that it cannot be carried out.
+ */
+static void
+queue_or_refuse(struct broker *broker, struct client *client, const struct proto_request *request)
+{
+	struct run *run = &client->run;
 	struct language *language = run->language;
 	const struct pool *pool = &language->pool[run->pool];
 
-	if (broker->drain == DRAIN_STOP)
+	if (broker->drain == DRAIN_STOP) {
 		run_refuse(broker, run, REFUSED_STOPPING, "it had not begun", 0);
+		return;
+	}
+	client->account = key_account_hold(&broker->accounts, &request->share, clock_us());
+	if (client->account == NULL) {
+		run_refuse(broker, run, REFUSED_BUSY, "too many keys have runs", 0);
+		return;
+	}
+	run->account = key_account_hold_too(client->account);
+	if (is_over_rate(client, run))
+		run_refuse_for_now(broker, run, REFUSED_RATE, client->account->share.name,
+		    key_account_next_ms(client->account, clock_us()));
 	else if (language->state == LANGUAGE_MISSING)
 		run_refuse(broker, run, REFUSED_MISSING, language->reason, 0);
 	else if (layers_broken(&broker->layers) != NULL)
@@ -262,12 +305,8 @@ queue_or_refuse(struct broker *broker, struct run *run)
 		run_refuse(broker, run, REFUSED_UNAVAILABLE, language->reason, 0);
 	else if (pool_is_broken(pool) && pool_backs_off(pool) && pool->armed == NULL)
 		run_refuse(broker, run, REFUSED_FAULT, broker->trouble, 0);
-	else if (broker->queue.count >= broker->config->queue)
-		run_refuse(broker, run, REFUSED_BUSY, "the queue is full", 0);
-	else {
+	else if (run_queue_offer(broker, run, request->queue_ms, request->waited_us))
 		language_wake(broker, language, run->pool);
-		run_queue_add(broker, run);
-	}
 }
 
 /* The part that a run and a compilation have in common. `limits`: of either. */
@@ -279,7 +318,6 @@ take(struct broker *broker, struct client *client, const struct proto_request *r
 
 	client->id = request->id;
 	client->state = CLIENT_WAITING;
-	snprintf(client->key_name, sizeof client->key_name, "%.*s", PROTO_KEY_NAME_SIZE - 1, request->share.name);
 	run->language = &broker->language[request->index];
 	run->limits = *limits;
 	run->proxy = request->proxy;
@@ -287,7 +325,7 @@ take(struct broker *broker, struct client *client, const struct proto_request *r
 	run->pool = language_pool(run->language, request->warm, request->flags, grant_of(broker, request, limits->processes));
 	memcpy(run->fds, fds, fd_count * sizeof *fds);
 	run->fd_count = fd_count;
-	queue_or_refuse(broker, run);
+	queue_or_refuse(broker, client, request);
 }
 
 /* ---- requests --------------------------------------------------------------------------------------------------- */
@@ -297,7 +335,7 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 {
 	const struct language_config *config;
 
-	if (request->index >= broker->language_count || !are_right(fds, fd_count))
+	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, fd_count))
 		return -1;
 	config = broker->language[request->index].config;
 	if (request->warm >= config->warm_count || (client->run.program_fd >= 0) != config_is_compiled(config) ||
@@ -313,7 +351,7 @@ take_compile(struct broker *broker, struct client *client, const struct proto_re
 {
 	const struct language_config *config;
 
-	if (request->index >= broker->language_count || !are_right(fds, fd_count))
+	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, fd_count))
 		return -1;
 	config = broker->language[request->index].config;
 	if (request->warm >= config->warm_count || !config_is_compiled(config) || !was_looked_for(client, request) ||
@@ -324,6 +362,20 @@ take_compile(struct broker *broker, struct client *client, const struct proto_re
 	return 0;
 }
 
+/*
+ * Count a request for a compiled program. One that is over the rate finds nothing, and its
+ * PROTO_COMPILE is refused: PROTO_FIND itself has no refusal.
+ */
+static void
+count_find(struct broker *broker, struct client *client, const struct run_share *share)
+{
+	uint64_t now_us = clock_us();
+	struct key_account *account = key_account_hold(&broker->accounts, share, now_us);
+
+	client->is_over_rate = account != NULL && !key_account_take(account, now_us);
+	key_account_release(&broker->accounts, account, now_us);
+}
+
 /* The answer comes when the identity of the compiler is known: client_answer_finds. */
 static int
 take_find(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
@@ -332,11 +384,12 @@ take_find(struct broker *broker, struct client *client, const struct proto_reque
 
 	(void)fds;
 	(void)fd_count;
-	if (request->index >= broker->language_count)
+	if (request->index >= broker->language_count || !key_account_is_share(&request->share))
 		return -1;
 	language = &broker->language[request->index];
 	if (!config_is_compiled(language->config))
 		return -1;
+	count_find(broker, client, &request->share);
 	fdpass_close(&client->run.program_fd, 1);
 	memset(&client->key, 0, sizeof client->key);
 	client->key.language = request->index;
@@ -364,7 +417,8 @@ client_answer_finds(struct broker *broker, struct language *language)
 		client->state = CLIENT_IDLE;
 		if (can_know) {
 			memcpy(client->key.compiler, language->compiler.file, sizeof client->key.compiler);
-			client->run.program_fd = compile_cache_find(&broker->compile_cache, &client->key);
+			if (!client->is_over_rate)
+				client->run.program_fd = compile_cache_find(&broker->compile_cache, &client->key);
 		}
 		message.u.found = client->run.program_fd >= 0;
 		meter_looked_for(broker, language, message.u.found != 0);
@@ -504,11 +558,39 @@ stop_finding(struct broker *broker, struct client *client)
 	*link = client->next_finding;
 }
 
+/* Count one more connection of a worker process. Returns NULL with errno if there is no memory. */
+static struct worker_process *
+join_worker(struct broker *broker, pid_t pid)
+{
+	struct worker_process *worker;
+
+	LIST_FOREACH(worker, &broker->workers[(unsigned)pid % BROKER_WORKER_HASHES], in_hash) {
+		if (worker->pid == pid)
+			break;
+	}
+	if (worker == NULL && (worker = calloc(1, sizeof *worker)) != NULL) {
+		worker->pid = pid;
+		LIST_INSERT_HEAD(&broker->workers[(unsigned)pid % BROKER_WORKER_HASHES], worker, in_hash);
+	}
+	if (worker != NULL)
+		worker->connections++;
+	return worker;
+}
+
+/* One connection less. Does nothing for NULL. */
+static void
+leave_worker(struct worker_process *worker)
+{
+	if (worker == NULL || --worker->connections > 0)
+		return;
+	LIST_REMOVE(worker, in_hash);
+	free(worker);
+}
+
 /* A worker that goes takes its run with it. */
 static void
 remove_client(struct broker *broker, struct client *client)
 {
-	struct client **link = &broker->clients;
 	struct run *run = &client->run;
 
 	if (client->state == CLIENT_FINDING)
@@ -518,10 +600,10 @@ remove_client(struct broker *broker, struct client *client)
 	if (run->cell != NULL)
 		cell_run_drop(broker, run->cell);
 	run_drop(broker, run);
-	while (*link != client)
-		link = &(*link)->next;
-	*link = client->next;
+	key_account_release(&broker->accounts, client->account, clock_us());
+	LIST_REMOVE(client, in_all);
 	loop_unwatch(&broker->loop, &client->watch);
+	leave_worker(client->worker);
 	free(client);
 }
 
@@ -558,21 +640,10 @@ client_ready(void *context, struct watch *watch, uint32_t events)
 		return;
 	}
 	if (n > 0 || fd_count > 0 || (n < 0 && errno == EMSGSIZE))
-		log_disconnect(&broker->protocol_broken, client->pid, "broke the protocol");
+		log_disconnect(&broker->protocol_broken, client->worker->pid, "broke the protocol");
 	/* Also those of an empty message, which looks like the end of the connection. */
 	fdpass_close(fds, fd_count);
 	remove_client(broker, client);
-}
-
-/* Whether one worker has as many connections as it may have. */
-static bool
-has_too_many(const struct broker *broker, pid_t pid)
-{
-	unsigned count = 0;
-
-	for (const struct client *client = broker->clients; client != NULL; client = client->next)
-		count += client->pid == pid;
-	return count >= CONNECTIONS_MAX;
 }
 
 void
@@ -583,25 +654,27 @@ client_add(struct broker *broker, int fd, pid_t pid)
 		    .languages = (uint32_t)broker->language_count,
 		    .config_digest = broker->config->digest,
 		    .level = broker->config->level } };
+	struct worker_process *worker = join_worker(broker, pid);
 	struct client *client;
 
-	if (has_too_many(broker, pid)) {
+	if (worker != NULL && worker->connections > broker->config->requests + SPARE_CONNECTIONS) {
 		log_disconnect(&broker->connected_too_often, pid, "connected too often");
+		leave_worker(worker);
 		close(fd);
 		return;
 	}
 	client = calloc(1, sizeof *client);
-	if (client == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
+	if (worker == NULL || client == NULL || fcntl(fd, F_SETFL, O_NONBLOCK) != 0 ||
 	    loop_watch(&broker->loop, &client->watch, fd, client_ready) != 0) {
 		log_warn("cannot take on a worker: %s", strerror(errno));
+		leave_worker(worker);
 		free(client);
 		close(fd);
 		return;
 	}
-	client->pid = pid;
+	client->worker = worker;
 	client->run.owner = &owner;
 	client->run.program_fd = client->run.extraction.fd = -1;
-	client->next = broker->clients;
-	broker->clients = client;
+	LIST_INSERT_HEAD(&broker->clients, client, in_all);
 	reply(client, &welcome);
 }

@@ -3,9 +3,11 @@
 #define CELLBLOCK_CLIENT_H
 
 #include <stdbool.h>
+#include <sys/queue.h>
 #include <sys/types.h>
 
 #include "broker/compile_cache.h"
+#include "broker/key_account.h"
 #include "broker/run.h"
 #include "proto.h"
 
@@ -15,20 +17,28 @@ enum client_state {
 	CLIENT_WAITING, /* its run is not answered yet */
 };
 
-/* A connected worker, and the one run that it may have. */
+/* A process of workers: each of its threads has a connection. */
+struct worker_process {
+	pid_t pid; /* on the host */
+	uint32_t connections;
+	LIST_ENTRY(worker_process) in_hash;
+};
+
+/* A connection of a worker, and the one run that it may have. */
 struct client {
 	struct watch watch;
-	pid_t pid; /* of the worker, on the host */
+	struct worker_process *worker;
 	enum client_state state;
-	uint32_t id;            /* of its run */
-	struct run run;         /* run.program_fd: what was found or compiled for its next run */
-	struct compile_key key; /* of the source that it asked for last */
-	char key_name[PROTO_KEY_NAME_SIZE]; /* of the API key of its run; ended by NUL */
-	struct client *next;
+	uint32_t id;                 /* of its run */
+	struct run run;              /* run.program_fd: what was found or compiled for its next run */
+	struct key_account *account; /* of its request, held until the answer; else NULL */
+	struct compile_key key;      /* of the source that it asked for last */
+	bool is_over_rate;           /* when it asked for that, its key had no request left */
+	LIST_ENTRY(client) in_all;
 	struct client *next_finding;
 };
 
-/* Take on a worker whose connection is `fd`. */
+/* Take on a connection `fd` of the worker process `pid`. */
 void client_add(struct broker *broker, int fd, pid_t pid);
 
 /*

@@ -31,26 +31,32 @@ start_reserved(struct broker *broker)
 	}
 }
 
-/* The runs of the queue, in their order, as far as cells of their pools are armed. */
+/* The admitted runs of a pool, as far as its cells are armed. */
+static void
+start_admitted(struct broker *broker, struct pool *pool)
+{
+	struct run *run;
+
+	while (pool->armed != NULL && (run = run_queue_first(pool)) != NULL) {
+		enum cell_start start = CELL_UNUSABLE;
+
+		run_queue_remove(broker, run);
+		while (start == CELL_UNUSABLE && pool->armed != NULL)
+			start = cell_run_start(broker, pool->armed, run);
+		if (start == CELL_UNUSABLE)
+			run_queue_restore(broker, run);
+	}
+}
+
 static void
 start_queued(struct broker *broker)
 {
-	struct run *run = broker->queue.first;
-
-	while (run != NULL) {
-		struct run *next = run->next_queued;
-		struct pool *pool = &run->language->pool[run->pool];
-
-		if (pool->armed != NULL) {
-			enum cell_start start = CELL_UNUSABLE;
-
-			run_queue_remove(broker, run);
-			while (start == CELL_UNUSABLE && pool->armed != NULL)
-				start = cell_run_start(broker, pool->armed, run);
-			if (start == CELL_UNUSABLE)
-				run_queue_restore(broker, run);
-		}
-		run = next;
+	run_queue_admit(broker);
+	for (size_t l = 0; l < broker->language_count && broker->queue.admitted > 0; l++) {
+		if (broker->language[l].waiting == 0)
+			continue;
+		for (size_t p = 0; p < LANGUAGE_POOLS; p++)
+			start_admitted(broker, &broker->language[l].pool[p]);
 	}
 }
 

@@ -7,6 +7,20 @@
 
 #include "broker/broker.h"
 #include "broker/language.h"
+#include "clock.h"
+
+#define WAKING_LIMIT_US 10000000u /* that a language may take to wake */
+
+/*
+ * Whether a language that has no zygote is to be reported. One that wakes for a run is not: that is
+ * how it is meant to be. At the start those are that are always awake, until they serve.
+ */
+static bool
+is_late(const struct language *language)
+{
+	return language->state == LANGUAGE_STARTING &&
+	    ((language->config->idle_s == 0 && !language->is_verified) || clock_us() > language->state_us + WAKING_LIMIT_US);
+}
 
 static void
 look_at_language(const struct broker *broker, const struct language *language, struct proto_state *state)
@@ -18,7 +32,7 @@ look_at_language(const struct broker *broker, const struct language *language, s
 		if (pool_is_ailing(pool) && pool->armed_count < language_armed(language, w) + pool->queued)
 			memcpy(state->reason, broker->trouble, sizeof state->reason);
 	}
-	if (state->reason[0] != '\0' || !language_is_awake(language) || language->state == LANGUAGE_SERVING)
+	if (state->reason[0] != '\0' || (language->state != LANGUAGE_FAILING && !is_late(language)))
 		return;
 	snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,
 	    language->state == LANGUAGE_FAILING ? language->reason : "no zygote serves yet");
@@ -30,7 +44,7 @@ health_state(const struct broker *broker, struct proto_state *state)
 	const struct proto_layer *missing = layers_missing(&broker->layers);
 	const struct proto_layer *broken = layers_broken(&broker->layers);
 
-	*state = (struct proto_state){ .running = broker->running, .queued = broker->queue.count };
+	*state = (struct proto_state){ .running = broker->running, .queued = run_queue_count(&broker->queue) };
 	for (size_t l = 0; l < broker->language_count; l++)
 		look_at_language(broker, &broker->language[l], state);
 	if (broker->config->network == NETWORK_PROXY && broker->relay.fd < 0)
@@ -41,6 +55,6 @@ health_state(const struct broker *broker, struct proto_state *state)
 	else if (missing != NULL && state->reason[0] == '\0')
 		snprintf(state->reason, sizeof state->reason, "layer %s is required and not verified yet", missing->name);
 	state->healthy = state->reason[0] == '\0';
-	state->ready = state->healthy && broker->drain != DRAIN_STOP &&
-	    (broker->config->queue == 0 || broker->queue.count < broker->config->queue);
+	/* A balancer that looks at this sends its requests elsewhere while much is left of the queue. */
+	state->ready = state->healthy && broker->drain != DRAIN_STOP && state->queued <= broker->config->queue / 4 * 3;
 }

@@ -36,6 +36,7 @@ language_event(struct broker *broker, struct language *language, enum language_e
 	if (next == NONE)
 		return;
 	language->state = next;
+	language->state_us = clock_us();
 	snprintf(language->reason, sizeof language->reason, "%s", next == LANGUAGE_FAILING ? reason : "");
 	if (next == LANGUAGE_FAILING)
 		run_queue_refuse(broker, language, NULL, REFUSED_UNAVAILABLE, language->reason, 0);
@@ -46,6 +47,20 @@ bool
 language_is_awake(const struct language *language)
 {
 	return language->state >= LANGUAGE_STARTING;
+}
+
+void
+language_place_zygote(struct language *language, uint32_t number, uint32_t pairs, uint32_t pool)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		uint32_t place = number + i * pairs;
+
+		language->zygote[place] = (struct zygote){ .language = language,
+			.other = &language->zygote[number + (1 - i) * pairs],
+			.number = place,
+			.pool = pool,
+			.report = { .fd = -1 } };
+	}
 }
 
 bool

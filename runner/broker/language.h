@@ -69,6 +69,7 @@ struct language {
 	char version[PROTO_NAME_SIZE];
 	bool is_verified;      /* a zygote has passed all parts of the self-test */
 	uint64_t used_us;      /* when last */
+	uint64_t state_us;     /* since when it is in its state */
 	uint64_t fell_back_us; /* when `start` became START_SPARE */
 
 	struct policy *policy;
@@ -81,9 +82,10 @@ struct language {
 
 	struct warden warden;
 	struct zygote *zygote;
-	size_t zygote_count;
+	size_t zygote_count; /* of places: the second half are the others of the first half */
 	struct pool pool[LANGUAGE_POOLS];
-	uint32_t kinds; /* of pools, that it has */
+	uint32_t kinds;   /* of pools, that it has */
+	uint32_t waiting; /* runs of it in the queue */
 
 	/* Of a compiled language; see compiler_id.h. */
 	struct compiler_id {
@@ -106,6 +108,9 @@ void language_event(struct broker *broker, struct language *language, enum langu
 
 /* Whether its processes run, or are to run. */
 bool language_is_awake(const struct language *language);
+
+/* Fill in the two places of a pair, `number` of `pairs`, for the zygotes of a pool. */
+void language_place_zygote(struct language *language, uint32_t number, uint32_t pairs, uint32_t pool);
 
 /* Whether a zygote serves. */
 bool language_serves(const struct language *language);

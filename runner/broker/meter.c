@@ -293,22 +293,25 @@ static void
 collect_clients(struct broker *broker)
 {
 	struct metrics *metrics = broker->metrics;
-	uint64_t running[METRICS_KEYS + 1] = { 0 }, waiting[METRICS_KEYS + 1] = { 0 }, connections = 0;
+	uint64_t running = broker->running, waiting = run_queue_count(&broker->queue), connections = 0;
+	struct metrics_key *others = &metrics->key[METRICS_KEYS];
+	const struct client *client;
 
-	for (const struct client *client = broker->clients; client != NULL; client = client->next) {
+	LIST_FOREACH(client, &broker->clients, in_all)
 		connections++;
-		if (client->state == CLIENT_WAITING) {
-			size_t at = (size_t)(find_place(metrics, client->key_name) - metrics->key);
-
-			waiting[at] += client->run.state == RUN_QUEUED;
-			running[at] += client->run.state == RUN_STARTED;
-		}
-	}
 	metrics_set(&metrics->connections, connections);
-	for (size_t i = 0; i <= METRICS_KEYS; i++) {
-		metrics_set(&metrics->key[i].running, running[i]);
-		metrics_set(&metrics->key[i].waiting, waiting[i]);
+	for (struct metrics_key *key = metrics->key; key < others; key++) {
+		const struct key_account *account = key->name[0] == '\0' ? NULL : key_account_find(&broker->accounts, key->name);
+		uint64_t key_running = account == NULL ? 0 : account->running;
+		uint64_t key_waiting = account == NULL ? 0 : account->waiting;
+
+		metrics_set(&key->running, key_running);
+		metrics_set(&key->waiting, key_waiting);
+		running -= earlier_us(key_running, running);
+		waiting -= earlier_us(key_waiting, waiting);
 	}
+	metrics_set(&others->running, running);
+	metrics_set(&others->waiting, waiting);
 }
 
 int
@@ -322,7 +325,7 @@ meter_collect(struct broker *broker)
 	collect_cells(broker);
 	collect_clients(broker);
 	metrics_set(&metrics->running, broker->running);
-	metrics_set(&metrics->queued, broker->queue.count);
+	metrics_set(&metrics->queued, run_queue_count(&broker->queue));
 	metrics_set(&metrics->cache_bytes, broker->compile_cache.bytes);
 	metrics_set(&metrics->cache_programs, broker->compile_cache.count);
 	return broker->metrics_fd;

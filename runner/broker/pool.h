@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "broker/failure.h"
+#include "broker/run.h"
 
 struct broker;
 struct cell;
@@ -22,7 +23,9 @@ struct pool {
 	struct cell *armed; /* list; the last one armed first */
 	uint32_t armed_count;
 	uint32_t arming_count;
-	uint32_t queued;   /* runs that wait for it */
+	struct run_list parked;   /* runs that wait until it is served; see run_queue.h */
+	struct run_list admitted; /* runs that are to have its next armed cells */
+	uint32_t queued;          /* the number of these */
 	uint32_t turn;     /* its zygotes take turns: the number of the next one */
 	unsigned failures; /* to make a cell, in a row */
 	uint64_t retry_us; /* no cell is made before; 0: no failure */

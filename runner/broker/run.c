@@ -6,6 +6,7 @@
 
 #include "broker/broker.h"
 #include "broker/language.h"
+#include "broker/run_queue.h"
 #include "fdpass.h"
 
 static void
@@ -16,6 +17,7 @@ leave(struct broker *broker, struct run *run)
 	loop_unwatch(&broker->loop, &run->extraction);
 	run->cell = NULL;
 	run->state = RUN_IDLE;
+	run_queue_forget(broker, run);
 }
 
 void
@@ -46,13 +48,26 @@ log_refusal(struct language *language, enum refusal refusal, const char *step, i
 	    step, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");
 }
 
+static void
+refuse(struct broker *broker, struct run *run, enum refusal refusal, uint32_t retry_ms)
+{
+	fdpass_close(&run->program_fd, 1);
+	leave(broker, run);
+	run->owner->refused(broker, run, refusal, retry_ms);
+}
+
 void
 run_refuse(struct broker *broker, struct run *run, enum refusal refusal, const char *step, int error)
 {
 	log_refusal(run->language, refusal, step, error);
-	fdpass_close(&run->program_fd, 1);
-	leave(broker, run);
-	run->owner->refused(broker, run, refusal);
+	refuse(broker, run, refusal, 0);
+}
+
+void
+run_refuse_for_now(struct broker *broker, struct run *run, enum refusal refusal, const char *step, uint32_t retry_ms)
+{
+	log_refusal(run->language, refusal, step, 0);
+	refuse(broker, run, refusal, retry_ms);
 }
 
 void

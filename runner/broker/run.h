@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include "broker/loop.h"
 #include "proto.h"
@@ -25,14 +26,25 @@
 
 struct broker;
 struct cell;
+struct key_account;
 struct language;
 struct run;
+
+TAILQ_HEAD(run_list, run);
 
 enum run_state {
 	RUN_IDLE,
 	RUN_QUEUED,
 	RUN_STARTED,
 	RUN_LEAVING,
+};
+
+/* Where a queued run is; see run_queue.h. */
+enum run_place {
+	PLACE_NONE,
+	PLACE_LISTED,
+	PLACE_PARKED,
+	PLACE_ADMITTED,
 };
 
 /*
@@ -42,8 +54,8 @@ enum run_state {
 struct run_owner {
 	/* It has come to an end: run->result. A compilation's output is run->program_fd. */
 	void (*ended)(struct broker *broker, struct run *run);
-	/* It was not carried out. */
-	void (*refused)(struct broker *broker, struct run *run, enum refusal refusal);
+	/* It was not carried out. `retry_ms`: when it may be tried again; 0: unknown. */
+	void (*refused)(struct broker *broker, struct run *run, enum refusal refusal, uint32_t retry_ms);
 	/*
 	 * Its own cell is armed. Returns 0, or -1 with errno if the run is not to start. NULL for
 	 * runs that wait in the queue.
@@ -63,11 +75,21 @@ struct run {
 	int fds[RUN_FDS]; /* job, stdout, stderr, stdin; the broker's until they are handed to the guest */
 	size_t fd_count;
 	int program_fd; /* the compiled program to run, or a compilation's output; -1: none */
-	uint64_t queued_us;
-	struct cell *cell; /* NULL: none yet, or no more */
+	uint64_t queued_us; /* since when it waits, which may be before it came here */
+	struct cell *cell;  /* NULL: none yet, or no more */
 	struct run_result result;
 	struct watch extraction; /* where the warden reports a compilation's output */
-	struct run *next_queued;
+
+	/* For run_queue.c. */
+	struct key_account *account; /* of its key; held. NULL: a run of the self-test */
+	uint64_t deadline_us;        /* it is refused if it has not started by then */
+	uint64_t blocked_us;         /* since when it would have its turn, but for memory; 0: it is not so */
+	uint64_t order;              /* its number among all that were queued */
+	uint64_t charged_bytes;      /* of the memory budget, until a cell takes them over; 0: none */
+	bool is_running;             /* it counts as a running one of its key */
+	enum run_place place;
+	uint32_t heap_at;            /* its place in the heap of deadlines */
+	TAILQ_ENTRY(run) in_list;    /* that of its place */
 };
 
 /* Give a result to the owner of a run that no cell has any more. */
@@ -78,6 +100,12 @@ void run_answer(struct broker *broker, struct run *run);
  * `step`, and `error`, an errno or 0.
  */
 void run_refuse(struct broker *broker, struct run *run, enum refusal refusal, const char *step, int error);
+
+/*
+ * The same for a run that may be tried again after `retry_ms`, of which its key or the queue is the
+ * reason; 0: unknown.
+ */
+void run_refuse_for_now(struct broker *broker, struct run *run, enum refusal refusal, const char *step, uint32_t retry_ms);
 
 /* Forget a run whose owner goes away. It is in no queue and no cell. */
 void run_drop(struct broker *broker, struct run *run);

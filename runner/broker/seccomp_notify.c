@@ -3,24 +3,32 @@
 #include "broker/seccomp_notify.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
 #include "broker/cell.h"
 #include "clock.h"
+#include "kernel/pidfd_ns.h"
 #include "log.h"
 
 #define ANSWERED_AT_ONCE 256u /* of a run; the answers to later calls wait */
 #define HOLD_US 1000u         /* from one batch of these to the next */
 #define HELD_BATCH 8u
+#define HELD_RESUME (SECCOMP_NOTIFY_HELD - 8 * HELD_BATCH) /* with so many left, more calls are received */
+#define PIDFD_OF_THREAD O_EXCL                             /* PIDFD_THREAD of newer headers, Linux 6.9 */
 
 /* A zygote's listener. It outlives the zygote until its last guest has ended. */
 struct listener {
 	struct watch watch;
+	bool is_paused;
+	LIST_ENTRY(listener) in_paused;
 };
 
 static void
@@ -32,9 +40,44 @@ answer(int fd, uint64_t id)
 	ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
+/* The inode of the pid namespace of a process or thread; 0 where the kernel does not tell. */
+static uint64_t
+pid_ns_of(int pidfd)
+{
+	int fd = pidfd < 0 ? -1 : pidfd_ns_open(pidfd, NAMESPACE_PID);
+	struct stat st;
+	uint64_t inode = fd >= 0 && fstat(fd, &st) == 0 ? st.st_ino : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return inode;
+}
+
+/* The cell of a thread by its pid namespace, for a process that has begun a session of its own. */
+static struct cell *
+find_by_namespace(struct broker *broker, pid_t thread)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, thread, PIDFD_OF_THREAD);
+	uint64_t wanted = pid_ns_of(pidfd);
+
+	if (pidfd >= 0)
+		close(pidfd);
+	for (uint32_t i = 0; wanted != 0 && i < broker->config->cells; i++) {
+		struct cell *cell = &broker->cell[i];
+
+		if (cell->init_fd < 0 || cell->state < CELL_ARMED)
+			continue;
+		if (cell->pid_ns == 0)
+			cell->pid_ns = pid_ns_of(cell->init_fd);
+		if (cell->pid_ns == wanted)
+			return cell;
+	}
+	return NULL;
+}
+
 /*
- * The cell of a thread, found by its session: a guest begins one, and its children stay in it
- * unless they begin their own.
+ * The cell of a thread. A guest begins a session, and its children stay in it unless they begin
+ * their own.
  */
 static struct cell *
 find_cell(struct broker *broker, pid_t thread)
@@ -45,7 +88,7 @@ find_cell(struct broker *broker, pid_t thread)
 		if (broker->cell[i].guest_pid == session)
 			return &broker->cell[i];
 	}
-	return NULL;
+	return find_by_namespace(broker, thread);
 }
 
 static void
@@ -63,23 +106,40 @@ count(struct denied_calls *denied, uint32_t call)
 	}
 }
 
-/*
- * Hold an answer back. There is room for all that a flood of one run can have waiting; beyond that
- * it is sent now.
- */
+/* Hold an answer back. There is room for it: notified looks first. */
 static void
 hold(struct broker *broker, int fd, uint64_t id)
 {
 	struct seccomp_notify *notify = &broker->notify;
 
-	if (notify->held_count == SECCOMP_NOTIFY_HELD) {
-		answer(fd, id);
-		return;
-	}
 	if (notify->held_count == 0)
 		notify->held_until_us = clock_us() + HOLD_US;
 	notify->held[notify->held_count++] = (struct held_answer){ .fd = fd, .id = id };
 	loop_wake_at(&broker->loop, notify->held_until_us);
+}
+
+/* Leave the calls in the kernel until some answers were sent. */
+static void
+pause_listener(struct broker *broker, struct listener *listener)
+{
+	if (listener->is_paused || poller_change(&broker->loop.poller, &listener->watch, 0) != 0)
+		return;
+	listener->is_paused = true;
+	LIST_INSERT_HEAD(&broker->notify.paused, listener, in_paused);
+}
+
+static void
+resume_listeners(struct broker *broker)
+{
+	struct listener *listener, *next;
+
+	for (listener = LIST_FIRST(&broker->notify.paused); listener != NULL; listener = next) {
+		next = LIST_NEXT(listener, in_paused);
+		if (poller_change(&broker->loop.poller, &listener->watch, EPOLLIN) != 0)
+			continue;
+		listener->is_paused = false;
+		LIST_REMOVE(listener, in_paused);
+	}
 }
 
 static void
@@ -93,6 +153,11 @@ close_listener(struct broker *broker, struct listener *listener)
 			notify->held[kept++] = notify->held[i];
 	}
 	notify->held_count = kept;
+	if (listener->is_paused)
+		LIST_REMOVE(listener, in_paused);
+	/* There is room now for what others have in the kernel. */
+	if (!LIST_EMPTY(&notify->paused))
+		loop_wake_at(&broker->loop, 0);
 	loop_unwatch(&broker->loop, &listener->watch);
 	free(listener);
 }
@@ -110,6 +175,10 @@ notified(void *context, struct watch *watch, uint32_t events)
 		close_listener(broker, listener);
 		return;
 	}
+	if (broker->notify.held_count == SECCOMP_NOTIFY_HELD) {
+		pause_listener(broker, listener);
+		return;
+	}
 	memset(&request, 0, sizeof request);
 	if (ioctl(watch->fd, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0) {
 		/*
@@ -123,7 +192,7 @@ notified(void *context, struct watch *watch, uint32_t events)
 	cell = find_cell(broker, (pid_t)request.pid);
 	if (cell != NULL)
 		count(&cell->denied, (uint32_t)request.data.nr);
-	if (cell != NULL && cell->denied.total > ANSWERED_AT_ONCE)
+	if (cell == NULL || cell->denied.total > ANSWERED_AT_ONCE)
 		hold(broker, watch->fd, request.id);
 	else
 		answer(watch->fd, request.id);
@@ -148,6 +217,8 @@ seccomp_notify_keep_time(struct broker *broker, uint64_t now_us)
 	struct seccomp_notify *notify = &broker->notify;
 	size_t batch;
 
+	if (notify->held_count <= HELD_RESUME)
+		resume_listeners(broker);
 	if (notify->held_count == 0)
 		return NEVER_US;
 	if (now_us < notify->held_until_us)

@@ -4,17 +4,20 @@
  * The kernel notifies us of each one (seccomp user notification, seccomp_unotify(2)) and keeps the
  * caller waiting. The answer is always the same, EPERM: nothing is decided here, and no memory of
  * the caller is read. A run that makes very many such calls has to wait for its answers, so that it
- * cannot keep the broker busy.
+ * cannot keep the broker busy. So has a caller whose cell is not found. If too many answers wait,
+ * no more calls are received for a moment: the kernel keeps their callers.
  */
 #ifndef CELLBLOCK_SECCOMP_NOTIFY_H
 #define CELLBLOCK_SECCOMP_NOTIFY_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #define SECCOMP_NOTIFY_HELD 256 /* answers that can wait */
 
 struct broker;
+struct listener;
 
 struct seccomp_notify {
 	struct held_answer {
@@ -23,6 +26,7 @@ struct seccomp_notify {
 	} held[SECCOMP_NOTIFY_HELD];
 	size_t held_count;
 	uint64_t held_until_us;
+	LIST_HEAD(, listener) paused; /* from which nothing is received until there is room */
 };
 
 /*

@@ -278,7 +278,7 @@ limits_of(const struct zygote *zygote, uint32_t kind)
 
 static int armed(struct broker *broker, struct run *run);
 static void ended(struct broker *broker, struct run *run);
-static void refused(struct broker *broker, struct run *run, enum refusal refusal);
+static void refused(struct broker *broker, struct run *run, enum refusal refusal, uint32_t retry_ms);
 
 static const struct run_owner owner = { .ended = ended, .refused = refused, .armed = armed };
 
@@ -487,6 +487,8 @@ pass(struct broker *broker, struct zygote *zygote)
 	language->is_verified = true;
 	zygote->is_verified = true;
 	language_event(broker, language, LANGUAGE_SERVES, NULL);
+	/* The one that it replaces ends. */
+	loop_wake_at(&broker->loop, 0);
 }
 
 /*
@@ -546,11 +548,12 @@ ended(struct broker *broker, struct run *run)
 }
 
 static void
-refused(struct broker *broker, struct run *run, enum refusal refusal)
+refused(struct broker *broker, struct run *run, enum refusal refusal, uint32_t retry_ms)
 {
 	struct selftest *test = watch_owner(run, struct selftest, run);
 
 	(void)refusal;
+	(void)retry_ms;
 	if (is_same_process(test))
 		fail(broker, test->zygote, "its cell could not be made");
 	free_test(broker, test);

@@ -178,7 +178,8 @@ begin(struct broker *broker, int door_fd)
 
 	process_title_set("broker");
 	log_never_wait();
-	run_queue_init(&broker->queue);
+	key_accounts_init(&broker->accounts);
+	run_queue_init(broker);
 	meter_begin(broker);
 	broker->loop.wake_us = 0;
 	zygotes_wake_one(broker);

@@ -1,6 +1,8 @@
 /*
- * zygote.h - a place for a zygote: a warm process that forks guests. A new one is started while the
- * old one still serves.
+ * zygote.h - a place for a zygote: a warm process that forks guests.
+ *
+ * Places come in pairs, of which one has a zygote. When that has made its number of guests, a new
+ * one is started and tested in the other place. The old one serves until then.
  */
 #ifndef CELLBLOCK_ZYGOTE_PLACE_H
 #define CELLBLOCK_ZYGOTE_PLACE_H
@@ -15,8 +17,9 @@ struct language;
 
 struct zygote {
 	struct language *language;
-	uint32_t number; /* within the language */
-	uint32_t pool;   /* of the language, whose cells it makes */
+	struct zygote *other; /* place of the pair */
+	uint32_t number;      /* within the language */
+	uint32_t pool;        /* of the language, whose cells it makes */
 
 	pid_t pid;          /* of the process that serves; 0: none */
 	uint64_t serves_us; /* since when */

@@ -140,18 +140,11 @@ reported(void *context, struct watch *watch, uint32_t events)
 	} else if (warden_link_send(language, &request, &watch->fd, 1) != 0) {
 		log_warn("%s: a zygote could not start: hand it to the warden: %s", language->config->name, strerror(errno));
 	} else {
-		/*
-		 * The warden closes its connection to the one before, which ends when it has
-		 * carried out its last requests.
-		 */
 		meter_zygote_follows(broker, zygote);
 		take_over(zygote);
 		report.version[sizeof report.version - 1] = '\0';
 		if (report.version[0] != '\0')
 			snprintf(language->version, sizeof language->version, "%s", report.version);
-		/* It has replaced one that served, and is not verified yet. */
-		if (!language_serves(language))
-			language_event(broker, language, LANGUAGE_LOST, NULL);
 		language_event(broker, language, LANGUAGE_REPORTED, NULL);
 		loop_dispatch(&broker->loop);
 	}
@@ -278,16 +271,53 @@ keep_warden(struct broker *broker, struct language *language, uint64_t now_us, u
 	return false;
 }
 
+/* Whether it has made its number of guests. */
+static bool
+is_used_up(const struct zygote *zygote)
+{
+	return zygote->pid != 0 && zygote->forks >= zygote->language->config->recycle_runs;
+}
+
+/* Whether a process is to be started in this place of the pair, rather than in the other one. */
+static bool
+is_wanted_here(const struct zygote *zygote)
+{
+	const struct zygote *other = zygote->other;
+
+	if (!zygote->language->pool[zygote->pool].is_wanted || zygote->pid != 0 || other->starting_pid != 0)
+		return false;
+	return other->pid == 0 ? zygote->number < other->number : is_used_up(other);
+}
+
+/*
+ * The other one of the pair has taken over: the warden closes its connection to this one, which
+ * ends when it has carried out its last requests. If that cannot be sent, it serves on until the
+ * next look.
+ */
+static void
+retire(struct zygote *zygote)
+{
+	const struct warden_request request = { .kind = WARDEN_ZYGOTE, .zygote = zygote->number };
+
+	if (warden_link_send(zygote->language, &request, NULL, 0) != 0)
+		return;
+	zygote->pid = 0;
+	zygote->is_verified = false;
+	zygote->failures = 0;
+	zygote->retry_us = 0;
+}
+
 /* Returns when to look again. */
 static uint64_t
 keep_zygote(struct broker *broker, struct zygote *zygote, uint64_t now_us)
 {
-	const struct language *language = zygote->language;
-	bool is_wanted = language->pool[zygote->pool].is_wanted &&
-	    (zygote->pid == 0 || zygote->forks >= language->config->recycle_runs);
+	bool is_wanted;
 
+	if (is_used_up(zygote) && zygote->other->pid != 0 && zygote->other->is_verified)
+		retire(zygote);
+	is_wanted = is_wanted_here(zygote);
 	if (zygote->starting_pid != 0 && now_us >= zygote->deadline_us) {
-		log_warn("%s: a zygote did not start in time", language->config->name);
+		log_warn("%s: a zygote did not start in time", zygote->language->config->name);
 		kill(zygote->starting_pid, SIGKILL);
 		zygote->deadline_us = NEVER_US;
 	}
@@ -340,11 +370,7 @@ is_busy(const struct broker *broker, const struct language *language)
 		if (broker->cell[i].language == language && cell_is_busy(&broker->cell[i]))
 			return true;
 	}
-	for (const struct run *run = broker->queue.first; run != NULL; run = run->next_queued) {
-		if (run->language == language)
-			return true;
-	}
-	return false;
+	return language->waiting > 0;
 }
 
 /*

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "policy.h"
+#include "start/memory_budget.h"
 
 #define ERROR_SIZE 512
 
@@ -26,6 +27,8 @@ int
 check_config(const struct config *config)
 {
 	static const char *const own[] = { "worker", "relay" };
+	char text[ERROR_SIZE * 2];
+	uint64_t memory_bytes;
 
 	for (size_t i = 0; i < config->language_count; i++) {
 		if (check_policy(config, config->language[i]->policy) != 0)
@@ -34,6 +37,10 @@ check_config(const struct config *config)
 	for (size_t i = 0; i < sizeof own / sizeof own[0]; i++) {
 		if (check_policy(config, own[i]) != 0)
 			return 1;
+	}
+	if (memory_budget_find(config, &memory_bytes, text, sizeof text) != 0) {
+		fprintf(stderr, "%s\n", text);
+		return 1;
 	}
 	printf("%s: good\n", config->path);
 	return 0;

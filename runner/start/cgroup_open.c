@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -130,6 +131,63 @@ is_version_2(const char *mount)
 		fclose(file);
 	}
 	return has_word(list, "memory", ' ') && has_word(list, "pids", ' ') && has_word(list, "cpu", ' ');
+}
+
+/* The limit in a file `name` of the group `path`; UINT64_MAX: there is none. */
+static uint64_t
+limit_of(const char *path, const char *name)
+{
+	char file_path[PATH_MAX * 2 + 64];
+	uint64_t limit = UINT64_MAX;
+	FILE *file;
+
+	snprintf(file_path, sizeof file_path, "%s/%s", path, name);
+	file = fopen(file_path, "re");
+	/* "max" is no number. */
+	if (file != NULL && fscanf(file, "%" SCNu64, &limit) != 1)
+		limit = UINT64_MAX;
+	if (file != NULL)
+		fclose(file);
+	return limit;
+}
+
+/* The least limit of the group `path` and those above it, up to `mount`. Changes `path`. */
+static uint64_t
+least_limit(const char *mount, char *path, const char *name)
+{
+	uint64_t least = UINT64_MAX, limit;
+	char *slash;
+
+	for (;;) {
+		limit = limit_of(path, name);
+		least = limit < least ? limit : least;
+		slash = strrchr(path, '/');
+		if (slash == NULL || strlen(path) <= strlen(mount))
+			return least;
+		*slash = '\0';
+	}
+}
+
+uint64_t
+cgroup_open_memory_limit(const char *parent)
+{
+	const char *controller = controller_names[CGROUP_MEMORY], *name = "memory.limit_in_bytes";
+	char mount[PATH_MAX], own[PATH_MAX], path[PATH_MAX * 2];
+
+	find_mount(controller, mount, sizeof mount);
+	if (mount[0] == '\0') {
+		controller = NULL;
+		name = "memory.max";
+		find_mount(controller, mount, sizeof mount);
+	}
+	if (mount[0] == '\0')
+		return UINT64_MAX;
+	find_own(controller, own, sizeof own);
+	if (controller == NULL && parent != NULL)
+		snprintf(path, sizeof path, "%s", parent);
+	else
+		snprintf(path, sizeof path, "%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
+	return least_limit(mount, path, name);
 }
 
 /*

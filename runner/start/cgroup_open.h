@@ -9,9 +9,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "broker/cgroup.h"
+
+/*
+ * The least memory limit, in bytes, of the group of this process and of those above it; UINT64_MAX:
+ * there is none. `parent`: the group of version 2 for the cells, as in cgroup_open; NULL: that of
+ * this process.
+ */
+uint64_t cgroup_open_memory_limit(const char *parent);
 
 /*
  * Find the hierarchies, make our directory `name` in each, and give it to `owner`. `parent`: the

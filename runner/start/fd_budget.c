@@ -32,7 +32,14 @@
 #define ZYGOTE_OWN 3  /* where it reports; its seccomp listener; that of the zygote before it */
 #define ZYGOTE_TEST 5 /* a self-test: its output, and what its guest is given */
 
-#define IDLE_CONNECTIONS 64 /* of workers, beyond one for each run that there can be */
+/*
+ * Connections of workers that have no run: of as many processes as take all requests that may run
+ * or wait, and of those that replace them in the meantime.
+ */
+#define WORKER_SPARE 32           /* requests that are about to be answered, or refused */
+#define WORKER_SPARE_CONNECTIONS 5 /* of a process, as in broker/client.c */
+#define WORKER_GENERATIONS 2
+
 /*
  * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics;
  * the two ends of what is being handed over; and one message with all descriptors that it can have.
@@ -49,6 +56,16 @@ add(struct fd_budget *budget, size_t at, const char *name, uint64_t count, uint6
 {
 	budget->part[at] = (struct fd_part){ name, count, each };
 	budget->total += count * each;
+}
+
+/* The connections of one generation of workers. */
+static uint64_t
+connections_of_workers(const struct config *config)
+{
+	uint64_t requests = config->requests > 0 ? config->requests : 1;
+	uint64_t processes = ((uint64_t)config->cells + config->queue + WORKER_SPARE + requests - 1) / requests;
+
+	return processes * (requests + WORKER_SPARE_CONNECTIONS);
 }
 
 void
@@ -81,7 +98,8 @@ fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
 	/* When it puts the roots together it has no cell, no run and no zygote yet. */
 	add(budget, 5, "languages", config->language_count,
 	    LANGUAGE_OWN + (config->language_count * LANGUAGE_CLONES > serving ? LANGUAGE_CLONES : 0));
-	add(budget, 6, "others", IDLE_CONNECTIONS + BROKER_OWN, 1);
+	add(budget, 6, "connections of workers", connections_of_workers(config), WORKER_GENERATIONS);
+	add(budget, 7, "others", BROKER_OWN, 1);
 }
 
 uint64_t

@@ -13,7 +13,7 @@
 
 #include "config.h"
 
-#define FD_BUDGET_PARTS 7
+#define FD_BUDGET_PARTS 8
 
 /* A summand: `count` things that need `each` descriptors. */
 struct fd_part {

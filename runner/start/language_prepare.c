@@ -167,6 +167,8 @@ int
 language_prepare(struct language *language, const struct config *config, const struct language_config *from, uid_t probe_uid,
     char *error, size_t size)
 {
+	uint32_t pairs = 0;
+
 	*language = (struct language){ .all = config,
 		.config = from,
 		.start = from->start,
@@ -198,7 +200,8 @@ language_prepare(struct language *language, const struct config *config, const s
 	}
 	language->kinds = (uint32_t)from->warm_count + (from->start != START_COLD && from->run.count > 0);
 	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++)
-		language->zygote_count += zygotes_of(language, pool);
+		pairs += zygotes_of(language, pool);
+	language->zygote_count = 2 * (size_t)pairs;
 	language->zygote = calloc(language->zygote_count, sizeof *language->zygote);
 	if (language->zygote == NULL) {
 		snprintf(error, size, "out of memory");
@@ -206,10 +209,7 @@ language_prepare(struct language *language, const struct config *config, const s
 	}
 	for (uint32_t pool = 0, z = 0; pool < language->kinds * GRANT_COUNT; pool++) {
 		for (uint32_t i = 0; i < zygotes_of(language, pool); i++, z++)
-			language->zygote[z] = (struct zygote){ .language = language,
-				.number = z,
-				.pool = pool,
-				.report = { .fd = -1 } };
+			language_place_zygote(language, z, pairs, pool);
 	}
 	language_want_armed(language);
 	return 0;

@@ -29,6 +29,7 @@
 #include "start/host.h"
 #include "start/language_prepare.h"
 #include "start/level.h"
+#include "start/memory_budget.h"
 #include "start/uid_lock.h"
 #include "start/walls.h"
 
@@ -43,6 +44,24 @@ reserve_descriptors(const struct config *config)
 
 	if (fd_budget_reserve(config, error, sizeof error) != 0)
 		die("%s", error);
+}
+
+/* Dies if there are runs that could never start. */
+static void
+find_memory(struct start *start)
+{
+	struct broker *broker = &start->broker;
+	const struct config *config = start->config;
+	uint64_t largest = memory_budget_largest(config);
+	char text[ERROR_SIZE * 2];
+
+	if (memory_budget_find(config, &broker->memory_most_bytes, text, sizeof text) != 0)
+		die("%s", text);
+	log_info("the memory limits of running programs are at most %" PRIu64 " MiB together (%s)",
+	    broker->memory_most_bytes >> 20, text);
+	if (largest > broker->memory_most_bytes)
+		log_warn("a run that asks for more memory than that is refused; limits.memory_bytes allows up to %" PRIu64 " MiB",
+		    largest >> 20);
 }
 
 /* Dies where each cell must have a uid of its own and cannot. */
@@ -311,6 +330,7 @@ start_serve(struct config *config, const struct generation *generation)
 	host_use_slot(config, generation->slot);
 	door_take_listener(config, start.listen_fd);
 	start.level->check(config);
+	find_memory(&start);
 	reserve_descriptors(config);
 	find_ids(&start);
 	lock_uids(&start);

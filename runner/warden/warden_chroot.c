@@ -227,9 +227,9 @@ warden_chroot_main(int sock, const struct warden_config *config)
 			warden_requests_reclaim(fds[1], request.bytes);
 		} else if (request.kind == WARDEN_KEEP && count == 1) {
 			restart_reaper(&w, &request, fds[0]);
-		} else if (request.kind == WARDEN_ZYGOTE && count == 1) {
+		} else if (request.kind == WARDEN_ZYGOTE && count <= 1) {
 			fdpass_close(&w.zygote_fd[request.zygote], 1);
-			w.zygote_fd[request.zygote] = fds[0];
+			w.zygote_fd[request.zygote] = count == 1 ? fds[0] : -1;
 			count = 0;
 		}
 		fdpass_close(fds, count);

@@ -24,7 +24,7 @@
 #include "guest/attack.h"
 #include "messages.h"
 
-#define ZYGOTES 16 /* of a language */
+#define ZYGOTES 32 /* places of a language */
 #define DEATHS 64
 #define LISTENERS 8
 #define FIRST_PID 0x50000000 /* above every real one */
@@ -54,7 +54,9 @@ static struct language_config configs[LANGUAGES] = {
 /* clang-format on */
 
 static struct config config = { .cells = CELLS,
+	.reserve = 1,
 	.queue = 3,
+	.requests = 1,
 	.queue_ms = 500,
 	.cpu_percent = 100,
 	.threads = 4,
@@ -228,7 +230,7 @@ warden_works(size_t l, uint8_t how)
 		shut(&guest_end[request.cell]);
 		break;
 	case WARDEN_ZYGOTE:
-		must(request.zygote < languages[l].zygote_count && count == 1);
+		must(request.zygote < languages[l].zygote_count && count <= 1);
 		break;
 	case WARDEN_EXTRACT:
 		must(count == 2);
@@ -253,11 +255,24 @@ warden_step(void)
 	warden_works(how % LANGUAGES, how >> 3);
 }
 
+/* The place of pair `number` of a language where something is going on. */
+static size_t
+place_of(const struct language *language, size_t number)
+{
+	size_t pairs = language->zygote_count / 2;
+
+	number %= pairs;
+	return language->zygote[number + pairs].starting_pid != 0 ||
+	        (language->zygote[number].starting_pid == 0 && language->zygote[number + pairs].pid != 0) ?
+	    number + pairs :
+	    number;
+}
+
 void
 zygote_step(void)
 {
 	uint8_t which = next(), how = next();
-	int *end = &zygote_end[which % LANGUAGES][(which >> 4) % ZYGOTES];
+	int *end = &zygote_end[which % LANGUAGES][place_of(&languages[which % LANGUAGES], which >> 4)];
 	struct zygote_report report = { .error = how == 1 };
 	int listener[2] = { -1, -1 };
 
@@ -401,12 +416,12 @@ process_step(void)
 {
 	uint8_t which = next();
 	struct language *language = &languages[which % LANGUAGES];
-	size_t z = (which >> 4) % ZYGOTES;
+	size_t z = place_of(language, which >> 4);
 
 	if ((which & 8) != 0) {
 		process_ends(language->warden.pid, SIGKILL);
 		shut(&warden_end[which % LANGUAGES]);
-	} else if (z < language->zygote_count) {
+	} else {
 		process_ends(language->zygote[z].starting_pid != 0 && (which & 4) != 0 ? language->zygote[z].starting_pid :
 		                                                                         language->zygote[z].pid,
 		    SIGSEGV);
@@ -460,6 +475,7 @@ set_up_language(size_t l, size_t seed)
 {
 	struct language *language = &languages[l];
 	const struct language_config *from = &configs[l];
+	uint32_t pairs, number = 0;
 
 	*language = (struct language){ .all = &config,
 		.config = from,
@@ -471,15 +487,12 @@ set_up_language(size_t l, size_t seed)
 		.kinds = (uint32_t)from->warm_count };
 	language->is_verified = seed % 8 == 7;
 	language->kinds += from->start != START_COLD && from->run.count > 0;
+	pairs = language->kinds * GRANT_COUNT + from->warm[0].zygotes - 1;
+	language->zygote_count = 2 * (size_t)pairs;
+	must(language->zygote_count <= ZYGOTES);
 	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++) {
-		for (uint32_t i = 0; i < (pool == 0 ? from->warm[0].zygotes : 1); i++) {
-			must(language->zygote_count < ZYGOTES);
-			zygotes[l][language->zygote_count] = (struct zygote){ .language = language,
-				.number = (uint32_t)language->zygote_count,
-				.pool = pool,
-				.report = { .fd = -1 } };
-			language->zygote_count++;
-		}
+		for (uint32_t i = 0; i < (pool == 0 ? from->warm[0].zygotes : 1); i++)
+			language_place_zygote(language, number++, pairs, pool);
 		language->pool[pool].is_wanted = language_armed(language, pool) > 0;
 	}
 	warden_end[l] = -1;
@@ -504,6 +517,8 @@ world_begin(size_t seed)
 	broker.language_count = LANGUAGES;
 	broker.cell = cells;
 	broker.compile_cache.most_bytes = config.compiled_bytes;
+	/* Two of the largest runs, or many usual ones. */
+	broker.memory_most_bytes = UINT64_C(2) << 24;
 	/*
 	 * If the self-test tests only some languages, a run of another one can be in progress when
 	 * a layer turns out to be broken.
@@ -587,9 +602,17 @@ world_end(void)
 		shut(&guest_end[c]);
 		shut(&init_end[c]);
 	}
-	for (size_t i = 0; i < broker.compile_cache.count; i++)
-		close(broker.compile_cache.entry[i].fd);
-	free(broker.compile_cache.entry);
+	compile_cache_free(&broker.compile_cache);
+	deadline_heap_free(&broker.queue.deadlines);
+	/* Those whose rate is not used up. The rest was forgotten. */
+	while (!TAILQ_EMPTY(&broker.accounts.idle)) {
+		struct key_account *account = TAILQ_FIRST(&broker.accounts.idle);
+
+		TAILQ_REMOVE(&broker.accounts.idle, account, in_idle);
+		free(account);
+		broker.accounts.count--;
+	}
+	must(broker.accounts.count == 0);
 	if (broker.metrics != NULL) {
 		munmap(broker.metrics, sizeof *broker.metrics);
 		close(broker.metrics_fd);

@@ -73,6 +73,37 @@ fits(uint64_t asked, uint64_t most)
 	return asked > 0 && asked <= most;
 }
 
+static bool
+is_legal_share(const struct run_share *share)
+{
+	return memchr(share->name, '\0', sizeof share->name) != NULL && share->name[0] > ' ' && share->name[0] < 0x7f &&
+	    share->weight > 0 && share->weight <= 1000 && share->running <= 4096 &&
+	    (share->waiting <= 65536 || share->waiting == UINT32_MAX) && share->rate <= 1000000 && share->burst <= 1000000 &&
+	    share->reserved == 0;
+}
+
+/* The share of one of a few keys, whose numbers change. Now and then it is none that there can be. */
+static struct run_share
+make_share(uint8_t which)
+{
+	static const uint32_t odd[] = { UINT32_MAX, 1001, 4097, 65537, 1000001, 0 };
+	struct run_share share = { .name = { (char)('a' + (which & 3)) }, .weight = 1 + (which >> 2 & 3) * 9, .waiting = UINT32_MAX };
+	uint32_t *const number[] = { &share.weight, &share.running, &share.waiting, &share.rate, &share.burst, &share.reserved };
+	uint8_t change = which >= 0x80 ? next() : 0;
+
+	if ((which & 0x10) != 0)
+		share.running = 1;
+	if ((which & 0x20) != 0)
+		share.waiting = which & 1;
+	if ((which & 0x40) != 0)
+		share.rate = 1 + (which & 7);
+	if (change == 0xff)
+		memset(share.name, next(), sizeof share.name);
+	else if (change >= 0x80)
+		*number[change % LENGTH(number)] = odd[(change >> 3) % LENGTH(odd)];
+	return share;
+}
+
 /* Check the rules of proto.h that depend on nothing but the message itself. */
 static bool
 is_legal(const struct proto_request *request, size_t fd_count)
@@ -81,6 +112,8 @@ is_legal(const struct proto_request *request, size_t fd_count)
 	const struct run_limits *limits = &request->limits, *most = &languages[0].config->limits.maximum;
 
 	if (request->kind < PROTO_RUN || request->kind > PROTO_STATE)
+		return false;
+	if ((is_run || is_compile || request->kind == PROTO_FIND) && !is_legal_share(&request->share))
 		return false;
 	if ((is_run && fd_count != 3 && fd_count != 4) || (is_compile && fd_count != 3) ||
 	    (!is_run && !is_compile && fd_count != 0))
@@ -115,6 +148,13 @@ request_step(void)
 	request.flags = flags & 3;
 	request.cancel = (flags >> 2) & 3;
 	request.digest[0] = flags >> 6;
+	request.share = make_share((flags & 0x10) != 0 ? next() : 0);
+	if ((flags & 0x20) != 0) {
+		uint8_t wait = next();
+
+		request.queue_ms = wait & 1 ? 0 : (uint64_t)wait * 10;
+		request.waited_us = wait == 0xff ? UINT64_MAX : (uint64_t)(wait >> 4) * 20000;
+	}
 	if (limit >= 0x80) {
 		const uint64_t *bound = (const uint64_t *)most + limit % 6;
 		const uint64_t values[] = { *bound, 0, *bound + 1, UINT64_MAX, 1, *bound - 1 };
@@ -221,18 +261,81 @@ hang_up_step(void)
 /* ---- checks, each time when the broker waits ------------------------------------------------------------------------ */
 
 static void
+check_account(const struct key_account *account, uint64_t *charged_bytes)
+{
+	uint32_t holds = 0, listed = 0, waiting = 0, running = 0, in_cells = 0;
+	const struct client *client;
+
+	LIST_FOREACH(client, &broker.clients, in_all) {
+		const struct run *run = &client->run;
+
+		holds += (client->account == account) + (run->account == account);
+		if (run->account != account)
+			continue;
+		listed += run->place == PLACE_LISTED;
+		waiting += run->place == PLACE_LISTED || run->place == PLACE_PARKED;
+		running += run->is_running;
+		in_cells += run->charged_bytes > 0;
+		*charged_bytes += run->charged_bytes;
+	}
+	for (size_t c = 0; c < CELLS; c++) {
+		if (cells[c].charge.account != account)
+			continue;
+		holds++;
+		in_cells++;
+		*charged_bytes += cells[c].charge.bytes;
+	}
+	must(holds == account->holds && listed == account->listed && waiting == account->waiting);
+	must(running == account->running && in_cells == account->cells);
+	must(in_cells <= CELLS - broker.config->reserve);
+}
+
+static void
+check_accounts(void)
+{
+	uint64_t charged_bytes = 0;
+	uint32_t count = 0, taken = 0, emptying = 0;
+	const struct key_account *account;
+
+	for (size_t i = 0; i < KEY_ACCOUNT_HASHES; i++) {
+		SLIST_FOREACH(account, &broker.accounts.hash[i], in_hash) {
+			check_account(account, &charged_bytes);
+			count++;
+		}
+	}
+	must(count == broker.accounts.count);
+	must(charged_bytes == broker.queue.charged_bytes && charged_bytes <= broker.memory_most_bytes);
+	for (size_t c = 0; c < CELLS; c++) {
+		taken += !cells[c].is_reserved && cells[c].state >= CELL_RUNNING;
+		emptying += !cells[c].is_reserved && cells[c].state >= CELL_ENDING;
+		must(cells[c].state != CELL_FREE || cells[c].charge.account == NULL);
+	}
+	must(taken == broker.taken && emptying == broker.emptying);
+}
+
+static void
 check_clients(void)
 {
-	uint32_t queued = 0, of_pools = 0;
+	uint32_t queued = 0, of_pools = 0, listed = 0, parked = 0;
+	const struct client *client;
 
-	for (const struct run *run = broker.queue.first; run != NULL; run = run->next_queued, queued++)
-		must(run->state == RUN_QUEUED);
-	for (const struct client *client = broker.clients; client != NULL; client = client->next) {
+	for (uint32_t i = 0; i < run_queue_count(&broker.queue); i++, queued++) {
+		const struct run *run = broker.queue.deadlines.run[i];
+
+		must(run->state == RUN_QUEUED && run->heap_at == i && run->account != NULL);
+		must(i == 0 || broker.queue.deadlines.run[(i - 1) / 2]->deadline_us <= run->deadline_us);
+		listed += run->place == PLACE_LISTED;
+		parked += run->place == PLACE_PARKED;
+	}
+	LIST_FOREACH(client, &broker.clients, in_all) {
 		const struct run *run = &client->run;
 		bool has_cell = run->state == RUN_STARTED || (run->state == RUN_LEAVING && run->cell != NULL);
 
 		must(client->watch.fd >= 0 && run->fd_count <= RUN_FDS);
 		must((run->state == RUN_QUEUED) == (run->fd_count > 0));
+		must((run->state == RUN_QUEUED) == (run->place != PLACE_NONE));
+		must((run->state != RUN_IDLE) == (run->account != NULL) && (run->account == NULL || run->account == client->account));
+		must(run->is_running == (run->state != RUN_IDLE && run->place != PLACE_LISTED && run->place != PLACE_PARKED));
 		must((run->cell != NULL) == has_cell && (run->cell == NULL || run->cell->run == run));
 		/* The broker extracts the output of a compilation that has no cell any more. */
 		must((run->extraction.fd >= 0) == (run->state == RUN_LEAVING && run->cell == NULL));
@@ -241,11 +344,14 @@ check_clients(void)
 	for (size_t l = 0; l < LANGUAGES; l++) {
 		for (size_t p = 0; p < languages[l].kinds * GRANT_COUNT; p++)
 			of_pools += languages[l].pool[p].queued;
-		for (const struct client *client = languages[l].compiler.asking; client != NULL; client = client->next_finding)
+		for (client = languages[l].compiler.asking; client != NULL; client = client->next_finding)
 			must(client->state == CLIENT_FINDING && client->key.language == l);
 	}
 	must(queued == 0 || layers_broken(&broker.layers) == NULL);
-	must(queued == broker.queue.count && of_pools == queued && queued <= broker.config->queue);
+	must(queued <= broker.config->queue + CELLS);
+	must(listed == broker.queue.listed && parked == broker.queue.parked && of_pools == broker.queue.admitted &&
+	    listed + parked + of_pools == queued);
+	check_accounts();
 }
 
 static void
@@ -305,7 +411,9 @@ static void (*const steps[])(void) = { connect_step, request_step, request_step,
 static bool
 is_settled(void)
 {
-	for (const struct client *client = broker.clients; client != NULL; client = client->next) {
+	const struct client *client;
+
+	LIST_FOREACH(client, &broker.clients, in_all) {
 		if (client->state != CLIENT_IDLE)
 			return false;
 	}
@@ -364,7 +472,7 @@ happen(void)
 		phase = PARTING;
 		break;
 	case PARTING:
-		must(broker.clients == NULL && broker.queue.count == 0 && broker.running == 0);
+		must(LIST_EMPTY(&broker.clients) && run_queue_count(&broker.queue) == 0 && broker.running == 0);
 		world_give_up();
 		phase = EMPTYING;
 		break;

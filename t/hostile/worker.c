@@ -118,7 +118,8 @@ a_run(void)
 		    .memory_bytes = 64 << 20,
 		    .processes = 1,
 		    .output_bytes = 1 << 20,
-		    .disk_bytes = 64 << 20 } };
+		    .disk_bytes = 64 << 20 },
+		.share = { .name = "hostile", .weight = 1, .waiting = UINT32_MAX } };
 }
 
 static int
@@ -321,7 +322,7 @@ never_reads(void)
 static void
 flood(void)
 {
-	struct proto_request cancel = { .kind = PROTO_CANCEL }, find = { .kind = PROTO_FIND };
+	struct proto_request cancel = { .kind = PROTO_CANCEL }, find = { .kind = PROTO_FIND, .share = a_run().share };
 	int fd = open_link();
 	unsigned answered = 0;
 

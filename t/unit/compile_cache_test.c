@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -30,9 +31,7 @@ static int
 empty_cache(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < cache.count; i++)
-		close(cache.entry[i].fd);
-	free(cache.entry);
+	compile_cache_free(&cache);
 	return 0;
 }
 
@@ -44,17 +43,26 @@ key_of(unsigned number)
 		.digest = { [0] = (uint8_t)number, [1] = (uint8_t)(number >> 8) } };
 }
 
-/* Keep an output of `size` bytes. The cache duplicates the descriptor, so this one is closed. */
+/*
+ * Keep an output of `size` bytes for an API key. The cache duplicates the descriptor, so this one
+ * is closed.
+ */
 static void
-keep(unsigned number, off_t size)
+keep_for(const char *name, unsigned number, off_t size)
 {
 	struct compile_key key = key_of(number);
 	int fd = memfd_create("output", MFD_CLOEXEC);
 
 	assert_true(fd >= 0);
 	assert_int_equal(ftruncate(fd, size), 0);
-	compile_cache_keep(&cache, &key, fd);
+	compile_cache_keep(&cache, &key, name, fd);
 	close(fd);
+}
+
+static void
+keep(unsigned number, off_t size)
+{
+	keep_for("one", number, size);
 }
 
 /* The size of the entry that is found, or -1. */
@@ -183,6 +191,57 @@ test_many_small_ones(void **state)
 	assert_int_equal(find(1099), 1);
 }
 
+/* One key may have all of it, until others want their share. */
+static void
+test_a_key_keeps_its_share(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		keep_for("much", i, 100);
+	assert_int_equal(cache.bytes, 1000);
+	keep_for("little", 20, 200);
+	keep_for("little", 21, 200);
+	assert_int_equal(find(3), -1);
+	assert_int_equal(find(4), 100);
+	/* Whatever the first one compiles now costs itself alone. */
+	for (unsigned i = 30; i < 60; i++)
+		keep_for("much", i, 100);
+	keep_for("much", 61, 600);
+	keep_for("much", 62, 600);
+	assert_int_equal(find(20), 200);
+	assert_int_equal(find(21), 200);
+	assert_int_equal(find(62), 600);
+	/* What is more than a share, and than anybody has, is not kept while others are there. */
+	keep_for("little", 22, 700);
+	assert_int_equal(find(22), -1);
+	assert_int_equal(find(62), 600);
+	assert_true(cache.bytes <= 1000);
+}
+
+/* The same for the number of entries. */
+static void
+test_many_small_ones_cost_their_key(void **state)
+{
+	(void)state;
+	cache.most_bytes = 1 << 20;
+	for (unsigned i = 0; i < 10; i++)
+		keep_for("few", i, 1);
+	for (unsigned i = 100; i < 2500; i++)
+		keep_for("many", i, 1);
+	for (unsigned i = 0; i < 10; i++)
+		assert_int_equal(find(i), 1);
+	assert_int_equal(find(100), -1);
+	assert_int_equal(find(2499), 1);
+	/* Every entry has another owner. */
+	for (unsigned i = 3000; i < 3000 + 2 * COMPILE_CACHE_ENTRIES_MAX; i++) {
+		char name[16];
+
+		snprintf(name, sizeof name, "%u", i);
+		keep_for(name, i, 1);
+	}
+	assert_int_equal(cache.count, COMPILE_CACHE_ENTRIES_MAX);
+}
+
 int
 main(void)
 {
@@ -194,6 +253,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_too_large, make_cache, empty_cache),
 		cmocka_unit_test_setup_teardown(test_none, make_cache, empty_cache),
 		cmocka_unit_test_setup_teardown(test_many_small_ones, make_cache, empty_cache),
+		cmocka_unit_test_setup_teardown(test_a_key_keeps_its_share, make_cache, empty_cache),
+		cmocka_unit_test_setup_teardown(test_many_small_ones_cost_their_key, make_cache, empty_cache),
 	};
 
 	return cmocka_run_group_tests_name("compiled", tests, NULL, NULL);

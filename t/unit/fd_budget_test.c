@@ -27,6 +27,7 @@ small_config(void)
 	struct config config = { .path = (char *)(uintptr_t) "test.conf",
 		.cells = 8,
 		.queue = 10,
+		.requests = 10,
 		.cgroup = LAYER_REQUIRED,
 		.open_files = 64,
 		.network = NETWORK_NONE,
@@ -67,12 +68,14 @@ static void
 each_setting_has_its_price(void **state)
 {
 	(void)state;
-	assert_int_equal(COST(config.cells += 100), 100 * 22); /* 15 of the control group, 3 of the cell, 4 of its run */
-	assert_int_equal(COST(config.cells = 4096), (4096 - 8) * 22);
+	/* 15 of the control group, 3 of the cell, 4 of its run; and 10 more processes of workers, twice. */
+	assert_int_equal(COST(config.cells += 100), 100 * 22 + 10 * 15 * 2);
+	assert_int_equal(COST(config.cells = 4096), (4096 - 8) * 22 + 409 * 15 * 2);
 	assert_int_equal(COST(config.network = NETWORK_PROXY), 8);
 	assert_int_equal(COST(config.network = NETWORK_HOST), 0);
 	assert_int_equal(COST(config.cgroup = LAYER_OPTIONAL), 0);
-	assert_int_equal(COST(config.queue += 7), 7 * 6);
+	assert_int_equal(COST(config.queue += 7), 7 * 6 + 15 * 2);
+	assert_int_equal(COST(config.requests = 1), 50 * 6 * 2 - 5 * 15 * 2);
 	assert_int_equal(COST(config.compiled_bytes = 1), COMPILE_CACHE_ENTRIES_MAX);
 	assert_int_equal(COST(language[0].warm[0].zygotes = 5), 4 * 8);
 	/* One more kind of zygotes, with each grant: a setup and a zygote. */
