@@ -21,7 +21,7 @@ drain_begin(struct broker *broker, enum drain drain)
 		log_info("a newer generation serves: this one ends when its workers have gone");
 		client_tell_moved(broker);
 	} else {
-		log_info("stopping: %u run(s) are finished, %u that wait are refused", broker->running, broker->queue.count);
+		log_info("stopping: %u run(s) are finished, %u that wait are refused", broker->running, run_queue_count(&broker->queue));
 		run_queue_refuse(broker, NULL, NULL, REFUSED_STOPPING, "it had not begun", 0);
 	}
 }
@@ -32,7 +32,7 @@ drain_keep_time(struct broker *broker, uint64_t now_us)
 	if (broker->drain == DRAIN_NONE)
 		return NEVER_US;
 	if (now_us >= broker->drain_until_us ||
-	    (broker->drain == DRAIN_MOVED ? broker->clients == NULL : !client_has_work(broker)))
+	    (broker->drain == DRAIN_MOVED ? LIST_EMPTY(&broker->clients) : !client_has_work(broker)))
 		drain_finish(broker);
 	return broker->drain_until_us;
 }
