@@ -1,5 +1,5 @@
-# The metrics: Prometheus' text, checked by promtool; the figures of what was run, refused, denied and
-# compiled; and who may read them.
+# The metrics: Prometheus' text, checked by promtool; the figures of runs, refusals, denied calls
+# and compilations; and the addresses that may read them.
 use strict;
 use warnings;
 use Cellblock qw(command eventually missing process_status spew);
@@ -124,7 +124,7 @@ unlike $page->{body}, qr/key=/, 'the page of the service has no names of keys';
 
 # --- who may read them ----------------------------------------------------------------------------------------------------
 
-# The TLS port listens on all addresses, so a request to another address of this host comes from there.
+# The TLS port listens on all addresses: a request to another address of this host comes from there.
 my ($address) = `hostname -I` =~ /(\d+\.\d+\.\d+\.\d+)/;
 SKIP: {
     skip 'this host has no other address', 4 if !$address;

@@ -1,5 +1,5 @@
-# The status process: health, readiness, languages and capabilities are answered whatever the load of
-# runs, by a process of its own that is confined like a worker.
+# The status process: health, readiness, languages and capabilities are answered whatever the load
+# of runs, by a process of its own that is confined like a worker.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok eventually json process_status slurp);

@@ -20,9 +20,9 @@ struct client {
 	struct watch watch;
 	pid_t pid; /* of the worker, on the host */
 	enum client_state state;
-	uint32_t id;            /* of its run */
-	struct run run;         /* run.program_fd: what was found or compiled for its next run */
-	struct compile_key key; /* of the source that it asked for last */
+	uint32_t id;                        /* of its run */
+	struct run run;                     /* run.program_fd: what was found or compiled for its next run */
+	struct compile_key key;             /* of the source that it asked for last */
 	char key_name[PROTO_KEY_NAME_SIZE]; /* of the API key of its run; ended by NUL */
 	struct client *next;
 	struct client *next_finding;
