@@ -159,6 +159,7 @@ main(int argc, char **argv)
 	const char *path;
 
 	log_open("cellblock-fcgi");
+	log_never_wait(); /* the log is a pipe, and its reader may have stopped */
 	path = parse_options(argc, argv);
 	lockdown_check();
 	check_listening();
