@@ -17,8 +17,8 @@ skip_all('systemd is not the first process') if !-d '/run/systemd/system';
 my $slow = $ENV{CELLBLOCK_SLOW} || 1;
 my $prefix = Cellblock::prefix();
 my $examples = "$prefix/share/doc/cellblock/examples";
-my @services = ('cellblock-runner.service', 'cellblock-fcgi.service');
-my @units = (@services, 'cellblock-fcgi.socket');
+my @services = ('cellblock-runner.service', 'cellblock-fcgi.service', 'cellblock-status.service');
+my @units = (@services, 'cellblock-fcgi.socket', 'cellblock-status.socket');
 my $site = '/etc/nginx/sites-enabled/cellblock';
 my $key = 'test-key-of-systemd';
 my @mounts_before = Cellblock::host_mounts();
@@ -71,9 +71,10 @@ done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
 filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 4);
-done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
+done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
 done(['cp', "$examples/etc/systemd/nginx-cellblock.conf", '/etc/systemd/system/nginx.service.d/cellblock.conf']);
 filled('etc/logrotate/cellblock.in', '/etc/cellblock/logrotate.conf', LOG => '/var/log/cellblock');
+filled('etc/systemd/cellblock-status.service.in', '/etc/systemd/system/cellblock-status.service', %paths);
 is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint about the units';
 
 spew('/etc/cellblock/keys.map', "\"~^\\Q$key\\E\$\" test;\n");
@@ -83,7 +84,7 @@ done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -
 filled('nginx/cellblock.conf.in', $site, KEYS => '/etc/cellblock/keys.map', PROXIES => '/etc/cellblock/proxies.map', RATE => 1000, CONNECTIONS => 64,
     ADDRESS_CONNECTIONS => 256, BODY => '32m', REPLY => '132096k', ERROR_LOG => '/var/log/cellblock/nginx.log', READ_TIMEOUT => '1h', PLAIN_PORT => 8194, TLS_PORT => 8443, TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
-    FCGI_SOCKET => '/run/cellblock-fcgi.sock');
+    FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock');
 
 # --- it starts --------------------------------------------------------------------------------------------------------------
 

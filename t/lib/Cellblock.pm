@@ -393,20 +393,19 @@ sub pids {
     return @{ $all{$role} || [] };
 }
 
-# The relay's pid: the runner's process on the host whose parent, the door, is one too. undef: there
-# is none.
+# The relay's pid. undef: there is none.
 sub relay {
     my ($self) = @_;
     my %runner = map { $_ => 1 } $self->pids('runner');
-    my @found = grep { my $s = process_status($_); $s && $runner{ $s->{PPid} } } keys %runner;
+    my @found = grep { (slurp("/proc/$_/comm") // '') eq "relay\n" } keys %runner;
     return $found[0];
 }
 
 # The short names of the runner's own processes, at their start and by their titles.
-our $runner_names = qr/\A(?:cellblock-runne|(?:door|guard|relay|broker|warden|reaper)\b)/;
+our $runner_names = qr/\A(?:cellblock-runne|runner parent|(?:door|guard|relay|broker|warden|reaper)\b)/;
 
-# Role => pids. The depth in pid namespaces tells the roles apart: the runner that supervisord
-# started, the broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's
+# Role => pids. The depth in pid namespaces tells the roles apart: the runner's processes
+# on the host, the broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's
 # init and guest below.
 sub roles {
     my ($self) = @_;
@@ -421,7 +420,10 @@ sub roles {
         my $runner = $comm =~ $runner_names;
         my $is
             = $comm eq 'cellblock-fcgi'         ? 'worker'
-            : $comm eq 'multiwatch'             ? 'multiwatch'
+            : $comm eq 'worker parent'          ? 'worker parent'
+            : $comm eq 'runner parent'          ? 'runner parent'
+            : $comm eq 'status'                 ? 'status'
+            : $comm eq 'status parent'          ? 'status parent'
             : $cmdline =~ /\Anginx: worker/     ? 'nginx'
             : $cmdline =~ /\Anginx: master/     ? 'nginx master'
             : $depth == 0                       ? ($runner ? 'runner' : '')
