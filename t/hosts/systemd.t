@@ -70,19 +70,20 @@ my $config = '/etc/cellblock/cellblock.conf';
 done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
-filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 4);
+filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 10);
 done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
 done(['cp', "$examples/etc/systemd/nginx-cellblock.conf", '/etc/systemd/system/nginx.service.d/cellblock.conf']);
 filled('etc/logrotate/cellblock.in', '/etc/cellblock/logrotate.conf', LOG => '/var/log/cellblock');
 filled('etc/systemd/cellblock-status.service.in', '/etc/systemd/system/cellblock-status.service', %paths);
 is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint about the units';
 
-spew('/etc/cellblock/keys.map', "\"~^\\Q$key\\E\$\" test;\n");
-spew('/etc/cellblock/proxies.map', '');
+spew('/root/key', "$key\n");
+done(['sh', '-c', "$prefix/bin/cellblock-key -c $config add test --stdin </root/key"], 'an API key is added');
+is sprintf('%o', (stat '/etc/cellblock/keys/test.conf')[2] & 07777), '640', 'its file is for root and the workers';
 done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost),
     '-keyout', '/etc/cellblock/key.pem', '-out', '/etc/cellblock/cert.pem'], 'a certificate is made');
-filled('nginx/cellblock.conf.in', $site, KEYS => '/etc/cellblock/keys.map', PROXIES => '/etc/cellblock/proxies.map', RATE => 1000, CONNECTIONS => 64,
-    ADDRESS_CONNECTIONS => 256, BODY => '32m', REPLY => '132096k', ERROR_LOG => '/var/log/cellblock/nginx.log', READ_TIMEOUT => '1h', PLAIN_PORT => 8194, TLS_PORT => 8443, TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
+filled('nginx/cellblock.conf.in', $site, CONNECTIONS => 320,
+    ADDRESS_CONNECTIONS => 1280, BODY => '32m', REPLY => '132096k', ERROR_LOG => '/var/log/cellblock/nginx.log', READ_TIMEOUT => '1h', PLAIN_PORT => 8194, TLS_PORT => 8443, TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
     FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock');
 
