@@ -27,9 +27,11 @@
 #define METRICS_REFUSALS (REFUSED_LOST + 1)
 
 /* The upper ends of the buckets of every histogram, in microseconds: 0.5 ms to 120 s. */
-#define METRICS_BUCKET_ENDS_US                                                                                                  \
-	{ 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 30000000,    \
-		60000000, 120000000 }
+#define METRICS_BUCKET_ENDS_US \
+	{ \
+		500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, \
+		    30000000, 60000000, 120000000 \
+	}
 
 /* The times of a run that have a histogram. */
 enum metrics_time {
@@ -67,15 +69,15 @@ struct metrics_language {
 	uint64_t zygotes_replaced;           /* in turn, by a younger one */
 	uint64_t zygote_deaths;
 	uint64_t warden_deaths;
-	uint64_t zygote_forks; /* guests requested of its zygotes */
+	uint64_t zygote_forks;                        /* guests requested of its zygotes */
 	struct metrics_histogram time[METRICS_TIMES]; /* of its runs; compilations are not in there */
 
 	/* Gauges. */
-	uint64_t state;               /* enum metrics_language_state */
-	uint64_t zygotes;             /* that serve */
-	uint64_t zygote_oldest_us;    /* the age of the oldest of them */
-	uint64_t running, queued;     /* runs and compilations */
-	uint64_t armed;               /* cells */
+	uint64_t state;            /* enum metrics_language_state */
+	uint64_t zygotes;          /* that serve */
+	uint64_t zygote_oldest_us; /* the age of the oldest of them */
+	uint64_t running, queued;  /* runs and compilations */
+	uint64_t armed;            /* cells */
 
 	uint64_t ended_forks; /* the writer's own: guests requested of the zygotes that were replaced */
 };
@@ -91,7 +93,7 @@ struct metrics_cells {
  * its figures are added to those of all others: so no sum shrinks.
  */
 struct metrics_key {
-	uint64_t turn; /* odd: the place is being given to another key */
+	uint64_t turn;                  /* odd: the place is being given to another key */
 	char name[PROTO_KEY_NAME_SIZE]; /* ended by NUL; empty: the place is free */
 
 	/* Counters. */

@@ -19,8 +19,8 @@ _Static_assert(SHA256_DIGEST_LENGTH == CONFIG_KEY_DIGEST_SIZE, "a digest is SHA-
  * nginx slows wrong keys by address: it answers by this location, which is limited, instead of
  * passing the worker's answer on. No thread of a worker waits meanwhile. See nginx/cellblock.conf.in.
  */
-#define SLOWED "X-Accel-Redirect: /.unauthorized\r\n"
-#define SLOWED_EXPIRED "X-Accel-Redirect: /.unauthorized?expired\r\n"
+#define SLOWED REPLY_REPLACED "/.unauthorized\r\n"
+#define SLOWED_EXPIRED REPLY_REPLACED "/.unauthorized?expired\r\n"
 
 /* The token of "Bearer TOKEN", or "". */
 static const char *

@@ -90,7 +90,8 @@ static const struct language_figure language_figures[] = {
 	{ "zygotes", "gauge", "Warm processes that serve.", FIGURE(zygotes), false, false },
 	{ "zygote_oldest_age_seconds", "gauge", "Age of the oldest zygote that serves.", FIGURE(zygote_oldest_us), false, true },
 	{ "zygote_forks_total", "counter", "Guests requested of zygotes.", FIGURE(zygote_forks), false, false },
-	{ "zygotes_replaced_total", "counter", "Zygotes that gave way to a younger one.", FIGURE(zygotes_replaced), false, false },
+	{ "zygotes_replaced_total", "counter", "Zygotes that gave way to a younger one.", FIGURE(zygotes_replaced), false,
+	    false },
 	{ "zygote_deaths_total", "counter", "Zygotes that died while they served.", FIGURE(zygote_deaths), false, false },
 	{ "warden_deaths_total", "counter", "Wardens that died.", FIGURE(warden_deaths), false, false },
 };
@@ -133,7 +134,8 @@ put_states(FILE *out, const struct metrics *metrics)
 	begin(out, "language_state", "gauge", "1 for the state that the language is in, 0 for the others.");
 	for (size_t l = 0; l < metrics->language_count; l++) {
 		for (size_t s = 0; s < METRICS_LANGUAGE_STATES; s++)
-			put_language(out, "language_state", &metrics->language[l], "state", names[s], metrics->language[l].state == s);
+			put_language(out, "language_state", &metrics->language[l], "state", names[s],
+			    metrics->language[l].state == s);
 	}
 }
 
@@ -144,15 +146,15 @@ put_ends(FILE *out, const struct metrics *metrics)
 	for (size_t l = 0; l < metrics->language_count; l++) {
 		for (size_t v = 0; v < VERDICT_COUNT; v++) {
 			if (v != VERDICT_COMPILE_ERROR)
-				put_language(out, "runs_total", &metrics->language[l], "status", proto_verdict_name((enum verdict)v),
-				    metrics->language[l].runs[v]);
+				put_language(out, "runs_total", &metrics->language[l], "status",
+				    proto_verdict_name((enum verdict)v), metrics->language[l].runs[v]);
 		}
 	}
 	begin(out, "compilations_total", "counter", "Compilations that were carried out, by how the compiler ended.");
 	for (size_t l = 0; l < metrics->language_count; l++) {
 		for (size_t v = 0; v < VERDICT_COUNT && metrics->language[l].is_compiled; v++)
-			put_language(out, "compilations_total", &metrics->language[l], "status", proto_verdict_name((enum verdict)v),
-			    metrics->language[l].compilations[v]);
+			put_language(out, "compilations_total", &metrics->language[l], "status",
+			    proto_verdict_name((enum verdict)v), metrics->language[l].compilations[v]);
 	}
 }
 
@@ -188,8 +190,8 @@ put_refusals(FILE *out, const struct metrics *metrics)
 	begin(out, "refusals_total", "counter", "Runs and compilations that were refused or lost, by the reason.");
 	for (size_t l = 0; l < metrics->language_count; l++) {
 		for (size_t r = REFUSED_BUSY; r < METRICS_REFUSALS; r++)
-			put_language(out, "refusals_total", &metrics->language[l], "reason", metrics_text_refusal((enum refusal)r),
-			    metrics->language[l].refusals[r]);
+			put_language(out, "refusals_total", &metrics->language[l], "reason",
+			    metrics_text_refusal((enum refusal)r), metrics->language[l].refusals[r]);
 	}
 }
 
@@ -264,7 +266,8 @@ put_cells(FILE *out, const struct metrics *metrics)
 {
 	begin(out, "cells", "gauge", "Cells by state.");
 	for (size_t s = 0; s < METRICS_CELL_STATES && metrics->cells[s].state[0] != '\0'; s++)
-		put_labelled(out, "cells", "state", metrics->cells[s].state, sizeof metrics->cells[s].state, metrics->cells[s].count);
+		put_labelled(out, "cells", "state", metrics->cells[s].state, sizeof metrics->cells[s].state,
+		    metrics->cells[s].count);
 }
 
 static void
@@ -328,7 +331,8 @@ static const struct {
 	    offsetof(struct metrics_key, refusals), false },
 	{ "key_cpu_seconds_total", "counter", "CPU time of runs and compilations.", offsetof(struct metrics_key, cpu_us), true },
 	{ "key_running", "gauge", "Runs and compilations now.", offsetof(struct metrics_key, running), false },
-	{ "key_waiting", "gauge", "Runs and compilations that wait for a cell now.", offsetof(struct metrics_key, waiting), false },
+	{ "key_waiting", "gauge", "Runs and compilations that wait for a cell now.", offsetof(struct metrics_key, waiting),
+	    false },
 };
 
 void

@@ -110,7 +110,8 @@ ask_metrics(struct runner_view *view)
 	if (memory == MAP_FAILED || ((const struct metrics *)memory)->version != METRICS_VERSION) {
 		if (memory != MAP_FAILED)
 			munmap(memory, sizeof *view->metrics);
-		snprintf(view->link.error, sizeof view->link.error, "%.128s: the metrics are not of this version", view->link.path);
+		snprintf(view->link.error, sizeof view->link.error, "%.128s: the metrics are not of this version",
+		    view->link.path);
 		return -1;
 	}
 	pthread_mutex_lock(&view->lock);

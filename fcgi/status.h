@@ -5,7 +5,7 @@
 #include "exchange.h"
 #include "runner_view.h"
 
-/* What the threads of the status process share. */
+/* The threads of the status process share this. */
 struct status {
 	const struct config *config;
 	struct runner_view view;

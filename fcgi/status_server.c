@@ -2,8 +2,8 @@
  * status_server.c - see status_server.h.
  *
  * A few threads accept on one socket. A connection that sends or takes nothing holds one of them
- * for TIMEOUT_S at most. Only nginx can connect, and nginx buffers for its clients, so a slow client
- * never holds any.
+ * for TIMEOUT_S at most. Only nginx can connect, and nginx buffers for its clients, so a slow
+ * client never holds any.
  */
 #define _GNU_SOURCE
 #include "status_server.h"
@@ -39,8 +39,8 @@
 
 static struct status status;
 static const struct key_list *keys;
-static pthread_barrier_t in_step;     /* of all threads; see wait_until_confined */
-static int stop_fd = -1;              /* an eventfd: can be read when the threads are to end */
+static pthread_barrier_t in_step; /* of all threads; see wait_until_confined */
+static int stop_fd = -1;          /* an eventfd: can be read when the threads are to end */
 static volatile sig_atomic_t was_told;
 static bool is_leaving;
 static uint64_t started_us;
@@ -239,8 +239,7 @@ status_server(const struct config *config, const struct key_list *key_list, cons
 	runner_view_init(&status.view, config);
 	json_object_put(json_tokener_parse("{\"a\":1.5}")); /* json-c reads a seed, which the lockdown denies */
 	stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 ||
-	    pthread_barrier_init(&in_step, NULL, SERVERS + 2) != 0)
+	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 || pthread_barrier_init(&in_step, NULL, SERVERS + 2) != 0)
 		die("prepare the status process: %s", strerror(errno));
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");

@@ -72,7 +72,7 @@ struct process {
 	uint64_t start_us;
 	int stop_fd;             /* can be read when no more requests are to be accepted */
 	int cut_fd;              /* can be read when no more runs are to be waited for */
-	pthread_barrier_t ready; /* all threads are there, and confined */
+	pthread_barrier_t step;  /* passed when all threads are there, and again when they are confined */
 	struct thread *thread;
 	uint32_t count;
 };
@@ -183,9 +183,9 @@ run_thread(void *argument)
 	struct thread *thread = argument;
 	FCGX_Request fcgi;
 
-	/* First when it has started, for which libc needs a call that the policy denies; then when it is confined. */
-	pthread_barrier_wait(&thread->process->ready);
-	pthread_barrier_wait(&thread->process->ready);
+	/* libc makes system calls at the start of a thread that the filter denies. */
+	pthread_barrier_wait(&thread->process->step);
+	pthread_barrier_wait(&thread->process->step);
 	lockdown_verify();
 	run_init(&thread->worker.run);
 	/* libfcgi has no socket to accept on by itself after a request that it cannot read. */
@@ -309,7 +309,7 @@ start_threads(struct process *process, const struct config *config, const struct
 	if (error == 0)
 		error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	if (error == 0)
-		error = pthread_barrier_init(&process->ready, NULL, process->count + 1);
+		error = pthread_barrier_init(&process->step, NULL, process->count + 1);
 	if (error != 0)
 		die("threads: %s", strerror(error));
 	for (uint32_t i = 0; i < process->count; i++) {
@@ -384,10 +384,10 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 	wait[1] = (struct pollfd){ .fd = process.stop_fd, .events = POLLIN };
 	lockdown_begin(config);
 	start_threads(&process, config, keys, replaces, wait[0].fd);
-	pthread_barrier_wait(&process.ready);
+	pthread_barrier_wait(&process.step);
 	lockdown_complete(config, policy);
 	lockdown_verify();
-	pthread_barrier_wait(&process.ready);
+	pthread_barrier_wait(&process.step);
 	if (ready != NULL)
 		ready();
 

@@ -187,7 +187,9 @@ send_request(int fd, const struct fetch_url *url, const char *path, long long un
 	return 0;
 }
 
-/* Read to the end of the connection. Returns the whole answer, ended by NUL, or NULL with `error`. */
+/*
+ * Read to the end of the connection. Returns the whole answer, ended by NUL, or NULL with `error`.
+ */
 static char *
 read_answer(int fd, long long until_ms, char *error)
 {

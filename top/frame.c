@@ -341,7 +341,8 @@ put_totals(struct frame *frame, const struct samples *oldest, const struct sampl
 	put(frame, "Compiled %.1f of %.0f MiB, %.0f programs, %.0f %% found",
 	    samples_sum(now, "compile_cache_bytes", NULL, NULL, NULL, NULL) / 1048576,
 	    samples_sum(now, "compile_cache_configured_bytes", NULL, NULL, NULL, NULL) / 1048576,
-	    samples_sum(now, "compile_cache_programs", NULL, NULL, NULL, NULL), hits + misses > 0 ? 100 * hits / (hits + misses) : 0);
+	    samples_sum(now, "compile_cache_programs", NULL, NULL, NULL, NULL),
+	    hits + misses > 0 ? 100 * hits / (hits + misses) : 0);
 }
 
 /* ---- the tables -------------------------------------------------------------------------------------------------- */
@@ -421,7 +422,8 @@ frame_make(struct frame *frame, const struct samples *oldest, const struct sampl
 	if (language_count + key_count <= room || key_count <= room / 2)
 		put_languages(frame, languages, language_count, room - (key_count < room ? key_count : room));
 	else
-		put_languages(frame, languages, language_count, language_count < room - room / 2 ? language_count : room - room / 2);
+		put_languages(frame, languages, language_count,
+		    language_count < room - room / 2 ? language_count : room - room / 2);
 	put(frame, "%s", "");
 	if (has_keys)
 		put_keys(frame, keys, key_count, frame->room > frame->count + 1 ? frame->room - frame->count - 1 : 0);

@@ -31,8 +31,8 @@ void frame_make(struct frame *frame, const struct samples *oldest, const struct 
     const char *place, bool has_keys, enum frame_sort sort, size_t lines);
 
 /*
- * The quantile `q` (0 to 1) of a histogram's samples between two readings, in seconds, linear within
- * a bucket; negative if nothing was counted. `name`: without "_bucket".
+ * The quantile `q` (0 to 1) of a histogram's samples between two readings, in seconds, linear
+ * within a bucket; negative if nothing was counted. `name`: without "_bucket".
  */
 double frame_quantile(const struct samples *oldest, const struct samples *now, const char *name, const char *language, double q);
 

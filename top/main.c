@@ -36,7 +36,7 @@ struct options {
 struct history {
 	struct samples reading[HISTORY];
 	size_t newest, count;
-	bool has_keys; /* in the newest */
+	bool has_keys;                /* in the newest */
 	char error[FETCH_ERROR_SIZE]; /* why there is no newer one; else empty */
 };
 

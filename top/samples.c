@@ -7,7 +7,9 @@
 
 #define PREFIX "cellblock_"
 
-/* A label's value, whose text is changed: escapes are resolved in place. Returns its end, or NULL. */
+/*
+ * A label's value, whose text is changed: escapes are resolved in place. Returns its end, or NULL.
+ */
 static char *
 unescape(char *at)
 {

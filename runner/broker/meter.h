@@ -16,7 +16,7 @@ struct language;
 struct run;
 struct zygote;
 
-/* Make the memory: broker->metrics and broker->metrics_fd. Dies if it cannot be had. */
+/* Make the memory: broker->metrics and broker->metrics_fd. Dies if it is unavailable. */
 void meter_begin(struct broker *broker);
 
 /*

@@ -35,8 +35,7 @@ static struct run run = { .language = &language };
 /* The time by which keys fall silent. */
 static uint64_t now_us;
 
-uint64_t
-__wrap_clock_us(void);
+uint64_t __wrap_clock_us(void);
 
 uint64_t
 __wrap_clock_us(void)
@@ -188,7 +187,7 @@ keys_are_bounded(void **state)
 	}
 	assert_int_equal(others->runs, 2 * METRICS_KEYS);
 	assert_string_equal(broker.metrics->key[METRICS_KEYS - 1].name, "key-99");
-	/* A key that is in use keeps its place; the one that was silent longest gives its own away. */
+	/* A key in use keeps its place; the one that was silent longest gives its own away. */
 	now_us += 599000000;
 	run_of("key-0");
 	run_of("late");

@@ -1,4 +1,4 @@
-/* metrics_text_test.c - the metrics as text: names, labels and escapes, cumulative buckets, units. */
+/* metrics_text_test.c - the metrics as text: names, labels, escapes, cumulative buckets, units. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* top_test.c - cellblock-top: URLs, the text format, rates and quantiles, and what fits on a screen. */
+/* top_test.c - cellblock-top: URLs, the text format, rates and quantiles, and the screen. */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,7 +75,7 @@ static void
 quantiles(void **state)
 {
 	struct samples none = read_page(0, ""), then = read_page(0, HISTOGRAM(10, 10, 10)),
-		       now = read_page(1, HISTOGRAM(10, 20, 21)), started_anew = read_page(1, HISTOGRAM(4, 4, 4));
+	               now = read_page(1, HISTOGRAM(10, 20, 21)), started_anew = read_page(1, HISTOGRAM(4, 4, 4));
 
 	(void)state;
 	/* Ten of the eleven new ones are between 1 and 10 ms. */
