@@ -154,7 +154,7 @@ struct run_result {
 	int32_t exit_code;       /* the program's own; -1 when a signal or a limit ended it */
 	int32_t signal;          /* 0, or the signal that ended it */
 	uint32_t network;        /* enum network: the one that the run really had */
-	uint32_t processes_peak; /* 0 if the host does not count them */
+	uint32_t processes_peak; /* 0: unknown: the host does not count them, or an earlier run in the cell had as many */
 	uint32_t reserved;
 	uint64_t wall_us; /* from handing the code to the guest to its end */
 	uint64_t cpu_us;

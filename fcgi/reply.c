@@ -254,18 +254,20 @@ static int
 describe_rest(const struct run *run, char *text, size_t size)
 {
 	const struct run_result *r = &run->result;
-	char name[32], denied[DENIED_JSON_SIZE];
+	char name[32], denied[DENIED_JSON_SIZE], processes[16] = "null";
 
+	if (r->processes_peak != 0)
+		snprintf(processes, sizeof processes, "%u", r->processes_peak);
 	name_signal(r->signal, name, sizeof name);
 	denied_json(&r->denied, r->network, denied);
 	return snprintf(text, size,
 	    "\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",\"truncated\":%s,\"denied\":%s,\"usage\":{"
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
-	    ",\"processes_peak\":%u,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64 ".%03u,\"spawn_ms\":%" PRIu64
+	    ",\"processes_peak\":%s,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64 ".%03u,\"spawn_ms\":%" PRIu64
 	    ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"}}",
 	    r->exit_code, name, proto_verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
 	    denied, r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
-	    r->memory_peak_bytes, r->processes_peak, run->out.size, run->err.size, r->queue_us / 1000,
+	    r->memory_peak_bytes, processes, run->out.size, run->err.size, r->queue_us / 1000,
 	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), proto_network_name(r->network),
 	    proto_level_name(run->level));
 }

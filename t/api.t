@@ -27,7 +27,8 @@ subtest 'the reply of a run' => sub {
     my $usage = $d->{usage};
     is $usage->{stdout_bytes}, 4, 'usage.stdout_bytes';
     is $usage->{stderr_bytes}, 4, 'usage.stderr_bytes';
-    for (qw(wall_ms cpu_ms memory_peak_bytes processes_peak queue_ms spawn_ms)) {
+    like $usage->{processes_peak} // 'null', qr/\A(?:1|null)\z/, 'usage.processes_peak';
+    for (qw(wall_ms cpu_ms memory_peak_bytes queue_ms spawn_ms)) {
         like $usage->{$_} // 'none', qr/\A\d+(?:\.\d+)?\z/, "usage.$_";
     }
 };

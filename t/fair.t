@@ -108,7 +108,7 @@ cmp_ok $waited[0]{queued}, '>=', 400, '... as a wait in the queue, too';
 
 # --- what cannot start in its time, long before that ---------------------------------------------------------------------
 
-begin([qr/cells = 32/, 'cells = 8'], [qr/queue = 256/, 'queue = 2000'], [qr/queue_ms = 10000/, 'queue_ms = 20000']);
+begin([qr/cells = 32/, 'cells = 12'], [qr/queue = 256/, 'queue = 2000'], [qr/queue_ms = 10000/, 'queue_ms = 20000']);
 my @early = key(400, 400, { name => 'flood' }, 'import time; time.sleep(1)')->{end}->();
 my @told = grep { $_->{refusal} } @early;
 cmp_ok scalar(@told), '>', 50, 'a queue that is too long: some are refused';
@@ -119,7 +119,7 @@ cmp_ok scalar(grep { !$_->{refusal} } @early), '>=', 80, 'those that could start
 
 # --- memory ----------------------------------------------------------------------------------------------------------------
 
-begin([qr/cells = 32/, 'cells = 8'], [qr/queue_ms = 10000/, 'queue_ms = 30000'], [qr/^(runner = \{)/m, "runner = {\n\tmemory_bytes = 629145600; # 600 MiB\n"]);
+begin([qr/cells = 32/, 'cells = 12'], [qr/queue_ms = 10000/, 'queue_ms = 30000'], [qr/^(runner = \{)/m, "runner = {\n\tmemory_bytes = 629145600; # 600 MiB\n"]);
 my $large = 256 << 20;
 my @memory = key(6, 6, { name => 'large', memory_bytes => $large }, 'import time; time.sleep(0.5)')->{end}->();
 is scalar(grep { $_->{refusal} } @memory), 0, 'runs that do not fit into the memory wait';

@@ -252,6 +252,7 @@ unlist(struct run_queue *queue, struct run *run)
 		queue->weights -= account->counted_weight;
 		account->counted_weight = 0;
 		TAILQ_REMOVE(account->rests ? &queue->resting : &queue->ring, account, in_ring);
+		account->rests = false;
 	}
 	if (--queue->listed == 0)
 		pace_end(&queue->pace);

@@ -36,21 +36,13 @@ memory_budget_largest(const struct config *config)
 	return most;
 }
 
-/* The first language that needs more than `bytes` without having asked for it. */
+/* The first language whose usual runs need more than `bytes`. */
 static const struct language_config *
-too_large(const struct config *config, uint64_t bytes, uint64_t *needs, const char **what)
+too_large(const struct config *config, uint64_t bytes)
 {
 	for (size_t l = 0; l < config->language_count; l++) {
-		const struct language_config *language = config->language[l];
-
-		*needs = language->limits.default_.memory_bytes;
-		*what = "limits.memory_bytes.default";
-		if (*needs > bytes)
-			return language;
-		*needs = config_is_compiled(language) ? language->compile.limits.memory_bytes : 0;
-		*what = "compile.limits.memory_bytes";
-		if (*needs > bytes)
-			return language;
+		if (config->language[l]->limits.default_.memory_bytes > bytes)
+			return config->language[l];
 	}
 	return NULL;
 }
@@ -58,9 +50,8 @@ too_large(const struct config *config, uint64_t bytes, uint64_t *needs, const ch
 int
 memory_budget_of(const struct config *config, uint64_t machine, uint64_t group, uint64_t *bytes, char *text, size_t size)
 {
-	uint64_t all = group < machine ? group : machine, needs;
+	uint64_t all = group < machine ? group : machine;
 	const struct language_config *language;
-	const char *what;
 	char found[160];
 
 	if (config->memory_bytes != 0) {
@@ -71,15 +62,16 @@ memory_budget_of(const struct config *config, uint64_t machine, uint64_t group, 
 		snprintf(found, sizeof found, "%u %% of the %" PRIu64 " MiB of %s = %" PRIu64 " MiB", PERCENT, MIB(all),
 		    group < machine ? "the control group around the runner" : "this machine", MIB(*bytes));
 	}
-	language = too_large(config, *bytes, &needs, &what);
+	language = too_large(config, *bytes);
 	if (language == NULL) {
 		snprintf(text, size, "%s", found);
 		return 0;
 	}
 	snprintf(text, size,
-	    "%s: %s: %" PRIu64 " (%" PRIu64 " MiB) is more than all runs may have together (%s); allowed: less, or more by "
-	    "runner.memory_bytes in %s",
-	    language->file, what, needs, MIB(needs), found, config->path);
+	    "%s: limits.memory_bytes: the default of %" PRIu64 " (%" PRIu64 " MiB) is more than all runs may have together (%s); "
+	    "allowed: less, or more by runner.memory_bytes in %s",
+	    language->file, language->limits.default_.memory_bytes, MIB(language->limits.default_.memory_bytes), found,
+	    config->path);
 	return -1;
 }
 

@@ -290,20 +290,37 @@ check_account(const struct key_account *account, uint64_t *charged_bytes)
 	must(in_cells <= CELLS - broker.config->reserve);
 }
 
+/* The accounts with listed runs are in one of the two lists, and no other is. Returns their number. */
+static uint32_t
+check_ring(const struct key_ring *ring, bool rests)
+{
+	const struct key_account *account;
+	uint32_t count = 0;
+
+	TAILQ_FOREACH(account, ring, in_ring) {
+		must(account->listed > 0 && account->rests == rests && TAILQ_FIRST(&account->runs) != NULL);
+		count++;
+	}
+	return count;
+}
+
 static void
 check_accounts(void)
 {
 	uint64_t charged_bytes = 0;
-	uint32_t count = 0, taken = 0, emptying = 0;
+	uint32_t count = 0, taken = 0, emptying = 0, with_listed = 0;
 	const struct key_account *account;
 
 	for (size_t i = 0; i < KEY_ACCOUNT_HASHES; i++) {
 		SLIST_FOREACH(account, &broker.accounts.hash[i], in_hash) {
 			check_account(account, &charged_bytes);
+			with_listed += account->listed > 0;
+			must(account->listed > 0 || !account->rests);
 			count++;
 		}
 	}
 	must(count == broker.accounts.count);
+	must(with_listed == check_ring(&broker.queue.ring, false) + check_ring(&broker.queue.resting, true));
 	must(charged_bytes == broker.queue.charged_bytes && charged_bytes <= broker.memory_most_bytes);
 	for (size_t c = 0; c < CELLS; c++) {
 		taken += !cells[c].is_reserved && cells[c].state >= CELL_RUNNING;

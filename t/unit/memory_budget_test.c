@@ -71,14 +71,19 @@ what_can_never_start_is_refused(void **state)
 	uint64_t bytes;
 
 	(void)state;
-	/* The compiler needs 512 MiB. */
+	/* What only a request, or a compiler, may ask for is refused when it comes. */
+	c.compile.limits.memory_bytes = 2 * GIB;
+	assert_int_equal(memory_budget_of(&config, 10 * GIB, 600 * MIB, &bytes, text, sizeof text), 0);
+	assert_int_equal(memory_budget_largest(&config), 2 * GIB);
+	c.limits.default_.memory_bytes = 512 * MIB;
 	assert_int_equal(memory_budget_of(&config, 10 * GIB, 600 * MIB, &bytes, text, sizeof text), -1);
 	assert_string_equal(text,
-	    "c.conf: compile.limits.memory_bytes: 536870912 (512 MiB) is more than all runs may have together (80 % of the 600 "
-	    "MiB of the control group around the runner = 480 MiB); allowed: less, or more by runner.memory_bytes in test.conf");
+	    "c.conf: limits.memory_bytes: the default of 536870912 (512 MiB) is more than all runs may have together (80 % of the "
+	    "600 MiB of the control group around the runner = 480 MiB); allowed: less, or more by runner.memory_bytes in "
+	    "test.conf");
 	config.memory_bytes = 200 * MIB;
 	assert_int_equal(memory_budget_of(&config, 10 * GIB, UINT64_MAX, &bytes, text, sizeof text), -1);
-	assert_non_null(strstr(text, "python3.conf: limits.memory_bytes.default: 268435456 (256 MiB) is more"));
+	assert_non_null(strstr(text, "python3.conf: limits.memory_bytes: the default of 268435456 (256 MiB) is more"));
 	assert_non_null(strstr(text, "(runner.memory_bytes, 200 MiB)"));
 }
 
@@ -91,6 +96,7 @@ the_groups_of_the_cells_count(void **state)
 	(void)state;
 	assert_int_equal(memory_budget_find(&config, &bytes, text, sizeof text), 0);
 	config.cgroup_parent = (char *)(uintptr_t) "/sys/fs/cgroup/some";
+	c.limits.default_.memory_bytes = 512 * MIB;
 	assert_int_equal(memory_budget_find(&config, &bytes, text, sizeof text), -1);
 	assert_non_null(strstr(text, "80 % of the 500 MiB of the control group"));
 }

@@ -321,6 +321,27 @@ no_more_run_than_may(void **state)
 	assert_int_equal(dispatch_all(), 3);
 }
 
+/* A key that runs as many as it may, and has none that waits any more, is in no list. */
+static void
+a_key_at_rest_loses_its_last_run(void **state)
+{
+	struct run_share share = share_of("a", 10);
+
+	(void)state;
+	share.running = 1;
+	for (size_t i = 0; i < 2; i++)
+		offer_with(&share, 0, MIB, 300 + 9000 * (i == 0), 0);
+	assert_int_equal(dispatch_all(), 1);
+	assert_int_equal(dispatch_all(), 0);
+	now_us += 300000;
+	run_queue_keep_time(&broker, now_us);
+	assert_int_equal(fates[1].what, REFUSED);
+	end(0);
+	assert_true(TAILQ_EMPTY(&broker.queue.ring) && TAILQ_EMPTY(&broker.queue.resting));
+	offer("b", 10);
+	assert_int_equal(dispatch_all(), 1);
+}
+
 static void
 no_more_wait_than_may(void **state)
 {
@@ -701,6 +722,7 @@ main(void)
 		TEST(a_heavy_key_lets_others_in),
 		TEST(no_key_has_the_reserve),
 		TEST(no_more_run_than_may),
+		TEST(a_key_at_rest_loses_its_last_run),
 		TEST(no_more_wait_than_may),
 		TEST(others_pass_while_a_language_wakes),
 		TEST(a_full_queue_refuses_whom_it_is_full_of),
