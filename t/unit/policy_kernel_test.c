@@ -278,7 +278,6 @@ static const struct attempt {
 	{ "membarrier, of the host", SYS_membarrier, { MEMBARRIER_CMD_GLOBAL }, "PPPP", 0 },
 	{ "renameat2", SYS_renameat2, { BAD, 0, BAD, 0, RENAME_NOREPLACE }, "AAAA", EFAULT },
 	{ "renameat2, leave a device", SYS_renameat2, { BAD, 0, BAD, 0, RENAME_WHITEOUT }, "PPPP", 0 },
-	{ "capget", SYS_capget, { 0 }, "PPPP", 0 },
 	{ "recv, out of band", SYS_recvfrom, { BAD, 0, 0, MSG_OOB }, "PPPP", 0 },
 	{ "recv, errors", SYS_recvfrom, { BAD, 0, 0, MSG_ERRQUEUE }, "PPPP", 0 },
 	{ "recv", SYS_recvfrom, { BAD, 0, 0, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_WAITALL }, "AAAA", EBADF },
