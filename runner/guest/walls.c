@@ -20,6 +20,7 @@
 
 #include "capabilities.h"
 #include "fdpass.h"
+#include "guest/secrets.h"
 #include "landlock.h"
 #include "mark.h"
 #include "paths.h"
@@ -312,6 +313,13 @@ verify_no_new_privs(struct walls *walls)
 }
 
 static int
+renew_secrets(struct walls *walls)
+{
+	(void)walls;
+	return secrets_renew();
+}
+
+static int
 enter_box(struct walls *walls)
 {
 	if (chdir(PATH_BOX) != 0)
@@ -370,6 +378,7 @@ static const struct wall guest_walls[] = {
 	{ "stay the cell's user", stay_user },
 	{ "drop all capabilities", drop_capabilities },
 	{ "verify no_new_privs", verify_no_new_privs },
+	{ "renew its random bytes", renew_secrets },
 	{ "enter the working directory", enter_box },
 	{ "enter the Landlock domain", enter_landlock },
 };

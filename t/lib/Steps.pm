@@ -44,6 +44,7 @@ my %tests = (
             ['prctl', layer => 'uid_per_cell', when => 2],
             ['prctl', layer => '!uid_per_cell', when => 2 * $capabilities + 5],
         ],
+        'renew its random bytes'          => [['getrandom']],
         'enter the working directory'     => [['chdir']],
         'enter the Landlock domain'       => [['landlock_create_ruleset'], ['landlock_add_rule'], ['landlock_restrict_self']],
     },
