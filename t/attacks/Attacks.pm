@@ -185,21 +185,22 @@ sub run_beside {
 
 # --- the runs after an attack -------------------------------------------------------------------------------------------------
 
+my @memory_limits = (undef, 1 << 22, 1 << 25, 1 << 22, 1 << 28);
+my %prints_42 = (python3 => 'print(6 * 7)', bash => 'echo 42', c => '#include <stdio.h>' . "\nint main(void) { puts(\"42\"); }\n");
+
 # As many runs of another key as the case says, one after the other, with memory limits in turn.
 # Returns the seconds that each took, and complaints.
-my @memory_limits = (undef, 1 << 25, 1 << 26, 1 << 23, 1 << 28);
-
 sub runs_of_another {
-    my ($self, $count) = @_;
+    my ($self, $language, $count) = @_;
     local $self->{key} = $self->{other_key} // $self->{key};
     my (@took, @wrong);
     for my $number (1 .. $count) {
         my $bytes = $memory_limits[$number % @memory_limits];
         my $begin = time;
-        my $reply = $self->run('python3', 'print(6 * 7)', $bytes ? (limits => { memory_bytes => $bytes }) : ());
+        my $reply = $self->run($language, $prints_42{$language}, $bytes ? (limits => { memory_bytes => $bytes }) : ());
         push @took, time - $begin;
         my $data = $reply->{data} || {};
-        push @wrong, "run $number, memory " . ($bytes // 'as usual') . ': ' . shorten($reply->{body})
+        push @wrong, "$language: run $number, memory " . ($bytes // 'as usual') . ': ' . shorten($reply->{body})
             if ($data->{status} // '') ne 'ok' || $data->{stdout} ne "42\n" || !$data->{usage}{wall_ms};
     }
     return (\@took, @wrong);
@@ -279,7 +280,13 @@ sub carry_out {
     if (my $reason = $self->reason_to_skip($case)) { return { %result, skip => $reason } }
 
     my $body = $self->body_of($case);
-    my ($quiet) = $self->runs_of_another($case->{next} // 0);
+    # The cells that it had are used again by its own language or by another one.
+    my @next = $case->{next} ? sort keys %{ { map { $_ => 1 } 'python3', $case->{language} } } : ();
+    my %quiet;
+    for my $language (@next) {
+        $self->runs_of_another($language, 1); # wakes it, and has the program compiled
+        ($quiet{$language}) = $self->runs_of_another($language, $case->{next});
+    }
     my (@wrong, $longest);
     my $seconds = $case->{seconds} * $self->{slow};
     $self->run($case->{language}, $case->{before}) if $case->{before};
@@ -303,10 +310,10 @@ sub carry_out {
     $assert->(!@wrong, 'the verdict is as expected', join "\n", @wrong);
     $assert->($longest <= $seconds, "the answer comes within $seconds s", sprintf 'it took %.1f s', $longest);
 
-    if ($case->{next}) {
-        my ($after, @complaints) = $self->runs_of_another($case->{next});
-        $assert->(!@complaints, "the next $case->{next} runs of another key are right", join "\n", @complaints);
-        my $complaint = slow_ones($quiet, $after);
+    for my $language (@next) {
+        my ($after, @complaints) = $self->runs_of_another($language, $case->{next});
+        $assert->(!@complaints, "the next $case->{next} runs of another key in $language are right", join "\n", @complaints);
+        my $complaint = slow_ones($quiet{$language}, $after);
         $assert->(!$complaint, 'and none of them is slow', $complaint);
     }
 
