@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -78,11 +79,13 @@ reclaim(int file_fd, uint64_t bytes)
 static void __attribute__((noreturn)) reclaim_and_exit(int answer_fd, int file_fd, uint64_t bytes)
 {
 	const int fds[] = { answer_fd, file_fd };
+	const struct sched_param none = { 0 };
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || inherit_fds_only(fds, 2, true) != 0)
 		_exit(1);
-	/* The work is nobody's: the runs and the broker go first. */
-	setpriority(PRIO_PROCESS, 0, RECLAIM_NICE);
+	/* The work is nobody's: the broker and the wardens, which share a group with it, go first. */
+	if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
+		setpriority(PRIO_PROCESS, 0, RECLAIM_NICE);
 	reclaim(INHERIT_FDS_FIRST + 1, bytes);
 	_exit(0);
 }
