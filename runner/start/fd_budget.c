@@ -118,7 +118,7 @@ hard_limit(void)
 	return files.rlim_max;
 }
 
-/* The sum as a text: "32 cells x 22 + 256 queued runs x 6 + ... = 4711". */
+/* The sum as a text: "32 cells x 23 + 256 queued runs x 6 + ... = 4711". */
 static void
 explain(const struct fd_budget *budget, char *text, size_t size)
 {
