@@ -26,6 +26,7 @@ struct policy_file {
 struct row {
 	char *reason;
 	struct strings calls;
+	char *with;
 	bool optional;
 };
 
@@ -34,6 +35,7 @@ struct condition {
 	struct strings one_of;
 	struct strings mask;
 	struct strings equals;
+	struct strings only;
 };
 
 static const struct conf_key file_keys[] = {
@@ -49,6 +51,7 @@ static const struct conf_key file_keys[] = {
 	{ .name = "enosys", .type = CONF_LIST, .max = 256 },
 	{ .name = "kill", .type = CONF_LIST, .max = 256 },
 	{ .name = "quiet", .type = CONF_LIST, .max = 256 },
+	{ .name = "answer", .type = CONF_LIST, .max = 256 },
 	{ .name = NULL },
 };
 
@@ -66,6 +69,7 @@ static const struct conf_key row_keys[] = {
 	    .max = 512,
 	    .form = &conf_form_name },
 	{ .name = "when", .type = CONF_LIST, .min = 1, .max = RULE_ARGS },
+	{ .name = "with", .type = CONF_STRING, .offset = offsetof(struct row, with), .max = 64 },
 	{ .name = "optional", .type = CONF_BOOL, .offset = offsetof(struct row, optional) },
 	{ .name = NULL },
 };
@@ -80,8 +84,15 @@ static const struct conf_key condition_keys[] = {
 	{ .name = "one_of", .type = CONF_STRINGS, .offset = offsetof(struct condition, one_of), .min = 1, .max = 64 },
 	{ .name = "mask", .type = CONF_STRINGS, .offset = offsetof(struct condition, mask), .min = 1, .max = 64 },
 	{ .name = "equals", .type = CONF_STRINGS, .offset = offsetof(struct condition, equals), .min = 0, .max = 64 },
+	{ .name = "only", .type = CONF_STRINGS, .offset = offsetof(struct condition, only), .min = 0, .max = 64 },
 	{ .name = NULL },
 };
+
+/* The answers to calls that are not made. */
+static const struct {
+	const char *name;
+	int error;
+} answers[] = { { "success", 0 }, { "EINVAL", EINVAL }, { "EOPNOTSUPP", EOPNOTSUPP } };
 
 /* The place that is being read. */
 struct reader {
@@ -124,11 +135,19 @@ add_rule(const struct reader *reader, const struct rule *rule, const char *name)
 	char where[WHERE_BYTES];
 
 	if (old != NULL)
-		return conf_file_fail(reader->file, reader->row,
-		    "%s: %s is already in \"%s\"; a call may be in one of these sections only",
-		    conf_file_where(reader->row, where, sizeof where), name, policy_rule_sections[old->section]);
+		return conf_file_fail(reader->file, reader->row, "%s: %s is already in \"%s\"; %s",
+		    conf_file_where(reader->row, where, sizeof where), name, policy_rule_sections[old->section],
+		    old->section == RULES_ANSWER || rule->section == RULES_ANSWER ?
+		        "allowed: rows of which no arguments fit both" :
+		        "a call may be in one of these sections only");
 	policy_rules_add(reader->rules, rule);
 	return 0;
+}
+
+static bool
+is_given(const config_setting_t *group, const char *key)
+{
+	return config_setting_get_member(group, key) != NULL;
 }
 
 /* Add the rule with condition `index` and all that follow; with one_of, a rule for each value. */
@@ -150,15 +169,24 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 	match = &rule->arg[condition.arg];
 	if (match->mask != 0)
 		conf_file_fail(reader->file, at, "%s: argument %u already has a condition; allowed: one", where, condition.arg);
-	else if ((condition.one_of.count > 0) == (condition.mask.count > 0) ||
-	    (condition.mask.count > 0) != (config_setting_get_member(at, "equals") != NULL))
-		conf_file_fail(reader->file, at, "%s: incomplete condition; allowed: one_of, or mask and equals", where);
+	else if ((condition.one_of.count > 0) + (condition.mask.count > 0) + is_given(at, "only") != 1 ||
+	    (condition.mask.count > 0) != is_given(at, "equals"))
+		conf_file_fail(reader->file, at, "%s: incomplete condition; allowed: one_of, or mask and equals, or only", where);
 	else if (condition.one_of.count > 0) {
 		result = 0;
 		for (size_t i = 0; i < condition.one_of.count && result == 0; i++) {
 			match->mask = UINT64_MAX;
 			result = value_of(reader->file, at, condition.one_of.item[i], &match->value);
 			if (result == 0)
+				result = add_rules_when(reader, index + 1, rule, name);
+		}
+	} else if (is_given(at, "only")) {
+		/* Flags are an int for the kernel: it does not see the upper half. */
+		if (sum_of(reader->file, at, &condition.only, &match->mask) == 0) {
+			match->mask = ~match->mask & UINT32_MAX;
+			if (match->mask == 0)
+				conf_file_fail(reader->file, at, "%s.only allows every value; allowed: fewer bits", where);
+			else
 				result = add_rules_when(reader, index + 1, rule, name);
 		}
 	} else if (sum_of(reader->file, at, &condition.mask, &match->mask) == 0 &&
@@ -174,14 +202,38 @@ out:
 	return result;
 }
 
+/* Read the answer of a row, which one list has and the others have not. */
+static int
+read_answer(const struct reader *reader, const char *with, int *error)
+{
+	char where[WHERE_BYTES];
+
+	conf_file_where(reader->row, where, sizeof where);
+	if (reader->section != RULES_ANSWER && with != NULL)
+		return conf_file_fail(reader->file, reader->row, "%s.with: allowed: only in \"answer\"", where);
+	if (reader->section != RULES_ANSWER)
+		return 0;
+	for (size_t i = 0; with != NULL && i < sizeof answers / sizeof answers[0]; i++) {
+		if (strcmp(with, answers[i].name) == 0) {
+			*error = answers[i].error;
+			return 0;
+		}
+	}
+	return conf_file_fail(reader->file, reader->row, "%s.with: \"%.64s\" is no answer; allowed: success, EINVAL, EOPNOTSUPP",
+	    where, with == NULL ? "" : with);
+}
+
 static int
 read_row(const struct reader *reader)
 {
 	struct row row = { .reason = NULL };
+	int error = 0;
 	int result = conf_schema_read(reader->file, reader->row, row_keys, &row);
 
+	if (result == 0)
+		result = read_answer(reader, row.with, &error);
 	for (size_t i = 0; i < row.calls.count && result == 0; i++) {
-		struct rule rule = { .section = reader->section, .reason = row.reason };
+		struct rule rule = { .section = reader->section, .reason = row.reason, .error = error };
 		char where[WHERE_BYTES];
 
 		rule.call = seccomp_syscall_resolve_name(row.calls.item[i]);

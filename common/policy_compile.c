@@ -108,10 +108,10 @@ prepend_newer_calls(struct bpf *bpf)
 	bpf->count += head_count;
 }
 
-static int
-add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
+/* The conditions of a rule. Returns their number. */
+static unsigned
+find_matches(const struct rule *rule, struct scmp_arg_cmp match[RULE_ARGS])
 {
-	struct scmp_arg_cmp match[RULE_ARGS];
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < RULE_ARGS; i++) {
@@ -121,6 +121,15 @@ add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
 				.datum_a = rule->arg[i].mask,
 				.datum_b = rule->arg[i].value };
 	}
+	return count;
+}
+
+static int
+add_rule(scmp_filter_ctx filter, uint32_t action, const struct rule *rule)
+{
+	struct scmp_arg_cmp match[RULE_ARGS];
+	unsigned count = find_matches(rule, match);
+
 	return seccomp_rule_add_exact_array(filter, action, rule->call, count, match);
 }
 
@@ -134,15 +143,31 @@ has_section(const struct rules *rules, enum rule_section section, int call)
 	return false;
 }
 
-/* ENOSYS or kill. If zygotes make this call too, the rule applies to unmarked calls. */
+/* ENOSYS, kill or an answer. If zygotes make this call too, the rule applies to unmarked calls. */
 static int
-add_unconditional(scmp_filter_ctx filter, const struct rules *rules, const struct rule *rule)
+add_unmarked(scmp_filter_ctx filter, const struct rules *rules, const struct rule *rule, uint32_t action)
 {
-	uint32_t action = rule->section == RULES_ENOSYS ? SCMP_ACT_ERRNO(ENOSYS) : SCMP_ACT_KILL_PROCESS;
-	struct scmp_arg_cmp unmarked = { .arg = ZYGOTE_MARK_ARG, .op = SCMP_CMP_NE, .datum_a = ZYGOTE_MARK };
+	struct scmp_arg_cmp match[RULE_ARGS + 1];
+	unsigned count = find_matches(rule, match);
 
-	return seccomp_rule_add_exact_array(filter, action, rule->call, has_section(rules, RULES_ZYGOTE, rule->call) ? 1 : 0,
-	    &unmarked);
+	if (has_section(rules, RULES_ZYGOTE, rule->call) && rule->arg[ZYGOTE_MARK_ARG].mask == 0)
+		match[count++] = (struct scmp_arg_cmp){ .arg = ZYGOTE_MARK_ARG, .op = SCMP_CMP_NE, .datum_a = ZYGOTE_MARK };
+	return seccomp_rule_add_exact_array(filter, action, rule->call, count, match);
+}
+
+static uint32_t
+action_of(const struct rule *rule)
+{
+	switch (rule->section) {
+	case RULES_ENOSYS:
+		return SCMP_ACT_ERRNO(ENOSYS);
+	case RULES_ANSWER: /* by the filter itself, so that the call is neither made nor reported */
+		return SCMP_ACT_ERRNO((uint32_t)rule->error);
+	case RULES_KILL:
+		return SCMP_ACT_KILL_PROCESS;
+	default:
+		return SCMP_ACT_ALLOW;
+	}
 }
 
 /* Denied like a call without a rule, but by the filter itself, so that it is not reported. */
@@ -176,8 +201,8 @@ compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
 	for (size_t i = 0; i < rules->count && error == 0; i++) {
 		const struct rule *rule = &rules->rule[i];
 
-		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL)
-			error = add_unconditional(filter, rules, rule);
+		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL || rule->section == RULES_ANSWER)
+			error = add_unmarked(filter, rules, rule, action_of(rule));
 		else if (rule->section == RULES_QUIET)
 			error = add_quiet(filter, has_listener, rule);
 		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant))

@@ -15,6 +15,7 @@ const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_ENOSYS] = "enosys",
 	[RULES_KILL] = "kill",
 	[RULES_QUIET] = "quiet",
+	[RULES_ANSWER] = "answer",
 };
 
 bool
@@ -31,15 +32,35 @@ is_unconditional(const struct rule *rule)
 	return rule->section == RULES_ENOSYS || rule->section == RULES_KILL;
 }
 
+/* Whether the arguments of some call fit both rules. */
+static bool
+is_overlap(const struct rule *one, const struct rule *other)
+{
+	for (unsigned i = 0; i < RULE_ARGS; i++) {
+		if (((one->arg[i].value ^ other->arg[i].value) & one->arg[i].mask & other->arg[i].mask) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Of two different answers to one call, libseccomp would choose one. */
+static bool
+is_ambiguous(const struct rule *one, const struct rule *other)
+{
+	return (one->section == RULES_ANSWER || other->section == RULES_ANSWER) &&
+	    (one->section != other->section || one->error != other->error) && is_overlap(one, other);
+}
+
 const struct rule *
 policy_rules_conflict(const struct rules *rules, const struct rule *rule)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call == rule->call && other->section != rule->section &&
-		    (is_unconditional(other) || is_unconditional(rule)) && other->section != RULES_ZYGOTE &&
-		    rule->section != RULES_ZYGOTE)
+		if (other->call != rule->call || other->section == RULES_ZYGOTE || rule->section == RULES_ZYGOTE)
+			continue;
+		if ((other->section != rule->section && (is_unconditional(other) || is_unconditional(rule))) ||
+		    is_ambiguous(other, rule))
 			return other;
 	}
 	return NULL;

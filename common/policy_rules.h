@@ -18,6 +18,7 @@ enum rule_section {
 	RULES_ENOSYS,    /* fails with ENOSYS, so that libc uses an older call */
 	RULES_KILL,      /* ends the process */
 	RULES_QUIET,     /* denied with EPERM and not reported: libraries try it and go on without it */
+	RULES_ANSWER,    /* not made, and not reported: returns the answer of its row */
 	RULES_SECTIONS   /* their number; a call without a rule is denied with EPERM */
 };
 
@@ -32,6 +33,7 @@ struct rule {
 	enum rule_section section;
 	char *reason; /* of its row, or NULL; in a list, owned by the list */
 	int call;
+	int error; /* RULES_ANSWER: the errno that the call fails with; 0: it succeeds */
 	struct rule_match arg[RULE_ARGS];
 };
 
@@ -55,7 +57,8 @@ void policy_rules_add(struct rules *rules, const struct rule *rule);
 
 /*
  * The first rule that contradicts `rule`: of the same call, where one of the two decides about the
- * call whatever its arguments. NULL if there is none. Marked calls of zygotes contradict nothing.
+ * call whatever its arguments, or gives an answer and some arguments fit both. NULL if there is
+ * none. Marked calls of zygotes contradict nothing.
  */
 const struct rule *policy_rules_conflict(const struct rules *rules, const struct rule *rule);
 

@@ -47,6 +47,13 @@ my %full = (
 is $container->python($cb, $full{$_}, limits => { disk_bytes => 8 * $mib, wall_ms => 9000 })->{status}, 'disk_limit', "disk: $_" for sort keys %full;
 is $container->python($cb, 'import os; f = os.open("x", os.O_CREAT | os.O_RDWR); import ctypes; print(ctypes.CDLL(None).fallocate(f, 1, 0, ctypes.c_long(1 << 40)), os.fstat(f).st_blocks)')->{stdout},
     "-1 0\n", 'disk: fallocate allocates nothing';
+is $container->python($cb, <<'PYTHON')->{stdout}, "22 22 0 0\n", 'disk: no write waits for the disk, and no run flushes it';
+import ctypes, os
+def opened(flags):
+    try: return os.close(os.open("y", os.O_CREAT | os.O_WRONLY | flags)) or 0
+    except OSError as e: return e.errno
+print(opened(os.O_SYNC), opened(os.O_DSYNC), opened(os.O_APPEND), ctypes.CDLL(None).fsync(-1))
+PYTHON
 
 $cb->finish;
 ok eventually(10, sub { !glob $container->trees . "/*" }), 'stop: no tree is left';

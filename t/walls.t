@@ -137,6 +137,51 @@ for (@inside) {
     (ref $prints ? like $d->{stdout}, $prints, $name : is $d->{stdout}, $prints, $name) or diag $r->{body};
 }
 
+# What libc takes from the kernel's random bytes (AT_RANDOM) is made once, in the zygote. Each of its
+# guests has others; libc's guard of pointers stays, as SECURITY.md says.
+{
+    my $code = <<'PYTHON';
+import ctypes, mmap, os
+libc = ctypes.CDLL(None)
+libc.getauxval.restype = ctypes.c_ulong
+given = ctypes.string_at(libc.getauxval(25), 16).hex()
+if os.uname().machine != 'x86_64': print(given); raise SystemExit
+code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+code.write(bytes.fromhex('64488b042528000000c3')) # mov rax, fs:[0x28]; ret
+print(given, ctypes.CFUNCTYPE(ctypes.c_ulong)(ctypes.addressof(ctypes.c_char.from_buffer(code)))())
+PYTHON
+    my @got = map { [split ' ', $cb->run(code => $code)->{data}{stdout}] } 1 .. 8;
+    my %bytes  = map { $_->[0] => 1 } @got;
+    my %canary = map { $_->[1] // $_->[0] => 1 } @got;
+    is scalar keys %bytes,  8, 'eight runs of at most two zygotes have eight AT_RANDOMs' or diag join "\n", map {"@$_"} @got;
+    is scalar keys %canary, 8, 'and eight canaries of the stack';
+}
+
+# A program that ends without the exit of its interpreter, and one that returns through all of it.
+for (['python3', 'import sys; sys.exit(3)'], ['perl', 'eval { die "x" }; exit 3'], ['php', '<?php exit(3);'], ['tcl', 'exit 3'], ['nodejs', 'process.exitCode = 3']) {
+    my ($language, $code) = @$_;
+    my $r = $cb->run(language => $language, code => $code);
+  SKIP: {
+        skip "no $language", 1 if $r->{status} != 200;
+        is $r->{data}{exit_code}, 3, "$language: the frames above a guest's start still end well" or diag $r->{body};
+    }
+}
+
+# The files that a run reads stay in the host's cache, charged to its cell or not: else each run of
+# a compiler would read them from the disk.
+{
+    my ($file) = sort { -s $b <=> -s $a } grep { -s $_ > 10_000_000 && -s $_ < 150_000_000 } glob '/usr/lib/*/*.so.*';
+    my $cached = sub { my ($exit, $out) = command(['fincore', '-nbo', 'RES', $file]); $out + 0 };
+  SKIP: {
+        skip 'no large file in /usr/lib, or no fincore', 1 if !$file || !eval { defined $cached->() };
+        command(['dd', "if=$file", 'iflag=nocache', 'count=0']);
+        my $r = $cb->run(code => "print(len(open('$file', 'rb').read()))", limits => { memory_bytes => 1 << 30 });
+        is $r->{data}{stdout}, (-s $file) . "\n", 'a run reads a large file' or diag $r->{body};
+        $cb->run(code => 'print(1)') for 1 .. 5;
+        cmp_ok $cached->(), '>', 0.9 * -s $file, 'which is cached after the run';
+    }
+}
+
 # Walk through all that has a name: nothing outside of the cell's tmpfs can be created, changed or
 # removed.
 my $writes = $cb->run(limits => { wall_ms => 60_000, cpu_ms => 60_000 }, code => <<'PYTHON');

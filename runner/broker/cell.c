@@ -23,9 +23,9 @@
 
 #define ENDING_LIMIT_US 10000000u /* for a killed cell to be gone, before the log says so */
 #define RECLAIM_LIMIT_US 10000000u
-#define WORKS_US 2000000u                   /* since a pool has made a cell, it is known to work */
-#define SUSPECT_FAILURES 3                  /* to make a cell, in a row */
-#define LEFT_MAX_BYTES (UINT64_C(32) << 20) /* that a control group may be charged for when its cell is used again */
+#define WORKS_US 2000000u                  /* since a pool has made a cell, it is known to work */
+#define SUSPECT_FAILURES 3                 /* to make a cell, in a row */
+#define LEFT_MAX_BYTES (UINT64_C(4) << 20) /* of the kernel, that a group may be charged for at the next run */
 
 /* ---- states ----------------------------------------------------------------------------------------------------- */
 
@@ -151,10 +151,21 @@ reclaimed(void *context, struct watch *watch, uint32_t events)
 }
 
 /*
- * Have the warden empty the control group, if an earlier run has left much charged to it: cached
- * files, and names that are not there. The next run would pay for it: its limit includes that, and
- * to write a lower limit would make the writer reclaim, which is never the broker. Returns whether
- * that is under way.
+ * Whether an earlier run has left much of the kernel's memory charged to the group: names that are
+ * not there, for instance. The next run would pay for that: it takes long to reclaim. Cached files
+ * do not: they go at once when memory is needed, and until then spare the host's disk.
+ */
+static bool
+is_left_much(const struct broker *broker, const struct cell *cell, uint64_t now_bytes)
+{
+	return now_bytes > LEFT_MAX_BYTES &&
+	    (cell->cgroup.kernel_now_fd < 0 || cgroup_kernel_now_bytes(&broker->cgroup, &cell->cgroup) > LEFT_MAX_BYTES);
+}
+
+/*
+ * Have the warden empty the control group, if an earlier run has left much charged to it, or what
+ * it left was in the way of a run. To write a limit below that would make the writer reclaim, which
+ * is never the broker. Returns whether that is under way.
  */
 static bool
 reclaim(struct broker *broker, struct cell *cell)
@@ -162,7 +173,7 @@ reclaim(struct broker *broker, struct cell *cell)
 	uint64_t now_bytes = broker->cgroup.version == 0 ? 0 : cgroup_memory_now_bytes(&cell->cgroup);
 	struct warden_request request = { .kind = WARDEN_RECLAIM, .cell = cell->number };
 
-	if ((now_bytes <= LEFT_MAX_BYTES && !cell->is_crowded) || cell->cgroup.memory_reclaim_fd < 0)
+	if (cell->cgroup.memory_reclaim_fd < 0 || (!cell->is_crowded && !is_left_much(broker, cell, now_bytes)))
 		return false;
 	request.bytes = cgroup_reclaim_argument(&broker->cgroup, now_bytes);
 	return warden_link_ask(broker, cell->language, &request, &cell->cgroup.memory_reclaim_fd, 1, &cell->reclaim, reclaimed) ==

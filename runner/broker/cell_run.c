@@ -22,7 +22,8 @@
 #define KILLED_LIMIT_US 10000000u /* for a killed guest to be reaped, before it is looked at again */
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
-#define GUEST_FAILED 127 /* exit status of a guest that reports that a step failed */
+#define PEAK_SLACK_BYTES (UINT64_C(1) << 20) /* the kernel charges in batches, for each processor */
+#define GUEST_FAILED 127                     /* exit status of a guest that reports that a step failed */
 
 /* ---- the start of a run ----------------------------------------------------------------------------------------- */
 
@@ -249,7 +250,13 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 	result->cpu_us = facts->cpu_us = cpu_us > cell->cpu_base_us ? cpu_us - cell->cpu_base_us : 0;
 	if (broker->cgroup.version != 0) {
 		result->memory_peak_bytes = cgroup_memory_peak_bytes(&cell->cgroup);
-		result->memory_peak_bytes -= result->memory_peak_bytes > cell->memory_base ? cell->memory_base : 0;
+		/*
+		 * What earlier runs left counts as theirs, as long as it stays. Where the limit was
+		 * met, the kernel has reclaimed that first: the run's own peak may be all of it.
+		 */
+		if (result->memory_peak_bytes > cell->memory_base &&
+		    result->memory_peak_bytes + PEAK_SLACK_BYTES < cell->limits.memory_bytes)
+			result->memory_peak_bytes -= cell->memory_base;
 		result->processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
 		/*
 		 * The kernel never sets it back: up to the number that an earlier run in this cell

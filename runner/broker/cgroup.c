@@ -11,6 +11,7 @@
 const struct cgroup_cell cgroup_no_cell = { .memory_limit_fd = -1,
 	.swap_limit_fd = -1,
 	.memory_now_fd = -1,
+	.kernel_now_fd = -1,
 	.memory_peak_fd = -1,
 	.memory_reclaim_fd = -1,
 	.memory_events_fd = -1,
@@ -37,7 +38,7 @@ write_number(int fd, uint64_t value)
 static uint64_t
 read_number(int fd, const char *key)
 {
-	char text[1024];
+	char text[2048]; /* memory.stat has what we read in its first lines */
 	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof text - 1, 0);
 	char *line = text;
 	size_t key_size;
@@ -134,6 +135,15 @@ uint64_t
 cgroup_memory_now_bytes(const struct cgroup_cell *cell)
 {
 	return read_number(cell->memory_now_fd, NULL);
+}
+
+uint64_t
+cgroup_kernel_now_bytes(const struct cgroup_tree *tree, const struct cgroup_cell *cell)
+{
+	/* Linux 5.18 has the sum as "kernel". Names that are not there are "slab". */
+	uint64_t bytes = read_number(cell->kernel_now_fd, tree->version == 1 ? NULL : "kernel");
+
+	return bytes != 0 || tree->version == 1 ? bytes : read_number(cell->kernel_now_fd, "slab");
 }
 
 uint64_t

@@ -43,6 +43,7 @@ struct cgroup_cell {
 	int memory_limit_fd;
 	int swap_limit_fd;
 	int memory_now_fd;
+	int kernel_now_fd; /* the kernel's memory: version 1, a number; version 2, memory.stat */
 	int memory_peak_fd;
 	int memory_reclaim_fd; /* to write to, so that the kernel reclaims; -1: the kernel has no such file */
 	int memory_events_fd;
@@ -73,6 +74,7 @@ uint64_t cgroup_reclaim_argument(const struct cgroup_tree *tree, uint64_t bytes)
 
 /* Figures of a cell; 0 if the host does not report them. */
 uint64_t cgroup_memory_now_bytes(const struct cgroup_cell *cell);
+uint64_t cgroup_kernel_now_bytes(const struct cgroup_tree *tree, const struct cgroup_cell *cell);
 uint64_t cgroup_memory_peak_bytes(const struct cgroup_cell *cell);
 uint64_t cgroup_pids_now(const struct cgroup_cell *cell);
 uint64_t cgroup_pids_peak(const struct cgroup_cell *cell);

@@ -20,7 +20,14 @@ static const char *const fates[RULES_SECTIONS] = {
 	[RULES_ENOSYS] = "ENOSYS",
 	[RULES_KILL] = "ends the process",
 	[RULES_QUIET] = "EPERM, not reported",
+	[RULES_ANSWER] = "not made, succeeds",
 };
+
+static const char *
+fate_of(const struct rule *rule)
+{
+	return rule->error == 0 ? fates[rule->section] : strerrorname_np(rule->error);
+}
 
 /* Returns the name of a system call, or "?". The caller frees *memory. */
 static const char *
@@ -71,7 +78,7 @@ policy_dump(const char *dir, const char *name)
 		const struct rule *rule = &rules.rule[i];
 		char *memory;
 
-		printf("%-24s %-22s", name_of(rule->call, &memory), fates[rule->section]);
+		printf("%-24s %-22s", name_of(rule->call, &memory), fate_of(rule));
 		for (int arg = 0; arg < RULE_ARGS; arg++)
 			print_condition(arg, &rule->arg[arg]);
 		printf("  # %s\n", rule->reason);

@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "mark.h"
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 /* Linux 6.1 */
@@ -59,6 +62,13 @@ memory_fill_heap(void)
 	}
 }
 
+/* Some zygotes have their filter already, which allows this to zygotes only. */
+static int
+collapse(char *start, size_t size)
+{
+	return (int)mark_syscall(SYS_madvise, MARK_ADDRESS(start), (long)size, MADV_COLLAPSE, 0, 0);
+}
+
 /* Copy `start` to `end`, memory that is never written, into huge pages. */
 static void
 use_huge_pages(uintptr_t start, uintptr_t end)
@@ -74,7 +84,7 @@ use_huge_pages(uintptr_t start, uintptr_t end)
 		 * Replace the code by a huge page only: small anonymous pages would cost more than
 		 * the file's.
 		 */
-		if (madvise(copy, HUGE_PAGE, MADV_COLLAPSE) == 0 && mprotect(copy, HUGE_PAGE, PROT_READ | PROT_EXEC) == 0)
+		if (collapse(copy, HUGE_PAGE) == 0 && mprotect(copy, HUGE_PAGE, PROT_READ | PROT_EXEC) == 0)
 			mremap(copy, HUGE_PAGE, HUGE_PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)at);
 		munmap(space, 2 * HUGE_PAGE);
 	}
@@ -261,7 +271,7 @@ memory_pack_data(void)
 				memcpy(from, (const void *)at, PAGE);
 		}
 	}
-	if (madvise(pack, size, MADV_COLLAPSE) != 0) {
+	if (collapse(pack, size) != 0) {
 		munmap(space, size + HUGE_PAGE);
 		return;
 	}

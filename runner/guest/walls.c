@@ -20,6 +20,7 @@
 
 #include "capabilities.h"
 #include "fdpass.h"
+#include "guest/secrets.h"
 #include "landlock.h"
 #include "mark.h"
 #include "paths.h"
@@ -120,18 +121,39 @@ keep_guest_capabilities(struct walls *walls)
 	    0;
 }
 
+/* Arguments of the filter below: an int is the lower half. */
+#if __BYTE_ORDER == __LITTLE_ENDIAN
+#define LOWER_HALF(arg) (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (arg))
+#else
+#define LOWER_HALF(arg) (uint32_t)(offsetof(struct seccomp_data, args) + 8 * (arg) + 4)
+#endif
+#ifdef SYS_open
+#define CALL_OPEN SYS_open
+#else
+#define CALL_OPEN UINT32_MAX /* this architecture has openat(2) alone */
+#endif
+
 /*
  * At level chroot a cell's disk is the host's. fallocate(2) would take all of it at once, even past
- * RLIMIT_FSIZE. Programs go on without it when they get EOPNOTSUPP.
+ * RLIMIT_FSIZE. Programs go on without it when they get EOPNOTSUPP. With O_DSYNC, which O_SYNC
+ * contains, each write would wait for the disk, and the disk for it. The policy answers fsync(2)
+ * at every level.
  */
 static int
-deny_fallocate(struct walls *walls)
+spare_disk(struct walls *walls)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fallocate, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fallocate, 7, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CALL_OPEN, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOWER_HALF(1)),
+		BPF_STMT(BPF_JMP | BPF_JA, 1),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, LOWER_HALF(2)),
+		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, O_SYNC, 2, 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EOPNOTSUPP),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
 	};
 	struct sock_fprog filter = { .len = sizeof code / sizeof code[0], .filter = code };
 
@@ -177,7 +199,7 @@ static const struct wall zygote_walls[] = {
 	{ "lock the securebits", lock_securebits },
 	{ "set no_new_privs", set_no_new_privs },
 	{ "drop the container's capabilities", keep_guest_capabilities },
-	{ "deny fallocate", deny_fallocate },
+	{ "spare the host's disk", spare_disk },
 	{ "enter the zygote's Landlock domain", enter_zygote_landlock },
 	{ "load the base filter", load_base_filter },
 };
@@ -312,6 +334,13 @@ verify_no_new_privs(struct walls *walls)
 }
 
 static int
+renew_secrets(struct walls *walls)
+{
+	(void)walls;
+	return secrets_renew();
+}
+
+static int
 enter_box(struct walls *walls)
 {
 	if (chdir(PATH_BOX) != 0)
@@ -370,6 +399,7 @@ static const struct wall guest_walls[] = {
 	{ "stay the cell's user", stay_user },
 	{ "drop all capabilities", drop_capabilities },
 	{ "verify no_new_privs", verify_no_new_privs },
+	{ "renew its random bytes", renew_secrets },
 	{ "enter the working directory", enter_box },
 	{ "enter the Landlock domain", enter_landlock },
 };

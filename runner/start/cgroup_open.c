@@ -439,6 +439,7 @@ static const struct cell_file version_1_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.limit_in_bytes", O_WRONLY, true, memory_limit_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.memsw.limit_in_bytes", O_WRONLY, false, swap_limit_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.usage_in_bytes", O_RDONLY, true, memory_now_fd),
+	CELL_FILE(CGROUP_MEMORY, "memory.kmem.usage_in_bytes", O_RDONLY, false, kernel_now_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.max_usage_in_bytes", O_RDWR, true, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.oom_control", O_RDONLY, true, memory_events_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.force_empty", O_WRONLY, false, memory_reclaim_fd),
@@ -452,6 +453,7 @@ static const struct cell_file version_1_files[] = {
 static const struct cell_file version_2_files[] = {
 	CELL_FILE(CGROUP_MEMORY, "memory.max", O_WRONLY, true, memory_limit_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.current", O_RDONLY, true, memory_now_fd),
+	CELL_FILE(CGROUP_MEMORY, "memory.stat", O_RDONLY, false, kernel_now_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDWR, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.peak", O_RDONLY, false, memory_peak_fd),
 	CELL_FILE(CGROUP_MEMORY, "memory.events", O_RDONLY, true, memory_events_fd),

@@ -15,7 +15,7 @@
 #include "policy.h"
 
 /* Of a cell, in the broker. */
-#define CELL_CGROUP (REQUEST_CGROUPS_MAX + 11) /* to join its groups; the files of cgroup_cell */
+#define CELL_CGROUP (REQUEST_CGROUPS_MAX + 12) /* to join its groups; the files of cgroup_cell */
 #define CELL_OWN 3                             /* control socket; pidfd of its init, or socket of its reaper; working directory */
 #define CELL_LINK 1                            /* to the relay, if it has a network by that */
 #define CELL_RUN 4                             /* the worker's connection; program; a compiler's directory, and its output */
@@ -136,7 +136,7 @@ hard_limit(void)
 	return files.rlim_max;
 }
 
-/* The sum as a text: "32 cells x 22 + 256 queued runs x 6 + ... = 4711". */
+/* The sum as a text: "32 cells x 23 + 256 queued runs x 6 + ... = 4711". */
 static void
 explain(const struct fd_budget *budget, char *text, size_t size)
 {

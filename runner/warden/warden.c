@@ -337,7 +337,7 @@ warden_main(int sock, const struct warden_config *config)
 		} else if (request.kind == WARDEN_IDENTIFY && count == 1) {
 			warden_requests_identify(config, root_fd, fds[0]);
 		} else if (request.kind == WARDEN_RECLAIM && count == 2) {
-			warden_requests_reclaim(fds[1], request.bytes);
+			warden_requests_reclaim(fds[0], fds[1], request.bytes);
 		} else if (request.kind == WARDEN_ZYGOTE && count <= 1) {
 			fdpass_close(&w.zygote_fd[request.zygote], 1);
 			w.zygote_fd[request.zygote] = count == 1 ? fds[0] : -1;

@@ -224,7 +224,7 @@ warden_chroot_main(int sock, const struct warden_config *config)
 		} else if (request.kind == WARDEN_IDENTIFY && count == 1) {
 			warden_requests_identify(config, w.first_tree_fd, fds[0]);
 		} else if (request.kind == WARDEN_RECLAIM && count == 2) {
-			warden_requests_reclaim(fds[1], request.bytes);
+			warden_requests_reclaim(fds[0], fds[1], request.bytes);
 		} else if (request.kind == WARDEN_KEEP && count == 1) {
 			restart_reaper(&w, &request, fds[0]);
 		} else if (request.kind == WARDEN_ZYGOTE && count <= 1) {

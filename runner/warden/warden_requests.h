@@ -17,7 +17,10 @@ size_t warden_requests_wait(const struct warden_config *config, int sock, struct
 /* WARDEN_IDENTIFY. `root_fd`: the root of the language. */
 void warden_requests_identify(const struct warden_config *config, int root_fd, int answer_fd);
 
-/* WARDEN_RECLAIM. */
-void warden_requests_reclaim(int file_fd, uint64_t bytes);
+/*
+ * WARDEN_RECLAIM: begin, in a child, which holds `answer_fd` until it has ended. The warden goes on
+ * making cells.
+ */
+void warden_requests_reclaim(int answer_fd, int file_fd, uint64_t bytes);
 
 #endif

@@ -24,12 +24,14 @@ use Test::More;
 my %share = (
     calls  => { themes => [qw(calls)], skipped => 1, skipped_chroot => 2 },
     limits => { themes => [qw(disk memory processes)], skipped => 1, skipped_chroot => 19 },
+    next   => { themes => [qw(next)], skipped => 1 },
     output => { themes => [qw(compiler output source)], skipped => 1, skipped_chroot => 1 },
     reach  => { themes => [qw(network node others reach)], skipped => 36, skipped_chroot => 37 },
 );
 
 my $only = $ENV{CELLBLOCK_ATTACKS};
 my $slow = $ENV{CELLBLOCK_SLOW} || 1;
+my $other_key = 'b' x 48;
 my $quick_compiler = ['languages/c.conf', qr/output = "main";/,
     'output = "main"; limits = { wall_ms = ' . 5000 * $slow . '; cpu_ms = ' . 5000 * $slow . '; };'];
 
@@ -70,12 +72,14 @@ sub finish {
 sub instance {
     my ($name) = @_;
     # Some attacks need processes.
-    my $cb = Cellblock->start(own => 1, conf => [
+    my $cb = Cellblock->start(own => 1, keys => { other => $other_key }, conf => [
         ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = ' . 10_000 * $slow],
         ['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 64;'],
         $quick_compiler,
+        # With few cells the next runs have those of the attack.
+        $name eq 'next' ? ['cellblock.conf', qr/cells = 32/, 'cells = 13'] : (),
     ]);
-    my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key}, slow => $slow);
+    my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key}, other_key => $other_key, slow => $slow);
     my @cases = cases_of($name);
 
     # The first run of a language makes zygotes and cells: they must not count as changes of the

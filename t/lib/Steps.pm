@@ -44,6 +44,7 @@ my %tests = (
             ['prctl', layer => 'uid_per_cell', when => 2],
             ['prctl', layer => '!uid_per_cell', when => 2 * $capabilities + 5],
         ],
+        'renew its random bytes'          => [['getrandom']],
         'enter the working directory'     => [['chdir']],
         'enter the Landlock domain'       => [['landlock_create_ruleset'], ['landlock_add_rule'], ['landlock_restrict_self']],
     },
@@ -63,7 +64,7 @@ my %tests = (
     },
 );
 # Rows of level chroot alone.
-my %elsewhere = map { $_ => 't/chroot_steps.t' } "enter the cell's root", "drop the container's capabilities", 'deny fallocate';
+my %elsewhere = map { $_ => 't/chroot_steps.t' } "enter the cell's root", "drop the container's capabilities", "spare the host's disk";
 
 # The tests of a table's rows: name => list of calls. The file that asks for them carries them out.
 sub rows {

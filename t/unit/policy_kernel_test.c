@@ -15,9 +15,13 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
@@ -241,7 +245,57 @@ static const struct attempt {
 	{ "fcntl, lease", SYS_fcntl, { BAD, F_SETLEASE }, "PPPP", 0 },
 	{ "fcntl, lock that stays with a mapping", SYS_fcntl, { BAD, F_OFD_SETLK }, "PPPP", 0 },
 	{ "fcntl, size of a pipe", SYS_fcntl, { BAD, F_SETPIPE_SZ }, "PPPP", 0 },
-	{ "futex", SYS_futex, { 0, 127 }, "AAAA", ENOSYS },
+	{ "fcntl, flags", SYS_fcntl, { BAD, F_SETFL, O_NONBLOCK }, "AAAA", EBADF },
+	{ "fcntl, signals", SYS_fcntl, { BAD, F_SETFL, O_ASYNC }, "PPPP", 0 },
+	{ "fcntl, past the cache", SYS_fcntl, { BAD, F_SETFL, O_DIRECT }, "AAAA", EINVAL },
+	{ "openat, past the cache", SYS_openat, { BAD, 0, O_DIRECT }, "AAAA", EINVAL },
+	{ "pipe2", SYS_pipe2, { 0, O_CLOEXEC | O_NONBLOCK }, "AAAA", EFAULT },
+	{ "pipe2, for notifications", SYS_pipe2, { 0, O_EXCL }, "PPPP", 0 },
+	{ "pipe2, packets", SYS_pipe2, { 0, O_DIRECT }, "PPPP", 0 },
+	/* Their descriptor is not even looked at. */
+	{ "fsync", SYS_fsync, { BAD }, "AAAA", 0 },
+	{ "fdatasync", SYS_fdatasync, { BAD }, "AAAA", 0 },
+	{ "sync_file_range", SYS_sync_file_range, { BAD, 0, 0, 7 }, "AAAA", 0 },
+	{ "fadvise64", SYS_fadvise64, { BAD, 0, 0, POSIX_FADV_DONTNEED }, "AAAA", 0 },
+	{ "readahead", SYS_readahead, { BAD, 0, 4096 }, "AAAA", 0 },
+	{ "msync", SYS_msync, { 1, 1, MS_SYNC }, "AAAA", 0 },
+	{ "msync, of no page", SYS_msync, { 1, 1, MS_ASYNC }, "AAAA", EINVAL },
+	{ "preadv2", SYS_preadv2, { BAD, 0, 0, 0, 0, 0 }, "AAAA", EBADF },
+	{ "preadv2, of what is cached", SYS_preadv2, { BAD, 0, 0, 0, 0, RWF_NOWAIT }, "PPPP", 0 },
+	{ "preadv2, and out of the cache", SYS_preadv2, { BAD, 0, 0, 0, 0, 0x80 }, "PPPP", 0 },
+	{ "pwritev2, and to the disk", SYS_pwritev2, { BAD, 0, 0, 0, 0, RWF_DSYNC }, "PPPP", 0 },
+	{ "madvise", SYS_madvise, { 1, 0, MADV_DONTNEED }, "AAAA", EINVAL },
+	{ "madvise, merge pages", SYS_madvise, { 0, 0, MADV_MERGEABLE }, "AAAA", EINVAL },
+	{ "madvise, page out", SYS_madvise, { 0, 0, MADV_PAGEOUT }, "AAAA", EINVAL },
+	{ "madvise, poison a page", SYS_madvise, { 0, 0, MADV_HWPOISON }, "PPPP", 0 },
+	{ "futex", SYS_futex, { 0, 2 }, "AAAA", ENOSYS },
+	{ "futex, wake", SYS_futex, { 1, FUTEX_WAKE_BITSET | FUTEX_PRIVATE_FLAG, 1, 0, 0, 0 }, "AAAA", EINVAL },
+	{ "futex, lock", SYS_futex, { 1, FUTEX_LOCK_PI2 | FUTEX_PRIVATE_FLAG }, "AAAA", EINVAL },
+	{ "futex, requeue with priorities", SYS_futex, { 0, FUTEX_CMP_REQUEUE_PI }, "PPPP", 0 },
+	{ "futex, wait for that", SYS_futex, { 0, FUTEX_WAIT_REQUEUE_PI | FUTEX_PRIVATE_FLAG }, "PPPP", 0 },
+	{ "futex, of tomorrow", SYS_futex, { 0, 127 }, "PPPP", 0 },
+	{ "membarrier, private", SYS_membarrier, { MEMBARRIER_CMD_PRIVATE_EXPEDITED, 99 }, "AAAA", EINVAL },
+	{ "membarrier, of the host", SYS_membarrier, { MEMBARRIER_CMD_GLOBAL }, "PPPP", 0 },
+	{ "renameat2", SYS_renameat2, { BAD, 0, BAD, 0, RENAME_NOREPLACE }, "AAAA", EFAULT },
+	{ "renameat2, leave a device", SYS_renameat2, { BAD, 0, BAD, 0, RENAME_WHITEOUT }, "PPPP", 0 },
+	{ "recv, out of band", SYS_recvfrom, { BAD, 0, 0, MSG_OOB }, "PPPP", 0 },
+	{ "recv, errors", SYS_recvfrom, { BAD, 0, 0, MSG_ERRQUEUE }, "PPPP", 0 },
+	{ "recv", SYS_recvfrom, { BAD, 0, 0, MSG_PEEK | MSG_DONTWAIT | MSG_TRUNC | MSG_WAITALL }, "AAAA", EBADF },
+	{ "send, out of band", SYS_sendto, { BAD, 0, 0, MSG_OOB }, "PPPP", 0 },
+	{ "send, connect", SYS_sendto, { BAD, 0, 0, MSG_FASTOPEN }, "PPPP", 0 },
+	{ "send, without a copy", SYS_sendto, { BAD, 0, 0, MSG_ZEROCOPY }, "PPPP", 0 },
+	{ "send, more", SYS_sendto, { BAD, 0, 0, MSG_MORE | MSG_NOSIGNAL | MSG_DONTWAIT }, "AAAA", EBADF },
+	{ "sendmsg, connect", SYS_sendmsg, { BAD, 0, MSG_FASTOPEN }, "PPPP", 0 },
+	{ "recvmsg, errors", SYS_recvmsg, { BAD, 0, MSG_ERRQUEUE }, "PPPP", 0 },
+	{ "getsockopt", SYS_getsockopt, { BAD, SOL_SOCKET, SO_ERROR }, "AAAA", EBADF },
+	{ "getsockopt, TCP", SYS_getsockopt, { BAD, IPPROTO_TCP, TCP_INFO }, "PPAA", EBADF },
+	{ "getsockopt, pages of the card", SYS_getsockopt, { BAD, IPPROTO_TCP, 35 }, "PPPP", 0 },
+	{ "getsockopt, IP", SYS_getsockopt, { BAD, 0, 64 }, "PPPP", 0 },
+#ifdef SYS_arch_prctl
+	{ "arch_prctl", SYS_arch_prctl, { 0x1003, BAD }, "PAPA", EFAULT },
+	{ "arch_prctl, GS", SYS_arch_prctl, { 0x1001, 0 }, "PPPP", 0 },
+	{ "arch_prctl, tiles", SYS_arch_prctl, { 0x1022, 0 }, "PPPP", 0 },
+#endif
 	{ "statx", SYS_statx, { BAD, BAD, 0x80000000 }, "AAAA", EINVAL },
 	{ "pkey_alloc", SYS_pkey_alloc, { BAD }, "SSSS", 0 },
 
@@ -379,6 +433,15 @@ static const struct attempt worker_attempts[] = {
 	{ "recvmsg", SYS_recvmsg, { BAD }, "A", EBADF },
 	{ "memfd_create", SYS_memfd_create, { 0 }, "A", EFAULT },
 	{ "pipe2", SYS_pipe2, { 0, 0 }, "A", EFAULT },
+	{ "fcntl", SYS_fcntl, { BAD, F_SETFL, O_NONBLOCK }, "A", EBADF },
+	{ "fcntl, seals", SYS_fcntl, { BAD, F_ADD_SEALS, 0 }, "A", EBADF },
+	{ "fcntl, owner", SYS_fcntl, { BAD, F_SETOWN, 1 }, "P", 0 },
+	{ "fcntl, owner, in memory", SYS_fcntl, { BAD, F_SETOWN_EX, 1 }, "P", 0 },
+	{ "fcntl, signal", SYS_fcntl, { BAD, F_SETSIG, SIGKILL }, "P", 0 },
+	{ "fcntl, signals", SYS_fcntl, { BAD, F_SETFL, O_ASYNC }, "P", 0 },
+	{ "fcntl, watch", SYS_fcntl, { BAD, F_NOTIFY, 1 }, "P", 0 },
+	{ "fcntl, lease", SYS_fcntl, { BAD, F_SETLEASE, 1 }, "P", 0 },
+	{ "ftruncate", SYS_ftruncate, { BAD, 0 }, "P", 0 },
 	{ "connect", SYS_connect, { BAD }, "A", EBADF },
 	{ "socket, to the runner", SYS_socket, { AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 99 }, "A", EPROTONOSUPPORT },
 	{ "socket, unix stream", SYS_socket, { AF_UNIX, SOCK_STREAM, 0 }, "P", 0 },

@@ -68,12 +68,13 @@ write_file(const char *path, const char *text)
 
 #define ROW(rest) "( { reason = \"r\"; " rest " } );\n"
 #define WHEN(call, condition) ROW("calls = [\"" call "\"]; when = ( { " condition " } );")
-#define UNCLEAR "incomplete condition; allowed: one_of, or mask and equals"
+#define UNCLEAR "incomplete condition; allowed: one_of, or mask and equals, or only"
 
 static const struct bad_file {
 	const char *text, *rest;
 } bad_files[] = {
-	{ "alow = ();", ":1: unknown key \"alow\"; allowed: include, allow, processes, network, zygote, enosys, kill, quiet" },
+	{ "alow = ();",
+	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, zygote, enosys, kill, quiet, answer" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = ( { calls = [\"read\"]; } );",
@@ -130,7 +131,26 @@ static const struct bad_file {
 	    "allow[0].when[1]: argument 1 already has a condition; allowed: one" },
 	{ "allow = " WHEN("read", "arg = 1; one = [\"1\"];"),
 	    ":1: unknown key \"one\" in allow[0].when[0]; allowed: arg, "
-	    "one_of, mask, equals" },
+	    "one_of, mask, equals, only" },
+	{ "allow = " WHEN("read", "arg = 1; only = [\"1\"]; one_of = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; only = [\"1\"]; mask = [\"1\"]; equals = [];"), ":1: allow[0].when[0]: " UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; only = [\"0xffffffff\"];"),
+	    ":1: allow[0].when[0].only allows every value; allowed: fewer bits" },
+
+	/* Calls that are not made. */
+	{ "answer = " ROW("calls = [\"read\"];"), ":1: answer[0].with: \"\" is no answer; allowed: success, EINVAL, EOPNOTSUPP" },
+	{ "answer = " ROW("calls = [\"read\"]; with = \"EPERM\";"),
+	    ":1: answer[0].with: \"EPERM\" is no answer; allowed: success, EINVAL, EOPNOTSUPP" },
+	{ "allow = " ROW("calls = [\"read\"]; with = \"success\";"), ":1: allow[0].with: allowed: only in \"answer\"" },
+	{ "allow = " ROW("calls = [\"read\"];") "answer = " ROW("calls = [\"read\"]; with = \"success\";"),
+	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
+	{ "allow = " WHEN("read",
+	      "arg = 1; mask = [\"6\"]; equals = [\"2\"];") "answer = ( { reason = \"r\"; calls = [\"read\"]; "
+	                                                    "with = \"success\"; when = ( { arg = 1; one_of = [\"3\"]; } ); } );",
+	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
+	{ "answer = ( { reason = \"r\"; calls = [\"read\"]; with = \"success\"; },\n"
+	  "{ reason = \"r\"; calls = [\"read\"]; with = \"EINVAL\"; } );",
+	    ":2: answer[1]: read is already in \"answer\"; allowed: rows of which no arguments fit both" },
 
 	/* One call in two sections that contradict each other. */
 	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"),
@@ -275,8 +295,13 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 	bool is_marked = data->args[ZYGOTE_MARK_ARG] == ZYGOTE_MARK, has_zygotes = false, is_zygotes = false, is_allowed = false;
 	uint32_t answer = SECCOMP_RET_ERRNO | EPERM;
 
-	for (size_t i = 0; i < rules->count; i++)
-		has_zygotes |= rules->rule[i].section == RULES_ZYGOTE;
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct rule *rule = &rules->rule[i];
+
+		has_zygotes |= rule->section == RULES_ZYGOTE;
+		/* A guest is killed for a marked call, whatever its other arguments are. */
+		is_zygotes |= rule->section == RULES_ZYGOTE && rule->call == data->nr && is_marked;
+	}
 	if (has_zygotes)
 		answer = SECCOMP_RET_USER_NOTIF;
 	if (data->nr > newest)
@@ -284,8 +309,6 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->rule[i];
 
-		/* A guest is killed for a marked call, whatever its other arguments are. */
-		is_zygotes |= rule->section == RULES_ZYGOTE && rule->call == data->nr && is_marked;
 		if (!fits(rule, data))
 			continue;
 		if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, who % ZYGOTE))
@@ -296,6 +319,8 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 			answer = SECCOMP_RET_KILL_PROCESS;
 		else if (rule->section == RULES_QUIET && has_zygotes)
 			answer = SECCOMP_RET_ERRNO | EPERM;
+		else if (rule->section == RULES_ANSWER && !is_zygotes)
+			answer = SECCOMP_RET_ERRNO | (uint32_t)rule->error;
 	}
 	if (who < ZYGOTE && is_zygotes)
 		return SECCOMP_RET_KILL_PROCESS;
@@ -411,6 +436,11 @@ test_rules_side_by_side(void **state)
 	    "  { reason = \"allowed anyhow\"; calls = [\"read\"]; when = ( { arg = 3; one_of = [\"9\"]; } ); } );\n"
 	    "network = ( { reason = \"granted twice\"; calls = [\"write\"]; },\n"
 	    "  { reason = \"r\"; calls = [\"socket\"]; when = ( { arg = 0; one_of = [\"2\", \"10\"]; } ); } );\n"
+	    "answer = ( { reason = \"r\"; calls = [\"fsync\", \"setns\"]; with = \"success\"; },\n"
+	    "  { reason = \"r\"; calls = [\"open\", \"openat\"]; with = \"EINVAL\";\n"
+	    "    when = ( { arg = 2; mask = [\"O_DIRECT\"]; equals = [\"O_DIRECT\"]; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"openat\"]; with = \"EOPNOTSUPP\";\n"
+	    "    when = ( { arg = 2; mask = [\"O_DIRECT\", \"7\"]; equals = [\"7\"]; } ); } );\n"
 	    "zygote = ( { reason = \"r\"; calls = [\"setns\", \"clone3\", \"write\", \"bpf\"]; },\n"
 	    "  { reason = \"r\"; calls = [\"clone\"]; when = ( { arg = 0; mask = [\"6\"]; equals = []; } ); },\n"
 	    "  { reason = \"r\"; calls = [\"socket\"]; when = ( { arg = 0; one_of = [\"1\"]; } ); } );\n");
@@ -418,7 +448,11 @@ test_rules_side_by_side(void **state)
 	    "enosys = ( { reason = \"r\"; calls = [\"clone3\", \"openat2\"]; } );\n"
 	    "kill = ( { reason = \"r\"; calls = [\"bpf\", \"acct\"]; } );\n"
 	    "allow = ( { reason = \"r\"; calls = [\"no_such_call\", \"exit\"]; optional = true; },\n"
-	    "  { reason = \"of another architecture\"; calls = [\"socketcall\"]; } );\n");
+	    "  { reason = \"of another architecture\"; calls = [\"socketcall\"]; },\n"
+	    "  { reason = \"r\"; calls = [\"openat\"]; when = ( { arg = 2; mask = [\"O_DIRECT\", \"7\"]; equals = [\"2\"]; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"sendto\"]; when = ( { arg = 3; only = [\"MSG_PEEK\", \"0x40\"]; },\n"
+	    "    { arg = 4; one_of = [\"0\"]; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"pipe2\"]; when = ( { arg = 1; only = []; } ); } );\n");
 	check_filters(folder, "p");
 	unlink(other_path);
 }
