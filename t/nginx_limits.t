@@ -148,7 +148,7 @@ for (
         "TRACE / HTTP/1.1\r\n$host\r\n",
         "\x00\x01\x02" x 100 . "\r\n\r\n",
     );
-    for my $round (1 .. 40) {
+    for my $round (1 .. 100) {
         my @open = map { connect_from($from, $_) } @kinds;
         arrives($_, 0.05, sub { $_[0] =~ /\r\n\r\n/ }) for @open;
     }
@@ -156,7 +156,8 @@ for (
     my @new = lines_of('access.log');
     splice @new, 0, $lines;
     cmp_ok scalar @new, '>=', 10, 'bad requests are in the log';
-    cmp_ok scalar @new, '<=', 60 + 20 * $took, 'no more than at a rate';
+    # 250: of requests that waited when their clients went away, above
+    cmp_ok scalar @new, '<=', 250 + 60 + 20 * $took, 'no more than at a rate';
     my ($longest) = sort { $b <=> $a } map { length } @new;
     is scalar(my @named = grep { m{ method=GET path=/A{199} status=404 } } @new) > 0, 1, 'a path is cut';
     cmp_ok scalar(grep { / path=\S*error/ } @new), '==', 0, 'a line has the path of the client';
@@ -237,7 +238,7 @@ SKIP: {
     my $from = address();
     my $half = sub { my ($key) = @_; "POST /v1/sandbox/run HTTP/1.1\r\n${host}X-Api-Key: $key\r\nContent-Length: 1000\r\n\r\n{" };
     my $languages = sub { my ($key) = @_; "GET /v1/sandbox/languages HTTP/1.1\r\n${host}X-Api-Key: $key\r\n\r\n" };
-    my @open = map { my $key = $_; map { connect_from($from, $half->($key)) } 1 .. 48 } $cb->{key}, map {"$_-key-0123456789"} qw(third fourth fifth);
+    my @open = map { my $key = $_; map { connect_from($from, $half->($key)) } 1 .. 60 } $cb->{key}, map {"$_-key-0123456789"} qw(third fourth fifth);
     my $over;
     ok eventually(5, sub { $over = ask($from, $languages->($other)); $over->{status} == 429 }), 'an address has a number of requests at the same time';
     envelope_ok($over, 429, -429, 'one more is answered 429');
