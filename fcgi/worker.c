@@ -6,8 +6,8 @@
  * thread serves nothing: it waits for the order to stop.
  *
  * All threads wait for a connection on one socket, which other workers share. The kernel wakes one
- * of them for each connection (EPOLLEXCLUSIVE). While a thread waits it also notices that the runner
- * has moved or ended.
+ * of them for each connection (EPOLLEXCLUSIVE). While a thread waits it also notices that the
+ * runner has moved or ended.
  *
  * A process that stops accepts nothing more. Each thread ends after the request that it has begun.
  * After drain_ms the requests that still wait for their runs are answered as lost.
@@ -44,11 +44,11 @@
  * another one to start. A young one waits, because the next would not know more.
  */
 #define STALE_US 2000000
-#define CONNECT_AGAIN_MS 1000   /* how often an idle thread without a runner looks for one */
-#define ACCEPT_AGAIN_MS 100     /* the pause after accept(2) failed for want of something */
-#define CUT_MS 2000             /* how long the threads have to answer the requests that are given up */
-#define ARENAS 8                /* of malloc(3): small requests seldom meet in one */
-#define RESERVE_OF_SERVICE 32   /* requests that a service takes beyond those that run and wait */
+#define CONNECT_AGAIN_MS 1000 /* how often an idle thread without a runner looks for one */
+#define ACCEPT_AGAIN_MS 100   /* the pause after accept(2) failed for want of something */
+#define CUT_MS 2000           /* how long the threads have to answer the requests that are given up */
+#define ARENAS 8              /* of malloc(3): small requests seldom meet in one */
+#define RESERVE_OF_SERVICE 32 /* requests that a service takes beyond those that run and wait */
 #ifdef CELLBLOCK_SANITIZERS
 #define STACK_BYTES (2048 * 1024)
 #else
@@ -63,12 +63,12 @@ struct thread {
 	int epoll_fd;
 };
 
-/* What the threads of a worker share. */
+/* The state that the threads of a worker share. */
 struct process {
 	uint64_t start_us;
-	int stop_fd;             /* can be read when no more requests are to be accepted */
-	int cut_fd;              /* can be read when no more runs are to be waited for */
-	pthread_barrier_t step;  /* passed when all threads are there, and again when they are confined */
+	int stop_fd;            /* can be read when no more requests are to be accepted */
+	int cut_fd;             /* can be read when no more runs are to be waited for */
+	pthread_barrier_t step; /* passed when all threads are there, and again when they are confined */
 	struct thread *thread;
 	uint32_t count;
 };
@@ -198,9 +198,9 @@ run_thread(void *argument)
 /* ---- the process ------------------------------------------------------------------------------------------------ */
 
 /*
- * Block SIGTERM in all threads: nothing that libfcgi does is interrupted. Call this after FCGX_Init,
- * which installs handlers that would abort requests. Returns a descriptor that can be read after
- * SIGTERM.
+ * Block SIGTERM in all threads: nothing that libfcgi does is interrupted. Call this after
+ * FCGX_Init, which installs handlers that would abort requests. Returns a descriptor that can be
+ * read after SIGTERM.
  */
 static int
 set_signals(void)
@@ -343,7 +343,10 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 	warm_up();
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
-	/* A thread that was woken for a connection which another one took must not wait for the next. */
+	/*
+	 * A thread that was woken for a connection which another one took must not wait for the
+	 * next.
+	 */
 	if (fcntl(WORKER_LISTEN_FD, F_SETFL, O_NONBLOCK) != 0)
 		die("fcntl: %s", strerror(errno));
 	process.stop_fd = make_event_fd();
