@@ -36,6 +36,7 @@ ok eventually(10, sub { $over = $cb->get($languages); $over->{status} == 429 }),
 envelope_ok($over, 429, -429, 'a fifth simultaneous request: the answer is 429');
 like $over->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, '429 comes with Retry-After';
 is $cb->get($languages, key => $second)->{status}, 200, 'another key is not affected';
+is $cb->get('/health', key => undef)->{status}, 200, 'the health check is not affected';
 close $_ for @waiting;
 ok eventually(10, sub { $cb->get($languages)->{status} == 200 }), 'a request is served when the others have ended';
 

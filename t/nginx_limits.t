@@ -1,4 +1,4 @@
-# What a client can use up: connections, disk space, log lines, rates. Attacks on nginx from outside.
+# Attacks on nginx from outside: connections, disk space, log lines, rates.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json slurp);
@@ -23,14 +23,14 @@ sub connect_from {
     my ($address, $bytes, %option) = @_;
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $cb->{port}, LocalAddr => $address, Timeout => 30,
         %option) or die "connect: $!";
-    # What does not fit into the socket's buffer is not sent: nginx has answered before.
+    # Bytes that do not fit into the socket's buffer are not sent: nginx has answered before.
     $socket->blocking(0);
     syswrite $socket, $bytes;
     return $socket;
 }
 
-# What arrives on a socket in $seconds, or until it is closed, or $enough->() is true of it. The
-# second value says whether it was closed.
+# The bytes that arrive on a socket in $seconds, or until it is closed, or $enough->() is true of
+# them. The second value says whether it was closed.
 sub arrives {
     my ($socket, $seconds, $enough) = @_;
     my ($in, $end) = ('', time + $seconds);
@@ -120,7 +120,8 @@ for (
     is $cb->run(code => 'print(1)')->{status}, 200, "$name, pipelined: and so is a key";
 }
 
-# Many connections at once, each with a few: more than may wait are refused, and have to connect again.
+# Many connections at once, each with a few: more than may wait are refused, and have to connect
+# again.
 {
     my $from = address();
     my @open = map { connect_from($from, "GET /nothing HTTP/1.1\r\n$host\r\n" x 5) } 1 .. 400;
