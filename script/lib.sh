@@ -36,7 +36,7 @@ install_packages() {
 	done
 	missing=$(comm -23 <(printf '%s\n' "${wanted[@]}" | sort -u) \
 		<(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null |
-			sed -n 's/^installed //p' | sort -u) | tr '\n' ' ')
+			sed -n -E 's/^(installed|triggers-(pending|awaited)) //p' | sort -u) | tr '\n' ' ')
 	[[ -n $missing ]] || return 0
 
 	((EUID == 0)) || die "these packages are missing, and only root can install them: $missing"

@@ -1,4 +1,4 @@
-# What a client can use up: connections, disk space, log lines, rates. Attacks on nginx from outside.
+# Attacks on nginx from outside: connections, disk space, log lines, rates.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json slurp);
@@ -23,14 +23,14 @@ sub connect_from {
     my ($address, $bytes, %option) = @_;
     my $socket = IO::Socket::INET->new(PeerAddr => '127.0.0.1', PeerPort => $cb->{port}, LocalAddr => $address, Timeout => 30,
         %option) or die "connect: $!";
-    # What does not fit into the socket's buffer is not sent: nginx has answered before.
+    # Bytes that do not fit into the socket's buffer are not sent: nginx has answered before.
     $socket->blocking(0);
     syswrite $socket, $bytes;
     return $socket;
 }
 
-# What arrives on a socket in $seconds, or until it is closed, or $enough->() is true of it. The
-# second value says whether it was closed.
+# The bytes that arrive on a socket in $seconds, or until it is closed, or $enough->() is true of
+# them. The second value says whether it was closed.
 sub arrives {
     my ($socket, $seconds, $enough) = @_;
     my ($in, $end) = ('', time + $seconds);
@@ -120,7 +120,8 @@ for (
     is $cb->run(code => 'print(1)')->{status}, 200, "$name, pipelined: and so is a key";
 }
 
-# Many connections at once, each with a few: more than may wait are refused, and have to connect again.
+# Many connections at once, each with a few: more than may wait are refused, and have to connect
+# again.
 {
     my $from = address();
     my @open = map { connect_from($from, "GET /nothing HTTP/1.1\r\n$host\r\n" x 5) } 1 .. 400;
@@ -148,7 +149,7 @@ for (
         "TRACE / HTTP/1.1\r\n$host\r\n",
         "\x00\x01\x02" x 100 . "\r\n\r\n",
     );
-    for my $round (1 .. 40) {
+    for my $round (1 .. 100) {
         my @open = map { connect_from($from, $_) } @kinds;
         arrives($_, 0.05, sub { $_[0] =~ /\r\n\r\n/ }) for @open;
     }
@@ -156,7 +157,8 @@ for (
     my @new = lines_of('access.log');
     splice @new, 0, $lines;
     cmp_ok scalar @new, '>=', 10, 'bad requests are in the log';
-    cmp_ok scalar @new, '<=', 60 + 20 * $took, 'no more than at a rate';
+    # 250: of requests that waited when their clients went away, above
+    cmp_ok scalar @new, '<=', 250 + 60 + 20 * $took, 'no more than at a rate';
     my ($longest) = sort { $b <=> $a } map { length } @new;
     is scalar(my @named = grep { m{ method=GET path=/A{199} status=404 } } @new) > 0, 1, 'a path is cut';
     cmp_ok scalar(grep { / path=\S*error/ } @new), '==', 0, 'a line has the path of the client';
@@ -237,7 +239,7 @@ SKIP: {
     my $from = address();
     my $half = sub { my ($key) = @_; "POST /v1/sandbox/run HTTP/1.1\r\n${host}X-Api-Key: $key\r\nContent-Length: 1000\r\n\r\n{" };
     my $languages = sub { my ($key) = @_; "GET /v1/sandbox/languages HTTP/1.1\r\n${host}X-Api-Key: $key\r\n\r\n" };
-    my @open = map { my $key = $_; map { connect_from($from, $half->($key)) } 1 .. 48 } $cb->{key}, map {"$_-key-0123456789"} qw(third fourth fifth);
+    my @open = map { my $key = $_; map { connect_from($from, $half->($key)) } 1 .. 60 } $cb->{key}, map {"$_-key-0123456789"} qw(third fourth fifth);
     my $over;
     ok eventually(5, sub { $over = ask($from, $languages->($other)); $over->{status} == 429 }), 'an address has a number of requests at the same time';
     envelope_ok($over, 429, -429, 'one more is answered 429');

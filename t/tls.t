@@ -32,7 +32,7 @@ like $scan, qr/Signature Algorithm:\s*ecdsa-with-SHA256/, 'the certificate has a
 
 # --- a recorded ClientHello -------------------------------------------------------------------------------------------------------
 
-# What openssl sends to a server that only listens.
+# The bytes that openssl sends to a server that only listens.
 sub client_hello {
     my (@options) = @_;
     my $listener = IO::Socket::INET->new(Listen => 1, LocalAddr => '127.0.0.1') or die "listen: $!";

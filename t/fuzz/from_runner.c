@@ -484,7 +484,8 @@ check_reply(void)
 	} else {
 		must(strcmp(end, "\"ok\"") == 0);
 	}
-	must(status == 200 || status == 400 || status == 404 || status == 405 || status == 413 || status == 429 || status == 500 || status == 503);
+	must(status == 200 || status == 400 || status == 404 || status == 405 || status == 413 || status == 429 ||
+	    status == 500 || status == 503);
 	json_object_put(tree);
 }
 

@@ -123,7 +123,8 @@ receive(int sock, enum step step)
 		return false;
 	}
 	/* The wait of a compilation counts for its run. */
-	if (request.waited_us != (run.compilation.took_place && !run.compilation.was_cached && expected == PROTO_RUN ? 9 : 7) || request.queue_ms != 1000 || strcmp(request.share.name, "key") != 0)
+	if (request.waited_us != (run.compilation.took_place && !run.compilation.was_cached && expected == PROTO_RUN ? 9 : 7) ||
+	    request.queue_ms != 1000 || strcmp(request.share.name, "key") != 0)
 		snprintf(mismatch, sizeof mismatch, "the share is not the client's");
 	if (step == RUN_DIE || step == RUN_SILENT) {
 		fdpass_close(fds, 4);
