@@ -84,8 +84,7 @@ put_header(struct reply *reply, int status, const char *header, size_t size)
 
 	reply->status = status;
 	reply->bytes = size;
-	n = snprintf(text, sizeof text,
-	    "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n",
+	n = snprintf(text, sizeof text, "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n",
 	    status, phrase(status), is_replaced ? "" : "; charset=utf-8", size, reply->header, header != NULL ? header : "");
 	put(reply, text, (size_t)n);
 }

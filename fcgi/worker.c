@@ -6,8 +6,8 @@
  * thread serves nothing: it waits for the order to stop.
  *
  * All threads wait for a connection on one socket, which other workers share. The kernel wakes one
- * of them for each connection (EPOLLEXCLUSIVE). While a thread waits it also notices that the runner
- * has moved or ended.
+ * of them for each connection (EPOLLEXCLUSIVE). While a thread waits it also notices that the
+ * runner has moved or ended.
  *
  * A process that stops accepts nothing more. Each thread ends after the request that it has begun.
  * After drain_ms the requests that still wait for their runs are answered as lost.
@@ -67,12 +67,12 @@ struct thread {
 	int epoll_fd;
 };
 
-/* What the threads of a worker share. */
+/* The state that the threads of a worker share. */
 struct process {
 	uint64_t start_us;
-	int stop_fd;             /* can be read when no more requests are to be accepted */
-	int cut_fd;              /* can be read when no more runs are to be waited for */
-	pthread_barrier_t step;  /* passed when all threads are there, and again when they are confined */
+	int stop_fd;            /* can be read when no more requests are to be accepted */
+	int cut_fd;             /* can be read when no more runs are to be waited for */
+	pthread_barrier_t step; /* passed when all threads are there, and again when they are confined */
 	struct thread *thread;
 	uint32_t count;
 };
@@ -202,9 +202,9 @@ run_thread(void *argument)
 /* ---- the process ------------------------------------------------------------------------------------------------ */
 
 /*
- * Block SIGTERM in all threads: nothing that libfcgi does is interrupted. Call this after FCGX_Init,
- * which installs handlers that would abort requests. Returns a descriptor that can be read after
- * SIGTERM.
+ * Block SIGTERM in all threads: nothing that libfcgi does is interrupted. Call this after
+ * FCGX_Init, which installs handlers that would abort requests. Returns a descriptor that can be
+ * read after SIGTERM.
  */
 static int
 set_signals(void)
@@ -372,7 +372,10 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 	warm_up();
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
-	/* A thread that was woken for a connection which another one took must not wait for the next. */
+	/*
+	 * A thread that was woken for a connection which another one took must not wait for the
+	 * next.
+	 */
 	if (fcntl(WORKER_LISTEN_FD, F_SETFL, O_NONBLOCK) != 0)
 		die("fcntl: %s", strerror(errno));
 	process.stop_fd = make_event_fd();

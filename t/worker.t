@@ -1,5 +1,5 @@
-# A worker process: many requests at one time, its confinement, and the end of a process without a
-# lost request.
+# A worker process: many requests at the same time, its confinement, and the end of a process
+# without a lost request.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json process_status slurp);
@@ -36,7 +36,7 @@ is join(' ', map { $_->{data}{stdout} // 'none' } @replies), join(' ', map {"$_\
 cmp_ok time - $begin, '<', 15, 'they do not wait for one another';
 cmp_ok process_status($worker)->{VmRSS} =~ s/ kB//r, '<', 20_000, 'the memory of a worker after that, in KiB' if !$cb->sanitized;
 
-# Requests of all kinds at one time, none of which disturbs another.
+# Requests of all kinds at the same time, none of which disturbs another.
 my @kinds = (
     [{ code => 'print("x" * 300000)' }, sub { length $_[0]{data}{stdout} == 300001 }],
     [{ code => 'import sys; print(sys.stdin.read()[-9:])', stdin => 'y' x 200000 . 'the end.' }, sub { $_[0]{data}{stdout} eq "ythe end.\n" }],
@@ -52,7 +52,7 @@ $cb->many(30, sub { $sent < 300 ? { %{ $kinds[$sent++ % @kinds][0] }, env => { N
     my ($kind) = grep { $_->[0]{code} eq $fields->{code} } @kinds;
     $wrong = json->encode([$fields->{code}, $reply->{status}, substr $reply->{body}, 0, 300]) if $reply->{status} == 0 || !eval { $kind->[1]($reply) };
 });
-is $answers, 300, '300 requests of six kinds, 30 at one time, are answered';
+is $answers, 300, '300 requests of six kinds, 30 at the same time, are answered';
 is $wrong, '', 'each in its own way';
 
 # A connection that sends no request, or half of one, does no harm. The socket is not a client's to

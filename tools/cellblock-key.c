@@ -58,9 +58,9 @@ struct options {
 	const char *command;
 	const char *name;
 	bool from_stdin;
-	char *text;       /* the settings for the key's file, but its sha256 */
+	char *text; /* the settings for the key's file, but its sha256 */
 	size_t text_size;
-	char *limits;     /* those inside its group `limits` */
+	char *limits; /* those inside its group `limits` */
 	size_t limits_size;
 };
 
@@ -103,7 +103,9 @@ static void __attribute__((noreturn)) bad_usage(const char *text)
 	exit(2);
 }
 
-/* A value goes into the file as it is, so it must not end its string. The loader checks the rest. */
+/*
+ * A value goes into the file as it is, so it must not end its string. The loader checks the rest.
+ */
 static const char *
 plain(const char *option, const char *value)
 {
@@ -266,7 +268,10 @@ make_key(char *key)
 	explicit_bzero(bytes, sizeof bytes);
 }
 
-/* Give the directory or file to the group of the workers, which are to read it and not to change it. */
+/*
+ * Give the directory or file to the group of the workers, which are to read it and not to change
+ * it.
+ */
 static void
 give_to_workers(const struct config *config, int fd, const char *path, mode_t mode)
 {
