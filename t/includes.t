@@ -34,6 +34,8 @@ my $in_interpreters = qr{^(?:common|runner/guest|runner/kernel)/|^runner/(?:mess
 my @lists = (
     ['common_sources',         qr{^common/},        'both programs link it'],
     ['worker_sources',         qr{^fcgi/},          'the worker'],
+    ['status_sources',         qr{^fcgi/},          'the status process'],
+    ['top_sources',            qr{^top/},           'a client of the metrics, and nothing else'],
     ['cellblock_fcgi_SOURCES', qr{^(?:common|fcgi)/}, 'the worker links nothing from runner/'],
     (map { ["${_}_sources", qr{^runner/$_/}, "the sources of one process: runner/$_/"] } qw(broker check door kernel relay start warden)),
     ['runner_shared_sources',  qr{^runner/[^/]+\z}, 'known to all processes of the runner'],

@@ -57,8 +57,8 @@ ok eventually(60, sub { metric('cellblock_runs_running{language="python3"}') == 
     'all cells run sleepers, and hundreds of runs wait';
 diag sprintf '%d run, %d wait', map { metric("cellblock_runs_$_\{language=\"python3\"}") } qw(running queued);
 for my $path (@open, @keyed, '/v1/sandbox/metrics', '/v1/sandbox/metrics/keys') {
-    my ($slowest, $bad) = (0, '');
-    for (1 .. 20) {
+    my ($slowest, $bad, $times) = (0, '', $path =~ m{\A/v1/} ? 20 : 5); # nginx delays more than some from an address
+    for (1 .. $times) {
         my $begin = time;
         my $r = $cb->get($path);
         my $took = time - $begin;
@@ -67,7 +67,7 @@ for my $path (@open, @keyed, '/v1/sandbox/metrics', '/v1/sandbox/metrics/keys') 
     }
     is $bad, '', "$path is 200 under load";
     cmp_ok $slowest, '<', $bound, "$path is answered at once under load";
-    diag sprintf '%s: the slowest of 20 took %.1f ms', $path, $slowest * 1000;
+    diag sprintf '%s: the slowest of %d took %.1f ms', $path, $times, $slowest * 1000;
 }
 
 # --- readers that do nothing ------------------------------------------------------------------------------------------
