@@ -176,8 +176,11 @@ runner_link_idle(struct runner_link *link)
 	int received = runner_link_receive(link, &reply);
 
 	if (received == 0)
-		fail(link, "receive: message %u was not asked for", reply.kind);
-	return runner_link_connect(link);
+		return fail(link, "receive: message %u was not asked for", reply.kind);
+	if (received < 0)
+		return -1;
+	move(link);
+	return 0;
 }
 
 int

@@ -45,9 +45,9 @@ int runner_link_connect(struct runner_link *link);
 
 /*
  * Deal with what poll(2) announced while no request is under way: the runner has moved, or has
- * ended. Connects again, once. If a newer runner has another configuration, `stale` is set, and the
- * connection stays, so that a request at that moment is still served. Returns 0 with a connection,
- * or -1 with `error` set.
+ * ended. If it has moved, connects to the newer one. If that has another configuration, `stale` is
+ * set, and the connection stays, so that a request at that moment is still served. Returns 0 with a
+ * connection, or -1 with `error` set.
  */
 int runner_link_idle(struct runner_link *link);
 

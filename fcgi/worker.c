@@ -48,7 +48,7 @@
 #define MATCH_MS 5000         /* how long to wait at the start for a runner that has the same configuration */
 #define REPLACE_MS 55000      /* the same, where others serve meanwhile */
 #define LOOK_AGAIN_MS 100     /* for such a runner */
-#define CONNECT_AGAIN_MS 1000 /* how often an idle thread without a runner looks for one */
+#define CONNECT_AGAIN_MS 1000 /* how often one idle thread without a runner looks for one */
 #define ACCEPT_AGAIN_MS 100   /* the pause after accept(2) failed for want of something */
 #define CUT_MS 2000           /* how long the threads have to answer the requests that are given up */
 #define ARENAS 8              /* of malloc(3): small requests seldom meet in one */
@@ -153,10 +153,14 @@ static bool
 take_turn(struct thread *thread, FCGX_Request *fcgi)
 {
 	struct runner_link *link = &thread->worker.link;
-	bool link_waits = link->fd < 0 || link->moved;
+	/*
+	 * One thread of the process looks for a runner, or for a newer one, because a runner that
+	 * starts may be slow to answer. The others connect with their next requests.
+	 */
+	bool looks = thread == thread->process->thread && (link->fd < 0 || link->moved);
 	bool has_connection = false, has_message = false;
 	struct epoll_event event[3];
-	int n = epoll_wait(thread->epoll_fd, event, sizeof event / sizeof event[0], link_waits ? CONNECT_AGAIN_MS : -1);
+	int n = epoll_wait(thread->epoll_fd, event, sizeof event / sizeof event[0], looks ? CONNECT_AGAIN_MS : -1);
 
 	if (n < 0 && errno != EINTR)
 		die("epoll_wait: %s", strerror(errno));

@@ -12,7 +12,7 @@ my $server = root() . '/script/server';
 
 my ($exit, $out, $err) = command([$server, '--help']);
 is $exit, 0, '--help: exit 0';
-like $out, qr/^\s+$_\b/m, "--help lists $_" for qw(--dir --port --tls-port --workers --rootless --without --prefix --detach --stop --help);
+like $out, qr/^\s+$_\b/m, "--help lists $_" for qw(--dir --port --tls-port --cells --workers --rate --rootless --without --prefix --detach --stop --help);
 
 my @bad = (
     [['--colour'],                    qr/--colour/],
@@ -24,6 +24,7 @@ my @bad = (
     [['--port', '-1'],                qr/--port.*1 to 65535/],
     [['--port=8194', '--tls-port=8194'], qr/must differ/],
     [['--workers', '0'],              qr/--workers/],
+    [['--cells', '5000'],             qr/--cells.*1 to 4096/],
     [['--dir', ''],                   qr/--dir/],
     [['--without', 'seccomp'],       qr{--without: must be cgroup or uid_per_cell}],
 );
@@ -63,7 +64,7 @@ for my $n (0, 1) {
     is slurp("$one->{dir}/api_key"), "$one->{key}\n", "instance $n: the key is in its directory";
     my ($broker) = $one->pids('broker');
     push @ranges, [split ' ', (slurp("/proc/$broker/uid_map") =~ /^(\s*0 .*)$/m)[0]];
-    is sprintf('%o', (stat "$one->{dir}/$_")[2] & 077), 0, "instance $n: only root can read $_" for qw(api_key conf/keys tls log);
+    is sprintf('%o', (stat "$one->{dir}/$_")[2] & 077), 0, "instance $n: only root can read $_" for qw(api_key conf/keys conf/keys/server.conf tls log);
 }
 {
     my ($low, $high) = sort { $a->[1] <=> $b->[1] } @ranges;
@@ -102,11 +103,13 @@ my $conf = "$one->{dir}/conf/cellblock.conf";
 my $text = slurp($conf);
 $text =~ s/(wall_ms = \{ default = )15000/${1}777/ or die 'no wall_ms';
 spew($conf, $text);
-($exit, $out, $err) = $one->up('--workers', 3);
+($exit, $out, $err) = $one->up('--workers', 3, '--cells', 24, '--rate', 77);
 is $exit, 0, 'the service starts again' or diag "$out$err";
 is slurp("$one->{dir}/tls/cert.pem"), $certificate, 'the certificate is kept';
 is $one->get('/v1/sandbox/capabilities')->{data}{limits}{wall_ms}{default}, 777, 'a change of the configuration takes effect';
 is scalar(my @workers = $one->pids('worker')), 3, '--workers sets the number of workers';
+like slurp("$one->{dir}/live/conf/cellblock.conf"), qr/^\s*cells = 24;/m, '--cells sets the number of cells';
+is $one->run(code => 'print(1)')->{headers}{'x-ratelimit-limit'}, 78, '--rate sets the rate of the keys';
 
 # --- supervisord dies ---------------------------------------------------------------------------------------------------------------
 

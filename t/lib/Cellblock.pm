@@ -190,9 +190,10 @@ sub free_uids {
 }
 
 # Start a service, or skip the file. Options: key, args (more options for script/server), conf
-# (changes of the configuration, see write_configuration), keys (more keys by name: the key, or
-# {key => ..., settings => text for its file}), allow (patterns of log lines that this test provokes), own (do not use the service
-# at CELLBLOCK_TEST_URL), inside (a command that takes script/server as its argument).
+# (changes of the configuration, see write_configuration), keys (more keys by name: the key, or {key
+# => ..., settings => text for its file}), allow (patterns of log lines that this test provokes),
+# own (do not use the service at CELLBLOCK_TEST_URL), inside (a command that takes script/server as
+# its argument).
 sub start {
     my ($class, %option) = @_;
     my $self = bless { owner => $$, allow => $option{allow} || [], inside => $option{inside} || [], key => $option{key} // 'test-key-' . int rand 1e9 }, $class;
