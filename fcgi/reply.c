@@ -266,9 +266,8 @@ describe_rest(const struct run *run, char *text, size_t size)
 	    ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"}}",
 	    r->exit_code, name, proto_verdict_name(r->verdict), run->out.truncated || run->err.truncated ? "true" : "false",
 	    denied, r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
-	    r->memory_peak_bytes, processes, run->out.size, run->err.size, r->queue_us / 1000,
-	    (unsigned)(r->queue_us % 1000), r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), proto_network_name(r->network),
-	    proto_level_name(run->level));
+	    r->memory_peak_bytes, processes, run->out.size, run->err.size, r->queue_us / 1000, (unsigned)(r->queue_us % 1000),
+	    r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), proto_network_name(r->network), proto_level_name(run->level));
 }
 
 void

@@ -36,7 +36,10 @@ enum warden_request_kind {
 	WARDEN_MAKE = 1,
 	/* Level namespaces: kill all that is left of `cell`. */
 	WARDEN_DROP,
-	/* From now on the descriptor is the socket of zygote `zygote`. Without one it has none: the zygote ends. */
+	/*
+	 * From now on the descriptor is the socket of zygote `zygote`. Without a descriptor the
+	 * zygote has none, and ends.
+	 */
 	WARDEN_ZYGOTE,
 	/*
 	 * Level namespaces: extract the output of a compiler. Descriptors: a socket to answer on,

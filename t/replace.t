@@ -25,15 +25,18 @@ for (1 .. 120) {
 }
 is $good, 120, 'every run is carried out while zygotes are replaced';
 is_deeply \@ill, [], 'the service is healthy all the time';
-ok eventually(20, sub { $cb->run(code => '1'); my $now = zygotes(); $now ne '' && !grep { $first =~ /\b$_\b/ } split / /, $now }),
-    'all zygotes were replaced' or diag "first $first, now " . zygotes();
+my @first = split / /, $first;
+# Zygotes of other warm sets have made no guest but those that are armed.
+my @now = split / /, zygotes();
+cmp_ok scalar(grep { my $pid = $_; !grep { $_ == $pid } @now } @first), '>', 0, 'zygotes were replaced';
+ok eventually(20, sub { @now = split / /, zygotes(); @now <= @first + 1 }), 'those that were replaced have ended' or diag "first @first, now @now";
 $cb->finish;
 
 # Each makes one guest for a run, and many for its self-test.
 $cb = Cellblock->start(own => 1, conf => [
     ['languages/python3.conf', qr/^#?recycle_runs = .*/m, 'recycle_runs = 1;'],
 ]);
-is $cb->run(code => 'print(6 * 7)')->{data}{stdout}, "42\n", 'a zygote for each run: run 1' for 1;
+is $cb->run(code => 'print(6 * 7)')->{data}{stdout}, "42\n", 'a zygote for each run: run 1';
 my @slow = grep { $cb->run(code => 'print(6 * 7)')->{status} != 200 } 1 .. 20;
 is scalar @slow, 0, 'a zygote for each run: twenty more';
 is $cb->get('/health', key => undef)->{status}, 200, 'a zygote for each run: healthy';

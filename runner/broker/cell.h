@@ -59,9 +59,9 @@ struct cell {
 	uint32_t tree;           /* level chroot: the number of its tree */
 
 	/* From RUNNING on; for a cell that is made for one run only, from ARMING on. */
-	struct run *run;  /* NULL: none, or nobody waits for its result any more */
-	bool is_reserved; /* made for `run`, and in no pool */
-	bool is_crowded;  /* what earlier runs left charged to its control group was in the way of a run */
+	struct run *run;          /* NULL: none, or nobody waits for its result any more */
+	bool is_reserved;         /* made for `run`, and in no pool */
+	bool is_crowded;          /* what earlier runs left charged to its control group was in the way of a run */
 	struct run_charge charge; /* until the cell is free */
 	struct run_limits limits;
 	enum run_end end; /* why the broker ended the run */

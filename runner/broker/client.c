@@ -564,7 +564,8 @@ join_worker(struct broker *broker, pid_t pid)
 {
 	struct worker_process *worker;
 
-	LIST_FOREACH(worker, &broker->workers[(unsigned)pid % BROKER_WORKER_HASHES], in_hash) {
+	LIST_FOREACH(worker, &broker->workers[(unsigned)pid % BROKER_WORKER_HASHES], in_hash)
+	{
 		if (worker->pid == pid)
 			break;
 	}

@@ -63,7 +63,7 @@ find_owner(struct compile_cache *cache, const char *name)
 }
 
 /*
- * Make room for an entry of `size` bytes and this owner: whoever would have the most loses entries.
+ * Make room for an entry of `size` bytes and this owner: the owner that would have most loses some.
  * Returns whether there is room: not if that is the owner, and it has no other entry.
  */
 static bool

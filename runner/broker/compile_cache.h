@@ -38,7 +38,7 @@ struct compile_entry {
 	uint32_t owner; /* index of compile_cache.owner */
 };
 
-/* What a key has of the cache. */
+/* The part of the cache that is a key's. */
 struct compile_owner {
 	char name[PROTO_KEY_NAME_SIZE];
 	uint32_t count; /* of entries; 0: the place is free */

@@ -1,6 +1,6 @@
 /*
- * deadline_heap.h - the runs of the queue by their deadlines: the earliest one is found at once, and
- * any of them is taken out in few steps.
+ * deadline_heap.h - the runs of the queue by their deadlines: the earliest one is found at once,
+ * and any of them is taken out in few steps.
  */
 #ifndef CELLBLOCK_DEADLINE_HEAP_H
 #define CELLBLOCK_DEADLINE_HEAP_H
@@ -10,7 +10,7 @@
 
 struct run;
 
-/* run->heap_at is the index of a run in `run`. No run is due before its parent, at (index - 1) / 2. */
+/* run->heap_at is the index of a run. No run is due before its parent, at (index - 1) / 2. */
 struct deadline_heap {
 	struct run **run;
 	uint32_t count;

@@ -55,6 +55,6 @@ health_state(const struct broker *broker, struct proto_state *state)
 	else if (missing != NULL && state->reason[0] == '\0')
 		snprintf(state->reason, sizeof state->reason, "layer %s is required and not verified yet", missing->name);
 	state->healthy = state->reason[0] == '\0';
-	/* A balancer that looks at this sends its requests elsewhere while much is left of the queue. */
+	/* A balancer that looks at this sends its requests elsewhere before the queue is full. */
 	state->ready = state->healthy && broker->drain != DRAIN_STOP && state->queued <= broker->config->queue / 4 * 3;
 }

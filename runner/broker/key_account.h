@@ -63,7 +63,7 @@ struct key_accounts {
 
 void key_accounts_init(struct key_accounts *accounts);
 
-/* Whether a worker may send this share: every number in its range, and a name of printable ASCII. */
+/* Whether a worker may send this share: numbers in their ranges, and a name of printable ASCII. */
 bool key_account_is_share(const struct run_share *share);
 
 /*
@@ -88,7 +88,7 @@ bool key_account_take(struct key_account *account, uint64_t now_us);
 /* How long until there is one; at least 1. */
 uint32_t key_account_next_ms(struct key_account *account, uint64_t now_us);
 
-/* What is left of the rate. Without a rate: UINT32_MAX, and 0. */
+/* The rest of the rate. Without a rate: UINT32_MAX, and 0. */
 struct proto_account key_account_report(struct key_account *account, uint64_t now_us);
 
 #endif

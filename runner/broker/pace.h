@@ -3,7 +3,7 @@
  *
  * The measure begins anew when the queue has been empty: how fast light runs started says nothing
  * about heavy ones. It begins with the first start of one that had to wait, and is unknown before
- * as many have started as run at one time: until then it may be that none of them has ended yet.
+ * as many have started as run at the same time: until then none of them may have ended yet.
  * It halves its past every few seconds, so it follows a change.
  */
 #ifndef CELLBLOCK_PACE_H
@@ -22,7 +22,7 @@ struct pace {
 /* Somebody waits from now on, and nobody did before. */
 void pace_begin(struct pace *pace, uint64_t now_us);
 
-/* A run of the queue has started; `at_once` of them run at one time. */
+/* A run of the queue has started; `at_once` of them run at the same time. */
 void pace_count(struct pace *pace, uint64_t now_us, uint32_t at_once);
 
 /* Nobody waits any more. */

@@ -26,10 +26,10 @@ struct pool {
 	struct run_list parked;   /* runs that wait until it is served; see run_queue.h */
 	struct run_list admitted; /* runs that are to have its next armed cells */
 	uint32_t queued;          /* the number of these */
-	uint32_t turn;     /* its zygotes take turns: the number of the next one */
-	unsigned failures; /* to make a cell, in a row */
-	uint64_t retry_us; /* no cell is made before; 0: no failure */
-	uint64_t made_us;  /* when its last cell was made */
+	uint32_t turn;            /* its zygotes take turns: the number of the next one */
+	unsigned failures;        /* to make a cell, in a row */
+	uint64_t retry_us;        /* no cell is made before; 0: no failure */
+	uint64_t made_us;         /* when its last cell was made */
 };
 
 /* Whether its cells could not be made, and it is too early to try again. */

@@ -74,7 +74,7 @@ struct run {
 	bool is_compile;
 	int fds[RUN_FDS]; /* job, stdout, stderr, stdin; the broker's until they are handed to the guest */
 	size_t fd_count;
-	int program_fd; /* the compiled program to run, or a compilation's output; -1: none */
+	int program_fd;     /* the compiled program to run, or a compilation's output; -1: none */
 	uint64_t queued_us; /* since when it waits, which may be before it came here */
 	struct cell *cell;  /* NULL: none yet, or no more */
 	struct run_result result;
@@ -88,8 +88,8 @@ struct run {
 	uint64_t charged_bytes;      /* of the memory budget, until a cell takes them over; 0: none */
 	bool is_running;             /* it counts as a running one of its key */
 	enum run_place place;
-	uint32_t heap_at;            /* its place in the heap of deadlines */
-	TAILQ_ENTRY(run) in_list;    /* that of its place */
+	uint32_t heap_at;         /* its place in the heap of deadlines */
+	TAILQ_ENTRY(run) in_list; /* that of its place */
 };
 
 /* Give a result to the owner of a run that no cell has any more. */

@@ -8,10 +8,10 @@
 #include "broker/language.h"
 #include "clock.h"
 
-#define RUN_COST 10u      /* of one run, in units of weight: a key of the usual weight starts one a round */
-#define AGED_US 500000u   /* so long others may pass a run that does not fit into the memory */
-#define LOOK_US 1000000u  /* from one look for runs that cannot start in time to the next */
-#define SURE_NUM 3u       /* a run is refused early if it would take 3/2 of its time: the pace is an estimate */
+#define RUN_COST 10u     /* of one run, in units of weight: a key of the usual weight starts one a round */
+#define AGED_US 500000u  /* so long others may pass a run that does not fit into the memory */
+#define LOOK_US 1000000u /* from one look for runs that cannot start in time to the next */
+#define SURE_NUM 3u      /* a run is refused early if it would take 3/2 of its time: the pace is an estimate */
 #define SURE_DEN 2u
 
 static struct pool *
@@ -150,7 +150,7 @@ room_of(const struct broker *broker, const struct key_account *account)
 
 /* ---- the pace ----------------------------------------------------------------------------------------------------- */
 
-/* How many run at one time. */
+/* How many run now. */
 static uint32_t
 runs_now(const struct broker *broker)
 {
@@ -383,7 +383,7 @@ next_run(struct broker *broker, uint64_t now_us)
 		}
 		if (!fits(broker, run)) {
 			block(broker, run, now_us);
-			/* The run may have become the aged one just now, which changes nothing here. */
+			/* If the run has just become the aged one, that changes nothing here. */
 			if (first_blocked == NULL)
 				first_blocked = account;
 			pass_turn(queue, account);
@@ -392,7 +392,8 @@ next_run(struct broker *broker, uint64_t now_us)
 		if (!account->has_turn) {
 			account->has_turn = true;
 			/* A turn that was cut short is not made up for. */
-			account->deficit = (account->deficit < RUN_COST ? account->deficit : RUN_COST - 1) + account->share.weight;
+			account->deficit = (account->deficit < RUN_COST ? account->deficit : RUN_COST - 1) +
+			    account->share.weight;
 		}
 		first_blocked = NULL;
 		if (account->deficit >= RUN_COST) {
@@ -447,8 +448,10 @@ push_out(struct broker *broker, const struct key_account *account, uint64_t now_
 	struct run *last;
 
 	for (size_t i = 0; i < 2; i++) {
-		TAILQ_FOREACH(other, rings[i], in_ring) {
-			if (most == NULL || (uint64_t)other->listed * most->share.weight > (uint64_t)most->listed * other->share.weight)
+		TAILQ_FOREACH(other, rings[i], in_ring)
+		{
+			if (most == NULL ||
+			    (uint64_t)other->listed * most->share.weight > (uint64_t)most->listed * other->share.weight)
 				most = other;
 		}
 	}
@@ -610,7 +613,7 @@ run_queue_refuse(struct broker *broker, const struct language *language, const s
 	struct run_list refused = TAILQ_HEAD_INITIALIZER(refused);
 	struct run *run;
 
-	/* A place that has come free is looked at again: a run from before it may be there now. */
+	/* A place that came free is looked at again: a run from before it may be there now. */
 	for (uint32_t i = heap->count; i > 0;) {
 		run = heap->run[i - 1];
 		if ((language != NULL && run->language != language) || (pool != NULL && pool_of(run) != pool)) {

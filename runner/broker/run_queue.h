@@ -47,14 +47,14 @@ struct run_queue {
 	uint32_t admitted;
 	uint64_t weights; /* of the accounts with listed runs */
 	uint64_t charged_bytes;
-	struct run *aged;   /* the run for which memory is kept free; NULL: none */
-	uint64_t age_us;    /* when the next one is to be found */
-	uint64_t look_us;   /* when to look for runs that cannot start in time */
+	struct run *aged; /* the run for which memory is kept free; NULL: none */
+	uint64_t age_us;  /* when the next one is to be found */
+	uint64_t look_us; /* when to look for runs that cannot start in time */
 	uint64_t last_order;
 	struct pace pace;
 };
 
-/* What a cell is charged for while it is used. */
+/* The charge for a cell while it is used. */
 struct run_charge {
 	struct key_account *account; /* held; NULL: nothing is charged */
 	uint64_t bytes;

@@ -80,6 +80,6 @@ memory_budget_find(const struct config *config, uint64_t *bytes, char *text, siz
 {
 	uint64_t machine = machine_bytes();
 
-	return memory_budget_of(
-	    config, machine != 0 ? machine : UINT64_MAX, cgroup_open_memory_limit(config->cgroup_parent), bytes, text, size);
+	return memory_budget_of(config, machine != 0 ? machine : UINT64_MAX, cgroup_open_memory_limit(config->cgroup_parent),
+	    bytes, text, size);
 }

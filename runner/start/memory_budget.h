@@ -21,8 +21,7 @@
 int memory_budget_find(const struct config *config, uint64_t *bytes, char *text, size_t size);
 
 /* The same by these numbers, in bytes: memory of the machine, and limit of the groups. */
-int memory_budget_of(
-    const struct config *config, uint64_t machine, uint64_t group, uint64_t *bytes, char *text, size_t size);
+int memory_budget_of(const struct config *config, uint64_t machine, uint64_t group, uint64_t *bytes, char *text, size_t size);
 
 /* The largest limit that a run may ask for, or a compiler has. */
 uint64_t memory_budget_largest(const struct config *config);

@@ -60,7 +60,8 @@ find_memory(struct start *start)
 	log_info("the memory limits of running programs are at most %" PRIu64 " MiB together (%s)",
 	    broker->memory_most_bytes >> 20, text);
 	if (largest > broker->memory_most_bytes)
-		log_warn("a run or a compiler that asks for more memory than that is refused; its limits allow up to %" PRIu64 " MiB",
+		log_warn("a run or a compiler that asks for more memory than that is refused; its limits allow up to %" PRIu64
+		         " MiB",
 		    largest >> 20);
 }
 

@@ -1,11 +1,13 @@
 /*
- * key.c - the runs of one API key, as workers send them: key SOCKET LANGUAGE COUNT AT_ONCE [OPTION=VALUE]... CODE
+ * key.c - the runs of one API key, as workers send them:
+ *
+ *     key SOCKET LANGUAGE COUNT AT_ONCE [OPTION=VALUE]... CODE
  *
  * Sends COUNT runs of CODE, AT_ONCE at the same time, each on a connection of its own. For each it
  * prints a line: the ms since the beginning when it was sent, the ms until its answer, the wait in
  * the queue in ms, the refusal (0: it was carried out), retry_ms, rate_left. LANGUAGE is the index
- * of the language. The options are those of struct run_share, and queue_ms, waited_us, memory_bytes.
- * See t/fair.t.
+ * of the language. The options are those of struct run_share, and queue_ms, waited_us, and
+ * memory_bytes. See t/fair.t.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,9 +57,10 @@ set_option(const char *name, const char *value)
 		const char *name;
 		uint32_t *small;
 		uint64_t *large;
-	} options[] = { { "weight", &share->weight, NULL }, { "running", &share->running, NULL }, { "waiting", &share->waiting, NULL },
-		{ "rate", &share->rate, NULL }, { "burst", &share->burst, NULL }, { "queue_ms", NULL, &request.queue_ms },
-		{ "waited_us", NULL, &request.waited_us }, { "memory_bytes", NULL, &request.limits.memory_bytes } };
+	} options[] = { { "weight", &share->weight, NULL }, { "running", &share->running, NULL },
+		{ "waiting", &share->waiting, NULL }, { "rate", &share->rate, NULL }, { "burst", &share->burst, NULL },
+		{ "queue_ms", NULL, &request.queue_ms }, { "waited_us", NULL, &request.waited_us },
+		{ "memory_bytes", NULL, &request.limits.memory_bytes } };
 
 	if (strcmp(name, "name") == 0) {
 		snprintf(share->name, sizeof share->name, "%s", value);

@@ -87,7 +87,9 @@ static struct run_share
 make_share(uint8_t which)
 {
 	static const uint32_t odd[] = { UINT32_MAX, 1001, 4097, 65537, 1000001, 0 };
-	struct run_share share = { .name = { (char)('a' + (which & 3)) }, .weight = 1 + (which >> 2 & 3) * 9, .waiting = UINT32_MAX };
+	struct run_share share = { .name = { (char)('a' + (which & 3)) },
+		.weight = 1 + (which >> 2 & 3) * 9,
+		.waiting = UINT32_MAX };
 	uint32_t *const number[] = { &share.weight, &share.running, &share.waiting, &share.rate, &share.burst, &share.reserved };
 	uint8_t change = which >= 0x80 ? next() : 0;
 
@@ -266,7 +268,8 @@ check_account(const struct key_account *account, uint64_t *charged_bytes)
 	uint32_t holds = 0, listed = 0, waiting = 0, running = 0, in_cells = 0;
 	const struct client *client;
 
-	LIST_FOREACH(client, &broker.clients, in_all) {
+	LIST_FOREACH(client, &broker.clients, in_all)
+	{
 		const struct run *run = &client->run;
 
 		holds += (client->account == account) + (run->account == account);
@@ -297,7 +300,8 @@ check_ring(const struct key_ring *ring, bool rests)
 	const struct key_account *account;
 	uint32_t count = 0;
 
-	TAILQ_FOREACH(account, ring, in_ring) {
+	TAILQ_FOREACH(account, ring, in_ring)
+	{
 		must(account->listed > 0 && account->rests == rests && TAILQ_FIRST(&account->runs) != NULL);
 		count++;
 	}
@@ -312,7 +316,8 @@ check_accounts(void)
 	const struct key_account *account;
 
 	for (size_t i = 0; i < KEY_ACCOUNT_HASHES; i++) {
-		SLIST_FOREACH(account, &broker.accounts.hash[i], in_hash) {
+		SLIST_FOREACH(account, &broker.accounts.hash[i], in_hash)
+		{
 			check_account(account, &charged_bytes);
 			with_listed += account->listed > 0;
 			must(account->listed > 0 || !account->rests);
@@ -344,14 +349,16 @@ check_clients(void)
 		listed += run->place == PLACE_LISTED;
 		parked += run->place == PLACE_PARKED;
 	}
-	LIST_FOREACH(client, &broker.clients, in_all) {
+	LIST_FOREACH(client, &broker.clients, in_all)
+	{
 		const struct run *run = &client->run;
 		bool has_cell = run->state == RUN_STARTED || (run->state == RUN_LEAVING && run->cell != NULL);
 
 		must(client->watch.fd >= 0 && run->fd_count <= RUN_FDS);
 		must((run->state == RUN_QUEUED) == (run->fd_count > 0));
 		must((run->state == RUN_QUEUED) == (run->place != PLACE_NONE));
-		must((run->state != RUN_IDLE) == (run->account != NULL) && (run->account == NULL || run->account == client->account));
+		must((run->state != RUN_IDLE) == (run->account != NULL) &&
+		    (run->account == NULL || run->account == client->account));
 		must(run->is_running == (run->state != RUN_IDLE && run->place != PLACE_LISTED && run->place != PLACE_PARKED));
 		must((run->cell != NULL) == has_cell && (run->cell == NULL || run->cell->run == run));
 		/* The broker extracts the output of a compilation that has no cell any more. */
@@ -430,7 +437,8 @@ is_settled(void)
 {
 	const struct client *client;
 
-	LIST_FOREACH(client, &broker.clients, in_all) {
+	LIST_FOREACH(client, &broker.clients, in_all)
+	{
 		if (client->state != CLIENT_IDLE)
 			return false;
 	}

@@ -203,7 +203,7 @@ test_a_key_keeps_its_share(void **state)
 	keep_for("little", 21, 200);
 	assert_int_equal(find(3), -1);
 	assert_int_equal(find(4), 100);
-	/* Whatever the first one compiles now costs itself alone. */
+	/* More programs of the first one now cost itself alone. */
 	for (unsigned i = 30; i < 60; i++)
 		keep_for("much", i, 100);
 	keep_for("much", 61, 600);
@@ -211,7 +211,7 @@ test_a_key_keeps_its_share(void **state)
 	assert_int_equal(find(20), 200);
 	assert_int_equal(find(21), 200);
 	assert_int_equal(find(62), 600);
-	/* What is more than a share, and than anybody has, is not kept while others are there. */
+	/* A program above the share of its key, and above all that others have, is not kept. */
 	keep_for("little", 22, 700);
 	assert_int_equal(find(22), -1);
 	assert_int_equal(find(62), 600);

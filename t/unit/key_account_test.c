@@ -1,6 +1,6 @@
 /*
- * key_account_test.c - broker/key_account.c: whose shares are accepted, what a rate allows, and when
- * an account is forgotten.
+ * key_account_test.c - broker/key_account.c: whose shares are accepted, what a rate allows, and
+ * when an account is forgotten.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -150,7 +150,7 @@ forgotten_with_a_full_bucket_only(void **state)
 	assert_ptr_equal(key_account_hold_too(account), account);
 	key_account_release(&accounts, account, now_us + 60 * SECOND);
 	assert_int_equal(accounts.count, 1);
-	/* Whoever comes back at once has what was left. */
+	/* A key that comes back at once has the rest. */
 	key_account_release(&accounts, account, now_us);
 	assert_int_equal(accounts.count, 1);
 	account = hold("key");

@@ -16,8 +16,7 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-uint64_t
-cgroup_open_memory_limit(const char *parent);
+uint64_t cgroup_open_memory_limit(const char *parent);
 
 uint64_t
 cgroup_open_memory_limit(const char *parent)
@@ -71,7 +70,7 @@ what_can_never_start_is_refused(void **state)
 	uint64_t bytes;
 
 	(void)state;
-	/* What only a request, or a compiler, may ask for is refused when it comes. */
+	/* A larger limit that only a request or a compiler asks for is refused when it comes. */
 	c.compile.limits.memory_bytes = 2 * GIB;
 	assert_int_equal(memory_budget_of(&config, 10 * GIB, 600 * MIB, &bytes, text, sizeof text), 0);
 	assert_int_equal(memory_budget_largest(&config), 2 * GIB);

@@ -132,6 +132,22 @@ test_ok(void **state)
 	json_object_put(tree);
 }
 
+/* Where the kernel cannot tell. */
+static void
+test_unknown_peak(void **state)
+{
+	struct run run = ended(VERDICT_OK, 0, 0, "", "");
+	struct reply reply = { 0 };
+	struct json_object *tree;
+
+	(void)state;
+	run.result.processes_peak = 0;
+	reply_run(&reply, &run, &limits);
+	tree = body("Status: 200 OK\r\n");
+	assert_null(get(get(get(tree, "data"), "usage"), "processes_peak"));
+	json_object_put(tree);
+}
+
 static void
 test_every_other_end(void **state)
 {
@@ -365,6 +381,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_ok, forget),
+		cmocka_unit_test_teardown(test_unknown_peak, forget),
 		cmocka_unit_test_teardown(test_every_other_end, forget),
 		cmocka_unit_test_teardown(test_compile, forget),
 		cmocka_unit_test_teardown(test_no_compile, forget),

@@ -32,7 +32,7 @@ static struct run_charge charges[RUNS]; /* of the cell of a run that has started
 static size_t run_count;
 static uint64_t now_us;
 
-/* What became of a run. */
+/* The fate of a run. */
 static struct fate {
 	enum { NOTHING, STARTED, REFUSED } what;
 	enum refusal refusal;
@@ -506,7 +506,7 @@ a_large_run_has_its_turn(void **state)
 		assert_int_equal(dispatch_all(), 0);
 		end(started[oldest++]);
 	}
-	/* Six have ended: it starts, and with it none of the small ones, which fill the rest already. */
+	/* Six have ended: it starts, and none of the small ones, which fill the rest already. */
 	assert_int_equal(dispatch_all(), 1);
 	assert_int_equal(fates[large].what, STARTED);
 	assert_int_equal(fates[late].what, NOTHING);
@@ -515,7 +515,7 @@ a_large_run_has_its_turn(void **state)
 	assert_int_equal(dispatch_all(), 6);
 }
 
-/* What is left beside an aged run is used. */
+/* Small runs use the memory that an aged one leaves. */
 static void
 small_runs_use_what_an_aged_one_leaves(void **state)
 {
@@ -665,7 +665,8 @@ a_run_is_taken_out_wherever_it_is(void **state)
 		run_drop(&broker, &runs[number]);
 		assert_int_equal(run_queue_count(&broker.queue), 999 - i);
 		for (uint32_t at = 1; at < broker.queue.deadlines.count; at++)
-			assert_true(broker.queue.deadlines.run[(at - 1) / 2]->deadline_us <= broker.queue.deadlines.run[at]->deadline_us);
+			assert_true(
+			    broker.queue.deadlines.run[(at - 1) / 2]->deadline_us <= broker.queue.deadlines.run[at]->deadline_us);
 	}
 	assert_int_equal(broker.accounts.count, 0);
 	assert_int_equal(languages[0].waiting, 0);
