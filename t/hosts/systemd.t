@@ -55,7 +55,7 @@ sub groups {
     return -d $group ? split /\n/, (command(['find', $group, '-type', 'd']))[1] : ();
 }
 sub procs { return map { split /\n/, slurp("$_/cgroup.procs") // '' } @_ }
-sub named { my %all = Cellblock::all_processes(); return map {"$_->{pid} $_->{comm}"} grep { $_->{comm} =~ /\Acellblock|\Amultiwatch/ } values %all }
+sub named { my %all = Cellblock::all_processes(); return map {"$_->{pid} $_->{comm}"} grep { $_->{comm} =~ /\Acellblock/ } values %all }
 
 # --- installation ---------------------------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ my $config = '/etc/cellblock/cellblock.conf';
 done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
-filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 4);
+filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths);
 done(['cp', "$examples/etc/systemd/cellblock-fcgi.socket", '/etc/systemd/system/']);
 is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint about the units';
 
