@@ -66,7 +66,12 @@ static const char *const busy_names[] = { [BUSY_429] = "429", [BUSY_503] = "503"
 #define AT(member) .offset = offsetof(struct key_config, member)
 
 static const struct conf_key key_keys[] = {
-	{ .name = "sha256", .type = CONF_STRING, .required = true, AT(sha256), .max = 2 * CONFIG_KEY_DIGEST_SIZE, .form = &form_sha256 },
+	{ .name = "sha256",
+	    .type = CONF_STRING,
+	    .required = true,
+	    AT(sha256),
+	    .max = 2 * CONFIG_KEY_DIGEST_SIZE,
+	    .form = &form_sha256 },
 	{ .name = "weight", .type = CONF_UINT32, AT(share.weight), .min = 1, .max = CONFIG_KEY_WEIGHT_MAX },
 	{ .name = "running", .type = CONF_UINT32, AT(share.running), .max = CONFIG_KEY_RUNNING_MAX },
 	{ .name = "waiting", .type = CONF_UINT32, AT(share.waiting), .max = CONFIG_KEY_WAITING_MAX },
@@ -155,8 +160,10 @@ config_key_load(const struct config *config, const char *path, const char *name,
 	*key = (struct key_config){ .share = config->key_limits, .busy_status = config->busy_status };
 	memset(&key->maximum, 0xff, sizeof key->maximum);
 	if (!config_key_is_name(name)) {
-		snprintf(error, error_size, "%s: the name of a key is malformed; allowed: NAME" SUFFIX
-		    ", with 1 to %d of A-Z a-z 0-9 . _ - as NAME, the first not a '.'", path, PROTO_KEY_NAME_SIZE - 1);
+		snprintf(error, error_size,
+		    "%s: the name of a key is malformed; allowed: NAME" SUFFIX
+		    ", with 1 to %d of A-Z a-z 0-9 . _ - as NAME, the first not a '.'",
+		    path, PROTO_KEY_NAME_SIZE - 1);
 		return -1;
 	}
 	if (conf_file_open(&file, path, NULL, error, error_size) != 0)
@@ -210,7 +217,9 @@ by_digest(const void *a, const void *b)
 	return order != 0 ? order : strcmp(one->name, other->name);
 }
 
-/* The same key under two names would have two accounts, and one could not be told from the other. */
+/*
+ * The same key under two names would have two accounts, and one could not be told from the other.
+ */
 static int
 check_different(const struct key_list *keys, char *error, size_t error_size)
 {

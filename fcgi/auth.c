@@ -17,10 +17,11 @@ _Static_assert(SHA256_DIGEST_LENGTH == CONFIG_KEY_DIGEST_SIZE, "a digest is SHA-
 
 /*
  * nginx slows wrong keys by address: it answers by this location, which is limited, instead of
- * passing the worker's answer on. No thread of a worker waits meanwhile. See nginx/cellblock.conf.in.
+ * passing the worker's answer on. No thread of a worker waits meanwhile. See
+ * nginx/cellblock.conf.in.
  */
-#define SLOWED "X-Accel-Redirect: /.unauthorized\r\n"
-#define SLOWED_EXPIRED "X-Accel-Redirect: /.unauthorized?expired\r\n"
+#define SLOWED REPLY_REPLACED "/.unauthorized\r\n"
+#define SLOWED_EXPIRED REPLY_REPLACED "/.unauthorized?expired\r\n"
 
 /* The token of "Bearer TOKEN", or "". */
 static const char *
@@ -128,8 +129,8 @@ check_language(const struct config *config, const struct key_config *key, const 
 		if (key->language[i])
 			snprintf(known + at, sizeof known - at, "%s%s", at > 0 ? ", " : "", config->language[i]->name);
 	}
-	return http_error_set(error, 400, "language: this key may not use %s, only: %s", config->language[request->language]->name,
-	    known);
+	return http_error_set(error, 400, "language: this key may not use %s, only: %s",
+	    config->language[request->language]->name, known);
 }
 
 /* Whether the client has asked for a limit, instead of leaving it to the configuration. */

@@ -29,7 +29,7 @@ bool auth_is_operator(const struct exchange *exchange);
 int auth_check_request(const struct config *config, const struct key_config *key, struct run_request *request,
     struct http_error *error);
 
-/* What the runner has to know of the key. */
+/* Fill in `share`, by which the runner keeps the account of the key. */
 void auth_share(const struct key_config *key, struct run_share *share);
 
 #endif

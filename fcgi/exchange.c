@@ -55,6 +55,7 @@ exchange_fail(struct exchange *exchange, struct http_error *error, const char *c
 	else if (error->status == 500)
 		http_error_set(error, 500, "internal error; see the log for request %s", exchange->request_id);
 	if (error->status == 429 || error->status == 503)
-		reply_add_header(&exchange->reply, "Retry-After: %u", exchange->retry_ms <= 1000 ? 1 : (exchange->retry_ms - 1) / 1000 + 1);
+		reply_add_header(&exchange->reply, "Retry-After: %u",
+		    exchange->retry_ms <= 1000 ? 1 : (exchange->retry_ms - 1) / 1000 + 1);
 	reply_error(&exchange->reply, error, NULL);
 }

@@ -16,7 +16,7 @@
 
 #define EXCHANGE_NAME_SIZE 80 /* of the name that nginx gives to a request, and of a key's */
 
-#define EXCHANGE_LOST "lost"  /* the outcome of a run that may have begun, and whose result is lost */
+#define EXCHANGE_LOST "lost" /* the outcome of a run that may have begun, and whose result is lost */
 
 /*
  * The state of one thread of a worker, which serves one request at a time. It lasts from request to
@@ -39,16 +39,17 @@ struct exchange {
 	uint64_t waited_us;           /* how long the request has waited for this worker */
 	uint64_t queue_ms;            /* how long it may wait in all */
 	uint32_t retry_ms;            /* for Retry-After, if the answer has one; 0: unknown */
-	const char *outcome; /* for the log: one word for how a run ended or why there was none, or "-" */
+	const char *outcome;          /* for the log: one word for how a run ended or why there was none, or "-" */
 };
 
 /* A FastCGI parameter that nginx has set, or "". */
 const char *exchange_parameter(const struct exchange *exchange, const char *name);
 
 /*
- * Answer with `error`, and with Retry-After if its status is 429 or 503. An error of the service (status 500 or 503) is logged beside the request's
- * id: `cause` if there is one, else the error's text. A client never sees the cause of a 500, only
- * the id to look it up by, and whether the run may have begun.
+ * Answer with `error`, and with Retry-After if its status is 429 or 503. An error of the service
+ * (status 500 or 503) is logged beside the request's id: `cause` if there is one, else the error's
+ * text. A client never sees the cause of a 500, only the id to look it up by, and whether the run
+ * may have begun.
  */
 void exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause);
 

@@ -12,6 +12,7 @@
 #include <json-c/json.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -76,14 +77,15 @@ put_escaped(struct reply *reply, const char *bytes, size_t size)
 static void
 put_header(struct reply *reply, int status, const char *header, size_t size)
 {
+	/* To its own answer nginx would add the charset of the answer that it replaces. */
+	bool is_replaced = header != NULL && strncmp(header, REPLY_REPLACED, strlen(REPLY_REPLACED)) == 0;
 	char text[512 + REPLY_HEADER_SIZE];
 	int n;
 
 	reply->status = status;
 	reply->bytes = size;
-	n = snprintf(text, sizeof text,
-	    "Status: %d %s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n%s%s\r\n",
-	    status, phrase(status), size, reply->header, header != NULL ? header : "");
+	n = snprintf(text, sizeof text, "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n",
+	    status, phrase(status), is_replaced ? "" : "; charset=utf-8", size, reply->header, header != NULL ? header : "");
 	put(reply, text, (size_t)n);
 }
 

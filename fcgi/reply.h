@@ -11,6 +11,7 @@
 struct json_object;
 
 #define REPLY_HEADER_SIZE 256
+#define REPLY_REPLACED "X-Accel-Redirect: " /* begins the header of an answer in whose place nginx gives its own */
 
 struct reply {
 	FCGX_Stream *out;

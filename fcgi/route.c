@@ -117,8 +117,9 @@ explain_refusal(enum refusal refusal, const struct key_config *key, const char *
 }
 
 /*
- * How long the request has waited since nginx passed it on: until then it was nginx's, and its
- * client sent the body. Nothing, if nginx does not say, or the clock was set meanwhile.
+ * How long the request has waited at least since nginx passed it on: until then it was nginx's, and
+ * its client sent the body. nginx says when, and cuts the time to a millisecond. Nothing, if it
+ * does not say, or the clock was set meanwhile.
  */
 static uint64_t
 waited_us(const struct exchange *exchange)
@@ -135,7 +136,7 @@ waited_us(const struct exchange *exchange)
 		return 0;
 	ms = strtoull(end + 1, NULL, 10);
 	clock_gettime(CLOCK_REALTIME, &now);
-	then_us = seconds * 1000000 + ms * 1000;
+	then_us = seconds * 1000000 + (ms + 1) * 1000;
 	now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 	return now_us > then_us && now_us - then_us <= WAITED_MAX_US ? now_us - then_us : 0;
 }
@@ -153,12 +154,13 @@ take_queue_timeout(const struct config *config, struct exchange *exchange, struc
 		return 0;
 	ms = strtoull(text, NULL, 10); /* ULLONG_MAX if it is too long */
 	if (text[digits] != '\0' || ms == 0 || ms > config->queue_ms)
-		return http_error_set(error, 400, "X-Queue-Timeout: must be an integer from 1 to %" PRIu64 " (ms)", config->queue_ms);
+		return http_error_set(error, 400, "X-Queue-Timeout: must be an integer from 1 to %" PRIu64 " (ms)",
+		    config->queue_ms);
 	exchange->queue_ms = ms;
 	return 0;
 }
 
-/* What is left of the key's requests, where their number is limited. */
+/* Tell the client how many requests its key has left, where their number is limited. */
 static void
 add_rate_headers(struct exchange *exchange, const struct proto_account *account)
 {

@@ -517,19 +517,16 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.limits = request->limits,
 		.share = *client->share,
 	};
-	enum run_end end;
 
 	if (config_is_compiled(config->language[request->language])) {
-		end = compile(run, link, config, request, client, start_over);
-		if (end != RUN_ENDED || run->compilation.result.verdict != VERDICT_OK) {
-			run->result.queue_us += client->waited_us;
+		enum run_end end = compile(run, link, config, request, client, start_over);
+		if (end != RUN_ENDED || run->compilation.result.verdict != VERDICT_OK)
 			return end;
-		}
-		message.waited_us += run->compilation.result.queue_us;
+		/* The wait of the compilation, in which the runner counts the one before it. */
+		if (!run->compilation.was_cached)
+			message.waited_us = run->compilation.result.queue_us;
 	}
-	end = execute(run, link, &message, request, client, start_over);
-	run->result.queue_us += message.waited_us;
-	return end;
+	return execute(run, link, &message, request, client, start_over);
 }
 
 enum run_end

@@ -59,8 +59,7 @@ void run_init(struct run *run);
 /*
  * Compile `request` if its language is compiled, run it, and wait for the end. If the client goes
  * away before that, the run is cancelled. The request is freed as soon as it has been handed over.
- * The outcome is in `run` until run_release; result.queue_us includes what the client had waited
- * before.
+ * The outcome is in `run` until run_release.
  */
 enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
     const struct run_client *client);

@@ -6,8 +6,8 @@
  * thread serves nothing: it waits for the order to stop.
  *
  * All threads wait for a connection on one socket, which other workers share. The kernel wakes one
- * of them for each connection (EPOLLEXCLUSIVE). While a thread waits it also notices that the runner
- * has moved or ended.
+ * of them for each connection (EPOLLEXCLUSIVE). While a thread waits it also notices that the
+ * runner has moved or ended.
  *
  * A process that stops accepts nothing more. Each thread ends after the request that it has begun.
  * After drain_ms the requests that still wait for their runs are answered as lost.
@@ -67,12 +67,12 @@ struct thread {
 	int epoll_fd;
 };
 
-/* What the threads of a worker share. */
+/* The state that the threads of a worker share. */
 struct process {
 	uint64_t start_us;
-	int stop_fd;             /* can be read when no more requests are to be accepted */
-	int cut_fd;              /* can be read when no more runs are to be waited for */
-	pthread_barrier_t ready; /* all threads are there, and confined */
+	int stop_fd;            /* can be read when no more requests are to be accepted */
+	int cut_fd;             /* can be read when no more runs are to be waited for */
+	pthread_barrier_t step; /* passed when all threads are there, and again when they are confined */
 	struct thread *thread;
 	uint32_t count;
 };
@@ -183,9 +183,9 @@ run_thread(void *argument)
 	struct thread *thread = argument;
 	FCGX_Request fcgi;
 
-	/* First when it has started, for which libc needs a call that the policy denies; then when it is confined. */
-	pthread_barrier_wait(&thread->process->ready);
-	pthread_barrier_wait(&thread->process->ready);
+	/* libc makes system calls at the start of a thread that the filter denies. */
+	pthread_barrier_wait(&thread->process->step);
+	pthread_barrier_wait(&thread->process->step);
 	lockdown_verify();
 	run_init(&thread->worker.run);
 	/* libfcgi has no socket to accept on by itself after a request that it cannot read. */
@@ -202,9 +202,9 @@ run_thread(void *argument)
 /* ---- the process ------------------------------------------------------------------------------------------------ */
 
 /*
- * Block SIGTERM in all threads: nothing that libfcgi does is interrupted. Call this after FCGX_Init,
- * which installs handlers that would abort requests. Returns a descriptor that can be read after
- * SIGTERM.
+ * Block SIGTERM in all threads: nothing that libfcgi does is interrupted. Call this after
+ * FCGX_Init, which installs handlers that would abort requests. Returns a descriptor that can be
+ * read after SIGTERM.
  */
 static int
 set_signals(void)
@@ -309,7 +309,7 @@ start_threads(struct process *process, const struct config *config, const struct
 	if (error == 0)
 		error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	if (error == 0)
-		error = pthread_barrier_init(&process->ready, NULL, process->count + 1);
+		error = pthread_barrier_init(&process->step, NULL, process->count + 1);
 	if (error != 0)
 		die("threads: %s", strerror(error));
 	for (uint32_t i = 0; i < process->count; i++) {
@@ -372,7 +372,10 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 	warm_up();
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
-	/* A thread that was woken for a connection which another one took must not wait for the next. */
+	/*
+	 * A thread that was woken for a connection which another one took must not wait for the
+	 * next.
+	 */
 	if (fcntl(WORKER_LISTEN_FD, F_SETFL, O_NONBLOCK) != 0)
 		die("fcntl: %s", strerror(errno));
 	process.stop_fd = make_event_fd();
@@ -384,10 +387,10 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 	wait[1] = (struct pollfd){ .fd = process.stop_fd, .events = POLLIN };
 	lockdown_begin(config);
 	start_threads(&process, config, keys, replaces, wait[0].fd);
-	pthread_barrier_wait(&process.ready);
+	pthread_barrier_wait(&process.step);
 	lockdown_complete(config, policy);
 	lockdown_verify();
-	pthread_barrier_wait(&process.ready);
+	pthread_barrier_wait(&process.step);
 	if (ready != NULL)
 		ready();
 

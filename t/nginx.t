@@ -7,8 +7,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $second = 'second-key-0123456789';
-my $third = 'third-key-0123456789'; # used only where the rate is measured
-my $cb = Cellblock->start(own => 1, args => ['--rate', 40, '--connections', 4, '--workers', 8], keys => { second => $second, third => $third });
+my $cb = Cellblock->start(own => 1, args => ['--connections', 4], keys => { second => $second });
 my $languages = '/v1/sandbox/languages';
 
 # --- keys ---------------------------------------------------------------------------------------------------------------
@@ -35,57 +34,27 @@ my $over;
 ok eventually(10, sub { $over = $cb->get($languages); $over->{status} == 429 }), 'a fifth simultaneous request is rejected';
 envelope_ok($over, 429, -429, 'a fifth simultaneous request: the answer is 429');
 like $over->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, '429 comes with Retry-After';
-is $cb->get($languages, key => $second)->{status}, 200, 'another key is not affected';
-is $cb->get('/health', key => undef)->{status}, 200, 'the health check is not affected';
+is $cb->get($languages, key => $second)->{status}, 429, 'the address counts, and not the key';
 close $_ for @waiting;
 ok eventually(10, sub { $cb->get($languages)->{status} == 200 }), 'a request is served when the others have ended';
-
-# --- requests per second ----------------------------------------------------------------------------------------------------
-
-my (%status, $limited);
-my $begin = time;
-for (1 .. 300) {
-    my $r = $cb->get($languages, key => $third);
-    $status{ $r->{status} }++;
-    $limited //= $r if $r->{status} == 429;
-}
-my $took = time - $begin;
-ok $limited, 'too many requests a second are rejected' or diag json->encode(\%status);
-SKIP: {
-    skip 'none was rejected', 2 if !$limited;
-    envelope_ok($limited, 429, -429, 'the answer is an envelope');
-    like $limited->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, '429 comes with Retry-After';
-}
-is_deeply [sort keys %status], [200, 429], 'every answer is 200 or 429';
-# The requests of one second may come at once; then the rate holds.
-cmp_ok $status{200}, '<=', 41 + 40 * $took + 5, 'not more requests than the rate were served';
-cmp_ok $status{200}, '>=', 30, 'nearly as many requests as the rate were served';
-is $cb->get($languages, key => $second)->{status}, 200, 'another key is not affected';
-ok eventually(5, sub { $cb->get($languages, key => $third)->{status} == 200 }), 'the key is served again after a moment';
 
 # --- guesses of keys --------------------------------------------------------------------------------------------------------
 
 {
-    my (%guessed, $refused);
+    my %guessed;
     my $begin = time;
-    for (1 .. 100) {
-        my $r = $cb->get($languages, key => "guess-$_-of-100");
-        $guessed{ $r->{status} }++;
-        $refused //= $r if $r->{status} == 429;
+    for (1 .. 40) {
+        $guessed{ $cb->get($languages, key => "guess-$_-of-40")->{status} }++;
         # Good requests between them, from the same address.
         $guessed{good}{ $cb->get($languages, key => $second)->{status} }++ if $_ % 10 == 0;
         $guessed{health}{ $cb->get('/health', key => undef)->{status} }++ if $_ % 10 == 5;
     }
     my $took = time - $begin;
-    is_deeply delete $guessed{good}, { 200 => 10 }, 'a good key is not affected by guesses from its address';
-    is_deeply delete $guessed{health}, { 200 => 10 }, 'nor is the health check';
-    is_deeply [sort keys %guessed], [401, 429], 'guesses are answered 401, and 429 over their rate' or diag json->encode(\%guessed);
-    cmp_ok $guessed{401}, '<=', 21 + 10 * $took + 2, 'at their own rate';
-    cmp_ok $guessed{401}, '>=', 10, 'and not fewer';
-    envelope_ok($refused, 429, -429, 'in the envelope') if $refused;
-    like $refused->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, 'with Retry-After';
-    envelope_ok($cb->get($languages, key => undef), 429, -429, 'no key at all counts as a guess');
-    ok eventually(5, sub { $cb->get($languages, key => undef)->{status} == 401 }), 'after a moment it is 401 again';
+    is_deeply delete $guessed{good}, { 200 => 4 }, 'a good key is not affected by guesses from its address';
+    is_deeply delete $guessed{health}, { 200 => 4 }, 'nor is the health check';
+    is_deeply \%guessed, { 401 => 40 }, 'each guess is answered 401' or diag json->encode(\%guessed);
+    cmp_ok $took, '>', 3.5, 'at ten a second';
+    envelope_ok($cb->get($languages, key => undef), 401, -401, 'no key at all counts as a guess');
     envelope_ok($cb->get('/.unauthorized', key => $_), 404, -404, 'the location of these answers is not a route') for undef, $second;
     envelope_ok($cb->post('x' x ((32 << 20) + 1), key => 'wrong'), 413, -413, 'a body too large, with a wrong key');
 }

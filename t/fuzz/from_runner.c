@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <json-c/json.h>
 #include <poll.h>
+#include <sha2.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@
 #define CLIENTS 4     /* the most requests of one input, one after the other */
 #define TURNS_MAX 200 /* the most waits of the worker in one request */
 #define DIGEST 0x1234567890abcdefu
+#define API_KEY "key-of-the-fuzzer"
 
 /* ---- configuration and state ---------------------------------------------------------------- */
 
@@ -76,6 +78,8 @@ static const char *const paths[] = { "/v1/sandbox/run", "/health", "/v1/sandbox/
 static const char *const methods[] = { "POST", "GET", "HEAD" };
 static const char *const lengths[] = { "-1", "1025", "99999999999999999999", "7x", "", "1000" };
 
+static struct key_config key = { .name = (char *)"fuzz", .all_languages = true, .share = { .weight = 1, .rate = 1 } };
+static struct key_list keys = { &key, 1 };
 static struct worker worker;
 static int runner_end;    /* of the connection; -1: none */
 static int guest_ends[2]; /* of the pipes; -1: closed */
@@ -93,6 +97,7 @@ static int memfd;
 static struct {
 	const char *path, *method, *length, *body;
 	size_t body_left;
+	char key[sizeof API_KEY];
 } client;
 
 static char *reply;
@@ -106,6 +111,8 @@ FCGX_GetParam(const char *name, FCGX_ParamArray envp)
 		return (char *)client.path;
 	if (strcmp(name, "REQUEST_METHOD") == 0)
 		return (char *)client.method;
+	if (strcmp(name, "CELLBLOCK_KEY") == 0)
+		return client.key;
 	return strcmp(name, "CONTENT_LENGTH") == 0 ? (char *)client.length : NULL;
 }
 
@@ -477,7 +484,8 @@ check_reply(void)
 	} else {
 		must(strcmp(end, "\"ok\"") == 0);
 	}
-	must(status == 200 || status == 400 || status == 404 || status == 405 || status == 413 || status == 500 || status == 503);
+	must(status == 200 || status == 400 || status == 404 || status == 405 || status == 413 || status == 429 ||
+	    status == 500 || status == 503);
 	json_object_put(tree);
 }
 
@@ -496,6 +504,7 @@ ask(void)
 	client.method = what < 0xa0 && client.path == paths[0] ? methods[0] : methods[1 + (what >> 3) % 2];
 	client.body = bodies[how % LENGTH(bodies)];
 	client.body_left = strlen(client.body);
+	strcpy(client.key, API_KEY); /* the worker wipes it */
 	snprintf(length, sizeof length, "%zu", client.body_left);
 	client.length = how < 0xc0 ? length : lengths[(how >> 3) % LENGTH(lengths)];
 	reply_size = 0;
@@ -528,13 +537,21 @@ try(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	SHA2_CTX context;
+
 	if (worker.config == NULL) {
 		/*
 		 * A guest goes on writing after the reader is gone. As in the worker itself, that
 		 * is an ordinary error.
 		 */
 		signal(SIGPIPE, SIG_IGN);
+		SHA256Init(&context);
+		SHA256Update(&context, (const uint8_t *)API_KEY, strlen(API_KEY));
+		SHA256Final(key.digest, &context);
+		memset(&key.maximum, 0xff, sizeof key.maximum);
 		worker.config = &config;
+		worker.keys = &keys;
+		worker.cut_fd = -1;
 		run_init(&worker.run);
 		runner_end = client_end = guest_ends[0] = guest_ends[1] = -1;
 		must((memfd = memfd_create("any", MFD_CLOEXEC)) >= 0);

@@ -28,7 +28,7 @@ static struct exchange exchange;
 static FCGX_Request fcgi;
 static FCGX_Stream in;
 
-/* What libfcgi keeps of a stream that it reads, as far as auth.c knows it. */
+/* The private data of a stream of libfcgi, as far as auth.c knows it. */
 static struct {
 	unsigned char *start;
 	int size;
@@ -38,9 +38,9 @@ char *
 FCGX_GetParam(const char *name, FCGX_ParamArray envp)
 {
 	(void)envp;
-	return strcmp(name, "CELLBLOCK_KEY") == 0   ? x_api_key :
+	return strcmp(name, "CELLBLOCK_KEY") == 0        ? x_api_key :
 	    strcmp(name, "CELLBLOCK_AUTHORIZATION") == 0 ? authorization :
-	                                              NULL;
+	                                                   NULL;
 }
 
 int
@@ -127,7 +127,7 @@ test_operator(void **state)
 	assert_false(auth_is_operator(&exchange));
 }
 
-/* What was read of the request is wiped, and the body that follows it is not. */
+/* The part of the request that was read is wiped, and the body that follows it is not. */
 static void
 test_buffer(void **state)
 {

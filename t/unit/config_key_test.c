@@ -82,8 +82,9 @@ test_defaults(void **state)
 {
 	(void)state;
 	put("a.conf", SHA_A);
-	put("b.conf", SHA_B "weight = 7; running = 1; waiting = 0; rate = 3; burst = 4; busy_status = \"503\"; operator = true;\n"
-	                    "languages = [\"py\"]; network = \"none\"; expires = \"2030-01-02\"; limits = { wall_ms = 1000; };\n");
+	put("b.conf",
+	    SHA_B "weight = 7; running = 1; waiting = 0; rate = 3; burst = 4; busy_status = \"503\"; operator = true;\n"
+	          "languages = [\"py\"]; network = \"none\"; expires = \"2030-01-02\"; limits = { wall_ms = 1000; };\n");
 	put(".hidden.conf", "nonsense");
 	put("notes", "nonsense");
 	good();
@@ -178,8 +179,9 @@ test_proxies(void **state)
 	assert_int_equal(keys.key[1].proxy, 0);
 	clear();
 	/* An unknown name must not mean the first proxy. */
-	bad_key("network = \"fewer\";", "a.conf:2: network: there is no proxy \"fewer\" in network.proxies of test.conf; "
-	                                "allowed: \"none\", \"all\", \"few\"");
+	bad_key("network = \"fewer\";",
+	    "a.conf:2: network: there is no proxy \"fewer\" in network.proxies of test.conf; "
+	    "allowed: \"none\", \"all\", \"few\"");
 	config.network = NETWORK_HOST;
 	bad_key("network = \"few\";", "there is no proxy \"few\"");
 	config.network = NETWORK_NONE;

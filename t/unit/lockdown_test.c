@@ -414,8 +414,8 @@ static void
 test_attacks_without_walls(void **state)
 {
 	bool (*const harmless[])(void) = { open_files, read_keys, fork_off, clone_off, start_thread, be_traced, signal_parent,
-		signal_by_pipe, open_sibling, reach_network, connect_elsewhere, listen_for_others, map_code, make_code, be_dumpable,
-		change_directory, execute };
+		signal_by_pipe, open_sibling, reach_network, connect_elsewhere, listen_for_others, map_code, make_code,
+		be_dumpable, change_directory, execute };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(harmless); i++) {
