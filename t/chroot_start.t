@@ -60,27 +60,25 @@ sub text { open my $in, '<', $log or return ''; local $/; return <$in> // '' }
 sub until_true { my ($seconds, $probe) = @_; my $end = time + $seconds; while (time < $end) { return 1 if $probe->(); select undef, undef, undef, .02 } return 0 }
 sub start { unlink $log; my $pid = fork // die; if (!$pid) { open STDERR, '>', $log; open STDOUT, '>&STDERR'; exec @command; exit 127 } return $pid }
 sub state_of { open my $in, '<', "/proc/$_[0]/stat" or return 'gone'; my ($state) = <$in> =~ /\) (\S)/; return $state }
-sub child { for my $stat (glob '/proc/[0-9]*/stat') { open my $in, '<', $stat or next; my $line = <$in> // next; return ($line =~ /^(\d+)/)[0] if $line =~ /\) [^Z] $_[0] / } return }
+sub broker { for my $stat (glob '/proc/[0-9]*/stat') { open my $in, '<', $stat or next; my $line = <$in> // next; return $1 if $line =~ /^(\d+) \(broker\) [^Z]/ } return }
 my $served = sub { until_true(60, sub { text() =~ /generation 1 serves/ }) };
-sub report { print "$_[0]: ", ($_[1] ? 'yes' : 'no'), "\n" }
+sub report { print "$_[0]: ", ($_[1] ? 'yes' : 'no'), "\n"; print STDERR text() if !$_[1]; return $_[1] }
 my $pid = start();
 report('it serves', $served->());
 kill 'TERM', $pid;
 report('it stops', until_true(20, sub { state_of($pid) eq 'Z' }));
 $pid = start();
 report('it serves again', $served->());
-my $door = child($pid);
-kill 'KILL', child($door);
+kill 'KILL', broker();
 report('another broker serves', until_true(60, sub { (() = text() =~ /serving \d+ language/g) >= 2 }));
 kill 'KILL', $pid;
-until_true(20, sub { !child(child($pid) // -1) });
-sleep 1;
+until_true(20, sub { !broker() });
 $pid = start();
 report('it serves or says why not', until_true(60, sub { text() =~ /generation 1 serves|pid 1 does not reap it: .*docker run --init/ }));
 END
     my ($exit, $out, $err) = command(['unshare', '--pid', '--fork', '--mount-proc', '--kill-child', $^X, $script, $log, $plain, runner_program(), '-c', $conf], seconds => 240);
     is $exit, 0, 'pid 1 does not reap: the test is carried out' or diag $err;
-    is $out, join('', map {"$_: yes\n"} 'it serves', 'it stops', 'it serves again', 'another broker serves', 'it serves or says why not'), 'pid 1 does not reap: every step' or diag Cellblock::slurp($log);
+    is $out, join('', map {"$_: yes\n"} 'it serves', 'it stops', 'it serves again', 'another broker serves', 'it serves or says why not'), 'pid 1 does not reap: every step' or diag Cellblock::slurp($log), $err;
     diag Cellblock::slurp($log) =~ /^.*fatal.*$/m ? $& : 'it serves after all';
 }
 
