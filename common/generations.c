@@ -34,6 +34,7 @@
 #define PAUSES_MOST 10u
 #define WATCH_US 2000000u        /* between two looks at the watched files */
 #define WATCH_PAUSE_US 10000000u /* between two generations that a watched file asks for */
+#define ORPHANS_US 3000000u      /* at the end, for processes that have lost their parent */
 #define TRIAL_S 10               /* for the new program to say that it can continue */
 
 /* A parent at work. */
@@ -663,6 +664,22 @@ open_signals(void)
 	return fd;
 }
 
+/*
+ * Processes that have lost their parent came to us. They would stay as zombies where pid 1 does not
+ * reap.
+ */
+static void
+wait_for_orphans(void)
+{
+	const uint64_t until_us = clock_us() + ORPHANS_US;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, NULL, WNOHANG)) >= 0 && clock_us() < until_us) {
+		if (pid == 0)
+			poll(NULL, 0, 10);
+	}
+}
+
 bool
 generations_continue(void)
 {
@@ -705,5 +722,6 @@ generations_run(const struct generations *what)
 		keep_time(&work);
 		turn(&work, signal_fd);
 	}
+	wait_for_orphans();
 	return work.status;
 }

@@ -371,6 +371,15 @@ open_version_1(struct cgroup_tree *tree, const char *name, uid_t owner, char *er
 	return 0;
 }
 
+bool
+cgroup_open_is_version_2(const char *parent)
+{
+	char mount[PATH_MAX];
+
+	find_mount(NULL, mount, sizeof mount);
+	return parent != NULL || is_version_2(mount);
+}
+
 int
 cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_t owner, char *error, size_t size)
 {

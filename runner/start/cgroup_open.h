@@ -30,6 +30,12 @@ uint64_t cgroup_open_memory_limit(const char *parent);
 int cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_t owner, char *error, size_t size);
 
 /*
+ * Whether the groups of a runner with this isolation.cgroup_parent are of version 2, where a group
+ * with processes of its own can have none below it with controllers.
+ */
+bool cgroup_open_is_version_2(const char *parent);
+
+/*
  * Make the group of cell `number`, and open its files; they are never closed. `cpu_percent`: its
  * share of CPU time, in percent of one core. `has_sockets`: its runs may have sockets, whose
  * buffers version 1 counts apart from all other memory. Returns 0, or -1 with a text in `error`.

@@ -30,6 +30,7 @@
 
 #define LOCK_WAIT_MS 15000 /* for an earlier runner to end */
 #define KILL_WAIT_MS 10000
+#define ZOMBIE_WAIT_MS 5000
 #define POLL_MS 20
 #define ASIDE ".gone." /* behind the name of a directory that is to be removed */
 
@@ -41,6 +42,44 @@ wait_ms(unsigned ms)
 	nanosleep(&wait, NULL);
 }
 
+/* Whether a process has this real uid and is no zombie, by a file /proc/PID/status. */
+static bool
+is_alive_with(const char *pid, uid_t uid)
+{
+	char path[64], line[256], state = 'Z';
+	unsigned real = 0;
+	FILE *status;
+
+	snprintf(path, sizeof path, "/proc/%.20s/status", pid);
+	status = fopen(path, "re");
+	while (status != NULL && fgets(line, sizeof line, status) != NULL) {
+		sscanf(line, "State: %c", &state);
+		if (sscanf(line, "Uid: %u", &real) == 1)
+			break;
+	}
+	if (status != NULL)
+		fclose(status);
+	return real == uid && state != 'Z' && state != 'X';
+}
+
+/*
+ * Whether a process of this uid lives. A zombie does nothing any more, but the system calls of the
+ * reaper count it: it stays where pid 1 does not reap.
+ */
+static bool
+is_alive(uid_t uid)
+{
+	DIR *proc = reaper_is_left(uid) ? opendir("/proc") : NULL;
+	struct dirent *entry;
+	bool found = false;
+
+	while (proc != NULL && !found && (entry = readdir(proc)) != NULL)
+		found = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' && is_alive_with(entry->d_name, uid);
+	if (proc != NULL)
+		closedir(proc);
+	return found;
+}
+
 /* Kill all processes of a cell's uid. Returns 0, or -1 if some do not end. */
 static int
 kill_cell(uid_t uid, uid_t own_uid)
@@ -48,7 +87,7 @@ kill_cell(uid_t uid, uid_t own_uid)
 	unsigned waited_ms = 0;
 	pid_t pid;
 
-	if (!reaper_is_left(uid))
+	if (!is_alive(uid))
 		return 0;
 	pid = fork();
 	if (pid == 0) {
@@ -57,11 +96,11 @@ kill_cell(uid_t uid, uid_t own_uid)
 		_exit(0);
 	}
 	for (; pid > 0 && waitpid(pid, NULL, WNOHANG) == 0; waited_ms += POLL_MS) {
-		if (waited_ms >= KILL_WAIT_MS)
+		if (waited_ms >= KILL_WAIT_MS || !is_alive(uid))
 			kill(pid, SIGKILL);
 		wait_ms(POLL_MS);
 	}
-	return reaper_is_left(uid) ? -1 : 0;
+	return is_alive(uid) ? -1 : 0;
 }
 
 /* Kill all processes of all cells. */
@@ -165,6 +204,20 @@ chroot_dir_open(const struct config *config, const char *name)
 	if (old < 0 && errno != ENOENT)
 		die("%s: isolation.chroot_dir: another runner has %s", config->path, path);
 	kill_cells(config);
+	for (uint32_t cell = 0; cell < config->cells; cell++) {
+		uid_t uid = config->first_uid + 1 + cell;
+
+		/*
+		 * A cell could not be told from one whose processes have not ended. A parent that
+		 * reaps may need a moment.
+		 */
+		for (unsigned waited_ms = 0; waited_ms < ZOMBIE_WAIT_MS && reaper_is_left(uid); waited_ms += POLL_MS)
+			wait_ms(POLL_MS);
+		if (reaper_is_left(uid))
+			die("a dead process of uid %u is left by an earlier runner, and pid 1 does not reap it: start the container "
+			    "with an init as pid 1 (docker run --init)",
+			    (unsigned)uid);
+	}
 	if (old >= 0 && put_aside(config, name) != 0)
 		die("%s: isolation.chroot_dir: rename %s: %s", config->path, path, strerror(errno));
 	if (mkdir(path, 0700) != 0 || (fd = open_locked(path)) < 0 || fchmod(fd, 0700) != 0)

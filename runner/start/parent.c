@@ -6,8 +6,10 @@
 #include "start/parent.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -18,12 +20,19 @@
 #include "log.h"
 #include "start/cgroup_open.h"
 #include "start/host.h"
+#include "start/level.h"
 
 /*
  * The path of the socket, for a parent that continues: the configuration may have another one by
  * then.
  */
 #define SOCKET_VARIABLE "CELLBLOCK_SOCKET"
+
+/*
+ * The same for its control group of version 2: the group, the one that it came from, and the
+ * controllers that are to be disabled at the end, a line each.
+ */
+#define OWN_GROUP_VARIABLE "CELLBLOCK_OWN_GROUP"
 
 static void
 remove_socket(void *context)
@@ -42,6 +51,57 @@ remove_groups(void *context, uint32_t slot)
 
 	host_instance_name(context, slot, name);
 	cgroup_open_clean(name);
+}
+
+/*
+ * With version 2, go into a group beside those of the generations: the group above them can have
+ * controllers for them only if it has no process. If that fails, the generation reports what it
+ * cannot do.
+ */
+static void
+enter_group(const struct config *config, struct cgroup_tree *tree)
+{
+	char name[HOST_NAME_SIZE], parent_name[HOST_NAME_SIZE + 8], error[512], *text, *slash;
+
+	if (config->cgroup == LAYER_OFF || !cgroup_open_is_version_2(config->cgroup_parent))
+		return;
+	host_instance_name(config->socket_path, 0, name);
+	snprintf(parent_name, sizeof parent_name, "%s-parent", name);
+	if (cgroup_open(tree, config->cgroup_parent, parent_name, geteuid(), error, sizeof error) != 0)
+		return;
+	cgroup_open_close(tree);
+	if (asprintf(&text, "%s\n%s\n%s", tree->path[0], tree->home, tree->disable) < 0 ||
+	    setenv(OWN_GROUP_VARIABLE, text, 1) != 0)
+		die("out of memory");
+	free(text);
+	slash = strrchr(tree->path[0], '/');
+	if (asprintf(&text, "%.*s", (int)(slash - tree->path[0]), tree->path[0]) < 0 || setenv(PARENT_GROUP, text, 1) != 0)
+		die("out of memory");
+	free(text);
+}
+
+/* The same for a parent that continues: it is there already. */
+static void
+remember_group(struct cgroup_tree *tree)
+{
+	const char *text = getenv(OWN_GROUP_VARIABLE);
+
+	if (text != NULL && sscanf(text, "%255[^\n]\n%511[^\n]\n%31[^\n]", tree->path[0], tree->home, tree->disable) >= 2)
+		tree->version = 2;
+}
+
+/* Leave it, so that nothing of it stays. */
+static void
+leave_group(struct cgroup_tree *tree)
+{
+	if (tree->version != 2)
+		return;
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
+		tree->root_fd[c] = -1;
+	for (int c = 1; c < CGROUP_CONTROLLERS; c++)
+		tree->path[c][0] = '\0';
+	tree->root_fd[0] = open(tree->path[0], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cgroup_open_undo(tree);
 }
 
 /*
@@ -93,6 +153,7 @@ parent_run(const struct config *config, char *const *argv)
 		.moved_signal = SIGUSR2,
 		.stop = remove_socket,
 		.ended = remove_groups };
+	struct cgroup_tree group = { .version = 0 };
 	const char **programs = NULL;
 	int status;
 
@@ -106,9 +167,17 @@ parent_run(const struct config *config, char *const *argv)
 		what.drain_ms = config->drain_ms;
 	}
 	what.context = socket_path(config);
-	if (!generations_continue())
+	if (generations_continue()) {
+		remember_group(&group);
+	} else {
+		/* A generation checks the level, too, but the socket comes first. */
+		if (config->level == LEVEL_CHROOT)
+			level_find(config->level)->check(config);
 		what.listen_fd = door_listen(config);
+		enter_group(config, &group);
+	}
 	status = generations_run(&what);
+	leave_group(&group);
 	free(what.context);
 	free(programs);
 	return status;

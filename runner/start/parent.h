@@ -5,6 +5,12 @@
 #include "config.h"
 
 /*
+ * The variable with the group of version 2 in which a generation makes its groups: the one above the
+ * parent's own. Unset where the generation has to look for one.
+ */
+#define PARENT_GROUP "CELLBLOCK_GROUP"
+
+/*
  * Make the socket for workers, and be the parent of the runner (common/generations.h) until a
  * signal ends it. `config` is NULL for a parent that continues with a bad configuration. `argv`: of
  * this program. Returns the exit status. Dies if the socket cannot be made.

@@ -30,6 +30,7 @@
 #include "start/language_prepare.h"
 #include "start/level.h"
 #include "start/memory_budget.h"
+#include "start/parent.h"
 #include "start/uid_lock.h"
 #include "start/walls.h"
 
@@ -152,7 +153,7 @@ open_cgroups(struct start *start)
 	if (config->cgroup == LAYER_OFF)
 		return;
 	host_instance_name(config->socket_path, start->generation->slot, name);
-	if (cgroup_open(&broker->cgroup, config->cgroup_parent, name, start->broker_uid, error, sizeof error) == 0)
+	if (cgroup_open(&broker->cgroup, config->cgroup_parent != NULL ? config->cgroup_parent : getenv(PARENT_GROUP), name, start->broker_uid, error, sizeof error) == 0)
 		return;
 	if (config->cgroup == LAYER_REQUIRED)
 		die("control groups are required and cannot be had: %s. Start as root, name a delegated group with "

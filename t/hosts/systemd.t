@@ -55,7 +55,7 @@ sub groups {
     return -d $group ? split /\n/, (command(['find', $group, '-type', 'd']))[1] : ();
 }
 sub procs { return map { split /\n/, slurp("$_/cgroup.procs") // '' } @_ }
-sub named { my %all = Cellblock::all_processes(); return map {"$_->{pid} $_->{comm}"} grep { $_->{comm} =~ /\Acellblock|\Amultiwatch/ } values %all }
+sub named { my %all = Cellblock::all_processes(); return map {"$_->{pid} $_->{comm}"} grep { $_->{comm} =~ /\Acellblock/ } values %all }
 
 # --- installation ---------------------------------------------------------------------------------------
 
@@ -70,7 +70,7 @@ my $config = '/etc/cellblock/cellblock.conf';
 done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
-filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 10);
+filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths);
 done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
 done(['cp', "$examples/etc/systemd/nginx-cellblock.conf", '/etc/systemd/system/nginx.service.d/cellblock.conf']);
 filled('etc/logrotate/cellblock.in', '/etc/cellblock/logrotate.conf', LOG => '/var/log/cellblock');
