@@ -75,7 +75,9 @@ reclaim(int file_fd, uint64_t bytes)
 		return;
 }
 
-/* In the child, which holds nothing else: not the warden's sockets, by which others notice its end. */
+/*
+ * In the child, which holds nothing else: not the warden's sockets, by which others notice its end.
+ */
 static void __attribute__((noreturn)) reclaim_and_exit(int answer_fd, int file_fd, uint64_t bytes)
 {
 	const int fds[] = { answer_fd, file_fd };
@@ -83,7 +85,9 @@ static void __attribute__((noreturn)) reclaim_and_exit(int answer_fd, int file_f
 
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || inherit_fds_only(fds, 2, true) != 0)
 		_exit(1);
-	/* The work is nobody's: the broker and the wardens, which share a group with it, go first. */
+	/*
+	 * The work is nobody's: the broker and the wardens, which share a group with it, go first.
+	 */
 	if (sched_setscheduler(0, SCHED_IDLE, &none) != 0)
 		setpriority(PRIO_PROCESS, 0, RECLAIM_NICE);
 	reclaim(INHERIT_FDS_FIRST + 1, bytes);

@@ -75,7 +75,7 @@ sub look {
     $now{'mounts of the host'} = grep {/cellblock/} split /\n/, slurp('/proc/self/mountinfo') // '';
     $now{"mounts of warden $_"} = () = (slurp("/proc/$_/mountinfo") // '') =~ /\n/g for @{ $pids{warden} };
 
-    # What the kernel holds for runs that have ended is not for the next ones to pay.
+    # The next runs do not pay for memory that the kernel holds for runs that have ended.
     for my $group (map { glob "$_/cell-*" } @{ $self->{groups} }) {
         my $bytes = slurp("$group/memory.kmem.usage_in_bytes") // ((slurp("$group/memory.stat") // '') =~ /^(?:kernel|slab) (\d+)/m)[0] // 0;
         push @{ $now{'cells with much of the kernel\'s memory'} }, $group =~ s{.*/}{}r if $bytes > 8 << 20;
