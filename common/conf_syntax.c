@@ -218,18 +218,18 @@ arithmetic_fault(struct reader *reader, const char *number)
 	bool known = true;
 
 	for (;;) {
-		const char *operator = end + strspn(end, " \t"), *digits;
+		const char *operator= end + strspn(end, " \t"), *digits;
 
-		if (*operator == '\0' || strchr("*+-", *operator) == NULL)
+		if (*operator== '\0' || strchr("*+-", *operator) == NULL)
 			break;
-		digits = operator + 1 + strspn(operator + 1, " \t");
+		digits = operator+ 1 + strspn(operator+ 1, " \t");
 		if (!isdigit((unsigned char)*digits)) {
 			known = false;
 			break;
 		}
 		other = strtoull(digits, (char **)&end, 10);
 		/* Without the precedence of *, only one kind of operator is understood. */
-		if (*operator == '*')
+		if (*operator== '*')
 			known = known && !__builtin_mul_overflow(value, other, &value);
 		else
 			known = false;
@@ -306,8 +306,8 @@ read_word(struct reader *reader)
 		return fault(reader, line, "a value is expected before \"%.*s\"", shown, word);
 	if ((length == 2 && strncasecmp(word, "no", length) == 0) || (length == 3 && strncasecmp(word, "yes", length) == 0))
 		return fault(reader, line, "\"%.*s\" is no value; write %s", shown, word, length == 2 ? "false" : "true");
-	return fault(reader, line, "\"%.*s\" is no value; write a text in double quotes, a number in digits, or true or false", shown,
-	    word);
+	return fault(reader, line, "\"%.*s\" is no value; write a text in double quotes, a number in digits, or true or false",
+	    shown, word);
 }
 
 /* ---- groups, lists, arrays ------------------------------------------------------------------ */
@@ -343,8 +343,9 @@ unclosed(struct reader *reader, unsigned line, char close)
 		const struct level *early = &reader->early, *group = &reader->level[reader->early_depth - 1];
 
 		reader->depth = 0;
-		return fault(reader, early->line, "a } is missing before \"%.*s\": the group \"%.*s\" of line %u is still open there",
-		    (int)early->name_length, early->name, (int)group->name_length, group->name, group->line);
+		return fault(reader, early->line,
+		    "a } is missing before \"%.*s\": the group \"%.*s\" of line %u is still open there", (int)early->name_length,
+		    early->name, (int)group->name_length, group->name, group->line);
 	}
 	return fault(reader, line, "this has no closing %c", close);
 }
@@ -376,8 +377,8 @@ read_settings(struct reader *reader, char close)
 		if (c == '\0')
 			return unclosed(reader, opened, close);
 		if (c == '}' || c == ')' || c == ']')
-			return fault(reader, reader->line, close == '\0' ? "%s closes nothing: no group or list is open here" :
-			                                                   "%s is in the place of a }",
+			return fault(reader, reader->line,
+			    close == '\0' ? "%s closes nothing: no group or list is open here" : "%s is in the place of a }",
 			    seen(name, word));
 		if (c == ';' || c == ',')
 			return fault(reader, reader->line, "nothing is before this %s", seen(name, word));
