@@ -202,6 +202,7 @@ probe_interpreter(const char *interpreter, const char *const *args, const char *
 	/* Open the script before the rights go: its directory may be private. */
 	int script_fd = open(script, O_RDONLY | O_CLOEXEC), status;
 	char line[4096], said[TEXT_BYTES], end[TEXT_BYTES];
+	const char *name = script;
 	char *argv[ARGS_MAX + 2] = { (char *)interpreter };
 	struct probe probe;
 	int result = 0;
@@ -228,8 +229,12 @@ probe_interpreter(const char *interpreter, const char *const *args, const char *
 	first_error(&probe, said);
 	if (result == 0 && (status != 0 || version[0] == '\0')) {
 		describe_end(status, end);
-		snprintf(error, size, "%s cannot run %s, so it is not an interpreter for this driver: %s%s%s", interpreter,
-		    script, end[0] != '\0' ? end : "it does not say its version", said[0] != '\0' ? ": " : "", said);
+		for (const char *c = script; *c != '\0'; c++) {
+			if (*c == '/')
+				name = c + 1;
+		}
+		snprintf(error, size, "%s is no interpreter for this driver: running %s, %s%s%s", interpreter, name,
+		    end[0] != '\0' ? end : "it does not say its version", said[0] != '\0' ? ": " : "", said);
 		return -1;
 	}
 	return result;
