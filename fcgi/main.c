@@ -35,8 +35,10 @@ usage(FILE *to)
 {
 	fprintf(to,
 	    "usage: cellblock-fcgi -c file\n"
-	    "       cellblock-fcgi --help | --version\n\n"
-	    "  -c, --config file  the configuration, see cellblock.conf(5)\n\n"
+	    "       cellblock-fcgi -h | -V\n\n"
+	    "  -c, --config file  the configuration, see cellblock.conf(5)\n"
+	    "  -V, --version      print the version, and end\n"
+	    "  -h, --help         print this, and end\n\n"
 	    "spawn-fcgi(1) or multiwatch(1) starts it, with the listening socket as descriptor 0.\n");
 }
 
@@ -52,7 +54,7 @@ parse_options(int argc, char **argv)
 	const char *path = NULL;
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:Vh", options, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			path = optarg;

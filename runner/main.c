@@ -79,7 +79,7 @@ parse_options(int argc, char **argv)
 			options.clean = true;
 			break;
 		case 'V':
-			puts(PACKAGE_STRING);
+			puts("cellblock-runner " PACKAGE_VERSION);
 			exit(0);
 		case 'h':
 			usage(stdout);

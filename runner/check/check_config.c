@@ -103,7 +103,8 @@ check_worker_user(struct check *check)
 		    config->worker_user);
 	else if (geteuid() != 0 && user->pw_uid != geteuid())
 		warning(check, config->path, "runner.worker_user",
-		    "runner.worker_user: only a start as root can let in another user than its own (\"%s\")", config->worker_user);
+		    "runner.worker_user: only a start as root can let in another user than its own (\"%s\")",
+		    config->worker_user);
 }
 
 /* The start makes the socket's directory, but none above it. */
@@ -252,7 +253,7 @@ check_config(const struct config *config)
 		printf("Not checked, because that needs root: whether interpreters run as runner.first_uid, %u. "
 		       "They were tried as uid %u.\n",
 		    config->first_uid, (unsigned)geteuid());
-	printf("%s: good: %zu of %zu languages are available, %u warning%s\n", config->path, check.available,
-	    config->language_count, check.warnings, check.warnings == 1 ? "" : "s");
+	printf("Good: %zu of %zu languages are available, %u warning%s\n", check.available, config->language_count,
+	    check.warnings, check.warnings == 1 ? "" : "s");
 	return 0;
 }

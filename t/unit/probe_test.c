@@ -170,13 +170,14 @@ test_not_an_interpreter(void **state)
 	assert_true(fd >= 0);
 	write_program(script, "echo first >&2; echo second >&2; exit 3\n");
 	assert_int_equal(probe_interpreter("/bin/sh", args, script, (uid_t)-1, &fs, version, error, sizeof error), -1);
-	snprintf(expected, sizeof expected,
-	    "/bin/sh is no interpreter for this driver: running %s, it exited with code 3: first", strrchr(script, '/') + 1);
+	snprintf(expected, sizeof expected, "/bin/sh is no interpreter for this driver: running %s, it exited with code 3: first",
+	    strrchr(script, '/') + 1);
 	assert_string_equal(error, expected);
 	write_program(script, "printf 'Traceback\\n  File\\nError: the last\\n' >&2\n");
 	assert_int_equal(probe_interpreter("/bin/sh", args, script, (uid_t)-1, &fs, version, error, sizeof error), -1);
 	snprintf(expected, sizeof expected,
-	    "/bin/sh is no interpreter for this driver: running %s, it does not say its version: Error: the last", strrchr(script, '/') + 1);
+	    "/bin/sh is no interpreter for this driver: running %s, it does not say its version: Error: the last",
+	    strrchr(script, '/') + 1);
 	assert_string_equal(error, expected);
 	write_program(script, "echo noise >&2; echo version 1.2\n");
 	assert_int_equal(probe_interpreter("/bin/sh", args, script, (uid_t)-1, &fs, version, error, sizeof error), 0);

@@ -1,4 +1,4 @@
-// Prepares a zygote, as the body of a function (process, turn, imports). Returns the function that
+// Prepares a zygote, as the body of a function (process, turn, language, imports). Returns the function that
 // each guest calls before its run comes. This code is in no module, so programs cannot find it.
 'use strict';
 const Module = process.mainModule.constructor;
@@ -42,7 +42,9 @@ for (const name of imports) {
 	} catch (error) {
 		// The zygote serves without the module. A program that requires it gets the same
 		// error.
-		process._rawDebug(`zygote: require ${name}: ${error.message}`);
+		const text = `a zygote cannot require ${name}: ${error.message.split('\n')[0]}`;
+
+		process._rawDebug(`${new Date().toISOString()} cellblock-runner[${process.pid}] warning: ${language}: ${text}`);
 	}
 }
 if (process.env.HTTP_PROXY) {

@@ -426,7 +426,7 @@ turn(const v8::FunctionCallbackInfo<Value> &)
 }
 
 bool
-prepare(const char *driver, const char *imports, uint32_t count, char *error, size_t size)
+prepare(const char *driver, const char *language, const char *imports, uint32_t count, char *error, size_t size)
 {
 	isolate = Isolate::GetCurrent();
 	HandleScope scope(isolate);
@@ -438,19 +438,19 @@ prepare(const char *driver, const char *imports, uint32_t count, char *error, si
 
 	v8::TryCatch caught(isolate);
 	std::string text = read_file(driver);
-	Local<String> names[] = { text_of("process"), text_of("turn"), text_of("imports") };
-	Local<Function> function = compile(text.data(), text.size(), 3, names), turn_loop;
+	Local<String> names[] = { text_of("process"), text_of("turn"), text_of("language"), text_of("imports") };
+	Local<Function> function = compile(text.data(), text.size(), 4, names), turn_loop;
 	Local<v8::Array> list = v8::Array::New(isolate, (int)count);
 
 	platform = node::GetMultiIsolatePlatform(node::GetCurrentEnvironment(context()));
 	for (uint32_t i = 0; i < count; i++, imports += strlen(imports) + 1)
 		set(list, i, text_of(imports));
 	if (!function.IsEmpty() && Function::New(context(), turn).ToLocal(&turn_loop)) {
-		Local<Value> arguments[] = { process(), turn_loop, list };
+		Local<Value> arguments[] = { process(), turn_loop, text_of(language), list };
 
 		Local<Value> result;
 
-		if (function->Call(context(), v8::Undefined(isolate), 3, arguments).ToLocal(&result) && result->IsFunction())
+		if (function->Call(context(), v8::Undefined(isolate), 4, arguments).ToLocal(&result) && result->IsFunction())
 			rehearsal = new v8::Global<Function>(isolate, result.As<Function>());
 	}
 	if (caught.HasCaught()) {

@@ -349,7 +349,7 @@ prepare(void)
 	/* Every guest is pid 2 of its namespace. OpenSSL detects a fork by the changed pid. */
 	if (getpid() == 2)
 		fail(engine->version(), "a zygote must not be pid 2");
-	if (!engine->prepare(DRIVER_FILE, imports, zygote_setup.imports, error, sizeof error))
+	if (!engine->prepare(DRIVER_FILE, zygote_setup.language, imports, zygote_setup.imports, error, sizeof error))
 		fail(engine->version(), error);
 	free(imports);
 	if (!engine->search_heap(heap_start, sbrk(0), zygote_seed))
