@@ -38,6 +38,7 @@ struct reader {
 	 */
 	struct level early;
 	unsigned early_depth;
+	unsigned comma_line; /* of the last comma before a closing ) or ]: not every libconfig takes it */
 	unsigned *fault_line;
 	char *message;
 	size_t size;
@@ -406,7 +407,7 @@ read_settings(struct reader *reader, char close)
 static int
 read_elements(struct reader *reader, char close)
 {
-	unsigned opened = reader->line;
+	unsigned opened = reader->line, comma_line;
 	char word[WORD_BYTES], c = next(reader);
 
 	while (c != close) {
@@ -418,7 +419,10 @@ read_elements(struct reader *reader, char close)
 		c = next(reader);
 		if (c == ',') {
 			advance(reader, 1);
+			comma_line = reader->line;
 			c = next(reader);
+			if (c == close)
+				reader->comma_line = comma_line;
 		} else if (c == '\0') {
 			return unclosed(reader, opened, close);
 		} else if (c != close) {
@@ -460,5 +464,7 @@ conf_syntax_explain(const char *text, unsigned *line, char *message, size_t size
 	struct reader reader = { .text = text, .at = text, .line = 1, .fault_line = line, .message = message, .size = size };
 
 	message[0] = '\0';
-	return read_settings(&reader, '\0') != 0 && message[0] != '\0' ? 0 : -1;
+	if (read_settings(&reader, '\0') == 0 && reader.comma_line > 0)
+		fault(&reader, reader.comma_line, "the last element of a list or array has a comma after it");
+	return message[0] != '\0' ? 0 : -1;
 }

@@ -86,7 +86,7 @@ zygote_begin(char **imports)
 
 /* log.c is for processes that are ours alone: in an interpreter its names would be in the way. */
 void
-zygote_warn(const char *text)
+zygote_warn(int log_fd, const char *text)
 {
 	char time_text[32], line[512];
 	struct timespec now;
@@ -106,7 +106,7 @@ zygote_warn(const char *text)
 			line[i] = ' ';
 	}
 	line[n] = '\n';
-	if (write(STDERR_FILENO, line, (size_t)n + 1) < 0)
+	if (write(log_fd, line, (size_t)n + 1) < 0)
 		return;
 }
 

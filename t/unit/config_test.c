@@ -495,6 +495,8 @@ static const struct bad_file syntax_errors[] = {
 	{ "network = { proxies = ( { name = \"a\"; }\n{ name = \"b\"; } ); };",
 	    ":2: syntax error in network.proxies: , or ) is expected, not \"{\"" },
 	{ "network = { proxies = ( { name = \"a\"; }", ":1: syntax error in network.proxies: this has no closing )" },
+	{ "network = { proxies = ( { name = \"a\"; },\n); };",
+	    ":1: syntax error: the last element of a list or array has a comma after it" },
 	/* Deeper than any file of ours: libconfig's own words. */
 	{ "a = ((((((((((((((((((((((((((((((((", ":1: syntax error" },
 };

@@ -451,7 +451,7 @@ warn(PyObject *self, PyObject *args)
 	(void)self;
 	if (!PyArg_ParseTuple(args, "s", &text))
 		return NULL;
-	zygote_warn(text);
+	zygote_warn(STDERR_FILENO, text);
 	Py_RETURN_NONE;
 }
 
