@@ -129,7 +129,7 @@ static int __attribute__((format(printf, 3, 4))) fault(struct reader *reader, un
 	return -1;
 }
 
-/* What is at `at`, for a message. */
+/* The word at `at`, for a message. */
 static const char *
 seen(const char *at, char word[WORD_BYTES])
 {
@@ -279,7 +279,7 @@ read_string(struct reader *reader)
 		size_t length = conf_syntax_quoted(reader->at);
 		char word[WORD_BYTES];
 
-		/* libconfig would take a string of several lines, but no setting of ours may have one. */
+		/* libconfig takes a string of several lines, but no setting of ours may have one. */
 		if (reader->at[length - 1] != '"' || length == 1 || memchr(reader->at, '\n', length) != NULL)
 			return fault(reader, reader->line, "the string that begins with %s has no closing quote in its line",
 			    seen(reader->at + 1, word));
@@ -326,7 +326,10 @@ indent_here(const struct reader *reader)
 	return start == reader->text || start[-1] == '\n' ? (unsigned)(reader->at - start) : UINT32_MAX;
 }
 
-/* Enter the value of `name`, or an element of a list. Returns -1 without a fault if it is too deep. */
+/*
+ * Enter the value of `name`, or an element of a list. Returns -1, without a fault, if it is too
+ * deep.
+ */
 static int
 enter(struct reader *reader, const char *name, size_t name_length, unsigned indent)
 {

@@ -1,5 +1,6 @@
-# A runner in the foreground of a terminal: each line of its log has a time and a level, those of its
-# zygotes included; and Ctrl-C, which reaches the whole process group, ends it without a complaint.
+# A runner in the foreground of a terminal: each line of its log has a time and a level, those of
+# its zygotes included; and Ctrl-C, which reaches the whole process group, ends it without a
+# complaint.
 use strict;
 use warnings;
 use Cellblock qw(eventually prefix runner_program skip_all slurp write_configuration);

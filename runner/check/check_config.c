@@ -18,7 +18,7 @@
 
 #define ERROR_SIZE 512
 
-/* What has been found so far. */
+/* The findings so far. */
 struct check {
 	const struct config *config;
 	unsigned mistakes; /* that a start would end with */

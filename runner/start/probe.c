@@ -34,7 +34,7 @@ struct probe {
 	int error_fd; /* a memfd with its stderr; -1: that is among the answers */
 };
 
-/* Whether `path` is a directory that our uid cannot search, or cannot be looked at for want of rights. */
+/* Whether our uid may not search the directory, or execute the file, `path`. */
 static bool
 is_closed(const char *path)
 {
