@@ -38,7 +38,7 @@ struct reader {
 	 */
 	struct level early;
 	unsigned early_depth;
-	unsigned comma_line; /* of the last comma before a closing ) or ]: not every libconfig takes it */
+	unsigned comma_line; /* of a comma before a closing ) or ], which not every libconfig takes */
 	unsigned *fault_line;
 	char *message;
 	size_t size;
@@ -279,7 +279,7 @@ read_string(struct reader *reader)
 		size_t length = conf_syntax_quoted(reader->at);
 		char word[WORD_BYTES];
 
-		/* libconfig takes a string of several lines, but no setting of ours may have one. */
+		/* libconfig takes a string of several lines; no setting of ours may have one. */
 		if (reader->at[length - 1] != '"' || length == 1 || memchr(reader->at, '\n', length) != NULL)
 			return fault(reader, reader->line, "the string that begins with %s has no closing quote in its line",
 			    seen(reader->at + 1, word));
