@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +15,7 @@
 
 static const char *log_program = "cellblock";
 static bool waits = true;
-static unsigned long dropped; /* lines since the last one that was written */
+static _Atomic unsigned long dropped; /* lines since the last one that was written */
 
 void
 log_open(const char *program)
@@ -41,6 +42,7 @@ static void __attribute__((format(printf, 2, 0))) log_line(const char *level, co
 {
 	char line[LINE_BYTES];
 	struct timespec now;
+	unsigned long lost;
 	struct tm utc;
 	size_t at;
 	int n;
@@ -54,9 +56,9 @@ static void __attribute__((format(printf, 2, 0))) log_line(const char *level, co
 	at = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
 	at += (size_t)snprintf(line + at, sizeof line - at, ".%03ldZ %s[%ld] %s: ", now.tv_nsec / 1000000, log_program,
 	    (long)getpid(), level);
-	if (dropped > 0)
-		at += (size_t)snprintf(line + at, sizeof line - at, "(%lu lines before this one are lost) ", dropped);
-	dropped = 0;
+	lost = atomic_exchange(&dropped, 0);
+	if (lost > 0)
+		at += (size_t)snprintf(line + at, sizeof line - at, "(%lu lines before this one are lost) ", lost);
 	n = vsnprintf(line + at, sizeof line - at - 1, format, args);
 	if (n > 0)
 		at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;

@@ -11,6 +11,8 @@
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,12 +29,16 @@ phrase(int status)
 		return "OK";
 	case 400:
 		return "Bad Request";
+	case 401:
+		return "Unauthorized";
 	case 404:
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
 	case 413:
 		return "Content Too Large";
+	case 429:
+		return "Too Many Requests";
 	case 503:
 		return "Service Unavailable";
 	default:
@@ -71,15 +77,34 @@ put_escaped(struct reply *reply, const char *bytes, size_t size)
 static void
 put_header(struct reply *reply, int status, const char *header, size_t size)
 {
-	char text[512];
+	/* To its own answer nginx would add the charset of the answer that it replaces. */
+	bool is_replaced = header != NULL && strncmp(header, REPLY_REPLACED, strlen(REPLY_REPLACED)) == 0;
+	char text[512 + REPLY_HEADER_SIZE];
 	int n;
 
 	reply->status = status;
 	reply->bytes = size;
 	n = snprintf(text, sizeof text,
-	    "Status: %d %s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n%s\r\n", status,
-	    phrase(status), size, header != NULL ? header : "");
+	    "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n",
+	    status, phrase(status), is_replaced ? "" : "; charset=utf-8", size, reply->header, header != NULL ? header : "");
 	put(reply, text, (size_t)n);
+}
+
+void
+reply_add_header(struct reply *reply, const char *format, ...)
+{
+	size_t at = strlen(reply->header), room = sizeof reply->header - at;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vsnprintf(reply->header + at, room, format, args);
+	va_end(args);
+	/* A line that does not fit is left out. */
+	if (n < 0 || (size_t)n + sizeof "\r\n" > room)
+		reply->header[at] = '\0';
+	else
+		strcpy(reply->header + at + n, "\r\n");
 }
 
 void
@@ -113,8 +138,6 @@ reply_error(struct reply *reply, const struct http_error *error, const char *hea
 
 	length = json_text_escape(error->text, strlen(error->text), &used, text, sizeof text);
 	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", error->code, (int)length, text);
-	if (error->status == 503)
-		header = "Retry-After: 1\r\n";
 	reply_send(reply, error->status, header, json, (size_t)n);
 }
 

@@ -3,9 +3,20 @@
 #define CELLBLOCK_STATUS_H
 
 #include "exchange.h"
+#include "runner_view.h"
 
-void status_health(struct worker *worker, struct exchange *exchange);
-void status_languages(struct worker *worker, struct exchange *exchange);
-void status_capabilities(struct worker *worker, struct exchange *exchange);
+/* What the threads of the status process share. */
+struct status {
+	const struct config *config;
+	struct runner_view view;
+};
+
+void status_health(struct status *status, struct exchange *exchange);
+void status_live(struct status *status, struct exchange *exchange);
+void status_ready(struct status *status, struct exchange *exchange);
+void status_languages(struct status *status, struct exchange *exchange);
+void status_capabilities(struct status *status, struct exchange *exchange);
+void status_metrics(struct status *status, struct exchange *exchange);
+void status_key_metrics(struct status *status, struct exchange *exchange);
 
 #endif

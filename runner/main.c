@@ -1,6 +1,6 @@
 /*
  * main.c - cellblock-runner: its options. It hands over to start/ to serve, or to check/ to look or
- * to clean up.
+ * to clean up. The program that serves starts itself once more, as its parent decides.
  */
 #define _GNU_SOURCE
 #include <getopt.h>
@@ -17,8 +17,11 @@
 #include "check/policy_dump.h"
 #include "config.h"
 #include "config_load.h"
+#include "generation.h"
+#include "generations.h"
 #include "log.h"
 #include "start/host.h"
+#include "start/parent.h"
 #include "start/start.h"
 
 #define ERROR_SIZE 512
@@ -54,6 +57,7 @@ parse_options(int argc, char **argv)
 		{ "check-host", no_argument, NULL, 'H' },
 		{ "explain-policy", required_argument, NULL, 'E' },
 		{ "clean", no_argument, NULL, 'R' },
+		{ "can-continue", required_argument, NULL, 'P' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
@@ -78,6 +82,8 @@ parse_options(int argc, char **argv)
 		case 'R':
 			options.clean = true;
 			break;
+		case 'P': /* a parent asks, before it executes this program in its place */
+			exit(generations_can_continue(optarg) ? 0 : 1);
 		case 'V':
 			puts("cellblock-runner " PACKAGE_VERSION);
 			exit(0);
@@ -100,22 +106,28 @@ int
 main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
+	struct generation generation;
 	char error[ERROR_SIZE];
 	struct config *config;
+	bool serves = !options.check_config && !options.check_host && !options.clean && options.explained == NULL;
 	int status;
 
 	log_open("cellblock-runner");
-	/* The parent may have left descriptors open without knowing. */
-	syscall(SYS_close_range, 3u, ~0u, 0u);
+	generation_find(&generation);
+	/* Whoever started this program may have left descriptors open without knowing. */
+	if (generation.has_parent)
+		syscall(SYS_close_range, GENERATION_LISTEN_FD + 1u, ~0u, 0u);
+	else if (!generations_continue())
+		syscall(SYS_close_range, 3u, ~0u, 0u);
 	config = config_load(options.config_path, error, sizeof error);
 	if (config == NULL) {
 		if (options.check_config)
 			fprintf(stderr, "%s\n", error);
 		else
 			log_warn("%s", error);
-		return 1;
+		return serves && generations_continue() ? parent_run(NULL, argv) : 1;
 	}
-	if (geteuid() == 0 && !options.check_config && options.explained == NULL)
+	if (geteuid() == 0 && !options.check_config && options.explained == NULL && (generation.has_parent || !serves))
 		host_leave_chroot();
 	if (options.explained != NULL)
 		status = policy_dump(config->policy_dir, options.explained);
@@ -125,8 +137,10 @@ main(int argc, char **argv)
 		status = check_host(config);
 	else if (options.clean)
 		status = clean(config);
+	else if (generation.has_parent)
+		status = start_serve(config, &generation);
 	else
-		status = start_serve(config);
+		status = parent_run(config, argv);
 	config_free(config);
 	return status;
 }

@@ -153,16 +153,27 @@ struct reaper_report {
 
 /* ---- the door, the relay --------------------------------------------------------------------- */
 
-/* The kinds of message from the door to the broker. Each comes with one descriptor. */
+/* The kinds of message from the door to the broker. The first two come with one descriptor. */
 enum door_kind {
 	DOOR_WORKER, /* the connection of a worker */
 	DOOR_RELAY,  /* the channel of a relay that was just started */
+	DOOR_MOVED,  /* a newer generation serves: end when the workers have gone */
+	DOOR_STOP,   /* finish the runs, refuse all others, and end */
 };
 
 /* From the door to the broker. */
 struct door_visitor {
 	uint32_t kind; /* enum door_kind */
 	int32_t pid;   /* of a worker, on the host: in the broker's pid namespace it has none */
+};
+
+enum broker_kind {
+	BROKER_READY, /* healthy, for the first time */
+};
+
+/* From the broker to the door. */
+struct broker_notice {
+	uint32_t kind; /* enum broker_kind */
 };
 
 #define RELAY_PORT 3128 /* of the listener on the loopback of a cell */

@@ -19,6 +19,8 @@ sub check {
     my (@changes) = @_;
     my $dir = tempdir(CLEANUP => 1);
     write_configuration($dir, [$c, qr/worker_user = "[^"]*"/, "worker_user = \"$me\""]);
+    make_path("$dir/keys");
+    spew("$dir/keys/alice.conf", 'sha256 = "' . 'a' x 64 . "\";\n");
     for my $file (glob "$dir/languages/*.conf") {
         unlink $file if $file !~ m{/(?:python3|bash)\.conf\z};
     }
@@ -46,6 +48,7 @@ like $out, qr{^\Q$dir/$c\E: good$}m, 'a line for the main file';
 like $out, qr{^\Q$dir/$p\E: good: version 3\.\d+}m, 'a line for a language with a driver, with its version';
 like $out, qr{^\Q$dir/$b\E: good: version 5\.}m, 'a line for a language without one';
 like $out, qr{^\Q$dir\E/seccomp/worker\.conf: good$}m, 'a line for a policy that is no language\'s';
+like $out, qr{^\Q$dir\E/keys: good: 1 key$}m, 'a line for the keys';
 like $out, qr/^Good: 2 of 2 languages are available, 0 warnings$/m, 'the sum';
 if ($>) {
     like $out, qr/^Not checked, because that needs root: .*first_uid/m, 'it says what was not checked without root';
@@ -64,6 +67,7 @@ my @mistakes = (
     ['a policy that is not for a language', [$b, qr/policy = "[^"]*"/, 'policy = "relay"'], 'seccomp/relay.conf', undef, qr/has no calls for zygotes/],
     ['a driver that does not exist', [$p, qr/driver = "[^"]*"/, 'driver = "cobol"'], $p, 'driver =', qr/driver "cobol" is unknown; allowed: python3, nodejs$/],
     ['an empty language file', [$b, qr/.*/s, ''], $b, undef, qr/name is missing/],
+    ['a key with a mistake', ['keys/alice.conf', qr/sha256/, 'md5'], 'keys/alice.conf', 'md5', qr/unknown key "md5"; allowed: /],
     ['no worker policy', [$c, qr/policies = "[^"]*"/, 'policies = "languages"'], $b, 'policy =', qr/policy "\w+": .*No such file/],
 );
 for (@mistakes) {
@@ -117,6 +121,17 @@ for (@warnings) {
 ($dir, $exit, $out, $err) = check($warnings[0][1], $warnings[3][1]);
 is $exit, 1, 'no language: exit 1';
 like $err, qr{^\Q$dir/$c\E(?::\d+)?: languages: none is available$}m, 'no language: the reason';
+
+# Without keys, workers do not start, or let nobody in. The key is made after this check.
+($dir) = check();
+unlink "$dir/keys/alice.conf";
+($exit, $out, $err) = command([$runner, '--check-config', '-c', "$dir/$c"]);
+is $exit, 0, 'no key: exit 0';
+like $out, qr{^\Q$dir/$c\E(?::\d+)?: warning: keys\.directory: \Q$dir\E/keys has no key}m, 'no key: a warning';
+rmdir "$dir/keys";
+($exit, $out, $err) = command([$runner, '--check-config', '-c', "$dir/$c"]);
+is $exit, 0, 'no directory of keys: exit 0';
+like $out, qr{^\Q$dir/$c\E(?::\d+)?: warning: keys\.directory: \Q$dir\E/keys: No such file}m, 'no directory of keys: a warning';
 
 # A file that sets nothing is valid, and rarely meant.
 ($dir, $exit, $out, $err) = check();

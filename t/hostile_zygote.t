@@ -77,7 +77,7 @@ $text =~ s{^#?drivers = .*}{drivers = "$drivers";}m or die 'no drivers';
 spew("$cb->{dir}/live/conf/cellblock.conf", $text);
 # Workers end when they see a runner with another configuration, but not at once. So they are killed
 # here.
-kill 'KILL', $cb->pids('runner'), $cb->pids('multiwatch'), $cb->pids('worker');
+kill 'KILL', $cb->pids('runner parent'), $cb->pids('runner'), $cb->pids('worker parent'), $cb->pids('worker');
 
 my $bash = { language => 'bash', code => 'echo out' };
 

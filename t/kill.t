@@ -14,7 +14,7 @@ my $cb = Cellblock->start(own => 1, args => ['--workers', 6],
 
 # The role that is killed, and how many of its processes.
 my @victims = (
-    (map { [$_, 1] } 'worker', 'zygote', 'warden', 'broker', 'runner', 'init', 'nginx', 'nginx master', 'multiwatch'),
+    (map { [$_, 1] } 'worker', 'zygote', 'warden', 'broker', 'runner', 'init', 'nginx', 'nginx master', 'runner parent', 'worker parent'),
     (map { [$_, 1000] } 'worker', 'zygote', 'init', 'guest'),
 );
 

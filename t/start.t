@@ -79,6 +79,11 @@ sub process_named {
     return @found == 1 ? $found[0] : undef;
 }
 
+sub children_of {
+    my ($dir, $pid) = @_;
+    return grep { (Cellblock::process_status($_)->{PPid} // 0) == $pid } processes_of($dir);
+}
+
 # Returns the descriptors of a process, as number => path.
 sub descriptors {
     my ($pid) = @_;
@@ -100,7 +105,8 @@ sub descriptors {
     ok $gone, 'SIGTERM ends it' or do { kill 9, $pid; waitpid $pid, 0 };
     is $?, 0, 'with exit 0';
     ok eventually(5, sub { !processes_of($dir) }), 'and nothing is left of it';
-    ok !-e "$dir/run/runner.sock", 'nor its socket';
+    is join("\n", grep { -d } @cgroups), '', 'no control group';
+    ok !-e "$dir/run/runner.sock", 'no socket';
     unlike slurp("$dir/log"), qr/fatal/, 'nothing fatal in its log';
     is clean($dir), 0, '--clean: exit 0';
     is join("\n", grep { -d } @cgroups), '', '--clean removes the control groups';
@@ -135,14 +141,19 @@ sub cpu_ticks {
 {
     my $dir = prepared();
     my $pid = served($dir);
-    my ($door, $broker) = ($pid, (grep { (Cellblock::process_status($_)->{PPid} // 0) == $pid } processes_of($dir))[0]);
+    my ($door) = children_of($dir, $pid);
+    my ($broker) = children_of($dir, $door);
+    like slurp("/proc/$pid/cmdline"), qr/\Acellblock: runner parent\0/, 'the parent has a name';
     is slurp("/proc/$door/comm"), "door\n", 'the door has a name';
     like slurp("/proc/$door/cmdline"), qr/\Acellblock: door\0/, 'in its command line, too';
 
     my %open = descriptors($door);
     my @kinds = sort map { s/:?\[.*//r } @open{ grep { $_ > 2 } keys %open };
-    is "@kinds", '/run/cellblock.uids anon_inode socket socket socket',
-        'the door holds its listener twice, the way to the broker, its uids and its signals, and nothing else' or diag explain \%open;
+    is "@kinds", '/run/cellblock.uids anon_inode pipe socket socket socket',
+        'the door holds its listener twice, the ways to the broker and the parent, its uids and its signals, and nothing else' or diag explain \%open;
+    %open = descriptors($pid);
+    @kinds = sort map { s/:?\[.*//r } @open{ grep { $_ > 2 } keys %open };
+    is "@kinds", 'anon_inode pipe socket', 'the parent holds the listener, the reports of its child and its signals, and nothing else' or diag explain \%open;
 
     my $need = (slurp("$dir/log") =~ /up to 32 cells, (\d+) descriptors/)[0] // 0;
     my $has = () = descriptors($broker);
@@ -196,7 +207,7 @@ sub cpu_ticks {
     my @pids = (served($one), served($other));
     my $uids = sub {
         my %found;
-        for (processes_of($_[0])) { $found{$_} = 1 for split ' ', (Cellblock::process_status($_) // {})->{Uid} // '' }
+        for (grep { slurp("/proc/$_/comm") ne "runner parent\n" } processes_of($_[0])) { $found{$_} = 1 for split ' ', (Cellblock::process_status($_) // {})->{Uid} // '' }
         return \%found;
     };
     my ($ones, $others);
@@ -255,7 +266,7 @@ for (@impossible) {
     is $status & 127, 0, "$name: by itself, not by a signal" if $ended;
     like $log, $says, "$name: it says why";
     unlike $log, qr/Sanitizer|runtime error/, "$name: no sanitizer speaks";
-    ok !-e "$dir/run/runner.sock", "$name: it never listened";
+    ok !-e "$dir/run/runner.sock", "$name: no socket is left";
     ok eventually(5, sub { !processes_of($dir) }), "$name: nothing is left";
     clean($dir);
 }
@@ -285,7 +296,7 @@ for (@powerless) {
     isnt $exit, 0, "$name: refuses to start";
     isnt $exit, 124, "$name: at once";
     like "$out$err", $says, "$name: and says why" or diag "$out$err";
-    ok !-e "$dir/run/runner.sock", "$name: it never listened";
+    ok !-e "$dir/run/runner.sock", "$name: no socket is left";
 }
 
 # strace makes a system call of the start fail.
@@ -324,7 +335,7 @@ for (
     my ($exit, $out, $err) = command(['prlimit', "--nofile=$limit:$limit", @no_raise, $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
     is $exit, 1, "$is with $limit descriptors: no start";
     like "$out$err", $says, "$is with $limit descriptors: the sum, and the setting";
-    ok !-e "$dir/run/runner.sock", "$is with $limit descriptors: it never listened";
+    ok !-e "$dir/run/runner.sock", "$is with $limit descriptors: no socket is left";
     clean($dir);
 }
 

@@ -48,7 +48,7 @@ sub attempts {
     my $conf = slurp("$cb->{dir}/live/conf/cellblock.conf");
     $conf =~ s{^#?drivers = .*}{drivers = "$drivers";}m or die 'no drivers';
     spew("$cb->{dir}/live/conf/cellblock.conf", $conf);
-    kill 'KILL', $cb->pids('runner'), $cb->pids('multiwatch'), $cb->pids('worker');
+    kill 'KILL', $cb->pids('runner parent'), $cb->pids('runner'), $cb->pids('worker parent'), $cb->pids('worker');
     my $got;
     ok eventually(20, sub { ($got) = (slurp("$cb->{dir}/log/runner.log") // '') =~ /^zygote: (\{.*\})$/m }), 'a zygote has made its attempts';
     ok eventually(20, sub { ($cb->run(code => 'print("out")')->{data}{stdout} // '') eq "out\n" }), 'and it serves';

@@ -6,6 +6,7 @@
  * The files of this directory include this one for the data, and each other only downward:
  *
  *     serve.c         the loop, time, children, the door
+ *     drain.c         the end of the broker
  *     dispatch.c      which run gets which cell, and what is armed; once a turn of the loop
  *     client.c  selftest.c  zygotes.c
  *                     workers' connections; the self-test; wardens and zygotes
@@ -16,6 +17,8 @@
  *     language.c  pool.c  run_queue.c  run.c
  *     spawn.c  warden_link.c  compiler_id.c  health.c  seccomp_notify.c  compile_cache.c
  *     cgroup.c  cell_env.c  verdict.c  layers.c  loop.h
+ *
+ * meter.c counts for all of them, and calls none.
  */
 #ifndef CELLBLOCK_BROKER_H
 #define CELLBLOCK_BROKER_H
@@ -26,12 +29,14 @@
 
 #include "broker/cgroup.h"
 #include "broker/compile_cache.h"
+#include "broker/drain.h"
 #include "broker/layers.h"
 #include "broker/loop.h"
 #include "broker/run_queue.h"
 #include "broker/seccomp_notify.h"
 #include "config.h"
 #include "log_limit.h"
+#include "metrics.h"
 
 struct cell;
 struct client;
@@ -46,6 +51,7 @@ struct broker {
 	int landlock_abi;                  /* 0: none */
 	bool zygote_landlock;              /* around zygotes, too */
 	int proc_fd;                       /* level chroot: /proc, where zygotes read about themselves; -1: none */
+	uint32_t generation;               /* of the runner, counted from 1; 0: it has no parent */
 	int host_fd;                       /* level chroot: the root of the container, of which wardens make trees; -1: none */
 	int no_network_fd;                 /* the empty network namespace, where this process itself is in the host's; else -1 */
 	int null_fd;                       /* /dev/null */
@@ -64,9 +70,14 @@ struct broker {
 	uint32_t running;  /* runs whose guest lives */
 	uint32_t reserved; /* cells that are made for one run */
 	struct client *clients;
+	bool was_ready;          /* the door was told that all is healthy */
+	enum drain drain;        /* whether it comes to its end, and how */
+	uint64_t drain_until_us; /* when it ends at the latest */
 	struct compile_cache compile_cache;
 	struct seccomp_notify notify;
 	struct log_limit protocol_broken, connected_too_often, no_descriptors;
+	struct metrics *metrics; /* see broker/meter.h */
+	int metrics_fd;          /* the same memory, to be handed out */
 	char trouble[PROTO_TEXT_SIZE]; /* why the last cell that could not be made could not */
 };
 

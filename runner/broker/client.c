@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -19,11 +20,12 @@
 #include "broker/compiler_id.h"
 #include "broker/health.h"
 #include "broker/language.h"
+#include "broker/meter.h"
 #include "clock.h"
 #include "fdpass.h"
 #include "log.h"
 
-#define CONNECTIONS_MAX 16 /* of one worker, which has use for one */
+#define CONNECTIONS_MAX 160 /* of one worker, which has one for each of at most 64 threads, and two for a moment */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /*
@@ -37,12 +39,91 @@ log_disconnect(struct log_limit *limit, pid_t pid, const char *why)
 }
 
 static void
-reply(struct client *client, const struct proto_reply *message)
+reply_with(struct client *client, const struct proto_reply *message, const int *fds, size_t fd_count)
 {
-	if (fdpass_send(client->watch.fd, message, sizeof *message, NULL, 0) == 0)
+	if (fdpass_send(client->watch.fd, message, sizeof *message, fds, fd_count) == 0)
 		return;
 	/* It does not read its answers, or is gone. Closing comes as an event of its own. */
 	shutdown(client->watch.fd, SHUT_RDWR);
+}
+
+static void
+reply(struct client *client, const struct proto_reply *message)
+{
+	reply_with(client, message, NULL, 0);
+}
+
+/* ---- the end of the runner -------------------------------------------------------------------------------------- */
+
+/* After PROTO_FIND the next request belongs to the same run, so a connection that holds a program is not told. */
+static void
+tell_moved(const struct broker *broker, struct client *client)
+{
+	const struct proto_reply moved = { .kind = PROTO_MOVED };
+
+	if (broker->drain == DRAIN_MOVED && client->state == CLIENT_IDLE && client->run.program_fd < 0)
+		reply(client, &moved);
+}
+
+void
+client_tell_moved(struct broker *broker)
+{
+	for (struct client *client = broker->clients; client != NULL; client = client->next)
+		tell_moved(broker, client);
+}
+
+bool
+client_has_work(const struct broker *broker)
+{
+	for (const struct client *client = broker->clients; client != NULL; client = client->next) {
+		if (client->state != CLIENT_IDLE)
+			return true;
+	}
+	return false;
+}
+
+static void
+refuse_directly(struct client *client, uint32_t id, enum refusal refusal)
+{
+	const struct proto_reply message = { .kind = PROTO_REFUSED, .id = id, .u.refused.refusal = refusal };
+
+	reply(client, &message);
+}
+
+/* What a connection has sent, and nobody has read. */
+static void
+refuse_unread(struct client *client)
+{
+	struct proto_request request;
+	int fds[RUN_FDS];
+	size_t fd_count;
+
+	while (
+	    fdpass_recv(client->watch.fd, &request, sizeof request, fds, RUN_FDS, &fd_count, NULL) == (ssize_t)sizeof request) {
+		fdpass_close(fds, fd_count);
+		if (request.kind == PROTO_RUN || request.kind == PROTO_COMPILE)
+			refuse_directly(client, request.id, REFUSED_STOPPING);
+	}
+}
+
+void
+client_end_all(struct broker *broker)
+{
+	unsigned lost = 0;
+
+	for (struct client *client = broker->clients; client != NULL; client = client->next)
+		shutdown(client->watch.fd, SHUT_RD);
+	for (struct client *client = broker->clients; client != NULL; client = client->next) {
+		bool has_begun = client->state == CLIENT_WAITING && !client->run.is_compile;
+
+		if (client->state == CLIENT_WAITING)
+			refuse_directly(client, client->id, has_begun ? REFUSED_LOST : REFUSED_STOPPING);
+		else
+			refuse_unread(client);
+		lost += has_begun;
+	}
+	if (lost > 0)
+		log_warn("%u run(s) had begun and are lost", lost);
 }
 
 /* ---- answers to runs -------------------------------------------------------------------------------------------- */
@@ -81,8 +162,10 @@ run_ended(struct broker *broker, struct run *run)
 			result->exit_code = -1;
 		}
 	}
+	meter_ended(broker, run, result, client->key_name);
 	client->state = CLIENT_IDLE;
 	reply(client, &message);
+	tell_moved(broker, client);
 }
 
 static void
@@ -91,9 +174,10 @@ run_refused(struct broker *broker, struct run *run, enum refusal refusal)
 	struct client *client = client_of(run);
 	struct proto_reply message = { .kind = PROTO_REFUSED, .id = client->id, .u.refused.refusal = refusal };
 
-	(void)broker;
+	meter_refused(broker, run, refusal, client->key_name);
 	client->state = CLIENT_IDLE;
 	reply(client, &message);
+	tell_moved(broker, client);
 }
 
 static const struct run_owner owner = { .ended = run_ended, .refused = run_refused };
@@ -168,7 +252,9 @@ queue_or_refuse(struct broker *broker, struct run *run)
 	struct language *language = run->language;
 	const struct pool *pool = &language->pool[run->pool];
 
-	if (language->state == LANGUAGE_MISSING)
+	if (broker->drain == DRAIN_STOP)
+		run_refuse(broker, run, REFUSED_STOPPING, "it had not begun", 0);
+	else if (language->state == LANGUAGE_MISSING)
 		run_refuse(broker, run, REFUSED_MISSING, language->reason, 0);
 	else if (layers_broken(&broker->layers) != NULL)
 		run_refuse(broker, run, REFUSED_UNAVAILABLE, "a required layer is not in force", 0);
@@ -193,6 +279,7 @@ take(struct broker *broker, struct client *client, const struct proto_request *r
 
 	client->id = request->id;
 	client->state = CLIENT_WAITING;
+	snprintf(client->key_name, sizeof client->key_name, "%.*s", PROTO_KEY_NAME_SIZE - 1, request->share.name);
 	run->language = &broker->language[request->index];
 	run->limits = *limits;
 	run->proxy = request->proxy;
@@ -280,6 +367,7 @@ client_answer_finds(struct broker *broker, struct language *language)
 			client->run.program_fd = compile_cache_find(&broker->compile_cache, &client->key);
 		}
 		message.u.found = client->run.program_fd >= 0;
+		meter_looked_for(broker, language, message.u.found != 0);
 		reply(client, &message);
 	}
 }
@@ -350,6 +438,20 @@ answer_state(struct broker *broker, struct client *client, const struct proto_re
 	return 0;
 }
 
+static int
+answer_metrics(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds,
+    size_t fd_count)
+{
+	const struct proto_reply message = { .kind = PROTO_METRICS };
+	int fd = meter_collect(broker);
+
+	(void)request;
+	(void)fds;
+	(void)fd_count;
+	reply_with(client, &message, &fd, 1);
+	return 0;
+}
+
 #define IN(state) (1u << (state))
 #define IN_ANY (IN(CLIENT_IDLE) | IN(CLIENT_FINDING) | IN(CLIENT_WAITING))
 
@@ -371,6 +473,7 @@ static const struct request_kind {
 	{ PROTO_LANGUAGE, IN_ANY, 0, 0, answer_language },
 	{ PROTO_LAYER, IN_ANY, 0, 0, answer_layer },
 	{ PROTO_STATE, IN_ANY, 0, 0, answer_state },
+	{ PROTO_METRICS, IN_ANY, 0, 0, answer_metrics },
 };
 
 /* Returns 0, or -1 if the worker broke the protocol. */

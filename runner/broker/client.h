@@ -2,6 +2,7 @@
 #ifndef CELLBLOCK_CLIENT_H
 #define CELLBLOCK_CLIENT_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "broker/compile_cache.h"
@@ -22,6 +23,7 @@ struct client {
 	uint32_t id;            /* of its run */
 	struct run run;         /* run.program_fd: what was found or compiled for its next run */
 	struct compile_key key; /* of the source that it asked for last */
+	char key_name[PROTO_KEY_NAME_SIZE]; /* of the API key of its run; ended by NUL */
 	struct client *next;
 	struct client *next_finding;
 };
@@ -34,5 +36,18 @@ void client_add(struct broker *broker, int fd, pid_t pid);
  * compiler is known.
  */
 void client_answer_finds(struct broker *broker, struct language *language);
+
+/* Tell the connections that have nothing under way that a newer runner serves: PROTO_MOVED. */
+void client_tell_moved(struct broker *broker);
+
+/* Whether a connection waits for an answer. */
+bool client_has_work(const struct broker *broker);
+
+/*
+ * Receive no more from any connection, so that a worker whose request comes later knows that it was
+ * not delivered. Answer all that was delivered: a run that has begun is lost, all others are
+ * refused. The queue is empty before this, and the process ends after it.
+ */
+void client_end_all(struct broker *broker);
 
 #endif

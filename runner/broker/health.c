@@ -41,4 +41,6 @@ health_state(const struct broker *broker, struct proto_state *state)
 	else if (missing != NULL && state->reason[0] == '\0')
 		snprintf(state->reason, sizeof state->reason, "layer %s is required and not verified yet", missing->name);
 	state->healthy = state->reason[0] == '\0';
+	state->ready = state->healthy && broker->drain != DRAIN_STOP &&
+	    (broker->config->queue == 0 || broker->queue.count < broker->config->queue);
 }

@@ -19,6 +19,9 @@
 #include "broker/cell_run.h"
 #include "broker/client.h"
 #include "broker/dispatch.h"
+#include "broker/drain.h"
+#include "broker/health.h"
+#include "broker/meter.h"
 #include "broker/zygotes.h"
 #include "clock.h"
 #include "fdpass.h"
@@ -107,10 +110,8 @@ door_ready(void *context, struct watch *watch, uint32_t events)
 	ssize_t n = fdpass_recv(watch->fd, &visitor, sizeof visitor, &fd, 1, &count, NULL);
 
 	(void)events;
-	if (n == 0 || (n < 0 && errno == ECONNRESET)) {
-		log_info("ending, with every cell");
-		_exit(0);
-	}
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		drain_finish(broker);
 	if (n < 0) {
 		/* One connection is lost, and the next ones may fare better. */
 		log_limit_warn(&broker->no_descriptors, "take on a connection: %s", strerror(errno));
@@ -120,6 +121,23 @@ door_ready(void *context, struct watch *watch, uint32_t events)
 		take_relay(broker, fd);
 	else if (count == 1)
 		client_add(broker, fd, visitor.pid);
+	else if (visitor.kind == DOOR_MOVED || visitor.kind == DOOR_STOP)
+		drain_begin(broker, visitor.kind == DOOR_STOP ? DRAIN_STOP : DRAIN_MOVED);
+}
+
+/* The first time that all is well, the door has to know: it may be waiting to accept workers. */
+static void
+tell_ready(struct broker *broker)
+{
+	const struct broker_notice notice = { .kind = BROKER_READY };
+	struct proto_state state;
+
+	health_state(broker, &state);
+	if (!state.healthy)
+		return;
+	broker->was_ready = true;
+	if (fdpass_send(broker->door.fd, &notice, sizeof notice, NULL, 0) != 0)
+		log_warn("tell the door that all is ready: %s", strerror(errno));
 }
 
 /* ---- the loop --------------------------------------------------------------------------------------------------- */
@@ -136,6 +154,7 @@ keep_time(struct broker *broker)
 	for (uint32_t i = 0; i < broker->config->cells; i++)
 		next_us = earlier_us(next_us, cell_run_check(broker, &broker->cell[i], now_us));
 	next_us = earlier_us(next_us, run_queue_keep_time(broker, now_us));
+	next_us = earlier_us(next_us, drain_keep_time(broker, now_us));
 	loop_wake_at(&broker->loop, next_us);
 }
 
@@ -160,6 +179,7 @@ begin(struct broker *broker, int door_fd)
 	process_title_set("broker");
 	log_never_wait();
 	run_queue_init(&broker->queue);
+	meter_begin(broker);
 	broker->loop.wake_us = 0;
 	zygotes_wake_one(broker);
 	sigemptyset(&children);
@@ -182,7 +202,11 @@ serve(struct broker *broker, int door_fd)
 		while (broker->loop.want_dispatch) {
 			broker->loop.want_dispatch = false;
 			dispatch(broker);
+			if (!broker->was_ready)
+				tell_ready(broker);
 		}
+		if (broker->drain != DRAIN_NONE)
+			drain_keep_time(broker, clock_us());
 		if (poller_turn(&broker->loop.poller, timeout_ms(broker->loop.wake_us), broker) != 0)
 			die("epoll_wait: %s", strerror(errno));
 	}

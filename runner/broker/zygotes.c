@@ -11,6 +11,7 @@
 #include "broker/broker.h"
 #include "broker/cell.h"
 #include "broker/language.h"
+#include "broker/meter.h"
 #include "broker/seccomp_notify.h"
 #include "broker/spawn.h"
 #include "broker/warden_link.h"
@@ -143,6 +144,7 @@ reported(void *context, struct watch *watch, uint32_t events)
 		 * The warden closes its connection to the one before, which ends when it has
 		 * carried out its last requests.
 		 */
+		meter_zygote_follows(broker, zygote);
 		take_over(zygote);
 		report.version[sizeof report.version - 1] = '\0';
 		if (report.version[0] != '\0')
@@ -186,6 +188,7 @@ zygote_died(struct broker *broker, struct zygote *zygote, int wait_status)
 	uint64_t now_us = clock_us();
 
 	log_death(language, "zygote", wait_status);
+	meter_zygote_died(broker, language);
 	zygote->pid = 0;
 	zygote->is_verified = false;
 	if (now_us >= zygote->serves_us + STEADY_US)
@@ -205,6 +208,7 @@ warden_died(struct broker *broker, struct language *language, int wait_status)
 	uint64_t now_us = clock_us();
 
 	log_death(language, "warden", wait_status);
+	meter_warden_died(broker, language);
 	close(warden->sock);
 	warden->sock = -1;
 	warden->pid = 0;

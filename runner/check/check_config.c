@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "conf_file.h"
+#include "config_key.h"
 #include "policy.h"
 #include "start/language_prepare.h"
 
@@ -233,6 +234,40 @@ check_policy(struct check *check, const char *name)
 	policy_free(policy);
 }
 
+/* The keys, which the workers read at their start. */
+static void
+check_keys(struct check *check)
+{
+	const struct config *config = check->config;
+	char error[ERROR_SIZE];
+	struct key_list keys;
+
+	if (access(config->key_dir, R_OK | X_OK) != 0) {
+		warning(check, config->path, "keys.directory",
+		    "keys.directory: %s: %s: workers do not start without it; "
+		    "cellblock-key adds a key",
+		    config->key_dir, strerror(errno));
+		return;
+	}
+	if (config_keys_load(config, &keys, error, sizeof error) != 0) {
+		/* The files are for root alone. */
+		if (geteuid() != 0 && strstr(error, strerror(EACCES)) != NULL) {
+			printf("Not checked, because that needs root: %s\n", error);
+			return;
+		}
+		fflush(stdout);
+		fprintf(stderr, "%s\n", error);
+		check->mistakes++;
+		return;
+	}
+	if (keys.count == 0)
+		warning(check, config->path, "keys.directory",
+		    "keys.directory: %s has no key, so no request is let in; cellblock-key adds one", config->key_dir);
+	else
+		printf("%s: good: %zu key%s\n", config->key_dir, keys.count, keys.count == 1 ? "" : "s");
+	config_keys_free(&keys);
+}
+
 int
 check_config(const struct config *config)
 {
@@ -245,6 +280,7 @@ check_config(const struct config *config)
 		check_language(&check, config->language[i], probe_uid);
 	check_policy(&check, "worker");
 	check_policy(&check, "relay");
+	check_keys(&check);
 	if (check.mistakes == 0 && check.available == 0)
 		mistake(&check, config->path, "languages", "languages: none is available");
 	if (check.mistakes > 0)

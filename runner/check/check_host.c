@@ -95,7 +95,7 @@ try_uid_per_cell(const struct config *config, char *text)
 {
 	struct idmap ids;
 
-	idmap_find(&ids, config);
+	idmap_find(&ids, config, 0);
 	snprintf(text, TEXT_SIZE, "%s", ids.detail);
 	errno = 0;
 	return ids.count > 0 ? 0 : -1;
@@ -402,7 +402,7 @@ check_host(const struct config *config)
 	printf("%s %s, %s; as %s\n", kernel.sysname, kernel.release, kernel.machine,
 	    geteuid() == 0 ? "root" : "an ordinary user");
 	signal(SIGPIPE, SIG_IGN);
-	idmap_find(&ids, config);
+	idmap_find(&ids, config, 0);
 	for (size_t i = 0; i < sizeof trials / sizeof trials[0]; i++) {
 		const struct trial *trial = &trials[i];
 		bool required = (trial->levels & LEVEL(config->level)) != 0 && trial->required(config);

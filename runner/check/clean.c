@@ -11,9 +11,11 @@
 #include "start/level.h"
 
 int
-clean(const struct config *config)
+clean(struct config *config)
 {
+	const uint32_t first_uid = config->first_uid;
 	char name[HOST_NAME_SIZE];
+	int status = 0;
 
 	/*
 	 * The socket and the free cells' groups of a runner at work could be removed, and it would
@@ -23,8 +25,14 @@ clean(const struct config *config)
 		log_warn("a runner serves on %s: stop it first; nothing was removed", config->socket_path);
 		return 1;
 	}
-	host_instance_name(config, name);
-	cgroup_open_clean(name);
 	unlink(config->socket_path);
-	return level_find(config->level)->clean(config, name) != 0;
+	for (uint32_t slot = 0; slot < HOST_SLOTS; slot++) {
+		host_instance_name(config->socket_path, slot, name);
+		cgroup_open_clean(name);
+		host_use_slot(config, slot);
+		if (level_find(config->level)->clean(config, name) != 0)
+			status = 1;
+		config->first_uid = first_uid;
+	}
+	return status;
 }

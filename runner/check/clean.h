@@ -9,6 +9,6 @@
  * with this configuration. Does nothing if such a runner serves. Returns the exit status: 1 if it
  * serves, or if something cannot be removed.
  */
-int clean(const struct config *config);
+int clean(struct config *config);
 
 #endif

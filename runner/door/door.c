@@ -28,7 +28,7 @@
 #include "messages.h"
 #include "process_title.h"
 
-#define BACKLOG 64
+#define BACKLOG 4096     /* all threads of all workers may connect at the same moment */
 #define PAUSE_US 100000u /* without accepting, where not even a refusal is possible */
 
 uid_t
@@ -57,7 +57,9 @@ door_block_signals(void)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGQUIT);
+	sigaddset(&signals, SIGUSR2);
+	sigaddset(&signals, SIGHUP); /* is the parent's: a terminal sends it to both */
 	sigaddset(&signals, SIGCHLD);
 	sigprocmask(SIG_SETMASK, &signals, NULL);
 }
@@ -93,19 +95,12 @@ door_listen(const struct config *config)
 	int fd;
 
 	snprintf(directory, sizeof directory, "%s", config->socket_path);
-	if (mkdir(dirname(directory), 0755) == 0) {
-		/*
-		 * A directory that is ours alone is given to the door's uid, so that the door can
-		 * remove the socket at its end.
-		 */
-		if (geteuid() == 0 && chown(directory, (uid_t)config->first_uid, (gid_t)config->first_uid) != 0)
-			die("take over the socket's directory %s: %s", directory, strerror(errno));
-	} else if (errno != EEXIST) {
+	if (mkdir(dirname(directory), 0755) != 0 && errno != EEXIST)
 		die("make the socket's directory %s: %s", directory, strerror(errno));
-	}
 	if (door_is_served(config))
 		die("another runner serves on %s", config->socket_path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	/* Two generations may wait for the same connection, which only one of them gets. */
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		die("make a socket: %s", strerror(errno));
 	if (unlink(config->socket_path) != 0 && errno != ENOENT)
@@ -121,14 +116,34 @@ door_listen(const struct config *config)
 	return fd;
 }
 
+void
+door_take_listener(const struct config *config, int fd)
+{
+	struct sockaddr_un address = socket_address(config), there = { 0 };
+	socklen_t size = sizeof there - 1;
+	gid_t gid;
+	uid_t uid = door_worker_uid(config, &gid);
+
+	if (getsockname(fd, (struct sockaddr *)&there, &size) != 0)
+		die("the parent's socket: %s", strerror(errno));
+	if (strcmp(address.sun_path, there.sun_path) != 0)
+		die("%s: runner.socket: workers connect to %s until the runner is restarted; allowed: the same path",
+		    config->path, there.sun_path);
+	if (geteuid() == 0 && lchown(config->socket_path, uid, gid) != 0)
+		die("give %s to its user: %s", config->socket_path, strerror(errno));
+}
+
 /* ---- serving --------------------------------------------------------------------------------- */
 
 /* The door at work. */
 struct door {
-	int listen_fd;
+	int listen_fd; /* -1: closed for good */
 	int broker_fd;
 	int spare_fd; /* closed for a moment when accept has no other free descriptor; -1: unavailable */
 	uid_t worker_uid;
+	bool accepts;            /* else another generation still does */
+	bool is_stopping;        /* the broker was told to finish the runs */
+	bool ends;               /* at once */
 	uint64_t pause_until_us; /* no connection is accepted before; 0: none is waited for */
 	struct log_limit accept_failed, stranger_refused, hand_over_failed;
 };
@@ -187,23 +202,22 @@ accept_worker(struct door *door)
 
 /*
  * Landlock around the door. The door may have to start the relay again, so it needs whatever the
- * relay needs.
+ * relay needs. It needs no file.
  */
 static void
-enter_landlock(const struct config *config, int abi, const struct relay_supervisor *relay)
+enter_landlock(int abi, const struct relay_supervisor *relay)
 {
-	char directory[sizeof((struct sockaddr_un *)0)->sun_path];
-	struct landlock_rule rules[2 + CONFIG_MAX_PROXIES] = { { .allowed = LANDLOCK_MAKE } };
-	size_t count = 1;
+	struct landlock_rule rules[1 + CONFIG_MAX_PROXIES];
+	size_t count = 0;
 
-	snprintf(directory, sizeof directory, "%s", config->socket_path);
-	rules[0].fd = open(dirname(directory), O_PATH | O_DIRECTORY | O_CLOEXEC);
 #ifdef CELLBLOCK_SANITIZERS
 	/* At the end they look for leaks, and into /proc for that. */
 	rules[count++] = (struct landlock_rule){ .fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
 		.allowed = LANDLOCK_READ };
+	if (rules[0].fd < 0)
+		die("open /proc: %s", strerror(errno));
 #endif
-	if (rules[0].fd < 0 || landlock_enter(abi, 0, rules, count + relay_supervisor_needs(relay, rules + count)) != 0)
+	if (landlock_enter(abi, 0, rules, count + relay_supervisor_needs(relay, rules + count)) != 0)
 		die("Landlock around the door: %s", strerror(errno));
 	for (size_t i = 0; i < count; i++)
 		close(rules[i].fd);
@@ -224,46 +238,120 @@ timeout_ms(struct door *door, int most_ms)
 	return most_ms >= 0 && most_ms < pause_ms ? most_ms : pause_ms;
 }
 
-int
-door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid, int landlock_abi,
-    struct relay_supervisor *relay)
+/* Accept nobody from now on, and have the broker come to its end: `kind` says how. */
+static void
+drain(struct door *door, enum door_kind kind)
 {
-	struct door door = { .listen_fd = listen_fd, .broker_fd = broker_fd, .worker_uid = worker_uid };
-	struct pollfd waits[2] = { { .events = POLLIN }, { .events = POLLIN } };
+	const struct door_visitor order = { .kind = kind };
+
+	fdpass_close(&door->listen_fd, 1);
+	fdpass_close(&door->spare_fd, 1);
+	if (fdpass_send(door->broker_fd, &order, sizeof order, NULL, 0) != 0) {
+		log_warn("tell the broker to end: %s", strerror(errno));
+		door->ends = true;
+	}
+}
+
+static void
+take_signal(struct door *door, int number)
+{
+	switch (number) {
+	case SIGUSR2:
+		if (!door->is_stopping)
+			drain(door, DOOR_MOVED);
+		break;
+	case SIGTERM:
+		door->ends = door->is_stopping;
+		if (!door->is_stopping)
+			drain(door, DOOR_STOP);
+		door->is_stopping = true;
+		break;
+	case SIGINT:
+	case SIGQUIT:
+		door->ends = true;
+		break;
+	default:
+		break;
+	}
+}
+
+/* The broker has something to say, or has gone, which the end of its process reports. */
+static void
+hear_broker(struct door *door, struct pollfd *wait)
+{
+	struct broker_notice notice;
+	size_t count;
+	ssize_t n = fdpass_recv(door->broker_fd, &notice, sizeof notice, NULL, 0, &count, NULL);
+
+	if (n == (ssize_t)sizeof notice && notice.kind == BROKER_READY) {
+		door->accepts = true;
+		generation_report(GENERATION_READY);
+	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+		wait->fd = -1;
+	}
+}
+
+/* Returns the exit status of a door whose broker has ended. */
+static int
+broker_ended(const struct door *door, int wait_status)
+{
+	if (door->listen_fd < 0 && wait_status == 0)
+		return 0;
+	log_warn("the broker died (wait status 0x%x)", (unsigned)wait_status);
+	return 1;
+}
+
+/* Let the broker end, with every cell. */
+static int
+end(const struct door_setup *setup)
+{
+	int wait_status;
+
+	/* The broker ends when its door closes, and everything in its pid namespace with it. */
+	close(setup->broker_fd);
+	waitpid(setup->broker_pid, &wait_status, 0);
+	relay_supervisor_finish(setup->relay);
+	return 0;
+}
+
+int
+door_serve(const struct door_setup *setup)
+{
+	struct door door = { .listen_fd = setup->listen_fd,
+		.broker_fd = setup->broker_fd,
+		.worker_uid = setup->worker_uid,
+		.accepts = !setup->generation->replaces };
+	struct pollfd waits[3] = { { .events = POLLIN }, { .events = POLLIN }, { .fd = setup->broker_fd, .events = POLLIN } };
 	struct signalfd_siginfo info;
 	sigset_t signals;
 	int wait_status;
 
 	process_title_set("door");
-	if (landlock_abi != 0)
-		enter_landlock(config, landlock_abi, relay);
+	if (setup->landlock_abi != 0)
+		enter_landlock(setup->landlock_abi, setup->relay);
 	sigprocmask(SIG_BLOCK, NULL, &signals);
 	waits[1].fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	if (waits[1].fd < 0)
 		die("signalfd: %s", strerror(errno));
-	door.spare_fd = fcntl(listen_fd, F_DUPFD_CLOEXEC, 0);
-	for (;;) {
-		int wait_ms = timeout_ms(&door, relay_supervisor_keep(relay, broker_fd));
+	door.spare_fd = fcntl(door.listen_fd, F_DUPFD_CLOEXEC, 0);
+	while (!door.ends) {
+		int wait_ms = timeout_ms(&door, relay_supervisor_keep(setup->relay, door.broker_fd));
 
-		if (waitpid(broker_pid, &wait_status, WNOHANG) == broker_pid) {
-			log_warn("the broker died (wait status 0x%x)", (unsigned)wait_status);
-			return 1;
+		if (waitpid(setup->broker_pid, &wait_status, WNOHANG) == setup->broker_pid) {
+			relay_supervisor_finish(setup->relay);
+			return broker_ended(&door, wait_status);
 		}
-		waits[0].fd = door.pause_until_us == 0 ? listen_fd : -1;
-		waits[0].revents = waits[1].revents = 0;
-		if (poll(waits, 2, wait_ms) < 0 && errno != EINTR)
+		waits[0].fd = door.accepts && door.pause_until_us == 0 ? door.listen_fd : -1;
+		for (size_t i = 0; i < sizeof waits / sizeof waits[0]; i++)
+			waits[i].revents = 0;
+		if (poll(waits, sizeof waits / sizeof waits[0], wait_ms) < 0 && errno != EINTR)
 			die("poll: %s", strerror(errno));
 		if ((waits[0].revents & POLLIN) != 0)
 			accept_worker(&door);
-		if ((waits[1].revents & POLLIN) != 0 && read(waits[1].fd, &info, sizeof info) == (ssize_t)sizeof info &&
-		    info.ssi_signo != SIGCHLD)
-			break;
+		if (waits[2].revents != 0)
+			hear_broker(&door, &waits[2]);
+		if ((waits[1].revents & POLLIN) != 0 && read(waits[1].fd, &info, sizeof info) == (ssize_t)sizeof info)
+			take_signal(&door, (int)info.ssi_signo);
 	}
-	/* Fails where the directory is not ours; the next start, or --clean, removes it then. */
-	unlink(config->socket_path);
-	/* The broker ends when its door closes, and everything in its pid namespace with it. */
-	close(broker_fd);
-	waitpid(broker_pid, &wait_status, 0);
-	relay_supervisor_finish(relay);
-	return 0;
+	return end(setup);
 }

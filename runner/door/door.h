@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "config.h"
+#include "generation.h"
 
 struct relay_supervisor;
 
@@ -20,8 +21,8 @@ struct relay_supervisor;
 uid_t door_worker_uid(const struct config *config, gid_t *gid);
 
 /*
- * Block the signals that end the runner, and SIGCHLD: from now on they wait for door_serve, which
- * ends it in good order.
+ * Block the signals that end this generation, and SIGCHLD: from now on they wait for door_serve,
+ * which ends it in good order.
  */
 void door_block_signals(void);
 
@@ -29,18 +30,39 @@ void door_block_signals(void);
 bool door_is_served(const struct config *config);
 
 /*
- * Make the socket, and listen on it. Dies if that fails, or if another runner serves there. Returns
- * a close-on-exec descriptor that the caller owns.
+ * In the parent: make the socket, and listen on it. Dies if that fails, or if another runner serves
+ * there. Returns a close-on-exec, non-blocking descriptor that the caller owns.
  */
 int door_listen(const struct config *config);
 
 /*
- * Accept workers, and keep the relay running, if there is one, until a signal ends the runner or
- * the broker dies. `listen_fd`: door_listen's. `broker_fd`: the socket over which connections are
- * handed on. `landlock_abi`: 0 for no Landlock around the door; with it the door may remove its
- * socket, and nothing else of the file system. Dies if Landlock fails. Returns the exit status.
+ * In a generation: give the socket behind `fd`, the parent's, to the configured user. Dies if that
+ * fails, or if the configuration names another path: a parent has one socket for its life.
  */
-int door_serve(const struct config *config, int listen_fd, int broker_fd, pid_t broker_pid, uid_t worker_uid, int landlock_abi,
-    struct relay_supervisor *relay);
+void door_take_listener(const struct config *config, int fd);
+
+/* All that a door needs. The descriptors become its own. */
+struct door_setup {
+	const struct config *config;
+	const struct generation *generation;
+	int listen_fd; /* shared with the parent, and with other generations */
+	int broker_fd; /* the socket over which connections are handed on */
+	pid_t broker_pid;
+	uid_t worker_uid; /* that may connect */
+	int landlock_abi; /* 0: no Landlock around the door */
+	struct relay_supervisor *relay;
+};
+
+/*
+ * Accept workers, and keep the relay running, if there is one, until a signal ends this generation
+ * or the broker dies. A generation that replaces another accepts when it is ready.
+ *
+ * SIGUSR2          a newer generation serves: accept nobody, and end when the workers have gone
+ * SIGTERM          accept nobody, finish the runs, and end; a second one is as SIGINT
+ * SIGINT, SIGQUIT  end at once
+ *
+ * The first two take runner.drain_ms at most. Dies if Landlock fails. Returns the exit status.
+ */
+int door_serve(const struct door_setup *setup);
 
 #endif

@@ -23,6 +23,7 @@
 #include "fdpass.h"
 #include "capabilities.h"
 #include "kernel/dirtree.h"
+#include "kernel/inherit_fds.h"
 #include "log.h"
 #include "process_title.h"
 #include "warden/reaper.h"
@@ -179,7 +180,15 @@ static void __attribute__((noreturn)) guard(const struct config *config, const c
 	    CAPABILITY(CAP_SETUID);
 	char byte;
 
+	int kept[3] = { dir_fd, gone_fd, uids_fd };
+
 	process_title_set("guard");
+	/* The socket for workers and the pipe to the parent are the door's alone. */
+	if (inherit_fds_only(kept, uids_fd >= 0 ? 3 : 2, true) != 0)
+		die("close descriptors that the guard must not have: %s", strerror(errno));
+	dir_fd = INHERIT_FDS_FIRST;
+	gone_fd = INHERIT_FDS_FIRST + 1;
+	uids_fd = uids_fd >= 0 ? INHERIT_FDS_FIRST + 2 : -1;
 	/* A signal to the whole service must not end the guard: its work only begins then. */
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGINT, SIG_IGN);

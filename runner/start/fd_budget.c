@@ -34,8 +34,8 @@
 
 #define IDLE_CONNECTIONS 64 /* of workers, beyond one for each run that there can be */
 /*
- * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root; the two ends
- * of what is being handed over; and one message with all descriptors that it can have.
+ * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics;
+ * the two ends of what is being handed over; and one message with all descriptors that it can have.
  */
 #define BROKER_OWN (16 + FDPASS_MAX)
 

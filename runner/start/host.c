@@ -25,13 +25,23 @@
 const uint64_t host_broker_namespaces = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
 
 void
-host_instance_name(const struct config *config, char name[HOST_NAME_SIZE])
+host_instance_name(const char *socket_path, uint32_t slot, char name[HOST_NAME_SIZE])
 {
 	uint32_t hash = 2166136261u;
+	int at;
 
-	for (const char *c = config->socket_path; *c != '\0'; c++)
+	for (const char *c = socket_path; *c != '\0'; c++)
 		hash = (hash ^ (unsigned char)*c) * 16777619u;
-	snprintf(name, HOST_NAME_SIZE, "cellblock-%08x", hash);
+	at = snprintf(name, HOST_NAME_SIZE, "cellblock-%08x", hash);
+	if (slot > 0)
+		snprintf(name + at, HOST_NAME_SIZE - (size_t)at, "-%u", slot);
+}
+
+void
+host_use_slot(struct config *config, uint32_t slot)
+{
+	if (geteuid() == 0)
+		config->first_uid += slot * HOST_SLOT_UIDS;
 }
 
 bool

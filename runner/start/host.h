@@ -12,10 +12,21 @@
 #define HOST_NAME_SIZE 32
 
 /*
- * The name of whatever a runner makes on the host: its control groups, and its directory at level
- * chroot. It follows from the path of the socket, which two runners cannot share.
+ * Two generations of a runner live at the same time while one replaces the other
+ * (common/generations.h). Each has a slot, and what it makes on the host follows from that.
  */
-void host_instance_name(const struct config *config, char name[HOST_NAME_SIZE]);
+#define HOST_SLOTS 2u
+#define HOST_SLOT_UIDS 8194u /* from the first uid of a slot to that of the next: at least what 4096 cells need */
+
+/*
+ * The name of whatever a generation of a runner makes on the host: its control groups, and its
+ * directory at level chroot. It follows from the path of the socket, which two runners cannot
+ * share, and from the slot.
+ */
+void host_instance_name(const char *socket_path, uint32_t slot, char name[HOST_NAME_SIZE]);
+
+/* Move runner.first_uid to the uids of a slot. Only a start as root has uids of its own. */
+void host_use_slot(struct config *config, uint32_t slot);
 
 /* The namespaces of the broker and all below it. */
 extern const uint64_t host_broker_namespaces;

@@ -40,10 +40,11 @@ find_program(const char *name, char *path, size_t size)
 
 /*
  * Find the user's first range of at least `count` ids in a file of lines "NAME:FIRST:COUNT", where
- * NAME is a name or a number; see subuid(5). Returns 0, or -1 with a text in `error`.
+ * NAME is a name or a number; see subuid(5). Returns 0, or -1 with a text in `error`. Slot 1 gets
+ * the second half of the range if that is enough.
  */
 static int
-find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t *first, char *error, size_t size)
+find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t slot, uint32_t *first, char *error, size_t size)
 {
 	FILE *ranges = fopen(file, "re");
 	unsigned long at, length, longest = 0;
@@ -62,7 +63,7 @@ find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t
 		longest = length > longest ? length : longest;
 		/* The highest number means no id. */
 		found = length >= count && at > 0 && at < UINT32_MAX - count;
-		*first = (uint32_t)at;
+		*first = (uint32_t)(slot > 0 && length / 2 >= count ? at + length / 2 : at);
 	}
 	fclose(ranges);
 	if (!found && longest == 0)
@@ -75,7 +76,7 @@ find_range(const char *file, const struct passwd *user, uint32_t count, uint32_t
 
 /* Find the ids of an ordinary user's cells. Returns 0, or -1 with a text in ids->detail. */
 static int
-find_delegated(struct idmap *ids, uint32_t count)
+find_delegated(struct idmap *ids, uint32_t count, uint32_t slot)
 {
 	const struct passwd *user = getpwuid(ids->owner);
 	char *why = ids->detail;
@@ -87,8 +88,8 @@ find_delegated(struct idmap *ids, uint32_t count)
 		    (unsigned)ids->owner);
 		return -1;
 	}
-	if (find_range(SUBUID_FILE, user, count, &ids->first_uid, why, IDMAP_TEXT_SIZE) != 0 ||
-	    find_range(SUBGID_FILE, user, count, &ids->first_gid, why, IDMAP_TEXT_SIZE) != 0)
+	if (find_range(SUBUID_FILE, user, count, slot, &ids->first_uid, why, IDMAP_TEXT_SIZE) != 0 ||
+	    find_range(SUBGID_FILE, user, count, slot, &ids->first_gid, why, IDMAP_TEXT_SIZE) != 0)
 		return -1;
 	if (find_program("newuidmap", ids->uid_helper, sizeof ids->uid_helper) != 0 ||
 	    find_program("newgidmap", ids->gid_helper, sizeof ids->gid_helper) != 0) {
@@ -126,7 +127,7 @@ try_out(const struct idmap *ids, char *error, size_t size)
 }
 
 void
-idmap_find(struct idmap *ids, const struct config *config)
+idmap_find(struct idmap *ids, const struct config *config, uint32_t slot)
 {
 	bool root = geteuid() == 0;
 	char error[IDMAP_TEXT_SIZE];
@@ -138,7 +139,7 @@ idmap_find(struct idmap *ids, const struct config *config)
 	} else if (config->uid_per_cell == LAYER_OFF) {
 		snprintf(ids->detail, sizeof ids->detail, "switched off");
 		return;
-	} else if (find_delegated(ids, config->cells) != 0) {
+	} else if (find_delegated(ids, config->cells, slot) != 0) {
 		return;
 	}
 	ids->count = config->cells;

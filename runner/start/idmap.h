@@ -30,9 +30,10 @@ struct idmap {
 /*
  * Find the ids for config->cells cells, with the rights of the start, and try to map them in a user
  * namespace that ends at once. Leaves a count of 0, and the reason in `detail`, where there are
- * none.
+ * none. An ordinary user's range is halved between slots 0 and 1 (host.h) if a half is enough; else
+ * both have the same ids.
  */
-void idmap_find(struct idmap *ids, const struct config *config);
+void idmap_find(struct idmap *ids, const struct config *config, uint32_t slot);
 
 /*
  * Map the ids into the user namespace of `pid`, a child that waits. Returns 0, or -1 with a text in

@@ -17,6 +17,7 @@
 #include "broker/language.h"
 #include "broker/selftest.h"
 #include "config.h"
+#include "generation.h"
 #include "messages.h"
 #include "start/idmap.h"
 #include "start/walls.h"
@@ -30,13 +31,14 @@ struct start {
 	struct broker broker;
 	struct idmap ids;
 	struct selftest_host host; /* the host's namespaces, to be told from ours */
-	bool is_root;              /* started as root of the host, or of a container */
-	uid_t broker_uid;          /* of the broker, as the host counts */
-	uid_t worker_uid;          /* that may connect */
-	int uids_fd;               /* holds our range of uids; see uid_lock.h. -1: there is none */
-	int listen_fd;             /* where workers connect */
-	int chroot_fd;             /* level chroot: the directory of the trees; else -1 */
-	int guard_fd;              /* level chroot: as long as it is open, the guard waits; else -1 */
+	const struct generation *generation;
+	bool is_root;     /* started as root of the host, or of a container */
+	uid_t broker_uid; /* of the broker, as the host counts */
+	uid_t worker_uid; /* that may connect */
+	int uids_fd;      /* holds our range of uids; see uid_lock.h. -1: there is none */
+	int listen_fd;    /* where workers connect */
+	int chroot_fd;    /* level chroot: the directory of the trees; else -1 */
+	int guard_fd;     /* level chroot: as long as it is open, the guard waits; else -1 */
 };
 
 struct start_level {

@@ -61,7 +61,7 @@ prepare(struct start *start)
 	char name[HOST_NAME_SIZE];
 
 	start->broker_uid = 0;
-	host_instance_name(start->config, name);
+	host_instance_name(start->config->socket_path, start->generation->slot, name);
 	start->chroot_fd = chroot_dir_open(start->config, name);
 	chroot_dir_guard(start->config, name, start->chroot_fd, start->uids_fd, &start->guard_fd);
 }

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "start/start.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -50,7 +51,7 @@ find_ids(struct start *start)
 {
 	const struct config *config = start->config;
 
-	idmap_find(&start->ids, config);
+	idmap_find(&start->ids, config, start->generation->slot);
 	start->broker.single_uid = start->ids.count == 0;
 	if (start->ids.count > 0)
 		return;
@@ -130,7 +131,7 @@ open_cgroups(struct start *start)
 
 	if (config->cgroup == LAYER_OFF)
 		return;
-	host_instance_name(config, name);
+	host_instance_name(config->socket_path, start->generation->slot, name);
 	if (cgroup_open(&broker->cgroup, config->cgroup_parent, name, start->broker_uid, error, sizeof error) == 0)
 		return;
 	if (config->cgroup == LAYER_REQUIRED)
@@ -224,14 +225,15 @@ static void __attribute__((noreturn)) become_broker(struct start *start, int doo
 static void
 keep_door_fds(struct start *start, int *broker_fd)
 {
-	int kept[3] = { start->listen_fd, *broker_fd, start->uids_fd };
-	size_t count = start->uids_fd >= 0 ? 3 : 2;
+	int kept[4] = { GENERATION_REPORT_FD, start->listen_fd, *broker_fd, start->uids_fd };
+	size_t count = start->uids_fd >= 0 ? 4 : 3;
 
 	if (inherit_fds_only(kept, count, true) != 0)
 		die("close descriptors that the door must not have: %s", strerror(errno));
-	start->listen_fd = INHERIT_FDS_FIRST;
-	*broker_fd = INHERIT_FDS_FIRST + 1;
-	start->uids_fd = start->uids_fd >= 0 ? INHERIT_FDS_FIRST + 2 : -1;
+	static_assert(INHERIT_FDS_FIRST == GENERATION_REPORT_FD, "the pipe to the parent keeps its number");
+	start->listen_fd = INHERIT_FDS_FIRST + 1;
+	*broker_fd = INHERIT_FDS_FIRST + 2;
+	start->uids_fd = start->uids_fd >= 0 ? INHERIT_FDS_FIRST + 3 : -1;
 }
 
 static void
@@ -258,6 +260,7 @@ part(struct start *start, struct relay_supervisor *relay)
 	if (pid == 0) {
 		close(pair[0]);
 		close(start->listen_fd);
+		close(GENERATION_REPORT_FD);
 		close(mapped[1]);
 		fdpass_close(&start->uids_fd, 1);
 		/* Until its ids are mapped this process is nobody and can do nothing. */
@@ -273,18 +276,30 @@ part(struct start *start, struct relay_supervisor *relay)
 		die("wake the broker: %s", strerror(errno));
 	free_languages(&start->broker);
 	keep_door_fds(start, &pair[0]);
-	return door_serve(start->config, start->listen_fd, pair[0], pid, start->worker_uid, start->broker.landlock_abi, relay);
+	/* The kernel has forgotten it with the change of the ids. */
+	generation_die_with_parent(start->generation);
+	return door_serve(&(struct door_setup){ .config = start->config,
+	    .generation = start->generation,
+	    .listen_fd = start->listen_fd,
+	    .broker_fd = pair[0],
+	    .broker_pid = pid,
+	    .worker_uid = start->worker_uid,
+	    .landlock_abi = start->broker.landlock_abi,
+	    .relay = relay });
 }
 
 int
-start_serve(struct config *config)
+start_serve(struct config *config, const struct generation *generation)
 {
 	struct start start = { .level = level_find(config->level),
 		.config = config,
+		.generation = generation,
+		.listen_fd = GENERATION_LISTEN_FD,
 		.is_root = geteuid() == 0,
 		.chroot_fd = -1,
 		.guard_fd = -1,
 		.broker = { .config = config,
+		    .generation = generation->has_parent ? generation->number : 0,
 		    .isolation = level_find(config->level)->isolation,
 		    .proc_fd = -1,
 		    .host_fd = -1,
@@ -297,6 +312,9 @@ start_serve(struct config *config)
 	gid_t worker_gid;
 
 	signal(SIGPIPE, SIG_IGN);
+	generation_die_with_parent(generation);
+	host_use_slot(config, generation->slot);
+	door_take_listener(config, start.listen_fd);
 	start.level->check(config);
 	reserve_descriptors(config);
 	find_ids(&start);
@@ -310,6 +328,5 @@ start_serve(struct config *config)
 	walls_list(&start);
 	selftest_look_at_host(&start.host);
 	door_block_signals();
-	start.listen_fd = door_listen(config);
 	return part(&start, relay);
 }

@@ -56,7 +56,7 @@ sub look {
     # number of their cell is used again; and connections of workers to the broker, which each makes
     # at its first request.
     my %pids = $cb->roles;
-    for my $role (qw(runner broker warden zygote init guest worker multiwatch)) {
+    for my $role ('runner parent', qw(runner broker warden zygote init guest worker), 'worker parent') {
         $now{"processes: $role"} = @{ $pids{$role} //= [] };
         next if $role eq 'guest' || $role eq 'init';
         for my $pid (@{ $pids{$role} }) {

@@ -590,4 +590,8 @@ world_end(void)
 	for (size_t i = 0; i < broker.compile_cache.count; i++)
 		close(broker.compile_cache.entry[i].fd);
 	free(broker.compile_cache.entry);
+	if (broker.metrics != NULL) {
+		munmap(broker.metrics, sizeof *broker.metrics);
+		close(broker.metrics_fd);
+	}
 }

@@ -17,8 +17,8 @@ skip_all('systemd is not the first process') if !-d '/run/systemd/system';
 my $slow = $ENV{CELLBLOCK_SLOW} || 1;
 my $prefix = Cellblock::prefix();
 my $examples = "$prefix/share/doc/cellblock/examples";
-my @services = ('cellblock-runner.service', 'cellblock-fcgi.service');
-my @units = (@services, 'cellblock-fcgi.socket');
+my @services = ('cellblock-runner.service', 'cellblock-fcgi.service', 'cellblock-status.service');
+my @units = (@services, 'cellblock-fcgi.socket', 'cellblock-status.socket');
 my $site = '/etc/nginx/sites-enabled/cellblock';
 my $key = 'test-key-of-systemd';
 my @mounts_before = Cellblock::host_mounts();
@@ -61,7 +61,7 @@ sub named { my %all = Cellblock::all_processes(); return map {"$_->{pid} $_->{co
 
 spew('/etc/passwd', slurp('/etc/passwd') =~ s/^cellblock-fcgi:.*\n//mr);
 spew('/etc/group', slurp('/etc/group') =~ s/^cellblock-fcgi:.*\n//mr);
-make_path('/etc/cellblock', '/var/log/cellblock');
+make_path('/etc/cellblock', '/etc/systemd/system/nginx.service.d');
 done(['cp', "$examples/etc/systemd/cellblock.sysusers", '/usr/lib/sysusers.d/cellblock.conf']);
 done(['systemd-sysusers']);
 cmp_ok getpwnam('cellblock-fcgi') // 0, '>', 0, 'sysusers makes the workers\' user';
@@ -70,18 +70,22 @@ my $config = '/etc/cellblock/cellblock.conf';
 done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
-filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 4);
-done(['cp', "$examples/etc/systemd/cellblock-fcgi.socket", '/etc/systemd/system/']);
+filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 10);
+done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
+done(['cp', "$examples/etc/systemd/nginx-cellblock.conf", '/etc/systemd/system/nginx.service.d/cellblock.conf']);
+filled('etc/logrotate/cellblock.in', '/etc/cellblock/logrotate.conf', LOG => '/var/log/cellblock');
+filled('etc/systemd/cellblock-status.service.in', '/etc/systemd/system/cellblock-status.service', %paths);
 is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint about the units';
 
-spew('/etc/cellblock/keys.map', "\"~^\\Q$key\\E\$\" test;\n");
-spew('/etc/cellblock/proxies.map', '');
+spew('/root/key', "$key\n");
+done(['sh', '-c', "$prefix/bin/cellblock-key -c $config add test --stdin </root/key"], 'an API key is added');
+is sprintf('%o', (stat '/etc/cellblock/keys/test.conf')[2] & 07777), '640', 'its file is for root and the workers';
 done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost),
     '-keyout', '/etc/cellblock/key.pem', '-out', '/etc/cellblock/cert.pem'], 'a certificate is made');
-filled('nginx/cellblock.conf.in', $site, KEYS => '/etc/cellblock/keys.map', PROXIES => '/etc/cellblock/proxies.map', RATE => 1000, CONNECTIONS => 64,
-    BODY => '32m', READ_TIMEOUT => '1h', PLAIN_PORT => 8194, TLS_PORT => 8443, TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
+filled('nginx/cellblock.conf.in', $site, CONNECTIONS => 320,
+    ADDRESS_CONNECTIONS => 1280, BODY => '32m', REPLY => '132096k', ERROR_LOG => '/var/log/cellblock/nginx.log', READ_TIMEOUT => '1h', PLAIN_PORT => 8194, TLS_PORT => 8443, TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
-    FCGI_SOCKET => '/run/cellblock-fcgi.sock');
+    FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock');
 
 # --- it starts --------------------------------------------------------------------------------------------------------------
 
@@ -187,20 +191,19 @@ is join("\n", $journal =~ /^.*(?:\bfatal\b|Sanitizer|core dumped|guest died).*$/
 
 systemctl('start', @units);
 ok defined $cb->healthy_within(60 * $slow), 'the service starts after a complete stop';
-my ($log, $rules) = ('/var/log/cellblock/access.log', '/etc/logrotate.d/cellblock');
-done(['cp', "$examples/etc/logrotate/cellblock", $rules]);
-spew('/var/log/cellblock/worker.log', "a line\n");
-my $said = done(['logrotate', '--force', '--verbose', $rules]);
-unlike $said, qr/^error:/m, 'logrotate reports no error' or diag $said;
-ok -s "$log.1", 'the access log is rotated';
-my ($inode, $mode, $uid) = (stat $log)[1, 2, 4];
-is sprintf('%04o', $mode & 07777), '0640', 'the new access log has mode 0640';
+my $log = '/var/log/cellblock/access.log';
+is sprintf('%04o', (stat '/var/log/cellblock')[2] & 07777), '0755', 'nginx\'s unit makes the directory of its logs';
+spew($log, slurp($log) . "a line that was written before\n" x 400_000);
+systemctl('enable', '--now', 'cellblock-logrotate.timer');
+is property('cellblock-logrotate.timer', 'ActiveState'), 'active', 'the timer of logrotate is active';
+systemctl('start', 'cellblock-logrotate.service');
+is property('cellblock-logrotate.service', 'Result'), 'success', 'logrotate reports no error' or diag(command(['journalctl', '-u', 'cellblock-logrotate.service']));
+ok -s "$log.1.gz", 'the access log is rotated';
+cmp_ok -s $log, '<', 1 << 20, 'the new access log is small';
 $cb->run(code => 'print("logged")');
-ok eventually(10 * $slow, sub { -s $log }), 'nginx writes to the new access log';
-is -s '/var/log/cellblock/worker.log', 0, 'the log of the workers is truncated';
-ok -s '/var/log/cellblock/worker.log.1.gz', 'the old log of the workers is kept';
-done(['logrotate', '--force', $rules]);
-ok -s "$log.2.gz", 'the older access log is compressed';
+ok eventually(10 * $slow, sub { (slurp($log) // '') =~ m{ path=/v1/sandbox/run } }), 'nginx writes to it';
+my ($nginx) = map { slurp("/proc/$_/mountinfo") } property('nginx.service', 'MainPID');
+like $nginx, qr{ /var/lib/nginx \S+ .*- tmpfs \S+ \S*size=2097152k}, 'nginx\'s files have a bound';
 
 systemctl('stop', 'nginx', @units);
 done_testing;

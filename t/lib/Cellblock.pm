@@ -14,6 +14,7 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use Digest::SHA qw(sha256_hex);
 use Exporter qw(import);
 use Fcntl qw(:flock);
 use File::Basename qw(dirname);
@@ -189,8 +190,8 @@ sub free_uids {
 }
 
 # Start a service, or skip the file. Options: key, args (more options for script/server), conf
-# (changes of the configuration, see write_configuration), keys (more keys by name), proxies (of
-# keys, by name), allow (patterns of log lines that this test provokes), own (do not use the service
+# (changes of the configuration, see write_configuration), keys (more keys by name: the key, or
+# {key => ..., settings => text for its file}), allow (patterns of log lines that this test provokes), own (do not use the service
 # at CELLBLOCK_TEST_URL), inside (a command that takes script/server as its argument).
 sub start {
     my ($class, %option) = @_;
@@ -210,14 +211,7 @@ sub start {
     $self->{tls_url} = "https://127.0.0.1:$self->{tls_port}";
     $self->{mounts_before} = { map { $_ => 1 } host_mounts() };
     write_configuration("$self->{dir}/conf", @{ $option{conf} }) if $option{conf};
-    for my $name (sort keys %{ $option{keys} || {} }) {
-        make_path("$self->{dir}/keys");
-        spew("$self->{dir}/keys/$name.map", "\"~^\\Q$option{keys}{$name}\\E\$\" $name;\n");
-    }
-    if ($option{proxies}) {
-        make_path("$self->{dir}/keys");
-        spew("$self->{dir}/keys/test.proxies", join '', map {"$_ $option{proxies}{$_};\n"} sort keys %{ $option{proxies} });
-    }
+    $self->write_key($_, $option{keys}{$_}) for sort keys %{ $option{keys} || {} };
     my ($exit, $out, $err) = $self->up(@{ $option{args} || [] });
     $self->{said} = $out;
     if ($exit != 0) {
@@ -231,6 +225,14 @@ sub start {
         exit 1;
     }
     return $self;
+}
+
+# Write the file of an API key. The workers read it at their next start.
+sub write_key {
+    my ($self, $name, $key) = @_;
+    $key = { key => $key } if !ref $key;
+    make_path("$self->{dir}/conf/keys");
+    return spew("$self->{dir}/conf/keys/$name.conf", sprintf qq(sha256 = "%s";\n%s\n), sha256_hex($key->{key}), $key->{settings} // '');
 }
 
 # Start, or start again, on the same ports and with the directory as it is.
@@ -393,20 +395,19 @@ sub pids {
     return @{ $all{$role} || [] };
 }
 
-# The relay's pid: the runner's process on the host whose parent, the door, is one too. undef: there
-# is none.
+# The relay's pid. undef: there is none.
 sub relay {
     my ($self) = @_;
     my %runner = map { $_ => 1 } $self->pids('runner');
-    my @found = grep { my $s = process_status($_); $s && $runner{ $s->{PPid} } } keys %runner;
+    my @found = grep { (slurp("/proc/$_/comm") // '') eq "relay\n" } keys %runner;
     return $found[0];
 }
 
 # The short names of the runner's own processes, at their start and by their titles.
-our $runner_names = qr/\A(?:cellblock-runne|(?:door|guard|relay|broker|warden|reaper)\b)/;
+our $runner_names = qr/\A(?:cellblock-runne|runner parent|(?:door|guard|relay|broker|warden|reaper)\b)/;
 
-# Role => pids. The depth in pid namespaces tells the roles apart: the runner that supervisord
-# started, the broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's
+# Role => pids. The depth in pid namespaces tells the roles apart: the runner's processes
+# on the host, the broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's
 # init and guest below.
 sub roles {
     my ($self) = @_;
@@ -421,7 +422,10 @@ sub roles {
         my $runner = $comm =~ $runner_names;
         my $is
             = $comm eq 'cellblock-fcgi'         ? 'worker'
-            : $comm eq 'multiwatch'             ? 'multiwatch'
+            : $comm eq 'worker parent'          ? 'worker parent'
+            : $comm eq 'runner parent'          ? 'runner parent'
+            : $comm eq 'status'                 ? 'status'
+            : $comm eq 'status parent'          ? 'status parent'
             : $cmdline =~ /\Anginx: worker/     ? 'nginx'
             : $cmdline =~ /\Anginx: master/     ? 'nginx master'
             : $depth == 0                       ? ($runner ? 'runner' : '')

@@ -297,6 +297,8 @@ test_errors(void **state)
 		{ 400, "Status: 400 Bad Request\r\n" },
 		{ 404, "Status: 404 Not Found\r\n" },
 		{ 405, "Status: 405 Method Not Allowed\r\n" },
+		{ 401, "Status: 401 Unauthorized\r\n" },
+		{ 429, "Status: 429 Too Many Requests\r\n" },
 		{ 413, "Status: 413 Content Too Large\r\n" },
 		{ 500, "Status: 500 Internal Server Error\r\n" },
 		{ 503, "Status: 503 Service Unavailable\r\n" },
@@ -310,13 +312,16 @@ test_errors(void **state)
 
 		forget(NULL);
 		http_error_set(&error, lines[i].status, "\"quoted\" %s", "\xff\n");
+		if (lines[i].status == 429)
+			reply_add_header(&reply, "Retry-After: %d", 5);
+		reply_add_header(&reply, "X-Long: %0300d", 0); /* left out */
 		reply_error(&reply, &error, lines[i].status == 405 ? "Allow: POST\r\n" : NULL);
 		assert_int_equal(reply.status, lines[i].status);
 		tree = body(lines[i].line);
 		assert_int_equal(json_object_get_int(get(tree, "code")), -lines[i].status);
 		assert_string_equal(json_object_get_string(get(tree, "message")), "\"quoted\" \xef\xbf\xbd\n");
 		assert_null(get(tree, "data"));
-		assert_int_equal(strstr(sent, "\r\nRetry-After: 1\r\n") != NULL, lines[i].status == 503);
+		assert_int_equal(strstr(sent, "\r\nRetry-After: 5\r\n") != NULL, lines[i].status == 429);
 		assert_int_equal(strstr(sent, "\r\nAllow: POST\r\n") != NULL, lines[i].status == 405);
 		json_object_put(tree);
 	}

@@ -1,0 +1,263 @@
+/*
+ * status_server.c - see status_server.h.
+ *
+ * A few threads accept on one socket. A connection that sends or takes nothing holds one of them
+ * for TIMEOUT_S at most. Only nginx can connect, and nginx buffers for its clients, so a slow client
+ * never holds any.
+ */
+#define _GNU_SOURCE
+#include "status_server.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "auth.h"
+#include "clock.h"
+#include "exchange.h"
+#include "generation.h"
+#include "lockdown.h"
+#include "log.h"
+#include "process_title.h"
+#include "status.h"
+
+#define LISTEN_FD 0
+#define SERVERS 4
+#define TIMEOUT_S 2
+#define YOUNG_US 1000000u /* a process that is younger does not end because of the configuration: it would end again at once */
+
+static struct status status;
+static const struct key_list *keys;
+static pthread_barrier_t in_step;     /* of all threads; see wait_until_confined */
+static int stop_fd = -1;              /* an eventfd: can be read when the threads are to end */
+static volatile sig_atomic_t was_told;
+static bool is_leaving;
+static uint64_t started_us;
+
+/* ---- one request ------------------------------------------------------------------------------------------------- */
+
+/* All routes. HEAD is a GET whose body nginx leaves out. */
+static const struct route {
+	const char *path;
+	bool needs_key;
+	void (*serve)(struct status *status, struct exchange *exchange);
+} routes[] = {
+	{ "/health", false, status_health },
+	{ "/livez", false, status_live },
+	{ "/readyz", false, status_ready },
+	{ "/v1/sandbox/languages", true, status_languages },
+	{ "/v1/sandbox/capabilities", true, status_capabilities },
+	/* nginx lets only the addresses that it lists to these. */
+	{ "/v1/sandbox/metrics", false, status_metrics },
+	{ "/v1/sandbox/metrics/keys", false, status_key_metrics },
+};
+
+static void
+dispatch(struct exchange *exchange)
+{
+	const char *path = exchange_parameter(exchange, "DOCUMENT_URI");
+	const char *method = exchange_parameter(exchange, "REQUEST_METHOD");
+	struct http_error error;
+
+	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+		if (strcmp(routes[i].path, path) != 0)
+			continue;
+		if (routes[i].needs_key && auth_check(keys, exchange) != 0)
+			return;
+		if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
+			routes[i].serve(&status, exchange);
+		} else {
+			http_error_set(&error, 405, "method not allowed");
+			reply_error(&exchange->reply, &error, "Allow: GET, HEAD\r\n");
+		}
+		return;
+	}
+	http_error_set(&error, 404, "no such route");
+	exchange_fail(exchange, &error, NULL);
+}
+
+/* There is no line in the log: anybody may ask for the health, and nginx has a line already. */
+static void
+serve(FCGX_Request *fcgi)
+{
+	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out }, .outcome = "-" };
+
+	snprintf(exchange.request_id, sizeof exchange.request_id, "%s", exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
+	dispatch(&exchange);
+	/*
+	 * Read to the end of the request. Data that arrives at a closed socket would reset the
+	 * connection, and nginx might lose the reply.
+	 */
+	while (FCGX_GetChar(fcgi->in) >= 0)
+		continue;
+	fcgi->keepConnection = FCGX_HasSeenEOF(fcgi->in) != 0;
+	FCGX_Finish_r(fcgi);
+	if (fcgi->ipcFd >= 0)
+		close(fcgi->ipcFd);
+	fcgi->ipcFd = -1;
+}
+
+/* ---- the threads ------------------------------------------------------------------------------------------------- */
+
+static void
+stop(void)
+{
+	const uint64_t one = 1;
+
+	if (write(stop_fd, &one, sizeof one) < 0)
+		_exit(1); /* no handler could do better: the count is full only after 2^64 signals */
+}
+
+static void
+on_sigterm(int number)
+{
+	int error = errno;
+
+	(void)number;
+	was_told = 1;
+	stop();
+	errno = error;
+}
+
+/* Wait for a connection. Returns it; or -1 when the process is to stop. */
+static int
+wait_for_connection(void)
+{
+	const struct timeval most = { .tv_sec = TIMEOUT_S };
+
+	for (;;) {
+		struct pollfd fds[] = { { .fd = LISTEN_FD, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
+		int fd;
+
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			die("poll: %s", strerror(errno));
+		if ((fds[1].revents & POLLIN) != 0)
+			return -1;
+		fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0 &&
+		    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most) == 0)
+			return fd;
+		if (fd >= 0)
+			close(fd);
+		else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			die("accept: %s", strerror(errno)); /* another thread may have taken it: EAGAIN */
+	}
+}
+
+/* Only a new process can read the configuration that the runner has now. */
+static void
+stop_if_outdated(void)
+{
+	if (clock_us() - started_us < YOUNG_US || !runner_view_is_outdated(&status.view))
+		return;
+	if (!__atomic_exchange_n(&is_leaving, true, __ATOMIC_RELAXED)) {
+		generation_report(GENERATION_LEAVING);
+		stop();
+	}
+}
+
+/*
+ * A thread makes system calls of its own when it begins, which the policy does not allow. So all
+ * have begun before they are confined, and none serves before.
+ */
+static void
+wait_until_confined(void)
+{
+	pthread_barrier_wait(&in_step);
+	pthread_barrier_wait(&in_step);
+	lockdown_verify();
+}
+
+static void *
+serve_requests(void *unused)
+{
+	FCGX_Request fcgi;
+
+	(void)unused;
+	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
+		die("cannot initialise libfcgi");
+	wait_until_confined();
+	while ((fcgi.ipcFd = wait_for_connection()) >= 0) {
+		/* libfcgi uses the connection in the request if it is told to keep it. */
+		fcgi.keepConnection = 1;
+		if (FCGX_Accept_r(&fcgi) == 0) {
+			serve(&fcgi);
+			stop_if_outdated();
+		}
+	}
+	return NULL;
+}
+
+static void *
+ask_runner(void *view)
+{
+	wait_until_confined();
+	return runner_view_ask(view);
+}
+
+/* Call this after FCGX_Init, which installs handlers of its own. */
+static void
+set_signals(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	struct sigaction term = { .sa_handler = on_sigterm, .sa_flags = SA_RESTART };
+
+	if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGUSR1, &ignore, NULL) != 0 ||
+	    sigaction(SIGTERM, &term, NULL) != 0)
+		die("sigaction: %s", strerror(errno));
+}
+
+static void
+start(pthread_t *thread, void *(*work)(void *), void *argument)
+{
+	int error = pthread_create(thread, NULL, work, argument);
+
+	if (error != 0)
+		die("start a thread: %s", strerror(error));
+}
+
+void
+status_server(const struct config *config, const struct key_list *key_list, const struct policy *policy, void (*ready)(void))
+{
+	pthread_t server[SERVERS], asker;
+
+	process_title_set("status");
+	started_us = clock_us();
+	keys = key_list;
+	status.config = config;
+	runner_view_init(&status.view, config);
+	json_object_put(json_tokener_parse("{\"a\":1.5}")); /* json-c reads a seed, which the lockdown denies */
+	stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 ||
+	    pthread_barrier_init(&in_step, NULL, SERVERS + 2) != 0)
+		die("prepare the status process: %s", strerror(errno));
+	if (FCGX_Init() != 0)
+		die("cannot initialise libfcgi");
+	set_signals();
+	lockdown_begin(config);
+	start(&asker, ask_runner, &status.view);
+	for (size_t i = 0; i < SERVERS; i++)
+		start(&server[i], serve_requests, NULL);
+	pthread_barrier_wait(&in_step);
+	lockdown_complete(config, policy);
+	lockdown_verify();
+	pthread_barrier_wait(&in_step);
+	if (ready != NULL)
+		ready();
+	for (size_t i = 0; i < SERVERS; i++)
+		pthread_join(server[i], NULL);
+	runner_view_stop(&status.view);
+	pthread_join(asker, NULL);
+	log_info(was_told ? "stopped by SIGTERM" : "ending, so that a new process reads the runner's configuration");
+}
