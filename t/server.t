@@ -68,7 +68,7 @@ for my $n (0, 1) {
     is slurp("$one->{dir}/api_key"), "$one->{key}\n", "instance $n: the key is in its directory";
     my ($broker) = $one->pids('broker');
     push @ranges, [split ' ', (slurp("/proc/$broker/uid_map") =~ /^(\s*0 .*)$/m)[0]];
-    is sprintf('%o', (stat "$one->{dir}/$_")[2] & 077), 0, "instance $n: only root can read $_" for qw(api_key keys tls log);
+    is sprintf('%o', (stat "$one->{dir}/$_")[2] & 077), 0, "instance $n: only root can read $_" for qw(api_key conf/keys tls log);
 }
 {
     my ($low, $high) = sort { $a->[1] <=> $b->[1] } @ranges;
