@@ -20,9 +20,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "conf_syntax.h"
 #include "log.h"
 
 #define FILE_BYTES ((size_t)1 << 20) /* the largest file */
+#define SYNTAX_BYTES 384             /* of a message */
 
 static const char INCLUDE[] = "@include";
 
@@ -86,31 +88,6 @@ fail:
 	return NULL;
 }
 
-/*
- * The length of the string or comment that starts at `text`; 0 if none does. Without an end, it
- * reaches to the NUL.
- */
-static size_t
-skip_quoted(const char *text)
-{
-	const char *end;
-
-	if (text[0] == '"') {
-		for (end = text + 1; *end != '\0' && *end != '"'; end++) {
-			if (end[0] == '\\' && end[1] != '\0')
-				end++;
-		}
-		return (size_t)(end - text) + (*end != '\0');
-	}
-	if (text[0] == '#' || (text[0] == '/' && text[1] == '/'))
-		return strcspn(text, "\n");
-	if (text[0] == '/' && text[1] == '*') {
-		end = strstr(text + 2, "*/");
-		return end != NULL ? (size_t)(end - text) + 2 : strlen(text);
-	}
-	return 0;
-}
-
 static bool
 is_integer(const char *word, size_t length)
 {
@@ -137,7 +114,7 @@ widen_integers(const char *text, unsigned *include_line)
 	if (wide == NULL)
 		die("out of memory");
 	while (*text != '\0') {
-		size_t length = skip_quoted(text);
+		size_t length = conf_syntax_quoted(text);
 		bool integer = false;
 
 		if (length == 0 && strncmp(text, INCLUDE, sizeof INCLUDE - 1) == 0) {
@@ -179,15 +156,15 @@ conf_strdup(const char *text)
 }
 
 /*
- * Read `path` (for the digest see conf_file_open). Returns the text for libconfig, for free(3); or
- * NULL.
+ * Read `path` (for the digest see conf_file_open). Returns its text, for free(3), or NULL. *wide
+ * becomes the text for libconfig, for free(3), too.
  */
 static char *
-text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
+text_load(const char *path, uint64_t *digest, char **wide, char *error, size_t error_size)
 {
 	uint64_t length;
 	unsigned include_line;
-	char *data, *text;
+	char *data;
 	size_t size;
 
 	data = file_read(path, &size);
@@ -206,11 +183,12 @@ text_load(const char *path, uint64_t *digest, char *error, size_t error_size)
 		free(data);
 		return NULL;
 	}
-	text = widen_integers(data, &include_line);
+	*wide = widen_integers(data, &include_line);
+	if (*wide != NULL)
+		return data;
+	snprintf(error, error_size, "%s:%u: %s is not allowed here", path, include_line, INCLUDE);
 	free(data);
-	if (text == NULL)
-		snprintf(error, error_size, "%s:%u: %s is not allowed here", path, include_line, INCLUDE);
-	return text;
+	return NULL;
 }
 
 /* The absolute path of the directory of `path`, for free(3); or NULL with errno. */
@@ -226,10 +204,24 @@ directory_of(const char *path)
 	return absolute;
 }
 
+/* Set the file's error to why libconfig refuses `text`. */
+static void
+explain_syntax(const struct conf_file *file, const char *text)
+{
+	char message[SYNTAX_BYTES];
+	unsigned line;
+
+	if (conf_syntax_explain(text, &line, message, sizeof message) != 0) {
+		line = (unsigned)config_error_line(&file->parsed);
+		snprintf(message, sizeof message, "%s", config_error_text(&file->parsed));
+	}
+	snprintf(file->error, file->error_size, "%s:%u: %s", file->path, line, message);
+}
+
 int
 conf_file_open(struct conf_file *file, const char *path, uint64_t *digest, char *error, size_t error_size)
 {
-	char *text = text_load(path, digest, error, error_size);
+	char *wide, *text = text_load(path, digest, &wide, error, error_size);
 
 	if (text == NULL)
 		return -1;
@@ -237,13 +229,14 @@ conf_file_open(struct conf_file *file, const char *path, uint64_t *digest, char 
 	config_init(&file->parsed);
 	if (file->directory == NULL)
 		snprintf(error, error_size, "%s: cannot find its directory: %s", path, strerror(errno));
-	else if (!config_read_string(&file->parsed, text))
-		snprintf(error, error_size, "%s:%d: %s", path, config_error_line(&file->parsed),
-		    config_error_text(&file->parsed));
+	else if (!config_read_string(&file->parsed, wide))
+		explain_syntax(file, text);
 	else {
+		free(wide);
 		free(text);
 		return 0;
 	}
+	free(wide);
 	free(text);
 	conf_file_close(file);
 	return -1;

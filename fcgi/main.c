@@ -42,10 +42,12 @@ usage(FILE *to)
 	fprintf(to,
 	    "usage: cellblock-fcgi [--processes N] -c file\n"
 	    "       cellblock-fcgi --status -c file\n"
-	    "       cellblock-fcgi --help | --version\n\n"
+	    "       cellblock-fcgi -h | -V\n\n"
 	    "  -c, --config file  the configuration, see cellblock.conf(5)\n"
 	    "      --processes N  worker processes; default: as many as all runs need that may run or wait\n"
-	    "      --status       answer how the service is, instead of requests to run code\n\n"
+	    "      --status       answer how the service is, instead of requests to run code\n"
+	    "  -V, --version      print the version, and end\n"
+	    "  -h, --help         print this, and end\n\n"
 	    "spawn-fcgi(1) or systemd starts it, with the listening socket as descriptor 0.\n");
 }
 
@@ -77,7 +79,7 @@ parse_options(int argc, char **argv)
 	struct options chosen = { 0 };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "c:", known, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "c:Vh", known, NULL)) != -1) {
 		switch (c) {
 		case 'c':
 			chosen.config_path = optarg;

@@ -85,7 +85,7 @@ parse_options(int argc, char **argv)
 		case 'P': /* a parent asks, before it executes this program in its place */
 			exit(generations_can_continue(optarg) ? 0 : 1);
 		case 'V':
-			puts(PACKAGE_STRING);
+			puts("cellblock-runner " PACKAGE_VERSION);
 			exit(0);
 		case 'h':
 			usage(stdout);

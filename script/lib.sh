@@ -40,7 +40,9 @@ install_packages() {
 	[[ -n $missing ]] || return 0
 
 	((EUID == 0)) || die "these packages are missing, and only root can install them: $missing"
-	say "installing packages, which may take minutes: $missing"
+	# shellcheck disable=SC2086 # package names, one word each
+	set -- $missing
+	say "installing $# packages by apt-get, which takes a minute or more: $missing"
 	command -v apt-get >/dev/null || die "apt-get is not available here; install the packages above by other means"
 	# shellcheck disable=SC2086 # package names, one word each
 	apt_install $missing || die "apt-get could not install the packages above"
@@ -95,7 +97,11 @@ build() {
 	if [[ -e $1/build/Makefile && $(cat "$1/build/.configured" 2>/dev/null) != "$how" ]]; then
 		rm -rf "$1/build" "$1/prefix"
 	fi
-	say "building in $1/build (log: $log)"
+	if [[ -e $1/build/Makefile ]]; then
+		say "building in $1/build (log: $log)"
+	else
+		say "building in $1/build, which takes a minute the first time (log: $log)"
+	fi
 	copy_sources "$1/build"
 	if ! make_install "$1/build" "$1/prefix" "$how" >"$log" 2>&1 </dev/null; then
 		tail -n 30 "$log" >&2

@@ -13,7 +13,8 @@ my $runner = runner_program();
 sub check {
     my (@changes) = @_;
     my $dir = tempdir(CLEANUP => 1);
-    write_configuration($dir, @changes);
+    # the shipped user may not be there; t/check_config.t is about such things
+    write_configuration($dir, ['cellblock.conf', qr/worker_user = "[^"]*"/, 'worker_user = "' . getpwuid($>) . '"'], @changes);
     return ($dir, command([$runner, '--check-config', '-c', "$dir/cellblock.conf"]));
 }
 
@@ -150,9 +151,19 @@ like $err, qr{/nonexistent/cellblock\.conf.*No such file}, 'a missing file: the 
 ($exit, $out, $err) = command([$runner, '--no-such-option']);
 isnt $exit, 0, 'an unknown option is rejected';
 like $err, qr/no-such-option/, 'an unknown option: the message names it';
-($exit, $out, $err) = command([$runner, '--version']);
-is $exit, 0, '--version: exit 0';
-like $out, qr/\A(?:cellblock-runner|cellblock) \d+\.\d+/i, '--version';
+my %version;
+for my $program (qw(cellblock-runner cellblock-fcgi)) {
+    for my $option (qw(--version -V)) {
+        ($exit, $out, $err) = command([Cellblock::prefix() . "/bin/$program", $option]);
+        is $exit, 0, "$program $option: exit 0";
+        like $out, qr/\A\Q$program\E \d+\.\d+\.\d+\n\z/, "$program $option";
+        $version{ (split ' ', $out)[1] }++;
+    }
+    ($exit, $out, $err) = command([Cellblock::prefix() . "/bin/$program", '-h']);
+    is $exit, 0, "$program -h: exit 0";
+    like $out, qr/\Ausage: \Q$program\E .*--version/s, "$program -h";
+}
+is scalar(keys %version), 1, 'both programs have the same version';
 
 # --explain-policy: each system call with its action, its conditions and its reason.
 my @shipped = ('-c', Cellblock::root() . '/etc/cellblock.conf', '--explain-policy');

@@ -57,7 +57,12 @@ my @ranges;
 for my $n (0, 1) {
     my ($one, $other) = @two[$n, 1 - $n];
     like $one->{said}, qr/Hello from Python \d+\.\d+/, "instance $n: the demo run is printed";
-    like $one->{said}, qr/\Q$one->{key}\E/, "instance $n: the key is printed";
+    like $one->{said}, qr/^  stdout: Hello from Python \d/m, "instance $n: the output of the demo run has a line of its own";
+    like $one->{said}, qr{\Q$one->{dir}\E/api_key}, "instance $n: the file with the key is printed";
+    unlike $one->{said}, qr/\Q$one->{key}\E/, "instance $n: the key is not";
+    my ($line) = $one->{said} =~ /^Try:\n(.*?)\n\n/ms;
+    my (undef, $reply) = command(['bash', '-c', $line], env => { https_proxy => '', HTTPS_PROXY => '' });
+    like $reply, qr/"stdout":\s*"42\\n"/, "instance $n: the printed command works as it is" or diag $line;
     like $one->{said}, qr{https://localhost:$one->{tls_port}}, "instance $n: the address is printed";
     is $one->run(code => "print('instance $n')")->{data}{stdout}, "instance $n\n", "instance $n: a run succeeds";
     is $one->request('GET', '/v1/sandbox/languages', key => $other->{key})->{status}, 401, "instance $n: the other instance's key is rejected";

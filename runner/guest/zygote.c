@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "fdpass.h"
@@ -81,6 +82,32 @@ zygote_begin(char **imports)
 		return -1;
 	process_title_set("zygote %s", zygote_setup.language);
 	return 0;
+}
+
+/* log.c is for processes that are ours alone: in an interpreter its names would be in the way. */
+void
+zygote_warn(int log_fd, const char *text)
+{
+	char time_text[32], line[512];
+	struct timespec now;
+	struct tm utc;
+	int n;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(time_text, sizeof time_text, "%Y-%m-%dT%H:%M:%S", &utc);
+	n = snprintf(line, sizeof line, "%s.%03ldZ cellblock-runner[%ld] warning: %s: %s", time_text, now.tv_nsec / 1000000,
+	    (long)getpid(), zygote_setup.language, text);
+	if (n >= (int)sizeof line)
+		n = (int)sizeof line - 1;
+	/* One line, whatever the text. */
+	for (int i = 0; i < n; i++) {
+		if ((unsigned char)line[i] < ' ')
+			line[i] = ' ';
+	}
+	line[n] = '\n';
+	if (write(log_fd, line, (size_t)n + 1) < 0)
+		return;
 }
 
 /* ---- walls and report ---------------------------------------------------------------------------- */

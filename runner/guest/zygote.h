@@ -40,6 +40,9 @@ int zygote_read_setup(char **imports);
  */
 const char *zygote_wall_in(bool has_threads);
 
+/* Write a warning to the log, `log_fd`, in the form of log.h, with the language's name. */
+void zygote_warn(int log_fd, const char *text);
+
 /* Report to the broker whether the zygote serves: `error` 0, or another number and a text. */
 void zygote_report(int error, const char *version, const char *text);
 

@@ -104,25 +104,37 @@ add_network(struct rootfs *fs, const struct config *config, char *error, size_t 
 	    0;
 }
 
+static void
+blame(char key[LANGUAGE_KEY_SIZE], const char *name)
+{
+	snprintf(key, LANGUAGE_KEY_SIZE, "%s", name);
+}
+
 /*
  * Look up all paths of the root, and the version. Returns 0, or -1 with a text: the language is
- * missing.
+ * missing. `key` is then the setting to blame.
  */
 static int
-look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
+look_up(struct language *language, uid_t probe_uid, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
 {
 	const struct language_config *from = language->config;
 	const char *driver_dir = language->all->driver_dir;
 	struct rootfs *fs = &language->fs;
 	char path[4096];
 
-	if ((from->interpreter != NULL && add_program(fs, from->interpreter, error, size) != 0) ||
-	    (from->run.count > 0 && add_program(fs, from->run.item[0], error, size) != 0) ||
-	    (config_is_compiled(from) && add_program(fs, from->compile.command.item[0], error, size) != 0))
+	blame(key, "interpreter");
+	if (from->interpreter != NULL && add_program(fs, from->interpreter, error, size) != 0)
+		return -1;
+	blame(key, "run");
+	if (from->run.count > 0 && add_program(fs, from->run.item[0], error, size) != 0)
+		return -1;
+	blame(key, "compile.command");
+	if (config_is_compiled(from) && add_program(fs, from->compile.command.item[0], error, size) != 0)
 		return -1;
 	for (size_t i = 0; i < from->root.count; i++) {
 		const char *bound = from->root.item[i];
 
+		snprintf(key, LANGUAGE_KEY_SIZE, "root.[%zu]", i);
 		if (bound[0] == '?' && access(++bound, F_OK) != 0)
 			continue;
 		if (rootfs_add(fs, bound, error, size) != 0)
@@ -131,10 +143,12 @@ look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 	for (size_t i = 0; i < from->links.count; i++) {
 		const char *link = from->links.item[i];
 
+		snprintf(key, LANGUAGE_KEY_SIZE, "links.[%zu]", i);
 		snprintf(path, sizeof path, "%.*s", (int)strcspn(link, "="), link);
 		if (rootfs_add_link(fs, path, strchr(link, '=') + 1, error, size) != 0)
 			return -1;
 	}
+	blame(key, from->driver != NULL ? "interpreter" : "version");
 	if (from->driver != NULL) {
 		const struct driver *driver = driver_find(from->driver);
 
@@ -147,6 +161,7 @@ look_up(struct language *language, uid_t probe_uid, char *error, size_t size)
 	}
 	if (from->start != START_COLD && from->run.count > 0) {
 		snprintf(path, sizeof path, "%s/hook/hook.so", driver_dir);
+		blame(key, "start");
 		if (rootfs_add_at(fs, HOOK_LIBRARY, path, error, size) != 0)
 			return -1;
 	}
@@ -163,11 +178,64 @@ zygotes_of(const struct language *language, uint32_t pool)
 	return kind < from->warm_count && pool % GRANT_COUNT == language_usual_grant(language) ? from->warm[kind].zygotes : 1;
 }
 
+/*
+ * Find the driver and compile the policy. Returns 0, or -1 with a text: no runner may start. `key`
+ * is then the setting to blame.
+ */
+static int
+read_policy(struct language *language, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+{
+	const struct language_config *from = language->config;
+	const char *policy_dir = language->all->policy_dir;
+	char path[4096];
+
+	blame(key, "driver");
+	if (from->driver != NULL && driver_find(from->driver) == NULL) {
+		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: " DRIVER_NAMES, from->file, from->driver);
+		return -1;
+	}
+	blame(key, "policy");
+	snprintf(path, sizeof path, "%s/%s.conf", policy_dir, from->policy);
+	if (access(path, F_OK) != 0) {
+		snprintf(error, size, "%s: policy \"%s\": %s: %s", from->file, from->policy, path, strerror(errno));
+		return -1;
+	}
+	language->policy = policy_load(policy_dir, from->policy, error, size);
+	if (language->policy != NULL && language->policy->last.count == 0) {
+		snprintf(error, size, "%s: has no calls for zygotes: not a policy for a language", path);
+		return -1;
+	}
+	return language->policy == NULL ? -1 : 0;
+}
+
+enum language_check
+language_prepare_check(const struct config *config, const struct language_config *from, uid_t probe_uid,
+    char version[PROTO_NAME_SIZE], char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+{
+	struct language *language = calloc(1, sizeof *language);
+	enum language_check result = LANGUAGE_GOOD;
+
+	if (language == NULL)
+		die("out of memory");
+	language->all = config;
+	language->config = from;
+	if (read_policy(language, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
+		result = LANGUAGE_WRONG;
+	else if (look_up(language, probe_uid, key, error, size) != 0)
+		result = LANGUAGE_NOT_HERE;
+	memcpy(version, language->version, PROTO_NAME_SIZE);
+	policy_free(language->policy);
+	rootfs_free(&language->fs);
+	free(language);
+	return result;
+}
+
 int
 language_prepare(struct language *language, const struct config *config, const struct language_config *from, uid_t probe_uid,
     char *error, size_t size)
 {
 	uint32_t pairs = 0;
+	char key[LANGUAGE_KEY_SIZE];
 
 	*language = (struct language){ .all = config,
 		.config = from,
@@ -181,19 +249,9 @@ language_prepare(struct language *language, const struct config *config, const s
 		.compiler = { .answer = { .fd = -1 } } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
-	if (from->driver != NULL && driver_find(from->driver) == NULL) {
-		snprintf(error, size, "%s: driver \"%s\" is unknown; allowed: " DRIVER_NAMES, from->file, from->driver);
+	if (read_policy(language, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
 		return -1;
-	}
-	language->policy = policy_load(config->policy_dir, from->policy, error, size);
-	if (language->policy != NULL && language->policy->last.count == 0) {
-		snprintf(error, size, "%s/%s.conf: has no calls for zygotes: not a policy for a language", config->policy_dir,
-		    from->policy);
-		return -1;
-	}
-	if (language->policy == NULL || rootfs_init(&language->fs, error, size) != 0)
-		return -1;
-	if (look_up(language, probe_uid, language->reason, sizeof language->reason) != 0) {
+	if (look_up(language, probe_uid, key, language->reason, sizeof language->reason) != 0) {
 		language->state = LANGUAGE_MISSING;
 		log_warn("%s is not available: %s", from->name, language->reason);
 		return 0;

@@ -8,6 +8,22 @@
 #include "broker/language.h"
 #include "messages.h"
 
+#define LANGUAGE_KEY_SIZE 32
+
+enum language_check {
+	LANGUAGE_GOOD,
+	LANGUAGE_NOT_HERE, /* the start leaves it out, with a warning */
+	LANGUAGE_WRONG,    /* the start fails */
+};
+
+/*
+ * Check a language as language_prepare does, and keep nothing. Sets `version` of one that is good.
+ * For another, `error` gets a text, and `key` the setting of its file to blame, as config_lookup(3)
+ * takes it ("root.[1]").
+ */
+enum language_check language_prepare_check(const struct config *config, const struct language_config *from, uid_t probe_uid,
+    char version[PROTO_NAME_SIZE], char key[LANGUAGE_KEY_SIZE], char *error, size_t size);
+
 /*
  * Fill *language: compile its policy, ask its interpreter or compiler for the version, look up the
  * paths of its root. `probe_uid`: the uid that asks; see probe.h. A language that is not installed

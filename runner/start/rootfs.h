@@ -3,8 +3,9 @@
  * Nothing is copied.
  *
  * It is used in two steps, because they need different powers. Paths are looked up and cloned
- * (open_tree) with the rights of the start, so that a start as root reaches an interpreter below a
- * private directory. The root is put together from these clones inside the runner's user namespace.
+ * (open_tree) with the rights of the start, so that a start as root reaches files below a private
+ * directory. (Not the interpreter: the probe runs it without these rights.) The root is put
+ * together from these clones inside the runner's user namespace.
  */
 #ifndef CELLBLOCK_ROOTFS_H
 #define CELLBLOCK_ROOTFS_H

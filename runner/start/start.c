@@ -216,6 +216,11 @@ static void __attribute__((noreturn)) become_broker(struct start *start, int doo
 	const struct config *config = start->config;
 	struct fd_budget budget;
 
+	/*
+	 * In a process group of its own: Ctrl-C in a terminal is for the door alone, which ends the
+	 * others in order.
+	 */
+	setpgid(0, 0);
 	start->level->become_root(start);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		die("set the parent-death signal: %s", strerror(errno));

@@ -214,7 +214,7 @@ static const struct bad_file language_refusals[] = {
 	    ":1: duplicate name \"a\"" },
 	{ "name = \"a\"; aliases = [\"b\", \"b\"]; main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; " WARM,
 	    ":1: duplicate name \"b\"" },
-	{ "name = ;", ":1: syntax error" },
+	{ "name = ;", ":1: syntax error in name: a value is expected, not \";\"" },
 };
 
 static void

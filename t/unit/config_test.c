@@ -447,10 +447,67 @@ static const struct bad_file main_refusals[] = {
 	    ":1: limits.memory_bytes: default 268435456 is above the "
 	    "maximum; allowed: up to 1048576" },
 
-	{ "runner = {", ":1: syntax error" },
 	{ "runner = { cells = 1; };\nrunner = { };", ":2: duplicate setting name" },
 	{ "\n@include \"other.conf\"", ":2: @include is not allowed here" },
 };
+
+#define IN_STRICT ":1: syntax error in network.strict: "
+#define NO_VALUE " is no value; write a text in double quotes, a number in digits, or true or false"
+
+/* The message says where, what is wrong, and how to write it. */
+static const struct bad_file syntax_errors[] = {
+	{ "limits = { memory_bytes = { default =\n256M; }; };",
+	    ":2: syntax error in limits.memory_bytes.default: \"256M\": a number has no unit; write 268435456" },
+	{ "limits = { disk_bytes = { default = 1.5GiB; }; };",
+	    ":1: syntax error in limits.disk_bytes.default: \"1.5GiB\": a number has no unit; write 1610612736" },
+	{ "runner = { queue_ms = 10s; };", ":1: syntax error in runner.queue_ms: \"10s\": a number has no unit; write 10000" },
+	{ "runner = { cells = 32x; };",
+	    ":1: syntax error in runner.cells: \"32x\" is not a number; write digits only, without a unit" },
+	{ "runner = { compiled_bytes = 64 * 1024; };",
+	    ":1: syntax error in runner.compiled_bytes: \"64 * 1024\": nothing is computed here; write 65536" },
+	{ "runner = { compiled_bytes = 64*1024*1024\n};",
+	    ":1: syntax error in runner.compiled_bytes: \"64*1024*1024\": nothing is computed here; write 67108864" },
+	{ "runner = { cells = 9999999999999 * 9999999999; };",
+	    ":1: syntax error in runner.cells: \"9999999999999 * 9999999999\": nothing is computed here; write the result as one number" },
+	{ "runner = { cells = 32 + cells; };",
+	    ":1: syntax error in runner.cells: \"32 + cells\": nothing is computed here; write the result as one number" },
+	{ "network = { strict = no; };", IN_STRICT "\"no\" is no value; write false" },
+	{ "network = { strict = Yes; };", IN_STRICT "\"Yes\" is no value; write true" },
+	{ "isolation = { cgroup = off; };", ":1: syntax error in isolation.cgroup: \"off\"" NO_VALUE },
+	{ "policies = /etc/seccomp;", ":1: syntax error in policies: \"/etc/seccomp\"" NO_VALUE },
+	{ "policies = 'seccomp';", ":1: syntax error in policies: \"'seccomp'\": write a text in double quotes" },
+	{ "policies = \"seccomp;\nrunner = { socket = \"x\"; };",
+	    ":1: syntax error in policies: the string that begins with \"seccomp\" has no closing quote in its line" },
+	{ "policies = \"",
+	    ":1: syntax error in policies: the string that begins with the end of the file has no closing quote in its line" },
+	{ "runner = { cells = = 32; };", ":1: syntax error in runner.cells: a value is expected, not \"=\"" },
+	{ "runner = { cells 32; };", ":1: syntax error in runner.cells: = is expected, not \"32\"" },
+	{ "runner = {\n cells =\n queue = 3; };", ":3: syntax error in runner.cells: a value is expected before \"queue\"" },
+	{ "runner = { cells = 1;; };", ":1: syntax error in runner: nothing is before this \";\"" },
+	{ "runner = { 5 = 1; };", ":1: syntax error in runner: the name of a key is expected, not \"5\"" },
+	{ "runner = {", ":1: syntax error in runner: this has no closing }" },
+	{ "runner = {\n\tcells = 1;\n/* a { comment */\nisolation = {\n};\nworker = { };\n",
+	    ":4: syntax error: a } is missing before \"isolation\": the group \"runner\" of line 1 is still open there" },
+	/* A group whose keys are not indented is none that lost its brace. */
+	{ "runner = {\ncells = 1;\n};\nisolation = {\n\tthreads = 1;\n", ":4: syntax error in isolation: this has no closing }" },
+	{ "runner = { };\n};", ":2: syntax error: \"}\" closes nothing: no group or list is open here" },
+	{ "runner = { cells = 1; );", ":1: syntax error in runner: \")\" is in the place of a }" },
+	{ "network = { proxies = ( { name = \"a\"; }\n{ name = \"b\"; } ); };",
+	    ":2: syntax error in network.proxies: , or ) is expected, not \"{\"" },
+	{ "network = { proxies = ( { name = \"a\"; }", ":1: syntax error in network.proxies: this has no closing )" },
+	{ "network = { proxies = ( { name = \"a\"; },\n); };",
+	    ":1: syntax error: the last element of a list or array has a comma after it" },
+	/* Deeper than any file of ours: libconfig's own words. */
+	{ "a = ((((((((((((((((((((((((((((((((", ":1: syntax error" },
+};
+
+static void
+test_syntax_errors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LENGTH(syntax_errors); i++)
+		refuse_main(syntax_errors[i].text, syntax_errors[i].rest);
+}
 
 /* For a language without a driver. */
 static void
@@ -529,6 +586,7 @@ main(void)
 		cmocka_unit_test(test_digest_is_of_the_contents),
 		cmocka_unit_test(test_numbers_have_a_range_and_a_type),
 		cmocka_unit_test(test_bad_main_files),
+		cmocka_unit_test(test_syntax_errors),
 		cmocka_unit_test(test_files_that_cannot_be_read),
 		cmocka_unit_test(test_long_values),
 		cmocka_unit_test(test_error_fits_any_buffer),

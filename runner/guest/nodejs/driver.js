@@ -1,5 +1,6 @@
-// Prepares a zygote, as the body of a function (process, turn, imports). Returns the function that
-// each guest calls before its run comes. This code is in no module, so programs cannot find it.
+// Prepares a zygote, as the body of a function (process, turn, warn, imports). Returns the
+// function that each guest calls before its run comes. This code is in no module, so programs
+// cannot find it.
 'use strict';
 const Module = process.mainModule.constructor;
 const require = Module.createRequire('/box/');
@@ -42,7 +43,7 @@ for (const name of imports) {
 	} catch (error) {
 		// The zygote serves without the module. A program that requires it gets the same
 		// error.
-		process._rawDebug(`zygote: require ${name}: ${error.message}`);
+		warn(`a zygote cannot require ${name}: ${error.message.split('\n')[0]}`);
 	}
 }
 if (process.env.HTTP_PROXY) {

@@ -425,9 +425,21 @@ turn(const v8::FunctionCallbackInfo<Value> &)
 	uv_run(node::GetCurrentEventLoop(isolate), UV_RUN_NOWAIT);
 }
 
-bool
-prepare(const char *driver, const char *imports, uint32_t count, char *error, size_t size)
+void (*warn_log)(const char *text);
+
+/* For driver.js: write a line to the log. */
+void
+warn(const v8::FunctionCallbackInfo<Value> &call)
 {
+	String::Utf8Value text(isolate, call[0]);
+
+	warn_log(*text == nullptr ? "?" : *text);
+}
+
+bool
+prepare(const char *driver, void (*warn_fn)(const char *text), const char *imports, uint32_t count, char *error, size_t size)
+{
+	warn_log = warn_fn;
 	isolate = Isolate::GetCurrent();
 	HandleScope scope(isolate);
 
@@ -438,19 +450,20 @@ prepare(const char *driver, const char *imports, uint32_t count, char *error, si
 
 	v8::TryCatch caught(isolate);
 	std::string text = read_file(driver);
-	Local<String> names[] = { text_of("process"), text_of("turn"), text_of("imports") };
-	Local<Function> function = compile(text.data(), text.size(), 3, names), turn_loop;
+	Local<String> names[] = { text_of("process"), text_of("turn"), text_of("warn"), text_of("imports") };
+	Local<Function> function = compile(text.data(), text.size(), 4, names), turn_loop, warn_function;
 	Local<v8::Array> list = v8::Array::New(isolate, (int)count);
 
 	platform = node::GetMultiIsolatePlatform(node::GetCurrentEnvironment(context()));
 	for (uint32_t i = 0; i < count; i++, imports += strlen(imports) + 1)
 		set(list, i, text_of(imports));
-	if (!function.IsEmpty() && Function::New(context(), turn).ToLocal(&turn_loop)) {
-		Local<Value> arguments[] = { process(), turn_loop, list };
+	if (!function.IsEmpty() && Function::New(context(), turn).ToLocal(&turn_loop) &&
+	    Function::New(context(), warn).ToLocal(&warn_function)) {
+		Local<Value> arguments[] = { process(), turn_loop, warn_function, list };
 
 		Local<Value> result;
 
-		if (function->Call(context(), v8::Undefined(isolate), 3, arguments).ToLocal(&result) && result->IsFunction())
+		if (function->Call(context(), v8::Undefined(isolate), 4, arguments).ToLocal(&result) && result->IsFunction())
 			rehearsal = new v8::Global<Function>(isolate, result.As<Function>());
 	}
 	if (caught.HasCaught()) {

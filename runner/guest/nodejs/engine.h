@@ -15,10 +15,10 @@
 struct engine {
 	/*
 	 * In the zygote, on the main thread, inside Node's open(2) of the program: run driver.js,
-	 * which imports `count` modules, each ended by a NUL. Returns true, or false with a text in
-	 * `error`.
+	 * which imports `count` modules, each ended by a NUL. Node's own stderr is not the log: driver.js has `warn` for a line there.
+	 * Returns true, or false with a text in `error`.
 	 */
-	bool (*prepare)(const char *driver, const char *imports, uint32_t count, char *error, size_t size);
+	bool (*prepare)(const char *driver, void (*warn)(const char *text), const char *imports, uint32_t count, char *error, size_t size);
 
 	/* The version of this Node, for example "20.1.2". */
 	const char *(*version)(void);

@@ -59,6 +59,7 @@ static const struct engine *engine;
 static char *imports;  /* as zygote_begin returns them */
 static bool is_served; /* the program has been opened once */
 static bool is_child;
+static int log_fd = -1; /* while the zygote prepares */
 static void *heap_start;
 static uint32_t zygote_seed;
 static void (*fork_handler[FORK_HANDLERS_MAX])(void);
@@ -281,22 +282,21 @@ self_test(char *error, size_t size)
 /*
  * Node makes its streams once, in the zygote, and adapts them to the kind of file. A run has pipes,
  * so this makes stdout and stderr a pipe. Nobody reads it once Node is warm; see release_streams.
- * Returns a descriptor of the log.
  */
-static int
+static void
 hold_streams(int *reader)
 {
-	int pipes[2], log = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, LOG_FD_MIN);
+	int pipes[2];
 
-	if (log < 0 || pipe2(pipes, O_CLOEXEC) != 0 || dup2(pipes[1], STDOUT_FILENO) < 0 || dup2(pipes[1], STDERR_FILENO) < 0)
+	log_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, LOG_FD_MIN);
+	if (log_fd < 0 || pipe2(pipes, O_CLOEXEC) != 0 || dup2(pipes[1], STDOUT_FILENO) < 0 || dup2(pipes[1], STDERR_FILENO) < 0)
 		fail("", "cannot make a pipe");
 	close(pipes[1]);
 	*reader = pipes[0];
-	return log;
 }
 
 static void
-release_streams(int log, int reader)
+release_streams(int reader)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -304,7 +304,8 @@ release_streams(int log, int reader)
 		fail("", "cannot open /dev/null");
 	close(null);
 	close(reader);
-	close(log);
+	close(log_fd);
+	log_fd = -1;
 }
 
 /*
@@ -334,6 +335,12 @@ sort_descriptors(void)
 	}
 }
 
+static void
+warn(const char *text)
+{
+	zygote_warn(log_fd, text);
+}
+
 /* Load engine.cc, which is built for this Node, and have it prepare. Returns the version. */
 static const char *
 prepare(void)
@@ -349,7 +356,7 @@ prepare(void)
 	/* Every guest is pid 2 of its namespace. OpenSSL detects a fork by the changed pid. */
 	if (getpid() == 2)
 		fail(engine->version(), "a zygote must not be pid 2");
-	if (!engine->prepare(DRIVER_FILE, imports, zygote_setup.imports, error, sizeof error))
+	if (!engine->prepare(DRIVER_FILE, warn, imports, zygote_setup.imports, error, sizeof error))
 		fail(engine->version(), error);
 	free(imports);
 	if (!engine->search_heap(heap_start, sbrk(0), zygote_seed))
@@ -456,12 +463,12 @@ begin_run(int job_fd)
 static int
 serve(int flags)
 {
-	int reader, log;
+	int reader;
 	const char *version, *failed;
 	char error[192] = "";
 
 	is_served = true;
-	log = hold_streams(&reader);
+	hold_streams(&reader);
 	version = prepare();
 	unsetenv("UV_USE_IO_URING");
 	engine->settle();
@@ -469,7 +476,7 @@ serve(int flags)
 		return (int)syscall(SYS_openat, AT_FDCWD, SELF_TEST_FILE, flags);
 	if (error[0] != '\0')
 		fail(version, error);
-	release_streams(log, reader);
+	release_streams(reader);
 	failed = zygote_wall_in(true);
 	if (failed != NULL) {
 		zygote_report_failure(version, failed);

@@ -442,6 +442,19 @@ send_report(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+/* warn(text): write a line to the log. */
+static PyObject *
+warn(PyObject *self, PyObject *args)
+{
+	const char *text;
+
+	(void)self;
+	if (!PyArg_ParseTuple(args, "s", &text))
+		return NULL;
+	zygote_warn(STDERR_FILENO, text);
+	Py_RETURN_NONE;
+}
+
 /* plain_flags(flags, values): a sys.flags with other values. Python code cannot construct one. */
 static PyObject *
 plain_flags(PyObject *self, PyObject *args)
@@ -518,6 +531,7 @@ static PyMethodDef methods[] = {
 	{ "plain_flags", plain_flags, METH_VARARGS, NULL },
 	{ "send_report", send_report, METH_VARARGS, NULL },
 	{ "wall_in", wall_in, METH_VARARGS, NULL },
+	{ "warn", warn, METH_VARARGS, NULL },
 	{ "serve", serve, METH_VARARGS, NULL },
 	{ NULL, NULL, 0, NULL },
 };

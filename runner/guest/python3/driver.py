@@ -92,7 +92,8 @@ def prepare():
             __import__(name)
         except Exception as error:
             # The zygote serves without it. A program that imports it gets the same error.
-            print(f"zygote: import {name}: {type(error).__name__}: {error}", file=sys.stderr)
+            text = f"a zygote cannot import {name}: {type(error).__name__}: {error}"
+            _cellblock.warn(text.encode(errors="replace").replace(b"\0", b" ").decode())
     hook = getattr(sys, "__interactivehook__", None)
     sys.__interactivehook__ = _cellblock.serve
     sys.flags = without_interactive_flags()
