@@ -131,9 +131,6 @@ struct config {
 	enum requirement landlock;     /* for the cells */
 	enum requirement uid_per_cell; /* for a start as an ordinary user; as root it is always in force */
 	uint32_t cpu_percent;          /* CPU time of a cell per wall time; 100 is one core */
-	uint32_t threads;              /* threads of a run that must not start processes, besides its first */
-	uint32_t open_files;           /* RLIMIT_NOFILE of a guest */
-	uint32_t inodes;               /* of a cell's tmpfs */
 
 	/* worker */
 	uint32_t requests;                /* at one time, of one worker process */

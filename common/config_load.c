@@ -68,9 +68,9 @@ static const struct conf_key isolation_keys[] = {
 	{ .name = "landlock", .type = CONF_CHOICE, AT(landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "uid_per_cell", .type = CONF_CHOICE, AT(uid_per_cell), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cpu_percent", .type = CONF_UINT32, AT(cpu_percent), .min = 1, .max = 100000, .number = 100 },
-	{ .name = "threads", .type = CONF_UINT32, AT(threads), .min = 1, .max = 32768, .number = 64 },
-	{ .name = "open_files", .type = CONF_UINT32, AT(open_files), .min = 16, .max = 1048576, .number = 256 },
-	{ .name = "inodes", .type = CONF_UINT32, AT(inodes), .min = 16, .max = 16777216, .number = 4096 },
+	{ .name = "threads", .type = CONF_MOVED, .string = "limits.threads" },
+	{ .name = "open_files", .type = CONF_MOVED, .string = "limits.open_files" },
+	{ .name = "inodes", .type = CONF_MOVED, .string = "limits.inodes" },
 	{ .name = NULL },
 };
 

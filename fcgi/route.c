@@ -122,13 +122,15 @@ serve_run(struct worker *worker, struct exchange *exchange)
 		parsed = -1;
 	}
 	if (parsed != 0) {
+		if (error.lists_languages)
+			status_name_languages(worker, &error);
 		exchange_fail(exchange, &error, NULL);
 		return;
 	}
 	switch (run_perform(&worker->run, &worker->link, worker->config, &request, exchange->fcgi->ipcFd)) {
 	case RUN_ENDED:
 		exchange->outcome = proto_verdict_name(worker->run.result.verdict);
-		reply_run(&exchange->reply, &worker->run, &request.limits);
+		reply_run(&exchange->reply, &worker->run, worker->config, &request);
 		break;
 	case RUN_REFUSED:
 		exchange->outcome = explain_refusal(worker->run.refusal, worker->config->language[request.language]->name,
@@ -170,7 +172,7 @@ dispatch(struct worker *worker, struct exchange *exchange)
 		}
 		return route->path;
 	}
-	http_error_set(&error, 404, "no such route");
+	http_error_set(&error, 404, "not found: there is no such route");
 	exchange_fail(exchange, &error, NULL);
 	return "-";
 }
@@ -199,7 +201,7 @@ finish(FCGX_Request *fcgi)
 void
 route_serve(struct worker *worker, FCGX_Request *fcgi)
 {
-	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out }, .outcome = "-" };
+	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out, .fd = fcgi->ipcFd }, .outcome = "-" };
 	uint64_t start_us = clock_us(), spent_us;
 	const char *route;
 

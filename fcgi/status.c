@@ -124,6 +124,23 @@ status_languages(struct worker *worker, struct exchange *exchange)
 	reply_data(&exchange->reply, data);
 }
 
+void
+status_name_languages(struct worker *worker, struct http_error *error)
+{
+	size_t listed = 0;
+
+	for (size_t i = 0; i < worker->config->language_count; i++) {
+		struct proto_request request = { .kind = PROTO_LANGUAGE, .index = (uint32_t)i };
+		struct proto_reply answer;
+
+		/* The runner may be away; the error is true without a list. */
+		if (runner_link_ask(&worker->link, &request, RECONNECT_ONCE, &answer) != 0)
+			return;
+		if (answer.u.language.available != 0)
+			http_error_append(error, "%s %s", listed++ == 0 ? "; supported are:" : ",", worker->config->language[i]->name);
+	}
+}
+
 static struct json_object *
 describe_limits(const struct limits_config *config)
 {

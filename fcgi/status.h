@@ -6,6 +6,9 @@
 
 void status_health(struct worker *worker, struct exchange *exchange);
 void status_languages(struct worker *worker, struct exchange *exchange);
+/* Append the names of the languages that are installed to an error. */
+void status_name_languages(struct worker *worker, struct http_error *error);
+
 void status_capabilities(struct worker *worker, struct exchange *exchange);
 
 #endif

@@ -62,7 +62,7 @@ struct cell {
 	bool is_crowded;  /* what earlier runs left charged to its control group was in the way of a run */
 	struct run_limits limits;
 	enum run_end end; /* why the broker ended the run */
-	bool is_disk_full;
+	enum disk_full disk_full;
 	int wait_status;      /* of the guest, when it has ended */
 	struct rusage usage;  /* of the guest, when it has ended */
 	uint64_t ended_us;    /* when the guest ended */
