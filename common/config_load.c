@@ -29,6 +29,25 @@ is_user(const char *text)
 	return isalpha((unsigned char)text[0]) || text[0] == '_';
 }
 
+/* As a browser sends it: no path, and not even a slash at its end. It goes into a header as it is. */
+static bool
+is_origin(const char *text)
+{
+	const char *host = strstr(text, "://");
+
+	if (strcmp(text, "*") == 0)
+		return true;
+	if (host == NULL || host == text || strlen(text) > 200)
+		return false;
+	for (const char *c = text; *c != '\0'; c++) {
+		if (!isalnum((unsigned char)*c) && strchr("+-.:[]_", *c) == NULL && (c < host || c > host + 2))
+			return false;
+	}
+	return host[3] != '\0';
+}
+
+static const struct conf_form form_origin = { is_origin, "\"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path" };
+
 static const struct conf_form form_user = { is_user, "a user's name" };
 
 static const char *const requirement_names[] = {
@@ -78,6 +97,7 @@ static const struct conf_key worker_keys[] = {
 	{ .name = "requests", .type = CONF_UINT32, AT(requests), .min = 1, .max = 64, .number = 32 },
 	{ .name = "body_bytes", .type = CONF_UINT64, AT(body_bytes), .min = KIB(1), .max = GIB(1), .number = MIB(32) },
 	{ .name = "landlock", .type = CONF_CHOICE, AT(worker_landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
+	{ .name = "cors", .type = CONF_STRINGS, AT(cors), .max = 64, .form = &form_origin },
 	{ .name = NULL },
 };
 
@@ -94,6 +114,13 @@ static const struct conf_key key_keys[] = {
 	{ .name = NULL },
 };
 
+static const char *const log_format_names[] = { [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL };
+
+static const struct conf_key log_keys[] = {
+	{ .name = "format", .type = CONF_CHOICE, AT(log_format), .choices = log_format_names, .number = LOG_FORMAT_TEXT },
+	{ .name = NULL },
+};
+
 static const struct conf_key config_keys[] = {
 	{ .name = "languages", .type = CONF_PATH, AT(language_dir), .max = PATH_BYTES, .string = "languages" },
 	{ .name = "policies", .type = CONF_PATH, AT(policy_dir), .max = PATH_BYTES, .string = "seccomp" },
@@ -103,6 +130,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
 	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
+	{ .name = "log", .type = CONF_GROUP, .keys = log_keys },
 	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
 	{ .name = NULL },
 };

@@ -4,6 +4,7 @@
 
 #include <fcgiapp.h>
 
+#include "access_log.h"
 #include "config.h"
 #include "http_error.h"
 #include "reply.h"
@@ -24,6 +25,7 @@ struct exchange {
 	struct reply reply;
 	char request_id[EXCHANGE_NAME_SIZE];
 	char key_name[EXCHANGE_NAME_SIZE];
+	struct access_log log;
 	const char *outcome; /* for the log: one word for how a run ended or why there was none, or "-" */
 };
 

@@ -165,6 +165,8 @@ main(int argc, char **argv)
 	config = config_load(path, error, sizeof error);
 	if (config == NULL)
 		die("%s", error);
+	if (config->log_format == LOG_FORMAT_JSON)
+		log_as_json();
 	policy = policy_load(config->policy_dir, "worker", error, sizeof error);
 	if (policy == NULL)
 		die("%s", error);

@@ -13,8 +13,9 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "log.h"
+#include "cors.h"
 #include "status.h"
+#include "traceparent.h"
 
 static void serve_run(struct worker *worker, struct exchange *exchange);
 
@@ -127,8 +128,10 @@ serve_run(struct worker *worker, struct exchange *exchange)
 		exchange_fail(exchange, &error, NULL);
 		return;
 	}
+	access_log_request(&exchange->log, worker->config->language[request.language]->name, &request, size);
 	switch (run_perform(&worker->run, &worker->link, worker->config, &request, exchange->fcgi->ipcFd)) {
 	case RUN_ENDED:
+		access_log_result(&exchange->log, &worker->run);
 		exchange->outcome = proto_verdict_name(worker->run.result.verdict);
 		reply_run(&exchange->reply, &worker->run, worker->config, &request);
 		break;
@@ -157,6 +160,7 @@ dispatch(struct worker *worker, struct exchange *exchange)
 {
 	const char *path = exchange_parameter(exchange, "DOCUMENT_URI");
 	const char *method = exchange_parameter(exchange, "REQUEST_METHOD");
+	bool is_shared = cors_add_headers(worker->config, exchange_parameter(exchange, "CELLBLOCK_ORIGIN"), &exchange->reply);
 	struct http_error error;
 
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -164,7 +168,9 @@ dispatch(struct worker *worker, struct exchange *exchange)
 
 		if (strcmp(route->path, path) != 0)
 			continue;
-		if (strcmp(strcmp(method, "HEAD") == 0 ? "GET" : method, route->method) == 0) {
+		if (is_shared && strcmp(method, "OPTIONS") == 0)
+			cors_answer_preflight(&exchange->reply, route->method);
+		else if (strcmp(strcmp(method, "HEAD") == 0 ? "GET" : method, route->method) == 0) {
 			route->serve(worker, exchange);
 		} else {
 			http_error_set(&error, 405, "method not allowed");
@@ -198,11 +204,40 @@ finish(FCGX_Request *fcgi)
 	fcgi->ipcFd = -1;
 }
 
+/* Keep the client's traceparent for the log, and give it back to the client. */
+static void
+take_traceparent(struct exchange *exchange, char *traceparent)
+{
+	const char *given = exchange_parameter(exchange, "CELLBLOCK_TRACEPARENT");
+
+	if (traceparent_is_good(given)) {
+		memcpy(traceparent, given, TRACEPARENT_SIZE);
+		reply_add_header(&exchange->reply, "traceparent: %s", traceparent);
+	}
+	exchange->log.traceparent = traceparent;
+}
+
+static void
+log_exchange(struct exchange *exchange, const char *route, uint64_t spent_us)
+{
+	struct access_log *log = &exchange->log;
+
+	log->request_id = exchange->request_id;
+	log->key_name = exchange->key_name;
+	log->route = route;
+	log->outcome = exchange->outcome;
+	log->status = exchange->reply.status;
+	log->bytes_out = exchange->reply.bytes;
+	log->spent_us = spent_us;
+	access_log_write(log);
+}
+
 void
 route_serve(struct worker *worker, FCGX_Request *fcgi)
 {
 	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out, .fd = fcgi->ipcFd }, .outcome = "-" };
-	uint64_t start_us = clock_us(), spent_us;
+	uint64_t start_us = clock_us();
+	char traceparent[TRACEPARENT_SIZE] = "";
 	const char *route;
 
 	/*
@@ -211,10 +246,8 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	 */
 	copy_name(exchange.request_id, exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
 	copy_name(exchange.key_name, exchange_parameter(&exchange, "CELLBLOCK_KEY_NAME"));
+	take_traceparent(&exchange, traceparent);
 	route = dispatch(worker, &exchange);
 	finish(fcgi);
-	spent_us = clock_us() - start_us;
-	log_info("request=%s key=%s route=%s status=%d outcome=%s ms=%" PRIu64 ".%03u bytes=%zu", exchange.request_id,
-	    exchange.key_name, route, exchange.reply.status, exchange.outcome, spent_us / 1000, (unsigned)(spent_us % 1000),
-	    exchange.reply.bytes);
+	log_exchange(&exchange, route, clock_us() - start_us);
 }

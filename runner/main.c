@@ -117,16 +117,19 @@ main(int argc, char **argv)
 	}
 	if (geteuid() == 0 && !options.check_config && options.explained == NULL)
 		host_leave_chroot();
-	if (options.explained != NULL)
+	if (options.explained != NULL) {
 		status = policy_dump(config->policy_dir, options.explained);
-	else if (options.check_config)
+	} else if (options.check_config) {
 		status = check_config(config);
-	else if (options.check_host)
+	} else if (options.check_host) {
 		status = check_host(config);
-	else if (options.clean)
+	} else if (options.clean) {
 		status = clean(config);
-	else
+	} else {
+		if (config->log_format == LOG_FORMAT_JSON)
+			log_as_json();
 		status = start_serve(config);
+	}
 	config_free(config);
 	return status;
 }

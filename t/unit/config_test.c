@@ -365,7 +365,7 @@ test_numbers_have_a_range_and_a_type(void **state)
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;",
 	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
-	    "keys, network, limits" },
+	    "keys, network, log, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
@@ -373,7 +373,11 @@ static const struct bad_file main_refusals[] = {
 	    ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, cgroup, "
 	    "cgroup_parent, landlock, uid_per_cell, cpu_percent" },
 	{ "isolation = {\n threads = 3; };", ":2: isolation.threads has moved; allowed: limits.threads = { default = ...; maximum = ...; }" },
-	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, landlock" },
+	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, landlock, cors" },
+	{ "log = { format = \"xml\"; };", ":1: log.format: \"xml\" is unknown; allowed: \"text\", \"json\"" },
+	{ "worker = { cors = [\"https://a.example/\"]; };",
+	    ":1: worker.cors[0]: \"https://a.example/\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
+	{ "worker = { cors = [\"https://a b\"]; };", ":1: worker.cors[0]: \"https://a b\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
 	{ "network = { x = 3; };",
 	    ":1: unknown key \"x\" in network; allowed: mode, strict, "
 	    "proxies, certificates, connections, armed" },
