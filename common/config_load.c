@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "conf_schema.h"
+#include "config_key.h"
 #include "config_language.h"
 #include "config_limits.h"
 #include "config_network.h"
@@ -105,11 +106,11 @@ static const char *const busy_names[] = { [BUSY_429] = "429", [BUSY_503] = "503"
 
 static const struct conf_key key_keys[] = {
 	{ .name = "directory", .type = CONF_PATH, AT(key_dir), .max = PATH_BYTES, .string = "keys" },
-	{ .name = "weight", .type = CONF_UINT32, AT(key_limits.weight), .min = 1, .max = 1000, .number = 10 },
-	{ .name = "running", .type = CONF_UINT32, AT(key_limits.running), .min = 0, .max = 4096, .number = 0 },
-	{ .name = "waiting", .type = CONF_UINT32, AT(key_limits.waiting), .min = 0, .max = 65536, .number = 512 },
-	{ .name = "rate", .type = CONF_UINT32, AT(key_limits.rate), .min = 0, .max = 1000000, .number = 5000 },
-	{ .name = "burst", .type = CONF_UINT32, AT(key_limits.burst), .min = 0, .max = 1000000, .number = 5000 },
+	{ .name = "weight", .type = CONF_UINT32, AT(key_limits.weight), .min = 1, .max = CONFIG_KEY_WEIGHT_MAX, .number = 10 },
+	{ .name = "running", .type = CONF_UINT32, AT(key_limits.running), .min = 0, .max = CONFIG_KEY_RUNNING_MAX, .number = 0 },
+	{ .name = "waiting", .type = CONF_UINT32, AT(key_limits.waiting), .min = 0, .max = CONFIG_KEY_WAITING_MAX, .number = 512 },
+	{ .name = "rate", .type = CONF_UINT32, AT(key_limits.rate), .min = 0, .max = CONFIG_KEY_RATE_MAX, .number = 5000 },
+	{ .name = "burst", .type = CONF_UINT32, AT(key_limits.burst), .min = 0, .max = CONFIG_KEY_RATE_MAX, .number = 5000 },
 	{ .name = "busy_status", .type = CONF_CHOICE, AT(busy_status), .choices = busy_names, .number = BUSY_429 },
 	{ .name = NULL },
 };

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 static const char *log_program = "cellblock";
 static bool waits = true;
 static bool is_json;
-static unsigned long dropped; /* lines since the last one that was written */
+static _Atomic unsigned long dropped; /* lines since the last one that was written */
 
 void
 log_open(const char *program)
@@ -78,6 +79,7 @@ static void __attribute__((format(printf, 2, 0))) log_line(const char *level, co
 {
 	char line[LINE_BYTES];
 	struct timespec now;
+	unsigned long lost;
 	struct tm utc;
 	size_t at, message_at;
 	int n;
@@ -94,9 +96,9 @@ static void __attribute__((format(printf, 2, 0))) log_line(const char *level, co
 	    is_json ? ".%03ldZ\",\"program\":\"%s\",\"pid\":%ld,\"level\":\"%s\",\"message\":\"" : ".%03ldZ %s[%ld] %s: ",
 	    now.tv_nsec / 1000000, log_program, (long)getpid(), level);
 	message_at = at;
-	if (dropped > 0)
-		at += (size_t)snprintf(line + at, sizeof line - at, "(%lu lines before this one are lost) ", dropped);
-	dropped = 0;
+	lost = atomic_exchange(&dropped, 0);
+	if (lost > 0)
+		at += (size_t)snprintf(line + at, sizeof line - at, "(%lu lines before this one are lost) ", lost);
 	n = vsnprintf(line + at, sizeof line - at - 1, format, args);
 	if (n > 0)
 		at += (size_t)n < sizeof line - at - 1 ? (size_t)n : sizeof line - at - 2;

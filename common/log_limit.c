@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 
 #include "clock.h"
@@ -14,12 +15,15 @@
 bool
 log_limit_allows(struct log_limit *limit, uint64_t now_us, uint64_t *suppressed)
 {
-	if (limit->written_us != 0 && now_us < limit->written_us + PERIOD_US) {
+	uint64_t written_us = limit->written_us;
+
+	/* Of the threads that find the second over, one writes. */
+	if ((written_us != 0 && now_us < written_us + PERIOD_US) ||
+	    !atomic_compare_exchange_strong(&limit->written_us, &written_us, now_us)) {
 		limit->suppressed++;
 		return false;
 	}
-	*suppressed = limit->suppressed;
-	*limit = (struct log_limit){ .written_us = now_us };
+	*suppressed = atomic_exchange(&limit->suppressed, 0);
 	return true;
 }
 

@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The state of one kind of line. Zeroed: no line was written yet. */
+/* The state of one kind of line. Zeroed: no line was written yet. Threads may share it. */
 struct log_limit {
-	uint64_t written_us; /* when the last line was written; 0: never */
-	uint64_t suppressed; /* lines withheld since then */
+	_Atomic uint64_t written_us; /* when the last line was written; 0: never */
+	_Atomic uint64_t suppressed; /* lines withheld since then */
 };
 
 /*

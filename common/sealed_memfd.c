@@ -22,7 +22,7 @@ int
 sealed_memfd_begin(const char *name, enum sealed_memfd_use use)
 {
 	/* Hosts with vm.memfd_noexec=2 insist on a flag that older kernels reject. */
-	static bool has_flags = true;
+	static _Atomic bool has_flags = true;
 	unsigned flags = MFD_CLOEXEC | MFD_ALLOW_SEALING;
 	int fd;
 

@@ -1,11 +1,12 @@
 /* exchange.c - see exchange.h. Runs in the worker. */
 #include "exchange.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include "log_limit.h"
 
-#define KINDS_MAX 16
+#define KINDS_MAX 24
 
 const char *
 exchange_parameter(const struct exchange *exchange, const char *name)
@@ -23,6 +24,7 @@ exchange_parameter(const struct exchange *exchange, const char *name)
 static struct log_limit *
 limit_of(int status, const char *outcome)
 {
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct {
 		int status;
 		const char *outcome;
@@ -30,12 +32,14 @@ limit_of(int status, const char *outcome)
 	} kinds[KINDS_MAX];
 	size_t i;
 
+	pthread_mutex_lock(&lock);
 	for (i = 0; i < KINDS_MAX - 1 && kinds[i].outcome != NULL; i++) {
 		if (kinds[i].status == status && strcmp(kinds[i].outcome, outcome) == 0)
-			return &kinds[i].limit;
+			break;
 	}
 	kinds[i].status = status;
 	kinds[i].outcome = outcome;
+	pthread_mutex_unlock(&lock);
 	return &kinds[i].limit;
 }
 
@@ -45,7 +49,12 @@ exchange_fail(struct exchange *exchange, struct http_error *error, const char *c
 	if (error->status == 500 || error->status == 503)
 		log_limit_warn(limit_of(error->status, exchange->outcome), "request=%s: %s%s%s", exchange->request_id,
 		    error->text, cause != NULL ? ": " : "", cause != NULL ? cause : "");
-	if (error->status == 500)
+	if (error->status == 500 && strcmp(exchange->outcome, EXCHANGE_LOST) == 0)
+		http_error_set(error, 500, "lost: the run may have begun, and its result is lost; see the log for request %s",
+		    exchange->request_id);
+	else if (error->status == 500)
 		http_error_set(error, 500, "internal error; see the log for request %s", exchange->request_id);
+	if (error->status == 429 || error->status == 503)
+		reply_add_header(&exchange->reply, "Retry-After: %u", exchange->retry_ms <= 1000 ? 1 : (exchange->retry_ms - 1) / 1000 + 1);
 	reply_error(&exchange->reply, error, NULL);
 }

@@ -1,4 +1,7 @@
-/* exchange.h - one HTTP request and its answer, and the state of the worker between requests. */
+/*
+ * exchange.h - one HTTP request and its answer, and the state of a worker's thread between
+ * requests.
+ */
 #ifndef CELLBLOCK_EXCHANGE_H
 #define CELLBLOCK_EXCHANGE_H
 
@@ -6,18 +9,26 @@
 
 #include "access_log.h"
 #include "config.h"
+#include "config_key.h"
 #include "http_error.h"
 #include "reply.h"
 #include "run.h"
 #include "runner_link.h"
 
-#define EXCHANGE_NAME_SIZE 80 /* of the names that nginx gives to a request and to a key */
+#define EXCHANGE_NAME_SIZE 80 /* of the name that nginx gives to a request, and of a key's */
 
-/* The state of this worker. It lasts from request to request. */
+#define EXCHANGE_LOST "lost"  /* the outcome of a run that may have begun, and whose result is lost */
+
+/*
+ * The state of one thread of a worker, which serves one request at a time. It lasts from request to
+ * request. The threads share nothing but what is constant.
+ */
 struct worker {
 	const struct config *config;
+	const struct key_list *keys;
 	struct runner_link link;
 	struct run run;
+	int cut_fd; /* can be read when the run in hand must be given up, because the process ends; -1: never */
 };
 
 struct exchange {
@@ -26,6 +37,10 @@ struct exchange {
 	char request_id[EXCHANGE_NAME_SIZE];
 	char key_name[EXCHANGE_NAME_SIZE];
 	struct access_log log;
+	const struct key_config *key; /* the client's; NULL before auth_check */
+	uint64_t waited_us;           /* how long the request has waited for this worker */
+	uint64_t queue_ms;            /* how long it may wait in all */
+	uint32_t retry_ms;            /* for Retry-After, if the answer has one; 0: unknown */
 	const char *outcome; /* for the log: one word for how a run ended or why there was none, or "-" */
 };
 
@@ -33,9 +48,9 @@ struct exchange {
 const char *exchange_parameter(const struct exchange *exchange, const char *name);
 
 /*
- * Answer with `error`. An error of the service (status 500 or 503) is logged beside the request's
+ * Answer with `error`, and with Retry-After if its status is 429 or 503. An error of the service (status 500 or 503) is logged beside the request's
  * id: `cause` if there is one, else the error's text. A client never sees the cause of a 500, only
- * the id to look it up by.
+ * the id to look it up by, and whether the run may have begun.
  */
 void exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause);
 

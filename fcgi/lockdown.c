@@ -1,5 +1,6 @@
 /*
- * lockdown.c - see lockdown.h. Runs in the worker before its first request.
+ * lockdown.c - see lockdown.h. Runs in the worker before its first request, and confines all of its
+ * threads.
  *
  * The worker parses untrusted input, so it gives up everything that an attacker who takes it over
  * could use: it is an ordinary user that cannot become another, start a program, open a file, or
@@ -17,6 +18,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +26,15 @@
 #include "capabilities.h"
 #include "landlock.h"
 #include "log.h"
+
+/* Descriptors: 0 to 2, those of worker.c, and a few to spare. */
+#define FILES_OF_PROCESS 16
+/*
+ * Of a request: its connection, those to two runners while one replaces the other, epoll, both ends
+ * of two pipes, and two memfds.
+ */
+#define FILES_OF_REQUEST 10
+#define MEMORY_OF_PROCESS ((rlim_t)128 << 20) /* code, configuration, stacks, and what malloc(3) keeps */
 
 void
 lockdown_check(void)
@@ -72,17 +83,42 @@ limit(const char *name, int resource, rlim_t most)
 		die("%s: %s", name, strerror(errno));
 }
 
-static void
-set_limits(void)
+/*
+ * The memory that a request can need at most: its body, the tree that is made of it, with a string
+ * that grows by doubling; its arguments and environment; and the output of its run.
+ */
+static rlim_t
+memory_of_request(const struct config *config)
 {
+	uint64_t output = config->limits.maximum.output_bytes, compiled = 0;
+
+	for (size_t i = 0; i < config->language_count; i++) {
+		const struct language_config *language = config->language[i];
+
+		if (language->limits.maximum.output_bytes > output)
+			output = language->limits.maximum.output_bytes;
+		if (config_is_compiled(language) && language->compile.limits.output_bytes > compiled)
+			compiled = language->compile.limits.output_bytes;
+	}
+	return 5 * config->body_bytes + 2 * output + compiled;
+}
+
+static void
+set_limits(const struct config *config)
+{
+	rlim_t files = FILES_OF_PROCESS + (rlim_t)config->requests * FILES_OF_REQUEST;
+
 	limit("RLIMIT_CORE", RLIMIT_CORE, 0);
 	/* RLIMIT_FSIZE stays: it would limit the memfds too, and stop logging to a big file. */
 	limit("RLIMIT_NPROC", RLIMIT_NPROC, 0);
-	/*
-	 * Few are needed. libfcgi uses select(2), which writes past its sets from descriptor 1024
-	 * on.
-	 */
-	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, 64);
+	if (files > FD_SETSIZE)
+		die("worker.requests: %u requests need %llu descriptors, and libfcgi, which uses select(2), can have %d",
+		    config->requests, (unsigned long long)files, FD_SETSIZE);
+	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, files);
+#ifndef CELLBLOCK_SANITIZERS
+	/* A worker that was taken over must not use up the host. The sanitizers map terabytes. */
+	limit("RLIMIT_DATA", RLIMIT_DATA, MEMORY_OF_PROCESS + config->requests * memory_of_request(config));
+#endif
 }
 
 static void
@@ -124,21 +160,41 @@ enter_seccomp(const struct bpf *filter)
 #else
 	struct sock_fprog program = { .len = (unsigned short)filter->count, .filter = filter->code };
 
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0)
+	/* The kernel returns the id of a thread that the filter cannot be given to. */
+	long failed = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+
+	if (failed > 0)
+		die("seccomp: thread %ld cannot have the filter", failed);
+	if (failed != 0)
 		die("seccomp: %s", strerror(errno));
 #endif
 }
 
 void
-lockdown_enter(const struct config *config, const struct policy *policy)
+lockdown_verify(void)
+{
+#ifndef CELLBLOCK_SANITIZERS
+	/* It is 0 without a filter. This filter denies the question. */
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 0)
+		die("seccomp is not in force for a thread");
+#endif
+}
+
+void
+lockdown_begin(const struct config *config)
 {
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 || prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
 		die("PR_SET_DUMPABLE: %s", strerror(errno));
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		die("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 	drop_capabilities();
-	set_limits();
 	enter_landlock(config->worker_landlock);
+}
+
+void
+lockdown_complete(const struct config *config, const struct policy *policy)
+{
+	set_limits(config);
 	/* Last, because the filter denies calls that the steps above need. */
 	enter_seccomp(&policy->base[0]);
 }

@@ -12,10 +12,23 @@
 void lockdown_check(void);
 
 /*
- * Give up everything that serving requests does not need, permanently, and verify it. Afterwards no
- * file can be opened; sockets can still be connected. Dies if a layer that the configuration
- * requires is not available.
+ * The lockdown has two parts, because the worker's threads begin between them: no thread can be
+ * started after the second, and what the first does holds for one thread and those that it starts.
  */
-void lockdown_enter(const struct config *config, const struct policy *policy);
+
+/*
+ * Part 1: give up privileges, capabilities and files, and verify it. Dies if a layer that the
+ * configuration requires is not available.
+ */
+void lockdown_begin(const struct config *config);
+
+/*
+ * Part 2: limit what this process may use, and leave all of its threads no system calls but those
+ * of the policy. Each thread then calls lockdown_verify. Dies if that fails.
+ */
+void lockdown_complete(const struct config *config, const struct policy *policy);
+
+/* Check that the policy holds for the calling thread. Dies otherwise. */
+void lockdown_verify(void);
 
 #endif

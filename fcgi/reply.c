@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,12 +45,16 @@ phrase(int status)
 		return "No Content";
 	case 400:
 		return "Bad Request";
+	case 401:
+		return "Unauthorized";
 	case 404:
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
 	case 413:
 		return "Content Too Large";
+	case 429:
+		return "Too Many Requests";
 	case 503:
 		return "Service Unavailable";
 	default:
@@ -118,34 +123,34 @@ put_escaped(struct reply *reply, const char *bytes, size_t size)
 static void
 put_header(struct reply *reply, int status, const char *header, size_t size)
 {
-	char text[512];
+	/* To its own answer nginx would add the charset of the answer that it replaces. */
+	bool is_replaced = header != NULL && strncmp(header, REPLY_REPLACED, strlen(REPLY_REPLACED)) == 0;
+	char text[512 + REPLY_HEADER_SIZE];
 	int n;
 
 	reply->status = status;
 	reply->bytes = size;
 	n = snprintf(text, sizeof text,
-	    "Status: %d %s\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: %zu\r\n%s", status, phrase(status),
-	    size, header != NULL ? header : "");
+	    "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n", status, phrase(status),
+	    is_replaced ? "" : "; charset=utf-8", size, reply->header, header != NULL ? header : "");
 	put(reply, text, (size_t)n);
-	put(reply, reply->headers, strlen(reply->headers));
-	put(reply, "\r\n", 2);
 }
 
 void
 reply_add_header(struct reply *reply, const char *format, ...)
 {
-	size_t at = strlen(reply->headers), left = sizeof reply->headers - at;
+	size_t at = strlen(reply->header), room = sizeof reply->header - at;
 	va_list args;
 	int n;
 
 	va_start(args, format);
-	n = vsnprintf(reply->headers + at, left, format, args);
+	n = vsnprintf(reply->header + at, room, format, args);
 	va_end(args);
-	/* All of a line or nothing. */
-	if (n < 0 || (size_t)n + 2 >= left)
-		reply->headers[at] = '\0';
+	/* A line that does not fit is left out. */
+	if (n < 0 || (size_t)n + sizeof "\r\n" > room)
+		reply->header[at] = '\0';
 	else
-		memcpy(reply->headers + at + n, "\r\n", 3);
+		strcpy(reply->header + at + n, "\r\n");
 }
 
 void
@@ -179,8 +184,6 @@ reply_error(struct reply *reply, const struct http_error *error, const char *hea
 
 	length = json_text_escape(error->text, strlen(error->text), &used, text, sizeof text);
 	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", error->code, (int)length, text);
-	if (error->status == 503)
-		header = "Retry-After: 1\r\n";
 	reply_send(reply, error->status, header, json, (size_t)n);
 }
 

@@ -12,15 +12,16 @@
 
 struct json_object;
 
-#define REPLY_HEADERS_SIZE 1024
+#define REPLY_HEADER_SIZE 1024
+#define REPLY_REPLACED "X-Accel-Redirect: " /* begins the header of an answer in whose place nginx gives its own */
 
 struct reply {
 	FCGX_Stream *out;
-	int fd;                           /* the connection to nginx; 0: not known, and writes may wait */
-	char headers[REPLY_HEADERS_SIZE]; /* of reply_add_header */
-	size_t unwaited;                  /* bytes since the last look whether nginx takes them */
-	uint64_t deadline_us;             /* for all of the reply; 0: not set yet */
-	bool is_cut;                      /* the rest is not sent: the client is gone, or does not take it */
+	int fd; /* the connection to nginx; 0: not known, and writes may wait */
+	size_t unwaited;      /* bytes since the last look whether nginx takes them */
+	uint64_t deadline_us; /* for all of the reply; 0: not set yet */
+	bool is_cut;          /* the rest is not sent: the client is gone, or does not take it */
+	char header[REPLY_HEADER_SIZE]; /* more header lines of the answer, each ending in CR LF; or "" */
 	/* for the log */
 	int status;
 	size_t bytes; /* of the body */
@@ -37,7 +38,6 @@ void reply_data(struct reply *reply, struct json_object *data);
 
 /*
  * Send the envelope of an error. `header`: NULL, or additional header lines, each ending in CR LF.
- * A 503 gets its Retry-After here.
  */
 void reply_error(struct reply *reply, const struct http_error *error, const char *header);
 

@@ -13,7 +13,6 @@
 #include "json_tree.h"
 #include "units.h"
 #include "config_language.h"
-#include "config_network.h"
 
 #define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
 
@@ -375,19 +374,9 @@ take_network(const struct config *config, struct json_object *tree, bool *networ
 }
 
 int
-request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *error)
+request_leave_network(const struct config *config, struct run_request *request, struct http_error *error)
 {
-	int proxy = name[0] == '\0' ? 0 : config_network_find_proxy(config, name);
-
-	if (!request->network)
-		return 0;
-	if (strcmp(name, PROXY_NONE) == 0)
-		return do_without_network(config, &request->network, error);
-	/* A name restricts its key to one proxy, so no other network may replace it. */
-	if (name[0] != '\0' && (proxy < 0 || config->network != NETWORK_PROXY))
-		return http_error_set(error, 500, "nginx names an unknown proxy: %.64s", name);
-	request->proxy = (uint32_t)proxy;
-	return 0;
+	return request->network ? do_without_network(config, &request->network, error) : 0;
 }
 
 static int

@@ -36,7 +36,7 @@ struct run_request {
 	uint32_t warm;            /* the warm set that suits the program best */
 	bool network;             /* the client asked for one, and one is configured */
 	bool wants_network;       /* the client asked for one */
-	uint32_t proxy;           /* index of the proxy of the client's key; see request_use_proxy */
+	uint32_t proxy;           /* index of the proxy of the client's key; auth.c sets it */
 	struct run_limits limits;
 	struct run_limits maximum; /* of each limit, for this client */
 	struct text code, preload, input;
@@ -51,10 +51,10 @@ int request_parse(const struct config *config, const char *body, size_t size, st
     struct http_error *error);
 
 /*
- * Use the proxy `name` of the configuration, which nginx gives to the client's key. "": the first
- * one; PROXY_NONE: no network. Returns 0, or -1 with `error` set.
+ * Do without the network that the client may have asked for, because its key has none. Returns 0,
+ * or -1 with `error` set if the configuration does not allow that.
  */
-int request_use_proxy(const struct config *config, struct run_request *request, const char *name, struct http_error *error);
+int request_leave_network(const struct config *config, struct run_request *request, struct http_error *error);
 
 /* Free the texts of a request; its numbers stay. May be called again. */
 void request_free(struct run_request *request);

@@ -1,35 +1,43 @@
 /*
- * route.c - see route.h. Runs in the worker. nginx has checked the key, the rate and the size of
- * the body before.
+ * route.c - see route.h. Runs in a thread of the worker. nginx has checked the size of the body
+ * before, and limits what each address may send.
  */
 #define _GNU_SOURCE
 #include "route.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "auth.h"
 #include "clock.h"
 #include "cors.h"
 #include "status.h"
 #include "traceparent.h"
 
+#define WAITED_MAX_US 3600000000u /* a request that says that it has waited for longer has met a jump of the clock */
+
 static void serve_run(struct worker *worker, struct exchange *exchange);
+static void serve_key(struct worker *worker, struct exchange *exchange);
 
 /* All routes. HEAD is a GET whose body nginx leaves out. */
 static const struct route {
 	const char *path;
 	const char *method;
 	const char *allow;
+	bool is_open; /* it needs no key */
 	void (*serve)(struct worker *worker, struct exchange *exchange);
 } routes[] = {
-	{ "/v1/sandbox/run", "POST", "Allow: POST\r\n", serve_run },
-	{ "/health", "GET", "Allow: GET, HEAD\r\n", status_health },
-	{ "/v1/sandbox/languages", "GET", "Allow: GET, HEAD\r\n", status_languages },
-	{ "/v1/sandbox/capabilities", "GET", "Allow: GET, HEAD\r\n", status_capabilities },
+	{ "/v1/sandbox/run", "POST", "Allow: POST\r\n", false, serve_run },
+	{ "/.key", "GET", "Allow: GET, HEAD\r\n", false, serve_key },
+	{ "/health", "GET", "Allow: GET, HEAD\r\n", true, status_health },
+	{ "/v1/sandbox/languages", "GET", "Allow: GET, HEAD\r\n", false, status_languages },
+	{ "/v1/sandbox/capabilities", "GET", "Allow: GET, HEAD\r\n", false, status_capabilities },
 };
 
 /* Read the whole body. Returns it, for free(); or NULL with `error` set. */
@@ -65,9 +73,16 @@ read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct
 	return body;
 }
 
+/* The status for a request that its key's own limits refuse. */
+static int
+busy_status(const struct key_config *key)
+{
+	return key->busy_status == BUSY_503 ? 503 : 429;
+}
+
 /* Set `error` to why the runner did not begin the run. Returns the outcome for the log. */
 static const char *
-explain_refusal(enum refusal refusal, const char *language, struct http_error *error)
+explain_refusal(enum refusal refusal, const struct key_config *key, const char *language, struct http_error *error)
 {
 	switch (refusal) {
 	case REFUSED_BUSY:
@@ -84,17 +99,17 @@ explain_refusal(enum refusal refusal, const char *language, struct http_error *e
 		http_error_set(error, 500, "the runner rejected the message as malformed");
 		return "malformed";
 	case REFUSED_RATE:
-		http_error_set(error, 429, "this key has more requests per second than it may");
+		http_error_set(error, busy_status(key), "too many requests: this key may send %u a second", key->share.rate);
 		return "rate";
 	case REFUSED_SHARE:
-		http_error_set(error, 429, "this key has as many requests waiting as it may");
+		http_error_set(error, busy_status(key), "too many requests: this key has as many waiting as it may");
 		return "share";
 	case REFUSED_STOPPING:
 		http_error_set(error, 503, "the service stops; nothing was run");
 		return "stopping";
 	case REFUSED_LOST:
-		http_error_set(error, 500, "the run had begun, and its result is lost");
-		return "lost";
+		http_error_set(error, 500, "the runner has lost the run");
+		return EXCHANGE_LOST;
 	case REFUSED_FAULT:
 		break;
 	}
@@ -102,56 +117,156 @@ explain_refusal(enum refusal refusal, const char *language, struct http_error *e
 	return "fault";
 }
 
-static void
-serve_run(struct worker *worker, struct exchange *exchange)
+/*
+ * How long the request has waited since nginx passed it on: until then it was nginx's, and its
+ * client sent the body. Nothing, if nginx does not say, or the clock was set meanwhile.
+ */
+static uint64_t
+waited_us(const struct exchange *exchange)
 {
-	struct run_request request;
-	struct http_error error;
+	const char *arrival = exchange_parameter(exchange, "CELLBLOCK_ARRIVAL");
+	unsigned long long seconds, ms;
+	struct timespec now;
+	uint64_t then_us, now_us;
+	char *end;
+
+	seconds = strtoull(arrival, &end, 10);
+	if (!isdigit((unsigned char)*arrival) || seconds > UINT32_MAX || end[0] != '.' || strspn(end + 1, "0123456789") != 3 ||
+	    end[4] != '\0')
+		return 0;
+	ms = strtoull(end + 1, NULL, 10);
+	clock_gettime(CLOCK_REALTIME, &now);
+	then_us = seconds * 1000000 + ms * 1000;
+	now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+	return now_us > then_us && now_us - then_us <= WAITED_MAX_US ? now_us - then_us : 0;
+}
+
+/* Read X-Queue-Timeout into exchange->queue_ms. Returns 0, or -1 with `error` set. */
+static int
+take_queue_timeout(const struct config *config, struct exchange *exchange, struct http_error *error)
+{
+	const char *text = exchange_parameter(exchange, "CELLBLOCK_QUEUE_TIMEOUT");
+	size_t digits = strspn(text, "0123456789");
+	unsigned long long ms;
+
+	exchange->queue_ms = config->queue_ms;
+	if (*text == '\0')
+		return 0;
+	ms = strtoull(text, NULL, 10); /* ULLONG_MAX if it is too long */
+	if (text[digits] != '\0' || ms == 0 || ms > config->queue_ms)
+		return http_error_set(error, 400, "X-Queue-Timeout: must be an integer from 1 to %" PRIu64 " (ms)", config->queue_ms);
+	exchange->queue_ms = ms;
+	return 0;
+}
+
+/* What is left of the key's requests, where their number is limited. */
+static void
+add_rate_headers(struct exchange *exchange, const struct proto_account *account)
+{
+	const struct key_limits *share = &exchange->key->share;
+
+	if (share->rate == 0)
+		return;
+	/* The runner counts the burst, and the one request that the rate gives. */
+	reply_add_header(&exchange->reply, "X-RateLimit-Limit: %" PRIu64, (uint64_t)share->burst + 1);
+	reply_add_header(&exchange->reply, "X-RateLimit-Remaining: %u", account->rate_left);
+	reply_add_header(&exchange->reply, "X-RateLimit-Reset: %" PRIu64, ((uint64_t)account->rate_reset_ms + 999) / 1000);
+}
+
+/* Read and check the request. Returns 0 and a request for request_free; or -1 with `error` set. */
+static int
+take_request(struct worker *worker, struct exchange *exchange, struct run_request *request, struct http_error *error)
+{
 	size_t size;
-	char *body = read_body(worker, exchange, &size, &error);
+	char *body = read_body(worker, exchange, &size, error);
 	int parsed;
 
-	if (body == NULL) {
-		exchange_fail(exchange, &error, NULL);
-		return;
-	}
-	parsed = request_parse(worker->config, body, size, &request, &error);
+	if (body == NULL)
+		return -1;
+	parsed = request_parse(worker->config, body, size, request, error);
 	free(body);
-	if (parsed == 0 &&
-	    request_use_proxy(worker->config, &request, exchange_parameter(exchange, "CELLBLOCK_PROXY"), &error) != 0) {
-		request_free(&request);
-		parsed = -1;
-	}
 	if (parsed != 0) {
-		if (error.lists_languages)
-			status_name_languages(worker, &error);
-		exchange_fail(exchange, &error, NULL);
-		return;
+		if (error->lists_languages)
+			status_name_languages(worker, error);
+		return -1;
 	}
-	access_log_request(&exchange->log, worker->config->language[request.language]->name, &request, size);
-	switch (run_perform(&worker->run, &worker->link, worker->config, &request, exchange->fcgi->ipcFd)) {
+	access_log_request(&exchange->log, worker->config->language[request->language]->name, request, size);
+	if (auth_check_request(worker->config, exchange->key, request, error) == 0)
+		return 0;
+	request_free(request);
+	return -1;
+}
+
+static void
+answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, const struct run_request *request)
+{
+	struct run *run = &worker->run;
+	struct http_error error;
+
+	switch (end) {
 	case RUN_ENDED:
-		access_log_result(&exchange->log, &worker->run);
-		exchange->outcome = proto_verdict_name(worker->run.result.verdict);
-		reply_run(&exchange->reply, &worker->run, worker->config, &request);
+		access_log_result(&exchange->log, run);
+		exchange->outcome = proto_verdict_name(run->result.verdict);
+		add_rate_headers(exchange, &run->account);
+		reply_run(&exchange->reply, run, worker->config, request);
 		break;
 	case RUN_REFUSED:
-		exchange->outcome = explain_refusal(worker->run.refusal, worker->config->language[request.language]->name,
-		    &error);
+		exchange->outcome = explain_refusal(run->refused.refusal, exchange->key,
+		    worker->config->language[request->language]->name, &error);
+		exchange->retry_ms = run->refused.retry_ms;
+		add_rate_headers(exchange, &run->account);
 		exchange_fail(exchange, &error, NULL);
 		break;
 	case RUN_NO_RUNNER:
 		exchange->outcome = "no_runner";
 		http_error_set(&error, 503, "the runner cannot be reached");
-		exchange_fail(exchange, &error, worker->run.cause);
+		exchange_fail(exchange, &error, run->cause);
+		break;
+	case RUN_LOST:
+		exchange->outcome = EXCHANGE_LOST;
+		http_error_set(&error, 500, "the run is lost");
+		exchange_fail(exchange, &error, run->cause);
 		break;
 	case RUN_FAULT:
 		exchange->outcome = "fault";
 		http_error_set(&error, 500, "the worker could not complete the run");
-		exchange_fail(exchange, &error, worker->run.cause);
+		exchange_fail(exchange, &error, run->cause);
 		break;
 	}
+}
+
+static void
+serve_run(struct worker *worker, struct exchange *exchange)
+{
+	struct run_request request;
+	struct run_share share;
+	struct http_error error;
+	struct run_client client = { .fd = exchange->fcgi->ipcFd, .cut_fd = worker->cut_fd, .share = &share };
+
+	if (take_queue_timeout(worker->config, exchange, &error) != 0 || take_request(worker, exchange, &request, &error) != 0) {
+		exchange_fail(exchange, &error, NULL);
+		return;
+	}
+	if (exchange->waited_us >= exchange->queue_ms * 1000) {
+		request_free(&request);
+		exchange->outcome = "busy";
+		http_error_set(&error, 503, "busy: no worker came free in time");
+		exchange_fail(exchange, &error, NULL);
+		return;
+	}
+	auth_share(exchange->key, &share);
+	client.queue_ms = exchange->queue_ms;
+	client.waited_us = exchange->waited_us;
+	answer_run(worker, exchange, run_perform(&worker->run, &worker->link, worker->config, &request, &client), &request);
 	run_release(&worker->run);
+}
+
+/* nginx asks whether a key is right, before it takes a large body. No client can ask this. */
+static void
+serve_key(struct worker *worker, struct exchange *exchange)
+{
+	(void)worker;
+	reply_send(&exchange->reply, 200, NULL, "{}", 2);
 }
 
 /* Serve the route. Returns its path for the log: one of the table's, never a client's text. */
@@ -168,9 +283,13 @@ dispatch(struct worker *worker, struct exchange *exchange)
 
 		if (strcmp(route->path, path) != 0)
 			continue;
-		if (is_shared && strcmp(method, "OPTIONS") == 0)
+		if (is_shared && strcmp(method, "OPTIONS") == 0) {
 			cors_answer_preflight(&exchange->reply, route->method);
-		else if (strcmp(strcmp(method, "HEAD") == 0 ? "GET" : method, route->method) == 0) {
+			return route->path;
+		}
+		if (!route->is_open && auth_check(worker->keys, exchange) != 0)
+			return route->path;
+		if (strcmp(strcmp(method, "HEAD") == 0 ? "GET" : method, route->method) == 0) {
 			route->serve(worker, exchange);
 		} else {
 			http_error_set(&error, 405, "method not allowed");
@@ -178,6 +297,9 @@ dispatch(struct worker *worker, struct exchange *exchange)
 		}
 		return route->path;
 	}
+	/* Only who has a key learns which routes there are. */
+	if (auth_check(worker->keys, exchange) != 0)
+		return "-";
 	http_error_set(&error, 404, "not found: there is no such route");
 	exchange_fail(exchange, &error, NULL);
 	return "-";
@@ -235,7 +357,10 @@ log_exchange(struct exchange *exchange, const char *route, uint64_t spent_us)
 void
 route_serve(struct worker *worker, FCGX_Request *fcgi)
 {
-	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out, .fd = fcgi->ipcFd }, .outcome = "-" };
+	struct exchange exchange = { .fcgi = fcgi,
+		.reply = { .out = fcgi->out, .fd = fcgi->ipcFd },
+		.key_name = "-",
+		.outcome = "-" };
 	uint64_t start_us = clock_us();
 	char traceparent[TRACEPARENT_SIZE] = "";
 	const char *route;
@@ -245,8 +370,8 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	 * client has its answer.
 	 */
 	copy_name(exchange.request_id, exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
-	copy_name(exchange.key_name, exchange_parameter(&exchange, "CELLBLOCK_KEY_NAME"));
 	take_traceparent(&exchange, traceparent);
+	exchange.waited_us = waited_us(&exchange);
 	route = dispatch(worker, &exchange);
 	finish(fcgi);
 	log_exchange(&exchange, route, clock_us() - start_us);

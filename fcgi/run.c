@@ -34,9 +34,7 @@
 #define DRAIN_GRACE_MS 5000          /* how much later than the result the pipes may end */
 #define ATTEMPTS 3                   /* how often a compiled run is begun, if the runner restarts between its steps */
 
-enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_COUNT };
-
-static uint32_t last_id;
+enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_CUT, POLL_COUNT };
 
 /* Note why the run fails, for the log. */
 static void __attribute__((format(printf, 2, 3))) set_cause(struct run *run, const char *format, ...)
@@ -100,10 +98,10 @@ run_release(struct run *run)
 }
 
 static void
-cancel(struct runner_link *link, enum proto_cancel why)
+cancel(struct runner_link *link, uint32_t id, enum proto_cancel why)
 {
 	static struct log_limit limit;
-	struct proto_request request = { .kind = PROTO_CANCEL, .id = last_id, .cancel = why };
+	struct proto_request request = { .kind = PROTO_CANCEL, .id = id, .cancel = why };
 
 	/*
 	 * If this does not arrive, the run ends by its own limits, or the wait for its result by
@@ -203,31 +201,39 @@ take_output(struct run *run, struct watch *watch)
 		if (outputs[i]->truncated && !watch->limit_hit) {
 			watch->limit_hit = true;
 			if (!watch->answered)
-				cancel(watch->link, CANCEL_OUTPUT_LIMIT);
+				cancel(watch->link, run->id, CANCEL_OUTPUT_LIMIT);
 		}
 	}
 	return 0;
 }
 
-/* Receive the runner's answer. Returns RUN_ENDED for a result; anything else ends the wait. */
+/*
+ * Receive the runner's answer. Returns RUN_ENDED for a result, and for a message that is none;
+ * anything else ends the wait.
+ */
 static enum run_end
 take_answer(struct run *run, struct watch *watch)
 {
 	struct proto_reply reply;
+	int received = runner_link_receive(watch->link, &reply);
 
-	if (runner_link_receive(watch->link, &reply) != 0) {
+	if (received > 0)
+		return RUN_ENDED;
+	if (received < 0) {
 		set_cause(run, "%s", watch->link->error);
-		return RUN_NO_RUNNER;
+		return RUN_LOST;
 	}
-	if (reply.id == last_id && reply.kind == PROTO_REFUSED) {
-		run->refusal = reply.u.refused.refusal;
+	if (reply.id == run->id && reply.kind == PROTO_REFUSED) {
+		run->refused = reply.u.refused;
+		run->account = reply.account;
 		return RUN_REFUSED;
 	}
-	if (reply.id != last_id || reply.kind != PROTO_RESULT) {
-		set_cause(run, "run %u: the runner answered with message %u about run %u", last_id, reply.kind, reply.id);
+	if (reply.id != run->id || reply.kind != PROTO_RESULT) {
+		set_cause(run, "run %u: the runner answered with message %u about run %u", run->id, reply.kind, reply.id);
 		return RUN_FAULT;
 	}
 	run->result = reply.u.result;
+	run->account = reply.account;
 	watch->answered = true;
 	watch->polled[POLL_RUNNER].fd = -1;
 	watch->deadline_us = clock_us() + DRAIN_GRACE_MS * 1000;
@@ -244,10 +250,10 @@ deadline_passed(struct run *run, struct watch *watch)
 	static struct log_limit limit;
 
 	if (!watch->answered) {
-		set_cause(run, "run %u: no result in time", last_id);
-		return RUN_NO_RUNNER;
+		set_cause(run, "run %u: no result in time", run->id);
+		return RUN_LOST;
 	}
-	log_limit_warn(&limit, "run %u: its pipes stay open after the result; the output may be incomplete", last_id);
+	log_limit_warn(&limit, "run %u: its pipes stay open after the result; the output may be incomplete", run->id);
 	run->out.truncated |= watch->polled[POLL_OUT].fd >= 0;
 	run->err.truncated |= watch->polled[POLL_ERR].fd >= 0;
 	return RUN_ENDED;
@@ -285,13 +291,20 @@ wait_for_end(struct run *run, struct watch *watch)
 		if (polled[POLL_CLIENT].revents != 0) {
 			polled[POLL_CLIENT].fd = -1;
 			if (!watch->answered)
-				cancel(watch->link, CANCEL_CLIENT_GONE);
+				cancel(watch->link, run->id, CANCEL_CLIENT_GONE);
 		}
 		if (polled[POLL_RUNNER].revents != 0) {
 			enum run_end end = take_answer(run, watch);
 
 			if (end != RUN_ENDED)
 				return end;
+		}
+		if (polled[POLL_CUT].revents != 0) {
+			polled[POLL_CUT].fd = -1;
+			if (!watch->answered) {
+				set_cause(run, "run %u: this worker ends, and cannot wait any longer", run->id);
+				return RUN_LOST;
+			}
 		}
 	}
 	return RUN_ENDED;
@@ -388,8 +401,8 @@ open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends
  * the run. *start_over: the connection on which PROTO_FIND was asked is gone, and nothing was sent.
  */
 static enum run_end
-execute(struct run *run, struct runner_link *link, const struct config *config, struct proto_request *message,
-    struct run_request *request, int client_fd, bool *start_over)
+execute(struct run *run, struct runner_link *link, struct proto_request *message, struct run_request *request,
+    const struct run_client *client, bool *start_over)
 {
 	bool is_compile = message->kind == PROTO_COMPILE;
 	/* A program that was compiled is held for this connection only. */
@@ -400,7 +413,7 @@ execute(struct run *run, struct runner_link *link, const struct config *config, 
 	const char *failed;
 
 	*start_over = false;
-	message->id = ++last_id;
+	message->id = ++run->id;
 	failed = open_fds(request, is_compile, fds, ends);
 	if (failed != NULL) {
 		set_cause(run, "%s: %s", failed, strerror(errno));
@@ -414,12 +427,13 @@ execute(struct run *run, struct runner_link *link, const struct config *config, 
 		struct watch watch = {
 			.link = link,
 			.output_bytes = message->limits.output_bytes,
-			.deadline_us = clock_us() + (RUNNER_GRACE_MS + config->queue_ms + message->limits.wall_ms) * 1000,
+			.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,
 			.polled = {
 				[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
 				[POLL_ERR] = { .fd = ends[1], .events = POLLIN },
 				[POLL_RUNNER] = { .fd = link->fd, .events = POLLIN },
-				[POLL_CLIENT] = { .fd = client_fd, .events = POLLRDHUP },
+				[POLL_CLIENT] = { .fd = client->fd, .events = POLLRDHUP },
+				[POLL_CUT] = { .fd = client->cut_fd, .events = POLLIN },
 			},
 		};
 
@@ -433,6 +447,9 @@ execute(struct run *run, struct runner_link *link, const struct config *config, 
 		end = wait_for_end(run, &watch);
 		if (end == RUN_ENDED)
 			settle(run, &watch);
+		/* A compiler runs none of the client's code, and its output is kept for nobody. */
+		if (end == RUN_LOST && is_compile)
+			end = RUN_NO_RUNNER;
 	}
 	fdpass_close(fds, FD_COUNT);
 	fdpass_close(ends, 2);
@@ -454,11 +471,17 @@ swap(struct output *a, struct output *b)
  * *start_over: see execute.
  */
 static enum run_end
-compile(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request, int client_fd,
-    bool *start_over)
+compile(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    const struct run_client *client, bool *start_over)
 {
 	struct compilation *compilation = &run->compilation;
-	struct proto_request message = { .kind = PROTO_FIND, .index = (uint32_t)request->language };
+	struct proto_request message = {
+		.kind = PROTO_FIND,
+		.index = (uint32_t)request->language,
+		.queue_ms = client->queue_ms,
+		.waited_us = client->waited_us,
+		.share = *client->share,
+	};
 	struct proto_reply reply;
 	enum run_end end;
 
@@ -466,7 +489,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	compilation->took_place = true;
 	compilation->limits = &config->language[request->language]->compile.limits;
 	compilation->result = (struct run_result){ .verdict = VERDICT_OK };
-	digest_source(request, message.digest);
+	digest_source(request, client->share->name, message.digest);
 	if (runner_link_ask(link, &message, RECONNECT_PATIENTLY, &reply) != 0) {
 		set_cause(run, "%s", link->error);
 		return RUN_NO_RUNNER;
@@ -476,7 +499,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 		return RUN_ENDED;
 	message.kind = PROTO_COMPILE;
 	message.limits = *compilation->limits;
-	end = execute(run, link, config, &message, request, client_fd, start_over);
+	end = execute(run, link, &message, request, client, start_over);
 	compilation->result = run->result;
 	swap(&compilation->text, &run->out);
 	if (end == RUN_ENDED && run->result.verdict != VERDICT_OK) {
@@ -500,7 +523,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 
 static enum run_end
 compile_and_run(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
-    int client_fd, bool *start_over)
+    const struct run_client *client, bool *start_over)
 {
 	struct proto_request message = {
 		.kind = PROTO_RUN,
@@ -508,20 +531,29 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.warm = request->warm,
 		.flags = (request->network ? RUN_NETWORK : 0u) | (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
 		.proxy = request->proxy,
+		.queue_ms = client->queue_ms,
+		.waited_us = client->waited_us,
 		.limits = request->limits,
+		.share = *client->share,
 	};
+	enum run_end end;
 
 	if (config_is_compiled(config->language[request->language])) {
-		enum run_end end = compile(run, link, config, request, client_fd, start_over);
-
-		if (end != RUN_ENDED || run->compilation.result.verdict != VERDICT_OK)
+		end = compile(run, link, config, request, client, start_over);
+		if (end != RUN_ENDED || run->compilation.result.verdict != VERDICT_OK) {
+			run->result.queue_us += client->waited_us;
 			return end;
+		}
+		message.waited_us += run->compilation.result.queue_us;
 	}
-	return execute(run, link, config, &message, request, client_fd, start_over);
+	end = execute(run, link, &message, request, client, start_over);
+	run->result.queue_us += message.waited_us;
+	return end;
 }
 
 enum run_end
-run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request, int client_fd)
+run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    const struct run_client *client)
 {
 	enum run_end end = RUN_FAULT;
 	bool start_over = true;
@@ -533,13 +565,13 @@ run_perform(struct run *run, struct runner_link *link, const struct config *conf
 	 */
 	for (int i = 0; i < ATTEMPTS && start_over; i++) {
 		output_release(&run->compilation.text);
-		end = compile_and_run(run, link, config, request, client_fd, &start_over);
+		end = compile_and_run(run, link, config, request, client, &start_over);
 	}
 	/*
 	 * Without its connection the runner ends the run, drops a program that it holds for it, and
 	 * cannot send a late answer that would be taken for that of the next run.
 	 */
-	if (end == RUN_FAULT || end == RUN_NO_RUNNER)
+	if (end != RUN_ENDED && end != RUN_REFUSED)
 		runner_link_close(link);
 	run->level = link->level;
 	request_free(request);

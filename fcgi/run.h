@@ -26,7 +26,8 @@ struct output {
 enum run_end {
 	RUN_ENDED,     /* `result` says how */
 	RUN_REFUSED,   /* the runner did not begin it; `refusal` says why */
-	RUN_NO_RUNNER, /* no runner can be reached, or it was lost before its answer; `cause` says which step failed */
+	RUN_NO_RUNNER, /* it has certainly not begun: no runner can be reached; `cause` says which step failed */
+	RUN_LOST,      /* it was handed over and may have begun, and no result will come; `cause` says why */
 	RUN_FAULT,     /* a step of this process failed; `cause` says which */
 };
 
@@ -43,21 +44,33 @@ struct run {
 	struct output out, err;
 	struct run_result result; /* VERDICT_COMPILE_ERROR: nothing was run; `compilation` says why */
 	struct compilation compilation;
-	enum refusal refusal;
+	struct proto_refused refused;
+	struct proto_account account;       /* of the client's key, with RUN_ENDED and RUN_REFUSED */
+	uint32_t id;                        /* of the last message that began a step */
 	enum level level;                   /* of the cell that it had */
 	char cause[RUNNER_LINK_ERROR_SIZE]; /* the failed step and errno, for the log; clients never see it */
 };
 
-/* Allocate the buffers that all runs of this worker share. Dies if there is no memory. */
+/* For whom a run is, and how long that one waits. */
+struct run_client {
+	int fd;                        /* closed by its peer if the client goes away; -1: none */
+	int cut_fd;                    /* can be read when the run must be given up; -1: never */
+	const struct run_share *share; /* what the client's key may have */
+	uint64_t queue_ms;             /* how long the run may wait for a cell in all */
+	uint64_t waited_us;            /* how long of that has passed */
+};
+
+/* Allocate the buffers that all runs of this thread share. Dies if there is no memory. */
 void run_init(struct run *run);
 
 /*
- * Compile `request` if its language is compiled, run it, and wait for the end. If `client_fd` is
- * closed by its peer before that, the run is cancelled. The request is freed as soon as it has been
- * handed over. The outcome is in `run` until run_release.
+ * Compile `request` if its language is compiled, run it, and wait for the end. If the client goes
+ * away before that, the run is cancelled. The request is freed as soon as it has been handed over.
+ * The outcome is in `run` until run_release; result.queue_us includes what the client had waited
+ * before.
  */
 enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
-    int client_fd);
+    const struct run_client *client);
 
 /* Free the buffers. */
 void run_free(struct run *run);

@@ -33,6 +33,7 @@ runner_link_close(struct runner_link *link)
 	if (link->fd >= 0)
 		close(link->fd);
 	link->fd = -1;
+	link->moved = false;
 }
 
 /* Note why a call fails, and close the connection. Returns -1, for the caller to return. */
@@ -68,8 +69,12 @@ runner_link_receive(struct runner_link *link, struct proto_reply *reply)
 	size_t fd_count;
 	ssize_t n = fdpass_recv(link->fd, reply, sizeof *reply, &no_fd, 0, &fd_count, NULL);
 
-	if (n == (ssize_t)sizeof *reply)
-		return 0;
+	if (n == (ssize_t)sizeof *reply) {
+		if (reply->kind != PROTO_MOVED)
+			return 0;
+		link->moved = true;
+		return 1;
+	}
 	if (n < 0)
 		return fail(link, "receive: %s", strerror(errno));
 	if (n == 0)
@@ -104,6 +109,28 @@ connect_once(struct runner_link *link)
 	link->level = reply.u.welcome.level;
 	if (link->stale)
 		return fail(link, "connect: the runner has another configuration or protocol version");
+	link->connections++;
+	return 0;
+}
+
+/*
+ * Exchange the connection for one to the newer runner. If that is not possible the connection
+ * stays. Returns 0 or -1.
+ */
+static int
+move(struct runner_link *link)
+{
+	struct runner_link next = *link;
+
+	next.fd = -1;
+	next.moved = next.stale = false;
+	if (connect_once(&next) != 0) {
+		link->stale = next.stale;
+		memcpy(link->error, next.error, sizeof link->error);
+		return -1;
+	}
+	runner_link_close(link);
+	*link = next;
 	return 0;
 }
 
@@ -112,6 +139,7 @@ connect_again(struct runner_link *link, enum reconnect reconnect)
 {
 	size_t attempts = reconnect == RECONNECT_PATIENTLY ? sizeof attempts_ms / sizeof attempts_ms[0] : 1;
 
+	link->stale = false;
 	for (size_t i = 0; i < attempts && !link->stale; i++) {
 		if (attempts_ms[i] > 0)
 			wait_readable(-1, attempts_ms[i]);
@@ -122,9 +150,32 @@ connect_again(struct runner_link *link, enum reconnect reconnect)
 }
 
 int
+runner_link_connect(struct runner_link *link)
+{
+	if (link->fd < 0)
+		return connect_again(link, RECONNECT_ONCE);
+	if (link->moved)
+		move(link);
+	return 0;
+}
+
+int
+runner_link_idle(struct runner_link *link)
+{
+	struct proto_reply reply;
+	int received = runner_link_receive(link, &reply);
+
+	if (received == 0)
+		fail(link, "receive: message %u was not asked for", reply.kind);
+	return runner_link_connect(link);
+}
+
+int
 runner_link_send(struct runner_link *link, const struct proto_request *request, const int *fds, size_t fd_count,
     enum reconnect reconnect)
 {
+	if (link->moved && reconnect != RECONNECT_NEVER)
+		move(link);
 	if (link->fd >= 0) {
 		if (fdpass_send(link->fd, request, sizeof *request, fds, fd_count) == 0)
 			return 0;
@@ -134,7 +185,6 @@ runner_link_send(struct runner_link *link, const struct proto_request *request, 
 	}
 	if (reconnect == RECONNECT_NEVER)
 		return -1;
-	link->stale = false;
 	if (connect_again(link, reconnect) != 0)
 		return -1;
 	if (fdpass_send(link->fd, request, sizeof *request, fds, fd_count) != 0)
@@ -146,11 +196,16 @@ int
 runner_link_ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
     struct proto_reply *reply)
 {
+	int received;
+
 	if (runner_link_send(link, request, NULL, 0, reconnect) != 0)
 		return -1;
-	if (!wait_readable(link->fd, ANSWER_MS))
-		return fail(link, "no answer in %d ms", ANSWER_MS);
-	if (runner_link_receive(link, reply) != 0)
+	do {
+		if (!wait_readable(link->fd, ANSWER_MS))
+			return fail(link, "no answer in %d ms", ANSWER_MS);
+		received = runner_link_receive(link, reply);
+	} while (received > 0);
+	if (received < 0)
 		return -1;
 	if (reply->kind != request->kind)
 		return fail(link, "request of kind %u: the reply is of kind %u", request->kind, reply->kind);

@@ -1,4 +1,7 @@
-/* runner_link.h - the worker's connection to the runner: one request, one reply (proto.h). */
+/*
+ * runner_link.h - the connection of a worker's thread to the runner: one request, one reply
+ * (proto.h).
+ */
 #ifndef CELLBLOCK_RUNNER_LINK_H
 #define CELLBLOCK_RUNNER_LINK_H
 
@@ -15,8 +18,10 @@ struct runner_link {
 	const char *path;
 	uint64_t config_digest;             /* of the configuration that this worker has read */
 	int fd;                             /* non-blocking; -1: not connected */
+	uint32_t connections;               /* how many it has had; a new one may have the same `fd` */
 	enum level level;                   /* of the runner's cells, as of the last connection */
-	bool stale;                         /* the runner has another configuration or protocol version */
+	bool stale;                         /* the runner on `path` has another configuration or protocol version */
+	bool moved;                         /* a newer runner serves on `path`; this connection is served until it ends */
 	char error[RUNNER_LINK_ERROR_SIZE]; /* after a call returned -1: the failed step and errno, for the log */
 };
 
@@ -27,8 +32,22 @@ enum reconnect {
 	RECONNECT_PATIENTLY, /* retry for about a second, the time that a runner needs to restart */
 };
 
-/* Initialise the link. It connects with the first request. */
+/* Initialise the link. It connects by runner_link_connect, or with the first request. */
 void runner_link_init(struct runner_link *link, const struct config *config);
+
+/*
+ * Connect at once, unless there is a connection; if the runner has moved, to the newer one. Returns
+ * 0 with a connection, or -1 with `error` set.
+ */
+int runner_link_connect(struct runner_link *link);
+
+/*
+ * Deal with what poll(2) announced while no request is under way: the runner has moved, or has
+ * ended. Connects again, once. If a newer runner has another configuration, `stale` is set, and the
+ * connection stays, so that a request at that moment is still served. Returns 0 with a connection,
+ * or -1 with `error` set.
+ */
+int runner_link_idle(struct runner_link *link);
 
 /*
  * Send a request with `fd_count` descriptors, which stay the caller's. A request that was delivered
@@ -38,7 +57,8 @@ int runner_link_send(struct runner_link *link, const struct proto_request *reque
     enum reconnect reconnect);
 
 /*
- * Receive the message that poll(2) announced. Returns 0; or -1 with `error` set and no connection.
+ * Receive the message that poll(2) announced. Returns 0; 1 if it was no answer, and the answer is
+ * still to come; or -1 with `error` set and no connection.
  */
 int runner_link_receive(struct runner_link *link, struct proto_reply *reply);
 

@@ -11,7 +11,7 @@ use World;
 World::enter();
 my $world = World->new;
 my $no = 'key-without-network';
-my $cb = Cellblock->start(own => 1, keys => { no => $no }, proxies => { no => 'none' },
+my $cb = Cellblock->start(own => 1, keys => { no => { key => $no, settings => 'network = "none";' } },
     conf => [$world->certificates, ['cellblock.conf', qr/mode = "none"/, 'mode = "host"']]);
 my $true = JSON::PP::true;
 

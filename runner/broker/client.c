@@ -23,7 +23,7 @@
 #include "fdpass.h"
 #include "log.h"
 
-#define CONNECTIONS_MAX 16 /* of one worker, which has use for one */
+#define CONNECTIONS_MAX 160 /* of one worker, which has one for each of at most 64 threads, and two for a moment */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /*

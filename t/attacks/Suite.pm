@@ -72,7 +72,7 @@ sub instance {
     # Some attacks need processes.
     my $cb = Cellblock->start(own => 1, conf => [
         ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = ' . 10_000 * $slow],
-        ['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 64;'],
+        ['cellblock.conf', qr/processes = \{ default = 1; maximum = 128;/, 'processes = { default = 1; maximum = 64;'],
         $quick_compiler,
     ]);
     my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key}, slow => $slow);

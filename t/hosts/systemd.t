@@ -70,15 +70,16 @@ my $config = '/etc/cellblock/cellblock.conf';
 done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
-filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 4);
+filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths, WORKERS => 10);
 done(['cp', "$examples/etc/systemd/cellblock-fcgi.socket", '/etc/systemd/system/']);
 is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint about the units';
 
-spew('/etc/cellblock/keys.map', "\"~^\\Q$key\\E\$\" test;\n");
-spew('/etc/cellblock/proxies.map', '');
+spew('/root/key', "$key\n");
+done(['sh', '-c', "$prefix/bin/cellblock-key -c $config add test --stdin </root/key"], 'an API key is added');
+is sprintf('%o', (stat '/etc/cellblock/keys/test.conf')[2] & 07777), '640', 'its file is for root and the workers';
 done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost),
     '-keyout', '/etc/cellblock/key.pem', '-out', '/etc/cellblock/cert.pem'], 'a certificate is made');
-filled('nginx/cellblock.conf.in', $site, KEYS => '/etc/cellblock/keys.map', PROXIES => '/etc/cellblock/proxies.map', RATE => 1000, CONNECTIONS => 64,
+filled('nginx/cellblock.conf.in', $site, RATE => 1000, CONNECTIONS => 320,
     BODY => '32m', READ_TIMEOUT => '1h', PLAIN_PORT => 8194, TLS_PORT => 8443, TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
     FCGI_SOCKET => '/run/cellblock-fcgi.sock');

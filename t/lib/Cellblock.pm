@@ -14,6 +14,7 @@ use strict;
 use warnings;
 
 use Cwd qw(abs_path);
+use Digest::SHA qw(sha256_hex);
 use Exporter qw(import);
 use Fcntl qw(:flock);
 use File::Basename qw(dirname);
@@ -189,8 +190,8 @@ sub free_uids {
 }
 
 # Start a service, or skip the file. Options: key, args (more options for script/server), conf
-# (changes of the configuration, see write_configuration), keys (more keys by name), proxies (of
-# keys, by name), allow (patterns of log lines that this test provokes), own (do not use the service
+# (changes of the configuration, see write_configuration), keys (more keys by name: the key, or
+# {key => ..., settings => text for its file}), allow (patterns of log lines that this test provokes), own (do not use the service
 # at CELLBLOCK_TEST_URL), inside (a command that takes script/server as its argument).
 sub start {
     my ($class, %option) = @_;
@@ -210,14 +211,7 @@ sub start {
     $self->{tls_url} = "https://127.0.0.1:$self->{tls_port}";
     $self->{mounts_before} = { map { $_ => 1 } host_mounts() };
     write_configuration("$self->{dir}/conf", @{ $option{conf} }) if $option{conf};
-    for my $name (sort keys %{ $option{keys} || {} }) {
-        make_path("$self->{dir}/keys");
-        spew("$self->{dir}/keys/$name.map", "\"~^\\Q$option{keys}{$name}\\E\$\" $name;\n");
-    }
-    if ($option{proxies}) {
-        make_path("$self->{dir}/keys");
-        spew("$self->{dir}/keys/test.proxies", join '', map {"$_ $option{proxies}{$_};\n"} sort keys %{ $option{proxies} });
-    }
+    $self->write_key($_, $option{keys}{$_}) for sort keys %{ $option{keys} || {} };
     my ($exit, $out, $err) = $self->up(@{ $option{args} || [] });
     $self->{said} = $out;
     if ($exit != 0) {
@@ -231,6 +225,14 @@ sub start {
         exit 1;
     }
     return $self;
+}
+
+# Write the file of an API key. The workers read it at their next start.
+sub write_key {
+    my ($self, $name, $key) = @_;
+    $key = { key => $key } if !ref $key;
+    make_path("$self->{dir}/conf/keys");
+    return spew("$self->{dir}/conf/keys/$name.conf", sprintf qq(sha256 = "%s";\n%s\n), sha256_hex($key->{key}), $key->{settings} // '');
 }
 
 # Start, or start again, on the same ports and with the directory as it is.

@@ -128,7 +128,8 @@ my $cb; # what service() has started
 
 sub service {
     my ($self) = @_;
-    return $cb = Cellblock->start(own => 1, keys => \%KEYS, proxies => { few => 'few', gone => 'gone', no => 'none' },
+    my %network = (few => 'few', gone => 'gone', no => 'none');
+    return $cb = Cellblock->start(own => 1, keys => { map { $_ => { key => $KEYS{$_}, settings => qq(network = "$network{$_}";) } } keys %KEYS },
         conf => [$self->configuration, ['cellblock.conf', qr/processes = \{ default = 1; maximum = 1;/, 'processes = { default = 1; maximum = 16;']]);
 }
 

@@ -52,7 +52,7 @@ assert_defaults(const struct config *config)
 	assert_int_equal(default_->threads, 128);
 	assert_int_equal(maximum->threads, 1024);
 	assert_int_equal(default_->open_files, 1024);
-	assert_int_equal(maximum->open_files, 4096);
+	assert_int_equal(maximum->open_files, 2048);
 	assert_int_equal(default_->inodes, 4096);
 	assert_int_equal(maximum->inodes, 65536);
 	assert_int_equal(default_->stack_bytes, 8 << 20);

@@ -56,7 +56,7 @@ static pid_t sibling; /* waits, with the same user and the same layers */
 static void
 become_worker(void)
 {
-	static const struct config config = { .worker_landlock = LAYER_OPTIONAL };
+	static const struct config config = { .worker_landlock = LAYER_OPTIONAL, .requests = 1, .body_bytes = 1 << 20 };
 
 	/* Its messages are for the log of a service, not for the output of the tests. */
 	if (freopen("/dev/null", "w", stderr) == NULL ||
@@ -64,7 +64,9 @@ become_worker(void)
 	        (setgroups(0, NULL) != 0 || setresgid(WORKER_UID, WORKER_UID, WORKER_UID) != 0 ||
 	            setresuid(WORKER_UID, WORKER_UID, WORKER_UID) != 0)))
 		_exit(NOT_TRIED);
-	lockdown_enter(&config, policy);
+	lockdown_begin(&config);
+	lockdown_complete(&config, policy);
+	lockdown_verify();
 }
 
 static bool
@@ -166,6 +168,16 @@ queue_signal(void)
 	siginfo_t info = { .si_code = -1 };
 
 	return syscall(SYS_rt_sigqueueinfo, sibling, SIGUSR1, &info) == 0 || syscall(SYS_tgkill, sibling, sibling, SIGTERM) == 0;
+}
+
+/* The kernel sends a signal of the owner's choice when a pipe can be read. */
+static bool
+signal_by_pipe(void)
+{
+	int pipes[2];
+
+	return pipe2(pipes, O_CLOEXEC) == 0 &&
+	    (fcntl(pipes[0], F_SETOWN, sibling) == 0 || fcntl(pipes[0], F_SETSIG, SIGKILL) == 0);
 }
 
 static bool
@@ -324,6 +336,7 @@ static const struct {
 	{ "signal a sibling", signal_sibling },
 	{ "signal its parent", signal_parent },
 	{ "queue a signal", queue_signal },
+	{ "signal by a pipe", signal_by_pipe },
 	{ "open a sibling", open_sibling },
 	{ "limit a sibling", limit_sibling },
 	{ "slow a sibling down", slow_sibling },
@@ -401,7 +414,7 @@ static void
 test_attacks_without_walls(void **state)
 {
 	bool (*const harmless[])(void) = { open_files, read_keys, fork_off, clone_off, start_thread, be_traced, signal_parent,
-		open_sibling, reach_network, connect_elsewhere, listen_for_others, map_code, make_code, be_dumpable,
+		signal_by_pipe, open_sibling, reach_network, connect_elsewhere, listen_for_others, map_code, make_code, be_dumpable,
 		change_directory, execute };
 
 	(void)state;

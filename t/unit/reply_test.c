@@ -416,7 +416,7 @@ static void
 test_headers(void **state)
 {
 	struct reply reply = { 0 };
-	char long_value[REPLY_HEADERS_SIZE];
+	char long_value[REPLY_HEADER_SIZE];
 
 	(void)state;
 	memset(long_value, 'x', sizeof long_value - 1);
@@ -425,7 +425,7 @@ test_headers(void **state)
 	reply_add_header(&reply, "X-Long: %s", long_value);
 	reply_add_header(&reply, "X-Two: %d", 2);
 	reply_send(&reply, 200, "Allow: GET\r\n", "1", 1);
-	assert_non_null(strstr(sent, "\r\nAllow: GET\r\nX-One: 1\r\nX-Two: 2\r\n\r\n1"));
+	assert_non_null(strstr(sent, "\r\nX-One: 1\r\nX-Two: 2\r\nAllow: GET\r\n\r\n1"));
 }
 
 /* A reply that nobody takes is cut after a while, and one that somebody takes is not. */
@@ -471,6 +471,8 @@ test_errors(void **state)
 		{ 400, "Status: 400 Bad Request\r\n" },
 		{ 404, "Status: 404 Not Found\r\n" },
 		{ 405, "Status: 405 Method Not Allowed\r\n" },
+		{ 401, "Status: 401 Unauthorized\r\n" },
+		{ 429, "Status: 429 Too Many Requests\r\n" },
 		{ 413, "Status: 413 Content Too Large\r\n" },
 		{ 500, "Status: 500 Internal Server Error\r\n" },
 		{ 503, "Status: 503 Service Unavailable\r\n" },
@@ -484,13 +486,16 @@ test_errors(void **state)
 
 		forget(NULL);
 		http_error_set(&error, lines[i].status, "\"quoted\" %s", "\xff\n");
+		if (lines[i].status == 429)
+			reply_add_header(&reply, "Retry-After: %d", 5);
+		reply_add_header(&reply, "X-Long: %02000d", 0); /* left out */
 		reply_error(&reply, &error, lines[i].status == 405 ? "Allow: POST\r\n" : NULL);
 		assert_int_equal(reply.status, lines[i].status);
 		tree = body(lines[i].line);
 		assert_int_equal(json_object_get_int(get(tree, "code")), -lines[i].status);
 		assert_string_equal(json_object_get_string(get(tree, "message")), "\"quoted\" \xef\xbf\xbd\n");
 		assert_null(get(tree, "data"));
-		assert_int_equal(strstr(sent, "\r\nRetry-After: 1\r\n") != NULL, lines[i].status == 503);
+		assert_int_equal(strstr(sent, "\r\nRetry-After: 5\r\n") != NULL, lines[i].status == 429);
 		assert_int_equal(strstr(sent, "\r\nAllow: POST\r\n") != NULL, lines[i].status == 405);
 		json_object_put(tree);
 	}

@@ -394,57 +394,6 @@ test_network(void **state)
 	config.network_strict = false;
 }
 
-/* The effect on a run that asks for a network, if its key has this proxy. */
-static int
-use_proxy(enum network mode, const char *name)
-{
-	int result;
-
-	config.network = mode;
-	memset(&error, 0, sizeof error);
-	accept_body("{" MINIMAL ",\"enable_network\":true}");
-	result = request_use_proxy(&config, &request, name, &error);
-	request_free(&request);
-	config.network = NETWORK_NONE;
-	return result;
-}
-
-static void
-test_proxy_of_a_key(void **state)
-{
-	(void)state;
-	config.proxy[0] = (struct proxy_config){ (char *)"all", (char *)"a:1" };
-	config.proxy[1] = (struct proxy_config){ (char *)"few", (char *)"b:1" };
-	config.proxy_count = 2;
-	assert_int_equal(use_proxy(NETWORK_PROXY, ""), 0);
-	assert_true(request.network && request.proxy == 0);
-	assert_int_equal(use_proxy(NETWORK_PROXY, "few"), 0);
-	assert_true(request.network && request.proxy == 1);
-	assert_int_equal(use_proxy(NETWORK_PROXY, "none"), 0);
-	assert_false(request.network);
-	assert_int_equal(use_proxy(NETWORK_HOST, ""), 0);
-	assert_true(request.network);
-	assert_int_equal(use_proxy(NETWORK_HOST, "none"), 0);
-	assert_false(request.network);
-
-	/* An unknown name must not mean the first proxy. */
-	assert_int_equal(use_proxy(NETWORK_PROXY, "fewer"), -1);
-	assert_int_equal(error.status, 500);
-	assert_int_equal(use_proxy(NETWORK_HOST, "few"), -1);
-	assert_int_equal(error.status, 500);
-	assert_int_equal(use_proxy(NETWORK_NONE, "fewer"), 0);
-
-	config.network_strict = true;
-	config.network = NETWORK_PROXY;
-	accept_body("{" MINIMAL ",\"enable_network\":true}");
-	assert_int_equal(request_use_proxy(&config, &request, "none", &error), -1);
-	assert_int_equal(error.status, 200);
-	request_free(&request);
-	config.network = NETWORK_NONE;
-	config.network_strict = false;
-	config.proxy_count = 0;
-}
-
 static void
 test_warm_set(void **state)
 {
@@ -523,7 +472,6 @@ main(void)
 		cmocka_unit_test(test_env_names),
 		cmocka_unit_test(test_later_fields),
 		cmocka_unit_test(test_network),
-		cmocka_unit_test(test_proxy_of_a_key),
 		cmocka_unit_test(test_warm_set),
 		cmocka_unit_test(test_damaged_bodies),
 	};

@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/eventfd.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -36,6 +38,11 @@ enum step {
 	COMPILE_BIG, /* the same, and its output, over the limit, is in the pipe only after the result */
 	RUN,         /* PROTO_RUN: the program succeeds */
 	RUN_BUSY,    /* PROTO_RUN: refused */
+	RUN_DIE,     /* PROTO_RUN: taken, and the connection ends */
+	RUN_SILENT,  /* PROTO_RUN: taken, and not answered */
+	MOVE,        /* the runner says that a newer one serves */
+	MOVED_TO,    /* the worker connects to the newer one, which has the same configuration, and leaves the older */
+	MOVED_OTHER, /* the same, but the configuration is another */
 	HANG_UP,     /* the runner closes the connection */
 	GO,          /* the worker waits in memfd_create(2) until the script is here */
 	GONE,        /* the worker closes the connection */
@@ -55,6 +62,7 @@ static const enum step *script;
 static char mismatch[128]; /* where the worker left the script */
 static sem_t go;
 static bool wait_for_go, no_more_fds;
+static int cut_fd = -1;
 static struct run run;
 static struct runner_link runner;
 
@@ -114,6 +122,12 @@ receive(int sock, enum step step)
 		fdpass_close(fds, 4);
 		return false;
 	}
+	if (request.waited_us != 7 || request.queue_ms != 1000 || strcmp(request.share.name, "key") != 0)
+		snprintf(mismatch, sizeof mismatch, "the share is not the client's");
+	if (step == RUN_DIE || step == RUN_SILENT) {
+		fdpass_close(fds, 4);
+		return true;
+	}
 	reply.id = request.id;
 	if (expected == PROTO_FIND) {
 		reply.kind = PROTO_FIND;
@@ -142,7 +156,8 @@ play(void *unused)
 {
 	struct proto_reply welcome = { .kind = PROTO_WELCOME,
 		.u.welcome = { .version = PROTO_VERSION, .languages = 2, .config_digest = DIGEST } };
-	int sock = -1;
+	struct proto_reply other = welcome, moved = { .kind = PROTO_MOVED };
+	int sock = -1, newer;
 	char byte;
 
 	for (const enum step *step = script; *step != END && mismatch[0] == '\0'; step++) {
@@ -154,6 +169,25 @@ play(void *unused)
 			}
 			sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 			answer(sock, &welcome);
+			break;
+		case MOVE:
+			answer(sock, &moved);
+			break;
+		case MOVED_TO:
+		case MOVED_OTHER:
+			if (!readable(listener)) {
+				snprintf(mismatch, sizeof mismatch, "no connection to the newer runner");
+				break;
+			}
+			newer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+			other.u.welcome.config_digest = DIGEST + 1;
+			answer(newer, *step == MOVED_TO ? &welcome : &other);
+			if (*step == MOVED_TO) {
+				if (!readable(sock) || recv(sock, &byte, 1, 0) != 0)
+					snprintf(mismatch, sizeof mismatch, "the connection to the older runner stays");
+				dup3(newer, sock, O_CLOEXEC);
+			}
+			close(newer);
 			break;
 		case HANG_UP:
 			close(sock);
@@ -168,6 +202,10 @@ play(void *unused)
 			break;
 		default:
 			receive(sock, *step);
+			if (*step == RUN_DIE) {
+				close(sock);
+				sock = -1;
+			}
 		}
 	}
 	if (sock >= 0)
@@ -182,7 +220,10 @@ perform(size_t language)
 		.code = { "x", 1 },
 		.limits = { .wall_ms = 1000, .output_bytes = OUTPUT_BYTES } };
 
-	return run_perform(&run, &runner, &config, &request, -1);
+	static const struct run_share share = { .name = "key", .weight = 1 };
+	const struct run_client client = { .fd = -1, .cut_fd = cut_fd, .share = &share, .queue_ms = 1000, .waited_us = 7 };
+
+	return run_perform(&run, &runner, &config, &request, &client);
 }
 
 static void
@@ -329,9 +370,98 @@ test_refused(void **state)
 	(void)state;
 	begin(&thread, steps, false);
 	assert_int_equal(perform(C), RUN_REFUSED);
-	assert_int_equal(run.refusal, REFUSED_BUSY);
+	assert_int_equal(run.refused.refusal, REFUSED_BUSY);
 	run_release(&run);
 	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+/* The idle thread connects again; what was run before and what comes after is served. */
+static void
+test_moved(void **state)
+{
+	static const enum step steps[] = { CONNECT, RUN, MOVE, MOVED_TO, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	assert_int_equal(run.result.queue_us, 7);
+	run_release(&run);
+	assert_true(readable(runner.fd));
+	assert_int_equal(runner_link_idle(&runner), 0);
+	assert_false(runner.moved);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+/* The message crosses a request: the older runner serves it, and the newer one the next. */
+static void
+test_moved_during_a_run(void **state)
+{
+	static const enum step steps[] = { CONNECT, MOVE, RUN, MOVED_TO, FIND, MOVE, COMPILE, RUN, MOVED_TO, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	assert_true(runner.moved);
+	run_release(&run);
+	assert_int_equal(perform(C), RUN_ENDED); /* the steps of one run stay with one runner */
+	run_release(&run);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+/* The newer runner has another configuration: the older one still serves what this worker has. */
+static void
+test_moved_to_another_configuration(void **state)
+{
+	static const enum step steps[] = { CONNECT, RUN, MOVE, MOVED_OTHER, MOVED_OTHER, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	run_release(&run);
+	assert_false(runner.stale);
+	assert_true(readable(runner.fd));
+	assert_int_equal(runner_link_idle(&runner), 0);
+	assert_true(runner.stale);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	assert_true(runner.stale);
+	finish(thread);
+}
+
+/* A run that was handed over may have begun. */
+static void
+test_lost(void **state)
+{
+	static const enum step steps[] = { CONNECT, RUN_DIE, CONNECT, RUN, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(PYTHON3), RUN_LOST);
+	assert_non_null(strstr(run.cause, "the runner closed the connection"));
+	run_release(&run);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	finish(thread);
+}
+
+/* A worker that ends gives the run up, and the runner learns of it. */
+static void
+test_cut(void **state)
+{
+	static const enum step steps[] = { CONNECT, RUN_SILENT, GONE, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	cut_fd = eventfd(1, EFD_CLOEXEC);
+	assert_int_equal(perform(PYTHON3), RUN_LOST);
+	close(cut_fd);
+	cut_fd = -1;
 	finish(thread);
 }
 
@@ -392,6 +522,11 @@ main(void)
 		cmocka_unit_test(test_restart_between_runs),
 		cmocka_unit_test(test_too_much_output_of_a_compiler),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_moved),
+		cmocka_unit_test(test_moved_during_a_run),
+		cmocka_unit_test(test_moved_to_another_configuration),
+		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_no_runner),
 	};
 

@@ -1,0 +1,374 @@
+/*
+ * worker.c - see worker.h.
+ *
+ * A worker has worker.requests threads. Each serves one request at a time, and has its own
+ * connection to the runner and its own buffers; they share nothing but what is constant. The first
+ * thread serves nothing: it waits for the order to stop.
+ *
+ * All threads wait for a connection on one socket, which other workers share. The kernel wakes one
+ * of them for each connection (EPOLLEXCLUSIVE). While a thread waits it also notices that the runner
+ * has moved or ended.
+ *
+ * A process that stops accepts nothing more. Each thread ends after the request that it has begun.
+ * After drain_ms the requests that still wait for their runs are answered as lost.
+ */
+#define _GNU_SOURCE
+#include "worker.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <fcntl.h>
+#include <json-c/json.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "autoconfig.h"
+#include "clock.h"
+#include "lockdown.h"
+#include "log.h"
+#include "log_limit.h"
+#include "route.h"
+
+/*
+ * A worker cannot serve a runner that has read another configuration than it has, and ends for
+ * another one to start. A young one waits, because the next would not know more.
+ */
+#define STALE_US 2000000
+#define CONNECT_AGAIN_MS 1000   /* how often an idle thread without a runner looks for one */
+#define ACCEPT_AGAIN_MS 100     /* the pause after accept(2) failed for want of something */
+#define CUT_MS 2000             /* how long the threads have to answer the requests that are given up */
+#define ARENAS 8                /* of malloc(3): small requests seldom meet in one */
+#define RESERVE_OF_SERVICE 32   /* requests that a service takes beyond those that run and wait */
+#ifdef CELLBLOCK_SANITIZERS
+#define STACK_BYTES (2048 * 1024)
+#else
+#define STACK_BYTES (256 * 1024) /* a request has needed less than 90 KiB; what is not used costs nothing */
+#endif
+
+struct thread {
+	pthread_t id;
+	struct process *process;
+	struct worker worker;
+	uint32_t watched; /* the connection to the runner that epoll watches, as counted by the link */
+	int epoll_fd;
+};
+
+/* What the threads of a worker share. */
+struct process {
+	uint64_t start_us;
+	int stop_fd;             /* can be read when no more requests are to be accepted */
+	int cut_fd;              /* can be read when no more runs are to be waited for */
+	pthread_barrier_t step;  /* passed when all threads are there, and again when they are confined */
+	struct thread *thread;
+	uint32_t count;
+};
+
+uint32_t
+worker_processes(const struct config *config)
+{
+	return (config->cells + config->queue + RESERVE_OF_SERVICE - 1) / config->requests + 1;
+}
+
+/* ---- a thread --------------------------------------------------------------------------------------------------- */
+
+static void
+announce(int event_fd)
+{
+	uint64_t one = 1;
+
+	if (write(event_fd, &one, sizeof one) < 0)
+		die("eventfd: %s", strerror(errno));
+}
+
+/* Look after the connection to the runner. Called between requests. */
+static void
+tend_link(struct thread *thread)
+{
+	struct runner_link *link = &thread->worker.link;
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = link->fd };
+
+	if (link->stale && clock_us() - thread->process->start_us > STALE_US)
+		announce(thread->process->stop_fd);
+	if (link->fd < 0 || thread->watched == link->connections)
+		return;
+	if (epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, link->fd, &event) != 0)
+		die("epoll_ctl: %s", strerror(errno));
+	thread->watched = link->connections;
+}
+
+/*
+ * Accept a connection and read its request. libfcgi would poll(2) for a connection first, which
+ * wakes every idle thread for each one. It uses the connection in the request if it is told to keep
+ * it. Returns 0, or -1 if there is no request after all.
+ */
+static int
+accept_request(FCGX_Request *fcgi)
+{
+	static struct log_limit limit;
+
+	fcgi->ipcFd = accept4(WORKER_LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
+	if (fcgi->ipcFd < 0) {
+		switch (errno) {
+		case EAGAIN: /* another thread was faster */
+		case EINTR:
+		case ECONNABORTED:
+			return -1;
+		case EMFILE:
+		case ENFILE:
+		case ENOBUFS:
+		case ENOMEM:
+			log_limit_warn(&limit, "accept: %s", strerror(errno));
+			poll(NULL, 0, ACCEPT_AGAIN_MS);
+			return -1;
+		default:
+			die("accept: %s", strerror(errno));
+		}
+	}
+	fcgi->keepConnection = 1;
+	if (FCGX_Accept_r(fcgi) != 0)
+		return -1;
+	/*
+	 * On a kept connection, nginx would queue requests for this thread while others are idle.
+	 */
+	fcgi->keepConnection = 0;
+	return 0;
+}
+
+/* Wait for what comes next, and do it. Returns false when this process stops. */
+static bool
+take_turn(struct thread *thread, FCGX_Request *fcgi)
+{
+	struct runner_link *link = &thread->worker.link;
+	bool link_waits = link->fd < 0 || link->moved;
+	bool has_connection = false, has_message = false;
+	struct epoll_event event[3];
+	int n = epoll_wait(thread->epoll_fd, event, sizeof event / sizeof event[0], link_waits ? CONNECT_AGAIN_MS : -1);
+
+	if (n < 0 && errno != EINTR)
+		die("epoll_wait: %s", strerror(errno));
+	if (n == 0)
+		runner_link_connect(link);
+	for (int i = 0; i < n; i++) {
+		if (event[i].data.fd == thread->process->stop_fd)
+			return false;
+		has_connection |= event[i].data.fd == WORKER_LISTEN_FD;
+		has_message |= event[i].data.fd == link->fd;
+	}
+	/* First the runner, so that the request goes to the right one. */
+	if (has_message)
+		runner_link_idle(link);
+	if (has_connection && accept_request(fcgi) == 0)
+		route_serve(&thread->worker, fcgi);
+	tend_link(thread);
+	return true;
+}
+
+static void *
+run_thread(void *argument)
+{
+	struct thread *thread = argument;
+	FCGX_Request fcgi;
+
+	/* libc makes system calls at the start of a thread that the filter denies. */
+	pthread_barrier_wait(&thread->process->step);
+	pthread_barrier_wait(&thread->process->step);
+	lockdown_verify();
+	run_init(&thread->worker.run);
+	/* libfcgi has no socket to accept on by itself after a request that it cannot read. */
+	if (FCGX_InitRequest(&fcgi, -1, 0) != 0)
+		die("cannot initialise libfcgi");
+	tend_link(thread);
+	while (take_turn(thread, &fcgi))
+		;
+	runner_link_close(&thread->worker.link);
+	run_free(&thread->worker.run);
+	return NULL;
+}
+
+/* ---- the process ------------------------------------------------------------------------------------------------ */
+
+/*
+ * Block SIGTERM in all threads: nothing that libfcgi does is interrupted. Call this after FCGX_Init,
+ * which installs handlers that would abort requests. Returns a descriptor that can be read after
+ * SIGTERM.
+ */
+static int
+set_signals(void)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, plain = { .sa_handler = SIG_DFL };
+	sigset_t stop;
+	int fd;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGTERM);
+	if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGUSR1, &ignore, NULL) != 0 ||
+	    sigaction(SIGTERM, &plain, NULL) != 0 || sigprocmask(SIG_BLOCK, &stop, NULL) != 0)
+		die("signals: %s", strerror(errno));
+	fd = signalfd(-1, &stop, SFD_CLOEXEC);
+	if (fd < 0)
+		die("signalfd: %s", strerror(errno));
+	return fd;
+}
+
+/*
+ * Do now the things that libraries do at their first use, and that the lockdown would deny: json-c
+ * reads a seed for its hash tables.
+ */
+static void
+warm_up(void)
+{
+	json_object_put(json_tokener_parse("{\"a\":1.5}"));
+	/*
+	 * A fixed threshold: larger blocks are mapped, and return to the system when they are
+	 * freed.
+	 */
+	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+	mallopt(M_ARENA_MAX, ARENAS);
+}
+
+static int
+make_event_fd(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		die("eventfd: %s", strerror(errno));
+	return fd;
+}
+
+static void
+watch(int epoll_fd, int fd, uint32_t events)
+{
+	struct epoll_event event = { .events = events, .data.fd = fd };
+
+	if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)
+		die("epoll_ctl: %s", strerror(errno));
+}
+
+/*
+ * Connect the threads to the runner now, so that they stay with the one whose configuration this
+ * worker has. It may be started later: until then requests are answered with 503.
+ */
+static void
+connect_threads(struct process *process)
+{
+	for (uint32_t i = 0; i < process->count; i++) {
+		struct runner_link *link = &process->thread[i].worker.link;
+
+		if (runner_link_connect(link) != 0) {
+			log_warn("the runner cannot be reached: %s", link->error);
+			return;
+		}
+	}
+	log_info("%s: connected to the runner", process->thread[0].worker.link.path);
+}
+
+static void
+start_threads(struct process *process, const struct config *config, const struct key_list *keys)
+{
+	pthread_attr_t attributes;
+	int error = pthread_attr_init(&attributes);
+
+	if (error == 0)
+		error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	if (error == 0)
+		error = pthread_barrier_init(&process->step, NULL, process->count + 1);
+	if (error != 0)
+		die("threads: %s", strerror(error));
+	for (uint32_t i = 0; i < process->count; i++) {
+		struct thread *thread = &process->thread[i];
+
+		thread->process = process;
+		thread->worker = (struct worker){ .config = config, .keys = keys, .cut_fd = process->cut_fd };
+		runner_link_init(&thread->worker.link, config);
+		thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+		if (thread->epoll_fd < 0)
+			die("epoll_create1: %s", strerror(errno));
+		watch(thread->epoll_fd, WORKER_LISTEN_FD, EPOLLIN | EPOLLEXCLUSIVE);
+		watch(thread->epoll_fd, process->stop_fd, EPOLLIN);
+	}
+	connect_threads(process);
+	for (uint32_t i = 0; i < process->count; i++) {
+		error = pthread_create(&process->thread[i].id, &attributes, run_thread, &process->thread[i]);
+		if (error != 0)
+			die("worker.requests: thread %u of %u cannot be started: %s", i + 1, process->count, strerror(error));
+	}
+	pthread_attr_destroy(&attributes);
+}
+
+/* Wait for all threads to end, for `ms` at most. Returns whether they have. */
+static bool
+join_threads(struct process *process, uint64_t ms)
+{
+	uint64_t until_us = clock_us() + ms * 1000;
+	struct timespec until = { (time_t)(until_us / 1000000), (long)(until_us % 1000000) * 1000 };
+
+	for (; process->count > 0; process->count--) {
+		if (pthread_clockjoin_np(process->thread[process->count - 1].id, NULL, CLOCK_MONOTONIC, &until) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+stop_threads(struct process *process, const struct config *config)
+{
+	announce(process->stop_fd);
+	if (join_threads(process, config->drain_ms))
+		return;
+	log_warn("%u requests or fewer are given up, %llu ms after the order to stop", process->count,
+	    (unsigned long long)config->drain_ms);
+	announce(process->cut_fd);
+	if (!join_threads(process, CUT_MS))
+		exit(0); /* those that are left have the memory that the caller would free */
+}
+
+void
+worker_serve(const struct config *config, const struct key_list *keys, const struct policy *policy, void (*ready)(void))
+{
+	struct process process = { .start_us = clock_us(), .count = config->requests };
+	struct pollfd wait[2];
+	int n;
+
+	warm_up();
+	if (FCGX_Init() != 0)
+		die("cannot initialise libfcgi");
+	/* A thread that was woken for a connection which another one took must not wait for the next. */
+	if (fcntl(WORKER_LISTEN_FD, F_SETFL, O_NONBLOCK) != 0)
+		die("fcntl: %s", strerror(errno));
+	process.stop_fd = make_event_fd();
+	process.cut_fd = make_event_fd();
+	process.thread = calloc(process.count, sizeof *process.thread);
+	if (process.thread == NULL)
+		die("out of memory");
+	wait[0] = (struct pollfd){ .fd = set_signals(), .events = POLLIN };
+	wait[1] = (struct pollfd){ .fd = process.stop_fd, .events = POLLIN };
+	lockdown_begin(config);
+	start_threads(&process, config, keys);
+	pthread_barrier_wait(&process.step);
+	lockdown_complete(config, policy);
+	lockdown_verify();
+	pthread_barrier_wait(&process.step);
+	if (ready != NULL)
+		ready();
+
+	do
+		n = poll(wait, 2, -1);
+	while (n < 0 && errno == EINTR);
+	if (wait[0].revents != 0)
+		log_info("stopped by SIGTERM");
+	else
+		log_info("%s: ending, so that a new worker reads the runner's configuration", config->socket_path);
+	stop_threads(&process, config);
+	free(process.thread);
+}
