@@ -129,6 +129,9 @@ test_bodies_that_are_no_json_object(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bodies); i++)
 		refuse_body(bodies[i], "body: must be ");
+	refuse_body("language=python3&code=print(1)", "body: must be a JSON object; this is a form");
+	refuse_body("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n1\r\n--x--", "body: must be a JSON object; this is a form");
+	refuse_body("print(1)", "body: must be a JSON object: ");
 	/* json-c stops at a NUL, but the body goes on. */
 	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &error), -1);
 	assert_string_equal(error.text, "body: must be one JSON object and nothing after it");
