@@ -140,9 +140,9 @@ struct config {
 	uint32_t cpu_percent;          /* CPU time of a cell per wall time; 100 is one core */
 
 	/* worker */
-	uint32_t requests;                /* at one time, of one worker process */
+	uint32_t requests;   /* at one time, of one worker process */
 	struct strings cors; /* origins of the pages that may use the service from a browser, or "*"; none: no page */
-	uint64_t body_bytes;              /* the largest request body */
+	uint64_t body_bytes; /* the largest request body */
 	enum requirement worker_landlock; /* for the worker itself */
 
 	/* keys */

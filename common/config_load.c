@@ -30,7 +30,9 @@ is_user(const char *text)
 	return isalpha((unsigned char)text[0]) || text[0] == '_';
 }
 
-/* As a browser sends it: no path, and not even a slash at its end. It goes into a header as it is. */
+/*
+ * As a browser sends it: no path, and not even a slash at its end. It goes into a header as it is.
+ */
 static bool
 is_origin(const char *text)
 {
@@ -108,7 +110,12 @@ static const struct conf_key key_keys[] = {
 	{ .name = "directory", .type = CONF_PATH, AT(key_dir), .max = PATH_BYTES, .string = "keys" },
 	{ .name = "weight", .type = CONF_UINT32, AT(key_limits.weight), .min = 1, .max = CONFIG_KEY_WEIGHT_MAX, .number = 10 },
 	{ .name = "running", .type = CONF_UINT32, AT(key_limits.running), .min = 0, .max = CONFIG_KEY_RUNNING_MAX, .number = 0 },
-	{ .name = "waiting", .type = CONF_UINT32, AT(key_limits.waiting), .min = 0, .max = CONFIG_KEY_WAITING_MAX, .number = 512 },
+	{ .name = "waiting",
+	    .type = CONF_UINT32,
+	    AT(key_limits.waiting),
+	    .min = 0,
+	    .max = CONFIG_KEY_WAITING_MAX,
+	    .number = 512 },
 	{ .name = "rate", .type = CONF_UINT32, AT(key_limits.rate), .min = 0, .max = CONFIG_KEY_RATE_MAX, .number = 5000 },
 	{ .name = "burst", .type = CONF_UINT32, AT(key_limits.burst), .min = 0, .max = CONFIG_KEY_RATE_MAX, .number = 5000 },
 	{ .name = "busy_status", .type = CONF_CHOICE, AT(busy_status), .choices = busy_names, .number = BUSY_429 },

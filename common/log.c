@@ -55,8 +55,9 @@ log_write(const char *line, size_t size)
 }
 
 /*
- * Make the text behind `from` the inside of a JSON string, and close the object. What does not fit is
- * cut; what is not ASCII may be half of a character, and becomes '?'. Returns the new end.
+ * Make the text behind `from` the inside of a JSON string, and close the object. It is cut if it
+ * does not fit. A byte that is not ASCII may be half of a character, and becomes '?'. Returns the
+ * new end.
  */
 static size_t
 close_json(char *line, size_t from, size_t end)

@@ -156,7 +156,7 @@ struct run_result {
 	uint32_t network;        /* enum network: the one that the run really had */
 	uint32_t processes_peak; /* 0 if the host does not count them */
 	uint32_t inodes_full;    /* bool: VERDICT_DISK_LIMIT for want of inodes, not of bytes */
-	uint64_t wall_us; /* from handing the code to the guest to its end */
+	uint64_t wall_us;        /* from handing the code to the guest to its end */
 	uint64_t cpu_us;
 	uint64_t queue_us; /* the wait for a cell */
 	uint64_t spawn_us; /* from having a cell to handing the code over */

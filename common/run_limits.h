@@ -45,9 +45,8 @@ run_limits_within(const struct run_limits *asked, const struct run_limits *most)
 	return asked->wall_ms - 1 < most->wall_ms && asked->cpu_ms - 1 < most->cpu_ms &&
 	    asked->memory_bytes - 1 < most->memory_bytes && asked->processes - 1 < most->processes &&
 	    asked->output_bytes - 1 < most->output_bytes && asked->disk_bytes - 1 < most->disk_bytes &&
-	    asked->threads <= most->threads &&
-	    asked->open_files >= RUN_LIMITS_MIN_OPEN_FILES && asked->open_files <= most->open_files &&
-	    asked->inodes >= RUN_LIMITS_MIN_INODES && asked->inodes <= most->inodes &&
+	    asked->threads <= most->threads && asked->open_files >= RUN_LIMITS_MIN_OPEN_FILES &&
+	    asked->open_files <= most->open_files && asked->inodes >= RUN_LIMITS_MIN_INODES && asked->inodes <= most->inodes &&
 	    asked->stack_bytes >= RUN_LIMITS_MIN_STACK_BYTES && asked->stack_bytes <= most->stack_bytes;
 }
 

@@ -19,10 +19,10 @@ struct access_log {
 	const char *request_id;
 	const char *key_name;
 	const char *route;
-	const char *outcome; /* one word for how a run ended, or why there was none, or "-" */
-	int status;          /* of HTTP */
-	uint64_t spent_us;   /* from the request's first byte to the last one of its reply */
-	size_t bytes_out;    /* of the reply's body */
+	const char *outcome;     /* one word for how a run ended, or why there was none, or "-" */
+	int status;              /* of HTTP */
+	uint64_t spent_us;       /* from the request's first byte to the last one of its reply */
+	size_t bytes_out;        /* of the reply's body */
 	const char *traceparent; /* as the client sent it, if it is well-formed; else "" */
 
 	/* set by access_log_request */
@@ -43,7 +43,10 @@ void access_log_request(struct access_log *log, const char *language, const stru
 /* Note how a run ended (RUN_ENDED). */
 void access_log_result(struct access_log *log, const struct run *run);
 
-/* Make the line, with its line feed. `line` has room for ACCESS_LOG_LINE_BYTES. Returns its length. */
+/*
+ * Make the line, with its line feed. `line` has room for ACCESS_LOG_LINE_BYTES. Returns its
+ * length.
+ */
 size_t access_log_format(const struct access_log *log, char *line);
 
 /* Write the line, in one write(2). */

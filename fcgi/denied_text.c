@@ -15,7 +15,7 @@
 #define HINT_SIZE 128
 #define SEARCHED_BYTES 8192 /* of each end of stderr */
 
-/* What a call is for, as far as there is advice about it. */
+/* The use of a call, as far as there is advice about it. */
 enum purpose {
 	FOR_OTHERS,
 	FOR_NETWORK,
@@ -131,7 +131,9 @@ contains(const char *text, size_t size, const char *words)
 	return false;
 }
 
-/* Whether stderr complains about a call for `purpose`. The cause of an end is near one of its ends. */
+/*
+ * Whether stderr complains about a call for `purpose`. The cause of an end is near one of its ends.
+ */
 static bool
 is_blamed(const char *err, size_t size, enum purpose purpose)
 {

@@ -10,7 +10,7 @@
 #define DENIED_JSON_SIZE (DENIED_CALLS * 256 + 3)
 #define DENIED_LINE_SIZE 512
 
-/* What a hint depends on: it must not advise what would not help. */
+/* The facts of a run for its hints, which must not advise anything that would not help. */
 struct denied_context {
 	enum network network;       /* that the run had */
 	bool wants_network;         /* the client asked for one */
@@ -27,8 +27,8 @@ size_t denied_json(const struct denied_calls *denied, const struct denied_contex
 
 /*
  * Write the line for `error` of a program that failed and wrote `err` to stderr: those denied calls
- * that its words blame, and one hint, as the inside of a JSON string. Empty if they blame none: most
- * calls that are denied are attempts that a library does without. `text` has room for
+ * that its words blame, and one hint, as the inside of a JSON string. Empty if they blame none:
+ * most calls that are denied are attempts that a library does without. `text` has room for
  * DENIED_LINE_SIZE bytes.
  */
 void denied_line(const struct denied_calls *denied, const struct denied_context *context, const char *err, size_t err_size,

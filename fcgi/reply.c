@@ -24,13 +24,13 @@
 #include "request_limits.h"
 #include "units.h"
 
-#define ERROR_HEAD_BYTES 4096  /* of stderr in `error`, if it does not fit */
-#define ERROR_TAIL_BYTES 12288 /* the same of its end, where the cause is in most languages */
-#define ERROR_LINE_BYTES 512   /* the longest piece of a line that is left out with it */
-#define WHY_SIZE 192           /* of a line that says why a run ended */
-#define WAIT_BYTES 65536       /* less than poll(2) announces */
-#define STALL_MS 15000         /* for nginx to take nothing */
-#define REPLY_MS 30000         /* for it to take all, ... */
+#define ERROR_HEAD_BYTES 4096           /* of stderr in `error`, if it does not fit */
+#define ERROR_TAIL_BYTES 12288          /* the same of its end, where the cause is in most languages */
+#define ERROR_LINE_BYTES 512            /* the longest piece of a line that is left out with it */
+#define WHY_SIZE 192                    /* of a line that says why a run ended */
+#define WAIT_BYTES 65536                /* less than poll(2) announces */
+#define STALL_MS 15000                  /* for nginx to take nothing */
+#define REPLY_MS 30000                  /* for it to take all, ... */
 #define REPLY_BYTES_PER_S (1024 * 1024) /* ... and the slowest pace on top of that */
 
 #define SUCCESS "{\"code\":0,\"message\":\"success\",\"data\":"
@@ -130,9 +130,8 @@ put_header(struct reply *reply, int status, const char *header, size_t size)
 
 	reply->status = status;
 	reply->bytes = size;
-	n = snprintf(text, sizeof text,
-	    "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n", status, phrase(status),
-	    is_replaced ? "" : "; charset=utf-8", size, reply->header, header != NULL ? header : "");
+	n = snprintf(text, sizeof text, "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n",
+	    status, phrase(status), is_replaced ? "" : "; charset=utf-8", size, reply->header, header != NULL ? header : "");
 	put(reply, text, (size_t)n);
 }
 
@@ -219,9 +218,9 @@ static const struct met {
 	const char *name; /* NULL: none */
 	const char *words;
 } no_limit, wall = { "wall_ms", "timeout" }, cpu = { "cpu_ms", "cpu limit exceeded" },
-	    memory = { "memory_bytes", "memory limit exceeded" }, output = { "output_bytes", "output limit exceeded" },
-	    processes = { "processes", "process limit exceeded" }, threads = { "threads", "thread limit exceeded" },
-	    disk = { "disk_bytes", "disk limit exceeded" }, inodes = { "inodes", "limit of files and directories exceeded" };
+            memory = { "memory_bytes", "memory limit exceeded" }, output = { "output_bytes", "output limit exceeded" },
+            processes = { "processes", "process limit exceeded" }, threads = { "threads", "thread limit exceeded" },
+            disk = { "disk_bytes", "disk limit exceeded" }, inodes = { "inodes", "limit of files and directories exceeded" };
 
 static const struct met *
 limit_met(const struct run_result *result, const struct run_limits *limits)
@@ -261,7 +260,9 @@ limit_value(const struct met *met, const struct run_limits *limits)
 	return 0;
 }
 
-/* "error: memory limit exceeded (268435456 bytes), which is 256 MiB": for programs and for people. */
+/*
+ * "error: memory limit exceeded (268435456 bytes), which is 256 MiB": for programs and for people.
+ */
 static void
 describe_limit(const struct met *met, const struct run_limits *limits, char *text, size_t size)
 {
@@ -272,9 +273,9 @@ describe_limit(const struct met *met, const struct run_limits *limits, char *tex
 
 	snprintf(text, size, "error: %s (%" PRIu64 "%s%s)%s%s%s\\n", met->words, value, unit != NULL ? " " : "",
 	    unit != NULL ? unit + 1 : "", has_words ? ", which is " : "", words,
-	    met != &processes             ? "" :
-	        limits->threads > 0       ? ", and limits.threads in addition" :
-	                                    "; each thread counts, unless limits.threads asks for more");
+	    met != &processes       ? "" :
+	        limits->threads > 0 ? ", and limits.threads in addition" :
+	                              "; each thread counts, unless limits.threads asks for more");
 }
 
 /*
@@ -364,7 +365,7 @@ describe_rest(const struct run *run, const struct run_limits *limits, const stru
 	    proto_level_name(run->level));
 }
 
-/* What `error` has of stderr: all of it, or its two ends around a line that says so. */
+/* The part of stderr that is in `error`: all of it, or its two ends around a line that says so. */
 struct excerpt {
 	struct {
 		const char *bytes;

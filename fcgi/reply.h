@@ -17,17 +17,20 @@ struct json_object;
 
 struct reply {
 	FCGX_Stream *out;
-	int fd; /* the connection to nginx; 0: not known, and writes may wait */
-	size_t unwaited;      /* bytes since the last look whether nginx takes them */
-	uint64_t deadline_us; /* for all of the reply; 0: not set yet */
-	bool is_cut;          /* the rest is not sent: the client is gone, or does not take it */
+	int fd;                         /* the connection to nginx; 0: not known, and writes may wait */
+	size_t unwaited;                /* bytes since the last look whether nginx takes them */
+	uint64_t deadline_us;           /* for all of the reply; 0: not set yet */
+	bool is_cut;                    /* the rest is not sent: the client is gone, or does not take it */
 	char header[REPLY_HEADER_SIZE]; /* more header lines of the answer, each ending in CR LF; or "" */
 	/* for the log */
 	int status;
 	size_t bytes; /* of the body */
 };
 
-/* Add a header line, printf-style and without its end, to what is sent later. Dropped if too long. */
+/*
+ * Add a header line, printf-style and without its end, to the answer. It is left out if it does not
+ * fit.
+ */
 void reply_add_header(struct reply *reply, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Send a complete body. `header`: NULL, or additional header lines, each ending in CR LF. */
@@ -42,8 +45,8 @@ void reply_data(struct reply *reply, struct json_object *data);
 void reply_error(struct reply *reply, const struct http_error *error, const char *header);
 
 /*
- * Send the outcome of a run that ended (RUN_ENDED). Of `request` its numbers are enough: its texts may
- * be freed. A client, or nginx, that does not take the reply in time gets a part of it.
+ * Send the outcome of a run that ended (RUN_ENDED). Of `request` its numbers are enough: its texts
+ * may be freed. A client, or nginx, that does not take the reply in time gets a part of it.
  */
 void reply_run(struct reply *reply, const struct run *run, const struct config *config, const struct run_request *request);
 

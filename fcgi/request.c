@@ -202,9 +202,10 @@ refuse_value(const struct request_limit *limit, uint64_t maximum, struct http_er
 	char words[UNITS_TEXT_SIZE];
 
 	if (maximum <= limit->least)
-		return http_error_set(error, 400, "limits.%s: must be %" PRIu64 "; this server allows no more",
-		    limit->name, maximum);
-	http_error_set(error, 400, "limits.%s: must be an integer from %" PRIu64 " to %" PRIu64, limit->name, limit->least, maximum);
+		return http_error_set(error, 400, "limits.%s: must be %" PRIu64 "; this server allows no more", limit->name,
+		    maximum);
+	http_error_set(error, 400, "limits.%s: must be an integer from %" PRIu64 " to %" PRIu64, limit->name, limit->least,
+	    maximum);
 	if (units_of_limit(limit->name, maximum, words))
 		http_error_append(error, " (%s)", words);
 	return -1;
@@ -357,8 +358,7 @@ do_without_network(const struct config *config, bool *network, struct http_error
 }
 
 static int
-take_network(const struct config *config, struct json_object *tree, bool *network, bool *wants_network,
-    struct http_error *error)
+take_network(const struct config *config, struct json_object *tree, bool *network, bool *wants_network, struct http_error *error)
 {
 	struct json_object *value = field(tree, "enable_network");
 
@@ -443,7 +443,8 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_text(tree, "preload", &request->preload, error) != 0 || take_text(tree, "stdin", &request->input, error) != 0 ||
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
-	    reject_later_fields(tree, error) != 0 || take_network(config, tree, &request->network, &request->wants_network, error) != 0)
+	    reject_later_fields(tree, error) != 0 ||
+	    take_network(config, tree, &request->network, &request->wants_network, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");

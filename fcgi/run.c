@@ -310,7 +310,9 @@ wait_for_end(struct run *run, struct watch *watch)
 	return RUN_ENDED;
 }
 
-/* Cut a stream whose text in the reply would be too long: see RUN_ESCAPES. Returns whether it was. */
+/*
+ * Cut a stream whose text in the reply would be too long: see RUN_ESCAPES. Returns whether it was.
+ */
 static bool
 bound_escapes(struct output *output, uint64_t limit)
 {

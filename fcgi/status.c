@@ -137,7 +137,8 @@ status_name_languages(struct worker *worker, struct http_error *error)
 		if (runner_link_ask(&worker->link, &request, RECONNECT_ONCE, &answer) != 0)
 			return;
 		if (answer.u.language.available != 0)
-			http_error_append(error, "%s %s", listed++ == 0 ? "; supported are:" : ",", worker->config->language[i]->name);
+			http_error_append(error, "%s %s", listed++ == 0 ? "; supported are:" : ",",
+			    worker->config->language[i]->name);
 	}
 }
 

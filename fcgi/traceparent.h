@@ -1,4 +1,6 @@
-/* traceparent.h - the header of W3C Trace Context, by which a client's tracer finds its requests. */
+/*
+ * traceparent.h - the header of W3C Trace Context, by which a client's tracer finds its requests.
+ */
 #ifndef CELLBLOCK_TRACEPARENT_H
 #define CELLBLOCK_TRACEPARENT_H
 

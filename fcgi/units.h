@@ -8,8 +8,9 @@
 #define UNITS_TEXT_SIZE 32
 
 /*
- * Write the value of the limit `name`, whose end tells its unit: "_ms" or "_bytes". `text` has room
- * for UNITS_TEXT_SIZE bytes. Returns false, with an empty text, if the plain number says it as well.
+ * Write the value of the limit `name`, whose end tells its unit: "_ms" or "_bytes". `text` has
+ * room for UNITS_TEXT_SIZE bytes. Returns false, with an empty text, if the plain number says it as
+ * well.
  */
 bool units_of_limit(const char *name, uint64_t value, char *text);
 

@@ -154,7 +154,7 @@ struct reaper_report {
 	uint32_t is_full; /* enum disk_full */
 };
 
-/* What a run has used up of its disk. */
+/* The part of its disk that a run has used up. */
 enum disk_full {
 	DISK_FULL_NOT,
 	DISK_FULL_BYTES,

@@ -46,9 +46,9 @@ my @cases = (
     ['fewer threads', { code => $threads, limits => { threads => 5 } }, 'process_limit', "5\n", threads => 5],
     ['processes, and no threads in addition', { code => $threads, limits => { processes => 6 } }, 'process_limit', "5\n", processes => 6],
     ['processes, and threads in addition', { code => $threads, limits => { processes => 6, threads => 10 } }, 'process_limit', "15\n", processes => 6],
-    ['open files', { code => sprintf $files, 1024, 1024 }, 'exit', "True\n"],
+    ['open files', { code => sprintf $files, 256, 256 }, 'exit', "True\n"],
     ['fewer open files', { code => (sprintf $files, 100, 100), limits => { open_files => 100 } }, 'exit', "True\n"],
-    ['more open files', { code => (sprintf $files, 2000, 2000), limits => { open_files => 2000 } }, 'exit', "True\n"],
+    ['more open files', { code => (sprintf $files, 1000, 1000), limits => { open_files => 1000 } }, 'exit', "True\n"],
     ['entries', { code => sprintf $entries, 4096, 4096 }, 'disk_limit', "True\n", inodes => 4096],
     ['fewer entries', { code => (sprintf $entries, 100, 100), limits => { inodes => 100 } }, 'disk_limit', "True\n", inodes => 100],
     ['more entries', { code => (sprintf $entries, 9000, 9000), limits => { inodes => 9000 } }, 'disk_limit', "True\n", inodes => 9000],
@@ -79,7 +79,7 @@ for what in (resource.RLIMIT_NOFILE, resource.RLIMIT_STACK):
     try: resource.setrlimit(what, (hard + 1, hard + 1))
     except (ValueError, PermissionError) as e: print(type(e).__name__)
 PYTHON
-is $raise->{data}{stdout}, "1024 1024\nValueError\n8388608 8388608\nValueError\n", 'a program cannot raise its own limits' or diag $raise->{body};
+is $raise->{data}{stdout}, "256 256\nValueError\n8388608 8388608\nValueError\n", 'a program cannot raise its own limits' or diag $raise->{body};
 
 # A subprocess works, once it is asked for, and the hint says how.
 my $alone = $cb->run(code => 'import os; os.fork()');

@@ -43,9 +43,7 @@
 static void
 tell(const struct cell *cell, enum reaper_request_kind kind)
 {
-	struct reaper_request request = { .kind = kind,
-		.disk_bytes = cell->limits.disk_bytes,
-		.inodes = cell->limits.inodes };
+	struct reaper_request request = { .kind = kind, .disk_bytes = cell->limits.disk_bytes, .inodes = cell->limits.inodes };
 
 	/* The end of a reaper is an event of its own. */
 	if (cell->reaper.fd >= 0)

@@ -23,8 +23,8 @@ struct run_facts {
 	int wait_status; /* of the guest, as wait(2) has it */
 	uint64_t cpu_us;
 	uint64_t cpu_limit_ms;
-	bool out_of_memory; /* the kernel killed for memory in the cell */
-	bool fork_refused;  /* the cell's process limit was hit */
+	bool out_of_memory;       /* the kernel killed for memory in the cell */
+	bool fork_refused;        /* the cell's process limit was hit */
 	enum disk_full disk_full; /* what the tmpfs has none left of */
 };
 

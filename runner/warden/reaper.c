@@ -70,7 +70,7 @@ reaper_kill_all(uid_t uid)
 	}
 }
 
-/* What the run has used up of its disk. One file of the full size leaves no room for another. */
+/* The part of its disk that the run has used up. One file of the full size leaves no room for another. */
 static enum disk_full
 measure(const struct reaper *reaper, uint64_t disk_bytes, uint64_t inodes)
 {

@@ -1,4 +1,6 @@
-/* access_log_test.c - the line of a request: one object of JSON, in one write, whatever is in it. */
+/*
+ * access_log_test.c - the line of a request: one object of JSON, in one write, whatever is in it.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,7 +170,6 @@ test_write(void **state)
 	assert_true(n > 2 && line[0] == '{' && line[n - 2] == '}' && line[n - 1] == '\n');
 	close(fds[0]);
 	close(fds[1]);
-	/* A log that nobody reads any more is no reason to end: SIGPIPE is ignored by the worker. */
 	close(old);
 }
 

@@ -51,8 +51,8 @@ assert_defaults(const struct config *config)
 	assert_int_equal(maximum->processes, 128);
 	assert_int_equal(default_->threads, 128);
 	assert_int_equal(maximum->threads, 1024);
-	assert_int_equal(default_->open_files, 1024);
-	assert_int_equal(maximum->open_files, 2048);
+	assert_int_equal(default_->open_files, 256);
+	assert_int_equal(maximum->open_files, 1024);
 	assert_int_equal(default_->inodes, 4096);
 	assert_int_equal(maximum->inodes, 65536);
 	assert_int_equal(default_->stack_bytes, 8 << 20);
@@ -372,12 +372,14 @@ static const struct bad_file main_refusals[] = {
 	{ "isolation = { x = 3; };",
 	    ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, cgroup, "
 	    "cgroup_parent, landlock, uid_per_cell, cpu_percent" },
-	{ "isolation = {\n threads = 3; };", ":2: isolation.threads has moved; allowed: limits.threads = { default = ...; maximum = ...; }" },
+	{ "isolation = {\n threads = 3; };",
+	    ":2: isolation.threads has moved; allowed: limits.threads = { default = ...; maximum = ...; }" },
 	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, landlock, cors" },
 	{ "log = { format = \"xml\"; };", ":1: log.format: \"xml\" is unknown; allowed: \"text\", \"json\"" },
 	{ "worker = { cors = [\"https://a.example/\"]; };",
 	    ":1: worker.cors[0]: \"https://a.example/\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
-	{ "worker = { cors = [\"https://a b\"]; };", ":1: worker.cors[0]: \"https://a b\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
+	{ "worker = { cors = [\"https://a b\"]; };",
+	    ":1: worker.cors[0]: \"https://a b\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
 	{ "network = { x = 3; };",
 	    ":1: unknown key \"x\" in network; allowed: mode, strict, "
 	    "proxies, certificates, connections, armed" },

@@ -1,4 +1,6 @@
-/* headers_test.c - the headers that a client sends and gets back: traceparent, and those of CORS. */
+/*
+ * headers_test.c - the headers that a client sends and gets back: traceparent, and those of CORS.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>

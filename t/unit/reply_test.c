@@ -237,7 +237,8 @@ test_compile(void **state)
 		{ VERDICT_OK, VERDICT_OK, false, "", "ok", "" },
 		{ VERDICT_OK, VERDICT_OK, true, "", "ok", "" },
 		{ VERDICT_OK, VERDICT_OK, false, "main.c:1: warning: \"x\" \xff\n", "ok", "" },
-		{ VERDICT_TIMEOUT, VERDICT_OK, false, "", "timeout", "process exited with code 1\nerror: timeout (15000 ms), which is 15 s\nE" },
+		{ VERDICT_TIMEOUT, VERDICT_OK, false, "", "timeout",
+		    "process exited with code 1\nerror: timeout (15000 ms), which is 15 s\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_EXIT, false, "main.c:1: error\n", "compile_error",
 		    "process exited with code 1\nerror: compile error\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_OK, false, "no output\n", "compile_error",
@@ -369,7 +370,7 @@ test_the_ends_of_stderr(void **state)
 	}
 }
 
-/* What is met, and its value, is there for programs too. */
+/* The limit that was met, and its value, are there for programs too. */
 static void
 test_the_limit_by_name(void **state)
 {
@@ -381,7 +382,8 @@ test_the_limit_by_name(void **state)
 		int64_t value;
 	} cases[] = {
 		{ VERDICT_PROCESS_LIMIT, 1, false, "threads", "error: thread limit exceeded (77)\n", 77 },
-		{ VERDICT_PROCESS_LIMIT, 9, false, "processes", "error: process limit exceeded (9), and limits.threads in addition\n", 9 },
+		{ VERDICT_PROCESS_LIMIT, 9, false, "processes",
+		    "error: process limit exceeded (9), and limits.threads in addition\n", 9 },
 		{ VERDICT_DISK_LIMIT, 1, true, "inodes", "error: limit of files and directories exceeded (5000)\n", 5000 },
 		{ VERDICT_TIMEOUT, 1, false, "wall_ms", "error: timeout (15000 ms), which is 15 s\n", 15000 },
 		{ VERDICT_EXIT, 1, false, NULL, "process exited with code 1\n", 0 },

@@ -130,7 +130,8 @@ test_bodies_that_are_no_json_object(void **state)
 	for (size_t i = 0; i < LENGTH(bodies); i++)
 		refuse_body(bodies[i], "body: must be ");
 	refuse_body("language=python3&code=print(1)", "body: must be a JSON object; this is a form");
-	refuse_body("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n1\r\n--x--", "body: must be a JSON object; this is a form");
+	refuse_body("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n1\r\n--x--",
+	    "body: must be a JSON object; this is a form");
 	refuse_body("print(1)", "body: must be a JSON object: ");
 	/* json-c stops at a NUL, but the body goes on. */
 	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &error), -1);
@@ -272,8 +273,9 @@ test_unknown_limits(void **state)
 	static const struct {
 		const char *name, *nearest;
 	} names[] = { { "memory_mb", "memory_bytes" }, { "memory", "memory_bytes" }, { "MEMORY_BYTES", "memory_bytes" },
-		{ "wall_time", "wall_ms" }, { "cpu", "cpu_ms" }, { "cpums", "cpu_ms" }, { "process", "processes" }, { "thread", "threads" },
-		{ "openfiles", "open_files" }, { "stack", "stack_bytes" }, { "timeout", NULL }, { "", NULL }, { "x", NULL } };
+		{ "wall_time", "wall_ms" }, { "cpu", "cpu_ms" }, { "cpums", "cpu_ms" }, { "process", "processes" },
+		{ "thread", "threads" }, { "openfiles", "open_files" }, { "stack", "stack_bytes" }, { "timeout", NULL },
+		{ "", NULL }, { "x", NULL } };
 	char body[4096], text[128];
 
 	(void)state;
@@ -285,7 +287,8 @@ test_unknown_limits(void **state)
 		refuse_body(body, text);
 		assert_non_null(strstr(error.text, "disk_bytes"));
 	}
-	refuse_body("{" MINIMAL ",\"limits\":{\"memory_mb\":null}}", "limits.memory_mb: there is no such limit; do you mean memory_bytes?");
+	refuse_body("{" MINIMAL ",\"limits\":{\"memory_mb\":null}}",
+	    "limits.memory_mb: there is no such limit; do you mean memory_bytes?");
 	memset(body, 'm', sizeof body);
 	memcpy(body, "{" MINIMAL ",\"limits\":{\"", strlen("{" MINIMAL ",\"limits\":{\""));
 	memcpy(body + sizeof body - 6, "\":1}}", 6);
@@ -293,7 +296,9 @@ test_unknown_limits(void **state)
 	assert_memory_equal(error.text, "limits.mmmm", 11);
 }
 
-/* A run that asks for processes is held to them, threads included, unless it asks for threads too. */
+/*
+ * A run that asks for processes is held to them, threads included, unless it asks for threads too.
+ */
 static void
 test_threads(void **state)
 {
