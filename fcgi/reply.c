@@ -264,7 +264,7 @@ limit_value(const struct met *met, const struct run_limits *limits)
  * "error: memory limit exceeded (268435456 bytes), which is 256 MiB": for programs and for people.
  */
 static void
-describe_limit(const struct met *met, const struct run_limits *limits, char *text, size_t size)
+describe_limit(const struct met *met, const struct run_limits *limits, bool is_compile, char *text, size_t size)
 {
 	uint64_t value = limit_value(met, limits);
 	const char *unit = strrchr(met->name, '_');
@@ -273,9 +273,9 @@ describe_limit(const struct met *met, const struct run_limits *limits, char *tex
 
 	snprintf(text, size, "error: %s (%" PRIu64 "%s%s)%s%s%s\\n", met->words, value, unit != NULL ? " " : "",
 	    unit != NULL ? unit + 1 : "", has_words ? ", which is " : "", words,
-	    met != &processes       ? "" :
-	        limits->threads > 0 ? ", and limits.threads in addition" :
-	                              "; each thread counts, unless limits.threads asks for more");
+	    met != &processes || is_compile ? "" :
+	        limits->threads > 0         ? ", and limits.threads in addition" :
+	                                      "; each thread counts, unless limits.threads asks for more");
 }
 
 /*
@@ -283,14 +283,14 @@ describe_limit(const struct met *met, const struct run_limits *limits, char *tex
  * code says it all.
  */
 static void
-describe_end(const struct run_result *result, const struct run_limits *limits, char *text, size_t size)
+describe_end(const struct run_result *result, const struct run_limits *limits, bool is_compile, char *text, size_t size)
 {
 	const struct met *met = limit_met(result, limits);
 	char name[64];
 
 	text[0] = '\0';
 	if (met->name != NULL)
-		describe_limit(met, limits, text, size);
+		describe_limit(met, limits, is_compile, text, size);
 	else if (result->verdict == VERDICT_DENIED)
 		snprintf(text, size, "error: operation not permitted: a system call that only an attack makes\\n");
 	else if (result->verdict == VERDICT_CANCELLED)
@@ -309,7 +309,7 @@ describe_compile_error(const struct compilation *compilation, char *text, size_t
 {
 	char why[WHY_SIZE - 16];
 
-	describe_end(&compilation->result, compilation->limits, why, sizeof why);
+	describe_end(&compilation->result, compilation->limits, true, why, sizeof why);
 	if (why[0] == '\0' || compilation->result.verdict == VERDICT_COMPILE_ERROR)
 		snprintf(text, size, "error: compile error\\n");
 	else
@@ -436,7 +436,7 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 		if (run->result.verdict == VERDICT_COMPILE_ERROR)
 			describe_compile_error(compilation, why, sizeof why);
 		else
-			describe_end(&run->result, &request->limits, why, sizeof why);
+			describe_end(&run->result, &request->limits, false, why, sizeof why);
 		if (run->result.verdict == VERDICT_EXIT || run->result.verdict == VERDICT_SIGNAL)
 			denied_line(&run->result.denied, &context, run->err.bytes, run->err.size, denied);
 		error_length = snprintf(error, sizeof error, "process exited with code %d\\n%s%s", run->result.exit_code, why,

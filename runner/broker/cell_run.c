@@ -243,10 +243,10 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 		result->processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
 		/*
 		 * The kernel never sets it back: up to the number that an earlier run in this cell
-		 * had, it cannot tell.
+		 * had, it cannot tell. There was one at least.
 		 */
-		if (result->processes_peak > 1 && result->processes_peak <= cell->processes_base)
-			result->processes_peak = 0;
+		if (result->processes_peak <= cell->processes_base)
+			result->processes_peak = 1;
 	}
 	if (result->memory_peak_bytes == 0)
 		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;
