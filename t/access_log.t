@@ -8,7 +8,8 @@ use Test::More;
 
 my $origin = 'https://app.example';
 my $cb = Cellblock->start(own => 1, conf => [
-    ['cellblock.conf', qr/^worker = \{/m, "log = { format = \"json\"; };\nworker = {\n\tcors = [\"$origin\"];"],
+    ['cellblock.conf', qr/cors = \[\];/, "cors = [\"$origin\"];"],
+    ['cellblock.conf', qr/format = "text";/, 'format = "json";'],
 ]);
 my $run = '/v1/sandbox/run';
 my $trace = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
