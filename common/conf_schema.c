@@ -67,6 +67,9 @@ allowed(const struct conf_key *key, char *text, size_t size)
 		for (const char *const *word = key->choices; *word != NULL; word++)
 			append(text, size, "%s\"%s\"", word > key->choices ? ", " : "", *word);
 		break;
+	case CONF_MOVED:
+		append(text, size, "%s", key->string);
+		break;
 	case CONF_STRING:
 		append(text, size, "%s, in quotes, 1 to %" PRIu64 " bytes", form, key->max);
 		break;
@@ -240,6 +243,16 @@ check_list(const struct conf_file *file, const config_setting_t *setting, const 
 	return 0;
 }
 
+/* A limit that was one number has a default and a maximum in its new place. */
+static int
+fail_moved(const struct conf_file *file, const config_setting_t *setting, const struct conf_key *key)
+{
+	char where[TEXT_BYTES];
+
+	conf_file_where(setting, where, sizeof where);
+	return conf_file_fail(file, setting, "%s has moved; allowed: %s = { default = ...; maximum = ...; }", where, key->string);
+}
+
 static int
 read_key(const struct conf_file *file, const config_setting_t *setting, const struct conf_key *key, void *member)
 {
@@ -265,6 +278,8 @@ read_key(const struct conf_file *file, const config_setting_t *setting, const st
 		return conf_schema_read(file, setting, key->keys, member);
 	case CONF_LIST:
 		return check_list(file, setting, key);
+	case CONF_MOVED:
+		return fail_moved(file, setting, key);
 	}
 	return -1;
 }
@@ -276,7 +291,8 @@ fail_unknown(const struct conf_file *file, const config_setting_t *setting, cons
 
 	conf_file_where(config_setting_parent(setting), where, sizeof where);
 	for (const struct conf_key *key = keys; key->name != NULL; key++)
-		append(names, sizeof names, "%s%s", key > keys ? ", " : "", key->name);
+		if (key->type != CONF_MOVED)
+			append(names, sizeof names, "%s%s", names[0] != '\0' ? ", " : "", key->name);
 	return conf_file_fail(file, setting, "unknown key \"%.64s\"%s%s; allowed: %s", config_setting_name(setting),
 	    where[0] != '\0' ? " in " : "", where, names);
 }
@@ -341,6 +357,7 @@ conf_schema_defaults(const struct conf_file *file, const struct conf_key *keys, 
 			break;
 		case CONF_STRINGS:
 		case CONF_LIST:
+		case CONF_MOVED:
 			break;
 		}
 	}
@@ -369,6 +386,7 @@ conf_schema_free(const struct conf_key *keys, void *into)
 		case CONF_BOOL:
 		case CONF_CHOICE:
 		case CONF_LIST:
+		case CONF_MOVED:
 			break;
 		}
 	}

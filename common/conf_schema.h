@@ -24,6 +24,7 @@ enum conf_type {
 	CONF_PATH,    /* the same, made absolute: relative to the directory of its file */
 	CONF_STRINGS, /* struct strings; `min` to `max` elements */
 	CONF_GROUP,   /* a group with a table of its own, `keys` */
+	CONF_MOVED,   /* not read any more: `string` is the place that has taken its place */
 	CONF_LIST,    /* `min` to `max` groups; not stored: the caller walks them (conf_list_element) */
 };
 

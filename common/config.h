@@ -96,6 +96,12 @@ struct key_limits {
 	uint32_t burst;
 };
 
+/* The form of a message in the log. */
+enum log_format {
+	LOG_FORMAT_TEXT,
+	LOG_FORMAT_JSON,
+};
+
 /* The HTTP status of a request that is refused because of its key's limits. */
 enum busy_status {
 	BUSY_429,
@@ -105,6 +111,7 @@ enum busy_status {
 struct config {
 	char *path; /* of cellblock.conf */
 	uint64_t digest;
+	enum log_format log_format;
 
 	/* directories, absolute */
 	char *language_dir;
@@ -131,13 +138,11 @@ struct config {
 	enum requirement landlock;     /* for the cells */
 	enum requirement uid_per_cell; /* for a start as an ordinary user; as root it is always in force */
 	uint32_t cpu_percent;          /* CPU time of a cell per wall time; 100 is one core */
-	uint32_t threads;              /* threads of a run that must not start processes, besides its first */
-	uint32_t open_files;           /* RLIMIT_NOFILE of a guest */
-	uint32_t inodes;               /* of a cell's tmpfs */
 
 	/* worker */
-	uint32_t requests;                /* at one time, of one worker process */
-	uint64_t body_bytes;              /* the largest request body */
+	uint32_t requests;   /* at one time, of one worker process */
+	struct strings cors; /* origins of the pages that may use the service from a browser, or "*"; none: no page */
+	uint64_t body_bytes; /* the largest request body */
 	enum requirement worker_landlock; /* for the worker itself */
 
 	/* keys */

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "conf_schema.h"
 #include "config_limits.h"
@@ -106,10 +107,10 @@ config_language_find(const struct config *config, const char *name)
 	for (size_t i = 0; i < config->language_count; i++) {
 		const struct language_config *language = config->language[i];
 
-		if (strcmp(language->name, name) == 0)
+		if (strcasecmp(language->name, name) == 0)
 			return (int)i;
 		for (size_t a = 0; a < language->aliases.count; a++) {
-			if (strcmp(language->aliases.item[a], name) == 0)
+			if (strcasecmp(language->aliases.item[a], name) == 0)
 				return (int)i;
 		}
 	}

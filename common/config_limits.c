@@ -29,7 +29,11 @@
 LIMIT_KEYS(wall_ms, 1, DAY_MS, 15000, 120000);
 LIMIT_KEYS(cpu_ms, 1, DAY_MS, 15000, 120000);
 LIMIT_KEYS(memory_bytes, MIB(1), GIB(1024), MIB(256), GIB(1));
-LIMIT_KEYS(processes, 1, 32768, 1, 1);
+LIMIT_KEYS(processes, 1, 32768, 1, 128);
+LIMIT_KEYS(threads, 1, 32768, 128, 1024);
+LIMIT_KEYS(open_files, RUN_LIMITS_MIN_OPEN_FILES, 1048576, 256, 1024);
+LIMIT_KEYS(inodes, RUN_LIMITS_MIN_INODES, 16777216, 4096, 65536);
+LIMIT_KEYS(stack_bytes, RUN_LIMITS_MIN_STACK_BYTES, GIB(1024), MIB(8), GIB(1));
 LIMIT_KEYS(output_bytes, 1, GIB(1), MIB(32), MIB(64));
 LIMIT_KEYS(disk_bytes, KIB(4), GIB(1024), MIB(64), MIB(512));
 
@@ -38,6 +42,10 @@ const struct conf_key config_limits_keys[] = {
 	{ .name = "cpu_ms", .type = CONF_GROUP, .keys = cpu_ms_keys },
 	{ .name = "memory_bytes", .type = CONF_GROUP, .keys = memory_bytes_keys },
 	{ .name = "processes", .type = CONF_GROUP, .keys = processes_keys },
+	{ .name = "threads", .type = CONF_GROUP, .keys = threads_keys },
+	{ .name = "open_files", .type = CONF_GROUP, .keys = open_files_keys },
+	{ .name = "inodes", .type = CONF_GROUP, .keys = inodes_keys },
+	{ .name = "stack_bytes", .type = CONF_GROUP, .keys = stack_bytes_keys },
 	{ .name = "output_bytes", .type = CONF_GROUP, .keys = output_bytes_keys },
 	{ .name = "disk_bytes", .type = CONF_GROUP, .keys = disk_bytes_keys },
 	{ .name = NULL },
@@ -55,6 +63,10 @@ const struct conf_key config_compile_limits_keys[] = {
 	COMPILE_KEY(cpu_ms, 1, DAY_MS, 30000),
 	COMPILE_KEY(memory_bytes, MIB(1), GIB(1024), GIB(1)),
 	COMPILE_KEY(processes, 1, 32768, 64),
+	COMPILE_KEY(threads, 0, 32768, 0),
+	COMPILE_KEY(open_files, RUN_LIMITS_MIN_OPEN_FILES, 1048576, 256),
+	COMPILE_KEY(inodes, RUN_LIMITS_MIN_INODES, 16777216, 4096),
+	COMPILE_KEY(stack_bytes, RUN_LIMITS_MIN_STACK_BYTES, GIB(1024), MIB(8)),
 	COMPILE_KEY(output_bytes, 1, GIB(1), MIB(1)),
 	COMPILE_KEY(disk_bytes, KIB(4), GIB(1024), MIB(256)),
 	{ .name = NULL },

@@ -30,6 +30,27 @@ is_user(const char *text)
 	return isalpha((unsigned char)text[0]) || text[0] == '_';
 }
 
+/*
+ * As a browser sends it: no path, and not even a slash at its end. It goes into a header as it is.
+ */
+static bool
+is_origin(const char *text)
+{
+	const char *host = strstr(text, "://");
+
+	if (strcmp(text, "*") == 0)
+		return true;
+	if (host == NULL || host == text || strlen(text) > 200)
+		return false;
+	for (const char *c = text; *c != '\0'; c++) {
+		if (!isalnum((unsigned char)*c) && strchr("+-.:[]_", *c) == NULL && (c < host || c > host + 2))
+			return false;
+	}
+	return host[3] != '\0';
+}
+
+static const struct conf_form form_origin = { is_origin, "\"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path" };
+
 static const struct conf_form form_user = { is_user, "a user's name" };
 
 static const char *const requirement_names[] = {
@@ -69,9 +90,9 @@ static const struct conf_key isolation_keys[] = {
 	{ .name = "landlock", .type = CONF_CHOICE, AT(landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "uid_per_cell", .type = CONF_CHOICE, AT(uid_per_cell), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cpu_percent", .type = CONF_UINT32, AT(cpu_percent), .min = 1, .max = 100000, .number = 100 },
-	{ .name = "threads", .type = CONF_UINT32, AT(threads), .min = 1, .max = 32768, .number = 64 },
-	{ .name = "open_files", .type = CONF_UINT32, AT(open_files), .min = 16, .max = 1048576, .number = 256 },
-	{ .name = "inodes", .type = CONF_UINT32, AT(inodes), .min = 16, .max = 16777216, .number = 4096 },
+	{ .name = "threads", .type = CONF_MOVED, .string = "limits.threads" },
+	{ .name = "open_files", .type = CONF_MOVED, .string = "limits.open_files" },
+	{ .name = "inodes", .type = CONF_MOVED, .string = "limits.inodes" },
 	{ .name = NULL },
 };
 
@@ -79,6 +100,7 @@ static const struct conf_key worker_keys[] = {
 	{ .name = "requests", .type = CONF_UINT32, AT(requests), .min = 1, .max = 64, .number = 32 },
 	{ .name = "body_bytes", .type = CONF_UINT64, AT(body_bytes), .min = KIB(1), .max = GIB(1), .number = MIB(32) },
 	{ .name = "landlock", .type = CONF_CHOICE, AT(worker_landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
+	{ .name = "cors", .type = CONF_STRINGS, AT(cors), .max = 64, .form = &form_origin },
 	{ .name = NULL },
 };
 
@@ -88,10 +110,22 @@ static const struct conf_key key_keys[] = {
 	{ .name = "directory", .type = CONF_PATH, AT(key_dir), .max = PATH_BYTES, .string = "keys" },
 	{ .name = "weight", .type = CONF_UINT32, AT(key_limits.weight), .min = 1, .max = CONFIG_KEY_WEIGHT_MAX, .number = 10 },
 	{ .name = "running", .type = CONF_UINT32, AT(key_limits.running), .min = 0, .max = CONFIG_KEY_RUNNING_MAX, .number = 0 },
-	{ .name = "waiting", .type = CONF_UINT32, AT(key_limits.waiting), .min = 0, .max = CONFIG_KEY_WAITING_MAX, .number = 512 },
+	{ .name = "waiting",
+	    .type = CONF_UINT32,
+	    AT(key_limits.waiting),
+	    .min = 0,
+	    .max = CONFIG_KEY_WAITING_MAX,
+	    .number = 512 },
 	{ .name = "rate", .type = CONF_UINT32, AT(key_limits.rate), .min = 0, .max = CONFIG_KEY_RATE_MAX, .number = 5000 },
 	{ .name = "burst", .type = CONF_UINT32, AT(key_limits.burst), .min = 0, .max = CONFIG_KEY_RATE_MAX, .number = 5000 },
 	{ .name = "busy_status", .type = CONF_CHOICE, AT(busy_status), .choices = busy_names, .number = BUSY_429 },
+	{ .name = NULL },
+};
+
+static const char *const log_format_names[] = { [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL };
+
+static const struct conf_key log_keys[] = {
+	{ .name = "format", .type = CONF_CHOICE, AT(log_format), .choices = log_format_names, .number = LOG_FORMAT_TEXT },
 	{ .name = NULL },
 };
 
@@ -104,6 +138,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
 	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
+	{ .name = "log", .type = CONF_GROUP, .keys = log_keys },
 	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
 	{ .name = NULL },
 };

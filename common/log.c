@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,12 +16,19 @@
 
 static const char *log_program = "cellblock";
 static bool waits = true;
+static bool is_json;
 static _Atomic unsigned long dropped; /* lines since the last one that was written */
 
 void
 log_open(const char *program)
 {
 	log_program = program;
+}
+
+void
+log_as_json(void)
+{
+	is_json = true;
 }
 
 void
@@ -38,13 +46,43 @@ would_wait(void)
 	return poll(&log, 1, 0) == 0;
 }
 
+void
+log_write(const char *line, size_t size)
+{
+	/* A log that is full or closed must not stop the service. */
+	if (write(STDERR_FILENO, line, size) < 0)
+		return;
+}
+
+/*
+ * Make the text behind `from` the inside of a JSON string, and close the object. It is cut if it
+ * does not fit. A byte that is not ASCII may be half of a character, and becomes '?'. Returns the
+ * new end.
+ */
+static size_t
+close_json(char *line, size_t from, size_t end)
+{
+	static const char last[] = "\"}";
+	char text[LINE_BYTES];
+	size_t at = from;
+
+	memcpy(text, line + from, end - from);
+	for (size_t i = 0; i < end - from && at < LINE_BYTES - sizeof last - 2; i++) {
+		if (text[i] == '"' || text[i] == '\\')
+			line[at++] = '\\';
+		line[at++] = (unsigned char)text[i] < 0x7f ? text[i] : '?';
+	}
+	memcpy(line + at, last, sizeof last - 1);
+	return at + sizeof last - 1;
+}
+
 static void __attribute__((format(printf, 2, 0))) log_line(const char *level, const char *format, va_list args)
 {
 	char line[LINE_BYTES];
 	struct timespec now;
 	unsigned long lost;
 	struct tm utc;
-	size_t at;
+	size_t at, message_at;
 	int n;
 
 	if (!waits && would_wait()) {
@@ -53,9 +91,12 @@ static void __attribute__((format(printf, 2, 0))) log_line(const char *level, co
 	}
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
-	at = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%S", &utc);
-	at += (size_t)snprintf(line + at, sizeof line - at, ".%03ldZ %s[%ld] %s: ", now.tv_nsec / 1000000, log_program,
-	    (long)getpid(), level);
+	at = is_json ? (size_t)snprintf(line, sizeof line, "{\"time\":\"") : 0;
+	at += strftime(line + at, sizeof line - at, "%Y-%m-%dT%H:%M:%S", &utc);
+	at += (size_t)snprintf(line + at, sizeof line - at,
+	    is_json ? ".%03ldZ\",\"program\":\"%s\",\"pid\":%ld,\"level\":\"%s\",\"message\":\"" : ".%03ldZ %s[%ld] %s: ",
+	    now.tv_nsec / 1000000, log_program, (long)getpid(), level);
+	message_at = at;
 	lost = atomic_exchange(&dropped, 0);
 	if (lost > 0)
 		at += (size_t)snprintf(line + at, sizeof line - at, "(%lu lines before this one are lost) ", lost);
@@ -67,10 +108,10 @@ static void __attribute__((format(printf, 2, 0))) log_line(const char *level, co
 		if ((unsigned char)line[i] < ' ')
 			line[i] = ' ';
 	}
+	if (is_json)
+		at = close_json(line, message_at, at);
 	line[at++] = '\n';
-	/* A log that is full or closed must not stop the service. */
-	if (write(STDERR_FILENO, line, at) < 0)
-		return;
+	log_write(line, at);
 }
 
 void

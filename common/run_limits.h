@@ -1,13 +1,19 @@
 /*
  * run_limits.h - the limits of one run, for the worker, the runner and the configuration.
  *
- * Every field is greater than zero. A limit that a request does not give is replaced by the
- * configured default before this struct is filled, so zero never means "unlimited".
+ * Every field but `threads` is greater than zero. A limit that a request does not give is replaced
+ * by the configured default before this struct is filled, so zero never means "unlimited".
  */
 #ifndef CELLBLOCK_RUN_LIMITS_H
 #define CELLBLOCK_RUN_LIMITS_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* With less than this an interpreter, or the guest before it, could not even begin. */
+#define RUN_LIMITS_MIN_OPEN_FILES 64
+#define RUN_LIMITS_MIN_INODES 16
+#define RUN_LIMITS_MIN_STACK_BYTES (1 << 20)
 
 struct run_limits {
 	uint64_t wall_ms;      /* time from the start of the user's code to its end */
@@ -16,6 +22,32 @@ struct run_limits {
 	uint64_t processes;    /* processes at the same time; 1: the program itself and no other */
 	uint64_t output_bytes; /* stdout and stderr, each */
 	uint64_t disk_bytes;   /* the size of the cell's tmpfs */
+	uint64_t threads;      /* threads besides the processes; 0: each thread counts as a process */
+	uint64_t open_files;   /* of each process */
+	uint64_t inodes;       /* files and directories of the cell */
+	uint64_t stack_bytes;  /* of the first thread of each process */
 };
+
+/*
+ * Processes and threads that a run may have at the same time. The kernel counts both alike, so a
+ * program that may start processes can use the share of the threads for more of them.
+ */
+static inline uint64_t
+run_limits_tasks(const struct run_limits *limits)
+{
+	return limits->processes + limits->threads;
+}
+
+/* Whether each limit is in its range, and none is above `most`. */
+static inline bool
+run_limits_within(const struct run_limits *asked, const struct run_limits *most)
+{
+	return asked->wall_ms - 1 < most->wall_ms && asked->cpu_ms - 1 < most->cpu_ms &&
+	    asked->memory_bytes - 1 < most->memory_bytes && asked->processes - 1 < most->processes &&
+	    asked->output_bytes - 1 < most->output_bytes && asked->disk_bytes - 1 < most->disk_bytes &&
+	    asked->threads <= most->threads && asked->open_files >= RUN_LIMITS_MIN_OPEN_FILES &&
+	    asked->open_files <= most->open_files && asked->inodes >= RUN_LIMITS_MIN_INODES && asked->inodes <= most->inodes &&
+	    asked->stack_bytes >= RUN_LIMITS_MIN_STACK_BYTES && asked->stack_bytes <= most->stack_bytes;
+}
 
 #endif

@@ -144,19 +144,26 @@ asked_for(const struct run_request *request, const char *limit)
 }
 
 static int
-check_limits(const struct key_config *key, struct run_request *request, struct http_error *error)
+check_limits(const struct config *config, const struct key_config *key, struct run_request *request, struct http_error *error)
 {
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *limit = &request_limits[i];
 		uint64_t maximum = request_limit_of(limit, &key->maximum);
 
+		if (request_limit_of(limit, &request->maximum) > maximum)
+			memcpy((char *)&request->maximum + limit->offset, &maximum, sizeof maximum);
 		if (request_limit_of(limit, &request->limits) <= maximum)
 			continue;
 		if (asked_for(request, limit->name))
-			return http_error_set(error, 400, "limits.%s: must be an integer from 1 to %" PRIu64 " for this key",
-			    limit->name, maximum);
+			return http_error_set(error, 400, "limits.%s: must be an integer from %" PRIu64 " to %" PRIu64 " for this key",
+			    limit->name, limit->least < maximum ? limit->least : maximum, maximum);
 		memcpy((char *)&request->limits + limit->offset, &maximum, sizeof maximum);
 	}
+	/* A run that the key holds to one process has threads like any other (request.c). */
+	if (request->limits.processes == 1 && request->limits.threads == 0)
+		request->limits.threads = config->language[request->language]->limits.default_.threads < request->maximum.threads ?
+		    config->language[request->language]->limits.default_.threads :
+		    request->maximum.threads;
 	return 0;
 }
 
@@ -164,7 +171,7 @@ int
 auth_check_request(const struct config *config, const struct key_config *key, struct run_request *request,
     struct http_error *error)
 {
-	if (check_language(config, key, request, error) != 0 || check_limits(key, request, error) != 0)
+	if (check_language(config, key, request, error) != 0 || check_limits(config, key, request, error) != 0)
 		return -1;
 	request->proxy = key->proxy;
 	if (key->no_network)

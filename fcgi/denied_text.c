@@ -2,30 +2,62 @@
 #define _GNU_SOURCE
 #include "denied_text.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <seccomp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define NAME_SIZE 32
+#define HINT_SIZE 128
+#define SEARCHED_BYTES 8192 /* of each end of stderr */
 
-#define ASK_FOR_NETWORK "enable_network asks for a network, if the operator has configured one"
-#define ASK_FOR_PROCESSES "limits.processes above 1 lets a program start others, if the operator allows it"
+/* The use of a call, as far as there is advice about it. */
+enum purpose {
+	FOR_OTHERS,
+	FOR_NETWORK,
+	FOR_PROCESSES,
+};
 
-/* Advice for a client, by call. There is none for all other calls. */
 static const struct {
 	const char *call;
-	const char *hint;
-	const char *networked; /* the advice for a run that had a network */
-} hints[] = {
-	{ "socket", ASK_FOR_NETWORK, "the network of a run supports TCP only" },
-	{ "connect", ASK_FOR_NETWORK, NULL },
-	{ "clone", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
-	{ "fork", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
-	{ "vfork", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
-	{ "execve", ASK_FOR_PROCESSES, ASK_FOR_PROCESSES },
+	enum purpose purpose;
+} purposes[] = {
+	{ "socket", FOR_NETWORK },
+	{ "connect", FOR_NETWORK },
+	{ "clone", FOR_PROCESSES },
+	{ "fork", FOR_PROCESSES },
+	{ "vfork", FOR_PROCESSES },
+	{ "execve", FOR_PROCESSES },
+	{ "execveat", FOR_PROCESSES },
+};
+
+/*
+ * The words by which a program says that it was not permitted to do something, in lower case: those
+ * of libc, of the languages, and of libraries that replace the error of a call by one of their own.
+ */
+static const struct {
+	const char *words;
+	enum purpose purpose; /* FOR_OTHERS: of any call */
+} complaints[] = {
+	{ "operation not permitted", FOR_OTHERS },
+	{ "permissionerror", FOR_OTHERS },
+	{ "eperm", FOR_OTHERS },
+	{ "name resolution", FOR_NETWORK },
+	{ "name or service not known", FOR_NETWORK },
+	{ "getaddrinfo", FOR_NETWORK },
+	{ "eai_again", FOR_NETWORK },
+	{ "resolve host", FOR_NETWORK },
+	{ "unknownhostexception", FOR_NETWORK },
+	{ "cannot fork", FOR_PROCESSES },
+	{ "can't fork", FOR_PROCESSES },
+	{ "fork failed", FOR_PROCESSES },
+	{ "couldn't fork", FOR_PROCESSES },
+	{ "cannot popen", FOR_PROCESSES },
+	{ "cannot run program", FOR_PROCESSES },
 };
 
 /*
@@ -49,14 +81,71 @@ name_call(uint32_t number, char *name)
 	free(known);
 }
 
-static const char *
-find_hint(const char *name, enum network network)
+static enum purpose
+purpose_of(const char *name)
 {
-	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++) {
-		if (strcmp(hints[i].call, name) == 0)
-			return network == NETWORK_NONE ? hints[i].hint : hints[i].networked;
+	for (size_t i = 0; i < sizeof purposes / sizeof purposes[0]; i++) {
+		if (strcmp(purposes[i].call, name) == 0)
+			return purposes[i].purpose;
 	}
-	return NULL;
+	return FOR_OTHERS;
+}
+
+static const char *
+advise_network(const struct denied_context *context)
+{
+	if (context->network != NETWORK_NONE)
+		return "the network of a run supports TCP only";
+	if (!context->has_network)
+		return "no network is configured on this server";
+	return context->wants_network ? "the key of this request has no network" : "enable_network asks for a network";
+}
+
+/* Write advice about a call that was denied; empty if there is none. Returns `hint`. */
+static const char *
+advise(enum purpose purpose, const struct denied_context *context, char *hint)
+{
+	hint[0] = '\0';
+	if (purpose == FOR_NETWORK)
+		snprintf(hint, HINT_SIZE, "%s", advise_network(context));
+	else if (purpose == FOR_PROCESSES && context->processes == 1 && context->maximum_processes > 1)
+		snprintf(hint, HINT_SIZE, "limits.processes, from 2 to %" PRIu64 ", lets a program start others",
+		    context->maximum_processes);
+	else if (purpose == FOR_PROCESSES && context->processes == 1)
+		snprintf(hint, HINT_SIZE, "this server lets a program start no other");
+	return hint;
+}
+
+/* Whether a text contains whole words, in any case. */
+static bool
+contains(const char *text, size_t size, const char *words)
+{
+	size_t length = strlen(words);
+
+	for (size_t i = 0; i + length <= size; i++) {
+		if (tolower((unsigned char)text[i]) == words[0] && strncasecmp(text + i, words, length) == 0 &&
+		    (i == 0 || !isalnum((unsigned char)text[i - 1])) &&
+		    (i + length == size || !isalnum((unsigned char)text[i + length])))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Whether stderr complains about a call for `purpose`. The cause of an end is near one of its ends.
+ */
+static bool
+is_blamed(const char *err, size_t size, enum purpose purpose)
+{
+	size_t head = size < SEARCHED_BYTES ? size : SEARCHED_BYTES;
+	size_t tail = size - head < SEARCHED_BYTES ? size - head : SEARCHED_BYTES;
+
+	for (size_t i = 0; i < sizeof complaints / sizeof complaints[0]; i++) {
+		if ((complaints[i].purpose == FOR_OTHERS || complaints[i].purpose == purpose) &&
+		    (contains(err, head, complaints[i].words) || contains(err + size - tail, tail, complaints[i].words)))
+			return true;
+	}
+	return false;
 }
 
 static size_t __attribute__((format(printf, 4, 5))) append(char *text, size_t size, size_t at, const char *format, ...)
@@ -71,19 +160,18 @@ static size_t __attribute__((format(printf, 4, 5))) append(char *text, size_t si
 }
 
 size_t
-denied_json(const struct denied_calls *denied, enum network network, char *text)
+denied_json(const struct denied_calls *denied, const struct denied_context *context, char *text)
 {
 	size_t at = append(text, DENIED_JSON_SIZE, 0, "[");
 
 	for (size_t i = 0; i < DENIED_CALLS && denied->call[i].count > 0; i++) {
-		char name[NAME_SIZE];
-		const char *hint;
+		char name[NAME_SIZE], hint[HINT_SIZE];
 
 		name_call(denied->call[i].number, name);
-		hint = find_hint(name, network);
+		advise(purpose_of(name), context, hint);
 		at = append(text, DENIED_JSON_SIZE, at, "%s{\"name\":\"%s\",\"count\":%" PRIu32, i > 0 ? "," : "", name,
 		    denied->call[i].count);
-		if (hint != NULL)
+		if (hint[0] != '\0')
 			at = append(text, DENIED_JSON_SIZE, at, ",\"hint\":\"%s\"", hint);
 		at = append(text, DENIED_JSON_SIZE, at, "}");
 	}
@@ -91,25 +179,33 @@ denied_json(const struct denied_calls *denied, enum network network, char *text)
 }
 
 void
-denied_line(const struct denied_calls *denied, enum network network, char *text)
+denied_line(const struct denied_calls *denied, const struct denied_context *context, const char *err, size_t err_size, char *text)
 {
-	const char *hint = NULL;
-	size_t at;
+	bool blamed[] = { [FOR_OTHERS] = false, [FOR_NETWORK] = false, [FOR_PROCESSES] = false };
+	char hint[HINT_SIZE] = "";
+	size_t at = 0;
 
 	text[0] = '\0';
 	if (denied->call[0].count == 0)
 		return;
-	at = append(text, DENIED_LINE_SIZE, 0, "error: operation not permitted (");
+	for (size_t i = 0; i < sizeof blamed / sizeof blamed[0]; i++)
+		blamed[i] = is_blamed(err, err_size, (enum purpose)i);
 	for (size_t i = 0; i < DENIED_CALLS && denied->call[i].count > 0; i++) {
+		enum purpose purpose;
 		char name[NAME_SIZE];
 
 		name_call(denied->call[i].number, name);
-		if (hint == NULL)
-			hint = find_hint(name, network);
-		at = append(text, DENIED_LINE_SIZE, at, "%s%s", i > 0 ? ", " : "", name);
+		purpose = purpose_of(name);
+		if (!blamed[purpose])
+			continue;
+		if (hint[0] == '\0')
+			advise(purpose, context, hint);
+		at = append(text, DENIED_LINE_SIZE, at, "%s%s", at == 0 ? "error: operation not permitted (" : ", ", name);
 	}
+	if (at == 0)
+		return;
 	at = append(text, DENIED_LINE_SIZE, at, ")");
-	if (hint != NULL)
+	if (hint[0] != '\0')
 		at = append(text, DENIED_LINE_SIZE, at, "; %s", hint);
 	append(text, DENIED_LINE_SIZE, at, "\\n");
 }

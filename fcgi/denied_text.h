@@ -2,6 +2,7 @@
 #ifndef CELLBLOCK_DENIED_TEXT_H
 #define CELLBLOCK_DENIED_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "proto.h"
@@ -9,16 +10,28 @@
 #define DENIED_JSON_SIZE (DENIED_CALLS * 256 + 3)
 #define DENIED_LINE_SIZE 512
 
-/*
- * Write the list for a reply to a run that had `network`: [{"name", "count", "hint"}]. `text` has
- * room for DENIED_JSON_SIZE bytes. Returns its length.
- */
-size_t denied_json(const struct denied_calls *denied, enum network network, char *text);
+/* The facts of a run for its hints, which must not advise anything that would not help. */
+struct denied_context {
+	enum network network;       /* that the run had */
+	bool wants_network;         /* the client asked for one */
+	bool has_network;           /* the server has one */
+	uint64_t processes;         /* that the run might have */
+	uint64_t maximum_processes; /* that the client may ask for */
+};
 
 /*
- * Write the line for `error`: the denied calls and one hint, as the inside of a JSON string; empty
- * if no call was denied. `text` has room for DENIED_LINE_SIZE bytes.
+ * Write the list for a reply: [{"name", "count", "hint"}]. `text` has room for DENIED_JSON_SIZE
+ * bytes. Returns its length.
  */
-void denied_line(const struct denied_calls *denied, enum network network, char *text);
+size_t denied_json(const struct denied_calls *denied, const struct denied_context *context, char *text);
+
+/*
+ * Write the line for `error` of a program that failed and wrote `err` to stderr: those denied calls
+ * that its words blame, and one hint, as the inside of a JSON string. Empty if they blame none:
+ * most calls that are denied are attempts that a library does without. `text` has room for
+ * DENIED_LINE_SIZE bytes.
+ */
+void denied_line(const struct denied_calls *denied, const struct denied_context *context, const char *err, size_t err_size,
+    char *text);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include <fcgiapp.h>
 
+#include "access_log.h"
 #include "config.h"
 #include "config_key.h"
 #include "http_error.h"
@@ -35,6 +36,7 @@ struct exchange {
 	struct reply reply;
 	char request_id[EXCHANGE_NAME_SIZE];
 	char key_name[EXCHANGE_NAME_SIZE];
+	struct access_log log;
 	const struct key_config *key; /* the client's; NULL before auth_check */
 	uint64_t waited_us;           /* how long the request has waited for this worker */
 	uint64_t queue_ms;            /* how long it may wait in all */

@@ -136,6 +136,19 @@ json_text_length(const char *in, size_t size)
 }
 
 size_t
+json_text_fit(const char *in, size_t size, uint64_t most)
+{
+	char block[8192];
+	size_t at = 0, used;
+
+	while (at < size && most >= JSON_TEXT_MAX) {
+		most -= json_text_escape(in + at, size - at, &used, block, most < sizeof block ? (size_t)most : sizeof block);
+		at += used;
+	}
+	return at;
+}
+
+size_t
 json_text_well_formed(const char *in, size_t size)
 {
 	const unsigned char *p = (const unsigned char *)in;

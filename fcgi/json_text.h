@@ -3,6 +3,7 @@
 #define CELLBLOCK_JSON_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define JSON_TEXT_MAX 6 /* the most bytes that one byte of input becomes: \u0000 */
 
@@ -19,6 +20,12 @@ size_t json_text_escape(const char *in, size_t size, size_t *used, char *out, si
 
 /* The number of bytes that json_text_escape makes of all of `in`. */
 size_t json_text_length(const char *in, size_t size);
+
+/*
+ * The number of bytes at the start of `in` of which json_text_escape makes at most `most`. No more
+ * than JSON_TEXT_MAX bytes of `most` are left over.
+ */
+size_t json_text_fit(const char *in, size_t size, uint64_t most);
 
 /* The number of bytes before the first ill-formed sequence; `size` if there is none. */
 size_t json_text_well_formed(const char *in, size_t size);

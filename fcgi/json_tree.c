@@ -1,6 +1,7 @@
 /* json_tree.c - see json_tree.h. Runs in the worker, over untrusted input. */
 #include "json_tree.h"
 
+#include <ctype.h>
 #include <json-c/json.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,6 +41,19 @@ survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
 			*nul_in_name = *nul_in_name || (c == ':' && holds_nul);
 		}
 	}
+}
+
+/* Whether a body is what a browser or a client library sends for a form: name=value, or parts. */
+static bool
+is_form(const char *body, size_t size)
+{
+	size_t name = 0;
+
+	if (size > 2 && memcmp(body, "--", 2) == 0)
+		return true;
+	while (name < size && (isalnum((unsigned char)body[name]) || strchr("_-.%+", body[name]) != NULL) && body[name] != '\0')
+		name++;
+	return name > 0 && name < size && body[name] == '=';
 }
 
 struct json_object *
@@ -83,6 +97,8 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 
 	if (result == json_tokener_continue) {
 		http_error_set(error, 400, "body: must be a JSON object; it ends too early");
+	} else if (result != json_tokener_success && is_form(body, size)) {
+		http_error_set(error, 400, "body: must be a JSON object; this is a form");
 	} else if (result != json_tokener_success) {
 		http_error_set(error, 400, "body: must be a JSON object: %s at byte %zu", json_tokener_error_desc(result), end);
 	} else if (!json_object_is_type(tree, json_type_object)) {

@@ -188,6 +188,8 @@ main(int argc, char **argv)
 		die("%s", error);
 	if (config == NULL)
 		log_warn("%s", error);
+	else if (config->log_format == LOG_FORMAT_JSON)
+		log_as_json();
 	if (generation.has_parent)
 		serve(config, &generation, options.is_status);
 	else

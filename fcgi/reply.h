@@ -3,23 +3,35 @@
 #define CELLBLOCK_REPLY_H
 
 #include <fcgiapp.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "http_error.h"
 #include "run.h"
 
 struct json_object;
 
-#define REPLY_HEADER_SIZE 256
+#define REPLY_HEADER_SIZE 1024
 #define REPLY_REPLACED "X-Accel-Redirect: " /* begins the header of an answer in whose place nginx gives its own */
 
 struct reply {
 	FCGX_Stream *out;
+	int fd;                         /* the connection to nginx; 0: not known, and writes may wait */
+	size_t unwaited;                /* bytes since the last look whether nginx takes them */
+	uint64_t deadline_us;           /* for all of the reply; 0: not set yet */
+	bool is_cut;                    /* the rest is not sent: the client is gone, or does not take it */
 	char header[REPLY_HEADER_SIZE]; /* more header lines of the answer, each ending in CR LF; or "" */
 	/* for the log */
 	int status;
 	size_t bytes; /* of the body */
 };
+
+/*
+ * Add a header line, printf-style and without its end, to the answer. It is left out if it does not
+ * fit.
+ */
+void reply_add_header(struct reply *reply, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Send a complete body. `header`: NULL, or additional header lines, each ending in CR LF. */
 void reply_send(struct reply *reply, int status, const char *header, const char *json, size_t size);
@@ -32,10 +44,10 @@ void reply_data(struct reply *reply, struct json_object *data);
  */
 void reply_error(struct reply *reply, const struct http_error *error, const char *header);
 
-/* Add a line to the header of the answer, printf-style and without its CR LF. */
-void reply_add_header(struct reply *reply, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* Send the outcome of a run that ended (RUN_ENDED) under `limits`. */
-void reply_run(struct reply *reply, const struct run *run, const struct run_limits *limits);
+/*
+ * Send the outcome of a run that ended (RUN_ENDED). Of `request` its numbers are enough: its texts
+ * may be freed. A client, or nginx, that does not take the reply in time gets a part of it.
+ */
+void reply_run(struct reply *reply, const struct run *run, const struct config *config, const struct run_request *request);
 
 #endif

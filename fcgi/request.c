@@ -8,19 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "json_tree.h"
+#include "units.h"
 #include "config_language.h"
 
-/* The limits that a request may set. */
-const struct request_limit request_limits[REQUEST_LIMITS] = {
-	{ "wall_ms", offsetof(struct run_limits, wall_ms) },
-	{ "cpu_ms", offsetof(struct run_limits, cpu_ms) },
-	{ "memory_bytes", offsetof(struct run_limits, memory_bytes) },
-	{ "processes", offsetof(struct run_limits, processes) },
-	{ "output_bytes", offsetof(struct run_limits, output_bytes) },
-	{ "disk_bytes", offsetof(struct run_limits, disk_bytes) },
-};
+#define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
 
 /* Fields of later versions. To ignore them would be to answer another request than the client's. */
 static const char *const later_fields[] = { "files", "collect", "tests" };
@@ -93,7 +87,6 @@ static int
 take_language(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
 {
 	struct json_object *value = field(tree, "language");
-	char known[HTTP_ERROR_TEXT_SIZE] = "";
 	struct text name;
 	int language;
 
@@ -109,12 +102,9 @@ take_language(const struct config *config, struct json_object *tree, struct run_
 		request->language = (size_t)language;
 		return 0;
 	}
-	for (size_t i = 0; i < config->language_count; i++) {
-		size_t at = strlen(known);
-
-		snprintf(known + at, sizeof known - at, "%s%s", i == 0 ? "" : ", ", config->language[i]->name);
-	}
-	return http_error_set(error, 400, "unsupported language; supported are: %s", known);
+	http_error_set(error, 400, "unsupported language \"%.64s\"", name.bytes);
+	error->lists_languages = true;
+	return -1;
 }
 
 /*
@@ -138,13 +128,87 @@ positive_integer(struct json_object *value, uint64_t *number)
 	return 0;
 }
 
-uint64_t
-request_limit_of(const struct request_limit *limit, const struct run_limits *limits)
+/* The fewest letters to insert, remove or replace that make `b` of `a`. Both are short. */
+static size_t
+distance(const char *a, const char *b)
 {
-	uint64_t value;
+	size_t row[NAME_MAX_COMPARED + 1], length = strlen(b);
 
-	memcpy(&value, (const char *)limits + limit->offset, sizeof value);
-	return value;
+	for (size_t j = 0; j <= length; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i] != '\0'; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i + 1;
+		for (size_t j = 1; j <= length; j++) {
+			size_t replaced = diagonal + (tolower((unsigned char)a[i]) != b[j - 1]);
+			size_t other = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+
+			diagonal = row[j];
+			row[j] = replaced < other ? replaced : other;
+		}
+	}
+	return row[length];
+}
+
+/* Whether two names begin with the same word ("memory_mb", "memory_bytes"). */
+static bool
+share_a_word(const char *a, const char *b)
+{
+	size_t length = strcspn(b, "_");
+
+	return strncasecmp(a, b, length) == 0 && !isalpha((unsigned char)a[length]);
+}
+
+/* A name that is no limit: say so, and which one may be meant. */
+static int
+refuse_limit(const char *name, struct http_error *error)
+{
+	const char *nearest = NULL;
+	size_t least = 4; /* more letters than that are another word */
+
+	http_error_set(error, 400, "limits.%.64s: there is no such limit", name);
+	for (size_t i = 0; i < REQUEST_LIMITS && strlen(name) <= NAME_MAX_COMPARED; i++) {
+		size_t letters = share_a_word(name, request_limits[i].name) ? 0 : distance(name, request_limits[i].name);
+
+		if (letters < least) {
+			least = letters;
+			nearest = request_limits[i].name;
+		}
+	}
+	if (nearest != NULL)
+		http_error_append(error, "; do you mean %s?", nearest);
+	http_error_append(error, nearest != NULL ? " There are" : "; there are");
+	for (size_t i = 0; i < REQUEST_LIMITS; i++)
+		http_error_append(error, "%s %s", i == 0 ? "" : ",", request_limits[i].name);
+	return -1;
+}
+
+/*
+ * A run that may start processes is held to their number, and each thread counts as one, unless it
+ * asks for threads as well.
+ */
+static void
+settle_threads(struct json_object *object, struct run_limits *limits)
+{
+	if (limits->processes > 1 && (object == NULL || field(object, "threads") == NULL))
+		limits->threads = 0;
+}
+
+/* Name the range, in the words of a person too. */
+static int
+refuse_value(const struct request_limit *limit, uint64_t maximum, struct http_error *error)
+{
+	char words[UNITS_TEXT_SIZE];
+
+	if (maximum <= limit->least)
+		return http_error_set(error, 400, "limits.%s: must be %" PRIu64 "; this server allows no more", limit->name,
+		    maximum);
+	http_error_set(error, 400, "limits.%s: must be an integer from %" PRIu64 " to %" PRIu64, limit->name, limit->least,
+	    maximum);
+	if (units_of_limit(limit->name, maximum, words))
+		http_error_append(error, " (%s)", words);
+	return -1;
 }
 
 static int
@@ -153,10 +217,22 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 	struct json_object *object = field(tree, "limits");
 
 	*limits = allowed->default_;
-	if (object == NULL)
-		return 0;
-	if (!json_object_is_type(object, json_type_object))
+	if (object != NULL && !json_object_is_type(object, json_type_object))
 		return http_error_set(error, 400, "limits: must be an object");
+	if (object == NULL) {
+		settle_threads(object, limits);
+		return 0;
+	}
+	/* A limit that is misspelt would not hold, and nobody would notice. */
+	json_object_object_foreach(object, name, given) {
+		bool is_known = false;
+
+		(void)given;
+		for (size_t i = 0; i < REQUEST_LIMITS; i++)
+			is_known = is_known || strcmp(name, request_limits[i].name) == 0;
+		if (!is_known)
+			return refuse_limit(name, error);
+	}
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *f = &request_limits[i];
 		struct json_object *value = field(object, f->name);
@@ -165,10 +241,11 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 		if (value == NULL)
 			continue;
 		maximum = request_limit_of(f, &allowed->maximum);
-		if (positive_integer(value, &number) != 0 || number > maximum)
-			return http_error_set(error, 400, "limits.%s: must be an integer from 1 to %" PRIu64, f->name, maximum);
+		if (positive_integer(value, &number) != 0 || number < f->least || number > maximum)
+			return refuse_value(f, maximum, error);
 		memcpy((char *)limits + f->offset, &number, sizeof number);
 	}
+	settle_threads(object, limits);
 	return 0;
 }
 
@@ -281,7 +358,7 @@ do_without_network(const struct config *config, bool *network, struct http_error
 }
 
 static int
-take_network(const struct config *config, struct json_object *tree, bool *network, struct http_error *error)
+take_network(const struct config *config, struct json_object *tree, bool *network, bool *wants_network, struct http_error *error)
 {
 	struct json_object *value = field(tree, "enable_network");
 
@@ -291,6 +368,7 @@ take_network(const struct config *config, struct json_object *tree, bool *networ
 		return http_error_set(error, 400, "enable_network: must be true or false");
 	if (!json_object_get_boolean(value))
 		return 0;
+	*wants_network = true;
 	*network = config->network != NETWORK_NONE;
 	return *network ? 0 : do_without_network(config, network, error);
 }
@@ -365,12 +443,14 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_text(tree, "preload", &request->preload, error) != 0 || take_text(tree, "stdin", &request->input, error) != 0 ||
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
-	    reject_later_fields(tree, error) != 0 || take_network(config, tree, &request->network, error) != 0)
+	    reject_later_fields(tree, error) != 0 ||
+	    take_network(config, tree, &request->network, &request->wants_network, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");
 		goto failed;
 	}
+	request->maximum = config->language[request->language]->limits.maximum;
 	request->warm = choose_warm(config->language[request->language], request);
 	return 0;
 

@@ -13,6 +13,7 @@
 
 #include "config.h"
 #include "http_error.h"
+#include "request_limits.h"
 
 struct json_object;
 
@@ -34,22 +35,13 @@ struct run_request {
 	size_t language;          /* an index into config->language */
 	uint32_t warm;            /* the warm set that suits the program best */
 	bool network;             /* the client asked for one, and one is configured */
+	bool wants_network;       /* the client asked for one */
 	uint32_t proxy;           /* index of the proxy of the client's key; auth.c sets it */
 	struct run_limits limits;
+	struct run_limits maximum; /* of each limit, for this client */
 	struct text code, preload, input;
 	struct block args, env;
 };
-
-/* A limit that a request may set, and its place in struct run_limits. */
-struct request_limit {
-	const char *name;
-	size_t offset;
-};
-
-#define REQUEST_LIMITS 6
-extern const struct request_limit request_limits[REQUEST_LIMITS];
-
-uint64_t request_limit_of(const struct request_limit *limit, const struct run_limits *limits);
 
 /*
  * Parse `size` bytes of JSON. Returns 0 and a request for request_free; or -1 with `error` set, and

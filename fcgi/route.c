@@ -16,7 +16,9 @@
 
 #include "auth.h"
 #include "clock.h"
+#include "cors.h"
 #include "log.h"
+#include "traceparent.h"
 
 #define WAITED_MAX_US 3600000000u /* a request that says that it has waited for longer has met a jump of the clock */
 
@@ -169,6 +171,25 @@ add_rate_headers(struct exchange *exchange, const struct proto_account *account)
 	reply_add_header(&exchange->reply, "X-RateLimit-Reset: %" PRIu64, ((uint64_t)account->rate_reset_ms + 999) / 1000);
 }
 
+/* Append the names of the languages that are installed to an error. */
+static void
+name_languages(struct worker *worker, struct http_error *error)
+{
+	size_t listed = 0;
+
+	for (size_t i = 0; i < worker->config->language_count; i++) {
+		struct proto_request request = { .kind = PROTO_LANGUAGE, .index = (uint32_t)i };
+		struct proto_reply answer;
+
+		/* The runner may be away; the error is true without a list. */
+		if (runner_link_ask(&worker->link, &request, RECONNECT_ONCE, &answer) != 0)
+			return;
+		if (answer.u.language.available != 0)
+			http_error_append(error, "%s %s", listed++ == 0 ? "; supported are:" : ",",
+			    worker->config->language[i]->name);
+	}
+}
+
 /* Read and check the request. Returns 0 and a request for request_free; or -1 with `error` set. */
 static int
 take_request(struct worker *worker, struct exchange *exchange, struct run_request *request, struct http_error *error)
@@ -181,8 +202,12 @@ take_request(struct worker *worker, struct exchange *exchange, struct run_reques
 		return -1;
 	parsed = request_parse(worker->config, body, size, request, error);
 	free(body);
-	if (parsed != 0)
+	if (parsed != 0) {
+		if (error->lists_languages)
+			name_languages(worker, error);
 		return -1;
+	}
+	access_log_request(&exchange->log, worker->config->language[request->language]->name, request, size);
 	if (auth_check_request(worker->config, exchange->key, request, error) == 0)
 		return 0;
 	request_free(request);
@@ -197,9 +222,10 @@ answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, c
 
 	switch (end) {
 	case RUN_ENDED:
+		access_log_result(&exchange->log, run);
 		exchange->outcome = proto_verdict_name(run->result.verdict);
 		add_rate_headers(exchange, &run->account);
-		reply_run(&exchange->reply, run, &request->limits);
+		reply_run(&exchange->reply, run, worker->config, request);
 		break;
 	case RUN_REFUSED:
 		exchange->outcome = explain_refusal(run->refused.refusal, exchange->key,
@@ -266,6 +292,7 @@ dispatch(struct worker *worker, struct exchange *exchange)
 {
 	const char *path = exchange_parameter(exchange, "DOCUMENT_URI");
 	const char *method = exchange_parameter(exchange, "REQUEST_METHOD");
+	bool is_shared = cors_add_headers(worker->config, exchange_parameter(exchange, "CELLBLOCK_ORIGIN"), &exchange->reply);
 	struct http_error error;
 
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -273,6 +300,10 @@ dispatch(struct worker *worker, struct exchange *exchange)
 
 		if (strcmp(route->path, path) != 0)
 			continue;
+		if (is_shared && strcmp(method, "OPTIONS") == 0) {
+			cors_answer_preflight(&exchange->reply, route->method);
+			return route->path;
+		}
 		if (auth_check(worker->keys, exchange) != 0)
 			return route->path;
 		if (strcmp(strcmp(method, "HEAD") == 0 ? "GET" : method, route->method) == 0) {
@@ -286,7 +317,7 @@ dispatch(struct worker *worker, struct exchange *exchange)
 	/* Only who has a key learns which routes there are. */
 	if (auth_check(worker->keys, exchange) != 0)
 		return "-";
-	http_error_set(&error, 404, "no such route");
+	http_error_set(&error, 404, "not found: there is no such route");
 	exchange_fail(exchange, &error, NULL);
 	return "-";
 }
@@ -312,11 +343,43 @@ finish(FCGX_Request *fcgi)
 	fcgi->ipcFd = -1;
 }
 
+/* Keep the client's traceparent for the log, and give it back to the client. */
+static void
+take_traceparent(struct exchange *exchange, char *traceparent)
+{
+	const char *given = exchange_parameter(exchange, "CELLBLOCK_TRACEPARENT");
+
+	if (traceparent_is_good(given)) {
+		memcpy(traceparent, given, TRACEPARENT_SIZE);
+		reply_add_header(&exchange->reply, "traceparent: %s", traceparent);
+	}
+	exchange->log.traceparent = traceparent;
+}
+
+static void
+log_exchange(struct exchange *exchange, const char *route, uint64_t spent_us)
+{
+	struct access_log *log = &exchange->log;
+
+	log->request_id = exchange->request_id;
+	log->key_name = exchange->key_name;
+	log->route = route;
+	log->outcome = exchange->outcome;
+	log->status = exchange->reply.status;
+	log->bytes_out = exchange->reply.bytes;
+	log->spent_us = spent_us;
+	access_log_write(log);
+}
+
 void
 route_serve(struct worker *worker, FCGX_Request *fcgi)
 {
-	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out }, .key_name = "-", .outcome = "-" };
-	uint64_t start_us = clock_us(), spent_us;
+	struct exchange exchange = { .fcgi = fcgi,
+		.reply = { .out = fcgi->out, .fd = fcgi->ipcFd },
+		.key_name = "-",
+		.outcome = "-" };
+	uint64_t start_us = clock_us();
+	char traceparent[TRACEPARENT_SIZE] = "";
 	const char *route;
 
 	/*
@@ -324,11 +387,9 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	 * client has its answer.
 	 */
 	copy_name(exchange.request_id, exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
+	take_traceparent(&exchange, traceparent);
 	exchange.waited_us = waited_us(&exchange);
 	route = dispatch(worker, &exchange);
 	finish(fcgi);
-	spent_us = clock_us() - start_us;
-	log_info("request=%s key=%s route=%s status=%d outcome=%s ms=%" PRIu64 ".%03u bytes=%zu", exchange.request_id,
-	    exchange.key_name, route, exchange.reply.status, exchange.outcome, spent_us / 1000, (unsigned)(spent_us % 1000),
-	    exchange.reply.bytes);
+	log_exchange(&exchange, route, clock_us() - start_us);
 }

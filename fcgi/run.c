@@ -311,17 +311,38 @@ wait_for_end(struct run *run, struct watch *watch)
 }
 
 /*
+ * Cut a stream whose text in the reply would be too long: see RUN_ESCAPES. Returns whether it was.
+ */
+static bool
+bound_escapes(struct output *output, uint64_t limit)
+{
+	size_t fit;
+
+	if (output->size <= limit / (JSON_TEXT_MAX / RUN_ESCAPES))
+		return false;
+	fit = json_text_fit(output->bytes, output->size, limit * RUN_ESCAPES);
+	if (fit == output->size)
+		return false;
+	output->size = fit;
+	output->truncated = true;
+	return true;
+}
+
+/*
  * A stream that was cut ends with a whole character. If one exceeded the limit, this is the
  * verdict, even if the program had ended before the runner learned of it.
  */
 static void
 settle(struct run *run, const struct watch *watch)
 {
+	bool is_long = bound_escapes(&run->out, watch->output_bytes);
+
+	is_long = bound_escapes(&run->err, watch->output_bytes) || is_long;
 	if (run->out.truncated)
 		run->out.size = json_text_trim(run->out.bytes, run->out.size);
 	if (run->err.truncated)
 		run->err.size = json_text_trim(run->err.bytes, run->err.size);
-	if (watch->limit_hit) {
+	if (watch->limit_hit || is_long) {
 		run->result.verdict = VERDICT_OUTPUT_LIMIT;
 		run->result.exit_code = -1;
 	}

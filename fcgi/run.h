@@ -8,6 +8,13 @@
 #include "request.h"
 #include "runner_link.h"
 
+/*
+ * A byte of output becomes up to JSON_TEXT_MAX bytes of the reply. All of them count: a stream may
+ * take this many times output_bytes of the reply. So the reply to any run has a known most size,
+ * and a text, whose line breaks and quotes become two bytes each, is never cut for its escapes.
+ */
+#define RUN_ESCAPES 2
+
 /* The bytes read from one pipe, at most the run's output_bytes. */
 struct output {
 	char *bytes;

@@ -25,6 +25,7 @@
 
 #include "auth.h"
 #include "clock.h"
+#include "cors.h"
 #include "exchange.h"
 #include "generation.h"
 #include "lockdown.h"
@@ -68,11 +69,16 @@ dispatch(struct exchange *exchange)
 {
 	const char *path = exchange_parameter(exchange, "DOCUMENT_URI");
 	const char *method = exchange_parameter(exchange, "REQUEST_METHOD");
+	bool is_shared = cors_add_headers(status.config, exchange_parameter(exchange, "CELLBLOCK_ORIGIN"), &exchange->reply);
 	struct http_error error;
 
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		if (strcmp(routes[i].path, path) != 0)
 			continue;
+		if (is_shared && strcmp(method, "OPTIONS") == 0) {
+			cors_answer_preflight(&exchange->reply, "GET");
+			return;
+		}
 		if (routes[i].needs_key && auth_check(keys, exchange) != 0)
 			return;
 		if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
@@ -83,7 +89,7 @@ dispatch(struct exchange *exchange)
 		}
 		return;
 	}
-	http_error_set(&error, 404, "no such route");
+	http_error_set(&error, 404, "not found: there is no such route");
 	exchange_fail(exchange, &error, NULL);
 }
 
@@ -91,7 +97,7 @@ dispatch(struct exchange *exchange)
 static void
 serve(FCGX_Request *fcgi)
 {
-	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out }, .outcome = "-" };
+	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out, .fd = fcgi->ipcFd }, .outcome = "-" };
 
 	snprintf(exchange.request_id, sizeof exchange.request_id, "%s", exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
 	dispatch(&exchange);

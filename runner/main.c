@@ -129,18 +129,19 @@ main(int argc, char **argv)
 	}
 	if (geteuid() == 0 && !options.check_config && options.explained == NULL && (generation.has_parent || !serves))
 		host_leave_chroot();
-	if (options.explained != NULL)
+	if (options.explained != NULL) {
 		status = policy_dump(config->policy_dir, options.explained);
-	else if (options.check_config)
+	} else if (options.check_config) {
 		status = check_config(config);
-	else if (options.check_host)
+	} else if (options.check_host) {
 		status = check_host(config);
-	else if (options.clean)
+	} else if (options.clean) {
 		status = clean(config);
-	else if (generation.has_parent)
-		status = start_serve(config, &generation);
-	else
-		status = parent_run(config, argv);
+	} else {
+		if (config->log_format == LOG_FORMAT_JSON)
+			log_as_json();
+		status = generation.has_parent ? start_serve(config, &generation) : parent_run(config, argv);
+	}
 	config_free(config);
 	return status;
 }

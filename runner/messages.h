@@ -124,6 +124,8 @@ struct guest_start {
 	uint32_t is_compile;  /* compile the program instead of running it */
 	uint32_t attack;      /* enum attack_kind: a part of the self-test, instead of a run */
 	uint64_t cpu_seconds; /* RLIMIT_CPU, later than the broker's own CPU deadline */
+	uint64_t open_files;  /* RLIMIT_NOFILE */
+	uint64_t stack_bytes; /* RLIMIT_STACK */
 	uint64_t data_bytes;  /* RLIMIT_DATA, where there is no control group; 0: do not set it */
 	uint64_t tasks;       /* RLIMIT_NPROC, where there is no control group; 0: do not set it */
 	uint64_t file_bytes;  /* RLIMIT_FSIZE, at level chroot; 0: do not set it */
@@ -134,7 +136,7 @@ struct guest_start {
  * REAPER_END.
  */
 enum reaper_request_kind {
-	REAPER_WATCH = 1, /* a run begins, which may use `disk_bytes`: report when it uses more */
+	REAPER_WATCH = 1, /* a run begins, which may use `disk_bytes` and `inodes`: report when it uses more */
 	REAPER_MEASURE,   /* report whether it uses more now */
 	REAPER_COLLECT,   /* REAPER_END, but extract the output of the compiler first */
 	REAPER_END,       /* kill all processes of the cell, empty its directories, and end */
@@ -143,6 +145,7 @@ enum reaper_request_kind {
 struct reaper_request {
 	uint32_t kind;
 	uint64_t disk_bytes;
+	uint64_t inodes;
 };
 
 /*
@@ -150,8 +153,15 @@ struct reaper_request {
  * REAPER_COLLECT, with a sealed memfd if the output could be extracted.
  */
 struct reaper_report {
-	uint32_t kind; /* enum reaper_request_kind */
-	uint32_t is_full;
+	uint32_t kind;    /* enum reaper_request_kind */
+	uint32_t is_full; /* enum disk_full */
+};
+
+/* The part of its disk that a run has used up. */
+enum disk_full {
+	DISK_FULL_NOT,
+	DISK_FULL_BYTES,
+	DISK_FULL_INODES,
 };
 
 /* ---- the door, the relay --------------------------------------------------------------------- */

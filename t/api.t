@@ -110,7 +110,7 @@ like $cb->run(code => 'print(1)', preload => 'raise ValueError("early")')->{data
 
 my $maximum = $cb->get('/v1/sandbox/capabilities')->{data}{limits};
 my %good = (language => 'python3', code => 'print(1)');
-my @limits = qw(wall_ms cpu_ms memory_bytes processes output_bytes disk_bytes);
+my @limits = qw(wall_ms cpu_ms memory_bytes processes threads open_files inodes stack_bytes output_bytes disk_bytes);
 
 # Fields that change a good request (undef removes a field), and a pattern of the message.
 my @bad = (
@@ -148,6 +148,8 @@ my @bad = (
     [{ env => { A => "x\0y" } },            qr/env/],
     (map { [{ env => { $_ => 'x' } }, qr/env.*\Q$_\E/] } qw(LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT LD_DEBUG PYTHONPATH PYTHONHOME
         PYTHONSTARTUP PYTHONHASHSEED PYTHONINSPECT NODE_OPTIONS GLIBC_TUNABLES)),
+    [{ limits => { memory_mb => 64 } },     qr/\Alimits\.memory_mb: there is no such limit; do you mean memory_bytes\?/],
+    [{ limits => { wall_time => undef } },  qr/\Alimits\.wall_time: there is no such limit; do you mean wall_ms\?/],
     [{ limits => [] },                      qr/limits/],
     [{ limits => 5 },                       qr/limits/],
     (map { my $limit = $_; (
@@ -195,6 +197,11 @@ for (@bad_bytes) {
     my $r = $cb->post($body);
     envelope_ok($r, 400, -400, "400: $name") and like $r->{json}{message}, $says, "400: $name: the message";
 }
+my $cobol = $cb->run(code => 'x', language => 'cobol')->{json}{message};
+my @installed = map { $_->{name} } grep { $_->{available} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+is $cobol, 'unsupported language "cobol"; supported are: ' . join(', ', @installed), 'an unknown language: the message lists what is installed';
+is $cb->run(code => 'print(1)', language => 'PYTHON')->{data}{stdout}, "1\n", 'the name of a language may be in any case';
+is $cb->post('language=python3&code=1')->{json}{message}, 'body: must be a JSON object; this is a form', 'a form: the message says so';
 unlike $cb->run(code => 'x', language => "no\x{1f600}<script>")->{body}, qr/[\x00-\x1f]/, 'a language name in a message is escaped';
 
 # --- keys ----------------------------------------------------------------------------------------------------------------
@@ -267,6 +274,13 @@ is $cb->read_reply($expects)->{data}{stdout}, "1\n", 'Expect: 100-continue: the 
 my $big = 'x' x 1_000_000;
 is $cb->run(code => "s = '''$big'''\nprint(len(s))")->{data}{stdout}, "1000000\n", 'a megabyte of code runs';
 is $cb->run(code => 'print(len(input()))', stdin => $big)->{data}{stdout}, "1000000\n", 'a megabyte of stdin is read';
+
+SKIP: {
+    skip 'no TLS address', 1 if !$cb->{tls_port};
+    my $plain = $cb->read_reply($cb->connect_raw("GET /health HTTP/1.1\r\nHost: x\r\n\r\n", $cb->{tls_port}));
+    envelope_ok($plain, 400, -400, 'plain HTTP on the TLS port');
+    like $plain->{json}{message}, qr/speaks TLS/, 'plain HTTP on the TLS port: the message says so';
+}
 
 SKIP: {
     skip 'no TLS address', 4 if !$cb->{tls_url};

@@ -135,11 +135,11 @@ for (
     ['a macro that doubles forty times', sub { c("#define A0 1 +\n${bomb}int x = A40 1;\n") }, qr/(?:cpu|memory) limit exceeded.*/],
     ['an array without end', sub { c("int a[1u << 30] = { [0 ... (1 << 28)] = 1 };\nint main(void) { return a[1]; }\n") }, qr/(?:memory|cpu|disk) limit exceeded.*/],
     ['a file that includes itself', sub { c("#include \"main.c\"\n") }, qr/nothing more/],
-    ['time', sub { kept('sleep 60') }, qr/timeout \(1000 ms\)/],
-    ['CPU time', sub { made('while :; do :; done') }, qr/cpu limit exceeded \(1000 ms\)/],
-    ['memory', sub { made('a=xxxxxxxx; while :; do a=$a$a; done') }, qr/memory limit exceeded \(67108864 bytes\)/],
-    ['output', sub { made('while :; do echo more; done') }, qr/output limit exceeded \(65536 bytes\)/],
-    ['disk', sub { made('cat /dev/zero >main; exit 1') }, qr/disk limit exceeded \(4194304 bytes\)/],
+    ['time', sub { kept('sleep 60') }, qr/timeout \(1000 ms\), which is 1 s/],
+    ['CPU time', sub { made('while :; do :; done') }, qr/cpu limit exceeded \(1000 ms\), which is 1 s/],
+    ['memory', sub { made('a=xxxxxxxx; while :; do a=$a$a; done') }, qr/memory limit exceeded \(67108864 bytes\), which is 64 MiB/],
+    ['output', sub { made('while :; do echo more; done') }, qr/output limit exceeded \(65536 bytes\), which is 64 KiB/],
+    ['disk', sub { made('cat /dev/zero >main; exit 1') }, qr/disk limit exceeded \(4194304 bytes\), which is 4 MiB/],
     ['processes', sub { made('for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do sleep 5 & done; exit 1') }, qr/process limit exceeded \(12\)/],
 ) {
     my ($what, $how, $says) = @$_;

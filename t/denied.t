@@ -44,8 +44,31 @@ for (@cases) {
 }
 
 my $r = $cb->run(code => 'import socket; socket.create_connection(("192.0.2.1", 80))');
-like $r->{data}{error}, qr/\(socket\); enable_network /, 'a socket: the error contains the hint';
-like hint_of($r, 'socket'), qr/enable_network/, 'a socket: the list contains the hint';
+like $r->{data}{error}, qr/\(socket\); no network is configured on this server\n/, 'a socket: the error contains the hint';
+is hint_of($r, 'socket'), 'no network is configured on this server', 'a socket: the list contains the hint, which advises nothing that would not help';
+$r = $cb->run(code => 'import urllib.request; urllib.request.urlopen("http://example.org")');
+like $r->{data}{error}, qr/\Aprocess exited with code 1\nerror: operation not permitted \(socket\)/, 'a name that cannot be looked up: the error names the cause, which stderr does not';
+
+# Calls that a library does without are no cause of an end.
+my @innocent = (
+    [python3 => "import platform\nplatform.platform()\nraise ValueError('bad column')", qr/ValueError: bad column/, 'clone'],
+    [python3 => "import uuid\nuuid.uuid1()\nraise KeyError('FilePermission')", qr/KeyError/, 'socket'],
+    [bash => "echo a >a; echo b >b; diff a b >c; grep -q x a; exit 4", qr/\Aprocess exited with code 4\n\z/],
+    [ruby => 'raise "x"', qr/x \(RuntimeError\)/],
+    [java => 'public class Main { public static void main(String[] a) { int x = "s"; } }', qr/incompatible types/],
+);
+for (@innocent) {
+    my ($language, $code, $error, $denied) = @$_;
+    SKIP: {
+        my $reply = $cb->run(language => $language, code => $code);
+        skip "no $language here", 3 if $reply->{status} == 400;
+        my $d = $reply->{data};
+        unlike $d->{error}, qr/not permitted/, "$language: a failure is not blamed on a call that was no cause";
+        like $d->{error}, $error, "$language: the error has the cause";
+        ok !$denied || calls($reply)->{$denied}, "$language: the call is listed as denied all the same" or diag json->encode($d->{denied});
+    }
+}
+is_deeply calls($cb->run(language => 'bash', code => "echo a >a; diff a a; grep -q a a; cmp a a; sort a >b")), {}, 'GNU programs make no denied call that is reported';
 like hint_of($cb->run(code => 'import os; os.fork()'), 'clone'), qr/limits\.processes/, 'a process: the list contains a hint about limits.processes';
 
 # --- many, few, none ---------------------------------------------------------------------------------------------------

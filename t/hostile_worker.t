@@ -35,7 +35,7 @@ my @attacks = (
     ['empty',            qr/^sent 500$/],
     ['many_descriptors', qr/^disconnected 246 of 246$/],
     ['kinds',            qr/^d{40} r$/],
-    ['out_of_turn',      qr/^d{14}$/],
+    ['out_of_turn',      qr/^d{18}$/],
     ['twice',            qr/^disconnected$/],
     ['never_reads',      qr/^cut off 10 of 10$/],
     ['flood',            qr/^answered 20000 of 20000$/],

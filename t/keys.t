@@ -113,8 +113,8 @@ close $_ for @sockets;
 
 # --- what the logs and files have -----------------------------------------------------------------------------------------------------
 
-ok eventually(5, sub { $cb->log_text =~ / key=a\.b_C- route=\/v1\/sandbox\/run status=200 / }), 'the log has the name of the key';
-like $cb->log_text, qr/ key=gone route=\S+ status=401 outcome=unauthorized /, 'the log has the name of an expired key';
+ok eventually(5, sub { $cb->log_text =~ /"key":"a\.b_C-","route":"\/v1\/sandbox\/run","http":200,/ }), 'the log has the name of the key';
+like $cb->log_text, qr/"key":"gone","route":"[^"]+","http":401,"outcome":"unauthorized",/, 'the log has the name of an expired key';
 my $all = $cb->log_text . join '', map { slurp($_) } glob("$cb->{dir}/conf/keys/* $cb->{dir}/*.conf $cb->{dir}/live/conf/keys/*");
 unlike $all, qr/key-of-|guess-/, 'no key is in the logs or the configuration';
 unlike $all, qr/\Q$cb->{key}\E/, 'nor is that of script/server';

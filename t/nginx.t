@@ -20,8 +20,8 @@ envelope_ok($cb->get($languages, key => $_), 401, -401, "not a key: $_")
 
 is $cb->run(code => 'print("by the second")')->{status}, 200, 'a run with the first key succeeds';
 is $cb->post(json->encode({ language => 'python3', code => 'print("by the second")' }), key => $second)->{status}, 200, 'a run with the second key succeeds';
-ok eventually(5, sub { $cb->log_text =~ m{cellblock-fcgi.*\bkey=second\b.*/v1/sandbox/run} }), 'the worker logs the name of the second key';
-ok eventually(5, sub { $cb->log_text =~ m{cellblock-fcgi.*\bkey=server\b.*/v1/sandbox/run} }), 'the worker logs the name of the first key';
+ok eventually(5, sub { $cb->log_text =~ m{"cellblock-fcgi".*"key":"second","route":"/v1/sandbox/run"} }), 'the worker logs the name of the second key';
+ok eventually(5, sub { $cb->log_text =~ m{"cellblock-fcgi".*"key":"server","route":"/v1/sandbox/run"} }), 'the worker logs the name of the first key';
 my $id = $cb->run(code => 'print(1)')->{headers}{'x-request-id'} // '';
 like $id, qr/\A[0-9a-f]{32}\z/, 'a reply has a request id';
 ok eventually(5, sub { my $log = $cb->log_text; 2 <= (() = $log =~ /\Q$id\E/g) }), 'both logs have the request id';

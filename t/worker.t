@@ -97,7 +97,7 @@ ok eventually(10, sub { !-d "/proc/$worker" }), 'the process ends then';
 $cb->healthy_within(30);
 my ($broker) = $cb->pids('broker');
 $long = $cb->connect_raw($cb->run_bytes(code => 'import time; time.sleep(60)', limits => { wall_ms => 90_000 }));
-ok eventually(10, sub { $cb->run(code => 'print(4)'); scalar(() = $cb->pids('guest')) >= 1 && $cb->log_text =~ /outcome=ok/ }), 'a program runs for long again';
+ok eventually(10, sub { $cb->run(code => 'print(4)'); scalar(() = $cb->pids('guest')) >= 1 && $cb->log_text =~ /"outcome":"ok"/ }), 'a program runs for long again';
 select undef, undef, undef, 0.2;
 kill 'KILL', $broker;
 $r = $cb->read_reply($long);

@@ -65,7 +65,7 @@ struct cell {
 	struct run_charge charge; /* until the cell is free */
 	struct run_limits limits;
 	enum run_end end; /* why the broker ended the run */
-	bool is_disk_full;
+	enum disk_full disk_full;
 	int wait_status;      /* of the guest, when it has ended */
 	struct rusage usage;  /* of the guest, when it has ended */
 	uint64_t ended_us;    /* when the guest ended */

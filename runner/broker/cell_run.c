@@ -53,17 +53,6 @@ cell_cpu_us(const struct broker *broker, const struct cell *cell)
 	return cgroup_cpu_us(&broker->cgroup, &cell->cgroup);
 }
 
-/*
- * Processes and threads that a run may have at the same time. A program that may start no process
- * has the configured number of threads. One that may is held to exactly its limit, and there every
- * thread counts, as the kernel counts.
- */
-static uint64_t
-allowed_tasks(const struct broker *broker, const struct run_limits *limits)
-{
-	return limits->processes > 1 ? limits->processes : 1 + broker->config->threads;
-}
-
 enum room {
 	ROOM_ENOUGH,
 	ROOM_CROWDED,   /* by what earlier runs left */
@@ -94,7 +83,7 @@ prepare_run(struct broker *broker, struct cell *cell, const struct run *run)
 	const struct relay_start relay = { run->proxy };
 
 	if (broker->cgroup.version != 0 &&
-	    cgroup_limit(&cell->cgroup, cell->limits.memory_bytes, allowed_tasks(broker, &cell->limits)) != 0)
+	    cgroup_limit(&cell->cgroup, cell->limits.memory_bytes, run_limits_tasks(&cell->limits)) != 0)
 		return (struct failure){ "set the limits of its control group", errno };
 	if (broker->isolation->start(broker, cell) != 0)
 		return (struct failure){ "set the size of its disk", errno };
@@ -112,12 +101,14 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		.has_output = run->program_fd >= 0,
 		.is_compile = run->is_compile,
 		.attack = run->attack,
-		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S };
+		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S,
+		.open_files = limits->open_files,
+		.stack_bytes = limits->stack_bytes };
 	int fds[RUN_FDS + 1];
 
 	if (broker->cgroup.version == 0) {
 		start.data_bytes = limits->memory_bytes;
-		start.tasks = allowed_tasks(broker, limits);
+		start.tasks = run_limits_tasks(limits);
 	}
 	if (broker->isolation->files_are_on_host)
 		start.file_bytes = limits->disk_bytes;
@@ -170,7 +161,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell_unlist_armed(cell);
 	cell->limits = run->limits;
 	cell->end = END_ITSELF;
-	cell->is_disk_full = false;
+	cell->disk_full = DISK_FULL_NOT;
 	cell->denied = (struct denied_calls){ .total = 0 };
 	room = broker->cgroup.version == 0 ? ROOM_ENOUGH : find_room(cell);
 	if (room == ROOM_TOO_SMALL) {
@@ -260,10 +251,10 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 		result->processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
 		/*
 		 * The kernel never sets it back: up to the number that an earlier run in this cell
-		 * had, it cannot tell.
+		 * had, it cannot tell. There was one at least.
 		 */
-		if (result->processes_peak > 1 && result->processes_peak <= cell->processes_base)
-			result->processes_peak = 0;
+		if (result->processes_peak <= cell->processes_base)
+			result->processes_peak = 1;
 	}
 	if (result->memory_peak_bytes == 0)
 		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;
@@ -293,7 +284,7 @@ finish_run(struct broker *broker, struct cell *cell)
 		facts.fork_refused = cgroup_fork_refusals(&cell->cgroup) > cell->fork_base;
 	}
 	if (!is_good)
-		facts.disk_full = cell->is_disk_full || broker->isolation->is_disk_full(cell);
+		facts.disk_full = cell->disk_full != DISK_FULL_NOT ? cell->disk_full : broker->isolation->disk_full(cell);
 	verdict_judge(&facts, &run->result);
 	if (cell->is_reserved || (run->is_compile && run->result.verdict == VERDICT_OK)) {
 		run->state = RUN_LEAVING;

@@ -201,18 +201,6 @@ static const struct run_owner owner = { .ended = run_ended, .refused = run_refus
 
 /* ---- runs ------------------------------------------------------------------------------------------------------- */
 
-/*
- * Whether each limit is above zero and not above the maximum. The worker has checked that; it is
- * not trusted.
- */
-static bool
-limits_allowed(const struct run_limits *asked, const struct run_limits *most)
-{
-	return asked->wall_ms - 1 < most->wall_ms && asked->cpu_ms - 1 < most->cpu_ms &&
-	    asked->memory_bytes - 1 < most->memory_bytes && asked->processes - 1 < most->processes &&
-	    asked->output_bytes - 1 < most->output_bytes && asked->disk_bytes - 1 < most->disk_bytes;
-}
-
 /* The grant (enum policy_grant) of a run or a compilation. A compiler has no network. */
 static unsigned
 grant_of(const struct broker *broker, const struct proto_request *request, uint64_t processes)
@@ -338,8 +326,9 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, fd_count))
 		return -1;
 	config = broker->language[request->index].config;
+	/* The worker has checked the limits; it is not trusted. */
 	if (request->warm >= config->warm_count || (client->run.program_fd >= 0) != config_is_compiled(config) ||
-	    !limits_allowed(&request->limits, &config->limits.maximum) ||
+	    !run_limits_within(&request->limits, &config->limits.maximum) ||
 	    (broker->config->network == NETWORK_PROXY && request->proxy >= broker->config->proxy_count))
 		return -1;
 	take(broker, client, request, &request->limits, fds, fd_count);

@@ -49,8 +49,8 @@ struct isolation {
 	 * cell_run_settled is called later, or cell_check calls it at cell->check_us.
 	 */
 	bool (*settle)(struct broker *broker, struct cell *cell);
-	/* Whether the run has used up its disk or its inodes. For a run that has failed. */
-	bool (*is_disk_full)(const struct cell *cell);
+	/* The part of its disk that the run has used up. For a run that has failed. */
+	enum disk_full (*disk_full)(const struct cell *cell);
 	/* Kill all that is in a cell whose run is to end. The guest's death comes as an event. */
 	void (*kill)(const struct cell *cell);
 	/*

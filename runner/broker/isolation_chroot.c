@@ -41,9 +41,9 @@
 /* ---- the reaper ------------------------------------------------------------------------------------------------- */
 
 static void
-tell(const struct cell *cell, enum reaper_request_kind kind, uint64_t disk_bytes)
+tell(const struct cell *cell, enum reaper_request_kind kind)
 {
-	struct reaper_request request = { .kind = kind, .disk_bytes = disk_bytes };
+	struct reaper_request request = { .kind = kind, .disk_bytes = cell->limits.disk_bytes, .inodes = cell->limits.inodes };
 
 	/* The end of a reaper is an event of its own. */
 	if (cell->reaper.fd >= 0)
@@ -116,7 +116,9 @@ reaper_ready(void *context, struct watch *watch, uint32_t events)
 	} else if (report.kind == REAPER_WATCH) {
 		cell_run_end(broker, cell, END_DISK);
 	} else if (report.kind == REAPER_MEASURE && cell->state == CELL_SETTLING) {
-		cell->is_disk_full = report.is_full != 0;
+		cell->disk_full = report.is_full == DISK_FULL_INODES ? DISK_FULL_INODES :
+		    report.is_full != 0                              ? DISK_FULL_BYTES :
+		                                                       DISK_FULL_NOT;
 		cell_run_settled(broker, cell);
 	} else if (report.kind == REAPER_COLLECT && cell->state == CELL_ENDING && cell->run != NULL && cell->run->is_compile) {
 		struct run *run = cell->run;
@@ -209,7 +211,7 @@ static int
 start(struct broker *broker, struct cell *cell)
 {
 	(void)broker;
-	tell(cell, REAPER_WATCH, cell->limits.disk_bytes);
+	tell(cell, REAPER_WATCH);
 	return 0;
 }
 
@@ -220,22 +222,22 @@ settle(struct broker *broker, struct cell *cell)
 	(void)broker;
 	if (cell->end != END_ITSELF || cell->wait_status == 0 || cell->run == NULL || cell->reaper.fd < 0)
 		return false;
-	tell(cell, REAPER_MEASURE, cell->limits.disk_bytes);
+	tell(cell, REAPER_MEASURE);
 	cell->check_us = cell->ended_us + MEASURE_LIMIT_US;
 	return true;
 }
 
-static bool
-is_disk_full(const struct cell *cell)
+static enum disk_full
+disk_full(const struct cell *cell)
 {
-	return cell->is_disk_full;
+	return cell->disk_full;
 }
 
 static void
 kill_all(const struct cell *cell)
 {
 	if (cell->reaper.fd >= 0)
-		tell(cell, REAPER_END, 0);
+		tell(cell, REAPER_END);
 	else
 		kill(cell->guest_pid, SIGKILL); /* the rest when it has a reaper again */
 }
@@ -249,7 +251,7 @@ end(struct broker *broker, struct cell *cell)
 		return false;
 	if (cell->reaper.fd < 0)
 		replace_reaper(broker, cell);
-	tell(cell, has_output ? REAPER_COLLECT : REAPER_END, 0);
+	tell(cell, has_output ? REAPER_COLLECT : REAPER_END);
 	return true;
 }
 
@@ -357,7 +359,7 @@ const struct isolation isolation_chroot = {
 	.armed = armed,
 	.start = start,
 	.settle = settle,
-	.is_disk_full = is_disk_full,
+	.disk_full = disk_full,
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,

@@ -62,17 +62,20 @@ armed(struct cell *cell, int fds[2])
 static int
 start(struct broker *broker, struct cell *cell)
 {
-	char size[24];
+	const struct run_limits *mounted = &cell->language->config->limits.default_;
+	char size[24], inodes[24];
 	int fd, result, error;
 
 	(void)broker;
-	if (cell->limits.disk_bytes == cell->language->config->limits.default_.disk_bytes)
+	if (cell->limits.disk_bytes == mounted->disk_bytes && cell->limits.inodes == mounted->inodes)
 		return 0;
 	snprintf(size, sizeof size, "%llu", (unsigned long long)cell->limits.disk_bytes);
+	snprintf(inodes, sizeof inodes, "%llu", (unsigned long long)cell->limits.inodes);
 	fd = (int)syscall(SYS_fspick, cell->box_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
 	if (fd < 0)
 		return -1;
 	result = syscall(SYS_fsconfig, fd, FSCONFIG_SET_STRING, "size", size, 0) != 0 ||
+	        syscall(SYS_fsconfig, fd, FSCONFIG_SET_STRING, "nr_inodes", inodes, 0) != 0 ||
 	        syscall(SYS_fsconfig, fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) != 0 ?
 	    -1 :
 	    0;
@@ -120,12 +123,14 @@ settle(struct broker *broker, struct cell *cell)
 	return true;
 }
 
-static bool
-is_disk_full(const struct cell *cell)
+static enum disk_full
+disk_full(const struct cell *cell)
 {
 	struct statfs fs;
 
-	return cell->box_fd >= 0 && fstatfs(cell->box_fd, &fs) == 0 && (fs.f_bavail == 0 || fs.f_ffree == 0);
+	if (cell->box_fd < 0 || fstatfs(cell->box_fd, &fs) != 0)
+		return DISK_FULL_NOT;
+	return fs.f_bavail == 0 ? DISK_FULL_BYTES : fs.f_ffree == 0 ? DISK_FULL_INODES : DISK_FULL_NOT;
 }
 
 static void
@@ -246,7 +251,7 @@ const struct isolation isolation_ns = {
 	.armed = armed,
 	.start = start,
 	.settle = settle,
-	.is_disk_full = is_disk_full,
+	.disk_full = disk_full,
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,

@@ -265,12 +265,14 @@ limits_of(const struct zygote *zygote, uint32_t kind)
 
 	if (kind == ATTACK_MEMORY)
 		limits.memory_bytes = TEST_MEMORY_BYTES;
-	else if (kind == ATTACK_TASKS)
-		limits.processes = TEST_TASKS;
 	else if (kind == ATTACK_CPU)
 		limits.cpu_ms = TEST_CPU_MS;
 	else if (kind == ATTACK_TIME)
 		limits.wall_ms = TEST_WALL_MS;
+	if (kind == ATTACK_TASKS) {
+		limits.processes = TEST_TASKS;
+		limits.threads = 0;
+	}
 	return limits;
 }
 
@@ -386,9 +388,9 @@ judge_facts(struct broker *broker, const struct cell *cell, const struct selftes
 		layers_verify(&broker->layers, layer);
 	if (facts->box_device != test->box_device || facts->box_inode != test->box_inode)
 		break_layer(broker, "tmpfs", who, "a folder that is not the cell's");
-	if (facts->disk_bytes > disk_bytes || facts->inodes > broker->config->inodes)
+	if (facts->disk_bytes > disk_bytes || facts->inodes > test->run.limits.inodes)
 		break_layer(broker, "tmpfs", who, "more disk than it has");
-	if (facts->open_files > broker->config->open_files)
+	if (facts->open_files > test->run.limits.open_files)
 		break_layer(broker, "rlimits", who, "more open files than it may have");
 }
 

@@ -84,7 +84,7 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 	const struct language_config *from = language->config;
 	struct warden_config settings = { .cells = config->cells,
 		.zygotes = (uint32_t)language->zygote_count,
-		.inodes = config->inodes,
+		.inodes = from->limits.default_.inodes,
 		.disk_bytes = from->limits.default_.disk_bytes,
 		.output = from->compile.output,
 		.output_bytes = from->compile.limits.disk_bytes,
@@ -119,23 +119,34 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 	return pid;
 }
 
+/* The most that a run or a compilation of the language may ask for. */
+static rlim_t
+most_of(const struct language_config *language, uint64_t run_most, uint64_t compile_most)
+{
+	return config_is_compiled(language) && compile_most > run_most ? compile_most : run_most;
+}
+
 /*
  * The rlimits of a guest, set in its zygote and inherited. Address space and CPU time are limited
- * elsewhere. A core limit of 0 stops core files, but not core dumps that are piped to a helper of
- * the host; 1 stops both. See core(5).
+ * elsewhere. A guest lowers the last two to those of its run; an interpreter that looks at them as
+ * it starts sees the defaults. A core limit of 0 stops core files, but not core dumps that are piped
+ * to a helper of the host; 1 stops both. See core(5).
  */
 static void
-set_rlimits(const struct config *config)
+set_rlimits(const struct language_config *language)
 {
+	const struct run_limits *usual = &language->limits.default_, *most = &language->limits.maximum;
+	const struct run_limits *compiler = &language->compile.limits;
 	const struct {
 		int resource;
-		rlim_t value;
-	} limits[] = { { RLIMIT_CORE, 1 }, { RLIMIT_MEMLOCK, 64 << 10 }, { RLIMIT_MSGQUEUE, 0 }, { RLIMIT_NICE, 0 },
-		{ RLIMIT_NOFILE, config->open_files }, { RLIMIT_RTPRIO, 0 }, { RLIMIT_SIGPENDING, 1024 },
-		{ RLIMIT_STACK, 8 << 20 } };
+		rlim_t value, most;
+	} limits[] = { { RLIMIT_CORE, 1, 1 }, { RLIMIT_MEMLOCK, 64 << 10, 64 << 10 }, { RLIMIT_MSGQUEUE, 0, 0 },
+		{ RLIMIT_NICE, 0, 0 }, { RLIMIT_RTPRIO, 0, 0 }, { RLIMIT_SIGPENDING, 1024, 1024 },
+		{ RLIMIT_NOFILE, usual->open_files, most_of(language, most->open_files, compiler->open_files) },
+		{ RLIMIT_STACK, usual->stack_bytes, most_of(language, most->stack_bytes, compiler->stack_bytes) } };
 
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-		struct rlimit both = { limits[i].value, limits[i].value };
+		struct rlimit both = { limits[i].value, limits[i].most };
 
 		if (setrlimit((__rlimit_resource_t)limits[i].resource, &both) != 0)
 			die("zygote: set rlimit %d: %s", limits[i].resource, strerror(errno));
@@ -249,7 +260,7 @@ static void __attribute__((noreturn)) become_zygote(const struct broker *broker,
 	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
 		die("zygote: make its stdin and stdout: %s", strerror(errno));
-	set_rlimits(broker->config);
+	set_rlimits(language->config);
 	if (!is_interpreter(zygote))
 		launch(broker, zygote,
 		    language->start == START_SPARE && zygote->pool / GRANT_COUNT < language->config->warm_count);

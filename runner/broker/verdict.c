@@ -36,12 +36,13 @@ verdict_judge(const struct run_facts *facts, struct run_result *result)
 		result->verdict = VERDICT_CPU_LIMIT;
 	else if (signal == SIGSYS)
 		result->verdict = VERDICT_DENIED;
-	else if (facts->disk_full || signal == SIGXFSZ)
+	else if (facts->disk_full != DISK_FULL_NOT || signal == SIGXFSZ)
 		result->verdict = VERDICT_DISK_LIMIT;
 	else if (facts->fork_refused)
 		result->verdict = VERDICT_PROCESS_LIMIT;
 	else
 		result->verdict = exited ? VERDICT_EXIT : VERDICT_SIGNAL;
+	result->inodes_full = result->verdict == VERDICT_DISK_LIMIT && facts->disk_full == DISK_FULL_INODES;
 	/*
 	 * Where a limit is the cause, API.md has exit code -1; where the program met a full disk or
 	 * a refused fork and gave up by itself, its own exit code is the better word.

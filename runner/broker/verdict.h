@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "messages.h"
 #include "proto.h"
 
 /* Why the broker ended a run; END_ITSELF: it did not. */
@@ -22,9 +23,9 @@ struct run_facts {
 	int wait_status; /* of the guest, as wait(2) has it */
 	uint64_t cpu_us;
 	uint64_t cpu_limit_ms;
-	bool out_of_memory; /* the kernel killed for memory in the cell */
-	bool fork_refused;  /* the cell's process limit was hit */
-	bool disk_full;     /* the tmpfs has no space or no inode left */
+	bool out_of_memory;       /* the kernel killed for memory in the cell */
+	bool fork_refused;        /* the cell's process limit was hit */
+	enum disk_full disk_full; /* what the tmpfs has none left of */
 };
 
 /* Fill in verdict, exit_code and signal. */

@@ -160,11 +160,18 @@ fd_budget_reserve(const struct config *config, char *error, size_t size)
 	char sum[256];
 	uint64_t relay;
 
-	if (allow(config->open_files) != 0) {
+	for (size_t i = 0; i < config->language_count; i++) {
+		const struct language_config *language = config->language[i];
+		uint64_t most = language->limits.maximum.open_files;
+
+		if (config_is_compiled(language) && language->compile.limits.open_files > most)
+			most = language->compile.limits.open_files;
+		if (allow(most) == 0)
+			continue;
 		snprintf(error, size,
-		    "%s: isolation.open_files: %u is more than the runner itself may have open (%" PRIu64 "); allowed: "
-		    "less, or start it with a higher limit (systemd: LimitNOFILE)",
-		    config->path, config->open_files, hard_limit());
+		    "%s: limits.open_files: the maximum of %s, %" PRIu64 ", is more than the runner itself may have open "
+		    "(%" PRIu64 "); allowed: less, or start it with a higher limit (systemd: LimitNOFILE)",
+		    config->path, language->name, most, hard_limit());
 		return -1;
 	}
 	fd_budget_of_broker(config, &broker);

@@ -66,6 +66,34 @@ find_memory(struct start *start)
 		    largest >> 20);
 }
 
+/* A zygote may have no larger stack than the runner. Dies if a run might ask for one. */
+static void
+reserve_stack(const struct config *config)
+{
+	struct rlimit stack;
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < config->language_count; i++) {
+		const struct language_config *language = config->language[i];
+
+		if (language->limits.maximum.stack_bytes > most)
+			most = language->limits.maximum.stack_bytes;
+		if (config_is_compiled(language) && language->compile.limits.stack_bytes > most)
+			most = language->compile.limits.stack_bytes;
+	}
+	if (getrlimit(RLIMIT_STACK, &stack) != 0)
+		die("read the limit of the stack: %s", strerror(errno));
+	if (stack.rlim_max >= most)
+		return;
+	stack.rlim_max = most;
+	if (setrlimit(RLIMIT_STACK, &stack) == 0)
+		return;
+	getrlimit(RLIMIT_STACK, &stack);
+	die("%s: limits.stack_bytes: the maximum of %" PRIu64 " is more than the runner itself may have (%" PRIu64
+	    "); allowed: less, or start it with a higher limit (systemd: LimitSTACK; ulimit -Hs)",
+	    config->path, most, (uint64_t)stack.rlim_max);
+}
+
 /* Dies where each cell must have a uid of its own and cannot. */
 static void
 find_ids(struct start *start)
@@ -339,6 +367,7 @@ start_serve(struct config *config, const struct generation *generation)
 	start.level->check(config);
 	find_memory(&start);
 	reserve_descriptors(config);
+	reserve_stack(config);
 	find_ids(&start);
 	lock_uids(&start);
 	start.worker_uid = door_worker_uid(config, &worker_gid);

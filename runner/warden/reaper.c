@@ -70,15 +70,17 @@ reaper_kill_all(uid_t uid)
 	}
 }
 
-/* Whether the run has used up its disk. One file of the full size leaves no room for another. */
-static uint32_t
-is_full(const struct reaper *reaper, uint64_t disk_bytes)
+/* The part of its disk that the run has used up. One file of the full size leaves no room for another. */
+static enum disk_full
+measure(const struct reaper *reaper, uint64_t disk_bytes, uint64_t inodes)
 {
 	struct dirtree_size size = { 0 };
 
 	for (size_t i = 0; i < DIRECTORIES; i++)
-		dirtree_measure(reaper->tree_fd, directories[i], reaper->inodes, &size);
-	return size.bytes > disk_bytes || size.largest >= disk_bytes || size.entries >= reaper->inodes;
+		dirtree_measure(reaper->tree_fd, directories[i], inodes, &size);
+	if (size.bytes > disk_bytes || size.largest >= disk_bytes)
+		return DISK_FULL_BYTES;
+	return size.entries >= inodes ? DISK_FULL_INODES : DISK_FULL_NOT;
 }
 
 static void
@@ -98,14 +100,15 @@ static bool
 watch(const struct reaper *reaper)
 {
 	struct pollfd connection = { .fd = reaper->sock, .events = POLLIN };
-	struct reaper_report report = { .kind = REAPER_WATCH, .is_full = 1 };
-	uint64_t disk_bytes = 0; /* 0: the files are not watched */
+	struct reaper_report report = { .kind = REAPER_WATCH };
+	uint64_t disk_bytes = 0, inodes = 0; /* 0: the files are not watched */
 	struct reaper_request request;
 	size_t count;
 
 	for (;;) {
 		if (poll(&connection, 1, disk_bytes != 0 ? WATCH_MS : -1) == 0) {
-			if (is_full(reaper, disk_bytes)) {
+			report.is_full = measure(reaper, disk_bytes, inodes);
+			if (report.is_full != DISK_FULL_NOT) {
 				fdpass_send(reaper->sock, &report, sizeof report, NULL, 0);
 				disk_bytes = 0;
 			}
@@ -118,8 +121,10 @@ watch(const struct reaper *reaper)
 			return true;
 		if (request.kind == REAPER_WATCH) {
 			disk_bytes = request.disk_bytes;
+			inodes = request.inodes;
 		} else {
-			struct reaper_report answer = { .kind = REAPER_MEASURE, .is_full = is_full(reaper, request.disk_bytes) };
+			struct reaper_report answer = { .kind = REAPER_MEASURE,
+				.is_full = measure(reaper, request.disk_bytes, request.inodes) };
 
 			fdpass_send(reaper->sock, &answer, sizeof answer, NULL, 0);
 		}

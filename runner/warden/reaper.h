@@ -22,7 +22,6 @@ struct reaper {
 	int tree_fd;           /* the cell's root */
 	uid_t uid;             /* of the cell */
 	uid_t own_uid;         /* of the reaper */
-	uint32_t inodes;       /* that a run may have */
 	const char *output;    /* the file that a compiler makes; NULL: there is none */
 	uint64_t output_bytes; /* its size at most */
 };

@@ -72,8 +72,8 @@ mount_disk(const struct warden *w, uint32_t cell)
 	char options[128];
 	unsigned uid = cell_uid(w, cell);
 
-	snprintf(options, sizeof options, "size=%llu,nr_inodes=%u,mode=700,uid=%u,gid=%u",
-	    (unsigned long long)w->config->disk_bytes, w->config->inodes, uid, uid);
+	snprintf(options, sizeof options, "size=%llu,nr_inodes=%llu,mode=700,uid=%u,gid=%u",
+	    (unsigned long long)w->config->disk_bytes, (unsigned long long)w->config->inodes, uid, uid);
 	return mount("cell", PATH_BOX, "tmpfs", MS_NOSUID | MS_NODEV, options);
 }
 

@@ -20,7 +20,7 @@
 struct warden_config {
 	uint32_t cells;   /* the number of cells */
 	uint32_t zygotes; /* the number of zygotes of the language */
-	uint32_t inodes;  /* of a cell's tmpfs */
+	uint64_t inodes;  /* of a cell's tmpfs */
 	uint64_t disk_bytes;
 	const char *output;      /* the file that a compiler makes; NULL: there is none */
 	uint64_t output_bytes;   /* of it, at most */

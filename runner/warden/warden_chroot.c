@@ -131,7 +131,6 @@ start_reaper(const struct warden *w, struct site *site)
 		.tree_fd = INHERIT_FDS_FIRST + 1,
 		.uid = uid,
 		.own_uid = uid + w->config->cells,
-		.inodes = w->config->inodes,
 		.output = w->config->output,
 		.output_bytes = w->config->output_bytes };
 	const int kept[] = { site->reaper_sock, site->tree_fd };

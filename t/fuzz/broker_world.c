@@ -36,8 +36,8 @@ static char policy[] = "guest";
 static char *hints[] = { "json" };
 
 /* clang-format off */
-#define STANDARD { 1000, 1000, 1 << 20, 1, 1000, 4096 }
-#define LIMITS { STANDARD, { 5000, 5000, 1 << 24, 8, 5000, 1 << 20 } }
+#define STANDARD { 1000, 1000, 1 << 20, 1, 1000, 4096, 4, 64, 16, 1 << 20 }
+#define LIMITS { STANDARD, { 5000, 5000, 1 << 24, 8, 5000, 1 << 20, 8, 128, 64, 1 << 21 } }
 
 static struct language_config configs[LANGUAGES] = {
 	{ .name = "c", .start = START_COLD, .compile = { .command = { words, 1 }, .limits = STANDARD }, .version = { words, 1 },
@@ -59,7 +59,6 @@ static struct config config = { .cells = CELLS,
 	.requests = 1,
 	.queue_ms = 500,
 	.cpu_percent = 100,
-	.threads = 4,
 	.compiled_bytes = 8192,
 	.language = { &configs[0], &configs[1], &configs[2], &configs[3] },
 	.language_count = LANGUAGES };

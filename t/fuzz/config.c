@@ -127,6 +127,9 @@ check_run_limits(const struct run_limits *limits)
 	must(limits->processes > 0 && limits->processes <= 32768);
 	must(limits->output_bytes > 0 && limits->output_bytes <= 1 << 30);
 	must(limits->disk_bytes >= 4096 && limits->disk_bytes <= UINT64_C(1) << 40);
+	must(limits->threads <= 32768 && limits->open_files >= 64 && limits->open_files <= 1048576);
+	must(limits->inodes >= 16 && limits->inodes <= 16777216);
+	must(limits->stack_bytes >= 1 << 20 && limits->stack_bytes <= UINT64_C(1) << 40);
 }
 
 static void
@@ -139,6 +142,10 @@ check_limits(const struct limits_config *limits)
 	must(limits->default_.processes <= limits->maximum.processes);
 	must(limits->default_.output_bytes <= limits->maximum.output_bytes);
 	must(limits->default_.disk_bytes <= limits->maximum.disk_bytes);
+	must(limits->default_.threads <= limits->maximum.threads && limits->default_.threads > 0);
+	must(limits->default_.open_files <= limits->maximum.open_files);
+	must(limits->default_.inodes <= limits->maximum.inodes);
+	must(limits->default_.stack_bytes <= limits->maximum.stack_bytes);
 }
 
 static void
@@ -208,7 +215,7 @@ check_config(const struct config *config)
 	must(config->cells >= 1 && config->cells <= 4096 && config->queue <= 65536);
 	must(config->queue_ms >= 1 && config->queue_ms <= 600000);
 	must(config->cgroup <= LAYER_REQUIRED && config->landlock <= LAYER_REQUIRED);
-	must(config->cpu_percent >= 1 && config->threads >= 1 && config->open_files >= 16 && config->inodes >= 16);
+	must(config->cpu_percent >= 1);
 	must(config->body_bytes >= 1024 && config->body_bytes <= 1 << 30);
 	check_limits(&config->limits);
 	must(config->language_count >= 1 && config->language_count <= 2);

@@ -129,7 +129,10 @@ is_legal(const struct proto_request *request, size_t fd_count)
 	return !is_run ||
 	    (fits(limits->wall_ms, most->wall_ms) && fits(limits->cpu_ms, most->cpu_ms) &&
 	        fits(limits->memory_bytes, most->memory_bytes) && fits(limits->processes, most->processes) &&
-	        fits(limits->output_bytes, most->output_bytes) && fits(limits->disk_bytes, most->disk_bytes));
+	        fits(limits->output_bytes, most->output_bytes) && fits(limits->disk_bytes, most->disk_bytes) &&
+	        (limits->threads == 0 || fits(limits->threads, most->threads)) && limits->open_files >= 64 &&
+	        fits(limits->open_files, most->open_files) && limits->inodes >= 16 && fits(limits->inodes, most->inodes) &&
+	        limits->stack_bytes >= 1 << 20 && fits(limits->stack_bytes, most->stack_bytes));
 }
 
 static void

@@ -204,6 +204,12 @@ log_never_wait(void)
 }
 
 void
+log_write(const char *line, size_t size)
+{
+	must(size > 0 && line[size - 1] == '\n' && fuzz_is_utf8(line, size));
+}
+
+void
 log_info(const char *format, ...)
 {
 	va_list args;

@@ -18,7 +18,7 @@
 #include "../unit/request_config.h"
 
 /* The beginnings of the error messages. */
-static const char *const subjects[] = { "body: ", "unsupported language; ",
+static const char *const subjects[] = { "body: ", "unsupported language \"",
 	"language: ", "code: ", "preload: ", "stdin: ", "args: ", "args[", "env: ", "env.", "limits: ", "limits.",
 	"enable_network: ", "files: ", "collect: ", "tests: " };
 

@@ -118,7 +118,11 @@ a_run(void)
 		    .memory_bytes = 64 << 20,
 		    .processes = 1,
 		    .output_bytes = 1 << 20,
-		    .disk_bytes = 64 << 20 },
+		    .disk_bytes = 64 << 20,
+		    .threads = 1,
+		    .open_files = 64,
+		    .inodes = 64,
+		    .stack_bytes = 1 << 20 },
 		.share = { .name = "hostile", .weight = 1, .waiting = UINT32_MAX } };
 }
 
@@ -256,7 +260,7 @@ kinds(void)
 static void
 out_of_turn(void)
 {
-	struct proto_request request[14];
+	struct proto_request request[18];
 	int pipes[2], fds[4];
 	size_t count = 0;
 
@@ -272,6 +276,10 @@ out_of_turn(void)
 	request[count++].limits.memory_bytes = UINT64_MAX;
 	request[count++].limits.processes = UINT64_MAX;
 	request[count++].limits.disk_bytes = 0;
+	request[count++].limits.threads = UINT64_MAX;
+	request[count++].limits.open_files = 0;
+	request[count++].limits.inodes = UINT64_MAX;
+	request[count++].limits.stack_bytes = UINT64_MAX;
 	request[count++].kind = PROTO_COMPILE; /* of a language that is not compiled */
 	request[count++].kind = PROTO_CANCEL;  /* with descriptors */
 	request[count++].kind = PROTO_STATE;

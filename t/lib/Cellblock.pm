@@ -555,8 +555,9 @@ sub post {
 # Send bytes on a new plain connection; returns the socket. For requests that no client library
 # sends.
 sub connect_raw {
-    my ($self, $bytes) = @_;
+    my ($self, $bytes, $other_port) = @_;
     my ($host, $port) = $self->{url} =~ m{//([^:/]+):(\d+)};
+    $port = $other_port if $other_port;
     my $socket = IO::Socket::INET->new(PeerAddr => $host, PeerPort => $port, Timeout => 30) or die "connect: $!";
     print {$socket} $bytes;
     $socket->flush;

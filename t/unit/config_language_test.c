@@ -140,7 +140,7 @@ static const struct bad_file language_refusals[] = {
 	    ":1: compile.output: \"a/b\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall = 1; }; };",
 	    ":1: unknown key \"wall\" in "
-	    "compile.limits; allowed: wall_ms, cpu_ms, memory_bytes, processes, output_bytes, disk_bytes" },
+	    "compile.limits; allowed: wall_ms, cpu_ms, memory_bytes, processes, threads, open_files, inodes, stack_bytes, output_bytes, disk_bytes" },
 	{ "compile = { command = [\"/bin/cc\"]; output = \"a\"; limits = { wall_ms = { default = 1; }; }; };",
 	    ":1: compile.limits.wall_ms: is not a whole number; allowed: 1 to 86400000" },
 

@@ -31,9 +31,6 @@ assert_defaults(const struct config *config)
 	assert_null(config->cgroup_parent);
 	assert_int_equal(config->uid_per_cell, LAYER_REQUIRED);
 	assert_int_equal(config->cpu_percent, 100);
-	assert_int_equal(config->threads, 64);
-	assert_int_equal(config->open_files, 256);
-	assert_int_equal(config->inodes, 4096);
 	assert_int_equal(config->body_bytes, 32 << 20);
 	assert_int_equal(config->landlock, LAYER_REQUIRED);
 	assert_int_equal(config->worker_landlock, LAYER_REQUIRED);
@@ -51,7 +48,15 @@ assert_defaults(const struct config *config)
 	assert_int_equal(default_->memory_bytes, 256 << 20);
 	assert_int_equal(maximum->memory_bytes, 1 << 30);
 	assert_int_equal(default_->processes, 1);
-	assert_int_equal(maximum->processes, 1);
+	assert_int_equal(maximum->processes, 128);
+	assert_int_equal(default_->threads, 128);
+	assert_int_equal(maximum->threads, 1024);
+	assert_int_equal(default_->open_files, 256);
+	assert_int_equal(maximum->open_files, 1024);
+	assert_int_equal(default_->inodes, 4096);
+	assert_int_equal(maximum->inodes, 65536);
+	assert_int_equal(default_->stack_bytes, 8 << 20);
+	assert_int_equal(maximum->stack_bytes, 1 << 30);
 	assert_int_equal(default_->output_bytes, 32 << 20);
 	assert_int_equal(maximum->output_bytes, 64 << 20);
 	assert_int_equal(default_->disk_bytes, 64 << 20);
@@ -125,7 +130,7 @@ test_every_key_is_read(void **state)
 	    "runner = { socket = \"run/s\"; worker_user = \"www-data\"; first_uid = 70000; cells = 7; queue = 0; queue_ms = 1;\n"
 	    "  compiled_bytes = 0; };\n"
 	    "isolation = { level = \"chroot\"; chroot_dir = \"/trees\"; cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; landlock = \"off\"; \n"
-	    "  cpu_percent = 250; threads = 1; open_files = 16; inodes = 17; uid_per_cell = \"optional\"; };\n"
+	    "  cpu_percent = 250; uid_per_cell = \"optional\"; };\n"
 	    "worker = { body_bytes = 1024; landlock = \"optional\"; };\n"
 	    "network = { mode = \"proxy\"; strict = true; certificates = \"/c\"; connections = 9; armed = 3;\n"
 	    "  proxies = ( { name = \"all\"; address = \"squid:3128\"; }, { name = \"few\"; address = \"[::1]:65535\"; } ); };\n"
@@ -154,11 +159,8 @@ test_every_key_is_read(void **state)
 	assert_string_equal(config->cgroup_parent, "/sys/fs/cgroup/x");
 	assert_int_equal(config->uid_per_cell, LAYER_OPTIONAL);
 	assert_int_equal(config->cpu_percent, 250);
-	assert_int_equal(config->threads, 1);
 	assert_int_equal(config->level, LEVEL_CHROOT);
 	assert_string_equal(config->chroot_dir, "/trees");
-	assert_int_equal(config->open_files, 16);
-	assert_int_equal(config->inodes, 17);
 	assert_int_equal(config->body_bytes, 1024);
 	assert_int_equal(config->landlock, LAYER_OFF);
 	assert_int_equal(config->worker_landlock, LAYER_OPTIONAL);
@@ -232,7 +234,7 @@ test_languages_are_sorted_and_found(void **state)
 	assert_int_equal(config_language_find(config, "python"), 0);
 	assert_int_equal(config_language_find(config, "zsh"), 1);
 	assert_int_equal(config_language_find(config, "c++"), 1);
-	assert_int_equal(config_language_find(config, "PYTHON"), -1);
+	assert_int_equal(config_language_find(config, "PYTHON"), 0);
 	assert_int_equal(config_language_find(config, ""), -1);
 	config_free(config);
 	unlink(other_path);
@@ -273,20 +275,25 @@ static const struct number {
 	{ "runner", "queue", 0, 65536, false },
 	{ "runner", "queue_ms", 1, 600000, false },
 	{ "isolation", "cpu_percent", 1, 100000, false },
-	{ "isolation", "threads", 1, 32768, false },
-	{ "isolation", "open_files", 16, 1048576, false },
-	{ "isolation", "inodes", 16, 16777216, false },
 	{ "worker", "body_bytes", 1024, 1 << 30, false },
 	{ "limits.wall_ms", "maximum", 1, 86400000, false },
 	{ "limits.cpu_ms", "maximum", 1, 86400000, false },
 	{ "limits.memory_bytes", "maximum", 1 << 20, UINT64_C(1) << 40, false },
 	{ "limits.processes", "maximum", 1, 32768, false },
+	{ "limits.threads", "maximum", 1, 32768, false },
+	{ "limits.open_files", "maximum", 64, 1048576, false },
+	{ "limits.inodes", "maximum", 16, 16777216, false },
+	{ "limits.stack_bytes", "maximum", 1 << 20, UINT64_C(1) << 40, false },
 	{ "limits.output_bytes", "maximum", 1, 1 << 30, false },
 	{ "limits.disk_bytes", "maximum", 4096, UINT64_C(1) << 40, false },
 	{ "limits.wall_ms", "default", 1, 86400000, false },
 	{ "limits.cpu_ms", "default", 1, 86400000, false },
 	{ "limits.memory_bytes", "default", 1 << 20, UINT64_C(1) << 40, false },
 	{ "limits.processes", "default", 1, 32768, false },
+	{ "limits.threads", "default", 1, 32768, false },
+	{ "limits.open_files", "default", 64, 1048576, false },
+	{ "limits.inodes", "default", 16, 16777216, false },
+	{ "limits.stack_bytes", "default", 1 << 20, UINT64_C(1) << 40, false },
 	{ "limits.output_bytes", "default", 1, 1 << 30, false },
 	{ "limits.disk_bytes", "default", 4096, UINT64_C(1) << 40, false },
 	{ "runner", "compiled_bytes", 0, UINT64_C(1) << 40, false },
@@ -358,20 +365,27 @@ test_numbers_have_a_range_and_a_type(void **state)
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;",
 	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
-	    "keys, network, limits" },
+	    "keys, network, log, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
 	{ "isolation = { x = 3; };",
 	    ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, cgroup, "
-	    "cgroup_parent, landlock, uid_per_cell, cpu_percent, threads, open_files, inodes" },
-	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, landlock" },
+	    "cgroup_parent, landlock, uid_per_cell, cpu_percent" },
+	{ "isolation = {\n threads = 3; };",
+	    ":2: isolation.threads has moved; allowed: limits.threads = { default = ...; maximum = ...; }" },
+	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, landlock, cors" },
+	{ "log = { format = \"xml\"; };", ":1: log.format: \"xml\" is unknown; allowed: \"text\", \"json\"" },
+	{ "worker = { cors = [\"https://a.example/\"]; };",
+	    ":1: worker.cors[0]: \"https://a.example/\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
+	{ "worker = { cors = [\"https://a b\"]; };",
+	    ":1: worker.cors[0]: \"https://a b\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
 	{ "network = { x = 3; };",
 	    ":1: unknown key \"x\" in network; allowed: mode, strict, "
 	    "proxies, certificates, connections, armed" },
 	{ "limits = { wall = { }; };",
 	    ":1: unknown key \"wall\" in limits; allowed: wall_ms, cpu_ms, memory_bytes, "
-	    "processes, output_bytes, disk_bytes" },
+	    "processes, threads, open_files, inodes, stack_bytes, output_bytes, disk_bytes" },
 	{ "limits = { wall_ms = { max = 3; }; };", ":1: unknown key \"max\" in limits.wall_ms; allowed: default, maximum" },
 
 	{ "runner = 1;", ":1: runner: is not a group; allowed: a group { ... }" },

@@ -12,6 +12,12 @@
 
 #include "denied_text.h"
 
+#define EPERM_TEXT "PermissionError: [Errno 1] Operation not permitted\n"
+
+static const struct denied_context alone = { .has_network = true, .processes = 1, .maximum_processes = 9 };
+static const struct denied_context proxied = { .network = NETWORK_PROXY, .has_network = true, .processes = 1 };
+static const struct denied_context host = { .network = NETWORK_HOST, .has_network = true, .processes = 1 };
+
 static const struct denied_calls none;
 static const struct denied_calls two = { .call = { { SYS_setns, 3 }, { SYS_socket, 1 } }, .total = 4 };
 
@@ -21,9 +27,9 @@ test_none(void **state)
 	char json[DENIED_JSON_SIZE], line[DENIED_LINE_SIZE];
 
 	(void)state;
-	assert_int_equal(denied_json(&none, NETWORK_NONE, json), 2);
+	assert_int_equal(denied_json(&none, &alone, json), 2);
 	assert_string_equal(json, "[]");
-	denied_line(&none, NETWORK_NONE, line);
+	denied_line(&none, &alone, EPERM_TEXT, strlen(EPERM_TEXT), line);
 	assert_string_equal(line, "");
 }
 
@@ -35,7 +41,7 @@ test_names_counts_and_hints(void **state)
 	size_t length;
 
 	(void)state;
-	length = denied_json(&two, NETWORK_NONE, json);
+	length = denied_json(&two, &alone, json);
 	assert_int_equal(length, strlen(json));
 	list = json_tokener_parse(json);
 	assert_int_equal(json_object_array_length(list), 2);
@@ -45,14 +51,14 @@ test_names_counts_and_hints(void **state)
 	assert_string_equal(json_object_get_string(json_object_object_get(second, "name")), "socket");
 	assert_non_null(strstr(json_object_get_string(json_object_object_get(second, "hint")), "enable_network"));
 	json_object_put(list);
-	denied_line(&two, NETWORK_NONE, line);
+	denied_line(&two, &alone, EPERM_TEXT, strlen(EPERM_TEXT), line);
 	assert_non_null(strstr(line, "error: operation not permitted (setns, socket); enable_network "));
 	assert_string_equal(line + strlen(line) - 2, "\\n");
 
 	/* A run that had a network is not advised to ask for one. */
-	denied_line(&two, NETWORK_PROXY, line);
+	denied_line(&two, &proxied, EPERM_TEXT, strlen(EPERM_TEXT), line);
 	assert_non_null(strstr(line, "(setns, socket); the network of a run "));
-	denied_json(&two, NETWORK_HOST, json);
+	denied_json(&two, &host, json);
 	assert_null(strstr(json, "enable_network"));
 }
 
@@ -67,9 +73,9 @@ test_numbers_without_a_name(void **state)
 	char json[DENIED_JSON_SIZE], line[DENIED_LINE_SIZE];
 
 	(void)state;
-	denied_line(&unknown, NETWORK_NONE, line);
+	denied_line(&unknown, &alone, EPERM_TEXT, strlen(EPERM_TEXT), line);
 	assert_string_equal(line, "error: operation not permitted (-1, -101, -10001, 3999)\\n");
-	denied_json(&unknown, NETWORK_NONE, json);
+	denied_json(&unknown, &alone, json);
 	assert_string_equal(json,
 	    "[{\"name\":\"-1\",\"count\":1},{\"name\":\"-101\",\"count\":1},"
 	    "{\"name\":\"-10001\",\"count\":1},{\"name\":\"3999\",\"count\":1}]");
@@ -89,14 +95,85 @@ test_as_many_as_there_can_be(void **state)
 	(void)state;
 	for (int i = 0; i < DENIED_CALLS; i++)
 		many.call[i] = (struct denied_call){ i == 0 ? 3999 : SYS_execve, UINT32_MAX };
-	assert_true(denied_json(&many, NETWORK_NONE, json) < sizeof json - 1);
+	assert_true(denied_json(&many, &alone, json) < sizeof json - 1);
 	list = json_tokener_parse(json);
 	assert_int_equal(json_object_array_length(list), DENIED_CALLS);
 	assert_string_equal(json_object_get_string(json_object_object_get(json_object_array_get_idx(list, 0), "name")), "3999");
 	json_object_put(list);
-	denied_line(&many, NETWORK_NONE, line);
+	denied_line(&many, &alone, EPERM_TEXT, strlen(EPERM_TEXT), line);
 	assert_true(strlen(line) < sizeof line - 1);
 	assert_string_equal(line + strlen(line) - 2, "\\n");
+}
+
+/* A call is named in `error` only if stderr complains about such a call. */
+static void
+test_blame(void **state)
+{
+	static const struct {
+		const char *err;
+		const char *line;
+	} cases[] = {
+		{ "", "" },
+		{ "ValueError: bad column\n", "" },
+		{ "no FilePermissions here, PERMIT, whatEPERMit\n", "" },
+		{ "mknod: Operation not permitted", "(setns, socket)" },
+		{ "Error: spawn ls EPERM\n", "(setns, socket)" },
+		{ "PERMISSIONERROR\n", "(setns, socket)" },
+		{ "Exception: Unix.Unix_error(Unix.EPERM, \"socket\", \"\").", "(setns, socket)" },
+		{ "<urlopen error [Errno -3] Temporary failure in name resolution>\n", "(socket); enable_network" },
+		{ "getaddrinfo EAI_AGAIN example.org\n", "(socket); enable_network" },
+		{ "sh: 1: Cannot fork\n", "" },
+	};
+	char line[DENIED_LINE_SIZE];
+	static char long_text[100000];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		denied_line(&two, &alone, cases[i].err, strlen(cases[i].err), line);
+		if (cases[i].line[0] == '\0')
+			assert_string_equal(line, "");
+		else if (strstr(line, cases[i].line) == NULL)
+			fail_msg("%s: \"%s\"", cases[i].err, line);
+	}
+	/* A long text is searched at its ends. */
+	memset(long_text, 'x', sizeof long_text);
+	denied_line(&two, &alone, long_text, sizeof long_text, line);
+	assert_string_equal(line, "");
+	memcpy(long_text + sizeof long_text - sizeof " EPERM", " EPERM ", sizeof " EPERM");
+	denied_line(&two, &alone, long_text, sizeof long_text, line);
+	assert_non_null(strstr(line, "setns"));
+}
+
+/* No hint advises what this server would refuse. */
+static void
+test_hints_that_help(void **state)
+{
+	static const struct denied_calls fork = { .call = { { SYS_clone, 1 } }, .total = 1 };
+	static const struct denied_calls socket = { .call = { { SYS_socket, 1 } }, .total = 1 };
+	static const struct {
+		const struct denied_calls *denied;
+		struct denied_context context;
+		const char *hint;
+	} cases[] = {
+		{ &fork, { .processes = 1, .maximum_processes = 128 }, "limits.processes, from 2 to 128, lets" },
+		{ &fork, { .processes = 1, .maximum_processes = 1 }, "this server lets a program start no other" },
+		{ &fork, { .processes = 4, .maximum_processes = 128 }, NULL },
+		{ &socket, { .has_network = false }, "no network is configured on this server" },
+		{ &socket, { .has_network = false, .wants_network = true }, "no network is configured on this server" },
+		{ &socket, { .has_network = true }, "enable_network asks for a network" },
+		{ &socket, { .has_network = true, .wants_network = true }, "the key of this request has no network" },
+		{ &socket, { .has_network = true, .wants_network = true, .network = NETWORK_PROXY }, "TCP only" },
+	};
+	char json[DENIED_JSON_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		denied_json(cases[i].denied, &cases[i].context, json);
+		if (cases[i].hint == NULL)
+			assert_null(strstr(json, "hint"));
+		else if (strstr(json, cases[i].hint) == NULL)
+			fail_msg("%zu: %s", i, json);
+	}
 }
 
 int
@@ -106,6 +183,8 @@ main(void)
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_names_counts_and_hints),
 		cmocka_unit_test(test_numbers_without_a_name),
+		cmocka_unit_test(test_blame),
+		cmocka_unit_test(test_hints_that_help),
 		cmocka_unit_test(test_as_many_as_there_can_be),
 	};
 

@@ -29,14 +29,16 @@ small_config(void)
 		.queue = 10,
 		.requests = 10,
 		.cgroup = LAYER_REQUIRED,
-		.open_files = 64,
 		.network = NETWORK_NONE,
 		.compiled_bytes = 0,
 		.connections = 32,
 		.language_count = 1 };
 
 	for (size_t i = 0; i < 3; i++) {
-		language[i] = (struct language_config){ .warm_count = 1, .warm[0].zygotes = 1 };
+		language[i] = (struct language_config){ .name = (char *)(uintptr_t) "python3",
+			.warm_count = 1,
+			.warm[0].zygotes = 1,
+			.limits.maximum.open_files = 64 };
 		config.language[i] = &language[i];
 	}
 	return config;
@@ -181,10 +183,10 @@ one_that_is_not_is_told_with_the_sum(void **state)
 	assert_non_null(strstr(error, "8 cells x 23 + 10 queued runs x 6 + "));
 	assert_non_null(strstr(error, sum));
 	assert_non_null(strstr(error, "LimitNOFILE"));
-	config.open_files = 5000;
+	language[0].limits.maximum.open_files = 5000;
 	assert_int_equal(reserve(&config, 1000, error, sizeof error), 1);
-	assert_non_null(strstr(error, "isolation.open_files: 5000"));
-	config.open_files = 64;
+	assert_non_null(strstr(error, "limits.open_files: the maximum of python3, 5000, "));
+	language[0].limits.maximum.open_files = 64;
 	config.network = NETWORK_PROXY;
 	config.connections = 1024;
 	assert_int_equal(reserve(&config, 5000, error, sizeof error), 1);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -89,12 +90,44 @@ a_full_pipe_costs_lines_and_not_time(void **state)
 	assert_non_null(strstr(logged(), "warning: and for more\n"));
 }
 
+/* The last test: there is no way back. */
+static void
+json_is_one_object_whatever_the_text(void **state)
+{
+	char text[4000];
+	struct json_object *tree;
+
+	(void)state;
+	log_as_json();
+	for (int i = 0; i < 256; i++) {
+		enum json_tokener_error error;
+		const char *line;
+
+		memset(text, i != 0 ? i : 'x', sizeof text - 1);
+		text[sizeof text - 1] = '\0';
+		log_warn("%s", text);
+		line = logged();
+		assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+		tree = json_tokener_parse_verbose(line, &error);
+		assert_int_equal(error, json_tokener_success);
+		assert_string_equal(json_object_get_string(json_object_object_get(tree, "level")), "warning");
+		assert_string_equal(json_object_get_string(json_object_object_get(tree, "program")), "test");
+		assert_true(json_object_get_string_len(json_object_object_get(tree, "message")) > 400);
+		json_object_put(tree);
+	}
+	log_info("%s", "say \"hello\"\\\n");
+	tree = json_tokener_parse(logged());
+	assert_string_equal(json_object_get_string(json_object_object_get(tree, "message")), "say \"hello\"\\ ");
+	json_object_put(tree);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_line_feed_in_a_text_makes_no_second_line, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_full_pipe_costs_lines_and_not_time, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(json_is_one_object_whatever_the_text, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

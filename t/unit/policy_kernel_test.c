@@ -223,7 +223,8 @@ attempt(const struct policy *policy, unsigned who, long number, const uint64_t *
 
 /*
  * fate: the effect on a guest without a grant, with processes, with network, with both. A: allowed,
- * the kernel answers (with `answer`); P: denied and reported; S: ENOSYS; K: killed; ?: depends on
+ * the kernel answers (with `answer`); P: denied and reported; Q: denied (with `answer`), not
+ * reported; S: ENOSYS; K: killed; ?: depends on
  * the kernel.
  */
 static const struct attempt {
@@ -328,7 +329,9 @@ static const struct attempt {
 	{ "socket, UDP", SYS_socket, { AF_INET, SOCK_DGRAM }, "PPPP", 0 },
 	{ "socket, raw", SYS_socket, { AF_INET, SOCK_RAW }, "PPPP", 0 },
 	{ "socket, unix", SYS_socket, { AF_UNIX, SOCK_STREAM }, "PPPP", 0 },
-	{ "socket, netlink", SYS_socket, { AF_NETLINK, SOCK_RAW }, "PPPP", 0 },
+	{ "socket, netlink", SYS_socket, { AF_NETLINK, SOCK_RAW }, "QQQQ", EPERM },
+	{ "mincore", SYS_mincore, { BAD }, "QQQQ", EPERM },
+	{ "prctl, small pages", SYS_prctl, { PR_SET_THP_DISABLE, 1 }, "QQQQ", EPERM },
 	{ "socket, packet", SYS_socket, { AF_PACKET, SOCK_RAW }, "PPPP", 0 },
 	{ "socket, kernel crypto", SYS_socket, { AF_ALG, SOCK_SEQPACKET }, "PPPP", 0 },
 	{ "socketpair", SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, 0 }, "AAAA", EFAULT },

@@ -11,12 +11,17 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <errno.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "clock.h"
 #include "reply.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -34,6 +39,29 @@ FCGX_PutStr(const char *bytes, int size, FCGX_Stream *stream)
 	sent_size += (size_t)size;
 	sent[sent_size] = '\0';
 	return size;
+}
+
+static uint64_t now_us;
+static unsigned polls;
+
+/* These take the place of common/clock.c and of libc: a wait takes no time. */
+uint64_t
+clock_us(void)
+{
+	return now_us;
+}
+
+int
+poll(struct pollfd *fds, nfds_t count, int ms)
+{
+	const struct timespec none = { 0 };
+
+	int ready = ppoll(fds, count, &none, NULL);
+
+	polls++;
+	if (ready == 0)
+		now_us += (uint64_t)ms * 1000;
+	return ready;
 }
 
 static int
@@ -73,7 +101,17 @@ get(struct json_object *object, const char *name)
 	return value;
 }
 
-static const struct run_limits limits = { 15000, 10000, 268435456, 4, 1000, 67108864 };
+static const struct config config = { .network = NETWORK_NONE };
+static const struct run_request request = {
+	.limits = { .wall_ms = 15000,
+	    .cpu_ms = 10000,
+	    .memory_bytes = 268435456,
+	    .processes = 4,
+	    .output_bytes = 1000,
+	    .disk_bytes = 67108864,
+	    .inodes = 5000 },
+	.maximum = { .processes = 8 },
+};
 
 static struct run
 ended(enum verdict verdict, int exit_code, int number, const char *out, const char *err)
@@ -103,7 +141,7 @@ test_ok(void **state)
 	struct json_object *tree, *data, *usage;
 
 	(void)state;
-	reply_run(&reply, &run, &limits);
+	reply_run(&reply, &run, &config, &request);
 	assert_int_equal(reply.status, 200);
 	tree = body("Status: 200 OK\r\n");
 	assert_int_equal(json_object_get_int(get(tree, "code")), 0);
@@ -161,17 +199,17 @@ test_every_other_end(void **state)
 		    "process exited with code -1\nerror: signal: segmentation fault\nE" },
 		{ VERDICT_SIGNAL, -1, 99, "99", "signal", "process exited with code -1\nerror: signal: unknown signal\nE" },
 		{ VERDICT_TIMEOUT, -1, SIGKILL, "SIGKILL", "timeout",
-		    "process exited with code -1\nerror: timeout (15000 ms)\nE" },
+		    "process exited with code -1\nerror: timeout (15000 ms), which is 15 s\nE" },
 		{ VERDICT_CPU_LIMIT, -1, SIGKILL, "SIGKILL", "cpu_limit",
-		    "process exited with code -1\nerror: cpu limit exceeded (10000 ms)\nE" },
+		    "process exited with code -1\nerror: cpu limit exceeded (10000 ms), which is 10 s\nE" },
 		{ VERDICT_MEMORY_LIMIT, -1, SIGKILL, "SIGKILL", "memory_limit",
-		    "process exited with code -1\nerror: memory limit exceeded (268435456 bytes)\nE" },
+		    "process exited with code -1\nerror: memory limit exceeded (268435456 bytes), which is 256 MiB\nE" },
 		{ VERDICT_OUTPUT_LIMIT, -1, SIGKILL, "SIGKILL", "output_limit",
 		    "process exited with code -1\nerror: output limit exceeded (1000 bytes)\nE" },
 		{ VERDICT_PROCESS_LIMIT, 1, 0, NULL, "process_limit",
-		    "process exited with code 1\nerror: process limit exceeded (4)\nE" },
+		    "process exited with code 1\nerror: process limit exceeded (4); each thread counts, unless limits.threads asks for more\nE" },
 		{ VERDICT_DISK_LIMIT, 1, 0, NULL, "disk_limit",
-		    "process exited with code 1\nerror: disk limit exceeded (67108864 bytes)\nE" },
+		    "process exited with code 1\nerror: disk limit exceeded (67108864 bytes), which is 64 MiB\nE" },
 		{ VERDICT_DENIED, 1, 0, NULL, "denied",
 		    "process exited with code 1\nerror: operation not permitted: a "
 		    "system call that only an attack makes\nE" },
@@ -186,7 +224,7 @@ test_every_other_end(void **state)
 		struct json_object *tree, *data, *name;
 
 		forget(NULL);
-		reply_run(&reply, &run, &limits);
+		reply_run(&reply, &run, &config, &request);
 		tree = body("Status: 200 OK\r\n");
 		data = get(tree, "data");
 		assert_int_equal(json_object_get_int(get(tree, "code")), 0);
@@ -206,7 +244,7 @@ test_every_other_end(void **state)
 static void
 test_compile(void **state)
 {
-	static const struct run_limits compiler_limits = { 30000, 20000, 1 << 30, 64, 2000, 1 << 28 };
+	static const struct run_limits compiler_limits = { 30000, 20000, 1 << 30, 64, 2000, 1 << 28, 0, 64, 16, 1 << 20 };
 	static const struct {
 		enum verdict verdict, compiler;
 		bool was_cached;
@@ -215,21 +253,22 @@ test_compile(void **state)
 		{ VERDICT_OK, VERDICT_OK, false, "", "ok", "" },
 		{ VERDICT_OK, VERDICT_OK, true, "", "ok", "" },
 		{ VERDICT_OK, VERDICT_OK, false, "main.c:1: warning: \"x\" \xff\n", "ok", "" },
-		{ VERDICT_TIMEOUT, VERDICT_OK, false, "", "timeout", "process exited with code 1\nerror: timeout (15000 ms)\nE" },
+		{ VERDICT_TIMEOUT, VERDICT_OK, false, "", "timeout",
+		    "process exited with code 1\nerror: timeout (15000 ms), which is 15 s\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_EXIT, false, "main.c:1: error\n", "compile_error",
 		    "process exited with code 1\nerror: compile error\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_OK, false, "no output\n", "compile_error",
 		    "process exited with code 1\nerror: compile error\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_TIMEOUT, false, "", "compile_error",
-		    "process exited with code 1\nerror: compile error: timeout (30000 ms)\nE" },
+		    "process exited with code 1\nerror: compile error: timeout (30000 ms), which is 30 s\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_CPU_LIMIT, false, "", "compile_error",
-		    "process exited with code 1\nerror: compile error: cpu limit exceeded (20000 ms)\nE" },
+		    "process exited with code 1\nerror: compile error: cpu limit exceeded (20000 ms), which is 20 s\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_MEMORY_LIMIT, false, "", "compile_error",
-		    "process exited with code 1\nerror: compile error: memory limit exceeded (1073741824 bytes)\nE" },
+		    "process exited with code 1\nerror: compile error: memory limit exceeded (1073741824 bytes), which is 1 GiB\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_OUTPUT_LIMIT, false, "", "compile_error",
-		    "process exited with code 1\nerror: compile error: output limit exceeded (2000 bytes)\nE" },
+		    "process exited with code 1\nerror: compile error: output limit exceeded (2000 bytes), which is 2.0 KiB\nE" },
 		{ VERDICT_COMPILE_ERROR, VERDICT_DISK_LIMIT, false, "", "compile_error",
-		    "process exited with code 1\nerror: compile error: disk limit exceeded (268435456 bytes)\nE" },
+		    "process exited with code 1\nerror: compile error: disk limit exceeded (268435456 bytes), which is 256 MiB\nE" },
 	};
 
 	(void)state;
@@ -244,7 +283,7 @@ test_compile(void **state)
 			.result = { .verdict = ends[i].compiler, .wall_us = 1234567, .cpu_us = 89 },
 			.limits = &compiler_limits };
 		forget(NULL);
-		reply_run(&reply, &run, &limits);
+		reply_run(&reply, &run, &config, &request);
 		tree = body("Status: 200 OK\r\n");
 		data = get(tree, "data");
 		assert_string_equal(json_object_get_string(get(data, "status")), ends[i].status);
@@ -273,13 +312,13 @@ test_no_compile(void **state)
 	struct json_object *tree, *none;
 
 	(void)state;
-	reply_run(&reply, &run, &limits);
+	reply_run(&reply, &run, &config, &request);
 	tree = body("Status: 200 OK\r\n");
 	assert_false(json_object_object_get_ex(get(tree, "data"), "compile", &none));
 	json_object_put(tree);
 }
 
-/* More than one block; every byte becomes six in the reply, and stderr appears twice. */
+/* More than one block; every byte becomes six in the reply. */
 static void
 test_long_output(void **state)
 {
@@ -292,13 +331,150 @@ test_long_output(void **state)
 	assert_non_null(zeros);
 	run.out = (struct output){ .bytes = zeros, .size = 100000, .truncated = true };
 	run.err = (struct output){ .bytes = zeros, .size = 99999 };
-	reply_run(&reply, &run, &limits);
+	reply_run(&reply, &run, &config, &request);
 	tree = body("Status: 200 OK\r\n");
 	assert_int_equal(json_object_get_string_len(get(get(tree, "data"), "stdout")), 100000);
 	assert_int_equal(json_object_get_string_len(get(get(tree, "data"), "stderr")), 99999);
-	assert_int_equal(json_object_get_string_len(get(get(tree, "data"), "error")), 99999 + 27);
+	/* `error` has the two ends of stderr. */
+	assert_int_equal(json_object_get_string_len(get(get(tree, "data"), "error")),
+	    4096 + 12288 + 27 + (int)strlen("\n[83615 bytes of stderr are left out here]\n"));
 	assert_true(json_object_get_boolean(get(get(tree, "data"), "truncated")));
 	json_object_put(tree);
+	free(zeros);
+}
+
+/* stderr that fits is whole in `error`; of more, whole lines and characters are left out. */
+static void
+test_the_ends_of_stderr(void **state)
+{
+	static const struct {
+		const char *line; /* of which stderr consists */
+		size_t count;
+		const char *left_out;
+	} cases[] = {
+		{ "0123456789abcde\n", 1024, NULL },
+		{ "0123456789abcde\n", 1025, "\n[32 bytes of stderr are left out here]\n" },
+		{ "\xe2\x82\xac", 10000, "\n[13617 bytes of stderr are left out here]\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		size_t length = strlen(cases[i].line);
+		char *err = malloc(length * cases[i].count + 1);
+		struct run run = ended(VERDICT_EXIT, 1, 0, "", "");
+		struct reply reply = { 0 };
+		struct json_object *tree;
+		const char *error;
+
+		assert_non_null(err);
+		for (size_t line = 0; line < cases[i].count; line++)
+			memcpy(err + line * length, cases[i].line, length + 1);
+		run.err = (struct output){ .bytes = err, .size = length * cases[i].count };
+		forget(NULL);
+		reply_run(&reply, &run, &config, &request);
+		tree = body("Status: 200 OK\r\n");
+		assert_string_equal(json_object_get_string(get(get(tree, "data"), "stderr")), err);
+		error = json_object_get_string(get(get(tree, "data"), "error"));
+		assert_null(strstr(error, "\xef\xbf\xbd"));
+		assert_memory_equal(error + strlen(error) - length, cases[i].line, length);
+		if (cases[i].left_out == NULL)
+			assert_string_equal(error + strlen("process exited with code 1\n"), err);
+		else
+			assert_non_null(strstr(error, cases[i].left_out));
+		json_object_put(tree);
+		free(err);
+	}
+}
+
+/* The limit that was met, and its value, are there for programs too. */
+static void
+test_the_limit_by_name(void **state)
+{
+	static const struct {
+		enum verdict verdict;
+		uint64_t processes;
+		bool inodes;
+		const char *name, *says;
+		int64_t value;
+	} cases[] = {
+		{ VERDICT_PROCESS_LIMIT, 1, false, "threads", "error: thread limit exceeded (77)\n", 77 },
+		{ VERDICT_PROCESS_LIMIT, 9, false, "processes",
+		    "error: process limit exceeded (9), and limits.threads in addition\n", 9 },
+		{ VERDICT_DISK_LIMIT, 1, true, "inodes", "error: limit of files and directories exceeded (5000)\n", 5000 },
+		{ VERDICT_TIMEOUT, 1, false, "wall_ms", "error: timeout (15000 ms), which is 15 s\n", 15000 },
+		{ VERDICT_EXIT, 1, false, NULL, "process exited with code 1\n", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct run run = ended(cases[i].verdict, 1, 0, "", "");
+		struct run_request asked = request;
+		struct reply reply = { 0 };
+		struct json_object *tree, *data, *limit;
+
+		asked.limits.processes = cases[i].processes;
+		asked.limits.threads = 77;
+		run.result.inodes_full = cases[i].inodes;
+		forget(NULL);
+		reply_run(&reply, &run, &config, &asked);
+		tree = body("Status: 200 OK\r\n");
+		data = get(tree, "data");
+		assert_non_null(strstr(json_object_get_string(get(data, "error")), cases[i].says));
+		assert_int_equal(json_object_object_get_ex(data, "limit", &limit), cases[i].name != NULL);
+		if (cases[i].name != NULL) {
+			assert_string_equal(json_object_get_string(get(limit, "name")), cases[i].name);
+			assert_int_equal(json_object_get_int64(get(limit, "value")), cases[i].value);
+		}
+		json_object_put(tree);
+	}
+}
+
+/* Header lines are whole, or not there. */
+static void
+test_headers(void **state)
+{
+	struct reply reply = { 0 };
+	char long_value[REPLY_HEADER_SIZE];
+
+	(void)state;
+	memset(long_value, 'x', sizeof long_value - 1);
+	long_value[sizeof long_value - 1] = '\0';
+	reply_add_header(&reply, "X-One: %d", 1);
+	reply_add_header(&reply, "X-Long: %s", long_value);
+	reply_add_header(&reply, "X-Two: %d", 2);
+	reply_send(&reply, 200, "Allow: GET\r\n", "1", 1);
+	assert_non_null(strstr(sent, "\r\nX-One: 1\r\nX-Two: 2\r\nAllow: GET\r\n\r\n1"));
+}
+
+/* A reply that nobody takes is cut after a while, and one that somebody takes is not. */
+static void
+test_a_reader_that_stands_still(void **state)
+{
+	char *zeros = calloc(1, 200000);
+	struct run run = ended(VERDICT_EXIT, 1, 0, "", "");
+	int pair[2];
+
+	(void)state;
+	assert_non_null(zeros);
+	run.out = (struct output){ .bytes = zeros, .size = 200000 };
+	for (int stands_still = 0; stands_still < 2; stands_still++) {
+		struct reply reply = { 0 };
+		size_t filled = 0;
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+		while (stands_still && write(pair[0], zeros, 4096) > 0)
+			filled++;
+		reply.fd = pair[0];
+		forget(NULL);
+		now_us = 1000000;
+		reply_run(&reply, &run, &config, &request);
+		assert_int_equal(reply.is_cut, stands_still);
+		assert_int_equal(polls > 0, 1);
+		if (stands_still)
+			assert_true(sent_size < 100000 && send(pair[0], "x", 1, MSG_NOSIGNAL) < 0 && errno == EPIPE);
+		close(pair[0]);
+		close(pair[1]);
+	}
 	free(zeros);
 }
 
@@ -330,7 +506,7 @@ test_errors(void **state)
 		http_error_set(&error, lines[i].status, "\"quoted\" %s", "\xff\n");
 		if (lines[i].status == 429)
 			reply_add_header(&reply, "Retry-After: %d", 5);
-		reply_add_header(&reply, "X-Long: %0300d", 0); /* left out */
+		reply_add_header(&reply, "X-Long: %02000d", 0); /* left out */
 		reply_error(&reply, &error, lines[i].status == 405 ? "Allow: POST\r\n" : NULL);
 		assert_int_equal(reply.status, lines[i].status);
 		tree = body(lines[i].line);
@@ -386,6 +562,10 @@ main(void)
 		cmocka_unit_test_teardown(test_compile, forget),
 		cmocka_unit_test_teardown(test_no_compile, forget),
 		cmocka_unit_test_teardown(test_long_output, forget),
+		cmocka_unit_test_teardown(test_the_ends_of_stderr, forget),
+		cmocka_unit_test_teardown(test_the_limit_by_name, forget),
+		cmocka_unit_test_teardown(test_headers, forget),
+		cmocka_unit_test_teardown(test_a_reader_that_stands_still, forget),
 		cmocka_unit_test_teardown(test_errors, forget),
 		cmocka_unit_test_teardown(test_longest_error, forget),
 		cmocka_unit_test_teardown(test_data, forget),

@@ -78,7 +78,7 @@ test_everything(void **state)
 	accept_body(
 	    " {\"language\":\"py\",\"code\":\"a\\u0000b\",\"preload\":\"p\",\"stdin\":\"in\\u0000\",\"args\":[\"one\",\"\","
 	    "\"caf\xc3\xa9\"],\"env\":{\"A_1\":\"x=y\",\"_b\":\"\"},\"limits\":{\"wall_ms\":120000,\"cpu_ms\":1,"
-	    "\"processes\":8.0,\"disk_bytes\":18446744073709551615,\"other\":-1},\"files\":[],\"tests\":null,"
+	    "\"processes\":8.0,\"disk_bytes\":18446744073709551615,\"threads\":7,\"open_files\":64,\"inodes\":16,\"stack_bytes\":1048576},\"files\":[],\"tests\":null,"
 	    "\"dependencies\":[{\"name\":\"x\"}],\"unknown\":{}}\r\n\t ");
 	assert_int_equal(request.language, 1);
 	assert_int_equal(request.code.size, 3);
@@ -96,6 +96,11 @@ test_everything(void **state)
 	assert_int_equal(request.limits.memory_bytes, 1 << 28);
 	assert_int_equal(request.limits.processes, 8);
 	assert_true(request.limits.disk_bytes == UINT64_MAX);
+	assert_int_equal(request.limits.threads, 7);
+	assert_int_equal(request.limits.open_files, 64);
+	assert_int_equal(request.limits.inodes, 16);
+	assert_int_equal(request.limits.stack_bytes, 1 << 20);
+	assert_memory_equal(&request.maximum, &python.limits.maximum, sizeof request.maximum);
 	request_free(&request);
 }
 
@@ -124,6 +129,10 @@ test_bodies_that_are_no_json_object(void **state)
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bodies); i++)
 		refuse_body(bodies[i], "body: must be ");
+	refuse_body("language=python3&code=print(1)", "body: must be a JSON object; this is a form");
+	refuse_body("--x\r\nContent-Disposition: form-data; name=\"code\"\r\n\r\n1\r\n--x--",
+	    "body: must be a JSON object; this is a form");
+	refuse_body("print(1)", "body: must be a JSON object: ");
 	/* json-c stops at a NUL, but the body goes on. */
 	assert_int_equal(request_parse(&config, "{" MINIMAL "}\0", sizeof "{" MINIMAL "}", &request, &error), -1);
 	assert_string_equal(error.text, "body: must be one JSON object and nothing after it");
@@ -174,8 +183,11 @@ test_language(void **state)
 	refuse_body("{\"code\":\"x\"}", "language: is required");
 	refuse_body("{\"language\":\"\",\"code\":\"x\"}", "language: must not be empty");
 	refuse_body("{\"language\":3,\"code\":\"x\"}", "language: must be a string");
-	refuse_body("{\"language\":\"cobol\",\"code\":\"x\"}", "unsupported language; supported are: c, python3");
-	refuse_body("{\"language\":\"Python3\",\"code\":\"x\"}", "unsupported language");
+	refuse_body("{\"language\":\"cobol\",\"code\":\"x\"}", "unsupported language \"cobol\"");
+	assert_true(error.lists_languages);
+	accept_body("{\"language\":\"PYthon3\",\"code\":\"x\"}");
+	assert_int_equal(request.language, 1);
+	request_free(&request);
 	refuse_body("{\"language\":\"python3\\u0000\",\"code\":\"x\"}", "unsupported language");
 	accept_body("{\"language\":\"c\",\"code\":\"x\"}");
 	assert_int_equal(request.language, 0);
@@ -231,20 +243,87 @@ test_limits(void **state)
 		assert_int_equal(error.status, 400);
 		/* json-c itself rejects text that it does not take for a number. */
 		if (strncmp(error.text, "body: ", 6) != 0)
-			assert_string_equal(error.text, "limits.wall_ms: must be an integer from 1 to 120000");
+			assert_string_equal(error.text, "limits.wall_ms: must be an integer from 1 to 120000 (2 min)");
 	}
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		char body[128], text[128];
 
 		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"%s\":0}}", request_limits[i].name);
-		snprintf(text, sizeof text, "limits.%s: must be an integer from 1 to ", request_limits[i].name);
+		snprintf(text, sizeof text, "limits.%s: must be an integer from %d to ", request_limits[i].name,
+		    (int)request_limits[i].least);
 		refuse_body(body, text);
-		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"%s\":%d}}", request_limits[i].name, (int)i + 1);
+		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"%s\":%d}}", request_limits[i].name,
+		    (int)(request_limits[i].least + i));
 		accept_body(body);
 		for (size_t j = 0; j < REQUEST_LIMITS; j++) {
+			/* Processes change the threads: test_threads. */
+			if (strcmp(request_limits[i].name, "processes") == 0 && strcmp(request_limits[j].name, "threads") == 0)
+				continue;
 			assert_int_equal(request_limit_of(&request_limits[j], &request.limits),
-			    j == i ? i + 1 : request_limit_of(&request_limits[j], &python.limits.default_));
+			    j == i ? request_limits[i].least + i : request_limit_of(&request_limits[j], &python.limits.default_));
 		}
+		request_free(&request);
+	}
+}
+
+/* A name that is no limit is refused, with the limit that may be meant. */
+static void
+test_unknown_limits(void **state)
+{
+	static const struct {
+		const char *name, *nearest;
+	} names[] = { { "memory_mb", "memory_bytes" }, { "memory", "memory_bytes" }, { "MEMORY_BYTES", "memory_bytes" },
+		{ "wall_time", "wall_ms" }, { "cpu", "cpu_ms" }, { "cpums", "cpu_ms" }, { "process", "processes" },
+		{ "thread", "threads" }, { "openfiles", "open_files" }, { "stack", "stack_bytes" }, { "timeout", NULL },
+		{ "", NULL }, { "x", NULL } };
+	char body[4096], text[128];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(names); i++) {
+		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"wall_ms\":1,\"%s\":1}}", names[i].name);
+		snprintf(text, sizeof text, "limits.%s: there is no such limit%s%s", names[i].name,
+		    names[i].nearest != NULL ? "; do you mean " : "; there are wall_ms, cpu_ms,",
+		    names[i].nearest != NULL ? names[i].nearest : "");
+		refuse_body(body, text);
+		assert_non_null(strstr(error.text, "disk_bytes"));
+	}
+	refuse_body("{" MINIMAL ",\"limits\":{\"memory_mb\":null}}",
+	    "limits.memory_mb: there is no such limit; do you mean memory_bytes?");
+	memset(body, 'm', sizeof body);
+	memcpy(body, "{" MINIMAL ",\"limits\":{\"", strlen("{" MINIMAL ",\"limits\":{\""));
+	memcpy(body + sizeof body - 6, "\":1}}", 6);
+	assert_int_equal(request_parse(&config, body, sizeof body - 1, &request, &error), -1);
+	assert_memory_equal(error.text, "limits.mmmm", 11);
+}
+
+/*
+ * A run that asks for processes is held to them, threads included, unless it asks for threads too.
+ */
+static void
+test_threads(void **state)
+{
+	static const struct {
+		const char *limits;
+		uint64_t processes, threads;
+	} cases[] = {
+		{ "{}", 1, 20 },
+		{ "null", 1, 20 },
+		{ "{\"threads\":5}", 1, 5 },
+		{ "{\"processes\":1}", 1, 20 },
+		{ "{\"processes\":4}", 4, 0 },
+		{ "{\"processes\":4,\"threads\":null}", 4, 0 },
+		{ "{\"processes\":4,\"threads\":6}", 4, 6 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		char body[128];
+
+		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":%s}", cases[i].limits);
+		accept_body(body);
+		assert_int_equal(request.limits.processes, cases[i].processes);
+		assert_int_equal(request.limits.threads, cases[i].threads);
+		assert_true(run_limits_within(&request.limits, &request.maximum));
 		request_free(&request);
 	}
 }
@@ -396,6 +475,8 @@ main(void)
 		cmocka_unit_test(test_language),
 		cmocka_unit_test(test_wrong_types),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_unknown_limits),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_env_names),
 		cmocka_unit_test(test_later_fields),
 		cmocka_unit_test(test_network),

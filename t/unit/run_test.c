@@ -51,7 +51,7 @@ enum step {
 static char *command[] = { (char *)"cc" };
 static struct language_config c = { .name = (char *)"c",
 	.warm_count = 1,
-	.compile = { .command = { command, 1 }, .limits = { 1000, 1000, 1 << 20, 1, OUTPUT_BYTES, 4096 } } };
+	.compile = { .command = { command, 1 }, .limits = { 1000, 1000, 1 << 20, 1, OUTPUT_BYTES, 4096, 0, 64, 16, 1 << 20 } } };
 static struct language_config python3 = { .name = (char *)"python3", .warm_count = 1 };
 static struct config config = { .digest = DIGEST, .queue_ms = 100, .language = { &c, &python3 }, .language_count = 2 };
 enum { C, PYTHON3 };
