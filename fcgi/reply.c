@@ -348,10 +348,10 @@ describe_rest(const struct run *run, const struct run_limits *limits, const stru
     size_t size)
 {
 	const struct run_result *r = &run->result;
-	char name[32], met[96], denied[DENIED_JSON_SIZE], processes[16] = "null";
+	char name[32], met[96], denied[DENIED_JSON_SIZE], peak[16] = "null";
 
 	if (r->processes_peak != 0)
-		snprintf(processes, sizeof processes, "%u", r->processes_peak);
+		snprintf(peak, sizeof peak, "%u", r->processes_peak);
 	name_signal(r->signal, name, sizeof name);
 	describe_met(r, limits, met, sizeof met);
 	denied_json(&r->denied, context, denied);
@@ -362,7 +362,7 @@ describe_rest(const struct run *run, const struct run_limits *limits, const stru
 	    ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"}}",
 	    r->exit_code, name, proto_verdict_name(r->verdict), met, run->out.truncated || run->err.truncated ? "true" : "false",
 	    denied, r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
-	    r->memory_peak_bytes, processes, run->out.size, run->err.size, r->queue_us / 1000, (unsigned)(r->queue_us % 1000),
+	    r->memory_peak_bytes, peak, run->out.size, run->err.size, r->queue_us / 1000, (unsigned)(r->queue_us % 1000),
 	    r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), proto_network_name(r->network), proto_level_name(run->level));
 }
 
