@@ -180,7 +180,7 @@ test_unknown_peak(void **state)
 
 	(void)state;
 	run.result.processes_peak = 0;
-	reply_run(&reply, &run, &limits);
+	reply_run(&reply, &run, &config, &request);
 	tree = body("Status: 200 OK\r\n");
 	assert_null(get(get(get(tree, "data"), "usage"), "processes_peak"));
 	json_object_put(tree);
