@@ -87,7 +87,7 @@ struct proxy_config {
 	char *address; /* "HOST:PORT" */
 };
 
-/* What a key may have; as in struct run_share. */
+/* The limits of a key, as in struct run_share. */
 struct key_limits {
 	uint32_t weight;
 	uint32_t running;
@@ -140,7 +140,7 @@ struct config {
 	uint32_t cpu_percent;          /* CPU time of a cell per wall time; 100 is one core */
 
 	/* worker */
-	uint32_t requests;   /* at one time, of one worker process */
+	uint32_t requests;   /* at the same time, of one worker process */
 	struct strings cors; /* origins of the pages that may use the service from a browser, or "*"; none: no page */
 	uint64_t body_bytes; /* the largest request body */
 	enum requirement worker_landlock; /* for the worker itself */

@@ -444,7 +444,10 @@ process_died(struct work *work, size_t index, int wait_status)
 	} else if (parent->ever_ready) {
 		current_died(work, &process, how);
 	} else {
-		/* The first start has failed. The supervisor of this parent decides what comes next. */
+		/*
+		 * The first start has failed. The supervisor of this parent decides about the next
+		 * step.
+		 */
 		work->status = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) != 0 ? WEXITSTATUS(wait_status) : 1;
 		end_all(work, SIGTERM);
 	}
@@ -565,7 +568,8 @@ keep_time(struct work *work)
 	}
 	if (work->next != 0 && now_us >= work->next_fails_us) {
 		/*
-		 * Where the old generation never was healthy either, the operator wants the new one.
+		 * Where the old generation never was healthy either, the operator wants the new
+		 * one.
 		 */
 		if (work->parent.current_ready)
 			give_up(work, "did not become healthy in time; the lines before say why");

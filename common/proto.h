@@ -7,9 +7,9 @@
  *
  * When a connection is made the runner sends PROTO_WELCOME. From then on the runner sends one reply
  * to each request: PROTO_RESULT or PROTO_REFUSED to PROTO_RUN and PROTO_COMPILE, and a reply of the
- * same kind to the others. A connection has at most one run at a time. PROTO_CANCEL has no reply of its
- * own: the run that it names ends, and its PROTO_RESULT reports it. A PROTO_CANCEL that crosses a
- * PROTO_RESULT is ignored.
+ * same kind to the others. A connection has at most one run at a time. PROTO_CANCEL has no reply of
+ * its own: the run that it names ends, and its PROTO_RESULT reports it. A PROTO_CANCEL that crosses
+ * a PROTO_RESULT is ignored.
  *
  * A run of a compiled language takes two steps. PROTO_FIND asks for the result of an earlier
  * PROTO_COMPILE of the same source. If there is none, and only then, PROTO_COMPILE compiles the
@@ -107,13 +107,13 @@ enum network {
 };
 
 /*
- * What a key may have of the service. The worker fills it in from the key's file; the runner keeps
- * the account of each name.
+ * The share of the service that a key may have. The worker fills it in from the key's file; the
+ * runner keeps the account of each name.
  */
 struct run_share {
 	char name[PROTO_KEY_NAME_SIZE]; /* of the key, ended by NUL */
 	uint32_t weight;                /* of the key among those whose runs wait; at least 1 */
-	uint32_t running;               /* the most runs at one time; 0: all cells but the reserve */
+	uint32_t running;               /* the most runs at the same time; 0: all cells but the reserve */
 	uint32_t waiting;               /* the most runs in the queue; 0: none, and UINT32_MAX: as many as fit */
 	uint32_t rate;                  /* requests per second; 0: no limit */
 	uint32_t burst;                 /* requests above the rate that are taken at once */

@@ -180,7 +180,10 @@ main(int argc, char **argv)
 	log_open("cellblock-fcgi");
 	log_never_wait(); /* the log is a pipe, and its reader may have stopped */
 	generation_find(&generation);
-	/* spawn-fcgi(1) passes on descriptors that it does not know. A parent that continues has its own. */
+	/*
+	 * spawn-fcgi(1) passes on descriptors that it does not know. A parent that continues has
+	 * its own.
+	 */
 	lockdown_check(generation.has_parent ? GENERATION_REPORT_FD + 1 : generations_continue() ? INT_MAX : STDERR_FILENO + 1);
 	check_listening();
 	config = config_load(options.config_path, error, sizeof error);

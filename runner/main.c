@@ -114,7 +114,7 @@ main(int argc, char **argv)
 
 	log_open("cellblock-runner");
 	generation_find(&generation);
-	/* Whoever started this program may have left descriptors open without knowing. */
+	/* The process that started this program may have left descriptors open without knowing. */
 	if (generation.has_parent)
 		syscall(SYS_close_range, GENERATION_LISTEN_FD + 1u, ~0u, 0u);
 	else if (!generations_continue())

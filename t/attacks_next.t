@@ -1,4 +1,5 @@
-# Attacks that leave something charged to their cell, or the host busy: the next runs of another key.
+# Attacks that leave something charged to their cell, or the host busy: the next runs of another
+# key.
 use strict;
 use warnings;
 use FindBin;

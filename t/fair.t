@@ -1,6 +1,6 @@
 # The queue of the runner: keys that send much, keys that send little, and how long each of them
-# waits. The runs come straight to the runner's socket: each process of t/fair/key.c has the share of
-# a key of its own.
+# waits. The runs come straight to the runner's socket: each process of t/fair/key.c has the share
+# of a key of its own.
 use strict;
 use warnings;
 use Cellblock qw(command eventually process_status root skip_all slurp);

@@ -1,5 +1,6 @@
-# An upgrade: other programs are installed in the place of those that serve, and SIGHUP has them take
-# over while clients send runs. No run is refused or lost, and no process of the old build is left.
+# An upgrade: other programs are installed in the place of those that serve, and SIGHUP has them
+# take over while clients send runs. No run is refused or lost, and no process of the old build is
+# left.
 use strict;
 use warnings;
 use Cellblock qw(command eventually prefix slurp spew);

@@ -137,7 +137,7 @@ for (@inside) {
     (ref $prints ? like $d->{stdout}, $prints, $name : is $d->{stdout}, $prints, $name) or diag $r->{body};
 }
 
-# What libc takes from the kernel's random bytes (AT_RANDOM) is made once, in the zygote. Each of its
+# libc derives secrets from the kernel's random bytes (AT_RANDOM) once, in the zygote. Each of its
 # guests has others; libc's guard of pointers stays, as SECURITY.md says.
 {
     my $code = <<'PYTHON';

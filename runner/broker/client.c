@@ -55,7 +55,10 @@ reply(struct client *client, const struct proto_reply *message)
 
 /* ---- the end of the runner -------------------------------------------------------------------------------------- */
 
-/* After PROTO_FIND the next request belongs to the same run, so a connection that holds a program is not told. */
+/*
+ * After PROTO_FIND the next request belongs to the same run, so a connection that holds a program is
+ * not told.
+ */
 static void
 tell_moved(const struct broker *broker, struct client *client)
 {
@@ -94,7 +97,7 @@ refuse_directly(struct client *client, uint32_t id, enum refusal refusal)
 	reply(client, &message);
 }
 
-/* What a connection has sent, and nobody has read. */
+/* Refuse the requests that a connection has sent and nobody has read. */
 static void
 refuse_unread(struct client *client)
 {

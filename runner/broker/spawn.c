@@ -129,8 +129,8 @@ most_of(const struct language_config *language, uint64_t run_most, uint64_t comp
 /*
  * The rlimits of a guest, set in its zygote and inherited. Address space and CPU time are limited
  * elsewhere. A guest lowers the last two to those of its run; an interpreter that looks at them as
- * it starts sees the defaults. A core limit of 0 stops core files, but not core dumps that are piped
- * to a helper of the host; 1 stops both. See core(5).
+ * it starts sees the defaults. A core limit of 0 stops core files, but not core dumps that are
+ * piped to a helper of the host; 1 stops both. See core(5).
  */
 static void
 set_rlimits(const struct language_config *language)

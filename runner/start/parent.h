@@ -5,8 +5,8 @@
 #include "config.h"
 
 /*
- * The variable with the group of version 2 in which a generation makes its groups: the one above the
- * parent's own. Unset where the generation has to look for one.
+ * The variable with the group of version 2 in which a generation makes its groups: the one above
+ * the parent's own. Unset where the generation has to look for one.
  */
 #define PARENT_GROUP "CELLBLOCK_GROUP"
 

@@ -70,7 +70,10 @@ reaper_kill_all(uid_t uid)
 	}
 }
 
-/* The part of its disk that the run has used up. One file of the full size leaves no room for another. */
+/*
+ * The part of its disk that the run has used up. One file of the full size leaves no room for
+ * another.
+ */
 static enum disk_full
 measure(const struct reaper *reaper, uint64_t disk_bytes, uint64_t inodes)
 {

@@ -82,7 +82,7 @@ is_legal_share(const struct run_share *share)
 	    share->reserved == 0;
 }
 
-/* The share of one of a few keys, whose numbers change. Now and then it is none that there can be. */
+/* The share of one of a few keys, whose numbers change. Now and then it is an invalid one. */
 static struct run_share
 make_share(uint8_t which)
 {
@@ -296,7 +296,9 @@ check_account(const struct key_account *account, uint64_t *charged_bytes)
 	must(in_cells <= CELLS - broker.config->reserve);
 }
 
-/* The accounts with listed runs are in one of the two lists, and no other is. Returns their number. */
+/*
+ * The accounts with listed runs are in one of the two lists, and no other is. Returns their number.
+ */
 static uint32_t
 check_ring(const struct key_ring *ring, bool rests)
 {

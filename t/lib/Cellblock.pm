@@ -407,8 +407,8 @@ sub relay {
 # The short names of the runner's own processes, at their start and by their titles.
 our $runner_names = qr/\A(?:cellblock-runne|runner parent|(?:door|guard|relay|broker|warden|reaper)\b)/;
 
-# Role => pids. The depth in pid namespaces tells the roles apart: the runner's processes
-# on the host, the broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's
+# Role => pids. The depth in pid namespaces tells the roles apart: the runner's processes on the
+# host, the broker (pid 1 of the runner's namespace), the warden and zygotes beside it, a cell's
 # init and guest below.
 sub roles {
     my ($self) = @_;

@@ -70,7 +70,10 @@ static void
 each_setting_has_its_price(void **state)
 {
 	(void)state;
-	/* 16 of the control group, 3 of the cell, 4 of its run; and 10 more processes of workers, twice. */
+	/*
+	 * 16 of the control group, 3 of the cell, 4 of its run; and 10 more processes of workers,
+	 * twice.
+	 */
 	assert_int_equal(COST(config.cells += 100), 100 * 23 + 10 * 15 * 2);
 	assert_int_equal(COST(config.cells = 4096), (4096 - 8) * 23 + 409 * 15 * 2);
 	assert_int_equal(COST(config.network = NETWORK_PROXY), 8);

@@ -69,7 +69,10 @@ save_and_load(void)
 		    after.process[i].state != PROCESS_SERVING || after.process[i].slot != 1)
 			return 4;
 	}
-	/* Its own descriptors are closed by the next execve(2) again, and all others are closed now. */
+	/*
+	 * Its own descriptors are closed by the next execve(2) again, and all others are closed
+	 * now.
+	 */
 	if (fcntl(listen_fd, F_GETFD) != FD_CLOEXEC || fcntl(report_fd, F_GETFD) != FD_CLOEXEC)
 		return 5;
 	return fcntl(stray, F_GETFD) == -1 && fcntl(high, F_GETFD) == -1 ? 0 : 6;

@@ -107,7 +107,10 @@ write_program(const char *path, const char *text)
 	assert_int_equal(chmod(path, 0755), 0);
 }
 
-/* The message of a program that cannot be executed names the reason: a file, or a directory above it. */
+/*
+ * The message of a program that cannot be executed names the reason: a file, or a directory above
+ * it.
+ */
 static void
 test_cannot_be_executed(void **state)
 {

@@ -15,7 +15,8 @@
 struct engine {
 	/*
 	 * In the zygote, on the main thread, inside Node's open(2) of the program: run driver.js,
-	 * which imports `count` modules, each ended by a NUL. Node's own stderr is not the log: driver.js has `warn` for a line there.
+	 * which imports `count` modules, each ended by a NUL. Node's own stderr is not the log:
+	 * driver.js has `warn` for a line there.
 	 * Returns true, or false with a text in `error`.
 	 */
 	bool (*prepare)(const char *driver, void (*warn)(const char *text), const char *imports, uint32_t count, char *error, size_t size);
