@@ -242,8 +242,9 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 	if (broker->cgroup.version != 0) {
 		result->memory_peak_bytes = cgroup_memory_peak_bytes(&cell->cgroup);
 		/*
-		 * Memory that earlier runs left counts as theirs, as long as it stays. Where the limit was
-		 * met, the kernel has reclaimed that first: the run's own peak may be all of it.
+		 * Memory that earlier runs left counts as theirs, as long as it stays. Where the
+		 * limit was met, the kernel has reclaimed that first: the run's own peak may be all
+		 * of it.
 		 */
 		if (result->memory_peak_bytes > cell->memory_base &&
 		    result->memory_peak_bytes + PEAK_SLACK_BYTES < cell->limits.memory_bytes)

@@ -56,8 +56,8 @@ reply(struct client *client, const struct proto_reply *message)
 /* ---- the end of the runner -------------------------------------------------------------------------------------- */
 
 /*
- * After PROTO_FIND the next request belongs to the same run, so a connection that holds a program is
- * not told.
+ * After PROTO_FIND the next request belongs to the same run, so a connection that holds a program
+ * is not told.
  */
 static void
 tell_moved(const struct broker *broker, struct client *client)

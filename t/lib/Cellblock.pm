@@ -186,7 +186,7 @@ sub free_port {
 # script/server.
 sub free_uids {
     my ($self) = @_;
-    return 600_200_000 + 8194 * $self->free_port; # as script/server does
+    return 600_200_000 + 16388 * $self->free_port; # as script/server does
 }
 
 # Start a service, or skip the file. Options: key, args (more options for script/server), conf
