@@ -37,7 +37,11 @@ static struct proto_request request = { .kind = PROTO_RUN,
 	    .memory_bytes = 64 << 20,
 	    .processes = 1,
 	    .output_bytes = 1 << 20,
-	    .disk_bytes = 64 << 20 },
+	    .disk_bytes = 64 << 20,
+	    .threads = 1,
+	    .open_files = 64,
+	    .inodes = 64,
+	    .stack_bytes = 1 << 20 },
 	.share = { .name = "-", .weight = 10, .waiting = UINT32_MAX } };
 static uint64_t began_us;
 static int fds[3];
