@@ -4,9 +4,11 @@ script/server starts it in a new directory, on free ports, in a control group of
 leaves nothing behind. Its processes are the descendants of its supervisord.
 """
 import ctypes
+import hashlib
 import os
 import platform
 import re
+import secrets
 import shutil
 import socket
 import subprocess
@@ -19,7 +21,7 @@ KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272}.get(platform.machine())  
 KCMP_VM = 1
 # the short names of the runner's own processes, at their start and by their titles
 RUNNER_NAMES = ("cellblock-run", "door", "guard", "relay", "broker", "warden", "reaper")
-KINDS = ("supervisord", "nginx", "multiwatch", "worker", "door", "broker", "warden", "zygote", "guest")
+KINDS = ("supervisord", "nginx", "parent", "worker", "status", "svlogd", "door", "broker", "warden", "zygote", "guest")
 
 
 def read(path):
@@ -134,10 +136,12 @@ class Process:
 
     def kind(self):
         """One of KINDS. The pid namespaces of a process tell the runner's processes apart."""
-        if self.name in ("supervisord", "nginx", "multiwatch"):
+        if self.name in ("supervisord", "nginx", "status", "svlogd"):
             return self.name
         if self.name == "cellblock-fcgi":
             return "worker"
+        if self.name.endswith(" parent"):
+            return "parent"
         found = re.search(r"^NSpid:\s*(.*)", read(f"/proc/{self.pid}/status"), re.MULTILINE)
         inner = found[1].split()[1:] if found else []
         if self.name.startswith(RUNNER_NAMES):
@@ -183,6 +187,19 @@ class Instance:
         if self.group.path and not self.group.holds([process.pid for process in self.processes()]):
             self.group.why_not = "the instance is not in the control group that was made for it"
         return None
+
+    def add_key(self, name, **settings):
+        """Make a key with these settings of its file. It is known after the next reload. Returns the key."""
+        key = secrets.token_urlsafe(32)
+        text = f'sha256 = "{hashlib.sha256(key.encode()).hexdigest()}";\n'
+        text += "".join(f"{setting} = {value};\n" for setting, value in settings.items())
+        write(f"{self.dir}/service/conf/keys/{name}.conf", text)
+        return key
+
+    def reload(self):
+        done = self.server("--reload")
+        if done.returncode != 0:
+            raise RuntimeError(f"script/server --reload: {done.stdout}")
 
     def stop(self):
         if os.path.exists(f"{self.dir}/service/.instance"):
