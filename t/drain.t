@@ -102,7 +102,7 @@ sub since {
 }
 
 {
-    my $cb = Cellblock->start(own => 1, conf => [@few, ['cellblock.conf', qr/cells = 2;/, 'cells = 2; drain_ms = 1000;']], args => ['--workers', 2]);
+    my $cb = Cellblock->start(own => 1, conf => [@few, ['cellblock.conf', qr/drain_ms = 30000/, 'drain_ms = 1000']], args => ['--workers', 2]);
     for (['TERM', 'the runner stops'], ['HUP', 'the runner is replaced']) {
         my ($signal, $name) = @$_;
         my @running = sleepers($cb, 2, 50);

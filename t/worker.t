@@ -8,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(time);
 
 my $cb = Cellblock->start(own => 1, args => ['--workers', 1, '--cells', 24],
-    conf => [['cellblock.conf', qr/#?\bqueue = 256;/, 'queue = 100; drain_ms = 2000;']], allow => [qr/request=\S+: the run is lost/]);
+    conf => [['cellblock.conf', qr/#?\bqueue = 256;/, 'queue = 100;'], ['cellblock.conf', qr/drain_ms = 30000/, 'drain_ms = 2000']], allow => [qr/request=\S+: the run is lost/]);
 my ($worker) = $cb->pids('worker');
 
 # --- its threads -----------------------------------------------------------------------------------------------------------
