@@ -52,7 +52,10 @@ sub attempts {
     my $got;
     ok eventually(20, sub { ($got) = (slurp("$cb->{dir}/log/runner.log") // '') =~ /^zygote: (\{.*\})$/m }), 'a zygote has made its attempts';
     ok eventually(20, sub { ($cb->run(code => 'print("out")')->{data}{stdout} // '') eq "out\n" }), 'and it serves';
-    my $detail = $cb->get('/v1/sandbox/capabilities')->{data}{layers}{landlock}{detail};
+    # The status process has read the old configuration. It answers 503 until its successor serves.
+    my $layers;
+    ok eventually(20, sub { $layers = ($cb->get('/v1/sandbox/capabilities')->{data} // {})->{layers} }), 'its layers are told';
+    my $detail = $layers->{landlock}{detail} // '';
     $cb->finish;
     return ($detail, JSON::PP->new->decode($got));
 }
