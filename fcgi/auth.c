@@ -155,13 +155,15 @@ check_limits(const struct config *config, const struct key_config *key, struct r
 		if (request_limit_of(limit, &request->limits) <= maximum)
 			continue;
 		if (asked_for(request, limit->name))
-			return http_error_set(error, 400, "limits.%s: must be an integer from %" PRIu64 " to %" PRIu64 " for this key",
-			    limit->name, limit->least < maximum ? limit->least : maximum, maximum);
+			return http_error_set(error, 400,
+			    "limits.%s: must be an integer from %" PRIu64 " to %" PRIu64 " for this key", limit->name,
+			    limit->least < maximum ? limit->least : maximum, maximum);
 		memcpy((char *)&request->limits + limit->offset, &maximum, sizeof maximum);
 	}
 	/* A run that the key holds to one process has threads like any other (request.c). */
 	if (request->limits.processes == 1 && request->limits.threads == 0)
-		request->limits.threads = config->language[request->language]->limits.default_.threads < request->maximum.threads ?
+		request->limits.threads = config->language[request->language]->limits.default_.threads <
+		        request->maximum.threads ?
 		    config->language[request->language]->limits.default_.threads :
 		    request->maximum.threads;
 	return 0;

@@ -193,7 +193,7 @@ main(int argc, char **argv)
 		log_warn("%s", error);
 	else if (config->log_format == LOG_FORMAT_JSON)
 		log_as_json();
-	if (generation.has_parent)
+	if (config != NULL && generation.has_parent)
 		serve(config, &generation, options.is_status);
 	else
 		status = parent_run(config, &options, argv);

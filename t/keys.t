@@ -210,10 +210,10 @@ envelope_ok(with_key('plain'), 401, -401, 'the revoked one is not');
 # --- files with errors --------------------------------------------------------------------------------------------------------------------
 
 $cb->down;
-spew("$cb->{dir}/conf/keys/bad.conf", "sha256 = \"" . ('a' x 64) . "\";\nwieght = 10;\n");
+spew("$cb->{dir}/conf/keys/bad.conf", "sha256 = \"" . ('a' x 64) . "\";\nweightt = 10;\n");
 ($exit, $out, $err) = $cb->up;
 isnt $exit, 0, 'a file with an error stops the start';
-like $err, qr{conf/keys/bad\.conf:2: unknown key "wieght"; allowed: sha256, weight, }, 'a file with an error: message';
+like $err, qr{conf/keys/bad\.conf:2: unknown key "weightt"; allowed: sha256, weight, }, 'a file with an error: message';
 unlink "$cb->{dir}/conf/keys/bad.conf";
 ($exit, $out, $err) = $cb->up;
 is $exit, 0, 'without it the service starts' or diag "$out$err";

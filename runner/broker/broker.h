@@ -75,20 +75,20 @@ struct broker {
 	struct watch relay;    /* its channel; -1: there is none, or it is down */
 	struct key_accounts accounts;
 	struct run_queue queue;
-	uint32_t running;  /* runs whose guest lives */
-	uint32_t reserved; /* cells that are made for one run */
+	uint32_t running;        /* runs whose guest lives */
+	uint32_t reserved;       /* cells that are made for one run */
 	bool was_ready;          /* the door was told that all is healthy */
 	enum drain drain;        /* whether it comes to its end, and how */
 	uint64_t drain_until_us; /* when it ends at the latest */
-	uint32_t taken;    /* other cells from RUNNING on, until they are free again */
-	uint32_t emptying; /* those of them whose guest has ended: ENDING or RECLAIMING */
+	uint32_t taken;          /* other cells from RUNNING on, until they are free again */
+	uint32_t emptying;       /* those of them whose guest has ended: ENDING or RECLAIMING */
 	LIST_HEAD(, client) clients;
 	LIST_HEAD(, worker_process) workers[BROKER_WORKER_HASHES]; /* by pid */
 	struct compile_cache compile_cache;
 	struct seccomp_notify notify;
 	struct log_limit protocol_broken, connected_too_often, no_descriptors;
-	struct metrics *metrics; /* see broker/meter.h */
-	int metrics_fd;          /* the same memory, to be handed out */
+	struct metrics *metrics;       /* see broker/meter.h */
+	int metrics_fd;                /* the same memory, to be handed out */
 	char trouble[PROTO_TEXT_SIZE]; /* why the last cell that could not be made could not */
 };
 

@@ -74,7 +74,7 @@ client_tell_moved(struct broker *broker)
 	struct client *client;
 
 	LIST_FOREACH(client, &broker->clients, in_all)
-		tell_moved(broker, client);
+	tell_moved(broker, client);
 }
 
 bool
@@ -82,7 +82,8 @@ client_has_work(const struct broker *broker)
 {
 	const struct client *client;
 
-	LIST_FOREACH(client, &broker->clients, in_all) {
+	LIST_FOREACH(client, &broker->clients, in_all)
+	{
 		if (client->state != CLIENT_IDLE)
 			return true;
 	}
@@ -120,8 +121,9 @@ client_end_all(struct broker *broker)
 	unsigned lost = 0;
 
 	LIST_FOREACH(client, &broker->clients, in_all)
-		shutdown(client->watch.fd, SHUT_RD);
-	LIST_FOREACH(client, &broker->clients, in_all) {
+	shutdown(client->watch.fd, SHUT_RD);
+	LIST_FOREACH(client, &broker->clients, in_all)
+	{
 		bool has_begun = client->state == CLIENT_WAITING && !client->run.is_compile;
 
 		if (client->state == CLIENT_WAITING)
@@ -485,8 +487,7 @@ answer_state(struct broker *broker, struct client *client, const struct proto_re
 }
 
 static int
-answer_metrics(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds,
-    size_t fd_count)
+answer_metrics(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
 	const struct proto_reply message = { .kind = PROTO_METRICS };
 	int fd = meter_collect(broker);

@@ -41,7 +41,8 @@ remove_oldest_of(struct compile_cache *cache, uint32_t owner)
 		if (cache->entry[i].owner == owner && (oldest == NULL || cache->entry[i].used < oldest->used))
 			oldest = &cache->entry[i];
 	}
-	remove_entry(cache, oldest);
+	if (oldest != NULL)
+		remove_entry(cache, oldest);
 }
 
 /* The place of an owner, or a free one that is its own from the first entry on. */

@@ -21,7 +21,8 @@ drain_begin(struct broker *broker, enum drain drain)
 		log_info("a newer generation serves: this one ends when its workers have gone");
 		client_tell_moved(broker);
 	} else {
-		log_info("stopping: %u run(s) are finished, %u that wait are refused", broker->running, run_queue_count(&broker->queue));
+		log_info("stopping: %u run(s) are finished, %u that wait are refused", broker->running,
+		    run_queue_count(&broker->queue));
 		run_queue_refuse(broker, NULL, NULL, REFUSED_STOPPING, "it had not begun", 0);
 	}
 }

@@ -56,8 +56,8 @@ struct key_account {
 #define KEY_ACCOUNT_HASHES 1024
 
 struct key_accounts {
-	SLIST_HEAD(, key_account) hash[KEY_ACCOUNT_HASHES]; /* by name */
-	TAILQ_HEAD(, key_account) idle;
+	SLIST_HEAD(key_hash, key_account) hash[KEY_ACCOUNT_HASHES]; /* by name */
+	TAILQ_HEAD(key_idle, key_account) idle;
 	uint32_t count;
 };
 

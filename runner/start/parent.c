@@ -135,7 +135,7 @@ list_programs(const struct config *config, size_t *count)
 static char *
 socket_path(const struct config *config)
 {
-	const char *path = generations_continue() ? getenv(SOCKET_VARIABLE) : config->socket_path;
+	const char *path = config == NULL || generations_continue() ? getenv(SOCKET_VARIABLE) : config->socket_path;
 	char *copy = path == NULL ? NULL : strdup(path);
 
 	if (copy == NULL || setenv(SOCKET_VARIABLE, copy, 1) != 0)
@@ -167,7 +167,7 @@ parent_run(const struct config *config, char *const *argv)
 		what.drain_ms = config->drain_ms;
 	}
 	what.context = socket_path(config);
-	if (generations_continue()) {
+	if (config == NULL || generations_continue()) {
 		remember_group(&group);
 	} else {
 		/* A generation checks the level, too, but the socket comes first. */

@@ -53,7 +53,7 @@ find_closed(const char *path, char *text, size_t size)
 	size_t length = 0;
 
 	text[0] = '\0';
-	while (path[length] != '\0') {
+	while (path != NULL && path[length] != '\0') {
 		length += strspn(path + length, "/");
 		length += strcspn(path + length, "/");
 		if (snprintf(part, sizeof part, "%.*s", (int)length, path) >= (int)sizeof part || !is_closed(part))

@@ -181,7 +181,8 @@ open_cgroups(struct start *start)
 	if (config->cgroup == LAYER_OFF)
 		return;
 	host_instance_name(config->socket_path, start->generation->slot, name);
-	if (cgroup_open(&broker->cgroup, config->cgroup_parent != NULL ? config->cgroup_parent : getenv(PARENT_GROUP), name, start->broker_uid, error, sizeof error) == 0)
+	if (cgroup_open(&broker->cgroup, config->cgroup_parent != NULL ? config->cgroup_parent : getenv(PARENT_GROUP), name,
+	        start->broker_uid, error, sizeof error) == 0)
 		return;
 	if (config->cgroup == LAYER_REQUIRED)
 		die("control groups are required and cannot be had: %s. Start as root, name a delegated group with "

@@ -148,7 +148,7 @@ test_errors(void **state)
 	bad("/a b.conf: the name of a key is malformed; allowed: NAME.conf");
 	put("a123456789012345678901234567890123456789012345678901234567890123.conf", SHA_A);
 	bad("the name of a key is malformed");
-	bad_key("wieght = 1;", "a.conf:2: unknown key \"wieght\"; allowed: sha256, weight, running,");
+	bad_key("weightt = 1;", "a.conf:2: unknown key \"weightt\"; allowed: sha256, weight, running,");
 	bad_key("weight = 0;", "a.conf:2: weight: 0 is out of range; allowed: 1 to 1000");
 	bad_key("busy_status = 503;", "a.conf:2: busy_status: is not a string; allowed: \"429\", \"503\"");
 	bad_key("languages = [\"python3\", \"cobol\"];", "a.conf:2: languages[1]: \"cobol\" is unknown");

@@ -19,7 +19,8 @@ struct engine {
 	 * driver.js has `warn` for a line there.
 	 * Returns true, or false with a text in `error`.
 	 */
-	bool (*prepare)(const char *driver, void (*warn)(const char *text), const char *imports, uint32_t count, char *error, size_t size);
+	bool (*prepare)(const char *driver, void (*warn)(const char *text), const char *imports, uint32_t count, char *error,
+	    size_t size);
 
 	/* The version of this Node, for example "20.1.2". */
 	const char *(*version)(void);
