@@ -207,7 +207,7 @@ sub cpu_ticks {
     my @pids = (served($one), served($other));
     my $uids = sub {
         my %found;
-        for (grep { slurp("/proc/$_/comm") ne "runner parent\n" } processes_of($_[0])) { $found{$_} = 1 for split ' ', (Cellblock::process_status($_) // {})->{Uid} // '' }
+        for (grep { (slurp("/proc/$_/comm") // '') ne "runner parent\n" } processes_of($_[0])) { $found{$_} = 1 for split ' ', (Cellblock::process_status($_) // {})->{Uid} // '' }
         return \%found;
     };
     my ($ones, $others);
@@ -331,7 +331,7 @@ for (
     [10000, 'mode = "none";', 'mode = "proxy"; proxies = ( { name = "a"; address = "127.0.0.1:1"; } ); connections = 1000', qr/network\.connections: 1000 for each of 32 cells are up to 64080 open files/],
 ) {
     my ($limit, $was, $is, $says) = @$_;
-    my $dir = prepared([$c, qr/$was/, $is], $is =~ /connections/ ? [$c, qr/^\tconnections = 32;/m, ''] : ());
+    my $dir = prepared([$c, qr/\Q$was\E/, $is], $is =~ /connections/ ? [$c, qr/^\tconnections = 32;/m, ''] : ());
     my ($exit, $out, $err) = command(['prlimit', "--nofile=$limit:$limit", @no_raise, $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 20);
     is $exit, 1, "$is with $limit descriptors: no start";
     like "$out$err", $says, "$is with $limit descriptors: the sum, and the setting";
@@ -340,13 +340,13 @@ for (
 }
 
 # The shipped limits give the shipped configuration all the descriptors that it needs.
-for (['systemd/cellblock-runner.service.in', qr/^LimitNOFILE=(\d+)$/m], ['supervisord.conf.in', qr/^minfds = (\d+)$/m]) {
+for (['etc/systemd/cellblock-runner.service.in', qr/^LimitNOFILE=(\d+)$/m], ['script/server', qr/\bFILES="\$\(file_limit (\d+)\)"/]) {
     my ($file, $pattern) = @$_;
-    my ($limit) = slurp(Cellblock::root() . "/etc/$file") =~ $pattern;
+    my ($limit) = slurp(Cellblock::root() . "/$file") =~ $pattern or die "$file sets no limit of descriptors";
     my $hard = (slurp('/proc/self/limits') =~ /^Max open files\s+\d+\s+(\d+)/m)[0];
     my $dir = prepared();
     my $pid = served($dir, 'prlimit', '--nofile=' . ($limit < $hard ? "$limit:$limit" : "$hard:$hard"), @no_raise);
-    like slurp("$dir/log"), qr/serving/, "etc/$file: the shipped configuration has enough descriptors";
+    like slurp("$dir/log"), qr/serving/, "$file: the shipped configuration has enough descriptors";
     stop($pid);
     clean($dir);
 }

@@ -58,7 +58,7 @@ my $old = version($program{runner});
             for (sort keys %program) {
                 my $bytes = slurp($program{$_});
                 # Another version of the same length is another build.
-                $bytes =~ s/(cellblock(?:-fcgi)? \d+\.\d+\.)\d/${1}x/g or die "$_ has no version";
+                $bytes =~ s/(cellblock-\w+ \d+\.\d+\.)\d/${1}x/g or die "$_ has no version";
                 install($program{$_}, $bytes);
             }
             $mark = mark();

@@ -82,8 +82,8 @@ struct broker {
 	uint64_t drain_until_us; /* when it ends at the latest */
 	uint32_t taken;          /* other cells from RUNNING on, until they are free again */
 	uint32_t emptying;       /* those of them whose guest has ended: ENDING or RECLAIMING */
-	LIST_HEAD(, client) clients;
-	LIST_HEAD(, worker_process) workers[BROKER_WORKER_HASHES]; /* by pid */
+	LIST_HEAD(client_list, client) clients;
+	LIST_HEAD(worker_list, worker_process) workers[BROKER_WORKER_HASHES]; /* by pid */
 	struct compile_cache compile_cache;
 	struct seccomp_notify notify;
 	struct log_limit protocol_broken, connected_too_often, no_descriptors;

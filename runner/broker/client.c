@@ -74,7 +74,7 @@ client_tell_moved(struct broker *broker)
 	struct client *client;
 
 	LIST_FOREACH(client, &broker->clients, in_all)
-	tell_moved(broker, client);
+		tell_moved(broker, client);
 }
 
 bool
@@ -82,8 +82,7 @@ client_has_work(const struct broker *broker)
 {
 	const struct client *client;
 
-	LIST_FOREACH(client, &broker->clients, in_all)
-	{
+	LIST_FOREACH(client, &broker->clients, in_all) {
 		if (client->state != CLIENT_IDLE)
 			return true;
 	}
@@ -121,9 +120,8 @@ client_end_all(struct broker *broker)
 	unsigned lost = 0;
 
 	LIST_FOREACH(client, &broker->clients, in_all)
-	shutdown(client->watch.fd, SHUT_RD);
-	LIST_FOREACH(client, &broker->clients, in_all)
-	{
+		shutdown(client->watch.fd, SHUT_RD);
+	LIST_FOREACH(client, &broker->clients, in_all) {
 		bool has_begun = client->state == CLIENT_WAITING && !client->run.is_compile;
 
 		if (client->state == CLIENT_WAITING)
@@ -557,8 +555,7 @@ join_worker(struct broker *broker, pid_t pid)
 {
 	struct worker_process *worker;
 
-	LIST_FOREACH(worker, &broker->workers[(unsigned)pid % BROKER_WORKER_HASHES], in_hash)
-	{
+	LIST_FOREACH(worker, &broker->workers[(unsigned)pid % BROKER_WORKER_HASHES], in_hash) {
 		if (worker->pid == pid)
 			break;
 	}

@@ -155,8 +155,7 @@ key_account_find(const struct key_accounts *accounts, const char *name)
 {
 	const struct key_account *account;
 
-	SLIST_FOREACH(account, &accounts->hash[hash_of(name)], in_hash)
-	{
+	SLIST_FOREACH(account, &accounts->hash[hash_of(name)], in_hash) {
 		if (strcmp(account->share.name, name) == 0)
 			return account;
 	}

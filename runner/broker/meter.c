@@ -298,7 +298,7 @@ collect_clients(struct broker *broker)
 	const struct client *client;
 
 	LIST_FOREACH(client, &broker->clients, in_all)
-	connections++;
+		connections++;
 	metrics_set(&metrics->connections, connections);
 	for (struct metrics_key *key = metrics->key; key < others; key++) {
 		const struct key_account *account = key->name[0] == '\0' ? NULL : key_account_find(&broker->accounts, key->name);

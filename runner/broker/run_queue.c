@@ -448,8 +448,7 @@ push_out(struct broker *broker, const struct key_account *account, uint64_t now_
 	struct run *last;
 
 	for (size_t i = 0; i < 2; i++) {
-		TAILQ_FOREACH(other, rings[i], in_ring)
-		{
+		TAILQ_FOREACH(other, rings[i], in_ring) {
 			if (most == NULL ||
 			    (uint64_t)other->listed * most->share.weight > (uint64_t)most->listed * other->share.weight)
 				most = other;

@@ -26,7 +26,7 @@ struct seccomp_notify {
 	} held[SECCOMP_NOTIFY_HELD];
 	size_t held_count;
 	uint64_t held_until_us;
-	LIST_HEAD(, listener) paused; /* from which nothing is received until there is room */
+	LIST_HEAD(listener_list, listener) paused; /* from which nothing is received until there is room */
 };
 
 /*

@@ -271,8 +271,7 @@ check_account(const struct key_account *account, uint64_t *charged_bytes)
 	uint32_t holds = 0, listed = 0, waiting = 0, running = 0, in_cells = 0;
 	const struct client *client;
 
-	LIST_FOREACH(client, &broker.clients, in_all)
-	{
+	LIST_FOREACH(client, &broker.clients, in_all) {
 		const struct run *run = &client->run;
 
 		holds += (client->account == account) + (run->account == account);
@@ -305,8 +304,7 @@ check_ring(const struct key_ring *ring, bool rests)
 	const struct key_account *account;
 	uint32_t count = 0;
 
-	TAILQ_FOREACH(account, ring, in_ring)
-	{
+	TAILQ_FOREACH(account, ring, in_ring) {
 		must(account->listed > 0 && account->rests == rests && TAILQ_FIRST(&account->runs) != NULL);
 		count++;
 	}
@@ -321,8 +319,7 @@ check_accounts(void)
 	const struct key_account *account;
 
 	for (size_t i = 0; i < KEY_ACCOUNT_HASHES; i++) {
-		SLIST_FOREACH(account, &broker.accounts.hash[i], in_hash)
-		{
+		SLIST_FOREACH(account, &broker.accounts.hash[i], in_hash) {
 			check_account(account, &charged_bytes);
 			with_listed += account->listed > 0;
 			must(account->listed > 0 || !account->rests);
@@ -354,8 +351,7 @@ check_clients(void)
 		listed += run->place == PLACE_LISTED;
 		parked += run->place == PLACE_PARKED;
 	}
-	LIST_FOREACH(client, &broker.clients, in_all)
-	{
+	LIST_FOREACH(client, &broker.clients, in_all) {
 		const struct run *run = &client->run;
 		bool has_cell = run->state == RUN_STARTED || (run->state == RUN_LEAVING && run->cell != NULL);
 
@@ -442,8 +438,7 @@ is_settled(void)
 {
 	const struct client *client;
 
-	LIST_FOREACH(client, &broker.clients, in_all)
-	{
+	LIST_FOREACH(client, &broker.clients, in_all) {
 		if (client->state != CLIENT_IDLE)
 			return false;
 	}
