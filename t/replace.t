@@ -11,6 +11,11 @@ my $cb = Cellblock->start(own => 1, conf => [
     ['languages/python3.conf', qr/^#?recycle_runs = .*/m, 'recycle_runs = 5;'],
 ]);
 
+sub replaced {
+    my ($count) = $cb->get('/v1/sandbox/metrics', key => undef)->{body} =~ /^cellblock_zygotes_replaced_total\{language="python3"\} (\d+)$/m;
+    return $count;
+}
+
 # A zygote is a process of its own for as long as it serves.
 sub zygotes { return join ' ', sort { $a <=> $b } $cb->pids('zygote') }
 
@@ -29,6 +34,7 @@ my @first = split / /, $first;
 # Zygotes of other warm sets have made no guest but those that are armed.
 my @now = split / /, zygotes();
 cmp_ok scalar(grep { my $pid = $_; !grep { $_ == $pid } @now } @first), '>', 0, 'zygotes were replaced';
+cmp_ok replaced(), '>=', 10, 'the metrics count them';
 ok eventually(20, sub { @now = split / /, zygotes(); @now <= @first + 1 }), 'those that were replaced have ended' or diag "first @first, now @now";
 $cb->finish;
 

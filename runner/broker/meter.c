@@ -224,8 +224,12 @@ meter_zygote_follows(struct broker *broker, const struct zygote *zygote)
 	struct metrics_language *figures = figures_of(broker, zygote->language);
 
 	metrics_add(&figures->ended_forks, zygote->forks);
-	if (zygote->pid != 0)
-		metrics_add(&figures->zygotes_replaced, 1);
+}
+
+void
+meter_zygote_replaced(struct broker *broker, const struct language *language)
+{
+	metrics_add(&figures_of(broker, language)->zygotes_replaced, 1);
 }
 
 void
@@ -246,7 +250,7 @@ static void
 collect_language(struct broker *broker, const struct language *language, uint64_t now_us)
 {
 	struct metrics_language *figures = figures_of(broker, language);
-	uint64_t zygotes = 0, oldest_us = 0, forks = figures->ended_forks, queued = 0, armed = 0;
+	uint64_t zygotes = 0, oldest_us = 0, forks = figures->ended_forks, armed = 0;
 
 	for (size_t z = 0; z < language->zygote_count; z++) {
 		const struct zygote *zygote = &language->zygote[z];
@@ -258,15 +262,13 @@ collect_language(struct broker *broker, const struct language *language, uint64_
 		if (now_us - zygote->serves_us > oldest_us)
 			oldest_us = now_us - zygote->serves_us;
 	}
-	for (size_t w = 0; w < LANGUAGE_POOLS; w++) {
-		queued += language->pool[w].queued;
+	for (size_t w = 0; w < LANGUAGE_POOLS; w++)
 		armed += language->pool[w].armed_count;
-	}
 	metrics_set(&figures->state, (uint64_t)language->state);
 	metrics_set(&figures->zygotes, zygotes);
 	metrics_set(&figures->zygote_oldest_us, oldest_us);
 	metrics_set(&figures->zygote_forks, forks);
-	metrics_set(&figures->queued, queued);
+	metrics_set(&figures->queued, language->waiting);
 	metrics_set(&figures->armed, armed);
 }
 
@@ -288,12 +290,16 @@ collect_cells(struct broker *broker)
 		metrics_set(&broker->metrics->language[l].running, running[l]);
 }
 
-/* Connections, and what the runs of each key are doing. */
+/*
+ * Connections, and what the runs of each key are doing. An account counts an admitted run among
+ * those that run, so the sums from which those of all others are what is left do the same.
+ */
 static void
 collect_clients(struct broker *broker)
 {
 	struct metrics *metrics = broker->metrics;
-	uint64_t running = broker->running, waiting = run_queue_count(&broker->queue), connections = 0;
+	const struct run_queue *queue = &broker->queue;
+	uint64_t running = broker->running + queue->admitted, waiting = queue->listed + queue->parked, connections = 0;
 	struct metrics_key *others = &metrics->key[METRICS_KEYS];
 	const struct client *client;
 

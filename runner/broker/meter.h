@@ -29,8 +29,11 @@ void meter_refused(struct broker *broker, const struct run *run, enum refusal re
 /* A compiled program was looked for. */
 void meter_looked_for(struct broker *broker, const struct language *language, bool is_found);
 
-/* A new process is about to take the zygote's place. */
+/* A new process is about to take the zygote's place: its forks are counted from 0 again. */
 void meter_zygote_follows(struct broker *broker, const struct zygote *zygote);
+
+/* A zygote has given way to a younger one. */
+void meter_zygote_replaced(struct broker *broker, const struct language *language);
 
 /* A process of the language has died, without having been told to. */
 void meter_zygote_died(struct broker *broker, const struct language *language);

@@ -295,12 +295,13 @@ is_wanted_here(const struct zygote *zygote)
  * next look.
  */
 static void
-retire(struct zygote *zygote)
+retire(struct broker *broker, struct zygote *zygote)
 {
 	const struct warden_request request = { .kind = WARDEN_ZYGOTE, .zygote = zygote->number };
 
 	if (warden_link_send(zygote->language, &request, NULL, 0) != 0)
 		return;
+	meter_zygote_replaced(broker, zygote->language);
 	zygote->pid = 0;
 	zygote->is_verified = false;
 	zygote->failures = 0;
@@ -314,7 +315,7 @@ keep_zygote(struct broker *broker, struct zygote *zygote, uint64_t now_us)
 	bool is_wanted;
 
 	if (is_used_up(zygote) && zygote->other->pid != 0 && zygote->other->is_verified)
-		retire(zygote);
+		retire(broker, zygote);
 	is_wanted = is_wanted_here(zygote);
 	if (zygote->starting_pid != 0 && now_us >= zygote->deadline_us) {
 		log_warn("%s: a zygote did not start in time", zygote->language->config->name);

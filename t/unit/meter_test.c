@@ -228,13 +228,55 @@ zygotes(void **state)
 	assert_string_equal(broker.metrics->cells[CELL_RUNNING].state, "running");
 	assert_int_equal(broker.metrics->cells[CELL_RUNNING].count, 1);
 	assert_int_equal(broker.metrics->cells[CELL_FREE].count, 1);
-	/* The forks of a zygote that was replaced stay in the sum. */
+	/* The forks of a zygote that was replaced stay in the sum, also when its place is used again. */
+	meter_zygote_replaced(&broker, &language);
+	zygote[0].pid = 0;
+	meter_collect(&broker);
+	assert_int_equal(figures->zygotes, 1);
+	assert_int_equal(figures->zygote_forks, 9);
 	meter_zygote_follows(&broker, &zygote[0]);
 	zygote[0].forks = 0;
 	meter_collect(&broker);
 	assert_int_equal(figures->zygote_forks, 9);
 	assert_int_equal(figures->zygotes_replaced, 1);
 	language.zygote_count = 0;
+}
+
+/*
+ * Two runs of a key wait for their turn, and one is admitted. Two runs have cells: one is of that
+ * key, the other of a key without a place.
+ */
+static void
+runs_that_wait(void **state)
+{
+	const struct run_share share = { .name = "alice", .weight = 10 };
+	struct metrics_key *alice = &broker.metrics->key[0], *others = &broker.metrics->key[METRICS_KEYS];
+	struct key_account *account;
+
+	(void)state;
+	key_accounts_init(&broker.accounts);
+	account = key_account_hold(&broker.accounts, &share, now_us);
+	account->running = 2;
+	account->waiting = 2;
+	language.waiting = 3;
+	broker.running = 2;
+	broker.queue.deadlines.count = 3;
+	broker.queue.listed = 1;
+	broker.queue.parked = 1;
+	broker.queue.admitted = 1;
+	run_of("alice");
+	meter_collect(&broker);
+	assert_int_equal(broker.metrics->language[0].queued, 3);
+	assert_int_equal(broker.metrics->queued, 3);
+	assert_int_equal(broker.metrics->running, 2);
+	assert_int_equal(alice->running, 2);
+	assert_int_equal(alice->waiting, 2);
+	assert_int_equal(others->running, 1);
+	assert_int_equal(others->waiting, 0);
+	key_account_release(&broker.accounts, account, now_us);
+	meter_collect(&broker);
+	assert_int_equal(alice->running, 0);
+	language.waiting = 0;
 }
 
 /* The bound is generous, because machines are shared; the figure is in docs/monitoring.md. */
@@ -266,6 +308,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(denied_calls, begin, end),
 		cmocka_unit_test_setup_teardown(keys_are_bounded, begin, end),
 		cmocka_unit_test_setup_teardown(zygotes, begin, end),
+		cmocka_unit_test_setup_teardown(runs_that_wait, begin, end),
 		cmocka_unit_test_setup_teardown(counting_is_cheap, begin, end),
 	};
 
