@@ -213,7 +213,9 @@ $cb->down;
 spew("$cb->{dir}/conf/keys/bad.conf", "sha256 = \"" . ('a' x 64) . "\";\nweightt = 10;\n");
 ($exit, $out, $err) = $cb->up;
 isnt $exit, 0, 'a file with an error stops the start';
-like $err, qr{conf/keys/bad\.conf:2: unknown key "weightt"; allowed: sha256, weight, }, 'a file with an error: message';
+# script/server checks the copy that the workers are to read.
+like $err, qr{/keys/bad\.conf:2: unknown key "weightt"; allowed: sha256, weight, .*\nscript/server: conf/keys: see the line above$}m,
+    'a file with an error: message';
 unlink "$cb->{dir}/conf/keys/bad.conf";
 ($exit, $out, $err) = $cb->up;
 is $exit, 0, 'without it the service starts' or diag "$out$err";
