@@ -46,7 +46,7 @@ sub of_the_old_build {
     return grep { (readlink("/proc/$_/exe") // '') =~ m{\Q$home\E.* \(deleted\)\z} } map { $_->{pid} } values %{ { $cb->processes } };
 }
 
-my %parents = map { $_ => parent($_) } qw(runner worker);
+my %parents = map { $_ => parent($_) } qw(runner status worker);
 my $old = version($program{runner});
 
 # --- another build, under load ----------------------------------------------------------------------------------------------
@@ -67,6 +67,9 @@ my $old = version($program{runner});
         sub { return since($mark) =~ /runner: generation \d+ serves; / },
         sub { kill 'HUP', parent('worker') },
         sub { return since($mark) =~ /worker: generation \d+ serves; / },
+        # The status process is the same program.
+        sub { kill 'HUP', parent('status') },
+        sub { return since($mark) =~ /status: generation \d+ serves; / },
         sub { return !of_the_old_build() },
     );
     my $next_look = 0;
