@@ -9,6 +9,7 @@
 #include "start/cgroup_open.h"
 #include "start/host.h"
 #include "start/level.h"
+#include "start/parent.h"
 
 int
 clean(struct config *config)
@@ -34,5 +35,6 @@ clean(struct config *config)
 			status = 1;
 		config->first_uid = first_uid;
 	}
+	parent_clean(config->socket_path);
 	return status;
 }

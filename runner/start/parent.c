@@ -34,6 +34,8 @@
  */
 #define OWN_GROUP_VARIABLE "CELLBLOCK_OWN_GROUP"
 
+#define OWN_NAME_SIZE (HOST_NAME_SIZE + 8)
+
 static void
 remove_socket(void *context)
 {
@@ -53,6 +55,16 @@ remove_groups(void *context, uint32_t slot)
 	cgroup_open_clean(name);
 }
 
+/* The name of the parent's own group. */
+static void
+own_group_name(const char *socket_path, char name[OWN_NAME_SIZE])
+{
+	char instance[HOST_NAME_SIZE];
+
+	host_instance_name(socket_path, 0, instance);
+	snprintf(name, OWN_NAME_SIZE, "%s-parent", instance);
+}
+
 /*
  * With version 2, go into a group beside those of the generations: the group above them can have
  * controllers for them only if it has no process. If that fails, the generation reports what it
@@ -61,13 +73,12 @@ remove_groups(void *context, uint32_t slot)
 static void
 enter_group(const struct config *config, struct cgroup_tree *tree)
 {
-	char name[HOST_NAME_SIZE], parent_name[HOST_NAME_SIZE + 8], error[512], *text, *slash;
+	char name[OWN_NAME_SIZE], error[512], *text, *slash;
 
 	if (config->cgroup == LAYER_OFF || !cgroup_open_is_version_2(config->cgroup_parent))
 		return;
-	host_instance_name(config->socket_path, 0, name);
-	snprintf(parent_name, sizeof parent_name, "%s-parent", name);
-	if (cgroup_open(tree, config->cgroup_parent, parent_name, geteuid(), error, sizeof error) != 0)
+	own_group_name(config->socket_path, name);
+	if (cgroup_open(tree, config->cgroup_parent, name, geteuid(), error, sizeof error) != 0)
 		return;
 	cgroup_open_close(tree);
 	if (asprintf(&text, "%s\n%s\n%s", tree->path[0], tree->home, tree->disable) < 0 ||
@@ -141,6 +152,15 @@ socket_path(const struct config *config)
 	if (copy == NULL || setenv(SOCKET_VARIABLE, copy, 1) != 0)
 		die("remember the path of the socket");
 	return copy;
+}
+
+void
+parent_clean(const char *socket_path)
+{
+	char name[OWN_NAME_SIZE];
+
+	own_group_name(socket_path, name);
+	cgroup_open_clean(name);
 }
 
 int

@@ -17,4 +17,7 @@
  */
 int parent_run(const struct config *config, char *const *argv);
 
+/* Remove the control group of a parent that was killed. For `--clean`. */
+void parent_clean(const char *socket_path);
+
 #endif
