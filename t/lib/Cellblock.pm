@@ -250,7 +250,7 @@ sub up {
 sub down {
     my ($self) = @_;
     $self->{running} = 0;
-    return command(["$root/script/server", '--stop', '--dir', $self->{dir}], seconds => 60);
+    return command(["$root/script/server", '--stop', '--dir', $self->{dir}], seconds => 150); # it waits for up to 120 s itself
 }
 
 # Stop the service, and assert that nothing is left and that its log is clean. Every test file ends

@@ -7,7 +7,7 @@ package Container;
 use strict;
 use warnings;
 
-use Cellblock qw(command process_status root skip_all slurp);
+use Cellblock qw(command process_status root skip_all slurp spew);
 use File::Temp qw(tempdir);
 use Test::More ();
 
@@ -32,11 +32,23 @@ sub new {
 sub plain { return "$_[0]{dir}/plain" }
 sub trees { return "$_[0]{dir}/trees" }
 
+# The headers that C programs of the tests include. A whole /usr/include can have tens of thousands
+# of files, to which each cell would have links.
+sub headers {
+    my ($self) = @_;
+    my %lines = map { $_ => 1 } map { (slurp($_) // '') =~ /^\s*(#include <\S+>)/mg } glob root() . '/t/{attacks/*.pm,attacks/*/*,chroot*.t}';
+    spew("$self->{dir}/all.c", join "\n", '#define _GNU_SOURCE', (sort keys %lines), '');
+    my (undef, $made) = command(['cc', '-M', '-MG', "$self->{dir}/all.c"]);
+    my %files = map { $_ => 1 } $made =~ m{(/usr/include/[^/\s]+)\s}g;
+    return sort(keys %files), glob('/usr/include/*-linux-gnu'), grep { -d } map {"/usr/include/$_"} qw(asm asm-generic linux sys);
+}
+
 # Changes of the shipped configuration; see Cellblock::write_configuration.
 sub conf {
     my ($self) = @_;
     my ($c, $p) = ('cellblock.conf', 'languages/python3.conf');
     my $libraries = join '", "', glob '/lib/*-linux-gnu';
+    my $headers = join '", "', $self->headers;
     return (
         [$c, qr/level = "namespaces"/, 'level = "chroot"'],
         [$c, qr/#chroot_dir = .*;/,    'chroot_dir = "' . $self->trees . '";'],
@@ -50,7 +62,7 @@ sub conf {
         # A tree of a whole /usr/lib would take seconds.
         ['languages/bash.conf', qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\"];"],
         ['languages/perl.conf', qr/^root = \[.*?\];/ms, "root = [\"$libraries\", \"?/lib64\", \"?/usr/share/perl\", \"?/usr/share/perl5\"];"],
-        ['languages/c.conf',    qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\", \"/usr/lib/gcc\", \"/usr/include\"];"],
+        ['languages/c.conf',    qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\", \"/usr/lib/gcc\", \"$headers\"];"],
     );
 }
 
