@@ -47,6 +47,7 @@ my %roles = $cb->roles;
 my %in_leaf = map { $_ => 1 } procs("$ours/runner");
 is join(' ', grep { !$in_leaf{$_} } map { @{ $roles{$_} } } qw(runner broker warden zygote)), '', 'all processes of the runner are in a leaf of their own';
 is join(' ', grep { $in_leaf{$_} } @{ $roles{worker} }), '', 'no worker is in that leaf';
+is_deeply [procs("$ours-parent/runner")], $roles{'runner parent'}, 'the parent of the runner is alone in a group beside that';
 
 my $owner = (stat "$ours/runner/cgroup.procs")[4];
 isnt $owner, 0, 'the leaf does not belong to root';
@@ -111,7 +112,7 @@ ok eventually(30, sub { my $again = $cb->run(code => 'print("up")'); $again->{da
 
 spew("$top/cgroup.procs", "$$");
 $cb->finish;
-ok !-e $ours, 'the groups are gone after the stop';
+is_deeply [glob "$top/service/cellblock-*"], [], 'the groups are gone after the stop';
 ok rmdir "$top/service/inner", 'the group of the service is empty';
 
 # --- the runner alone: as systemd starts it, with Delegate=yes, and as an ordinary user ----------------------------------------

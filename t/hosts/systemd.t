@@ -55,7 +55,7 @@ sub groups {
     return -d $group ? split /\n/, (command(['find', $group, '-type', 'd']))[1] : ();
 }
 sub procs { return map { split /\n/, slurp("$_/cgroup.procs") // '' } @_ }
-sub named { my %all = Cellblock::all_processes(); return map {"$_->{pid} $_->{comm}"} grep { $_->{comm} =~ /\Acellblock/ } values %all }
+sub named { my %all = Cellblock::all_processes(); return map {"$_->{pid} $_->{comm}"} grep { $_->{comm} =~ /\A(?:cellblock|door\b|guard\b|relay\b|status\b|(?:runner|worker) parent)/ } values %all }
 
 # --- installation ---------------------------------------------------------------------------------------
 
@@ -68,6 +68,8 @@ cmp_ok getpwnam('cellblock-fcgi') // 0, '>', 0, 'sysusers makes the workers\' us
 
 my $config = '/etc/cellblock/cellblock.conf';
 done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
+# A stop must not wait for a run that sleeps.
+spew($config, slurp($config) =~ s/drain_ms = \d+/drain_ms = 2000/r);
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
 filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths);
@@ -109,7 +111,8 @@ my ($ours) = glob "$unit_group/cellblock*";
 ok $ours, 'the runner\'s groups are in the one that systemd has delegated' or diag join "\n", groups('cellblock-runner.service');
 is join(' ', procs($unit_group, $ours)), '', 'no process is in the delegated group or the group of the cells';
 my $main = property('cellblock-runner.service', 'MainPID');
-ok +(grep { $_ eq $main } procs("$ours/runner")), 'the runner is in a leaf of its own';
+is join(' ', procs("$ours-parent/runner")), $main, 'the parent of the runner is alone in a group of its own';
+isnt join(' ', procs("$ours/runner")), '', 'its processes are in a leaf beside the cells';
 
 my $running = $cb->run(code => 'import time; time.sleep(0.2); print("slept")', limits => { memory_bytes => 100 << 20, processes => 1 });
 is $running->{data}{stdout}, "slept\n", 'a run with limits of its own succeeds';
@@ -137,22 +140,33 @@ isnt readlink "/proc/$worker/ns/$_", readlink "/proc/self/ns/$_", "a worker has 
 # --- processes that end are started again ---------------------------------------------------------------------------------------------------------
 
 my @workers = procs(groups('cellblock-fcgi.service'));
+# The broker is the first process of its pid namespace.
+sub brokers { return grep { ((process_status($_) // {})->{NSpid} // '') =~ /\A\d+\s+1\z/ } procs(glob "$unit_group/cellblock*/runner") }
+
 sub comes_back {
     my ($what) = @_;
     ok defined $cb->healthy_within(60 * $slow), "$what: the service is healthy again"
         or diag(journal()), BAIL_OUT('not healthy');
-    isnt my $new = property('cellblock-runner.service', 'MainPID'), $main, "$what: another runner serves";
-    is scalar(my @trees = glob "$unit_group/cellblock*"), 1, "$what: there is one set of control groups";
-    $main = $new;
+    # A reload uses the other name.
+    ok eventually(20 * $slow, sub { (grep { -d } "$ours", "$ours-1") == 1 && -d "$ours-parent" && 2 == (() = glob "$unit_group/cellblock*") }), "$what: there is one set of control groups"
+        or diag join ' ', glob "$unit_group/cellblock*";
     return;
 }
-systemctl('restart', 'cellblock-runner.service');
-comes_back('the runner is restarted');
-kill 'KILL', $main;
-comes_back('the runner is killed');
-my ($broker) = grep { process_status($_)->{NSpid} =~ /\A\d+\s+1\z/ } procs(glob "$unit_group/cellblock*/runner");
-kill 'KILL', $broker;
-comes_back('the broker is killed');
+for (
+    ['the runner is restarted' => sub { systemctl('restart', 'cellblock-runner.service') }, 1],
+    ['the parent of the runner is killed' => sub { kill 'KILL', $main }, 1],
+    ['the broker is killed' => sub { kill 'KILL', brokers() }, 0],
+    ['the runner is reloaded' => sub { systemctl('reload', 'cellblock-runner.service') }, 0],
+) {
+    my ($what, $do, $is_other) = @$_;
+    my ($old) = brokers();
+    $do->();
+    ok eventually(60 * $slow, sub { my @now = brokers(); @now == 1 && $now[0] != $old }), "$what: another broker serves" or diag(journal());
+    comes_back($what);
+    my $new = property('cellblock-runner.service', 'MainPID');
+    $is_other ? isnt $new, $main, "$what: with another parent" : is $new, $main, "$what: with the same parent";
+    $main = $new;
+}
 is join(' ', sort(procs(groups('cellblock-fcgi.service')))), join(' ', sort @workers), 'the workers were not restarted';
 
 kill 'KILL', $worker;
