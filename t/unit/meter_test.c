@@ -228,7 +228,7 @@ zygotes(void **state)
 	assert_string_equal(broker.metrics->cells[CELL_RUNNING].state, "running");
 	assert_int_equal(broker.metrics->cells[CELL_RUNNING].count, 1);
 	assert_int_equal(broker.metrics->cells[CELL_FREE].count, 1);
-	/* The forks of a zygote that was replaced stay in the sum, also when its place is used again. */
+	/* The forks of a replaced zygote stay in the sum, also when its place is used again. */
 	meter_zygote_replaced(&broker, &language);
 	zygote[0].pid = 0;
 	meter_collect(&broker);
