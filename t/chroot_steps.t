@@ -39,7 +39,10 @@ SKIP: {
         my @pids = $role eq 'warden' ? $container->wardens($cb) : $container->zygotes($cb);
         my $tracer = Tracer->attach(\@pids, '-f', '-e', "trace=$call", '-e', "inject=$call:error=EPERM");
         ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
-        $container->at_once($cb, $cells, @run); # uses up the cells that were armed before
+        # Cells that were armed, or nearly so, before the fault still serve: use them up.
+        for (1 .. 3) {
+            last if !grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } $container->at_once($cb, $cells, @run);
+        }
         my @got = $container->at_once($cb, 2, @run);
         is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
         $tracer->detach;

@@ -159,7 +159,7 @@ sub fail_step {
     my $cb = $self->{cb};
     my @fields = ref $language ? @$language : (language => $language);
     my $run = sub { $cb->run(@fields, code => $how{fresh} ? $how{fresh}->() : $code) };
-    ok $cb->healthy_within(20), "before $name: healthy";
+    ok defined $cb->healthy_within(60), "before $name: healthy" or diag $cb->get('/health', key => undef)->{body};
     $run->();
     my $inject = "inject=$call:" . ($how{result} // 'error=EPERM') . ($how{when} ? ":when=$how{when}" : '');
     my $logged = length $self->runner_log;
