@@ -1,7 +1,8 @@
 # Fail closed: a runner does not start without one of its layers. It names the layer and the reason.
 use strict;
 use warnings;
-use Cellblock qw(command eventually runner_program skip_all slurp write_configuration);
+use Cellblock qw(command eventually runner_program skip_all slurp spew write_configuration);
+use File::Path qw(make_path);
 use File::Temp qw(tempdir);
 use POSIX ();
 use Socket ();
@@ -111,6 +112,19 @@ sub descriptors {
     is clean($dir), 0, '--clean: exit 0';
     is join("\n", grep { -d } @cgroups), '', '--clean removes the control groups';
     is clean($dir), 0, '--clean where nothing is left: exit 0';
+
+    # A process that was killed is in its group until the kernel is through with it.
+    make_path(@cgroups);
+    my ($leaf) = grep { m{/cell-\d+\z} } @cgroups;
+    my $late = fork // die "fork: $!";
+    if (!$late) {
+        spew("$leaf/cgroup.procs", $$);
+        exec 'sleep', '0.5';
+    }
+    ok eventually(5, sub { (slurp("$leaf/cgroup.procs") // '') =~ /^$late$/m }), 'a process is in a group';
+    is clean($dir), 0, '--clean with a process that is about to end: exit 0';
+    is join("\n", grep { -d } @cgroups), '', '--clean waits for its end, and removes the control groups';
+    waitpid $late, 0;
 }
 
 # --- a runner that serves: its processes' descriptors, and its defences ------------------------------------------------------

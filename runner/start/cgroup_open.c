@@ -654,7 +654,9 @@ cgroup_open_undo(struct cgroup_tree *tree)
 		tree->path[c][0] = '\0';
 }
 
-static const char *cleaned; /* nftw(3) takes no context */
+/* nftw(3) takes no context. */
+static const char *cleaned;
+static unsigned busy; /* groups whose last process is still coming to its end */
 
 static int
 clean_directory(const char *path, const struct stat *st, int type, struct FTW *walk)
@@ -664,21 +666,30 @@ clean_directory(const char *path, const struct stat *st, int type, struct FTW *w
 
 	(void)st;
 	(void)walk;
-	if (type == FTW_DP && at != NULL && at > path && at[-1] == '/' && (end == '\0' || end == '/'))
-		rmdir(path);
+	if (type == FTW_DP && at != NULL && at > path && at[-1] == '/' && (end == '\0' || end == '/') && rmdir(path) != 0)
+		busy += errno == EBUSY;
 	return 0;
 }
 
 void
 cgroup_open_clean(const char *name)
 {
+	const struct timespec pause = { .tv_nsec = LEFT_POLL_NS };
 	FILE *mounts = fopen("/proc/self/mounts", "re");
 	char line[PATH_MAX + 512], where[PATH_MAX], type[64];
+	unsigned polls = 0;
 
 	cleaned = name;
 	while (mounts != NULL && fgets(line, sizeof line, mounts) != NULL) {
-		if (sscanf(line, "%*s %4095s %63s", where, type) == 2 && strncmp(type, "cgroup", 6) == 0)
-			nftw(where, clean_directory, 16, FTW_PHYS | FTW_DEPTH);
+		if (sscanf(line, "%*s %4095s %63s", where, type) != 2 || strncmp(type, "cgroup", 6) != 0)
+			continue;
+		/*
+		 * A process that was killed is in its group until the kernel is through with it. And
+		 * the walk ends early when a group of somebody else vanishes under it.
+		 */
+		for (busy = 0; (nftw(where, clean_directory, 16, FTW_PHYS | FTW_DEPTH) != 0 || busy > 0) && polls < LEFT_POLLS;
+		     busy = 0, polls++)
+			nanosleep(&pause, NULL);
 	}
 	if (mounts != NULL)
 		fclose(mounts);
