@@ -684,8 +684,8 @@ cgroup_open_clean(const char *name)
 		if (sscanf(line, "%*s %4095s %63s", where, type) != 2 || strncmp(type, "cgroup", 6) != 0)
 			continue;
 		/*
-		 * A process that was killed is in its group until the kernel is through with it. And
-		 * the walk ends early when a group of somebody else vanishes under it.
+		 * A process that was killed is in its group until the kernel is through with it.
+		 * And the walk ends early when a group of somebody else vanishes under it.
 		 */
 		for (busy = 0; (nftw(where, clean_directory, 16, FTW_PHYS | FTW_DEPTH) != 0 || busy > 0) && polls < LEFT_POLLS;
 		     busy = 0, polls++)
