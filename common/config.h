@@ -159,6 +159,10 @@ struct config {
 	uint32_t connections;   /* to its proxy: of a run at the same time, and new ones in a second */
 	uint32_t network_armed; /* armed cells of a warm set with a network; see config_network_armed */
 
+	/* etc: what cells see of a machine's /etc */
+	char *timezone;           /* the name of a zone; NULL: the host's */
+	struct strings etc_files; /* files and directories below /etc of the host, as patterns of glob(7) */
+
 	struct limits_config limits;
 	struct language_config *language[CONFIG_MAX_LANGUAGES]; /* sorted by name */
 	size_t language_count;

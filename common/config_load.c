@@ -53,6 +53,30 @@ static const struct conf_form form_origin = { is_origin, "\"*\", or SCHEME://HOS
 
 static const struct conf_form form_user = { is_user, "a user's name" };
 
+/* The name of a file below /usr/share/zoneinfo, such as "America/Argentina/Ushuaia". */
+static bool
+is_zone(const char *text)
+{
+	if (!isalnum((unsigned char)text[0]))
+		return false;
+	for (const char *c = text; *c != '\0'; c++) {
+		if (!isalnum((unsigned char)*c) && strchr("+-_/", *c) == NULL)
+			return false;
+	}
+	return true;
+}
+
+static bool
+is_below_etc(const char *text)
+{
+	return strncmp(text, "/etc/", 5) == 0 && text[5] != '\0' && strstr(text, "//") == NULL && strstr(text, "/.") == NULL;
+}
+
+static const struct conf_form form_zone = { is_zone, "the name of a time zone (\"Europe/Vienna\")" };
+
+static const struct conf_form form_below_etc = { is_below_etc,
+	"a path below /etc, or a pattern of such paths, without a part that starts with a point" };
+
 static const char *const requirement_names[] = {
 	[LAYER_OFF] = "off", [LAYER_OPTIONAL] = "optional", [LAYER_REQUIRED] = "required", NULL
 };
@@ -122,6 +146,12 @@ static const struct conf_key key_keys[] = {
 	{ .name = NULL },
 };
 
+static const struct conf_key etc_keys[] = {
+	{ .name = "timezone", .type = CONF_STRING, AT(timezone), .max = 255, .form = &form_zone },
+	{ .name = "files", .type = CONF_STRINGS, AT(etc_files), .max = 256, .form = &form_below_etc },
+	{ .name = NULL },
+};
+
 static const char *const log_format_names[] = { [LOG_FORMAT_TEXT] = "text", [LOG_FORMAT_JSON] = "json", NULL };
 
 static const struct conf_key log_keys[] = {
@@ -138,6 +168,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
 	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
+	{ .name = "etc", .type = CONF_GROUP, .keys = etc_keys },
 	{ .name = "log", .type = CONF_GROUP, .keys = log_keys },
 	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
 	{ .name = NULL },

@@ -4,6 +4,7 @@
 
 #define PATH_BOX "/box" /* the working directory and home of a run; in a zygote's root it holds the driver */
 #define PATH_TMP "/tmp"
+#define CELL_HOST_NAME "cellblock" /* at level namespaces */
 #define PATH_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt" /* of a run with a network */
 
 #endif

@@ -13,6 +13,7 @@
 #include "kernel/netns.h"
 #include "kernel/pidfd_ns.h"
 #include "log.h"
+#include "paths.h"
 #include "start/host.h"
 #include "start/language_prepare.h"
 #include "start/level.h"
@@ -120,7 +121,7 @@ build_roots(struct start *start)
 
 	if (proc_fd < 0)
 		die("open /proc: %s (is it mounted?)", strerror(errno));
-	if (sethostname("cellblock", strlen("cellblock")) != 0)
+	if (sethostname(CELL_HOST_NAME, strlen(CELL_HOST_NAME)) != 0)
 		die("set the cells' host name: %s", strerror(errno));
 	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (config->network == NETWORK_HOST && (broker->no_network_fd = netns_make_empty(proc_fd)) < 0)

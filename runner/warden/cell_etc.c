@@ -1,0 +1,303 @@
+/*
+ * cell_etc.c - see cell_etc.h. Runs at the start; at level chroot, in the process that becomes a
+ * warden.
+ */
+#define _GNU_SOURCE
+#include "warden/cell_etc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel/public_copy.h"
+#include "paths.h"
+
+#define ETC "/etc"
+#define ZONES "/usr/share/zoneinfo"
+#define NOBODY 65534u
+#define SHELL "/bin/sh"
+
+/* The directory that is being filled. */
+struct cell_etc {
+	const struct config *config;
+	bool single_uid;
+	int fd;
+	struct public_copy left;
+};
+
+/* One part of it. Returns 0, or -1 with errno. */
+struct part {
+	const char *name; /* for messages */
+	int (*make)(struct cell_etc *etc);
+};
+
+static int
+write_text(const struct cell_etc *etc, const char *name, const char *text, size_t size)
+{
+	int fd = openat(etc->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	size_t done = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -1;
+	for (; done < size && (n = write(fd, text + done, size - done)) > 0; done += (size_t)n)
+		continue;
+	return close(fd) != 0 || n < 0 ? -1 : 0;
+}
+
+/* ---- users -------------------------------------------------------------------------------------- */
+
+/*
+ * Write a file with a line for root, for each uid that a cell can have, and for nobody, made by
+ * `add`. The first line that fits a uid counts: where cells are 65534 themselves, it is theirs.
+ */
+static int
+write_ids(struct cell_etc *etc, const char *name, void (*add)(FILE *out, const char *user, unsigned id))
+{
+	const struct config *config = etc->config;
+	unsigned first = config->level == LEVEL_CHROOT ? config->first_uid + 1 : 1;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	int result = -1;
+
+	if (out == NULL)
+		return -1;
+	add(out, "root", 0);
+	for (uint32_t cell = 0; !etc->single_uid && cell < config->cells; cell++)
+		add(out, CELL_USER, first + cell);
+	if (etc->single_uid)
+		add(out, CELL_USER, NOBODY);
+	add(out, "nobody", NOBODY);
+	if (fclose(out) == 0)
+		result = write_text(etc, name, text, size);
+	free(text);
+	return result;
+}
+
+static void
+add_user(FILE *out, const char *user, unsigned id)
+{
+	const char *home = id == 0 ? "/root" : strcmp(user, CELL_USER) == 0 ? PATH_BOX : "/nonexistent";
+
+	fprintf(out, "%s:x:%u:%u:%s:%s:%s\n", user, id, id, user, home,
+	    strcmp(user, "nobody") == 0 ? "/usr/sbin/nologin" : SHELL);
+}
+
+static void
+add_group(FILE *out, const char *user, unsigned id)
+{
+	fprintf(out, "%s:x:%u:\n", strcmp(user, "nobody") == 0 ? "nogroup" : user, id);
+}
+
+static int
+make_passwd(struct cell_etc *etc)
+{
+	return write_ids(etc, "passwd", add_user);
+}
+
+static int
+make_group(struct cell_etc *etc)
+{
+	return write_ids(etc, "group", add_group);
+}
+
+/* ---- host names --------------------------------------------------------------------------------- */
+
+/* Level namespaces: the cells' own name. Level chroot: the container's, which programs see. */
+static void
+find_host_name(const struct cell_etc *etc, char name[HOST_NAME_MAX + 1])
+{
+	if (etc->config->level != LEVEL_CHROOT || gethostname(name, HOST_NAME_MAX) != 0 || name[0] == '\0')
+		snprintf(name, HOST_NAME_MAX, CELL_HOST_NAME);
+	name[HOST_NAME_MAX] = '\0';
+}
+
+static int
+make_hostname(struct cell_etc *etc)
+{
+	char name[HOST_NAME_MAX + 1] = "", text[HOST_NAME_MAX + 2];
+	int size;
+
+	find_host_name(etc, name);
+	size = snprintf(text, sizeof text, "%s\n", name);
+	return write_text(etc, "hostname", text, (size_t)size);
+}
+
+/* The host's own names are of use only to programs that have the host's network. */
+static int
+make_hosts(struct cell_etc *etc)
+{
+	char name[HOST_NAME_MAX + 1] = "", text[512];
+	int size;
+
+	if (etc->config->network == NETWORK_HOST && public_copy_file(ETC "/hosts", etc->fd, "hosts", &etc->left) == 0)
+		return 0;
+	find_host_name(etc, name);
+	size = snprintf(text, sizeof text, "127.0.0.1\tlocalhost\n127.0.1.1\t%s\n::1\tlocalhost ip6-localhost ip6-loopback\n",
+	    name);
+	return write_text(etc, "hosts", text, (size_t)size);
+}
+
+static int
+make_resolver(struct cell_etc *etc)
+{
+	static const char ours[] = "passwd: files\ngroup: files\nhosts: files\nnetworks: files\n"
+	                           "protocols: files\nservices: files\n";
+	static const char with_dns[] = "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\n"
+	                               "protocols: files\nservices: files\n";
+
+	if (etc->config->network != NETWORK_HOST)
+		return write_text(etc, "nsswitch.conf", ours, sizeof ours - 1);
+	return write_text(etc, "nsswitch.conf", with_dns, sizeof with_dns - 1) != 0 ||
+	        (public_copy_file(ETC "/resolv.conf", etc->fd, "resolv.conf", &etc->left) != 0 && errno != ENOENT) ?
+	    -1 :
+	    0;
+}
+
+/* ---- the time zone ------------------------------------------------------------------------------ */
+
+/*
+ * Find the zone that is configured, or the host's. Returns its name in `zone`, or NULL where the
+ * host's has none.
+ */
+static const char *
+find_zone(const struct config *config, char zone[PATH_MAX])
+{
+	char *target;
+	size_t length = strlen(ZONES "/");
+
+	if (config->timezone != NULL)
+		return config->timezone;
+	target = realpath(ETC "/localtime", NULL);
+	zone[0] = '\0';
+	if (target != NULL && strncmp(target, ZONES "/", length) == 0)
+		snprintf(zone, PATH_MAX, "%s", target + length);
+	free(target);
+	return zone[0] != '\0' ? zone : NULL;
+}
+
+static int
+make_localtime(struct cell_etc *etc)
+{
+	char found[PATH_MAX], path[PATH_MAX + sizeof ZONES];
+	const char *zone = find_zone(etc->config, found);
+
+	if (zone == NULL)
+		return public_copy_file(ETC "/localtime", etc->fd, "localtime", &etc->left) == 0 || errno == ENOENT ? 0 : -1;
+	/* A link, as everywhere: libraries read the zone's name from it. */
+	snprintf(path, sizeof path, ZONES "/%s", zone);
+	return symlinkat(path, etc->fd, "localtime");
+}
+
+static int
+make_timezone(struct cell_etc *etc)
+{
+	char found[PATH_MAX], text[PATH_MAX + 1];
+	const char *zone = find_zone(etc->config, found);
+	int size = snprintf(text, sizeof text, "%.4000s\n", zone != NULL ? zone : "Etc/UTC");
+
+	/* Of a zone without a name the host may still have written one down. */
+	if (zone == NULL && public_copy_file(ETC "/timezone", etc->fd, "timezone", &etc->left) == 0)
+		return 0;
+	return write_text(etc, "timezone", text, (size_t)size);
+}
+
+int
+cell_etc_check(const struct config *config, char *error, size_t size)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (config->timezone == NULL)
+		return 0;
+	snprintf(path, sizeof path, ZONES "/%s", config->timezone);
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		return 0;
+	snprintf(error, size, "%s: etc.timezone: %s is no file; allowed: the name of a file below " ZONES, config->path, path);
+	return -1;
+}
+
+/* ---- files of the host -------------------------------------------------------------------------- */
+
+static int
+make_certificates(struct cell_etc *etc)
+{
+	static const char *const directories[] = { "ssl", "ssl/certs" };
+	const char *name = PATH_CERTIFICATES + strlen(ETC "/");
+
+	if (etc->config->network == NETWORK_NONE)
+		return 0;
+	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+		if (mkdirat(etc->fd, directories[i], 0755) != 0 && errno != EEXIST)
+			return -1;
+	}
+	return public_copy_file(etc->config->certificates, etc->fd, name, &etc->left) == 0 || errno == ENOENT || errno == EACCES ?
+	    0 :
+	    -1;
+}
+
+static int
+copy_files(struct cell_etc *etc)
+{
+	const struct strings *files = &etc->config->etc_files;
+	glob_t found = { 0 };
+	int etc_fd = open(ETC, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result = 0;
+
+	if (etc_fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	for (size_t i = 0; result == 0 && i < files->count; i++) {
+		if (glob(files->item[i], GLOB_NOSORT, NULL, &found) == GLOB_NOSPACE) {
+			errno = ENOMEM;
+			result = -1;
+		}
+		for (size_t j = 0; result == 0 && j < found.gl_pathc; j++)
+			result = public_copy(etc_fd, etc->fd, found.gl_pathv[j] + strlen(ETC "/"), &etc->left);
+		globfree(&found);
+	}
+	close(etc_fd);
+	return result;
+}
+
+/* Our own come first: a copy leaves alone whatever exists. */
+static const struct part parts[] = {
+	{ "passwd", make_passwd },
+	{ "group", make_group },
+	{ "hostname", make_hostname },
+	{ "hosts", make_hosts },
+	{ "nsswitch.conf", make_resolver },
+	{ "localtime", make_localtime },
+	{ "timezone", make_timezone },
+	{ "the certificates of network.certificates", make_certificates },
+	{ "the files of etc.files", copy_files },
+};
+
+int
+cell_etc_make(const struct config *config, bool single_uid, int directory_fd, char *error, size_t size)
+{
+	struct cell_etc etc = { .config = config,
+		.single_uid = single_uid,
+		.fd = directory_fd,
+		.left = { .bytes = CELL_ETC_BYTES, .entries = CELL_ETC_ENTRIES } };
+	mode_t old_mask = umask(022);
+
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		if (parts[i].make(&etc) != 0) {
+			if (errno == EFBIG)
+				snprintf(error, size, "make the cells' " ETC ": %s: more than %u MiB or %u files", parts[i].name,
+				    (unsigned)(CELL_ETC_BYTES >> 20), CELL_ETC_ENTRIES);
+			else
+				snprintf(error, size, "make the cells' " ETC ": %s: %s", parts[i].name, strerror(errno));
+			umask(old_mask);
+			return -1;
+		}
+	}
+	umask(old_mask);
+	return 0;
+}
