@@ -4,6 +4,12 @@
 
 #define PATH_BOX "/box" /* the working directory and home of a run; in a zygote's root it holds the driver */
 #define PATH_TMP "/tmp"
+/*
+ * Each cell's user, whatever its uid, and so the same in each environment: interpreters that are
+ * started ahead have it before they have a cell.
+ */
+#define CELL_USER "user"
+#define CELL_SHELL "/bin/sh"
 #define CELL_HOST_NAME "cellblock" /* at level namespaces */
 #define PATH_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt" /* of a run with a network */
 

@@ -30,7 +30,7 @@ import os, stat
 modes = [os.fstat(fd).st_mode for fd in range(3)]
 print([stat.S_ISDIR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode) for mode in modes])
 PYTHON
-    ['only four environment variables',       'import os; print(sorted(os.environ))', "['HOME', 'LANG', 'PATH', 'TMPDIR']\n"],
+    ['only seven environment variables',      'import os; print(sorted(os.environ))', "['HOME', 'LANG', 'LOGNAME', 'PATH', 'SHELL', 'TMPDIR', 'USER']\n"],
     ['not root', <<'PYTHON', "False True True\n"],
 import os
 print(0 in os.getresuid() + os.getresgid(), os.getuid() == os.geteuid(), os.getgroups() in ([], [os.getgid()]))

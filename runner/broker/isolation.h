@@ -64,6 +64,8 @@ struct isolation {
 	 * done; answers the run, now or later.
 	 */
 	void (*extract)(struct broker *broker, struct cell *cell, struct run *run);
+	/* A language that slept is about to have a warden and zygotes again. */
+	void (*waken)(const struct broker *broker, const struct language *language);
 	/* The uid of the cell's processes, as they see it themselves. */
 	uid_t (*uid)(const struct config *config, const struct cell *cell);
 	uint64_t arming_limit_us; /* for a guest to report */

@@ -263,6 +263,20 @@ extract(struct broker *broker, struct cell *cell, struct run *run)
 	run_refuse(broker, run, REFUSED_FAULT, "its reaper ended before it had extracted a compiler's output", 0);
 }
 
+/*
+ * Packages may have been installed meanwhile. The warden looks at the first tree, and gives it its
+ * name back or makes another one; zygotes wait for that name.
+ */
+static void
+waken(const struct broker *broker, const struct language *language)
+{
+	(void)broker;
+	if (language->trees_fd >= 0 && renameat(language->trees_fd, FIRST_TREE_NAME, language->trees_fd, FIRST_TREE_KEPT) != 0 &&
+	    errno != ENOENT)
+		log_warn("%s: packages that were installed since do not show: rename its first tree: %s", language->config->name,
+		    strerror(errno));
+}
+
 /* ---- a warden or zygote to be ----------------------------------------------------------------------------------- */
 
 enum { FD_TREES, FD_HOST, FD_PROC };
@@ -291,7 +305,10 @@ enter(int fd)
 static void
 plant(const struct broker *broker, const struct language *language, int trees_fd)
 {
-	struct first_tree tree = { .language = language->config->name, .list = &language->fs, .trees_fd = trees_fd };
+	struct first_tree tree = { .config = broker->config,
+		.language = language->config->name,
+		.list = &language->fs,
+		.trees_fd = trees_fd };
 	char error[512], driver[4096];
 
 	if (language->start == START_ZYGOTE && language->config->driver != NULL) {
@@ -363,6 +380,7 @@ const struct isolation isolation_chroot = {
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,
+	.waken = waken,
 	.uid = uid,
 	.arming_limit_us = ARMING_LIMIT_US,
 	.files_are_on_host = true,

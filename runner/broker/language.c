@@ -129,6 +129,7 @@ language_touch(struct broker *broker, struct language *language)
 	/* A zygote that could not be had the last time may be had now. */
 	language->start = language->config->start;
 	language->shortfall[0] = '\0';
+	broker->isolation->waken(broker, language);
 	language_event(broker, language, LANGUAGE_WAKES, NULL);
 	loop_wake_at(&broker->loop, 0);
 }

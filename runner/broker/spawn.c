@@ -33,9 +33,9 @@
 
 /* The environment of every program in a cell. The configuration of a language adds to it. */
 static const char *const standard_env[] = { "HOME=" PATH_BOX, "TMPDIR=" PATH_TMP, "PATH=/usr/local/bin:/usr/bin:/bin",
-	"LANG=C.UTF-8", NULL };
+	"LANG=C.UTF-8", "USER=" CELL_USER, "LOGNAME=" CELL_USER, "SHELL=" CELL_SHELL, NULL };
 
-#define ENV_MAX (72 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
+#define ENV_MAX (75 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
 #define KEEP_MAX (2 + ISOLATION_FDS)
 

@@ -240,7 +240,7 @@ try_chroot(const struct config *config, char *text)
 		return -1;
 	result = rootfs_init(&fs, text, TEXT_SIZE);
 	if (result == 0)
-		result = chroot_tree_make(&fs, fd, &count, text, TEXT_SIZE);
+		result = chroot_tree_make(&fs, &config->chroot_leave_out, fd, NULL, &count, text, TEXT_SIZE);
 	if (dirtree_remove(AT_FDCWD, path) != 0 || (is_new && rmdir(config->chroot_dir) != 0) ||
 	    (result == 0 && (fchdir(fd) != 0 || chroot(".") != 0)))
 		return -1;

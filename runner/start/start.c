@@ -33,6 +33,7 @@
 #include "start/parent.h"
 #include "start/uid_lock.h"
 #include "start/walls.h"
+#include "warden/cell_etc.h"
 
 #define ERROR_SIZE 512
 
@@ -64,6 +65,15 @@ find_memory(struct start *start)
 		log_warn("a run or a compiler that asks for more memory than that is refused; its limits allow up to %" PRIu64
 		         " MiB",
 		    largest >> 20);
+}
+
+static void
+find_time_zone(const struct config *config)
+{
+	char error[ERROR_SIZE * 2];
+
+	if (cell_etc_check(config, error, sizeof error) != 0)
+		die("%s", error);
 }
 
 /* A zygote may have no larger stack than the runner. Dies if a run might ask for one. */
@@ -366,6 +376,7 @@ start_serve(struct config *config, const struct generation *generation)
 	host_use_slot(config, generation->slot);
 	door_take_listener(config, start.listen_fd);
 	start.level->check(config);
+	find_time_zone(config);
 	find_memory(&start);
 	reserve_descriptors(config);
 	reserve_stack(config);

@@ -21,7 +21,6 @@
 #define ETC "/etc"
 #define ZONES "/usr/share/zoneinfo"
 #define NOBODY 65534u
-#define SHELL "/bin/sh"
 
 /* The directory that is being filled. */
 struct cell_etc {
@@ -87,7 +86,7 @@ add_user(FILE *out, const char *user, unsigned id)
 	const char *home = id == 0 ? "/root" : strcmp(user, CELL_USER) == 0 ? PATH_BOX : "/nonexistent";
 
 	fprintf(out, "%s:x:%u:%u:%s:%s:%s\n", user, id, id, user, home,
-	    strcmp(user, "nobody") == 0 ? "/usr/sbin/nologin" : SHELL);
+	    strcmp(user, "nobody") == 0 ? "/usr/sbin/nologin" : CELL_SHELL);
 }
 
 static void

@@ -13,12 +13,6 @@
 
 #include "config.h"
 
-/*
- * The name of each cell's user and of its group, whatever their ids: interpreters that are started
- * ahead have the name in their environment before they have a cell.
- */
-#define CELL_USER "user"
-
 /* The most that is copied from the host, in bytes, and in files, directories and links. */
 #define CELL_ETC_BYTES ((uint64_t)16 << 20)
 #define CELL_ETC_ENTRIES 20000u

@@ -30,7 +30,7 @@ failed(char *error, size_t size, const char *step, const char *path)
 static int
 copy_file(int from, const char *source, mode_t mode, int to, const char *name)
 {
-	int in = openat(from, source, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	int in = openat(from, source, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), error;
 	int out = in < 0 ? -1 : openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode & 0755);
 	ssize_t n = -1;
 
@@ -38,10 +38,12 @@ copy_file(int from, const char *source, mode_t mode, int to, const char *name)
 		do
 			n = sendfile(out, in, NULL, 1u << 30);
 		while (n > 0);
+	error = errno;
 	if (in >= 0)
 		close(in);
 	if (out >= 0 && close(out) != 0)
-		n = -1;
+		return -1;
+	errno = error;
 	return n == 0 ? 0 : -1;
 }
 
@@ -59,8 +61,10 @@ add_file(int from, const char *source, const struct stat *st, int to, const char
 		count->links++;
 		return 0;
 	}
+	if (errno == EEXIST)
+		return 0;
 	count->copies++;
-	return copy_file(from, source, st->st_mode, to, name);
+	return copy_file(from, source, st->st_mode, to, name) == 0 || errno == EEXIST ? 0 : -1;
 }
 
 static int
@@ -72,7 +76,7 @@ add_link(int from, const char *source, int to, const char *name)
 	if (n < 0)
 		return -1;
 	target[n] = '\0';
-	return symlinkat(target, to, name);
+	return symlinkat(target, to, name) == 0 || errno == EEXIST ? 0 : -1;
 }
 
 /*
@@ -92,6 +96,11 @@ struct walk {
 	int (*add)(struct walk *walk, int from, const char *name, int to); /* adds one entry. Returns 0, or -1 with errno */
 	unsigned depth, deepest; /* how deep the walk is; from `deepest` on directories are left out */
 	struct chroot_tree_count count;
+
+	/* Of a walk through directories of the host: */
+	const struct strings *left_out; /* host paths */
+	struct tree_stamp *stamp;       /* gets each directory; NULL: there is none */
+	char path[PATH_MAX];            /* where it is; "": not known */
 };
 
 /*
@@ -129,21 +138,54 @@ walk_into(struct walk *walk, int from, const char *name, int to)
 	return result;
 }
 
+static bool
+is_left_out(const struct walk *walk)
+{
+	for (size_t i = 0; walk->left_out != NULL && i < walk->left_out->count; i++) {
+		if (strcmp(walk->left_out->item[i], walk->path) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+add_to_stamp(struct walk *walk, const char *path, const struct stat *st)
+{
+	if (walk->stamp != NULL)
+		tree_stamp_add(walk->stamp, path, st);
+}
+
+/* Add the directory walk->path of the host, unless it is left out. */
+static int
+add_directory(struct walk *walk, int from, const char *name, const struct stat *st, int to)
+{
+	if (walk->depth >= walk->deepest || (st->st_mode & OPEN_TO_OTHERS) != OPEN_TO_OTHERS || is_left_out(walk))
+		return 0;
+	add_to_stamp(walk, walk->path, st);
+	return walk_into(walk, from, name, to);
+}
+
 /* Add an entry of a directory of the host. */
 static int
 add_from_host(struct walk *walk, int from, const char *name, int to)
 {
+	size_t length = strlen(walk->path);
 	struct stat st;
+	int result = 0;
 
+	/* An installation may be going on: a file that has gone is as good as one that never was. */
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return -1;
+		return errno == ENOENT ? 0 : -1;
 	if (S_ISREG(st.st_mode))
-		return add_file(from, name, &st, to, name, &walk->count);
+		return add_file(from, name, &st, to, name, &walk->count) == 0 || errno == ENOENT ? 0 : -1;
 	if (S_ISLNK(st.st_mode))
-		return add_link(from, name, to, name);
-	if (S_ISDIR(st.st_mode) && walk->depth < walk->deepest && (st.st_mode & OPEN_TO_OTHERS) == OPEN_TO_OTHERS)
-		return walk_into(walk, from, name, to);
-	return 0;
+		return add_link(from, name, to, name) == 0 || errno == ENOENT ? 0 : -1;
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	if (snprintf(walk->path + length, sizeof walk->path - length, "/%s", name) < (int)(sizeof walk->path - length))
+		result = add_directory(walk, from, name, &st, to);
+	walk->path[length] = '\0';
+	return result;
 }
 
 /*
@@ -179,13 +221,18 @@ add_entry(struct walk *walk, const struct rootfs_entry *entry, int tree_fd)
 	if (parent < 0)
 		return -1;
 	if (entry->kind == ROOTFS_LINK)
-		result = symlinkat(entry->target, parent, name);
+		result = symlinkat(entry->target, parent, name) == 0 || errno == EEXIST ? 0 : -1;
 	else if (stat(source, &st) == 0 && entry->kind == ROOTFS_DEVICE)
 		result = mknodat(parent, name, S_IFCHR | 0666, st.st_rdev);
-	else if (entry->kind == ROOTFS_BIND && entry->is_dir)
-		result = walk_directory(walk, open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), make_directory(parent, name));
-	else if (entry->kind == ROOTFS_BIND)
-		result = stat(source, &st) != 0 ? -1 : add_file(AT_FDCWD, source, &st, parent, name, &walk->count);
+	else if (entry->kind == ROOTFS_BIND && stat(source, &st) == 0) {
+		add_to_stamp(walk, source, &st);
+		snprintf(walk->path, sizeof walk->path, "%s", source);
+		result = is_left_out(walk) ?
+		    0 :
+		    entry->is_dir ?
+		    walk_directory(walk, open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), make_directory(parent, name)) :
+		    add_file(AT_FDCWD, source, &st, parent, name, &walk->count);
+	}
 	close(parent);
 	return result;
 }
@@ -203,9 +250,10 @@ try_devices(int tree_fd)
 }
 
 int
-chroot_tree_make(const struct rootfs *fs, int tree_fd, struct chroot_tree_count *count, char *error, size_t size)
+chroot_tree_make(const struct rootfs *fs, const struct strings *left_out, int tree_fd, struct tree_stamp *stamp,
+    struct chroot_tree_count *count, char *error, size_t size)
 {
-	struct walk walk = { .add = add_from_host, .deepest = UINT_MAX };
+	struct walk walk = { .add = add_from_host, .deepest = UINT_MAX, .left_out = left_out, .stamp = stamp };
 	mode_t old_mask = umask(0);
 	int result = 0;
 

@@ -17,6 +17,8 @@
 #include <stdint.h>
 
 #include "root_list.h"
+#include "string_list.h"
+#include "warden/tree_stamp.h"
 
 struct chroot_tree_count {
 	uint64_t links;
@@ -25,10 +27,12 @@ struct chroot_tree_count {
 };
 
 /*
- * Make the first tree in the empty directory `tree_fd`, and count its entries. Needs CAP_MKNOD.
- * Returns 0, or -1 with a text in `error`.
+ * Make the first tree in the directory `tree_fd`, without the host paths `left_out`, and count its
+ * entries. *stamp gets the directories of the host; NULL: there is no stamp. Whatever exists in the
+ * tree stays. Needs CAP_MKNOD. Returns 0, or -1 with a text in `error`.
  */
-int chroot_tree_make(const struct rootfs *fs, int tree_fd, struct chroot_tree_count *count, char *error, size_t size);
+int chroot_tree_make(const struct rootfs *fs, const struct strings *left_out, int tree_fd, struct tree_stamp *stamp,
+    struct chroot_tree_count *count, char *error, size_t size);
 
 /*
  * Link the files of the host's directory `from`, and none below it, into the directory `path` of a

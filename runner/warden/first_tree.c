@@ -2,19 +2,28 @@
 #define _GNU_SOURCE
 #include "warden/first_tree.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capabilities.h"
 #include "clock.h"
 #include "kernel/dirtree.h"
+#include "kernel/inherit_fds.h"
 #include "log.h"
 #include "paths.h"
+#include "warden/cell_etc.h"
 #include "warden/chroot_tree.h"
+#include "warden/tree_stamp.h"
 
 /*
  * Fill the working directory of zygotes, as build_zygotes_root in start/language_prepare.c does at
@@ -40,32 +49,147 @@ fill_box(const struct first_tree *tree, int tree_fd, char *error, size_t size)
 	return 0;
 }
 
+/* Of the first tree, and of one that is not complete. */
+#define STAMP "stamp"
+#define STAMP_UNFINISHED "unfinished-stamp"
+#define ASIDE ".gone"
+
+#define REMOVER_CAPABILITIES (CAPABILITY(CAP_DAC_OVERRIDE) | CAPABILITY(CAP_FOWNER))
+
+static bool
+ends_with(const char *name, const char *end)
+{
+	size_t length = strlen(name), end_length = strlen(end);
+
+	return length > end_length && strcmp(name + length - end_length, end) == 0;
+}
+
+/*
+ * Go through the directory of trees: rename all trees that are in use no more, or remove those that
+ * were renamed.
+ */
+static void
+clear_away(int trees_fd, bool remove)
+{
+	int fd = openat(trees_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	char aside[NAME_MAX + 64];
+
+	while (directory != NULL && (entry = readdir(directory)) != NULL) {
+		const char *name = entry->d_name;
+
+		if (remove && ends_with(name, ASIDE)) {
+			dirtree_remove(trees_fd, name);
+		} else if (!remove && !ends_with(name, ASIDE) &&
+		    (strcmp(name, FIRST_TREE_KEPT) == 0 || strncmp(name, "tree-", 5) == 0)) {
+			snprintf(aside, sizeof aside, "%s-%" PRIu64 ASIDE, name, clock_us());
+			if (renameat(trees_fd, name, trees_fd, aside) != 0)
+				log_warn("rename the tree %s, which is out of date: %s", name, strerror(errno));
+		}
+	}
+	if (directory != NULL)
+		closedir(directory);
+	else if (fd >= 0)
+		close(fd);
+}
+
+/*
+ * Have a child remove the trees that were put aside. Nothing waits for it: what it does not remove,
+ * the guard does.
+ */
+static void
+remove_aside(int trees_fd)
+{
+	pid_t pid;
+
+	/* The kernel reaps it: so does the warden want it for its reapers. */
+	signal(SIGCHLD, SIG_IGN);
+	pid = fork();
+	if (pid < 0)
+		log_warn("start the process that removes trees which are out of date: %s", strerror(errno));
+	if (pid != 0)
+		return;
+	if (inherit_fds_only(&trees_fd, 1, true) == 0 && capabilities_keep(REMOVER_CAPABILITIES) == 0)
+		clear_away(INHERIT_FDS_FIRST, true);
+	_exit(0);
+}
+
+/*
+ * Decide about a tree that was kept while the language slept: give it back its name, or put it and
+ * those that are like it aside.
+ */
+static int
+use_kept(const struct first_tree *tree, char *error, size_t size)
+{
+	if (faccessat(tree->trees_fd, FIRST_TREE_KEPT, F_OK, 0) != 0)
+		return 0;
+	if (tree_stamp_holds(tree->trees_fd, STAMP)) {
+		if (renameat(tree->trees_fd, FIRST_TREE_KEPT, tree->trees_fd, FIRST_TREE_NAME) == 0)
+			return 0;
+		snprintf(error, size, "name a tree that was kept: %s", strerror(errno));
+		return -1;
+	}
+	log_info("%s: files were installed or removed: its trees are made anew", tree->language);
+	clear_away(tree->trees_fd, false);
+	remove_aside(tree->trees_fd);
+	return 0;
+}
+
+/* Make the cells' /etc. Files of the list that lie below it come afterwards. */
+static int
+fill_etc(const struct first_tree *tree, int tree_fd, struct tree_stamp *stamp, char *error, size_t size)
+{
+	int etc_fd, result;
+
+	if (mkdirat(tree_fd, "etc", 0755) != 0 || (etc_fd = openat(tree_fd, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		snprintf(error, size, "make the directory etc of a tree: %s", strerror(errno));
+		return -1;
+	}
+	result = cell_etc_make(tree->config, false, etc_fd, error, size);
+	if (result == 0 && (result = tree_stamp_add_copied(stamp, etc_fd, "/etc")) != 0)
+		snprintf(error, size, "look at the directories of /etc: %s", strerror(errno));
+	close(etc_fd);
+	return result;
+}
+
 int
 first_tree_make(const struct first_tree *tree, char *error, size_t size)
 {
 	static const char unfinished[] = "unfinished";
 	struct chroot_tree_count count;
+	struct tree_stamp stamp;
 	uint64_t begun_us = clock_us();
 	int tree_fd, result;
 
+	if (use_kept(tree, error, size) != 0)
+		return -1;
 	if (faccessat(tree->trees_fd, FIRST_TREE_NAME, F_OK, 0) == 0)
 		return 0;
 	if (dirtree_remove(tree->trees_fd, unfinished) != 0 || mkdirat(tree->trees_fd, unfinished, 0755) != 0 ||
+	    tree_stamp_begin(&stamp, tree->trees_fd, STAMP_UNFINISHED) != 0 ||
 	    (tree_fd = openat(tree->trees_fd, unfinished, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
 		snprintf(error, size, "make a directory for a tree: %s", strerror(errno));
 		return -1;
 	}
-	result = chroot_tree_make(tree->list, tree_fd, &count, error, size);
+	result = fill_etc(tree, tree_fd, &stamp, error, size);
+	if (result == 0)
+		result = chroot_tree_make(tree->list, &tree->config->chroot_leave_out, tree_fd, &stamp, &count, error, size);
 	if (result == 0)
 		result = fill_box(tree, tree_fd, error, size);
 	close(tree_fd);
+	if (tree_stamp_finish(&stamp) != 0 && result == 0) {
+		snprintf(error, size, "write the stamp of a tree: %s", strerror(errno));
+		result = -1;
+	}
 	if (result != 0)
 		return -1;
 	log_info("%s: its first tree has %" PRIu64 " links, %" PRIu64 " copies and %" PRIu64 " directories, made in %" PRIu64
 	         " ms",
 	    tree->language, count.links, count.copies, count.directories, (clock_us() - begun_us) / 1000);
 	/* Zygotes wait for this name. */
-	if (renameat(tree->trees_fd, unfinished, tree->trees_fd, FIRST_TREE_NAME) != 0) {
+	if (renameat(tree->trees_fd, STAMP_UNFINISHED, tree->trees_fd, STAMP) != 0 ||
+	    renameat(tree->trees_fd, unfinished, tree->trees_fd, FIRST_TREE_NAME) != 0) {
 		snprintf(error, size, "name a tree: %s", strerror(errno));
 		return -1;
 	}

@@ -7,12 +7,17 @@
 
 #include <stddef.h>
 
+#include "config.h"
 #include "root_list.h"
 
 /* Its name in the directory of the language's trees, when it is complete. */
 #define FIRST_TREE_NAME "first"
 
+/* Its name from the moment when the language wakes up until it is known to be as the host is. */
+#define FIRST_TREE_KEPT "kept"
+
 struct first_tree {
+	const struct config *config;
 	const char *language;      /* for the log */
 	const struct rootfs *list; /* its content */
 	int trees_fd;              /* the directory of the language's trees */
@@ -25,8 +30,10 @@ struct first_tree {
 };
 
 /*
- * Make the tree, unless it exists. Called in the process that becomes the warden, while it is root
- * of the container and sees its files. Returns 0, or -1 with a text in `error`.
+ * Make the tree, unless it exists. One that is kept is used again if the host's files are still the
+ * same; otherwise it goes, and so do the trees of cells, which are like it. A child of this process
+ * removes them. Called in the process that becomes the warden, while it is root of the container
+ * and sees its files. Returns 0, or -1 with a text in `error`.
  */
 int first_tree_make(const struct first_tree *tree, char *error, size_t size);
 

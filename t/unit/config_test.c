@@ -74,6 +74,9 @@ test_empty_file_is_all_defaults(void **state)
 	assert_defaults(config);
 	assert_string_equal(config->path, main_path);
 	assert_null(config->worker_user);
+	assert_null(config->timezone);
+	assert_int_equal(config->etc_files.count, 0);
+	assert_int_equal(config->chroot_leave_out.count, 0);
 	assert_string_equal(config->driver_dir, PKGLIBDIR);
 	snprintf(expected, sizeof expected, "%s/languages", directory);
 	assert_string_equal(config->language_dir, expected);
@@ -130,7 +133,8 @@ test_every_key_is_read(void **state)
 	    "runner = { socket = \"run/s\"; worker_user = \"www-data\"; first_uid = 70000; cells = 7; queue = 0; queue_ms = 1;\n"
 	    "  compiled_bytes = 0; };\n"
 	    "isolation = { level = \"chroot\"; chroot_dir = \"/trees\"; cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; landlock = \"off\"; \n"
-	    "  cpu_percent = 250; uid_per_cell = \"optional\"; };\n"
+	    "  cpu_percent = 250; uid_per_cell = \"optional\"; chroot_leave_out = [\"/usr/src\"]; };\n"
+	    "etc = { timezone = \"Asia/Tokyo\"; files = [\"/etc/fonts\", \"/etc/java-*\"]; };\n"
 	    "worker = { body_bytes = 1024; landlock = \"optional\"; };\n"
 	    "network = { mode = \"proxy\"; strict = true; certificates = \"/c\"; connections = 9; armed = 3;\n"
 	    "  proxies = ( { name = \"all\"; address = \"squid:3128\"; }, { name = \"few\"; address = \"[::1]:65535\"; } ); };\n"
@@ -161,6 +165,11 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->cpu_percent, 250);
 	assert_int_equal(config->level, LEVEL_CHROOT);
 	assert_string_equal(config->chroot_dir, "/trees");
+	assert_int_equal(config->chroot_leave_out.count, 1);
+	assert_string_equal(config->chroot_leave_out.item[0], "/usr/src");
+	assert_string_equal(config->timezone, "Asia/Tokyo");
+	assert_int_equal(config->etc_files.count, 2);
+	assert_string_equal(config->etc_files.item[1], "/etc/java-*");
 	assert_int_equal(config->body_bytes, 1024);
 	assert_int_equal(config->landlock, LAYER_OFF);
 	assert_int_equal(config->worker_landlock, LAYER_OPTIONAL);
@@ -365,13 +374,19 @@ test_numbers_have_a_range_and_a_type(void **state)
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;",
 	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
-	    "keys, network, log, limits" },
+	    "keys, network, etc, log, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
 	{ "isolation = { x = 3; };",
-	    ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, cgroup, "
+	    ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, chroot_leave_out, cgroup, "
 	    "cgroup_parent, landlock, uid_per_cell, cpu_percent" },
+	{ "etc = { timezone = \"../../secret\"; };",
+	    ":1: etc.timezone: \"../../secret\" is malformed; allowed: the name of a time zone (\"Europe/Vienna\"), in quotes, "
+	    "1 to 255 bytes" },
+	{ "etc = { files = [\"/etc/../root\"]; };",
+	    ":1: etc.files[0]: \"/etc/../root\" is malformed; allowed: [...] with 0 to 256 elements: a path below /etc, or a "
+	    "pattern of such paths, without a part that starts with a point, in quotes" },
 	{ "isolation = {\n threads = 3; };",
 	    ":2: isolation.threads has moved; allowed: limits.threads = { default = ...; maximum = ...; }" },
 	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, landlock, cors" },

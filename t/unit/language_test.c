@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "broker/broker.h"
+#include "broker/isolation.h"
 #include "broker/language.h"
 #include "clock.h"
 
@@ -18,6 +19,7 @@ static struct broker broker;
 static struct config config;
 static struct language_config from;
 static struct language language;
+static unsigned woken;   /* times that the level was told of it */
 static unsigned refused; /* times that the runs of the language were refused */
 
 uint64_t
@@ -39,13 +41,25 @@ run_queue_refuse(struct broker *of, const struct language *which, const struct p
 	refused++;
 }
 
+static void
+waken(const struct broker *of, const struct language *which)
+{
+	assert_ptr_equal(of, &broker);
+	assert_ptr_equal(which, &language);
+	assert_int_equal(which->state, LANGUAGE_ASLEEP);
+	woken++;
+}
+
+static const struct isolation isolation = { .waken = waken };
+
 static int
 set_up(void **state)
 {
 	(void)state;
 	refused = 0;
+	woken = 0;
 	from = (struct language_config){ .start = START_ZYGOTE, .warm_count = 1 };
-	broker = (struct broker){ .config = &config };
+	broker = (struct broker){ .config = &config, .isolation = &isolation };
 	broker.loop.wake_us = NEVER_US;
 	language = (struct language){ .all = &config,
 		.config = &from,
@@ -62,6 +76,9 @@ fails_and_comes_back_after_its_sleep(void **state)
 	(void)state;
 	language_wake(&broker, &language, 0);
 	assert_int_equal(language.state, LANGUAGE_STARTING);
+	assert_int_equal(woken, 1);
+	language_wake(&broker, &language, 0);
+	assert_int_equal(woken, 1);
 	assert_true(broker.loop.wake_us == 0);
 	language_event(&broker, &language, LANGUAGE_FAILED, "no interpreter");
 	assert_int_equal(language.state, LANGUAGE_FAILING);
