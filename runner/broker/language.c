@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/isolation.h"
 #include "broker/run_queue.h"
 #include "clock.h"
 #include "log.h"

@@ -17,6 +17,7 @@
 #include "policy.h"
 #include "start/language_prepare.h"
 #include "start/memory_budget.h"
+#include "warden/cell_etc.h"
 
 #define ERROR_SIZE 512
 
@@ -282,6 +283,16 @@ check_memory(struct check *check)
 	check->mistakes++;
 }
 
+static void
+check_time_zone(struct check *check)
+{
+	char error[ERROR_SIZE * 2];
+	size_t length = strlen(check->config->path);
+
+	if (cell_etc_check(check->config, error, sizeof error) != 0)
+		mistake(check, check->config->path, "etc.timezone", "%s", error + length + 2);
+}
+
 int
 check_config(const struct config *config)
 {
@@ -296,6 +307,7 @@ check_config(const struct config *config)
 	check_policy(&check, "status");
 	check_policy(&check, "relay");
 	check_memory(&check);
+	check_time_zone(&check);
 	check_keys(&check);
 	if (check.mistakes == 0 && check.available == 0)
 		mistake(&check, config->path, "languages", "languages: none is available");
