@@ -19,7 +19,7 @@
 
 #define REQUEST_STEP_SIZE 48
 #define REQUEST_CGROUPS_MAX 4
-#define REQUEST_NAMESPACES_MAX 5
+#define REQUEST_NAMESPACES_MAX 4
 #define REQUEST_FDS (2 + REQUEST_CGROUPS_MAX)                    /* with a warden_request, at most */
 #define GUEST_REQUEST_FDS (REQUEST_FDS + REQUEST_NAMESPACES_MAX) /* with a guest_request, at most */
 

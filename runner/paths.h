@@ -4,6 +4,16 @@
 
 #define PATH_BOX "/box" /* the working directory and home of a run; in a zygote's root it holds the driver */
 #define PATH_TMP "/tmp"
+#define PATH_PROC "/proc"
 #define PATH_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt" /* of a run with a network */
+
+/*
+ * In the root of a warden, at PATH_TMP, which every cell covers: what its cells have in the place
+ * of files of a procfs. The last is the file of one cell.
+ */
+#define PROC_FILE_CPUINFO "cpuinfo"
+#define PROC_FILE_STAT "stat"
+#define PROC_FILE_LOADAVG "loadavg"
+#define PROC_FILE_MEMINFO "meminfo.%u"
 
 #endif

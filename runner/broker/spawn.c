@@ -88,6 +88,7 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 		.disk_bytes = from->limits.default_.disk_bytes,
 		.output = from->compile.output,
 		.output_bytes = from->compile.limits.disk_bytes,
+		.has_proc = broker->proc_files_fd >= 0,
 		.single_uid = broker->single_uid,
 		.zygote_landlock = broker->zygote_landlock,
 		.first_uid = config->first_uid + 1 };

@@ -153,7 +153,7 @@ is_there(const char *path)
 static bool
 see_the_host(void)
 {
-	static const char *const paths[] = { "/proc/self/status", "/proc/1", "/sys/kernel", "/etc/shadow", "/etc/sudoers",
+	static const char *const paths[] = { "/proc/1", "/proc/kcore", "/proc/kallsyms", "/proc/keys", "/sys/kernel", "/etc/shadow", "/etc/sudoers",
 		"/boot", "/lost+found", "/var/log", "/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/net" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
@@ -181,7 +181,7 @@ climb_out(void)
 static bool
 write_the_root(void)
 {
-	static const char *const paths[] = { "/planted", "/usr/planted", "/dev/planted", "/lib/planted" };
+	static const char *const paths[] = { "/planted", "/proc/planted", "/usr/planted", "/dev/planted", "/lib/planted" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
 		if (mkdirat(AT_FDCWD, paths[i], 0700) == 0 || (errno != EROFS && errno != ENOENT))

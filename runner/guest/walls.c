@@ -217,7 +217,7 @@ static int
 join_namespaces(struct walls *walls)
 {
 	const struct guest_request *request = walls->request;
-	long kinds = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (request->has_network != 0 ? CLONE_NEWNET : 0);
+	long kinds = CLONE_NEWNS | CLONE_NEWUTS | (request->has_network != 0 ? CLONE_NEWNET : 0);
 
 	if (!is_level(walls, LEVEL_NAMESPACES))
 		return 0;

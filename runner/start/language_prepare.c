@@ -111,6 +111,25 @@ blame(char key[LANGUAGE_KEY_SIZE], const char *name)
 }
 
 /*
+ * Add the paths that the setting `name` lists. Returns 0, or -1 with a text; `key` is then the
+ * element to blame.
+ */
+static int
+add_paths(struct rootfs *fs, const char *name, const struct strings *paths, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+{
+	for (size_t i = 0; i < paths->count; i++) {
+		const char *path = paths->item[i];
+
+		snprintf(key, LANGUAGE_KEY_SIZE, "%s.[%zu]", name, i);
+		if (path[0] == '?' && access(++path, F_OK) != 0)
+			continue;
+		if (rootfs_add(fs, path, error, size) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/*
  * Look up all paths of the root, and the version. Returns 0, or -1 with a text: the language is
  * missing. `key` is then the setting to blame.
  */
@@ -122,6 +141,9 @@ look_up(struct language *language, uid_t probe_uid, char key[LANGUAGE_KEY_SIZE],
 	struct rootfs *fs = &language->fs;
 	char path[4096];
 
+	blame(key, "root");
+	if (!from->has_root && rootfs_add_machine(fs, error, size) != 0)
+		return -1;
 	blame(key, "interpreter");
 	if (from->interpreter != NULL && add_program(fs, from->interpreter, error, size) != 0)
 		return -1;
@@ -131,15 +153,9 @@ look_up(struct language *language, uid_t probe_uid, char key[LANGUAGE_KEY_SIZE],
 	blame(key, "compile.command");
 	if (config_is_compiled(from) && add_program(fs, from->compile.command.item[0], error, size) != 0)
 		return -1;
-	for (size_t i = 0; i < from->root.count; i++) {
-		const char *bound = from->root.item[i];
-
-		snprintf(key, LANGUAGE_KEY_SIZE, "root.[%zu]", i);
-		if (bound[0] == '?' && access(++bound, F_OK) != 0)
-			continue;
-		if (rootfs_add(fs, bound, error, size) != 0)
-			return -1;
-	}
+	if (add_paths(fs, "root", &from->root, key, error, size) != 0 ||
+	    add_paths(fs, "more_root", &from->more_root, key, error, size) != 0)
+		return -1;
 	for (size_t i = 0; i < from->links.count; i++) {
 		const char *link = from->links.item[i];
 
@@ -343,7 +359,8 @@ write_setups(struct language *language, const struct zygote_setup *common, char 
 }
 
 int
-language_prepare_root(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
+language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc,
+    const struct zygote_setup *common, char *error, size_t size)
 {
 	if (language->state == LANGUAGE_MISSING)
 		return 0;
@@ -351,7 +368,7 @@ language_prepare_root(struct language *language, int proc_fd, const struct zygot
 		snprintf(error, size, "make a mount namespace: %s", strerror(errno));
 		return -1;
 	}
-	if (rootfs_enter(&language->fs, error, size) != 0)
+	if (rootfs_enter(&language->fs, proc, error, size) != 0)
 		return -1;
 	language->cell_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (language->cell_mount_fd < 0) {
