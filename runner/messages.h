@@ -224,6 +224,7 @@ struct zygote_setup {
 	uint32_t huge_pages;      /* for the interpreter's code: enough guests share them */
 	int32_t landlock_abi;     /* 0: no Landlock around guests */
 	uint32_t landlock_flags;  /* enum landlock_flag */
+	uint32_t has_proc;        /* cells have a /proc */
 	uint32_t zygote_landlock; /* Landlock around zygotes, too: guest_requests have namespaces */
 	char language[32];        /* its name */
 	char main_file[64];       /* "main.py" */

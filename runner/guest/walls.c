@@ -384,6 +384,19 @@ enter_landlock(struct walls *walls)
 	return result;
 }
 
+/*
+ * /proc/self is the guest's own, as it is for any program: the change of uid has given it to root.
+ * Whoever has the same uid is in the same cell. With a single uid the guests of all cells have it,
+ * so there it stays as it is.
+ */
+static int
+become_dumpable(struct walls *walls)
+{
+	return walls->setup->has_proc == 0 || walls->setup->single_uid != 0 ?
+	    0 :
+	    (int)mark_syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
 static const struct wall guest_walls[] = {
 	{ "join the cell's namespaces", join_namespaces },
 	{ "enter the cell's root", enter_root },
@@ -402,6 +415,7 @@ static const struct wall guest_walls[] = {
 	{ "renew its random bytes", renew_secrets },
 	{ "enter the working directory", enter_box },
 	{ "enter the Landlock domain", enter_landlock },
+	{ "become dumpable", become_dumpable },
 };
 
 const char *

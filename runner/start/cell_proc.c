@@ -209,7 +209,7 @@ mount_anchor(void)
 }
 
 int
-cell_proc_make(struct cell_proc *proc, int proc_fd, uint32_t cells, unsigned processors, int *files_fd, char *error, size_t size)
+cell_proc_make(struct cell_proc *proc, int proc_fd, uint32_t cells, int *files_fd, char *error, size_t size)
 {
 	mode_t old_mask = umask(0);
 	int result = -1;
@@ -221,22 +221,59 @@ cell_proc_make(struct cell_proc *proc, int proc_fd, uint32_t cells, unsigned pro
 	else if (mount_anchor() != 0)
 		failed(error, size, "mount a procfs");
 	else if ((*files_fd = open(FILES, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-	    make_cpuinfo(*files_fd, proc_fd, processors) != 0 || make_stat(*files_fd, processors) != 0 ||
+	    make_cpuinfo(*files_fd, proc_fd, proc->processors) != 0 || make_stat(*files_fd, proc->processors) != 0 ||
 	    make_loadavg(*files_fd) != 0 || make_memory_files(*files_fd, cells) != 0)
 		failed(error, size, "write its files");
 	else
 		result = 0;
 	umask(old_mask);
-	*proc = (struct cell_proc){ ANCHOR, FILES };
+	proc->anchor = ANCHOR;
+	proc->files = FILES;
+	return result;
+}
+
+/* ---- in a root ------------------------------------------------------------------------------- */
+
+static int
+bind_parts(const struct cell_proc *proc)
+{
+	const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+	return mount(proc->anchor, PATH_PROC + 1, NULL, MS_BIND, NULL) != 0 ||
+	        mount(proc->files, PATH_TMP + 1, NULL, MS_BIND, NULL) != 0 ||
+	        mount(NULL, PATH_TMP + 1, NULL, MS_REMOUNT | MS_BIND | flags, NULL) != 0 ?
+	    -1 :
+	    0;
+}
+
+/* The files of which libc and lscpu(1) learn how many processors there are. */
+static int
+write_processors(unsigned count)
+{
+	static const char *const directories[] = { "sys", "sys/devices", "sys/devices/system", "sys/devices/system/cpu" };
+	static const char *const files[] = { "online", "possible", "present" };
+	int fd = -1, result = 0;
+	FILE *file;
+
+	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
+		if (mkdir(directories[i], 0755) != 0)
+			return -1;
+		fd = i + 1 < sizeof directories / sizeof directories[0] ? -1 :
+		                                                          open(directories[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	for (size_t i = 0; result == 0 && i < sizeof files / sizeof files[0]; i++) {
+		file = create(fd, files[i]);
+		if (file != NULL)
+			fprintf(file, count == 1 ? "0\n" : "0-%u\n", count - 1);
+		result = file == NULL ? -1 : finish(file);
+	}
+	if (fd >= 0)
+		close(fd);
 	return result;
 }
 
 int
-cell_proc_bind(const struct cell_proc *proc, const char *anchor_path, const char *files_path)
+cell_proc_place(const struct cell_proc *proc)
 {
-	const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
-
-	if (mount(proc->anchor, anchor_path, NULL, MS_BIND, NULL) != 0 || mount(proc->files, files_path, NULL, MS_BIND, NULL) != 0)
-		return -1;
-	return mount(NULL, files_path, NULL, MS_REMOUNT | MS_BIND | flags, NULL);
+	return (proc->anchor != NULL && bind_parts(proc) != 0) || write_processors(proc->processors) != 0 ? -1 : 0;
 }

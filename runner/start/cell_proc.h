@@ -1,5 +1,6 @@
 /*
- * cell_proc.h - what the roots need so that cells have a /proc of their own.
+ * cell_proc.h - what the roots need so that cells have a /proc of their own, and tell how many
+ * processors there are.
  *
  * Each cell mounts a procfs of its own pid namespace (warden/cell_proc_mount.h). What it shows of
  * the machine would be the host's, so files of ours lie in the place of those that tell how many
@@ -14,8 +15,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Where the parts lie in the mount namespace of the start, until the roots are made. */
 struct cell_proc {
+	unsigned processors; /* that a cell may use at the same time */
+	/*
+	 * Where the parts lie in the mount namespace of the start, until the roots are made; NULL: cells
+	 * have no /proc.
+	 */
 	const char *anchor;
 	const char *files;
 };
@@ -24,18 +29,18 @@ struct cell_proc {
 unsigned cell_proc_processors(uint32_t cpu_percent);
 
 /*
- * Make the parts, on a tmpfs over /proc. `proc_fd`: the host's /proc. `cells`: the number of cells,
+ * Make the parts for proc->processors, on a tmpfs over /proc. `proc_fd`: the host's /proc. `cells`: the number of cells,
  * each of which has a file of its memory; broker/meminfo.h writes them. Needs CAP_SYS_ADMIN over
  * the mount namespace, of which no mount is shared. Sets *files_fd to the directory of the files,
  * which is the caller's. Returns 0, or -1 with the failed step in `error`.
  */
-int cell_proc_make(struct cell_proc *proc, int proc_fd, uint32_t cells, unsigned processors, int *files_fd, char *error,
-    size_t size);
+int cell_proc_make(struct cell_proc *proc, int proc_fd, uint32_t cells, int *files_fd, char *error, size_t size);
 
 /*
- * Bind the anchor and the files at two directories of a root. Every cell covers both. Returns 0, or
- * -1 with errno.
+ * Place all of it in the root that is the working directory: bind the anchor and the files, which
+ * every cell covers, if there are some; write what tells the number of processors in /sys, which
+ * has nothing else. Returns 0, or -1 with errno.
  */
-int cell_proc_bind(const struct cell_proc *proc, const char *anchor_path, const char *files_path);
+int cell_proc_place(const struct cell_proc *proc);
 
 #endif

@@ -134,11 +134,10 @@ build_roots(struct start *start)
 {
 	struct broker *broker = &start->broker;
 	const struct config *config = start->config;
-	const struct zygote_setup common = level_common_setup(broker);
+	struct zygote_setup common = level_common_setup(broker);
 	char error[WALL_TEXT_SIZE * 2];
 	int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), home_fd;
-	unsigned processors = cell_proc_processors(broker->cgroup.version != 0 ? config->cpu_percent : 0);
-	struct cell_proc proc;
+	struct cell_proc proc = { .processors = cell_proc_processors(broker->cgroup.version != 0 ? config->cpu_percent : 0) };
 
 	if (proc_fd < 0)
 		die("open /proc: %s (is it mounted?)", strerror(errno));
@@ -153,13 +152,14 @@ build_roots(struct start *start)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		die("make all mounts private: %s", strerror(errno));
 	if (start->has_proc &&
-	    cell_proc_make(&proc, proc_fd, config->cells, processors, &broker->proc_files_fd, error, sizeof error) != 0)
+	    cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
 		die("prepare the cells' /proc: %s", error);
+	common.has_proc = start->has_proc;
 	for (size_t i = 0; i < broker->language_count; i++) {
 		struct language *language = &broker->language[i];
 
 		if ((!start->is_root && language_prepare_clones(language, config, error, sizeof error) != 0) ||
-		    language_prepare_root(language, proc_fd, start->has_proc ? &proc : NULL, &common, error, sizeof error) != 0)
+		    language_prepare_root(language, proc_fd, &proc, &common, error, sizeof error) != 0)
 			die("%s: %s", language->config->name, error);
 		if (setns(home_fd, CLONE_NEWNS) != 0)
 			die("return to our mount namespace: %s", strerror(errno));

@@ -466,8 +466,8 @@ rootfs_enter(struct rootfs *fs, const struct cell_proc *proc, char *error, size_
 		if (place(&fs->entry[i]) != 0)
 			return failed(error, size, "place in the root", fs->entry[i].path);
 	}
-	if (proc != NULL && cell_proc_bind(proc, PATH_PROC + 1, PATH_TMP + 1) != 0)
-		return failed(error, size, "prepare", PATH_PROC);
+	if (proc != NULL && cell_proc_place(proc) != 0)
+		return failed(error, size, "prepare /sys and", PATH_PROC);
 	/*
 	 * pivot_root(".", ".") stacks the old root on the new one, where the same name unmounts it.
 	 */
