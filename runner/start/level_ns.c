@@ -144,8 +144,9 @@ build_roots(struct start *start)
 	if (sethostname("cellblock", strlen("cellblock")) != 0)
 		die("set the cells' host name: %s", strerror(errno));
 	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (config->network == NETWORK_HOST && (broker->no_network_fd = netns_make_empty(proc_fd)) < 0)
-		die("make a network namespace for processes that must not have the host's: %s", strerror(errno));
+	/* Not ours: /proc/net lists the sockets of a network namespace, and the runner has some. */
+	if ((broker->no_network_fd = netns_make_empty(proc_fd)) < 0)
+		die("make the network namespace of cells without a network: %s", strerror(errno));
 	if (home_fd < 0)
 		die("open our mount namespace: %s (is /proc mounted?)", strerror(errno));
 	selftest_look_at_self(broker, &start->host, proc_fd);
