@@ -217,7 +217,7 @@ for directory, directories, files in os.walk("/"):
         attempt(os.rename, path, directory + "/stolen")
         attempt(os.utime, path)
         attempt(os.truncate, path, 0)
-        if not directory.startswith("/dev"):
+        if not directory.startswith("/dev") and not directory.endswith("/fd"):
             attempt(os.open, path, os.O_WRONLY)
 print(places > 10)
 PYTHON
