@@ -63,7 +63,9 @@ struct language_config {
 		struct run_limits limits;
 	} compile;
 	struct strings version;                /* a command that prints it; none: the driver knows it */
-	struct strings root;                   /* more host paths to bind read-only; with a leading '?' one may be missing */
+	bool has_root;                         /* `root` is set, and replaces the root that all languages share */
+	struct strings root;                   /* host paths to bind read-only; with a leading '?' one may be missing */
+	struct strings more_root;              /* the same, in addition to the root */
 	struct strings links;                  /* "/place=/target": symbolic links in the root */
 	struct strings env;                    /* NAME=value, in addition to the standard variables */
 	char *policy;                          /* a file in policy_dir without ".conf" */

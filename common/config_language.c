@@ -73,6 +73,7 @@ static const struct conf_key language_keys[] = {
 	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
 	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = CONFIG_MAX_WORDS },
 	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
+	{ .name = "more_root", .type = CONF_STRINGS, AT(more_root), .max = 64, .form = &form_root },
 	{ .name = "links", .type = CONF_STRINGS, AT(links), .max = 16, .form = &form_link },
 	{ .name = "env", .type = CONF_STRINGS, AT(env), .max = 64, .form = &form_environment },
 	{ .name = "policy",
@@ -279,6 +280,7 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	language->file = conf_strdup(path);
 	conf_schema_defaults(&file, language_keys, language);
 	language->limits = config->limits;
+	language->has_root = config_setting_get_member(config_root_setting(&file.parsed), "root") != NULL;
 	if (conf_schema_read(&file, config_root_setting(&file.parsed), language_keys, language) != 0 ||
 	    config_limits_check(&file, &language->limits) != 0 || check_start(&file, language) != 0 ||
 	    check_names(&file, config, language) != 0 || read_warm(&file, language) != 0 ||

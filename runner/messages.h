@@ -19,7 +19,7 @@
 
 #define REQUEST_STEP_SIZE 48
 #define REQUEST_CGROUPS_MAX 4
-#define REQUEST_NAMESPACES_MAX 5
+#define REQUEST_NAMESPACES_MAX 4
 #define REQUEST_FDS (2 + REQUEST_CGROUPS_MAX)                    /* with a warden_request, at most */
 #define GUEST_REQUEST_FDS (REQUEST_FDS + REQUEST_NAMESPACES_MAX) /* with a guest_request, at most */
 
@@ -224,6 +224,7 @@ struct zygote_setup {
 	uint32_t huge_pages;      /* for the interpreter's code: enough guests share them */
 	int32_t landlock_abi;     /* 0: no Landlock around guests */
 	uint32_t landlock_flags;  /* enum landlock_flag */
+	uint32_t has_proc;        /* cells have a /proc */
 	uint32_t zygote_landlock; /* Landlock around zygotes, too: guest_requests have namespaces */
 	char language[32];        /* its name */
 	char main_file[64];       /* "main.py" */

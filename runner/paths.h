@@ -11,6 +11,16 @@
 #define CELL_USER "user"
 #define CELL_SHELL "/bin/sh"
 #define CELL_HOST_NAME "cellblock" /* at level namespaces */
+#define PATH_PROC "/proc"
 #define PATH_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt" /* of a run with a network */
+
+/*
+ * In the root of a warden, at PATH_TMP, which every cell covers: what its cells have in the place
+ * of files of a procfs. The last is the file of one cell.
+ */
+#define PROC_FILE_CPUINFO "cpuinfo"
+#define PROC_FILE_STAT "stat"
+#define PROC_FILE_LOADAVG "loadavg"
+#define PROC_FILE_MEMINFO "meminfo.%u"
 
 #endif

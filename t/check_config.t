@@ -98,7 +98,7 @@ my @warnings = (
         qr{python3 is not available: /usr/bin/python9: No such file or directory$}],
     ['an interpreter of another language', [$p, qr/interpreter = "[^"]*"/, 'interpreter = "/bin/sh"'], $p, 'interpreter =',
         qr{python3 is not available: /bin/sh is no interpreter for this driver: running probe\.py, it exited with code \d+}],
-    ['a root entry that does not exist', [$p, qr/^root = \[\]/m, "root = [\"/usr/lib\",\n\"/nowhere\"]"], $p, '"/nowhere"', qr{python3 is not available: bind /nowhere: No such file}],
+    ['a root entry that does not exist', [$p, qr/^more_root = \[\]/m, "more_root = [\"/usr/lib\",\n\"/nowhere\"]"], $p, '"/nowhere"', qr{python3 is not available: bind /nowhere: No such file}],
     ['a program that does not exist', [$b, qr{^run = \["[^"]*"}m, 'run = ["/usr/bin/nosh"'], $b, 'run =', qr{bash is not available: /usr/bin/nosh: No such file}],
     ['a version command that does not exist', [$b, qr{^version = \["[^"]*"}m, 'version = ["/usr/bin/nosh"'], $b, 'version =',
         qr{bash is not available: cannot execute /usr/bin/nosh as uid \d+: No such file or directory$}],

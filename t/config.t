@@ -116,7 +116,7 @@ my @bad = (
     ['more armed than cells, in a language that is always awake', [$b, qr/^armed = \d+;/m, "idle_s = 0;\narmed = 33;"], qr/armed.*32/, 'armed = 33'],
     ['a compile cache that is too large', [$c, qr/#?compiled_bytes = \d+/, 'compiled_bytes = 1099511627777'], qr/runner\.compiled_bytes.*1099511627776/],
     ['a relative interpreter',    [$p, qr{interpreter = "[^"]*"}, 'interpreter = "python3"'],       qr/interpreter.*absolute/],
-    ['a relative root',           [$p, qr/^root = \[\]/m, 'root = ["opt"]'],                        qr/root.*absolute/],
+    ['a relative root',           [$p, qr/^more_root = \[\]/m, 'more_root = ["opt"]'],                   qr/root.*absolute/],
     ['half a link',               [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe"]'],            qr/links.*two absolute paths/],
     ['a link to a relative path', [$p, qr/^links = \[\]/m, 'links = ["/proc/self/exe=python3"]'],    qr/links.*two absolute paths/],
     ['a link out of the root',    [$p, qr/^links = \[\]/m, 'links = ["/../x=/y"]'],                  qr/links.*two absolute paths/],

@@ -260,7 +260,7 @@ my @impossible = (
         Cellblock::spew("$_[0]/conf/seccomp/relay.conf", 'x');
         Cellblock::spew("$_[0]/conf/$c", slurp("$_[0]/conf/$c") =~ s/mode = "none";/mode = "proxy"; proxies = ( { name = "a"; address = "127.0.0.1:1"; } );/r);
     }, qr{seccomp/relay\.conf:1}],
-    ['a root that is not there',          [$p, qr/^root = \[\]/m, 'root = ["/no/such/root"]'],         qr{/no/such/root}],
+    ['a root that is not there',          [$p, qr/^more_root = \[\]/m, 'more_root = ["/no/such/root"]'],         qr{/no/such/root}],
     ['a user that is not there',          [$c, qr/worker_user = "[^"]*"/, 'worker_user = "no-such-user"'], qr/no-such-user/],
     ['a directory for the socket that is not there', [$c, qr/socket = "[^"]*"/, 'socket = "/no/such/directory/runner.sock"'], qr{/no/such/directory}],
     ['a configuration that is not there', sub { unlink "$_[0]/conf/cellblock.conf" },                  qr/cellblock\.conf/],

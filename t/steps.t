@@ -17,15 +17,24 @@ Steps::each_row_is_tested_ok(guest_walls => 't/steps.t', run_walls => 't/steps_r
 # The steps of a cell, made by its warden: call, what it is for, and the layer with (!: without)
 # which it is made at all.
 my @cell_steps = (
-    ['unshare', 'new namespaces'],
-    ['mount',   'the tmpfs'],
-    ['mkdir',   'its directories'],
-    ['chown',   'their owner', 'uid_per_cell'],
-    ['clone',   'the init of the pid namespace'],
+    ['clone',       'namespaces and the init'],
+    ['close_range', 'no descriptor of the warden'],
+    ['mount',       'the procfs', 'proc', 1],
+    ['mount',       'the first file of ours in it', 'proc', 2],
+    ['mount',       'the file of its memory', 'proc', 5],
+    ['openat',      'the files that are kept', 'proc'],
+    ['chdir',       'the directory that is kept', 'proc'],
+    ['mount',       'the end of all other files', 'proc', 6],
+    ['mount',       'the tmpfs, with a procfs', 'proc', 7],
+    ['mount',       'the tmpfs, without', '!proc', 1],
+    ['mkdir',       'its directories'],
+    ['chown',       'their owner', 'uid_per_cell'],
+    ['mount',       '/tmp', 'proc', 8],
+    ['mount',       '/box', 'proc', 9],
 );
 for (grep { $steps->is_made($_->[2]) } @cell_steps) {
-    my ($call, $for) = @$_;
-    $steps->fail_step("warden $call ($for)", $call, 'python3', 'print("out")', [$cb->pids('warden')]);
+    my ($call, $for, undef, $when) = @$_;
+    $steps->fail_step("warden $call ($for)", $call, 'python3', 'print("out")', [$cb->pids('warden')], when => $when);
 }
 
 # The guest's rows, and its further calls before and after them.

@@ -12,9 +12,9 @@ my $cb = Cellblock->start(own => 1);
 
 my @inside = (
     ['no password file',          'import os; print(os.path.exists("/etc/passwd"), os.path.exists("/etc/shadow"))', "False False\n"],
-    ['no /proc, /sys or other directories of the host', <<'PYTHON', "[]\n"],
+    ['no /sys or other directories of the host', <<'PYTHON', "[]\n"],
 import os
-directories = ("/proc/self", "/proc/1", "/sys/kernel", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt")
+directories = ("/proc/1", "/sys/kernel", "/sys/class", "/sys/fs", "/home", "/root", "/boot", "/var/lib", "/run/systemd", "/mnt", "/srv", "/opt")
 print([directory for directory in directories if os.path.exists(directory)])
 PYTHON
     ['only three descriptors', <<'PYTHON', "[0, 1, 2]\n"],
@@ -57,7 +57,6 @@ p = ctypes.CDLL(None).prctl
 print(max(p(23, c, 0, 0, 0) for c in range(41)))
 PYTHON
     ['no new privileges',         'import ctypes; print(ctypes.CDLL(None).prctl(39, 0, 0, 0, 0))', qr/\A(?:1|-1)\n\z/],
-    ['not dumpable',              'import ctypes; print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))', qr/\A(?:0|-1)\n\z/],
     ['kill(0) reaches only the caller', <<'PYTHON', "only me\n"],
 import os, signal
 signal.signal(signal.SIGUSR1, lambda *a: print('only me'))
@@ -201,6 +200,8 @@ def attempt(what, *arguments):
 for directory, directories, files in os.walk("/"):
     if directory.startswith(own):
         continue
+    if directory.count("/") > 2: # one mount is read-only as a whole: a sample will do
+        del directories[4:]
     places += 1
     attempt(os.mkdir, directory + "/planted")
     attempt(os.symlink, "x", directory + "/planted")
@@ -216,7 +217,7 @@ for directory, directories, files in os.walk("/"):
         attempt(os.rename, path, directory + "/stolen")
         attempt(os.utime, path)
         attempt(os.truncate, path, 0)
-        if not directory.startswith("/dev"):
+        if not directory.startswith("/dev") and not directory.endswith("/fd"):
             attempt(os.open, path, os.O_WRONLY)
 print(places > 10)
 PYTHON
@@ -371,7 +372,7 @@ for my $one (@status) {
     }
 }
 isnt((split /\s+/, $status[0]{Uid})[0], (split /\s+/, $status[1]{Uid})[0], 'two runs have different uids') if $layers->{uid_per_cell}{in_force};
-for my $namespace (qw(mnt pid ipc uts), $layers->{uid_per_cell}{in_force} ? () : 'user') {
+for my $namespace (qw(mnt pid uts), $layers->{uid_per_cell}{in_force} ? () : 'user') {
     isnt readlink("/proc/$guest[0]/ns/$namespace"), readlink("/proc/$guest[1]/ns/$namespace"), "two runs have different $namespace namespaces";
 }
 if ($layers->{cgroup}{in_force}) {

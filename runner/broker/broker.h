@@ -59,7 +59,8 @@ struct broker {
 	int proc_fd;                       /* level chroot: /proc, where zygotes read about themselves; -1: none */
 	uint32_t generation;               /* of the runner, counted from 1; 0: it has no parent */
 	int host_fd;                       /* level chroot: the root of the container, of which wardens make trees; -1: none */
-	int no_network_fd;                 /* the empty network namespace, where this process itself is in the host's; else -1 */
+	int proc_files_fd;                 /* files that cells have in their /proc (meminfo.h); -1: cells have no /proc */
+	int no_network_fd;                 /* level namespaces: the empty network namespace of cells without a network; else -1 */
 	int null_fd;                       /* /dev/null */
 	struct cgroup_tree cgroup;
 	struct layer_list layers;

@@ -53,6 +53,7 @@ struct cell {
 	int link_fd;             /* to the relay; all that the relay has of the cell ends when this is closed; -1: none */
 	int box_fd;              /* the working directory; -1: none */
 	uint64_t pid_ns;         /* level namespaces: the inode of its pid namespace; 0: not asked for yet */
+	uint64_t meminfo_bytes;  /* level namespaces: what its /proc/meminfo says; kept from one life to the next */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
 	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
 	struct watch reaper;     /* level chroot: the connection to the cell's reaper */

@@ -86,7 +86,7 @@ prepare_run(struct broker *broker, struct cell *cell, const struct run *run)
 	    cgroup_limit(&cell->cgroup, cell->limits.memory_bytes, run_limits_tasks(&cell->limits)) != 0)
 		return (struct failure){ "set the limits of its control group", errno };
 	if (broker->isolation->start(broker, cell) != 0)
-		return (struct failure){ "set the size of its disk", errno };
+		return (struct failure){ "set the size of its disk and memory", errno };
 	if (cell->link_fd >= 0 && fdpass_send(cell->link_fd, &relay, sizeof relay, NULL, 0) != 0)
 		return (struct failure){ "have the relay begin", errno };
 	return (struct failure){ NULL, 0 };

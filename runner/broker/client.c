@@ -275,6 +275,7 @@ queue_or_refuse(struct broker *broker, struct client *client, const struct proto
 	struct language *language = run->language;
 	const struct pool *pool = &language->pool[run->pool];
 
+	language_look(broker, language);
 	if (broker->drain == DRAIN_STOP) {
 		run_refuse(broker, run, REFUSED_STOPPING, "it had not begun", 0);
 		return;
@@ -447,8 +448,9 @@ answer_language(struct broker *broker, struct client *client, const struct proto
 	(void)fds;
 	(void)fd_count;
 	if (request->index < broker->language_count) {
-		const struct language *language = &broker->language[request->index];
+		struct language *language = &broker->language[request->index];
 
+		language_look(broker, language);
 		answer->available = language->state != LANGUAGE_MISSING && language->state != LANGUAGE_FAILING;
 		answer->start = language->start;
 		memcpy(answer->version, language->version, sizeof answer->version);

@@ -19,6 +19,7 @@
 #include "broker/cell_run.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
+#include "broker/meminfo.h"
 #include "broker/run.h"
 #include "broker/warden_link.h"
 #include "clock.h"
@@ -55,6 +56,20 @@ armed(struct cell *cell, int fds[2])
 	cell->box_fd = fds[1];
 }
 
+/* Have /proc/meminfo tell the memory of this run, if it tells something else. */
+static int
+tell_memory(const struct broker *broker, struct cell *cell)
+{
+	uint64_t bytes = cell->limits.memory_bytes;
+
+	if (broker->proc_files_fd < 0 || cell->meminfo_bytes == bytes)
+		return 0;
+	if (meminfo_write(broker->proc_files_fd, cell->number, bytes) != 0)
+		return -1;
+	cell->meminfo_bytes = bytes;
+	return 0;
+}
+
 /*
  * Give the tmpfs the size that this run asked for, if it is not the one that every cell is made
  * with. The descriptor leads to the mount; nothing is looked up.
@@ -66,7 +81,8 @@ start(struct broker *broker, struct cell *cell)
 	char size[24], inodes[24];
 	int fd, result, error;
 
-	(void)broker;
+	if (tell_memory(broker, cell) != 0)
+		return -1;
 	if (cell->limits.disk_bytes == mounted->disk_bytes && cell->limits.inodes == mounted->inodes)
 		return 0;
 	snprintf(size, sizeof size, "%llu", (unsigned long long)cell->limits.disk_bytes);

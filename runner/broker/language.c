@@ -2,8 +2,12 @@
 #define _GNU_SOURCE
 #include "broker/language.h"
 
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
@@ -19,13 +23,13 @@
 /* clang-format off */
 static const enum language_state transitions[LANGUAGE_STATES][LANGUAGE_EVENTS] = {
 	/*
-	 *                      WAKES              REPORTED           SERVES            LOST               FAILED            SLEEPS
+	 *                      WAKES              REPORTED           SERVES            LOST               FAILED            SLEEPS           APPEARS
 	 */
-	[LANGUAGE_MISSING]  = { NONE,              NONE,              NONE,             NONE,              NONE,             NONE },
-	[LANGUAGE_ASLEEP]   = { LANGUAGE_STARTING, NONE,              NONE,             NONE,              NONE,             NONE },
-	[LANGUAGE_STARTING] = { NONE,              NONE,              LANGUAGE_SERVING, NONE,              LANGUAGE_FAILING, LANGUAGE_ASLEEP },
-	[LANGUAGE_SERVING]  = { NONE,              NONE,              NONE,             LANGUAGE_STARTING, NONE,             LANGUAGE_ASLEEP },
-	[LANGUAGE_FAILING]  = { NONE,              LANGUAGE_STARTING, LANGUAGE_SERVING, NONE,              LANGUAGE_FAILING, LANGUAGE_ASLEEP },
+	[LANGUAGE_MISSING]  = { NONE,              NONE,              NONE,             NONE,              NONE,             NONE,            LANGUAGE_ASLEEP },
+	[LANGUAGE_ASLEEP]   = { LANGUAGE_STARTING, NONE,              NONE,             NONE,              NONE,             NONE,            NONE },
+	[LANGUAGE_STARTING] = { NONE,              NONE,              LANGUAGE_SERVING, NONE,              LANGUAGE_FAILING, LANGUAGE_ASLEEP, NONE },
+	[LANGUAGE_SERVING]  = { NONE,              NONE,              NONE,             LANGUAGE_STARTING, NONE,             LANGUAGE_ASLEEP, NONE },
+	[LANGUAGE_FAILING]  = { NONE,              LANGUAGE_STARTING, LANGUAGE_SERVING, NONE,              LANGUAGE_FAILING, LANGUAGE_ASLEEP, NONE },
 };
 /* clang-format on */
 
@@ -72,6 +76,40 @@ language_serves(const struct language *language)
 			return true;
 	}
 	return false;
+}
+
+/* ---- appearance ------------------------------------------------------------------------------------------------- */
+
+/* Whether a program can be executed in a root. Its links are followed there. */
+static bool
+is_installed(int root_fd, const char *path)
+{
+	struct open_how how = { .flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_IN_ROOT };
+	int fd = (int)syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+	struct stat st;
+	bool is_good = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & S_IXOTH) != 0;
+
+	if (fd >= 0)
+		close(fd);
+	return is_good;
+}
+
+void
+language_look(struct broker *broker, struct language *language)
+{
+	const struct language_config *from = language->config;
+	const char *programs[] = { from->interpreter, from->run.count > 0 ? from->run.item[0] : NULL,
+		config_is_compiled(from) ? from->compile.command.item[0] : NULL,
+		from->version.count > 0 ? from->version.item[0] : NULL };
+
+	if (language->state != LANGUAGE_MISSING || language->root_fd < 0)
+		return;
+	for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+		if (programs[i] != NULL && !is_installed(language->root_fd, programs[i]))
+			return;
+	}
+	log_info("%s has been installed", from->name);
+	language_event(broker, language, LANGUAGE_APPEARS, NULL);
 }
 
 /* ---- pools ------------------------------------------------------------------------------------------------------ */

@@ -8,7 +8,8 @@
  *        |        |  `------------------ lost ------------------'  |
  *        `--------+---- sleeps (from all three) -------------------'
  *
- *     MISSING: not installed. For good, until the runner is started again.
+ *     MISSING: not installed. ASLEEP when its programs appear in its root (`root_fd`); for good,
+ *     where the root is not of the host's whole /usr.
  *
  * STARTING and FAILING both have processes that are to come up: the broker goes on trying, with a
  * backoff. The difference is for the runs. In STARTING they wait; in FAILING they are refused,
@@ -48,6 +49,7 @@ enum language_event {
 	LANGUAGE_LOST,     /* the last zygote that served has gone */
 	LANGUAGE_FAILED,   /* a zygote could not come up, or its test could not be carried out, and none serves */
 	LANGUAGE_SLEEPS,   /* it was not used for a while */
+	LANGUAGE_APPEARS,  /* its programs have been installed */
 	LANGUAGE_EVENTS
 };
 
@@ -77,6 +79,7 @@ struct language {
 	int driver_tree_fd;           /* bound into the zygotes' root */
 	int cell_mount_fd;            /* mount namespace of the root, as cells see it */
 	int zygote_mount_fd;          /* the same with the driver */
+	int root_fd;                  /* MISSING: its root, where its programs may appear; -1: none. Kept */
 	int trees_fd;                 /* level chroot: the directory of its trees. Then there are no mount namespaces */
 	int setup_fd[LANGUAGE_POOLS]; /* the struct zygote_setup of the zygotes of each pool */
 
@@ -105,6 +108,12 @@ struct language {
  * (LANGUAGE_FAILED): why. Refuses the runs that wait, if the language is FAILING then.
  */
 void language_event(struct broker *broker, struct language *language, enum language_event event, const char *reason);
+
+/*
+ * Look whether the programs of a language that is MISSING have been installed meanwhile. Then it is
+ * ASLEEP, and its version is not known before the next start of the runner.
+ */
+void language_look(struct broker *broker, struct language *language);
 
 /* Whether its processes run, or are to run. */
 bool language_is_awake(const struct language *language);

@@ -53,7 +53,7 @@ static const struct {
 	const char *layer;
 	bool is_per_cell;
 } kinds[SELFTEST_NAMESPACES] = {
-	{ "ipc", NAMESPACE_IPC, "ipc_namespace", true },
+	{ "ipc", NAMESPACE_IPC, "ipc_namespace", false },
 	{ "mnt", NAMESPACE_MOUNT, "mount_namespace", true },
 	{ "net", NAMESPACE_NETWORK, "network_namespace", false },
 	{ "pid", NAMESPACE_PID, "pid_namespace", true },

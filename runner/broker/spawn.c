@@ -49,9 +49,9 @@ close_but_errno(int fd)
 }
 
 /*
- * Fork a child that has `keep` as its descriptors from 3 on, and stdin, stdout and stderr. Where
- * this process is in the network namespace of the host, the child leaves it, unless it is to have
- * that network. Returns like fork.
+ * Fork a child that has `keep` as its descriptors from 3 on, and stdin, stdout and stderr. At level
+ * namespaces it leaves this process's network namespace, where sockets of the runner are, or those
+ * of the host; unless it is to have a network. Returns like fork.
  */
 static pid_t
 fork_with(const struct broker *broker, bool has_network, const int *keep, size_t count)
@@ -63,7 +63,7 @@ fork_with(const struct broker *broker, bool has_network, const int *keep, size_t
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (broker->no_network_fd >= 0 && !has_network && setns(broker->no_network_fd, CLONE_NEWNET) != 0)
-		die("leave the host's network namespace: %s", strerror(errno));
+		die("leave the runner's network namespace: %s", strerror(errno));
 	if (inherit_fds_only(keep, count, false) != 0)
 		die("pass descriptors on: %s", strerror(errno));
 	sigemptyset(&none);
@@ -88,6 +88,7 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 		.disk_bytes = from->limits.default_.disk_bytes,
 		.output = from->compile.output,
 		.output_bytes = from->compile.limits.disk_bytes,
+		.has_proc = broker->proc_files_fd >= 0,
 		.single_uid = broker->single_uid,
 		.zygote_landlock = broker->zygote_landlock,
 		.first_uid = config->first_uid + 1 };

@@ -58,6 +58,13 @@ struct trial {
 };
 
 static bool
+never(const struct config *config)
+{
+	(void)config;
+	return false;
+}
+
+static bool
 always(const struct config *config)
 {
 	(void)config;
@@ -118,11 +125,19 @@ try_root(const struct config *config, char *text)
 	/* All steps to pivot_root, with the devices alone. */
 	return unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
 	        rootfs_init(&fs, text, TEXT_SIZE) != 0 || rootfs_open(&fs, text, TEXT_SIZE) != 0 ||
-	        rootfs_enter(&fs, text, TEXT_SIZE) != 0 ?
+	        rootfs_enter(&fs, NULL, text, TEXT_SIZE) != 0 ?
 	    -1 :
 	    snprintf(text, TEXT_SIZE,
 	        "a read-only root by open_tree, "
 	        "mount_setattr and pivot_root") < 0;
+}
+
+static int
+try_proc(const struct config *config, char *text)
+{
+	(void)config;
+	snprintf(text, TEXT_SIZE, "a procfs for each cell");
+	return host_has_proc() ? 0 : -1;
 }
 
 static int
@@ -302,6 +317,8 @@ static const struct trial trials[] = {
 	{ "network", try_network, true, LEVEL(LEVEL_NAMESPACES), proxy_configured,
 	    "see user_namespace; or network.mode = \"none\"" },
 	{ "root", try_root, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.12 or later; in a container, one that may mount" },
+	{ "proc", try_proc, false, LEVEL(LEVEL_NAMESPACES), never,
+	    "let no part of /proc be covered (systemd: no ProtectKernelTunables, no ProcSubset; docker: systempaths=unconfined)" },
 	{ "tmpfs", try_disk, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.12 or later; in a container, one that may mount" },
 	{ "pidfd", try_pidfd, true, LEVEL(LEVEL_NAMESPACES), always, "Linux 5.8 or later, built with CONFIG_CHECKPOINT_RESTORE" },
 	{ "container_root", try_container_root, false, LEVEL(LEVEL_CHROOT), always,

@@ -153,12 +153,48 @@ is_there(const char *path)
 static bool
 see_the_host(void)
 {
-	static const char *const paths[] = { "/proc/self/status", "/proc/1", "/sys/kernel", "/etc/shadow", "/etc/sudoers",
+	static const char *const paths[] = { "/sys/kernel", "/etc/shadow", "/etc/sudoers",
 		"/boot", "/lost+found", "/var/log", "/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/net" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
 		if (is_there(paths[i]))
 			return true;
+	}
+	return false;
+}
+
+/* What a procfs says of the host, of the kernel, or of the runner. */
+static bool
+see_the_host_in_proc(void)
+{
+	static const char *const names[] = { "1", "acpi", "buddyinfo", "bus", "cmdline", "config.gz", "devices", "diskstats",
+		"driver", "fs", "interrupts", "iomem", "ioports", "irq", "kallsyms", "kcore", "key-users", "keys", "kmsg",
+		"kpagecount", "locks", "modules", "partitions", "pressure", "scsi", "slabinfo", "softirqs", "swaps",
+		"sysrq-trigger", "timer_list", "tty", "vmallocinfo", "vmstat", "zoneinfo" };
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, PATH_PROC, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool out = fd < 0;
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		out = out || fstatat(fd, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0;
+	if (fd >= 0)
+		close(fd);
+	return out;
+}
+
+static bool
+write_proc(void)
+{
+	static const char *const paths[] = { PATH_PROC "/self/comm", PATH_PROC "/self/oom_score_adj",
+		PATH_PROC "/sys/kernel/hostname" };
+
+	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+		int fd = (int)syscall(SYS_openat, AT_FDCWD, paths[i], O_WRONLY | O_CLOEXEC);
+
+		if (fd >= 0) {
+			close(fd);
+			return true;
+		}
 	}
 	return false;
 }
@@ -181,7 +217,7 @@ climb_out(void)
 static bool
 write_the_root(void)
 {
-	static const char *const paths[] = { "/planted", "/usr/planted", "/dev/planted", "/lib/planted" };
+	static const char *const paths[] = { "/planted", "/proc/planted", "/usr/planted", "/dev/planted", "/lib/planted" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
 		if (mkdirat(AT_FDCWD, paths[i], 0700) == 0 || (errno != EROFS && errno != ENOENT))
@@ -362,6 +398,8 @@ static const struct attack {
 	{ "above the root", "mount_namespace", climb_out },
 	{ "a write into the root", "mount_namespace", write_the_root },
 	{ "devices", "mount_namespace", write_a_device },
+	{ "the host in /proc", "proc", see_the_host_in_proc },
+	{ "a write into /proc", "proc", write_proc },
 	{ "directories without a limit", "tmpfs", find_no_tmpfs },
 	{ "a file that is too big", "tmpfs", fill_the_disk },
 	{ "other processes", "pid_namespace", find_others },

@@ -217,7 +217,7 @@ static int
 join_namespaces(struct walls *walls)
 {
 	const struct guest_request *request = walls->request;
-	long kinds = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (request->has_network != 0 ? CLONE_NEWNET : 0);
+	long kinds = CLONE_NEWNS | CLONE_NEWUTS | (request->has_network != 0 ? CLONE_NEWNET : 0);
 
 	if (!is_level(walls, LEVEL_NAMESPACES))
 		return 0;
@@ -384,6 +384,19 @@ enter_landlock(struct walls *walls)
 	return result;
 }
 
+/*
+ * /proc/self is the guest's own, as it is for any program: the change of uid has given it to root.
+ * Whoever has the same uid is in the same cell. With a single uid the guests of all cells have it,
+ * so there it stays as it is.
+ */
+static int
+become_dumpable(struct walls *walls)
+{
+	return walls->setup->has_proc == 0 || walls->setup->single_uid != 0 ?
+	    0 :
+	    (int)mark_syscall(SYS_prctl, PR_SET_DUMPABLE, 1, 0, 0, 0);
+}
+
 static const struct wall guest_walls[] = {
 	{ "join the cell's namespaces", join_namespaces },
 	{ "enter the cell's root", enter_root },
@@ -402,6 +415,7 @@ static const struct wall guest_walls[] = {
 	{ "renew its random bytes", renew_secrets },
 	{ "enter the working directory", enter_box },
 	{ "enter the Landlock domain", enter_landlock },
+	{ "become dumpable", become_dumpable },
 };
 
 const char *

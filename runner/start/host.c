@@ -56,6 +56,20 @@ host_has_user_namespaces(void)
 	return pid > 0;
 }
 
+bool
+host_has_proc(void)
+{
+	pid_t pid = fork_into(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS);
+	int status;
+
+	if (pid == 0)
+		_exit(mount("proc", "/proc", "proc", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0 ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return false;
+	errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+	return errno == 0;
+}
+
 void
 host_leave_chroot(void)
 {

@@ -35,6 +35,12 @@ extern const uint64_t host_broker_namespaces;
 bool host_has_user_namespaces(void);
 
 /*
+ * Whether root of a user namespace of ours may mount a procfs. The kernel denies it where a part of
+ * the procfs that we see is covered, as in most containers. Sets errno if not.
+ */
+bool host_has_proc(void);
+
+/*
  * Leave a chroot(2), but not its files: make its root the root of a mount namespace of our own. The
  * kernel makes no user namespace for a process in a chroot. For a start as root. Does nothing where
  * there is no chroot. Dies if it fails.

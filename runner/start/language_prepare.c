@@ -111,6 +111,56 @@ blame(char key[LANGUAGE_KEY_SIZE], const char *name)
 }
 
 /*
+ * Add the paths that the setting `name` lists. Returns 0, or -1 with a text; `key` is then the
+ * element to blame.
+ */
+static int
+add_paths(struct rootfs *fs, const char *name, const struct strings *paths, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+{
+	for (size_t i = 0; i < paths->count; i++) {
+		const char *path = paths->item[i];
+
+		snprintf(key, LANGUAGE_KEY_SIZE, "%s.[%zu]", name, i);
+		if (path[0] == '?' && access(++path, F_OK) != 0)
+			continue;
+		if (rootfs_add(fs, path, error, size) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Add the links of the configuration; like add_paths. */
+static int
+add_links(struct rootfs *fs, const struct language_config *from, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+{
+	char path[4096];
+
+	for (size_t i = 0; i < from->links.count; i++) {
+		const char *link = from->links.item[i];
+
+		snprintf(key, LANGUAGE_KEY_SIZE, "links.[%zu]", i);
+		snprintf(path, sizeof path, "%.*s", (int)strcspn(link, "="), link);
+		if (rootfs_add_link(fs, path, strchr(link, '=') + 1, error, size) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Add the library that makes an interpreter a zygote or a spare, where it is needed; like add_paths. */
+static int
+add_hook(struct rootfs *fs, const struct language *language, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+{
+	const struct language_config *from = language->config;
+	char path[4096];
+
+	if (from->start == START_COLD || from->run.count == 0)
+		return 0;
+	snprintf(path, sizeof path, "%s/hook/hook.so", language->all->driver_dir);
+	blame(key, "start");
+	return rootfs_add_at(fs, HOOK_LIBRARY, path, error, size);
+}
+
+/*
  * Look up all paths of the root, and the version. Returns 0, or -1 with a text: the language is
  * missing. `key` is then the setting to blame.
  */
@@ -122,6 +172,9 @@ look_up(struct language *language, uid_t probe_uid, char key[LANGUAGE_KEY_SIZE],
 	struct rootfs *fs = &language->fs;
 	char path[4096];
 
+	blame(key, "root");
+	if (!from->has_root && rootfs_add_machine(fs, error, size) != 0)
+		return -1;
 	blame(key, "interpreter");
 	if (from->interpreter != NULL && add_program(fs, from->interpreter, error, size) != 0)
 		return -1;
@@ -131,23 +184,11 @@ look_up(struct language *language, uid_t probe_uid, char key[LANGUAGE_KEY_SIZE],
 	blame(key, "compile.command");
 	if (config_is_compiled(from) && add_program(fs, from->compile.command.item[0], error, size) != 0)
 		return -1;
-	for (size_t i = 0; i < from->root.count; i++) {
-		const char *bound = from->root.item[i];
-
-		snprintf(key, LANGUAGE_KEY_SIZE, "root.[%zu]", i);
-		if (bound[0] == '?' && access(++bound, F_OK) != 0)
-			continue;
-		if (rootfs_add(fs, bound, error, size) != 0)
-			return -1;
-	}
-	for (size_t i = 0; i < from->links.count; i++) {
-		const char *link = from->links.item[i];
-
-		snprintf(key, LANGUAGE_KEY_SIZE, "links.[%zu]", i);
-		snprintf(path, sizeof path, "%.*s", (int)strcspn(link, "="), link);
-		if (rootfs_add_link(fs, path, strchr(link, '=') + 1, error, size) != 0)
-			return -1;
-	}
+	if (add_paths(fs, "root", &from->root, key, error, size) != 0 ||
+	    add_paths(fs, "more_root", &from->more_root, key, error, size) != 0)
+		return -1;
+	if (add_links(fs, from, key, error, size) != 0)
+		return -1;
 	blame(key, from->driver != NULL ? "interpreter" : "version");
 	if (from->driver != NULL) {
 		const struct driver *driver = driver_find(from->driver);
@@ -159,13 +200,43 @@ look_up(struct language *language, uid_t probe_uid, char key[LANGUAGE_KEY_SIZE],
 	} else if (probe_version(&from->version, probe_uid, language->version, error, size) != 0) {
 		return -1;
 	}
-	if (from->start != START_COLD && from->run.count > 0) {
-		snprintf(path, sizeof path, "%s/hook/hook.so", driver_dir);
-		blame(key, "start");
-		if (rootfs_add_at(fs, HOOK_LIBRARY, path, error, size) != 0)
-			return -1;
-	}
+	if (add_hook(fs, language, key, error, size) != 0)
+		return -1;
 	return add_network(fs, language->all, error, size);
+}
+
+/*
+ * Whether the language gets a root: one that is MISSING does, if its programs may appear there. At
+ * level chroot a root is a copy, in which nothing appears.
+ */
+static bool
+has_root(const struct language *language)
+{
+	return language->state != LANGUAGE_MISSING ||
+	    (!language->config->has_root && language->all->level == LEVEL_NAMESPACES && language->fs.count > 0);
+}
+
+/*
+ * Make the list of the root of a language that is MISSING, from what there is of it. Returns 0, or
+ * -1 with a text.
+ */
+static int
+expect(struct language *language, char *error, size_t size)
+{
+	const struct language_config *from = language->config;
+	struct rootfs *fs = &language->fs;
+	char key[LANGUAGE_KEY_SIZE], why[PROTO_TEXT_SIZE];
+
+	rootfs_free(fs);
+	if (from->has_root || language->all->level != LEVEL_NAMESPACES)
+		return 0;
+	if (rootfs_init(fs, error, size) != 0 || rootfs_add_machine(fs, error, size) != 0)
+		return -1;
+	/* A path of its own that is missing, too, is missing until the next start. */
+	if (add_paths(fs, "more_root", &from->more_root, key, why, sizeof why) != 0 ||
+	    add_links(fs, from, key, why, sizeof why) != 0 || add_hook(fs, language, key, why, sizeof why) != 0)
+		rootfs_free(fs);
+	return fs->count == 0 ? 0 : add_network(fs, language->all, error, size);
 }
 
 /* The number of zygotes that make the cells of a pool. */
@@ -244,6 +315,7 @@ language_prepare(struct language *language, const struct config *config, const s
 		.driver_tree_fd = -1,
 		.cell_mount_fd = -1,
 		.zygote_mount_fd = -1,
+		.root_fd = -1,
 		.trees_fd = -1,
 		.warden = { .sock = -1 },
 		.compiler = { .answer = { .fd = -1 } } };
@@ -254,8 +326,11 @@ language_prepare(struct language *language, const struct config *config, const s
 	if (look_up(language, probe_uid, key, language->reason, sizeof language->reason) != 0) {
 		language->state = LANGUAGE_MISSING;
 		log_warn("%s is not available: %s", from->name, language->reason);
-		return 0;
+		if (expect(language, error, size) != 0)
+			return -1;
 	}
+	if (!has_root(language))
+		return 0;
 	language->kinds = (uint32_t)from->warm_count + (from->start != START_COLD && from->run.count > 0);
 	for (uint32_t pool = 0; pool < language->kinds * GRANT_COUNT; pool++)
 		pairs += zygotes_of(language, pool);
@@ -278,7 +353,7 @@ language_prepare_clones(struct language *language, const struct config *config, 
 {
 	char path[4096];
 
-	if (language->state == LANGUAGE_MISSING)
+	if (!has_root(language))
 		return 0;
 	if (rootfs_open(&language->fs, error, size) != 0)
 		return -1;
@@ -295,6 +370,7 @@ language_prepare_free(struct language *language)
 	fdpass_close(&language->driver_tree_fd, 1);
 	fdpass_close(&language->cell_mount_fd, 1);
 	fdpass_close(&language->zygote_mount_fd, 1);
+	fdpass_close(&language->root_fd, 1);
 	fdpass_close(&language->trees_fd, 1);
 	fdpass_close(language->setup_fd, LANGUAGE_POOLS);
 	policy_free(language->policy);
@@ -343,16 +419,21 @@ write_setups(struct language *language, const struct zygote_setup *common, char 
 }
 
 int
-language_prepare_root(struct language *language, int proc_fd, const struct zygote_setup *common, char *error, size_t size)
+language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc,
+    const struct zygote_setup *common, char *error, size_t size)
 {
-	if (language->state == LANGUAGE_MISSING)
+	if (!has_root(language))
 		return 0;
 	if (unshare(CLONE_NEWNS) != 0) {
 		snprintf(error, size, "make a mount namespace: %s", strerror(errno));
 		return -1;
 	}
-	if (rootfs_enter(&language->fs, error, size) != 0)
+	if (rootfs_enter(&language->fs, proc, error, size) != 0)
 		return -1;
+	if (language->state == LANGUAGE_MISSING && (language->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) {
+		snprintf(error, size, "keep the root: %s", strerror(errno));
+		return -1;
+	}
 	language->cell_mount_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (language->cell_mount_fd < 0) {
 		snprintf(error, size, "keep the root: %s", strerror(errno));

@@ -32,6 +32,7 @@ struct start {
 	struct idmap ids;
 	struct selftest_host host; /* the host's namespaces, to be told from ours */
 	const struct generation *generation;
+	bool has_proc;    /* level namespaces: cells can have a /proc */
 	bool is_root;     /* started as root of the host, or of a container */
 	uid_t broker_uid; /* of the broker, as the host counts */
 	uid_t worker_uid; /* that may connect */

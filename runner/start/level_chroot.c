@@ -30,6 +30,7 @@ static const struct wall walls[] = {
 	{ "mount_namespace", wall_never, wall_never, "level chroot: see chroot", NULL },
 	{ "tmpfs", wall_never, wall_never, "level chroot: see disk", NULL },
 	{ "pid_namespace", wall_never, wall_never, "level chroot: see uid_per_cell", NULL },
+	{ "proc", wall_never, wall_never, "level chroot: none", NULL },
 	{ "ipc_namespace", wall_never, wall_never, "level chroot: ipc is denied by seccomp", NULL },
 	{ "uts_namespace", wall_never, wall_never, "level chroot: the container's host name shows", NULL },
 	{ "network_namespace", wall_never, wall_never, "level chroot: sockets are denied by seccomp", NULL },

@@ -14,6 +14,7 @@
 #include "kernel/pidfd_ns.h"
 #include "log.h"
 #include "paths.h"
+#include "start/cell_proc.h"
 #include "start/host.h"
 #include "start/language_prepare.h"
 #include "start/level.h"
@@ -39,6 +40,20 @@ describe_network(const struct start *start, char *text, size_t size)
 	snprintf(text, size, "%s", words[start->config->network]);
 }
 
+static bool
+has_proc(const struct start *start)
+{
+	return start->has_proc;
+}
+
+static void
+describe_proc(const struct start *start, char *text, size_t size)
+{
+	snprintf(text, size, "%s",
+	    start->has_proc ? "per cell; of its own processes alone, read-only" :
+	                      "none: a procfs cannot be mounted on this host; programs find an empty /proc");
+}
+
 static void
 describe_user_namespace(const struct start *start, char *text, size_t size)
 {
@@ -52,7 +67,8 @@ static const struct wall walls[] = {
 	{ "mount_namespace", NULL, NULL, "per cell; a read-only root of bound host paths, by pivot_root", NULL },
 	{ "tmpfs", NULL, NULL, "per cell; /tmp and /box, limited in size and inodes", NULL },
 	{ "pid_namespace", NULL, NULL, "per cell, below the runner's own", NULL },
-	{ "ipc_namespace", NULL, NULL, "per cell", NULL },
+	{ "proc", wall_never, has_proc, NULL, describe_proc },
+	{ "ipc_namespace", NULL, NULL, "one for all cells, empty; System V ipc and message queues denied", NULL },
 	{ "uts_namespace", NULL, NULL, "per cell", NULL },
 	{ "network_namespace", has_own_network, has_own_network, NULL, describe_network },
 };
@@ -71,6 +87,10 @@ static void
 prepare(struct start *start)
 {
 	start->broker_uid = start->ids.owner;
+	start->has_proc = host_has_proc();
+	if (!start->has_proc)
+		log_warn("cells have no /proc: a procfs cannot be mounted: %s (is a part of /proc covered, as in a container?)",
+		    strerror(errno));
 	if (start->config->network == NETWORK_HOST)
 		log_warn("network.mode is \"host\": a run that asks for a network reaches all that this host reaches, its own "
 		         "services included");
@@ -115,27 +135,33 @@ build_roots(struct start *start)
 {
 	struct broker *broker = &start->broker;
 	const struct config *config = start->config;
-	const struct zygote_setup common = level_common_setup(broker);
+	struct zygote_setup common = level_common_setup(broker);
 	char error[WALL_TEXT_SIZE * 2];
 	int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), home_fd;
+	struct cell_proc proc = { .processors = cell_proc_processors(broker->cgroup.version != 0 ? config->cpu_percent : 0) };
 
 	if (proc_fd < 0)
 		die("open /proc: %s (is it mounted?)", strerror(errno));
 	if (sethostname(CELL_HOST_NAME, strlen(CELL_HOST_NAME)) != 0)
 		die("set the cells' host name: %s", strerror(errno));
 	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (config->network == NETWORK_HOST && (broker->no_network_fd = netns_make_empty(proc_fd)) < 0)
-		die("make a network namespace for processes that must not have the host's: %s", strerror(errno));
+	/* Not ours: /proc/net lists the sockets of a network namespace, and the runner has some. */
+	if ((broker->no_network_fd = netns_make_empty(proc_fd)) < 0)
+		die("make the network namespace of cells without a network: %s", strerror(errno));
 	if (home_fd < 0)
 		die("open our mount namespace: %s (is /proc mounted?)", strerror(errno));
 	selftest_look_at_self(broker, &start->host, proc_fd);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		die("make all mounts private: %s", strerror(errno));
+	if (start->has_proc &&
+	    cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
+		die("prepare the cells' /proc: %s", error);
+	common.has_proc = start->has_proc;
 	for (size_t i = 0; i < broker->language_count; i++) {
 		struct language *language = &broker->language[i];
 
 		if ((!start->is_root && language_prepare_clones(language, config, error, sizeof error) != 0) ||
-		    language_prepare_root(language, proc_fd, &common, error, sizeof error) != 0)
+		    language_prepare_root(language, proc_fd, &proc, &common, error, sizeof error) != 0)
 			die("%s: %s", language->config->name, error);
 		if (setns(home_fd, CLONE_NEWNS) != 0)
 			die("return to our mount namespace: %s", strerror(errno));

@@ -36,6 +36,18 @@ static const struct {
 };
 #define DEVICES_MAJOR 1
 
+/* Links among the devices. Without /proc, those into it lead nowhere. */
+static const char *const device_links[][2] = {
+	{ "shm", PATH_TMP },
+	{ "fd", PATH_PROC "/self/fd" },
+	{ "stdin", PATH_PROC "/self/fd/0" },
+	{ "stdout", PATH_PROC "/self/fd/1" },
+	{ "stderr", PATH_PROC "/self/fd/2" },
+};
+
+/* The host's programs and libraries. A host has either all or none of the rest as links into the first. */
+static const char *const machine[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives" };
+
 /* Directories that every root has. */
 static const struct {
 	const char *path;
@@ -44,6 +56,7 @@ static const struct {
 	{ DEV, 0755 },
 	{ PATH_BOX, 0755 },
 	{ PATH_TMP, 01777 },
+	{ PATH_PROC, 0555 },
 };
 
 static int
@@ -240,6 +253,16 @@ rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
 }
 
 int
+rootfs_add_machine(struct rootfs *fs, char *error, size_t size)
+{
+	for (size_t i = 0; i < sizeof machine / sizeof machine[0]; i++) {
+		if (access(machine[i], F_OK) == 0 && rootfs_add(fs, machine[i], error, size) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
 rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size)
 {
 	return add_entry(fs, ROOTFS_BIND, path, source, NULL, false, error, size);
@@ -287,6 +310,17 @@ rootfs_clone(const char *path, char *error, size_t size)
 	return fd < 0 ? failed(error, size, "clone", path) : fd;
 }
 
+/* Make the links among the devices in a directory. Returns 0, or -1 with errno. */
+static int
+make_device_links(int directory_fd)
+{
+	for (size_t i = 0; i < sizeof device_links / sizeof device_links[0]; i++) {
+		if (symlinkat(device_links[i][1], directory_fd, device_links[i][0]) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 /*
  * Make a detached, read-only tmpfs with the devices. Returns its descriptor, or -1 where this
  * process may make no devices: only root of the host may. Then each device is bound, which is four
@@ -307,7 +341,7 @@ make_devices(void)
 	for (size_t i = 0; good && i < sizeof devices / sizeof devices[0]; i++)
 		good = mknodat(fd, devices[i].path + strlen(DEV "/"), S_IFCHR | 0666, makedev(DEVICES_MAJOR, devices[i].minor)) ==
 		    0;
-	good = good && symlinkat(PATH_TMP, fd, "shm") == 0 &&
+	good = good && make_device_links(fd) == 0 &&
 	    syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0;
 	umask(old_mask);
 	if (fs_fd >= 0)
@@ -398,8 +432,20 @@ place(struct rootfs_entry *e)
 	return 0;
 }
 
+/* Returns 0, or -1 with errno. */
+static int
+place_device_links(void)
+{
+	int fd = open(DEV + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int result = fd < 0 ? -1 : make_device_links(fd);
+
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
 int
-rootfs_enter(struct rootfs *fs, char *error, size_t size)
+rootfs_enter(struct rootfs *fs, const struct cell_proc *proc, char *error, size_t size)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 	/* Any directory will do as the place of the new root until pivot_root makes it "/". */
@@ -414,12 +460,14 @@ rootfs_enter(struct rootfs *fs, char *error, size_t size)
 		if (mkdir(skeleton[i].path + 1, skeleton[i].mode) != 0)
 			return failed(error, size, "make directory", skeleton[i].path);
 	}
-	if (symlink(PATH_TMP, "dev/shm") != 0)
-		return failed(error, size, "make link", DEV "/shm");
+	if (place_device_links() != 0)
+		return failed(error, size, "make the links of", DEV);
 	for (size_t i = 0; i < fs->count; i++) {
 		if (place(&fs->entry[i]) != 0)
 			return failed(error, size, "place in the root", fs->entry[i].path);
 	}
+	if (proc != NULL && cell_proc_place(proc) != 0)
+		return failed(error, size, "prepare /sys and", PATH_PROC);
 	/*
 	 * pivot_root(".", ".") stacks the old root on the new one, where the same name unmounts it.
 	 */

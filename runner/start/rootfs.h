@@ -11,12 +11,19 @@
 #define CELLBLOCK_ROOTFS_H
 
 #include "root_list.h"
+#include "start/cell_proc.h"
 
 /*
  * Make an empty root with the devices that every program expects. Returns 0, or -1 with a text in
  * `error`.
  */
 int rootfs_init(struct rootfs *fs, char *error, size_t size);
+
+/*
+ * Add what all languages share: the host's /usr, and /bin, /sbin and the /lib directories as the
+ * host has them. Returns 0, or -1 with a text in `error`.
+ */
+int rootfs_add_machine(struct rootfs *fs, char *error, size_t size);
 
 /*
  * Bind the host's `path`. Symbolic links on the way are made again in the root, so that the path
@@ -47,9 +54,10 @@ int rootfs_open(struct rootfs *fs, char *error, size_t size);
 
 /*
  * Replace the mount tree of this process, which must be alone in its mount namespace, by this root.
- * Uses up the clones. Returns 0, or -1 with a text in `error`; then the process must not go on.
+ * `proc`: what the root needs for the /proc of its cells (cell_proc.h); NULL: nothing. Uses
+ * up the clones. Returns 0, or -1 with a text in `error`; then the process must not go on.
  */
-int rootfs_enter(struct rootfs *fs, char *error, size_t size);
+int rootfs_enter(struct rootfs *fs, const struct cell_proc *proc, char *error, size_t size);
 
 /*
  * Clone the directory `path` of the host, read-only, for rootfs_attach. Returns a descriptor that

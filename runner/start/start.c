@@ -363,6 +363,7 @@ start_serve(struct config *config, const struct generation *generation)
 		    .isolation = level_find(config->level)->isolation,
 		    .proc_fd = -1,
 		    .host_fd = -1,
+		    .proc_files_fd = -1,
 		    .no_network_fd = -1,
 		    .null_fd = -1,
 		    .children = { .fd = -1 },

@@ -7,6 +7,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/futex.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,9 +20,11 @@
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "warden/extract_output.h"
+#include "warden/mount_proc.h"
 #include "warden/warden_requests.h"
 #include "fdpass.h"
 #include "log.h"
@@ -28,21 +33,28 @@
 #include "messages.h"
 #include "paths.h"
 
-#define INIT_STACK_BYTES 4096
+#define INIT_STACK_BYTES 16384
+#define LOOK_AGAIN_NS 100000000 /* whether an init that has not reported yet still lives */
 
 /*
- * The namespaces that every cell has of its own. Cells without a network share one network
- * namespace: it is empty, and the policy denies sockets.
+ * The namespaces that every cell has of its own. All cells share an ipc namespace: it is empty, and
+ * the policy denies the calls that would put something into it. Cells without a network share a
+ * network namespace in the same way.
  */
-#define CELL_NAMESPACES (CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS)
+#define CELL_NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS)
 
 struct warden {
 	const struct warden_config *config;
-	int home_fd;       /* pidfd of this process's twin that stays in the namespaces we come back to */
 	int *zygote_fd;    /* by number; -1: none */
 	int *init_fd;      /* pidfd of each cell's init, by cell; -1: none */
 	char *stacks;      /* of the inits */
 	int link_fd;       /* of the cell that is being made, if it has a network */
+	struct making {    /* of that cell */
+		uint32_t cell;
+		bool has_network;
+		uint32_t is_done;            /* a futex: the init has carried out its steps, or one has failed */
+		struct guest_report failure; /* of such a step */
+	} *making;
 	int *namespace_fd; /* of that cell, if zygotes join by them: REQUEST_NAMESPACES_MAX, -1: none */
 };
 
@@ -51,14 +63,6 @@ struct step {
 	const char *name;
 	int (*carry_out)(const struct warden *w, uint32_t cell);
 };
-
-static int
-new_namespaces(const struct warden *w, uint32_t cell)
-{
-	(void)w;
-	(void)cell;
-	return unshare(CELL_NAMESPACES);
-}
 
 static uint32_t
 cell_uid(const struct warden *w, uint32_t cell)
@@ -95,31 +99,6 @@ bind_directories(const struct warden *w, uint32_t cell)
 	return 0;
 }
 
-/* Pid 1 of a cell. It shares our memory and so must touch none of it: system calls only. */
-static int
-init_main(void *unused)
-{
-	(void)unused;
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* SIGCHLD is ignored, as in the warden: orphans are reaped by the kernel. */
-	for (;;)
-		pause();
-	return 0;
-}
-
-static int
-start_init(const struct warden *w, uint32_t cell)
-{
-	char *stack = w->stacks + (size_t)(cell + 1) * INIT_STACK_BYTES;
-	int pidfd = -1;
-
-	/* CLONE_FILES: no table of descriptors to copy, and none that keeps ours open. */
-	if (clone(init_main, stack, CLONE_VM | CLONE_FILES | CLONE_NEWPID | CLONE_PIDFD | SIGCHLD, NULL, &pidfd) < 0)
-		return -1;
-	w->init_fd[cell] = pidfd;
-	return 0;
-}
-
 /*
  * A process in a Landlock domain may not inspect an init outside of it, so it cannot join the
  * namespaces by the pidfd of the init.
@@ -127,7 +106,7 @@ start_init(const struct warden *w, uint32_t cell)
 static int
 open_namespaces(const struct warden *w, uint32_t cell)
 {
-	static const enum pidfd_ns_kind kinds[] = { NAMESPACE_PID, NAMESPACE_MOUNT, NAMESPACE_IPC, NAMESPACE_UTS };
+	static const enum pidfd_ns_kind kinds[] = { NAMESPACE_PID, NAMESPACE_MOUNT, NAMESPACE_UTS };
 
 	for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
 		if ((w->namespace_fd[i] = pidfd_ns_open(w->init_fd[cell], kinds[i])) < 0)
@@ -174,7 +153,22 @@ give_listener(const struct warden *w, uint32_t cell)
 	return result;
 }
 
-/* First for a cell that has a network. */
+/* A table of its own for the init: it is to hold none of the warden's descriptors. */
+static int
+leave_descriptors(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return (int)syscall(SYS_close_range, 0u, ~0u, CLOSE_RANGE_UNSHARE);
+}
+
+static int
+make_proc(const struct warden *w, uint32_t cell)
+{
+	return w->config->has_proc ? mount_proc(cell) : 0;
+}
+
+/* First for a cell that has a network. In the init, as those that follow. */
 static const struct step network_steps[] = {
 	{ "make a network namespace", new_network },
 	{ "bring the loopback up", raise_loopback },
@@ -182,27 +176,17 @@ static const struct step network_steps[] = {
 };
 
 static const struct step steps[] = {
-	{ "make namespaces", new_namespaces },
+	{ "leave the warden's descriptors", leave_descriptors },
+	{ "mount the cell's /proc", make_proc }, /* before /tmp is covered */
 	{ "mount the cell's tmpfs", mount_disk },
 	{ "make /tmp and /box", bind_directories },
-	{ "start the cell's init", start_init },
 };
 
-/* Last, for zygotes behind Landlock; the second for a cell that has a network. */
+/* Last, in the warden, for zygotes behind Landlock; the second for a cell that has a network. */
 static const struct step namespaces_steps[] = {
 	{ "open its namespaces", open_namespaces },
 	{ "open its network namespace", open_network },
 };
-
-static void
-drop(struct warden *w, uint32_t cell)
-{
-	if (w->init_fd[cell] < 0)
-		return;
-	syscall(SYS_pidfd_send_signal, w->init_fd[cell], SIGKILL, NULL, 0);
-	close(w->init_fd[cell]);
-	w->init_fd[cell] = -1;
-}
 
 /* Carry out steps, unless one has failed. */
 static void
@@ -216,6 +200,75 @@ carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t
 	}
 }
 
+/* ---- the init ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Pid 1 of a cell. It shares the memory of the warden, which waits until the steps are done; errno
+ * is the same one, too. After that it must touch none of it: system calls only.
+ */
+static int
+init_main(void *of)
+{
+	const struct warden *w = of;
+	struct making *making = w->making;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (making->has_network)
+		carry_out(w, making->cell, network_steps, sizeof network_steps / sizeof network_steps[0], &making->failure);
+	carry_out(w, making->cell, steps, sizeof steps / sizeof steps[0], &making->failure);
+	__atomic_store_n(&making->is_done, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, &making->is_done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	/* SIGCHLD is ignored, as in the warden: orphans are reaped by the kernel. */
+	for (;;)
+		pause();
+	return 0;
+}
+
+static bool
+has_ended(int pidfd)
+{
+	struct pollfd poller = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&poller, 1, 0) != 0;
+}
+
+/* Start the init of a cell, which makes it. A failure is noted in w->making. */
+static void
+start_init(const struct warden *w)
+{
+	const struct timespec most = { .tv_nsec = LOOK_AGAIN_NS };
+	struct making *making = w->making;
+	char *stack = w->stacks + (size_t)(making->cell + 1) * INIT_STACK_BYTES;
+	int pidfd = -1;
+
+	/* CLONE_FILES: no table of descriptors to copy. */
+	if (clone(init_main, stack, CELL_NAMESPACES | CLONE_VM | CLONE_FILES | CLONE_PIDFD | SIGCHLD, (void *)w, &pidfd) < 0) {
+		making->failure.error = errno;
+		snprintf(making->failure.step, sizeof making->failure.step, "make namespaces and start the cell's init");
+		return;
+	}
+	w->init_fd[making->cell] = pidfd;
+	while (__atomic_load_n(&making->is_done, __ATOMIC_ACQUIRE) == 0) {
+		if (syscall(SYS_futex, &making->is_done, FUTEX_WAIT_PRIVATE, 0, &most, NULL, 0) != 0 && errno == ETIMEDOUT &&
+		    has_ended(pidfd)) {
+			making->failure = (struct guest_report){ .error = ESRCH, .step = "wait for the cell's init" };
+			return;
+		}
+	}
+}
+
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
+
+static void
+drop(struct warden *w, uint32_t cell)
+{
+	if (w->init_fd[cell] < 0)
+		return;
+	syscall(SYS_pidfd_send_signal, w->init_fd[cell], SIGKILL, NULL, 0);
+	close(w->init_fd[cell]);
+	w->init_fd[cell] = -1;
+}
+
 /*
  * Make a cell and have a guest forked into it. A failure is reported on the control socket, and the
  * cell is dropped.
@@ -223,25 +276,22 @@ carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t
 static void
 make(struct warden *w, const struct warden_request *request, const int *fds, size_t fd_count)
 {
-	struct guest_report failure = { 0 };
+	struct making making = { .cell = request->cell, .has_network = request->has_network != 0 };
+	struct guest_report *failure = &making.failure;
 	struct guest_request guest = { .cell = request->cell,
 		.uid = cell_uid(w, request->cell),
 		.has_network = request->has_network };
-	int namespaces = CELL_NAMESPACES | (request->has_network != 0 ? CLONE_NEWNET : 0);
 	int passed[GUEST_REQUEST_FDS];
 	size_t count = 0;
 
 	drop(w, request->cell);
-	if (request->has_network != 0) {
+	w->making = &making;
+	if (making.has_network)
 		w->link_fd = fds[--fd_count];
-		carry_out(w, request->cell, network_steps, sizeof network_steps / sizeof network_steps[0], &failure);
-	}
-	carry_out(w, request->cell, steps, sizeof steps / sizeof steps[0], &failure);
+	start_init(w);
 	if (w->config->zygote_landlock)
-		carry_out(w, request->cell, namespaces_steps, request->has_network != 0 ? 2 : 1, &failure);
-	if (setns(w->home_fd, namespaces) != 0)
-		die("warden: cannot step back out of a cell: %s", strerror(errno));
-	if (failure.error == 0) {
+		carry_out(w, request->cell, namespaces_steps, making.has_network ? 2 : 1, failure);
+	if (failure->error == 0) {
 		passed[count++] = w->init_fd[request->cell];
 		passed[count++] = fds[0];
 		for (size_t i = 0; i < REQUEST_NAMESPACES_MAX; i++) {
@@ -254,15 +304,15 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 		errno = ESRCH;
 		if (w->zygote_fd[request->zygote] < 0 ||
 		    fdpass_send(w->zygote_fd[request->zygote], &guest, sizeof guest, passed, count) != 0) {
-			failure.error = errno;
-			snprintf(failure.step, sizeof failure.step, "request a guest from the zygote");
+			failure->error = errno;
+			snprintf(failure->step, sizeof failure->step, "request a guest from the zygote");
 		}
 	}
 	fdpass_close(w->namespace_fd, REQUEST_NAMESPACES_MAX);
-	if (failure.error == 0)
+	if (failure->error == 0)
 		return;
 	drop(w, request->cell);
-	fdpass_send(fds[0], &failure, sizeof failure, NULL, 0);
+	fdpass_send(fds[0], failure, sizeof *failure, NULL, 0);
 }
 
 /*
@@ -283,25 +333,13 @@ extract(struct warden *w, int answer_fd, int box_fd)
 	fdpass_close(&fd, 1);
 }
 
-/* A process that shares our memory and keeps the namespaces that we return to. */
-static int
-open_home(char *stack)
-{
-	int pidfd = -1;
-
-	if (clone(init_main, stack + INIT_STACK_BYTES, CLONE_VM | CLONE_FILES | CLONE_PIDFD | SIGCHLD, NULL, &pidfd) < 0)
-		die("warden: cannot keep its namespaces: %s", strerror(errno));
-	return pidfd;
-}
-
 void
 warden_main(int sock, const struct warden_config *config)
 {
-	int namespaces[REQUEST_NAMESPACES_MAX] = { -1, -1, -1, -1, -1 };
+	int namespaces[REQUEST_NAMESPACES_MAX] = { -1, -1, -1, -1 };
 	struct warden w = { .config = config, .namespace_fd = namespaces };
 	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	int root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	char *home_stack;
 
 	if (root_fd < 0)
 		die("warden: open its root: %s", strerror(errno));
@@ -314,15 +352,13 @@ warden_main(int sock, const struct warden_config *config)
 	w.zygote_fd = malloc(config->zygotes * sizeof *w.zygote_fd);
 	w.init_fd = malloc(config->cells * sizeof *w.init_fd);
 	w.stacks = aligned_alloc(INIT_STACK_BYTES, (size_t)config->cells * INIT_STACK_BYTES);
-	home_stack = aligned_alloc(INIT_STACK_BYTES, INIT_STACK_BYTES);
-	if (w.zygote_fd == NULL || w.init_fd == NULL || w.stacks == NULL || home_stack == NULL)
+	if (w.zygote_fd == NULL || w.init_fd == NULL || w.stacks == NULL)
 		die("warden: out of memory");
 	for (uint32_t i = 0; i < config->zygotes; i++)
 		w.zygote_fd[i] = -1;
 	for (uint32_t i = 0; i < config->cells; i++)
 		w.init_fd[i] = -1;
 	umask(077);
-	w.home_fd = open_home(home_stack);
 	for (;;) {
 		struct warden_request request;
 		int fds[REQUEST_FDS];

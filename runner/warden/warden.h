@@ -1,10 +1,10 @@
 /*
  * warden.h - the warden: a small process per language that makes the cells.
  *
- * It lives in the language's root and in no cell. For each cell it steps into fresh namespaces,
- * mounts there, leaves an init behind and steps back. The inits share its memory (clone with
- * CLONE_VM: a process of its own costs 0.07 ms more) and do nothing but exist: when init is killed,
- * the kernel kills all that is in the cell, and the mounts go.
+ * It lives in the language's root and in no cell. For each cell it starts an init in fresh
+ * namespaces, and waits until that has mounted what the cell has. The inits share its memory (clone
+ * with CLONE_VM: a process of its own costs 0.07 ms more) and then do nothing but exist: when init is
+ * killed, the kernel kills all that is in the cell, and the mounts go.
  *
  * At level chroot it makes the cell's root (chroot_tree.h) instead, and leaves a reaper behind
  * (reaper.h).
@@ -25,6 +25,7 @@ struct warden_config {
 	const char *output;      /* the file that a compiler makes; NULL: there is none */
 	uint64_t output_bytes;   /* of it, at most */
 	const char *compiler[2]; /* paths of the files that identify the compiler; NULL: there is none */
+	int has_proc;            /* cells have a /proc */
 	int single_uid;          /* no uid but 0 is mapped */
 	int zygote_landlock;     /* zygotes cannot join namespaces by an init's pidfd */
 	uint32_t first_uid;      /* level chroot: of cell 0. The uids behind those of the cells are their reapers' */

@@ -59,10 +59,11 @@ sub conf {
         [$p, qr/armed = 1;/,           'armed = 0;'],
         [$p, qr/armed = 8/,            'armed = 2'],
         [$p, qr/armed = 3/,            'armed = 0'],
-        # A tree of a whole /usr/lib would take seconds.
-        ['languages/bash.conf', qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\"];"],
-        ['languages/perl.conf', qr/^root = \[.*?\];/ms, "root = [\"$libraries\", \"?/lib64\", \"?/usr/share/perl\", \"?/usr/share/perl5\"];"],
-        ['languages/c.conf',    qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\", \"/usr/lib/gcc\", \"$headers\"];"],
+        # A tree of a whole /usr would take seconds.
+        [$p, qr/^#root = \[\];/m, 'root = [];'],
+        ['languages/bash.conf', qr/\z/, "\nroot = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\"];"],
+        ['languages/perl.conf', qr/\z/, "\nroot = [\"$libraries\", \"?/lib64\", \"?/usr/share/perl\", \"?/usr/share/perl5\"];"],
+        ['languages/c.conf',    qr/\z/, "\nroot = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\", \"/usr/lib/gcc\", \"$headers\"];"],
     );
 }
 

@@ -46,6 +46,7 @@ my %tests = (
         ],
         'renew its random bytes'          => [['getrandom']],
         'enter the working directory'     => [['chdir']],
+        'become dumpable'                 => [['prctl', layer => 'proc', when => 3]],
         'enter the Landlock domain'       => [['landlock_create_ruleset'], ['landlock_add_rule'], ['landlock_restrict_self']],
     },
     run_walls => {

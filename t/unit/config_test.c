@@ -90,7 +90,9 @@ test_empty_file_is_all_defaults(void **state)
 	assert_int_equal(language->run.count, 0);
 	assert_int_equal(language->version.count, 0);
 	assert_false(config_is_compiled(language));
+	assert_false(language->has_root);
 	assert_int_equal(language->root.count, 0);
+	assert_int_equal(language->more_root.count, 0);
 	assert_int_equal(language->env.count, 0);
 	assert_memory_equal(&language->limits, &config->limits, sizeof config->limits);
 	assert_int_equal(language->warm_count, 1);
@@ -140,7 +142,7 @@ test_every_key_is_read(void **state)
 	    "  proxies = ( { name = \"all\"; address = \"squid:3128\"; }, { name = \"few\"; address = \"[::1]:65535\"; } ); };\n"
 	    "limits = { wall_ms = { default = 1; maximum = 2; }; cpu_ms = { maximum = 20000; }; };\n",
 	    LANGUAGE
-	    "start = \"zygote\"; root = [\"/opt/a\", \"?/opt/b\"]; env = [\"A=1\", \"_B2=\"]; recycle_runs = 3; idle_s = 9;\n"
+	    "start = \"zygote\"; root = [\"/opt/a\", \"?/opt/b\"]; more_root = [\"/opt/c\"]; env = [\"A=1\", \"_B2=\"]; recycle_runs = 3; idle_s = 9;\n"
 	    "warm = ( { name = \"a\"; imports = [\"json\", \"os.path\"]; armed = 0; zygotes = 2; },\n"
 	    "  { name = \"b\"; hints = [\"x\", \"y\"]; armed = 7; } );\n"
 	    "limits = { wall_ms = { maximum = 3; }; };\n");
@@ -193,7 +195,10 @@ test_every_key_is_read(void **state)
 	assert_int_equal(language->limits.maximum.cpu_ms, 20000);
 	assert_int_equal(language->recycle_runs, 3);
 	assert_int_equal(language->idle_s, 9);
+	assert_true(language->has_root);
 	assert_int_equal(language->root.count, 2);
+	assert_int_equal(language->more_root.count, 1);
+	assert_string_equal(language->more_root.item[0], "/opt/c");
 	assert_string_equal(language->root.item[1], "?/opt/b");
 	assert_string_equal(language->env.item[1], "_B2=");
 	assert_int_equal(language->warm_count, 2);

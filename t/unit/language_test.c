@@ -134,16 +134,21 @@ serving_survives_a_failure_beside_it(void **state)
 }
 
 static void
-missing_is_for_good(void **state)
+missing_until_it_appears(void **state)
 {
 	(void)state;
 	language.state = LANGUAGE_MISSING;
 	language.reason[0] = 'x';
-	for (int event = 0; event < LANGUAGE_EVENTS; event++)
-		language_event(&broker, &language, (enum language_event)event, "no");
+	for (int event = 0; event < LANGUAGE_EVENTS; event++) {
+		if (event != LANGUAGE_APPEARS)
+			language_event(&broker, &language, (enum language_event)event, "no");
+	}
 	assert_int_equal(language.state, LANGUAGE_MISSING);
 	assert_string_equal(language.reason, "x");
 	assert_false(language_is_awake(&language));
+	language_event(&broker, &language, LANGUAGE_APPEARS, NULL);
+	assert_int_equal(language.state, LANGUAGE_ASLEEP);
+	assert_string_equal(language.reason, "");
 }
 
 int
@@ -154,7 +159,7 @@ main(void)
 		cmocka_unit_test_setup(comes_back_without_a_sleep, set_up),
 		cmocka_unit_test_setup(tries_zygotes_again_at_its_next_waking, set_up),
 		cmocka_unit_test_setup(serving_survives_a_failure_beside_it, set_up),
-		cmocka_unit_test_setup(missing_is_for_good, set_up),
+		cmocka_unit_test_setup(missing_until_it_appears, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,133 @@
+# A cell is a small, ordinary Linux machine: programs find the host's /usr, a /proc of their own
+# that tells their limits, and the usual devices.
+use strict;
+use warnings;
+use Cellblock qw(slurp spew);
+use Test::More;
+
+my $late = "/usr/local/bin/cellblock-test-late-$$";
+END { unlink $late if $late }
+
+my $cb = Cellblock->start(own => 1, conf => [
+    ['languages/tcl.conf',  qr/\z/, qq(\nroot = [ "/lib", "?/lib64", "/usr/lib", "/usr/share/tcltk" ];\n)],
+    ['languages/late.conf', undef,   qq(name = "late"; main_file = "main.sh"; start = "cold"; policy = "program"; armed = 1;\n)
+        . qq(run = [ "$late", "main.sh" ]; version = [ "$late", "-c", "echo 1.2" ];\n)],
+]);
+my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
+
+sub prints {
+    my ($name, $language, $code, $expected, %more) = @_;
+    my $r = $cb->run(language => $language, code => $code, %more);
+  SKIP: {
+        skip "$name: no $language", 1 if $r->{status} != 200;
+        my $out = ($r->{data}{stdout} // '') . ($r->{data}{stderr} // '');
+        ref $expected ? like $out, $expected, $name : is $out, $expected, $name or diag $r->{body};
+    }
+    return;
+}
+
+# --- files of the host ----------------------------------------------------------------------------
+
+for (['python3', 'import os; print(*[os.path.exists(p) for p in (%s)])'], ['perl', 'print join(" ", map { -e $_ ? "True" : "False" } (%s)), "\n"'],
+    ['bash', 'for p in %s; do [ -e $p ] && r+=" True" || r+=" False"; done; echo ${r# }']) {
+    my ($language, $code) = @$_;
+    my @paths = qw(/bin/sh /usr/bin/env /usr/share /usr/lib/os-release /usr/include /usr/sbin);
+    my $list = $language eq 'bash' ? "@paths" : join ', ', map {"'$_'"} @paths;
+    prints "$language: the host's /usr is there", $language, sprintf($code, $list), join(' ', map { -e $_ ? 'True' : 'False' } @paths) . "\n";
+}
+prints 'an operator can narrow the root', 'tcl', 'puts [file exists /usr/bin/env][file exists /usr/share/tcltk]', "01\n";
+
+# --- a language that is installed later -----------------------------------------------------------
+
+is $cb->run(language => 'late', code => 'echo hello')->{status}, 400, 'a language that is not installed is not served';
+spew($late, slurp('/bin/sh'));
+chmod 0755, $late or die "$late: $!";
+is $cb->run(language => 'late', code => 'echo hello')->{data}{stdout}, "hello\n", 'its program is installed: the next run works';
+my ($entry) = grep { $_->{name} eq 'late' } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+ok $entry->{available}, 'and it is listed as available';
+
+# --- devices --------------------------------------------------------------------------------------
+
+prints 'the usual devices', 'bash', 'cd /dev; echo *', "fd full null random shm stderr stdin stdout urandom zero\n";
+prints '/dev/shm is writable', 'python3', "open('/dev/shm/x', 'w').write('in shared memory'); print(open('/tmp/x').read())", "in shared memory\n";
+
+# --- a host on which no procfs can be mounted -----------------------------------------------------
+
+sub without_proc_ok {
+    my ($service) = @_;
+    my $layer = $service->get('/v1/sandbox/capabilities')->{data}{layers}{proc};
+    ok !$layer->{in_force} && !$layer->{required}, 'without a procfs: the capabilities say so';
+    my $r = $service->run(language => 'bash', code => 'cd /proc; echo *; echo text >/dev/null; ls /usr | grep -c bin; lscpu | sed -n "s/^CPU(s): *//p"');
+    like $r->{data}{stdout}, qr/\A\*\n[12]\n/, 'without a procfs: /proc is empty, all else is there' or diag $r->{body};
+    is $service->run(code => 'import os; print(6 * 7, os.listdir("/proc"))')->{data}{stdout}, "42 []\n", 'without a procfs: Python runs';
+    return;
+}
+
+if (!$layers->{proc}{in_force}) {
+    without_proc_ok($cb);
+    $cb->finish;
+    done_testing;
+    exit;
+}
+SKIP: {
+    skip 'only root covers a part of /proc', 3 if $>;
+    my $masked = Cellblock->start(own => 1, inside => ['unshare', '--mount', 'sh', '-c', 'mount -t tmpfs mask /proc/irq && exec "$@"', 'sh'],
+        allow => [qr/cells have no .proc/]);
+    without_proc_ok($masked);
+    $masked->finish;
+}
+
+# --- /proc ----------------------------------------------------------------------------------------
+
+prints 'process substitution', 'bash', 'cat <(echo in); tee >(cat >/tmp/out) <<<out >/dev/null; until [ -s /tmp/out ]; do :; done; cat /tmp/out', "in\nout\n";
+prints '/dev/stdin', 'bash', 'cat /dev/stdin', "text\n", stdin => "text\n";
+prints '/dev/fd', 'bash', 'exec 5<<<five; cat /dev/fd/5', "five\n";
+
+for my $bytes (64 << 20, 200 << 20) {
+    my $kib = $bytes / 1024;
+    my %limits = (limits => { memory_bytes => $bytes });
+    prints "free tells the limit of $kib KiB", 'bash', 'free | sed -n "s/^Mem: *\([0-9]*\) .*/\1/p"', "$kib\n", %limits;
+    prints "Node.js does, too", 'nodejs', 'console.log(require("os").totalmem())', "$bytes\n", %limits;
+    prints 'and swap is none', 'python3', 'print([l.split()[1] for l in open("/proc/meminfo") if l.startswith("Swap")])', "['0', '0', '0']\n", %limits;
+}
+my $count = prints_number('python3', 'print(sum(l.startswith("processor") for l in open("/proc/cpuinfo")))');
+cmp_ok $count, '>=', 1, 'cpuinfo has processors';
+prints 'stat has as many',     'bash',    'grep -c "^cpu[0-9]" /proc/stat', "$count\n";
+prints 'Node.js has as many',  'nodejs',  'console.log(require("os").cpus().length)', "$count\n";
+prints 'Python has as many',   'python3', 'import os; print(os.cpu_count())', "$count\n";
+prints 'R has as many',        'r',       'cat(parallel::detectCores(), "\n")', qr/\A$count\s*\n\z/;
+prints 'lscpu has as many',    'bash',    'lscpu | sed -n "s/^CPU(s): *//p"', "$count\n" if !system 'command -v lscpu >/dev/null';
+
+sub prints_number {
+    my ($language, $code) = @_;
+    my $r = $cb->run(language => $language, code => $code);
+    return ($r->{data}{stdout} // '') =~ /\A(\d+)\n\z/ ? $1 : 0;
+}
+
+prints 'ps lists the processes of the cell', 'bash', 'sleep 1 & ps -A -o comm= >/tmp/list; sort /tmp/list | tr "\n" " "; kill $!', 'bash ps sleep '
+    if !system 'command -v ps >/dev/null';
+prints "a process knows itself ($_->[0])", @$_
+    for ['python3', "import os; s = open('/proc/self/status').read(); print(f'Pid:\\t{os.getpid()}\\n' in s, len(os.listdir('/proc/self/task')), os.readlink('/proc/self/cwd'))", "True 1 /box\n"],
+    ['bash', '[ /proc/self/exe -ef "$(command -v readlink)" ] || readlink /proc/self/exe', qr{/readlink\n\z|\A\z}],
+    ['python3', 'print(all(open("/proc/self/" + n, "rb").read() != b"" for n in ("environ", "auxv", "io", "maps", "stat", "statm", "limits")))', "True\n"],
+    ['perl', 'open my $f, "<", "/proc/$$/maps" or die $!; print scalar(grep { /stack/ } <$f>), "\n"', "1\n"];
+prints 'the kernel tells what uname(2) tells', 'bash', '[ "$(cat /proc/sys/kernel/osrelease)" = "$(uname -r)" ] && head -c 13 /proc/version', 'Linux version';
+prints 'mounts, filesystems and uptime', 'bash', 'grep -c " /box tmpfs " /proc/mounts; grep -c tmpfs$ /proc/filesystems; [ "$(cut -d. -f1 /proc/uptime)" -gt 0 ] && echo up', qr/\A[1-9]\d*\n[1-9]\d*\nup\n\z/;
+prints 'a stack is found by glibc', 'c', <<'C', "good\n";
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <stdio.h>
+int main(void)
+{
+	pthread_attr_t attr;
+	void *address;
+	size_t size;
+	char here;
+	if (pthread_getattr_np(pthread_self(), &attr) != 0 || pthread_attr_getstack(&attr, &address, &size) != 0)
+		return 1;
+	puts(&here > (char *)address && &here < (char *)address + size ? "good" : "bad");
+}
+C
+
+$cb->finish;
+done_testing;
