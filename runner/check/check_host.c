@@ -125,7 +125,7 @@ try_root(const struct config *config, char *text)
 	/* All steps to pivot_root, with the devices alone. */
 	return unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
 	        rootfs_init(&fs, text, TEXT_SIZE) != 0 || rootfs_open(&fs, text, TEXT_SIZE) != 0 ||
-	        rootfs_enter(&fs, NULL, text, TEXT_SIZE) != 0 ?
+	        rootfs_enter(&fs, NULL, NULL, text, TEXT_SIZE) != 0 ?
 	    -1 :
 	    snprintf(text, TEXT_SIZE,
 	        "a read-only root by open_tree, "

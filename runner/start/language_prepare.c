@@ -81,27 +81,15 @@ add_program(struct rootfs *fs, const char *path, char *error, size_t size)
 }
 
 /*
- * Add the files of the configured network mode: those of name look-ups, and the authorities'
- * certificates. Returns 0, or -1 with a text.
+ * Add the certificates of the authorities for programs that have a network: in the place of those
+ * that etc.files may name. Returns 0, or -1 with a text.
  */
 static int
-add_network(struct rootfs *fs, const struct config *config, char *error, size_t size)
+add_certificates(struct rootfs *fs, const struct config *config, char *error, size_t size)
 {
-	if (config->network == NETWORK_NONE)
-		return 0;
-	if (access(config->certificates, R_OK) == 0 &&
-	    rootfs_add_at(fs, PATH_CERTIFICATES, config->certificates, error, size) != 0)
-		return -1;
-	if (config->network == NETWORK_PROXY)
-		/* Programs look up no names: the proxy does that. */
-		return rootfs_add_text(fs, "/etc/hosts", "127.0.0.1 localhost\n::1 localhost\n", error, size) != 0 ||
-		        rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files\n", error, size) != 0 ?
-		    -1 :
-		    0;
-	return rootfs_add(fs, "/etc/hosts", error, size) != 0 || rootfs_add(fs, "/etc/resolv.conf", error, size) != 0 ||
-	        rootfs_add_text(fs, "/etc/nsswitch.conf", "hosts: files dns\n", error, size) != 0 ?
-	    -1 :
-	    0;
+	return config->network == NETWORK_NONE || access(config->certificates, R_OK) != 0 ?
+	    0 :
+	    rootfs_add_at(fs, PATH_CERTIFICATES, config->certificates, error, size);
 }
 
 static void
@@ -202,7 +190,7 @@ look_up(struct language *language, uid_t probe_uid, char key[LANGUAGE_KEY_SIZE],
 	}
 	if (add_hook(fs, language, key, error, size) != 0)
 		return -1;
-	return add_network(fs, language->all, error, size);
+	return add_certificates(fs, language->all, error, size);
 }
 
 /*
@@ -236,7 +224,7 @@ expect(struct language *language, char *error, size_t size)
 	if (add_paths(fs, "more_root", &from->more_root, key, why, sizeof why) != 0 ||
 	    add_links(fs, from, key, why, sizeof why) != 0 || add_hook(fs, language, key, why, sizeof why) != 0)
 		rootfs_free(fs);
-	return fs->count == 0 ? 0 : add_network(fs, language->all, error, size);
+	return fs->count == 0 ? 0 : add_certificates(fs, language->all, error, size);
 }
 
 /* The number of zygotes that make the cells of a pool. */
@@ -419,7 +407,7 @@ write_setups(struct language *language, const struct zygote_setup *common, char 
 }
 
 int
-language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc,
+language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc, const struct etc_mount *etc,
     const struct zygote_setup *common, char *error, size_t size)
 {
 	if (!has_root(language))
@@ -428,7 +416,7 @@ language_prepare_root(struct language *language, int proc_fd, const struct cell_
 		snprintf(error, size, "make a mount namespace: %s", strerror(errno));
 		return -1;
 	}
-	if (rootfs_enter(&language->fs, proc, error, size) != 0)
+	if (rootfs_enter(&language->fs, proc, etc, error, size) != 0)
 		return -1;
 	if (language->state == LANGUAGE_MISSING && (language->root_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0) {
 		snprintf(error, size, "keep the root: %s", strerror(errno));

@@ -7,6 +7,7 @@
 
 #include "broker/language.h"
 #include "messages.h"
+#include "start/etc_mount.h"
 #include "start/cell_proc.h"
 
 #define LANGUAGE_KEY_SIZE 32
@@ -48,11 +49,10 @@ int language_prepare_clones(struct language *language, const struct config *conf
 /*
  * Level namespaces: put its root together, in mount namespaces that only descriptors keep, and
  * write the setups. The caller is in another mount namespace afterwards. `proc_fd`: /proc.
- * `proc`: see rootfs_enter.
- * `common`: the part of the setups that is the same for all zygotes. Returns 0, or -1 with a text
- * in `error`.
+ * `proc`, `etc`: see rootfs_enter. `common`: the part of the setups that is the same for all
+ * zygotes. Returns 0, or -1 with a text in `error`.
  */
-int language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc,
+int language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc, const struct etc_mount *etc,
     const struct zygote_setup *common, char *error, size_t size);
 
 /* Free a language, and close its descriptors. */

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "paths.h"
 #include "start/cell_proc.h"
+#include "start/etc_mount.h"
 #include "start/host.h"
 #include "start/language_prepare.h"
 #include "start/level.h"
@@ -129,6 +130,24 @@ become_root(const struct start *start)
 	host_become_namespace_root(start->broker.single_uid);
 }
 
+/* Cover the host's /etc with that of the cells. Dies if it fails. */
+static void
+make_etc(const struct broker *broker, struct etc_mount *etc)
+{
+	char error[WALL_TEXT_SIZE * 2];
+	int fd = etc_mount_make(broker->config, broker->single_uid, error, sizeof error);
+
+	if (fd < 0)
+		die("%s", error);
+	for (size_t i = 0; i < broker->language_count; i++) {
+		if (etc_mount_add_places(fd, &broker->language[i].fs, error, sizeof error) != 0)
+			die("%s: %s", broker->language[i].config->name, error);
+	}
+	if (etc_mount_cover(fd, etc, error, sizeof error) != 0)
+		die("%s", error);
+	close(fd);
+}
+
 /* Only root of the new user namespace may do this. */
 static void
 build_roots(struct start *start)
@@ -138,6 +157,7 @@ build_roots(struct start *start)
 	struct zygote_setup common = level_common_setup(broker);
 	char error[WALL_TEXT_SIZE * 2];
 	int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC), home_fd;
+	struct etc_mount etc;
 	struct cell_proc proc = { .processors = cell_proc_processors(broker->cgroup.version != 0 ? config->cpu_percent : 0) };
 
 	if (proc_fd < 0)
@@ -153,15 +173,19 @@ build_roots(struct start *start)
 	selftest_look_at_self(broker, &start->host, proc_fd);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		die("make all mounts private: %s", strerror(errno));
-	if (start->has_proc &&
-	    cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
+	if (start->has_proc && cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
 		die("prepare the cells' /proc: %s", error);
 	common.has_proc = start->has_proc;
+	/* All clones come first: then the host's /etc is covered. */
+	for (size_t i = 0; i < broker->language_count; i++) {
+		if (!start->is_root && language_prepare_clones(&broker->language[i], config, error, sizeof error) != 0)
+			die("%s: %s", broker->language[i].config->name, error);
+	}
+	make_etc(broker, &etc);
 	for (size_t i = 0; i < broker->language_count; i++) {
 		struct language *language = &broker->language[i];
 
-		if ((!start->is_root && language_prepare_clones(language, config, error, sizeof error) != 0) ||
-		    language_prepare_root(language, proc_fd, &proc, &common, error, sizeof error) != 0)
+		if (language_prepare_root(language, proc_fd, &proc, &etc, &common, error, sizeof error) != 0)
 			die("%s: %s", language->config->name, error);
 		if (setns(home_fd, CLONE_NEWNS) != 0)
 			die("return to our mount namespace: %s", strerror(errno));

@@ -57,6 +57,7 @@ static const struct {
 	{ PATH_BOX, 0755 },
 	{ PATH_TMP, 01777 },
 	{ PATH_PROC, 0555 },
+	{ ETC_MOUNT_PATH, 0755 },
 };
 
 static int
@@ -341,8 +342,7 @@ make_devices(void)
 	for (size_t i = 0; good && i < sizeof devices / sizeof devices[0]; i++)
 		good = mknodat(fd, devices[i].path + strlen(DEV "/"), S_IFCHR | 0666, makedev(DEVICES_MAJOR, devices[i].minor)) ==
 		    0;
-	good = good && make_device_links(fd) == 0 &&
-	    syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0;
+	good = good && make_device_links(fd) == 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0;
 	umask(old_mask);
 	if (fs_fd >= 0)
 		close(fs_fd);
@@ -401,6 +401,19 @@ make_parents(const char *path)
 	return 0;
 }
 
+/* Returns 0, or -1 with errno. */
+static int
+place_etc(const struct etc_mount *etc)
+{
+	int fd = etc_mount_clone(etc), result;
+
+	if (fd < 0)
+		return -1;
+	result = rootfs_attach(fd, ETC_MOUNT_PATH + 1);
+	close(fd);
+	return result;
+}
+
 /* Make one entry below the working directory. Returns 0, or -1 with errno. */
 static int
 place(struct rootfs_entry *e)
@@ -408,6 +421,16 @@ place(struct rootfs_entry *e)
 	const char *path = e->path + 1;
 	int fd;
 
+	if (is_below(e->path, ETC_MOUNT_PATH)) {
+		/* Its place is there already, and so is a link. */
+		if (e->kind == ROOTFS_LINK)
+			return 0;
+		if (rootfs_attach(e->tree_fd, path) != 0)
+			return -1;
+		close(e->tree_fd);
+		e->tree_fd = -1;
+		return 0;
+	}
 	if (make_parents(path) != 0)
 		return -1;
 	if (e->kind == ROOTFS_LINK)
@@ -445,7 +468,7 @@ place_device_links(void)
 }
 
 int
-rootfs_enter(struct rootfs *fs, const struct cell_proc *proc, char *error, size_t size)
+rootfs_enter(struct rootfs *fs, const struct cell_proc *proc, const struct etc_mount *etc, char *error, size_t size)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC };
 	/* Any directory will do as the place of the new root until pivot_root makes it "/". */
@@ -462,6 +485,8 @@ rootfs_enter(struct rootfs *fs, const struct cell_proc *proc, char *error, size_
 	}
 	if (place_device_links() != 0)
 		return failed(error, size, "make the links of", DEV);
+	if (etc != NULL && place_etc(etc) != 0)
+		return failed(error, size, "place in the root", ETC_MOUNT_PATH);
 	for (size_t i = 0; i < fs->count; i++) {
 		if (place(&fs->entry[i]) != 0)
 			return failed(error, size, "place in the root", fs->entry[i].path);

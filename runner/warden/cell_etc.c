@@ -226,23 +226,6 @@ cell_etc_check(const struct config *config, char *error, size_t size)
 /* ---- files of the host -------------------------------------------------------------------------- */
 
 static int
-make_certificates(struct cell_etc *etc)
-{
-	static const char *const directories[] = { "ssl", "ssl/certs" };
-	const char *name = PATH_CERTIFICATES + strlen(ETC "/");
-
-	if (etc->config->network == NETWORK_NONE)
-		return 0;
-	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
-		if (mkdirat(etc->fd, directories[i], 0755) != 0 && errno != EEXIST)
-			return -1;
-	}
-	return public_copy_file(etc->config->certificates, etc->fd, name, &etc->left) == 0 || errno == ENOENT || errno == EACCES ?
-	    0 :
-	    -1;
-}
-
-static int
 copy_files(struct cell_etc *etc)
 {
 	const struct strings *files = &etc->config->etc_files;
@@ -273,7 +256,6 @@ static const struct part parts[] = {
 	{ "nsswitch.conf", make_resolver },
 	{ "localtime", make_localtime },
 	{ "timezone", make_timezone },
-	{ "the certificates of network.certificates", make_certificates },
 	{ "the files of etc.files", copy_files },
 };
 
