@@ -55,7 +55,7 @@ is run_of('bash', 'ls -A /etc | grep -E "shadow|sudo|ssh|machine-id|fstab|cellbl
 is run_of('bash', 'for f in /etc/passwd /etc/alternatives/x /etc/x /etc/ssl/certs/x; do : 2>/dev/null >$f && echo written $f; done; echo tried') =~ s/^main.*\n//mgr, "tried\n",
     'a cell can write nothing of it';
 
-my ($status, undef, $error) = Cellblock::command([$cb->prefix . '/bin/cellblock-runner', '-c', "$cb->{dir}/conf/cellblock.conf", '--check-config']);
+my ($status, undef, $error) = Cellblock::command([Cellblock::prefix() . '/bin/cellblock-runner', '-c', "$cb->{dir}/conf/cellblock.conf", '--check-config']);
 is $status, 0, 'the configuration is right' or diag $error;
 $cb->finish;
 done_testing;
