@@ -146,7 +146,10 @@ add_links(struct rootfs *fs, const struct language_config *from, char key[LANGUA
 	return 0;
 }
 
-/* Add the library that makes an interpreter a zygote or a spare, where it is needed; like add_paths. */
+/*
+ * Add the library that makes an interpreter a zygote or a spare, where it is needed; like
+ * add_paths.
+ */
 static int
 add_hook(struct rootfs *fs, const struct language *language, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
 {
@@ -419,8 +422,8 @@ write_setups(struct language *language, const struct zygote_setup *common, char 
 }
 
 int
-language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc,
-    const struct zygote_setup *common, char *error, size_t size)
+language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc, const struct zygote_setup *common,
+    char *error, size_t size)
 {
 	if (!has_root(language))
 		return 0;

@@ -52,8 +52,8 @@ int language_prepare_clones(struct language *language, const struct config *conf
  * `common`: the part of the setups that is the same for all zygotes. Returns 0, or -1 with a text
  * in `error`.
  */
-int language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc,
-    const struct zygote_setup *common, char *error, size_t size);
+int language_prepare_root(struct language *language, int proc_fd, const struct cell_proc *proc, const struct zygote_setup *common,
+    char *error, size_t size);
 
 /* Free a language, and close its descriptors. */
 void language_prepare_free(struct language *language);

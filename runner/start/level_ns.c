@@ -152,8 +152,7 @@ build_roots(struct start *start)
 	selftest_look_at_self(broker, &start->host, proc_fd);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		die("make all mounts private: %s", strerror(errno));
-	if (start->has_proc &&
-	    cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
+	if (start->has_proc && cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
 		die("prepare the cells' /proc: %s", error);
 	common.has_proc = start->has_proc;
 	for (size_t i = 0; i < broker->language_count; i++) {

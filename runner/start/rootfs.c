@@ -45,7 +45,7 @@ static const char *const device_links[][2] = {
 	{ "stderr", PATH_PROC "/self/fd/2" },
 };
 
-/* The host's programs and libraries. A host has either all or none of the rest as links into the first. */
+/* The host's programs and libraries. Some hosts have all of them in /usr, and links to there. */
 static const char *const machine[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives" };
 
 /* Directories that every root has. */
@@ -341,8 +341,7 @@ make_devices(void)
 	for (size_t i = 0; good && i < sizeof devices / sizeof devices[0]; i++)
 		good = mknodat(fd, devices[i].path + strlen(DEV "/"), S_IFCHR | 0666, makedev(DEVICES_MAJOR, devices[i].minor)) ==
 		    0;
-	good = good && make_device_links(fd) == 0 &&
-	    syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0;
+	good = good && make_device_links(fd) == 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attr, sizeof attr) == 0;
 	umask(old_mask);
 	if (fs_fd >= 0)
 		close(fs_fd);
