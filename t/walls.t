@@ -198,7 +198,7 @@ def attempt(what, *arguments):
 
 
 for directory, directories, files in os.walk("/"):
-    if directory.startswith(own):
+    if directory.startswith(own) or directory.endswith("/fd"): # links to its own streams
         continue
     if directory.count("/") > 2: # one mount is read-only as a whole: a sample will do
         del directories[4:]
@@ -217,7 +217,7 @@ for directory, directories, files in os.walk("/"):
         attempt(os.rename, path, directory + "/stolen")
         attempt(os.utime, path)
         attempt(os.truncate, path, 0)
-        if not directory.startswith("/dev") and not directory.endswith("/fd"):
+        if not directory.startswith("/dev"):
             attempt(os.open, path, os.O_WRONLY)
 print(places > 10)
 PYTHON

@@ -47,8 +47,8 @@ meminfo_write(int directory_fd, uint32_t number, uint64_t bytes)
 
 	/* Each line has the same length as ever, so the text replaces the earlier one. */
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		size += (size_t)snprintf(text + size, sizeof text - size, "%s:%*llu kB\n", rows[i].name, 28 - (int)strlen(rows[i].name),
-		    rows[i].is_all ? (unsigned long long)bytes / 1024 : 0ull);
+		size += (size_t)snprintf(text + size, sizeof text - size, "%s:%*llu kB\n", rows[i].name,
+		    28 - (int)strlen(rows[i].name), rows[i].is_all ? (unsigned long long)bytes / 1024 : 0ull);
 	snprintf(name, sizeof name, PROC_FILE_MEMINFO, (unsigned)number);
 	fd = openat(directory_fd, name, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)

@@ -153,8 +153,8 @@ is_there(const char *path)
 static bool
 see_the_host(void)
 {
-	static const char *const paths[] = { "/sys/kernel", "/etc/shadow", "/etc/sudoers",
-		"/boot", "/lost+found", "/var/log", "/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/net" };
+	static const char *const paths[] = { "/sys/kernel", "/etc/shadow", "/etc/sudoers", "/boot", "/lost+found", "/var/log",
+		"/dev/mem", "/dev/kmsg", "/dev/fuse", "/dev/net" };
 
 	for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
 		if (is_there(paths[i]))
@@ -163,7 +163,7 @@ see_the_host(void)
 	return false;
 }
 
-/* What a procfs says of the host, of the kernel, or of the runner. */
+/* A procfs must say nothing of the host, of the kernel, or of the runner. */
 static bool
 see_the_host_in_proc(void)
 {

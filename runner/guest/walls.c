@@ -386,7 +386,7 @@ enter_landlock(struct walls *walls)
 
 /*
  * /proc/self is the guest's own, as it is for any program: the change of uid has given it to root.
- * Whoever has the same uid is in the same cell. With a single uid the guests of all cells have it,
+ * Only processes of the cell have the same uid. With a single uid the guests of all cells have it,
  * so there it stays as it is.
  */
 static int

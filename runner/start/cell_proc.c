@@ -107,7 +107,8 @@ write_stat(FILE *to, unsigned count)
 	fprintf(to, "cpu  0 0 0 %llu 0 0 0 0 0 0\n", ticks * count);
 	for (unsigned i = 0; i < count; i++)
 		fprintf(to, "cpu%u 0 0 0 %llu 0 0 0 0 0 0\n", i, ticks);
-	fprintf(to, "intr 0\nctxt 0\nbtime %lld\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n", (long long)(now.tv_sec - up.tv_sec));
+	fprintf(to, "intr 0\nctxt 0\nbtime %lld\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n",
+	    (long long)(now.tv_sec - up.tv_sec));
 }
 
 /* Open a file of the files for writing. Returns NULL with errno. */
@@ -258,8 +259,9 @@ write_processors(unsigned count)
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
 		if (mkdir(directories[i], 0755) != 0)
 			return -1;
-		fd = i + 1 < sizeof directories / sizeof directories[0] ? -1 :
-		                                                          open(directories[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = i + 1 < sizeof directories / sizeof directories[0] ?
+		    -1 :
+		    open(directories[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	for (size_t i = 0; result == 0 && i < sizeof files / sizeof files[0]; i++) {
 		file = create(fd, files[i]);

@@ -18,21 +18,24 @@
 struct cell_proc {
 	unsigned processors; /* that a cell may use at the same time */
 	/*
-	 * Where the parts lie in the mount namespace of the start, until the roots are made; NULL: cells
-	 * have no /proc.
+	 * Where the parts lie in the mount namespace of the start, until the roots are made; NULL:
+	 * cells have no /proc.
 	 */
 	const char *anchor;
 	const char *files;
 };
 
-/* The number of processors that a cell may use at the same time; `cpu_percent` 0: all that there are. */
+/*
+ * The number of processors that a cell may use at the same time. `cpu_percent` 0: all that there
+ * are.
+ */
 unsigned cell_proc_processors(uint32_t cpu_percent);
 
 /*
- * Make the parts for proc->processors, on a tmpfs over /proc. `proc_fd`: the host's /proc. `cells`: the number of cells,
- * each of which has a file of its memory; broker/meminfo.h writes them. Needs CAP_SYS_ADMIN over
- * the mount namespace, of which no mount is shared. Sets *files_fd to the directory of the files,
- * which is the caller's. Returns 0, or -1 with the failed step in `error`.
+ * Make the parts for proc->processors, on a tmpfs over /proc. `proc_fd`: the host's /proc. `cells`:
+ * the number of cells, each of which has a file of its memory; broker/meminfo.h writes them. Needs
+ * CAP_SYS_ADMIN over the mount namespace, of which no mount is shared. Sets *files_fd to the
+ * directory of the files, which is the caller's. Returns 0, or -1 with the failed step in `error`.
  */
 int cell_proc_make(struct cell_proc *proc, int proc_fd, uint32_t cells, int *files_fd, char *error, size_t size);
 

@@ -134,7 +134,10 @@ add_links(struct rootfs *fs, const struct language_config *from, char key[LANGUA
 	return 0;
 }
 
-/* Add the library that makes an interpreter a zygote or a spare, where it is needed; like add_paths. */
+/*
+ * Add the library that makes an interpreter a zygote or a spare, where it is needed; like
+ * add_paths.
+ */
 static int
 add_hook(struct rootfs *fs, const struct language *language, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
 {

@@ -45,7 +45,7 @@ static const char *const device_links[][2] = {
 	{ "stderr", PATH_PROC "/self/fd/2" },
 };
 
-/* The host's programs and libraries. A host has either all or none of the rest as links into the first. */
+/* The host's programs and libraries. Some hosts have all of them in /usr, and links to there. */
 static const char *const machine[] = { "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/etc/alternatives" };
 
 /* Directories that every root has. */

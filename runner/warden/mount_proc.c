@@ -24,7 +24,7 @@
 #define FLAGS (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC)
 #define OPTIONS "hidepid=2"
 
-/* Files that tell of the host what every program may know (uname(2), clock_gettime(2)), and links. */
+/* Links, and files that tell what every program may know by uname(2) and clock_gettime(2). */
 static const char *const kept[] = { PATH_PROC "/mounts", PATH_PROC "/net", PATH_PROC "/filesystems", PATH_PROC "/uptime",
 	PATH_PROC "/version" };
 

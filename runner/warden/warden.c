@@ -45,16 +45,16 @@
 
 struct warden {
 	const struct warden_config *config;
-	int *zygote_fd;    /* by number; -1: none */
-	int *init_fd;      /* pidfd of each cell's init, by cell; -1: none */
-	char *stacks;      /* of the inits */
-	int link_fd;       /* of the cell that is being made, if it has a network */
-	struct making {    /* of that cell */
+	int *zygote_fd; /* by number; -1: none */
+	int *init_fd;   /* pidfd of each cell's init, by cell; -1: none */
+	char *stacks;   /* of the inits */
+	int link_fd;    /* of the cell that is being made, if it has a network */
+	struct making { /* of that cell */
 		uint32_t cell;
 		bool has_network;
 		uint32_t is_done;            /* a futex: the init has carried out its steps, or one has failed */
 		struct guest_report failure; /* of such a step */
-	} *making;
+	} * making;
 	int *namespace_fd; /* of that cell, if zygotes join by them: REQUEST_NAMESPACES_MAX, -1: none */
 };
 

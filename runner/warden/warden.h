@@ -3,8 +3,8 @@
  *
  * It lives in the language's root and in no cell. For each cell it starts an init in fresh
  * namespaces, and waits until that has mounted what the cell has. The inits share its memory (clone
- * with CLONE_VM: a process of its own costs 0.07 ms more) and then do nothing but exist: when init is
- * killed, the kernel kills all that is in the cell, and the mounts go.
+ * with CLONE_VM: a process of its own costs 0.07 ms more) and then do nothing but exist: when init
+ * is killed, the kernel kills all that is in the cell, and the mounts go.
  *
  * At level chroot it makes the cell's root (chroot_tree.h) instead, and leaves a reaper behind
  * (reaper.h).
