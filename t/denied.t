@@ -63,7 +63,8 @@ import ctypes, os, resource, shutil, signal
 open("f", "w").close()
 shutil.chown("f", os.getuid(), os.getgid())
 os.chown("f", -1, -1)
-os.setuid(os.getuid()); os.setgid(os.getgid()); os.setresuid(-1, os.getuid(), -1); os.seteuid(os.geteuid())
+if os.getuid() != 65534: # without ids of their own, programs have none to set
+    os.setuid(os.getuid()); os.setgid(os.getgid()); os.setresuid(-1, os.getuid(), -1); os.seteuid(os.geteuid())
 got = 0
 for f in (lambda: os.setuid(0), lambda: os.setgroups([0]), lambda: os.chown("f", 0, 0), lambda: os.chown("/usr", -1, os.getgid()), lambda: os.nice(-1)):
     try: f(); got += 1
@@ -82,7 +83,7 @@ libc.prctl(1, 15); libc.prctl(36, 1); libc.mlock(ctypes.create_string_buffer(64)
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); print(resource.getrlimit(resource.RLIMIT_CORE)); os.sync()
 print("end")
 PYTHON
-prints(bash => <<'BASH', "data\n640\n3\nthrough the pipe\n0\n0\n5\n", 'cp, mv, sed and their like');
+prints(bash => <<'BASH', "data\n640\n3\nthrough the pipe\n0\n0\n0\n", 'cp, mv, sed and their like');
 set -e
 ulimit -c 0
 mkdir src; echo data >src/f; cp -a src copy; cp -p src/f f2; cat copy/f
@@ -91,10 +92,10 @@ t=$(mktemp); seq 3 >"$t"; mv "$t" n.txt; wc -l <n.txt
 mkfifo p; (echo through the pipe >p) & cat p; wait
 timeout 5 true; echo $?
 chown "$(id -u):$(id -g)" f2; install -m 600 f2 f3; sync; echo $?
-nice -n 5 nice
+[ "$(nice -n 5 nice)" -gt "$(nice)" ]; echo $?
 BASH
-prints(bash => "printf 'all:\n\t\@echo made\n' >Makefile\nmake", "made\n", 'make') if -x '/usr/bin/make';
-prints(python3 => 'import os; os.execv("/usr/bin/env", ["env", "-i", "A=b"])', "A=b\n", 'a Python program becomes another') if -x '/usr/bin/env';
+prints(bash => "printf 'all:\n\t\@echo made\n' >Makefile\nmake", "made\n", 'make') if -x '/usr/bin/make' && !$ENV{CELLBLOCK_TEST_WITHOUT};
+prints(python3 => 'import os, sys; os.execv(sys.executable, ["python3", "-c", "print(6 * 7)"])', "42\n", 'a Python program becomes another');
 
 # GNU programs look at their stack at each start, and nothing waits for it.
 {
