@@ -36,6 +36,7 @@ struct condition {
 	struct strings mask;
 	struct strings equals;
 	struct strings only;
+	char *not;
 };
 
 static const struct conf_key file_keys[] = {
@@ -85,6 +86,7 @@ static const struct conf_key condition_keys[] = {
 	{ .name = "mask", .type = CONF_STRINGS, .offset = offsetof(struct condition, mask), .min = 1, .max = 64 },
 	{ .name = "equals", .type = CONF_STRINGS, .offset = offsetof(struct condition, equals), .min = 0, .max = 64 },
 	{ .name = "only", .type = CONF_STRINGS, .offset = offsetof(struct condition, only), .min = 0, .max = 64 },
+	{ .name = "not", .type = CONF_STRING, .offset = offsetof(struct condition, not), .max = 64 },
 	{ .name = NULL },
 };
 
@@ -92,7 +94,7 @@ static const struct conf_key condition_keys[] = {
 static const struct {
 	const char *name;
 	int error;
-} answers[] = { { "success", 0 }, { "EINVAL", EINVAL }, { "EOPNOTSUPP", EOPNOTSUPP } };
+} answers[] = { { "success", 0 }, { "EINVAL", EINVAL }, { "ENOTTY", ENOTTY }, { "EOPNOTSUPP", EOPNOTSUPP } };
 
 /* The place that is being read. */
 struct reader {
@@ -169,9 +171,15 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 	match = &rule->arg[condition.arg];
 	if (match->mask != 0)
 		conf_file_fail(reader->file, at, "%s: argument %u already has a condition; allowed: one", where, condition.arg);
-	else if ((condition.one_of.count > 0) + (condition.mask.count > 0) + is_given(at, "only") != 1 ||
+	else if ((condition.one_of.count > 0) + (condition.mask.count > 0) + is_given(at, "only") + is_given(at, "not") != 1 ||
 	    (condition.mask.count > 0) != is_given(at, "equals"))
-		conf_file_fail(reader->file, at, "%s: incomplete condition; allowed: one_of, or mask and equals, or only", where);
+		conf_file_fail(reader->file, at, "%s: incomplete condition; allowed: one_of, or mask and equals, or only, or not",
+		    where);
+	else if (condition.not != NULL) {
+		*match = (struct rule_match){ .mask = UINT64_MAX, .differs = true };
+		if (value_of(reader->file, at, condition.not, &match->value) == 0)
+			result = add_rules_when(reader, index + 1, rule, name);
+	}
 	else if (condition.one_of.count > 0) {
 		result = 0;
 		for (size_t i = 0; i < condition.one_of.count && result == 0; i++) {
@@ -196,7 +204,7 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 		else
 			result = add_rules_when(reader, index + 1, rule, name);
 	}
-	*match = (struct rule_match){ 0, 0 };
+	*match = (struct rule_match){ .mask = 0 };
 out:
 	conf_schema_free(condition_keys, &condition);
 	return result;
@@ -219,7 +227,7 @@ read_answer(const struct reader *reader, const char *with, int *error)
 			return 0;
 		}
 	}
-	return conf_file_fail(reader->file, reader->row, "%s.with: \"%.64s\" is no answer; allowed: success, EINVAL, EOPNOTSUPP",
+	return conf_file_fail(reader->file, reader->row, "%s.with: \"%.64s\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP",
 	    where, with == NULL ? "" : with);
 }
 
@@ -243,7 +251,7 @@ read_row(const struct reader *reader)
 			    conf_file_where(reader->row, where, sizeof where), row.calls.item[i]);
 		/* Other negative numbers stand for calls that this architecture does not have. */
 		if (rule.section == RULES_ZYGOTE)
-			rule.arg[ZYGOTE_MARK_ARG] = (struct rule_match){ UINT64_MAX, ZYGOTE_MARK };
+			rule.arg[ZYGOTE_MARK_ARG] = (struct rule_match){ .mask = UINT64_MAX, .value = ZYGOTE_MARK };
 		if (rule.call >= 0)
 			result = add_rules_when(reader, 0, &rule, row.calls.item[i]);
 	}

@@ -115,7 +115,9 @@ find_matches(const struct rule *rule, struct scmp_arg_cmp match[RULE_ARGS])
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < RULE_ARGS; i++) {
-		if (rule->arg[i].mask != 0)
+		if (rule->arg[i].differs)
+			match[count++] = (struct scmp_arg_cmp){ .arg = i, .op = SCMP_CMP_NE, .datum_a = rule->arg[i].value };
+		else if (rule->arg[i].mask != 0)
 			match[count++] = (struct scmp_arg_cmp){ .arg = i,
 				.op = SCMP_CMP_MASKED_EQ,
 				.datum_a = rule->arg[i].mask,

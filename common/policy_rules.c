@@ -32,12 +32,24 @@ is_unconditional(const struct rule *rule)
 	return rule->section == RULES_ENOSYS || rule->section == RULES_KILL;
 }
 
+/* Whether some value fits both conditions. */
+static bool
+is_common(const struct rule_match *one, const struct rule_match *other)
+{
+	if (one->differs && other->differs)
+		return true;
+	/* Only a condition that names one value leaves none besides the excluded one. */
+	if (one->differs || other->differs)
+		return one->value != other->value || one->mask != UINT64_MAX || other->mask != UINT64_MAX;
+	return ((one->value ^ other->value) & one->mask & other->mask) == 0;
+}
+
 /* Whether the arguments of some call fit both rules. */
 static bool
 is_overlap(const struct rule *one, const struct rule *other)
 {
 	for (unsigned i = 0; i < RULE_ARGS; i++) {
-		if (((one->arg[i].value ^ other->arg[i].value) & one->arg[i].mask & other->arg[i].mask) != 0)
+		if (!is_common(&one->arg[i], &other->arg[i]))
 			return false;
 	}
 	return true;

@@ -22,10 +22,14 @@ enum rule_section {
 	RULES_SECTIONS   /* their number; a call without a rule is denied with EPERM */
 };
 
-/* (argument & mask) == value. A mask of 0 matches every argument. */
+/*
+ * (argument & mask) == value; with `differs`, argument != value, and the mask is all bits. A mask
+ * of 0 matches every argument.
+ */
 struct rule_match {
 	uint64_t mask;
 	uint64_t value;
+	bool differs;
 };
 
 /* A call, by its number on this architecture, if all its arguments match. */

@@ -145,7 +145,7 @@ struct denied_call {
 #define DENIED_CALLS 12 /* different calls that are reported */
 
 struct denied_calls {
-	struct denied_call call[DENIED_CALLS]; /* in the order of the first attempt */
+	struct denied_call call[DENIED_CALLS]; /* in the order of the last attempts: that of the end last */
 	uint64_t total;                        /* of all calls */
 };
 

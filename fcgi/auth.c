@@ -176,6 +176,7 @@ auth_check_request(const struct config *config, const struct key_config *key, st
 	if (check_language(config, key, request, error) != 0 || check_limits(config, key, request, error) != 0)
 		return -1;
 	request->proxy = key->proxy;
+	request->key_lacks_network = key->no_network;
 	if (key->no_network)
 		return request_leave_network(config, request, error);
 	return 0;

@@ -13,7 +13,8 @@
 
 #define NAME_SIZE 32
 #define HINT_SIZE 128
-#define SEARCHED_BYTES 8192 /* of each end of stderr */
+#define SEARCHED_BYTES 8192 /* of the end of stderr */
+#define LAST_LINES 4        /* not indented, that are the last words of a program without a traceback */
 
 /* The use of a call, as far as there is advice about it. */
 enum purpose {
@@ -46,6 +47,13 @@ static const struct {
 	{ "operation not permitted", FOR_OTHERS },
 	{ "permissionerror", FOR_OTHERS },
 	{ "eperm", FOR_OTHERS },
+	{ "permission denied", FOR_NETWORK },
+	{ "permissiondenied", FOR_NETWORK },
+	{ "eacces", FOR_NETWORK },
+	{ "address family not supported", FOR_NETWORK },
+	{ "eafnosupport", FOR_NETWORK },
+	{ "network is unreachable", FOR_NETWORK },
+	{ "enetunreach", FOR_NETWORK },
 	{ "name resolution", FOR_NETWORK },
 	{ "name or service not known", FOR_NETWORK },
 	{ "getaddrinfo", FOR_NETWORK },
@@ -98,7 +106,8 @@ advise_network(const struct denied_context *context)
 		return "the network of a run supports TCP only";
 	if (!context->has_network)
 		return "no network is configured on this server";
-	return context->wants_network ? "the key of this request has no network" : "enable_network asks for a network";
+	return context->key_has_network && !context->wants_network ? "enable_network asks for a network" :
+	                                                             "the key of this request has no network";
 }
 
 /* Write advice about a call that was denied; empty if there is none. Returns `hint`. */
@@ -131,18 +140,69 @@ contains(const char *text, size_t size, const char *words)
 	return false;
 }
 
-/*
- * Whether stderr complains about a call for `purpose`. The cause of an end is near one of its ends.
- */
-static bool
-is_blamed(const char *err, size_t size, enum purpose purpose)
-{
-	size_t head = size < SEARCHED_BYTES ? size : SEARCHED_BYTES;
-	size_t tail = size - head < SEARCHED_BYTES ? size - head : SEARCHED_BYTES;
+/* The beginnings of the lines with which runtimes begin to tell why they end. */
+static const char *const last_reports[] = {
+	"Traceback (most recent call last):",
+	"panic: ",
+	"fatal error: ",
+	"thread '",
+	"Exception in thread ",
+	"PHP Fatal error: ",
+	"Fatal error: ",
+};
 
+/* Python: the traceback that follows belongs to the same report. */
+static const char *const joints[] = {
+	"During handling of the above exception, another exception occurred:",
+	"The above exception was the direct cause of the following exception:",
+};
+
+static bool
+begins(const char *line, size_t size, const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (size >= strlen(list[i]) && memcmp(line, list[i], strlen(list[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The offset of the last words in stderr: of the last report of a runtime, or else of the last lines
+ * that are not indented.
+ */
+static size_t
+last_words(const char *err, size_t size)
+{
+	size_t at = size > SEARCHED_BYTES ? size - SEARCHED_BYTES : 0;
+	size_t line[LAST_LINES] = { at }, lines = 0, report = SIZE_MAX;
+	bool is_joined = false;
+
+	while (at < size) {
+		const char *end = memchr(err + at, '\n', size - at);
+		size_t next = end == NULL ? size : (size_t)(end + 1 - err);
+
+		if (!isspace((unsigned char)err[at]))
+			line[lines++ % LAST_LINES] = at;
+		if (begins(err + at, next - at, last_reports, sizeof last_reports / sizeof last_reports[0])) {
+			report = is_joined && report != SIZE_MAX ? report : at;
+			is_joined = false;
+		} else if (begins(err + at, next - at, joints, sizeof joints / sizeof joints[0])) {
+			is_joined = true;
+		}
+		at = next;
+	}
+	if (report != SIZE_MAX)
+		return report;
+	return lines > LAST_LINES ? line[lines % LAST_LINES] : size > SEARCHED_BYTES ? size - SEARCHED_BYTES : 0;
+}
+
+/* Whether words complain about a call for `purpose`; FOR_OTHERS: about a call of any kind. */
+static bool
+is_blamed(const char *words, size_t size, enum purpose purpose)
+{
 	for (size_t i = 0; i < sizeof complaints / sizeof complaints[0]; i++) {
-		if ((complaints[i].purpose == FOR_OTHERS || complaints[i].purpose == purpose) &&
-		    (contains(err, head, complaints[i].words) || contains(err + size - tail, tail, complaints[i].words)))
+		if (complaints[i].purpose == purpose && contains(words, size, complaints[i].words))
 			return true;
 	}
 	return false;
@@ -182,21 +242,28 @@ void
 denied_line(const struct denied_calls *denied, const struct denied_context *context, const char *err, size_t err_size, char *text)
 {
 	bool blamed[] = { [FOR_OTHERS] = false, [FOR_NETWORK] = false, [FOR_PROCESSES] = false };
-	char hint[HINT_SIZE] = "";
-	size_t at = 0;
+	char hint[HINT_SIZE] = "", last_name[NAME_SIZE];
+	size_t at = 0, last = 0, words = last_words(err, err_size);
+	enum purpose last_purpose;
 
 	text[0] = '\0';
 	if (denied->call[0].count == 0)
 		return;
+	while (last + 1 < DENIED_CALLS && denied->call[last + 1].count > 0)
+		last++;
+	name_call(denied->call[last].number, last_name);
+	last_purpose = purpose_of(last_name);
 	for (size_t i = 0; i < sizeof blamed / sizeof blamed[0]; i++)
-		blamed[i] = is_blamed(err, err_size, (enum purpose)i);
+		blamed[i] = is_blamed(err + words, err_size - words, (enum purpose)i);
+	/* Words about any call are about the last one. With a network, or a process, it was tried in several ways. */
+	blamed[last_purpose] |= blamed[FOR_OTHERS];
 	for (size_t i = 0; i < DENIED_CALLS && denied->call[i].count > 0; i++) {
 		enum purpose purpose;
 		char name[NAME_SIZE];
 
 		name_call(denied->call[i].number, name);
 		purpose = purpose_of(name);
-		if (!blamed[purpose])
+		if (!blamed[purpose] || (purpose == FOR_OTHERS && i != last))
 			continue;
 		if (hint[0] == '\0')
 			advise(purpose, context, hint);

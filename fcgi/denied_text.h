@@ -15,6 +15,7 @@ struct denied_context {
 	enum network network;       /* that the run had */
 	bool wants_network;         /* the client asked for one */
 	bool has_network;           /* the server has one */
+	bool key_has_network;       /* the key of the request may use it */
 	uint64_t processes;         /* that the run might have */
 	uint64_t maximum_processes; /* that the client may ask for */
 };
@@ -27,7 +28,7 @@ size_t denied_json(const struct denied_calls *denied, const struct denied_contex
 
 /*
  * Write the line for `error` of a program that failed and wrote `err` to stderr: those denied calls
- * that its words blame, and one hint, as the inside of a JSON string. Empty if they blame none:
+ * that its last words blame, and one hint, as the inside of a JSON string. Empty if they blame none:
  * most calls that are denied are attempts that a library does without. `text` has room for
  * DENIED_LINE_SIZE bytes.
  */

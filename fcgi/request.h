@@ -36,6 +36,7 @@ struct run_request {
 	uint32_t warm;            /* the warm set that suits the program best */
 	bool network;             /* the client asked for one, and one is configured */
 	bool wants_network;       /* the client asked for one */
+	bool key_lacks_network;   /* the key that it came with may not use one */
 	uint32_t proxy;           /* index of the proxy of the client's key; auth.c sets it */
 	struct run_limits limits;
 	struct run_limits maximum; /* of each limit, for this client */

@@ -26,12 +26,7 @@ sub hint_of {
 my @cases = (
     ['a socket',              'import socket; socket.socket()',                       'socket'],
     ['a child process',       'import os; os.fork()',                                 'clone'],
-    ['another user',          'import os; os.setuid(5)',                              'setuid'],
-    ['a call for zygotes only', 'import os; os.setresuid(5, 5, 5)',        'setresuid'],
-    ['an affinity',           'import os; os.sched_setaffinity(0, {0})',              'sched_setaffinity'],
-    ['a priority',            'import os; os.setpriority(os.PRIO_PROCESS, 0, 5)',     'setpriority'],
     ['a device',              'import os; os.mknod("/box/d", 0o20600, 0x103)',        'mknodat'],
-    ['an extended attribute', 'import os; os.setxattr("/box", "user.a", b"")',        'setxattr'],
     ['another root',          'import os; os.chroot("/box")',                         'chroot'],
 );
 for (@cases) {
@@ -48,6 +43,115 @@ like $r->{data}{error}, qr/\(socket\); no network is configured on this server\n
 is hint_of($r, 'socket'), 'no network is configured on this server', 'a socket: the list contains the hint, which advises nothing that would not help';
 $r = $cb->run(code => 'import urllib.request; urllib.request.urlopen("http://example.org")');
 like $r->{data}{error}, qr/\Aprocess exited with code 1\nerror: operation not permitted \(socket\)/, 'a name that cannot be looked up: the error names the cause, which stderr does not';
+
+# --- calls that the kernel itself keeps within a cell, and calls that programs only try ---------------------
+
+sub prints {
+    my ($language, $code, $out, $name, %field) = @_;
+    SKIP: {
+        my $reply = $cb->run(language => $language, code => $code, %field);
+        skip "no $language here", 3 if $reply->{status} == 400;
+        is $reply->{data}{stdout}, $out, $name or diag json->encode($reply->{data});
+        is $reply->{data}{stderr}, '', "$name: without a complaint";
+        is_deeply calls($reply), {}, "$name: nothing is reported";
+    }
+    return;
+}
+
+prints(python3 => <<'PYTHON', "0 refused\n1 2\n95 38 22\n(1, 1)\nend\n", 'ids, owners, priorities, attributes');
+import ctypes, os, resource, shutil, signal
+open("f", "w").close()
+shutil.chown("f", os.getuid(), os.getgid())
+os.chown("f", -1, -1)
+if os.getuid() != 65534: # without ids of their own, programs have none to set
+    os.setuid(os.getuid()); os.setgid(os.getgid()); os.setresuid(-1, os.getuid(), -1); os.seteuid(os.geteuid())
+got = 0
+for f in (lambda: os.setuid(0), lambda: os.setgroups([0]), lambda: os.chown("f", 0, 0), lambda: os.chown("/usr", -1, os.getgid()), lambda: os.nice(-1)):
+    try: f(); got += 1
+    except OSError: pass
+print(got, "refused")
+os.nice(1); os.setpgid(0, 0) if os.getpgrp() != os.getpid() else None
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+print(len(os.sched_getaffinity(0)), 2)
+os.mkfifo("fifo"); os.mknod("plain")
+libc = ctypes.CDLL(None, use_errno=True)
+errors = []
+for call in (lambda: libc.setxattr(b"f", b"user.a", b"b", 1, 0), lambda: libc.inotify_init1(0), lambda: libc.prctl(22, 2, 0, 0, 0)):
+    errors.append(ctypes.get_errno() if call() < 0 else 0)
+print(*errors)
+libc.prctl(1, 15); libc.prctl(36, 1); libc.mlock(ctypes.create_string_buffer(64), 64)
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); print(resource.getrlimit(resource.RLIMIT_CORE)); os.sync()
+print("end")
+PYTHON
+prints(bash => <<'BASH', "data\n640\n3\nthrough the pipe\n0\n0\n0\n", 'cp, mv, sed and their like');
+set -e
+ulimit -c 0
+mkdir src; echo data >src/f; cp -a src copy; cp -p src/f f2; cat copy/f
+printf 'a=1\n' >conf; chmod 640 conf; sed -i s/1/2/ conf; stat -c %a conf
+t=$(mktemp); seq 3 >"$t"; mv "$t" n.txt; wc -l <n.txt
+mkfifo p; (echo through the pipe >p) & cat p; wait
+timeout 5 true; echo $?
+chown "$(id -u):$(id -g)" f2; install -m 600 f2 f3; sync; echo $?
+[ "$(nice -n 5 nice)" -gt "$(nice)" ]; echo $?
+BASH
+prints(bash => "printf 'all:\n\t\@echo made\n' >Makefile\nmake", "made\n", 'make') if -x '/usr/bin/make' && !$ENV{CELLBLOCK_TEST_WITHOUT};
+prints(python3 => 'import os, sys; os.execv(sys.executable, ["python3", "-c", "print(6 * 7)"])', "42\n", 'a Python program becomes another');
+
+# GNU programs look at their stack at each start, and nothing waits for it.
+{
+    my $loop = 'n=0; for i in $(seq 1 150); do if echo "line $i" | grep -q 7; then n=$((n + 1)); fi; done; echo $n';
+    my ($least, $outside);
+    for (1 .. 3) {
+        my $began = time;
+        `bash -c '$loop'`;
+        my $took = time - $began;
+        $outside = $took if !defined $outside || $took < $outside;
+        my $reply = $cb->run(language => 'bash', code => $loop);
+        $took = $reply->{data}{usage}{wall_ms} / 1000;
+        is $reply->{data}{stdout}, "24\n", 'greps in a loop find what they look for';
+        is_deeply calls($reply), {}, 'greps in a loop: nothing is reported';
+        $least = $took if !defined $least || $took < $least;
+    }
+    note sprintf '150 greps: %.0f ms, outside %.0f ms', 1000 * $least, 1000 * $outside;
+    cmp_ok $least, '<', 2 * $outside, 'greps in a loop take no longer than outside';
+}
+
+# mincore tells nothing of a file that its caller may not write: not even that nobody has read it.
+my ($topics) = glob '/usr/lib/python3*/pydoc_data/topics.py';
+SKIP: {
+    my $look = <<'PYTHON';
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+fd = os.open(sys.argv[1], os.O_RDONLY)
+pages = os.fstat(fd).st_size // 4096
+at = libc.mmap(None, ctypes.c_size_t(pages * 4096), 1, 1, fd, ctypes.c_long(0))
+there = ctypes.create_string_buffer(pages)
+print(libc.mincore(ctypes.c_void_p(at), ctypes.c_size_t(pages * 4096), there), sum(c & 1 for c in there.raw) < pages)
+PYTHON
+    skip 'there is no large file of Python that nobody reads', 2 if !$topics;
+    system 'dd', "if=$topics", 'iflag=nocache', 'count=0', 'status=none';
+    open my $python, '-|', 'python3', '-c', $look, $topics or die "python3: $!\n";
+    skip 'the file cannot be dropped from the cache', 2 if readline($python) ne "0 True\n";
+    is $cb->run(code => $look, args => [$topics])->{data}{stdout}, "0 False\n", 'mincore of a shared file says that all of it is in memory';
+    system 'dd', "if=$topics", 'iflag=nocache', 'count=0', 'status=none';
+    open $python, '-|', 'python3', '-c', $look, $topics or die "python3: $!\n";
+    is readline($python), "0 True\n", 'and it is not';
+}
+
+# --- the cause of an end ----------------------------------------------------------------------------------------
+
+# A call that a program was denied, and did without, is no cause of its end.
+{
+    my $reply = $cb->run(language => 'bash', code => "mknod d c 1 3\necho one >&2\necho two >&2\necho three >&2\necho 'no such record' >&2\nexit 3");
+    unlike $reply->{data}{error}, qr/not permitted \(/, 'a program that ends later for another reason: error names no call';
+    is_deeply calls($reply), { mknodat => 1 }, 'and denied does';
+    $reply = $cb->run(code => "import os, socket, sys\ntry: socket.socket()\nexcept OSError as e: print(e, file=sys.stderr)\nraise ValueError('bad column')");
+    unlike $reply->{data}{error}, qr/not permitted \(/, 'a traceback about something else: error names no call';
+    $reply = $cb->run(code => "import os\ntry: os.fork()\nexcept OSError: pass\nos.chroot('/')");
+    like $reply->{data}{error}, qr/\nerror: operation not permitted \(chroot\)\n/, 'of several denied calls, error names the last';
+    is_deeply [map { $_->{name} } @{ $reply->{data}{denied} }], [qw(clone chroot)], 'denied has them in the order of their last attempts';
+}
 
 # Calls that a library does without are no cause of an end.
 my @innocent = (
@@ -75,13 +179,13 @@ like hint_of($cb->run(code => 'import os; os.fork()'), 'clone'), qr/limits\.proc
 
 $r = $cb->run(code => <<'CODE');
 import os, socket
-for call, times in ((lambda: os.setuid(5), 3), (socket.socket, 2), (lambda: os.chroot("/"), 1)):
+for call, times in ((lambda: os.mknod("d", 0o20600, 0x103), 3), (socket.socket, 2), (lambda: os.chroot("/"), 1)):
     for _ in range(times):
         try: call()
         except PermissionError: pass
 print("went on")
 CODE
-is_deeply calls($r), { setuid => 3, socket => 2, chroot => 1 }, 'several denied calls: each is listed with its count';
+is_deeply calls($r), { mknodat => 3, socket => 2, chroot => 1 }, 'several denied calls: each is listed with its count';
 is $r->{data}{error}, '', 'several denied calls: a program that succeeds has no error';
 is $r->{data}{stdout}, "went on\n", 'several denied calls: the output is there';
 
@@ -121,6 +225,20 @@ threads = [threading.Thread(target=flood) for _ in range(16)]
 for t in threads: t.start()
 for t in threads: t.join()
 CODE
+# An allowance comes back with time: only a flood waits.
+$r = $cb->run(code => <<'CODE');
+import os, time
+def denied(n):
+    began = time.monotonic()
+    for _ in range(n):
+        try: os.chroot("/")
+        except PermissionError: pass
+    return time.monotonic() - began
+denied(300)
+print(min((time.sleep(.35), denied(25))[1] for _ in range(5)))
+CODE
+cmp_ok $r->{data}{stdout}, '<', .012, 'a run that has made many denied calls, and none for a while, does not wait';
+
 my (@others, @bad);
 my $left = 60;
 $cb->many(3, sub { $left-- > 57 ? { code => $flood } : $left >= 0 ? { code => 'print(1)' } : undef }, sub {

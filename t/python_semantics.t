@@ -122,8 +122,6 @@ for (@refused) {
     like $d->{stderr}, qr/PermissionError: \[Errno 1\]|Operation not permitted/, "denied: $name";
     is $d->{exit_code}, 1, "denied: $name: the exception ends the program";
 }
-my $execv = $cb->run(code => 'import os; os.execv("/usr/bin/python3", ["python3", "-c", "print(1)"])')->{data};
-isnt $execv->{status}, 'ok', 'os.execv fails';
 is $cb->run(code => 'import os; print(os.waitstatus_to_exitcode(os.system("echo x")))')->{data}{stdout}, "127\n", 'os.system starts nothing';
 
 # --- random numbers, which a fork server could duplicate -----------------------------------------------------------------

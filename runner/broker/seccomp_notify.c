@@ -18,8 +18,9 @@
 #include "kernel/pidfd_ns.h"
 #include "log.h"
 
-#define ANSWERED_AT_ONCE 256u /* of a run; the answers to later calls wait */
-#define HOLD_US 1000u         /* from one batch of these to the next */
+#define ANSWERED_AT_ONCE 256u    /* of a run, before the answers to more calls wait, ... */
+#define ANSWERED_EVERY_US 10000u /* ... and one more in each such time */
+#define HOLD_US 1000u            /* from one batch of held answers to the next */
 #define HELD_BATCH 8u
 #define HELD_RESUME (SECCOMP_NOTIFY_HELD - 8 * HELD_BATCH) /* with so many left, more calls are received */
 #define PIDFD_OF_THREAD O_EXCL                             /* PIDFD_THREAD of newer headers, Linux 6.9 */
@@ -91,19 +92,40 @@ find_cell(struct broker *broker, pid_t thread)
 	return find_by_namespace(broker, thread);
 }
 
+/* Count a call, and make it the last of the list. If the list is full, it counts in the total only. */
 static void
 count(struct denied_calls *denied, uint32_t call)
 {
-	denied->total++;
-	for (size_t i = 0; i < DENIED_CALLS; i++) {
-		struct denied_call *one = &denied->call[i];
+	struct denied_call last = { .number = call, .count = 1 };
+	size_t at = 0, end;
 
-		if (one->count > 0 && one->number != call)
-			continue;
-		one->number = call;
-		one->count++;
+	denied->total++;
+	while (at < DENIED_CALLS && denied->call[at].count > 0 && denied->call[at].number != call)
+		at++;
+	if (at == DENIED_CALLS)
 		return;
-	}
+	last.count += denied->call[at].count;
+	for (end = at + 1; end < DENIED_CALLS && denied->call[end].count > 0; end++)
+		denied->call[end - 1] = denied->call[end];
+	denied->call[end - 1] = last;
+}
+
+/*
+ * Whether a call of this run is one of a flood. Each call takes ANSWERED_EVERY_US of an allowance,
+ * which time gives back.
+ */
+static bool
+is_flood(struct cell *cell)
+{
+	uint64_t now_us = clock_us();
+
+	/* The time at which the whole allowance is there again. */
+	if (cell->denied_until_us < now_us)
+		cell->denied_until_us = now_us;
+	if (cell->denied_until_us - now_us >= (uint64_t)ANSWERED_AT_ONCE * ANSWERED_EVERY_US)
+		return true;
+	cell->denied_until_us += ANSWERED_EVERY_US;
+	return false;
 }
 
 /* Hold an answer back. There is room for it: notified looks first. */
@@ -192,7 +214,7 @@ notified(void *context, struct watch *watch, uint32_t events)
 	cell = find_cell(broker, (pid_t)request.pid);
 	if (cell != NULL)
 		count(&cell->denied, (uint32_t)request.data.nr);
-	if (cell == NULL || cell->denied.total > ANSWERED_AT_ONCE)
+	if (cell == NULL || is_flood(cell))
 		hold(broker, watch->fd, request.id);
 	else
 		answer(watch->fd, request.id);

@@ -3,9 +3,9 @@
  *
  * The kernel notifies us of each one (seccomp user notification, seccomp_unotify(2)) and keeps the
  * caller waiting. The answer is always the same, EPERM: nothing is decided here, and no memory of
- * the caller is read. A run that makes very many such calls has to wait for its answers, so that it
- * cannot keep the broker busy. So has a caller whose cell is not found. If too many answers wait,
- * no more calls are received for a moment: the kernel keeps their callers.
+ * the caller is read. A run that makes very many such calls in a short time has to wait for its
+ * answers, so that it cannot keep the broker busy. So has a caller whose cell is not found. If too
+ * many answers wait, no more calls are received for a moment: the kernel keeps their callers.
  */
 #ifndef CELLBLOCK_SECCOMP_NOTIFY_H
 #define CELLBLOCK_SECCOMP_NOTIFY_H

@@ -57,7 +57,7 @@ print_condition(int arg, const struct rule_match *match)
 	if (match->mask == 0 || (arg == ZYGOTE_MARK_ARG && match->value == ZYGOTE_MARK))
 		return;
 	if (match->mask == UINT64_MAX)
-		printf(" arg%d=0x%" PRIx64, arg, match->value);
+		printf(" arg%d%s0x%" PRIx64, arg, match->differs ? "!=" : "=", match->value);
 	else
 		printf(" arg%d&0x%" PRIx64 "=0x%" PRIx64, arg, match->mask, match->value);
 }

@@ -41,9 +41,10 @@
 /* ---- system calls -------------------------------------------------------------------------------- */
 
 /*
- * A call was stopped if it fails with EPERM or ENOSYS. The arguments are invalid: without a filter
- * the kernel does nothing and fails with another errno, even for a process without privileges. So
- * this finds holes in the policy itself, and not only where all layers have one.
+ * A call was stopped if it fails with EPERM or ENOSYS, or as the policy answers it. The arguments
+ * are invalid: without a filter the kernel does nothing and fails with another errno, even for a
+ * process without privileges. So this finds holes in the policy itself, and not only where all
+ * layers have one.
  */
 struct call {
 	const char *name;
@@ -69,10 +70,6 @@ static const struct call calls[] = {
 	{ "clone into a user namespace", SYS_clone, { CLONE_NEWUSER | CLONE_FS } },
 	{ "clone into a mount namespace", SYS_clone, { CLONE_NEWNS | CLONE_FS } },
 	{ "clone3", SYS_clone3, { 1, 64 } },
-	{ "setresuid", SYS_setresuid, { -1, -1, -1 } },
-	{ "setresgid", SYS_setresgid, { -1, -1, -1 } },
-	{ "setgroups", SYS_setgroups, { 1 << 20, 1 } },
-	{ "capset", SYS_capset, { 1, 1 } },
 	{ "ptrace", SYS_ptrace, { 0x4206, 999999, 0, 0 } },
 	{ "process_vm_readv", SYS_process_vm_readv, { 999999, 0, 0, 0, 0 } },
 	{ "process_vm_writev", SYS_process_vm_writev, { 999999, 0, 0, 0, 0 } },
@@ -127,6 +124,14 @@ static const struct call deadly_calls[] = {
 #endif
 };
 
+/* Whether the policies answer a call with this error. The kernel would find another fault first. */
+static bool
+is_answer(const struct call *call, int error)
+{
+	return (call->number == SYS_name_to_handle_at && error == EOPNOTSUPP) ||
+	    (call->number == SYS_prctl && call->args[0] == PR_SET_SECCOMP && error == EINVAL);
+}
+
 /* Was the call not stopped? */
 static bool
 call_gets_through(const struct call *call)
@@ -136,7 +141,7 @@ call_gets_through(const struct call *call)
 
 	if (result > 0 && (call->number == SYS_clone || call->number == SYS_clone3))
 		return true;
-	return result >= 0 || (errno != EPERM && errno != ENOSYS);
+	return result >= 0 || (errno != EPERM && errno != ENOSYS && !is_answer(call, errno));
 }
 
 /* ---- attacks on other layers --------------------------------------------------------------------- */
@@ -326,6 +331,44 @@ gain_capabilities(void)
 	return false;
 }
 
+/* The policies leave these calls to the kernel, which refuses them to a process without capabilities. */
+static bool
+become_another(void)
+{
+	const long own_uid = (long)syscall(SYS_getuid), own_gid = (long)syscall(SYS_getgid);
+	const struct {
+		long number, args[3];
+	} tries[] = {
+		{ SYS_setuid, { 0 } },
+		{ SYS_setuid, { own_uid + 1 } },
+		{ SYS_setreuid, { -1, 0 } },
+		{ SYS_setresuid, { -1, -1, 0 } },
+		{ SYS_setresuid, { own_uid + 1, -1, -1 } },
+		{ SYS_setgid, { 0 } },
+		{ SYS_setregid, { -1, 0 } },
+		{ SYS_setresgid, { -1, -1, own_gid + 1 } },
+		{ SYS_setgroups, { 0 } },
+	};
+
+	for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
+		if (syscall(tries[i].number, tries[i].args[0], tries[i].args[1], tries[i].args[2]) == 0)
+			return true;
+	}
+	/* It returns the id that was in force, whether or not it changes it. */
+	return syscall(SYS_setfsuid, 0) != own_uid || syscall(SYS_setfsuid, -1) != own_uid || syscall(SYS_setfsgid, 0) != own_gid ||
+	    syscall(SYS_setfsgid, -1) != own_gid;
+}
+
+static bool
+take_capabilities(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct all[2] = { { ~0u, ~0u, 0 }, { ~0u, ~0u, 0 } }, one[2] = { { 0, 0, 1u << CAP_CHOWN } };
+
+	return syscall(SYS_capset, &head, all) == 0 || syscall(SYS_capset, &head, one) == 0 ||
+	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_CHOWN, 0, 0) == 0;
+}
+
 static bool
 gain_privileges(void)
 {
@@ -344,7 +387,9 @@ raise_limits(void)
 		if (getrlimit((__rlimit_resource_t)bounded[i], &now) != 0 || now.rlim_max == RLIM_INFINITY)
 			return true;
 		more = (struct rlimit){ now.rlim_max + 1, now.rlim_max + 1 };
-		if (setrlimit((__rlimit_resource_t)bounded[i], &more) == 0)
+		/* A change of RLIMIT_CORE is answered with success, and not made. */
+		if (setrlimit((__rlimit_resource_t)bounded[i], &more) == 0 &&
+		    (getrlimit((__rlimit_resource_t)bounded[i], &more) != 0 || more.rlim_max != now.rlim_max))
 			return true;
 	}
 	return false;
@@ -406,6 +451,8 @@ static const struct attack {
 	{ "the session of another", "pid_namespace", share_a_session },
 	{ "capabilities", "capabilities", have_capabilities },
 	{ "capabilities to be gained", "capabilities", gain_capabilities },
+	{ "capabilities to be taken", "capabilities", take_capabilities },
+	{ "ids of others", "capabilities", become_another },
 	{ "privileges of set-uid files", "no_new_privs", gain_privileges },
 	{ "higher limits", "rlimits", raise_limits },
 	{ "a core dump", "rlimits", dump_core },

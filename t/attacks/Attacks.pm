@@ -102,9 +102,10 @@ sub read_calls {
     for my $line (grep { /\S/ && !/\A#/ } split /\n/, slurp($path)) {
         my ($name, $arguments, $fate, $needs) = split /\s+\|\s+/, $line, 4;
         my %case = (name => "calls: $name", theme => 'calls', language => 'c', program => 'syscall.c', seconds => 10, times => 1,
-            never => 'escaped', machine => 'x86_64', request => $json->encode({ args => [split ' ', $arguments] }), status => 'ok|denied');
+            never => 'escaped|returned', machine => 'x86_64', request => $json->encode({ args => [split ' ', $arguments] }), status => 'ok|denied');
         $case{needs} = $needs if $needs;
         if (($fate // '') eq 'killed') { $case{status} = 'signal|denied'; $case{error} = 'bad system call|SIGSYS|not permitted' }
+        elsif (($fate // '') =~ /\Areturned/) { $case{never} = 'escaped'; $case{stdout} = "\\A$fate\n\\z" }
         elsif (($fate // '') eq 'refused or killed') { $case{status} = 'ok|denied|signal'; $case{stdout} = '\A(?:-1 (?:EPERM|ENOSYS)\n)?\z' }
         else { $case{stdout} = '\A-1 (?:' . ($fate // 'EPERM|ENOSYS') . ')\n\z' }
         push @cases, \%case;

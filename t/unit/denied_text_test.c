@@ -14,7 +14,10 @@
 
 #define EPERM_TEXT "PermissionError: [Errno 1] Operation not permitted\n"
 
-static const struct denied_context alone = { .has_network = true, .processes = 1, .maximum_processes = 9 };
+static const struct denied_context alone = { .has_network = true,
+	.key_has_network = true,
+	.processes = 1,
+	.maximum_processes = 9 };
 static const struct denied_context proxied = { .network = NETWORK_PROXY, .has_network = true, .processes = 1 };
 static const struct denied_context host = { .network = NETWORK_HOST, .has_network = true, .processes = 1 };
 
@@ -52,12 +55,12 @@ test_names_counts_and_hints(void **state)
 	assert_non_null(strstr(json_object_get_string(json_object_object_get(second, "hint")), "enable_network"));
 	json_object_put(list);
 	denied_line(&two, &alone, EPERM_TEXT, strlen(EPERM_TEXT), line);
-	assert_non_null(strstr(line, "error: operation not permitted (setns, socket); enable_network "));
+	assert_string_equal(line, "error: operation not permitted (socket); enable_network asks for a network\\n");
 	assert_string_equal(line + strlen(line) - 2, "\\n");
 
 	/* A run that had a network is not advised to ask for one. */
 	denied_line(&two, &proxied, EPERM_TEXT, strlen(EPERM_TEXT), line);
-	assert_non_null(strstr(line, "(setns, socket); the network of a run "));
+	assert_non_null(strstr(line, "(socket); the network of a run "));
 	denied_json(&two, &host, json);
 	assert_null(strstr(json, "enable_network"));
 }
@@ -74,7 +77,7 @@ test_numbers_without_a_name(void **state)
 
 	(void)state;
 	denied_line(&unknown, &alone, EPERM_TEXT, strlen(EPERM_TEXT), line);
-	assert_string_equal(line, "error: operation not permitted (-1, -101, -10001, 3999)\\n");
+	assert_string_equal(line, "error: operation not permitted (3999)\\n");
 	denied_json(&unknown, &alone, json);
 	assert_string_equal(json,
 	    "[{\"name\":\"-1\",\"count\":1},{\"name\":\"-101\",\"count\":1},"
@@ -116,10 +119,29 @@ test_blame(void **state)
 		{ "", "" },
 		{ "ValueError: bad column\n", "" },
 		{ "no FilePermissions here, PERMIT, whatEPERMit\n", "" },
-		{ "mknod: Operation not permitted", "(setns, socket)" },
-		{ "Error: spawn ls EPERM\n", "(setns, socket)" },
-		{ "PERMISSIONERROR\n", "(setns, socket)" },
-		{ "Exception: Unix.Unix_error(Unix.EPERM, \"socket\", \"\").", "(setns, socket)" },
+		{ "mknod: Operation not permitted", "(socket)" },
+		{ "Error: spawn ls EPERM\n", "(socket)" },
+		{ "PERMISSIONERROR\n", "(socket)" },
+		{ "Exception: Unix.Unix_error(Unix.EPERM, \"socket\", \"\").", "(socket)" },
+		{ "OSError: [Errno 97] Address family not supported by protocol\n", "(socket); enable_network" },
+		{ "java.net.SocketException: Permission denied\n", "(socket); enable_network" },
+		/* Only the last words count. */
+		{ "chown: Operation not permitted\na\nb\nc\nwrong input\n", "" },
+		{ "a\nb\nmake: echo: Operation not permitted\nmake: *** [Makefile:3: greet] Error 127\n", "(socket)" },
+		{ "chown: Operation not permitted\nTraceback (most recent call last):\n  File \"x\"\nKeyError: 'prize'\n", "" },
+		{ "Traceback (most recent call last):\n  File \"x\"\nPermissionError: 1\n\n"
+		  "During handling of the above exception, another exception occurred:\n\n"
+		  "Traceback (most recent call last):\n  a\n  b\n  c\n  d\nRuntimeError: no\n",
+		    "(socket)" },
+		{ "Traceback (most recent call last):\nPermissionError: 1\nwent on\n"
+		  "Traceback (most recent call last):\n  a\nRuntimeError: no\n",
+		    "" },
+		{ "node:internal/fs/watchers:255\n    throw error;\n    ^\n\nError: EPERM: not permitted\n    at a\n    at b {\n"
+		  "  errno: -1\n}\n\nNode.js v18\n",
+		    "(socket)" },
+		{ "panic: operation not permitted\n\ngoroutine 1 [running]:\nmain.f()\n\t/box/main.go:5\nmain.g()\nmain.h()\n"
+		  "main.main()\nexit status 2\n",
+		    "(socket)" },
 		{ "<urlopen error [Errno -3] Temporary failure in name resolution>\n", "(socket); enable_network" },
 		{ "getaddrinfo EAI_AGAIN example.org\n", "(socket); enable_network" },
 		{ "sh: 1: Cannot fork\n", "" },
@@ -135,13 +157,34 @@ test_blame(void **state)
 		else if (strstr(line, cases[i].line) == NULL)
 			fail_msg("%s: \"%s\"", cases[i].err, line);
 	}
-	/* A long text is searched at its ends. */
+	/* A long text is searched at its end. */
 	memset(long_text, 'x', sizeof long_text);
 	denied_line(&two, &alone, long_text, sizeof long_text, line);
 	assert_string_equal(line, "");
 	memcpy(long_text + sizeof long_text - sizeof " EPERM", " EPERM ", sizeof " EPERM");
 	denied_line(&two, &alone, long_text, sizeof long_text, line);
-	assert_non_null(strstr(line, "setns"));
+	assert_non_null(strstr(line, "socket"));
+	memset(long_text, 'x', sizeof long_text);
+	memcpy(long_text, " EPERM ", sizeof " EPERM");
+	denied_line(&two, &alone, long_text, sizeof long_text, line);
+	assert_string_equal(line, "");
+}
+
+/* Words about any call are about the last one that was denied, and about others of the same use. */
+static void
+test_blame_the_last(void **state)
+{
+	static const struct denied_calls other = { .call = { { SYS_execve, 1 }, { SYS_setns, 3 } }, .total = 4 };
+	static const struct denied_calls processes = { .call = { { SYS_setns, 1 }, { SYS_execve, 3 }, { SYS_clone, 1 } }, .total = 5 };
+	char line[DENIED_LINE_SIZE];
+
+	(void)state;
+	denied_line(&other, &alone, EPERM_TEXT, strlen(EPERM_TEXT), line);
+	assert_string_equal(line, "error: operation not permitted (setns)\\n");
+	denied_line(&processes, &alone, EPERM_TEXT, strlen(EPERM_TEXT), line);
+	assert_non_null(strstr(line, "(execve, clone); limits.processes"));
+	denied_line(&other, &alone, "sh: Cannot fork\n", strlen("sh: Cannot fork\n"), line);
+	assert_non_null(strstr(line, "(execve); limits.processes"));
 }
 
 /* No hint advises what this server would refuse. */
@@ -160,7 +203,8 @@ test_hints_that_help(void **state)
 		{ &fork, { .processes = 4, .maximum_processes = 128 }, NULL },
 		{ &socket, { .has_network = false }, "no network is configured on this server" },
 		{ &socket, { .has_network = false, .wants_network = true }, "no network is configured on this server" },
-		{ &socket, { .has_network = true }, "enable_network asks for a network" },
+		{ &socket, { .has_network = true, .key_has_network = true }, "enable_network asks for a network" },
+		{ &socket, { .has_network = true }, "the key of this request has no network" },
 		{ &socket, { .has_network = true, .wants_network = true }, "the key of this request has no network" },
 		{ &socket, { .has_network = true, .wants_network = true, .network = NETWORK_PROXY }, "TCP only" },
 	};
@@ -184,6 +228,7 @@ main(void)
 		cmocka_unit_test(test_names_counts_and_hints),
 		cmocka_unit_test(test_numbers_without_a_name),
 		cmocka_unit_test(test_blame),
+		cmocka_unit_test(test_blame_the_last),
 		cmocka_unit_test(test_hints_that_help),
 		cmocka_unit_test(test_as_many_as_there_can_be),
 	};

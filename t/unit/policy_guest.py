@@ -13,6 +13,7 @@ import asyncio
 import bz2
 import concurrent.futures
 import ctypes
+import errno
 import gzip
 import hashlib
 import json
@@ -65,6 +66,15 @@ def refused(function, *args, **kwargs):
     except PermissionError:
         return
     raise AssertionError("not refused: %s%r" % (function.__name__, args))
+
+
+def fails_with(error, function, *args):
+    try:
+        function(*args)
+    except OSError as e:
+        assert e.errno == error, "%s%r: %s" % (function.__name__, args, e)
+        return
+    raise AssertionError("no error: %s%r" % (function.__name__, args))
 
 
 def use_threads():
@@ -141,6 +151,31 @@ def use_files():
         os.chdir(here)
 
 
+def use_own_things():
+    with tempfile.TemporaryDirectory() as top:
+        path = os.path.join(top, "file")
+        open(path, "w").close()
+        os.chown(path, os.getuid(), os.getgid())
+        os.chown(path, -1, os.getgid())
+        os.chown(path, -1, -1)
+        os.mkfifo(path + ".fifo")
+        os.mknod(path + ".regular")
+        refused(os.mknod, path + ".device", 0o20600, 0x103)
+        fails_with(errno.EOPNOTSUPP, os.setxattr, path, "user.a", b"b")
+    os.setresuid(*os.getresuid())
+    os.setresgid(-1, -1, os.getgid())
+    os.sched_setaffinity(0, os.sched_getaffinity(0))
+    os.nice(1)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.sync()
+    fails_with(errno.ENOSYS, ctypes_call, "inotify_init1", 0)
+
+
+def ctypes_call(name, *args):
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*args) < 0:
+        raise OSError(ctypes.get_errno(), name)
+
+
 def use_system():
     ssl.create_default_context()
     hashlib.sha256(secrets.token_bytes(16))
@@ -180,9 +215,7 @@ def use_processes(granted):
     if not granted:
         refused(os.fork)
         refused(subprocess.run, ["/bin/true"])
-        refused(os.execv, "/bin/true", ["true"])
         refused(os.posix_spawn, "/bin/true", ["true"], {})
-        refused(os.setsid)
         return
     answer = subprocess.run("echo a b | tr a-z A-Z", shell=True, stdout=subprocess.PIPE, start_new_session=True, check=True)
     assert answer.stdout == b"A B\n"
@@ -245,11 +278,12 @@ def main():
     use_threads()
     use_event_loop()
     use_files()
+    use_own_things()
     use_system()
     use_numpy()
     use_processes(grant & GRANT_PROCESSES)
     use_network(grant & GRANT_NETWORK)
-    refused(load_filter, call, 0, last)
+    fails_with(errno.ENOSYS, load_filter, call, 0, last)
     print("done")
 
 

@@ -68,7 +68,7 @@ write_file(const char *path, const char *text)
 
 #define ROW(rest) "( { reason = \"r\"; " rest " } );\n"
 #define WHEN(call, condition) ROW("calls = [\"" call "\"]; when = ( { " condition " } );")
-#define UNCLEAR "incomplete condition; allowed: one_of, or mask and equals, or only"
+#define UNCLEAR "incomplete condition; allowed: one_of, or mask and equals, or only, or not"
 
 static const struct bad_file {
 	const char *text, *rest;
@@ -131,16 +131,19 @@ static const struct bad_file {
 	    "allow[0].when[1]: argument 1 already has a condition; allowed: one" },
 	{ "allow = " WHEN("read", "arg = 1; one = [\"1\"];"),
 	    ":1: unknown key \"one\" in allow[0].when[0]; allowed: arg, "
-	    "one_of, mask, equals, only" },
+	    "one_of, mask, equals, only, not" },
+	{ "allow = " WHEN("read", "arg = 1; not = \"1\"; one_of = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
+	{ "allow = " WHEN("read", "arg = 1; not = \"x\";"),
+	    ":1: allow[0].when[0]: unknown value \"x\"; allowed: a number, or a name that cellblock-policy(5) lists" },
 	{ "allow = " WHEN("read", "arg = 1; only = [\"1\"]; one_of = [\"1\"];"), ":1: allow[0].when[0]: " UNCLEAR },
 	{ "allow = " WHEN("read", "arg = 1; only = [\"1\"]; mask = [\"1\"]; equals = [];"), ":1: allow[0].when[0]: " UNCLEAR },
 	{ "allow = " WHEN("read", "arg = 1; only = [\"0xffffffff\"];"),
 	    ":1: allow[0].when[0].only allows every value; allowed: fewer bits" },
 
 	/* Calls that are not made. */
-	{ "answer = " ROW("calls = [\"read\"];"), ":1: answer[0].with: \"\" is no answer; allowed: success, EINVAL, EOPNOTSUPP" },
+	{ "answer = " ROW("calls = [\"read\"];"), ":1: answer[0].with: \"\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP" },
 	{ "answer = " ROW("calls = [\"read\"]; with = \"EPERM\";"),
-	    ":1: answer[0].with: \"EPERM\" is no answer; allowed: success, EINVAL, EOPNOTSUPP" },
+	    ":1: answer[0].with: \"EPERM\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP" },
 	{ "allow = " ROW("calls = [\"read\"]; with = \"success\";"), ":1: allow[0].with: allowed: only in \"answer\"" },
 	{ "allow = " ROW("calls = [\"read\"];") "answer = " ROW("calls = [\"read\"]; with = \"success\";"),
 	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
@@ -151,6 +154,13 @@ static const struct bad_file {
 	{ "answer = ( { reason = \"r\"; calls = [\"read\"]; with = \"success\"; },\n"
 	  "{ reason = \"r\"; calls = [\"read\"]; with = \"EINVAL\"; } );",
 	    ":2: answer[1]: read is already in \"answer\"; allowed: rows of which no arguments fit both" },
+
+	{ "allow = " WHEN("read", "arg = 1; not = \"3\";") "answer = ( { reason = \"r\"; calls = [\"read\"]; "
+	                                               "with = \"ENOTTY\"; when = ( { arg = 1; mask = [\"7\"]; equals = [\"3\"]; } ); } );",
+	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
+	{ "allow = " WHEN("read", "arg = 1; not = \"3\";") "answer = ( { reason = \"r\"; calls = [\"read\"]; "
+	                                               "with = \"ENOTTY\"; when = ( { arg = 1; not = \"4\"; } ); } );",
+	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
 
 	/* One call in two sections that contradict each other. */
 	{ "allow = " ROW("calls = [\"read\"];") "kill = " ROW("calls = [\"read\"];"),
@@ -282,7 +292,7 @@ static bool
 fits(const struct rule *rule, const struct seccomp_data *data)
 {
 	for (int i = 0; i < RULE_ARGS; i++) {
-		if ((data->args[i] & rule->arg[i].mask) != rule->arg[i].value)
+		if (((data->args[i] & rule->arg[i].mask) != rule->arg[i].value) != rule->arg[i].differs)
 			return false;
 	}
 	return rule->call == data->nr;
@@ -452,7 +462,11 @@ test_rules_side_by_side(void **state)
 	    "  { reason = \"r\"; calls = [\"openat\"]; when = ( { arg = 2; mask = [\"O_DIRECT\", \"7\"]; equals = [\"2\"]; } ); },\n"
 	    "  { reason = \"r\"; calls = [\"sendto\"]; when = ( { arg = 3; only = [\"MSG_PEEK\", \"0x40\"]; },\n"
 	    "    { arg = 4; one_of = [\"0\"]; } ); },\n"
-	    "  { reason = \"r\"; calls = [\"pipe2\"]; when = ( { arg = 1; only = []; } ); } );\n");
+	    "  { reason = \"r\"; calls = [\"pipe2\"]; when = ( { arg = 1; only = []; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"prlimit64\"]; when = ( { arg = 2; one_of = [\"0\"]; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"kill\"]; when = ( { arg = 0; not = \"1\"; }, { arg = 1; one_of = [\"9\"]; } ); } );\n"
+	    "answer = ( { reason = \"r\"; calls = [\"prlimit64\"]; with = \"success\";\n"
+	    "    when = ( { arg = 1; one_of = [\"4\"]; }, { arg = 2; not = \"0\"; } ); } );\n");
 	check_filters(folder, "p");
 	unlink(other_path);
 }

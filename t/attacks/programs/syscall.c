@@ -1,5 +1,5 @@
 /*
- * syscall.c - makes one system call, and prints its result and the name of its error.
+ * syscall.c - makes one system call, and prints its result or the name of its error.
  *
  * usage: [int80|x32] NUMBER ARGUMENT...
  *
@@ -81,6 +81,6 @@ main(int argc, char **argv)
 	if (result == -1)
 		printf("-1 %s\n", strerrorname_np(errno));
 	else
-		printf("escaped: it returned %ld\n", result);
+		printf("returned %ld\n", result);
 	return 0;
 }
