@@ -285,6 +285,8 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	    check_armed(&file, config, language) != 0) {
 		config_language_free(language);
 		language = NULL;
+	} else {
+		config_limits_settle(&language->limits, config->cgroup == LAYER_REQUIRED);
 	}
 	conf_file_close(&file);
 	return language;

@@ -185,13 +185,13 @@ refuse_limit(const char *name, struct http_error *error)
 }
 
 /*
- * A run that may start processes is held to their number, and each thread counts as one, unless it
+ * A run that asks for a number of processes is held to it, and each thread counts as one, unless it
  * asks for threads as well.
  */
 static void
 settle_threads(struct json_object *object, struct run_limits *limits)
 {
-	if (limits->processes > 1 && (object == NULL || field(object, "threads") == NULL))
+	if (limits->processes > 1 && field(object, "processes") != NULL && field(object, "threads") == NULL)
 		limits->threads = 0;
 }
 
@@ -220,7 +220,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 	if (object != NULL && !json_object_is_type(object, json_type_object))
 		return http_error_set(error, 400, "limits: must be an object");
 	if (object == NULL) {
-		settle_threads(object, limits);
+		run_limits_settle_stack(limits, &allowed->maximum);
 		return 0;
 	}
 	/* A limit that is misspelt would not hold, and nobody would notice. */
@@ -246,6 +246,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 		memcpy((char *)limits + f->offset, &number, sizeof number);
 	}
 	settle_threads(object, limits);
+	run_limits_settle_stack(limits, &allowed->maximum);
 	return 0;
 }
 

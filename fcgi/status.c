@@ -185,11 +185,13 @@ static struct json_object *
 describe_limits(const struct limits_config *config)
 {
 	struct json_object *object = json_object_new_object();
+	struct run_limits usual = config->default_;
 
+	run_limits_settle_stack(&usual, &config->maximum);
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *limit = &request_limits[i];
 		struct json_object *both = json_object_new_object();
-		uint64_t default_ = request_limit_of(limit, &config->default_);
+		uint64_t default_ = request_limit_of(limit, &usual);
 		uint64_t maximum = request_limit_of(limit, &config->maximum);
 
 		json_object_object_add(both, "default", json_object_new_uint64(default_));

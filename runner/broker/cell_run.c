@@ -22,6 +22,7 @@
 #define KILLED_LIMIT_US 10000000u /* for a killed guest to be reaped, before it is looked at again */
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
+#define THREAD_STACK_BYTES (UINT64_C(8) << 20)
 #define SMALL_REST_BYTES (UINT64_C(1) << 20) /* of earlier runs, not worth another look */
 #define GUEST_FAILED 127                     /* exit status of a guest that reports that a step failed */
 
@@ -118,6 +119,9 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 	if (broker->cgroup.version == 0) {
 		start.data_bytes = limits->memory_bytes;
 		start.tasks = run_limits_tasks(limits);
+		/* libc makes the stack of each thread as large as this, and all of it counts as data. */
+		if (start.stack_bytes >= limits->memory_bytes)
+			start.stack_bytes = limits->memory_bytes < THREAD_STACK_BYTES ? limits->memory_bytes : THREAD_STACK_BYTES;
 	}
 	if (broker->isolation->files_are_on_host)
 		start.file_bytes = limits->disk_bytes;
