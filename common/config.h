@@ -48,6 +48,9 @@ struct warm_set {
 	uint32_t zygotes;       /* warm interpreters, which fork in turn */
 };
 
+/* In a word of `run`: the memory limit of the run, in bytes. */
+#define CONFIG_MEMORY_WORD "{memory_bytes}"
+
 struct language_config {
 	char *file; /* its path, for messages */
 	char *name; /* as in a request */
@@ -56,7 +59,7 @@ struct language_config {
 	enum start_kind start;
 	char *driver;       /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
 	char *interpreter;  /* with a driver: absolute path */
-	struct strings run; /* the command that starts a program; none: the compiled file is executed */
+	struct strings run; /* the command that starts a program (CONFIG_MEMORY_WORD); none: the compiled file is executed */
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it creates in the working directory */

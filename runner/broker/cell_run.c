@@ -113,6 +113,7 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		.attack = run->attack,
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S,
 		.open_files = limits->open_files,
+		.memory_bytes = limits->memory_bytes,
 		.stack_bytes = limits->stack_bytes };
 	int fds[RUN_FDS + 1];
 

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,24 @@ new_list(size_t count)
 	return list;
 }
 
+/*
+ * A word of a command, with the memory limit of the run in place of its name: a virtual machine that
+ * does not know of it would use more than it may have. A spare is started before its run, and gets
+ * the default.
+ */
+static char *
+fill_in(char *word)
+{
+	uint64_t bytes = guest_start.memory_bytes != 0 ? guest_start.memory_bytes : config->language->limits.default_.memory_bytes;
+	char *place = strstr(word, CONFIG_MEMORY_WORD), *text;
+
+	if (place == NULL)
+		return word;
+	if (asprintf(&text, "%.*s%" PRIu64 "%s", (int)(place - word), word, bytes, place + strlen(CONFIG_MEMORY_WORD)) < 0)
+		guest_fail("allocate argv and the environment");
+	return text;
+}
+
 static char **
 make_argv(const struct strings *command, uint32_t argc, const char *args)
 {
@@ -90,7 +109,7 @@ make_argv(const struct strings *command, uint32_t argc, const char *args)
 	size_t count = 0;
 
 	for (size_t i = 0; i < command->count; i++)
-		argv[count++] = command->item[i];
+		argv[count++] = fill_in(command->item[i]);
 	/* The compiler's output is started under its own file name. */
 	if (count == 0)
 		argv[count++] = config->language->compile.output;
