@@ -65,6 +65,7 @@ struct language_config {
 		char *output;           /* the file that it creates in the working directory */
 		struct run_limits limits;
 	} compile;
+	char *out_of_memory;                   /* words on stderr of a program that failed for want of memory; NULL: none */
 	struct strings version;                /* a command that prints it; none: the driver knows it */
 	struct strings root;                   /* more host paths to bind read-only; with a leading '?' one may be missing */
 	struct strings links;                  /* "/place=/target": symbolic links in the root */

@@ -71,6 +71,7 @@ static const struct conf_key language_keys[] = {
 	{ .name = "interpreter", .type = CONF_STRING, AT(interpreter), .max = PATH_BYTES, .form = &conf_form_absolute },
 	{ .name = "run", .type = CONF_STRINGS, AT(run), .max = CONFIG_MAX_WORDS },
 	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
+	{ .name = "out_of_memory", .type = CONF_STRING, AT(out_of_memory), .max = 128 },
 	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = CONFIG_MAX_WORDS },
 	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
 	{ .name = "links", .type = CONF_STRINGS, AT(links), .max = 16, .form = &form_link },
