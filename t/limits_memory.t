@@ -121,7 +121,7 @@ SKIP: {
     if (my $why = missing('the kernel does not count them', defined $probe)) { skip $why, 1 }
     my @peaks;
     for my $count (30, 3, 0, 7, 1) {
-        # Nothing is known of a run whose group could not be made anew: rather than wrong it is null.
+        # It is null rather than wrong, where the group could not be made anew.
         push @peaks, map { $cb->run(code => sprintf $threads, $count)->{data}{usage}{processes_peak} // 'null' } 1 .. 6;
     }
     is "@peaks", join(' ', (31) x 6, (4) x 6, (1) x 6, (8) x 6, (2) x 6), 'each run has its own peak, whatever ran before';

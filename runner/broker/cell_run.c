@@ -120,7 +120,7 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 	if (broker->cgroup.version == 0) {
 		start.data_bytes = limits->memory_bytes;
 		start.tasks = run_limits_tasks(limits);
-		/* libc makes the stack of each thread as large as this, and all of it counts as data. */
+		/* libc makes each thread's stack as large as this, and all of it counts as data. */
 		if (start.stack_bytes >= limits->memory_bytes)
 			start.stack_bytes = limits->memory_bytes < THREAD_STACK_BYTES ? limits->memory_bytes : THREAD_STACK_BYTES;
 	}
@@ -245,7 +245,7 @@ has_guest_failed(const struct cell *cell, struct guest_report *report)
 }
 
 /*
- * What the control group was charged for at most. Memory that earlier runs left counts as theirs.
+ * The most that the control group was charged for. Memory that earlier runs left counts as theirs.
  * Where the limit was met, the kernel has reclaimed that first, and the run had all of it.
  */
 static uint64_t
@@ -275,8 +275,8 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 			result->processes_peak = 0;
 	}
 	/*
-	 * The group is charged for the files that the program made, and for all of its processes. The
-	 * largest process also uses pages that it shares with others, such as its libraries.
+	 * The group is charged for the files that the program made, and for all of its processes.
+	 * The largest process also uses pages that it shares with others, such as its libraries.
 	 */
 	if (result->memory_peak_bytes < (uint64_t)cell->usage.ru_maxrss * 1024u)
 		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;

@@ -147,7 +147,7 @@ make_pids_group(int parent_fd, const char *name, int fds[PIDS_FILES])
 	size_t count = 0;
 	int dir_fd, error;
 
-	/* An earlier run's, if its last process was still coming to its end when it was replaced. */
+	/* An old one may be left, if its last process was still coming to its end. */
 	if (mkdirat(parent_fd, name, 0755) != 0 &&
 	    (errno != EEXIST || unlinkat(parent_fd, name, AT_REMOVEDIR) != 0 || mkdirat(parent_fd, name, 0755) != 0))
 		return -1;

@@ -82,7 +82,7 @@ uint64_t cgroup_reclaim_argument(const struct cgroup_tree *tree, uint64_t bytes)
  */
 int cgroup_renew_pids(const struct cgroup_tree *tree, struct cgroup_cell *cell, uint32_t number);
 
-/* The name of a cell's group; each cell has two, for a group that is made while the other exists. */
+/* The name of a cell's group. Each cell has two: a group is made while the other one exists. */
 #define CGROUP_NAME_SIZE 24
 void cgroup_name(uint32_t number, bool is_renewed, char name[CGROUP_NAME_SIZE]);
 

@@ -85,9 +85,9 @@ new_list(size_t count)
 }
 
 /*
- * A word of a command, with the memory limit of the run in place of its name: a virtual machine that
- * does not know of it would use more than it may have. A spare is started before its run, and gets
- * the default.
+ * A word of a command, with the memory limit of the run in place of its name: a virtual machine
+ * that does not know of it would use more than it may have. A spare is started before its run, and
+ * gets the default.
  */
 static char *
 fill_in(char *word)
