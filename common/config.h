@@ -48,6 +48,8 @@ struct warm_set {
 	uint32_t zygotes;       /* warm interpreters, which fork in turn */
 };
 
+#define CONFIG_MAX_OPTIONS 32 /* of a compiler: a request's are bits of a number (job.h) */
+
 /* In a word of `run`: the memory limit of the run, in bytes. */
 #define CONFIG_MEMORY_WORD "{memory_bytes}"
 
@@ -63,6 +65,7 @@ struct language_config {
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it creates in the working directory */
+		struct strings options; /* words that a request may add to the command; at most CONFIG_MAX_OPTIONS */
 		struct run_limits limits;
 	} compile;
 	char *out_of_memory;                   /* words on stderr of a program that failed for want of memory; NULL: none */

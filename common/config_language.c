@@ -53,6 +53,7 @@ static const struct conf_key compile_keys[] = {
 	    AT(compile.output),
 	    .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },
+	{ .name = "options", .type = CONF_STRINGS, AT(compile.options), .max = CONFIG_MAX_OPTIONS },
 	{ .name = "limits", .type = CONF_GROUP, AT(compile.limits), .keys = config_compile_limits_keys },
 	{ .name = NULL },
 };

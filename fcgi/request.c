@@ -295,6 +295,56 @@ take_args(struct json_object *tree, struct block *args, struct http_error *error
 	return 0;
 }
 
+/* The place of a compiler option in the list that the operator allows; -1: it is not there. */
+static int
+find_option(const struct strings *allowed, const struct text *text)
+{
+	for (size_t i = 0; i < allowed->count; i++) {
+		if (strlen(allowed->item[i]) == text->size && memcmp(allowed->item[i], text->bytes, text->size) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+static int
+refuse_option(const struct language_config *language, size_t at, const struct text *text, struct http_error *error)
+{
+	const struct strings *allowed = &language->compile.options;
+
+	if (!config_is_compiled(language))
+		return http_error_set(error, 400, "compiler_options: %s is not compiled", language->name);
+	http_error_set(error, 400, "compiler_options[%zu]: \"%.64s\" is not allowed on this server", at, text->bytes);
+	for (size_t i = 0; i < allowed->count; i++)
+		http_error_append(error, "%s %s", i == 0 ? "; allowed:" : ",", allowed->item[i]);
+	return -1;
+}
+
+static int
+take_compiler_options(const struct language_config *language, struct json_object *tree, uint32_t *options,
+    struct http_error *error)
+{
+	struct json_object *list = field(tree, "compiler_options");
+
+	if (list == NULL)
+		return 0;
+	if (!json_object_is_type(list, json_type_array))
+		return http_error_set(error, 400, "compiler_options: must be a list of strings");
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *value = json_object_array_get_idx(list, i);
+		struct text text;
+		int place;
+
+		if (!json_object_is_type(value, json_type_string))
+			return http_error_set(error, 400, "compiler_options[%zu]: must be a string", i);
+		text = text_of(value);
+		place = find_option(&language->compile.options, &text);
+		if (place < 0)
+			return refuse_option(language, i, &text, error);
+		*options |= UINT32_C(1) << place;
+	}
+	return 0;
+}
+
 static int
 check_env(const char *name, struct json_object *value, struct http_error *error)
 {
@@ -443,6 +493,7 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	if (take_language(config, tree, request, error) != 0 || take_text(tree, "code", &request->code, error) != 0 ||
 	    take_text(tree, "preload", &request->preload, error) != 0 || take_text(tree, "stdin", &request->input, error) != 0 ||
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
+	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
 	    reject_later_fields(tree, error) != 0 ||
 	    take_network(config, tree, &request->network, &request->wants_network, error) != 0)

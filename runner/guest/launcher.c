@@ -130,6 +130,23 @@ has_variable(char *const *list, size_t count, const char *entry)
 	return false;
 }
 
+/* The compiler's command, with those options of the language's list that the request names. */
+static char **
+make_compiler_argv(uint32_t chosen)
+{
+	const struct strings *options = &config->language->compile.options;
+	char **argv = new_list(config->language->compile.command.count + options->count);
+	size_t count = 0;
+
+	for (size_t i = 0; i < config->language->compile.command.count; i++)
+		argv[count++] = config->language->compile.command.item[i];
+	for (size_t i = 0; i < options->count; i++) {
+		if ((chosen >> i & 1) != 0)
+			argv[count++] = options->item[i];
+	}
+	return argv;
+}
+
 /* The run's variables, and those of the language that the run does not set. */
 static char **
 make_env(uint32_t envc, const char *entries)
@@ -182,7 +199,8 @@ static void __attribute__((noreturn)) become_program(int job_fd)
 	size_t size;
 	const char *code = guest_map_job(job_fd, &head, &size);
 	const char *args = code + head.code_bytes + head.preload_bytes;
-	char **argv = make_argv(command, guest_start.is_compile != 0 ? 0 : head.argc, args);
+	char **argv = guest_start.is_compile != 0 ? make_compiler_argv(head.compiler_options) :
+	                                            make_argv(command, head.argc, args);
 	char **env = make_env(guest_start.is_compile != 0 ? 0 : head.envc, args + head.args_bytes);
 
 	if (guest_start.has_output == 0 && !guest_write_program(language->main_file, &head, code))
