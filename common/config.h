@@ -48,6 +48,11 @@ struct warm_set {
 	uint32_t zygotes;       /* warm interpreters, which fork in turn */
 };
 
+#define CONFIG_MAX_OPTIONS 32 /* of a compiler: a request's are bits of a number (job.h) */
+
+/* In a word of `run`: the memory limit of the run, in bytes. */
+#define CONFIG_MEMORY_WORD "{memory_bytes}"
+
 struct language_config {
 	char *file; /* its path, for messages */
 	char *name; /* as in a request */
@@ -56,12 +61,14 @@ struct language_config {
 	enum start_kind start;
 	char *driver;       /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
 	char *interpreter;  /* with a driver: absolute path */
-	struct strings run; /* the command that starts a program; none: the compiled file is executed */
+	struct strings run; /* the command that starts a program (CONFIG_MEMORY_WORD); none: the compiled file is executed */
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it creates in the working directory */
+		struct strings options; /* words that a request may add to the command; at most CONFIG_MAX_OPTIONS */
 		struct run_limits limits;
 	} compile;
+	char *out_of_memory;                   /* words on stderr of a program that failed for want of memory; NULL: none */
 	struct strings version;                /* a command that prints it; none: the driver knows it */
 	bool has_root;                         /* `root` is set, and replaces the root that all languages share */
 	struct strings root;                   /* host paths to bind read-only; with a leading '?' one may be missing */

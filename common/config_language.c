@@ -53,6 +53,7 @@ static const struct conf_key compile_keys[] = {
 	    AT(compile.output),
 	    .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },
+	{ .name = "options", .type = CONF_STRINGS, AT(compile.options), .max = CONFIG_MAX_OPTIONS },
 	{ .name = "limits", .type = CONF_GROUP, AT(compile.limits), .keys = config_compile_limits_keys },
 	{ .name = NULL },
 };
@@ -71,6 +72,7 @@ static const struct conf_key language_keys[] = {
 	{ .name = "interpreter", .type = CONF_STRING, AT(interpreter), .max = PATH_BYTES, .form = &conf_form_absolute },
 	{ .name = "run", .type = CONF_STRINGS, AT(run), .max = CONFIG_MAX_WORDS },
 	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
+	{ .name = "out_of_memory", .type = CONF_STRING, AT(out_of_memory), .max = 128 },
 	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = CONFIG_MAX_WORDS },
 	{ .name = "root", .type = CONF_STRINGS, AT(root), .max = 64, .form = &form_root },
 	{ .name = "more_root", .type = CONF_STRINGS, AT(more_root), .max = 64, .form = &form_root },
@@ -287,6 +289,8 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	    check_armed(&file, config, language) != 0) {
 		config_language_free(language);
 		language = NULL;
+	} else {
+		config_limits_settle(&language->limits, config->cgroup == LAYER_REQUIRED);
 	}
 	conf_file_close(&file);
 	return language;

@@ -8,6 +8,7 @@
 #define MIB(n) ((uint64_t)(n) << 20)
 #define GIB(n) ((uint64_t)(n) << 30)
 #define DAY_MS 86400000
+#define PROCESSES 64 /* enough for pipelines, make, and pools of processes */
 
 /* The default and the maximum of one limit. config_limits_check relies on this order. */
 #define LIMIT_KEYS(field, least, most, default_value, maximum_value) \
@@ -29,11 +30,11 @@
 LIMIT_KEYS(wall_ms, 1, DAY_MS, 15000, 120000);
 LIMIT_KEYS(cpu_ms, 1, DAY_MS, 15000, 120000);
 LIMIT_KEYS(memory_bytes, MIB(1), GIB(1024), MIB(256), GIB(1));
-LIMIT_KEYS(processes, 1, 32768, 1, 128);
+LIMIT_KEYS(processes, 1, 32768, 0, 512); /* the default: config_limits_settle */
 LIMIT_KEYS(threads, 1, 32768, 128, 1024);
-LIMIT_KEYS(open_files, RUN_LIMITS_MIN_OPEN_FILES, 1048576, 256, 1024);
-LIMIT_KEYS(inodes, RUN_LIMITS_MIN_INODES, 16777216, 4096, 65536);
-LIMIT_KEYS(stack_bytes, RUN_LIMITS_MIN_STACK_BYTES, GIB(1024), MIB(8), GIB(1));
+LIMIT_KEYS(open_files, RUN_LIMITS_MIN_OPEN_FILES, 1048576, 1024, 4096);
+LIMIT_KEYS(inodes, RUN_LIMITS_MIN_INODES, 16777216, 16384, 65536);
+LIMIT_KEYS(stack_bytes, RUN_LIMITS_MIN_STACK_BYTES, GIB(1024), 0, GIB(1)); /* the same */
 LIMIT_KEYS(output_bytes, 1, GIB(1), MIB(32), MIB(64));
 LIMIT_KEYS(disk_bytes, KIB(4), GIB(1024), MIB(64), MIB(512));
 
@@ -64,8 +65,8 @@ const struct conf_key config_compile_limits_keys[] = {
 	COMPILE_KEY(memory_bytes, MIB(1), GIB(1024), GIB(1)),
 	COMPILE_KEY(processes, 1, 32768, 64),
 	COMPILE_KEY(threads, 0, 32768, 0),
-	COMPILE_KEY(open_files, RUN_LIMITS_MIN_OPEN_FILES, 1048576, 256),
-	COMPILE_KEY(inodes, RUN_LIMITS_MIN_INODES, 16777216, 4096),
+	COMPILE_KEY(open_files, RUN_LIMITS_MIN_OPEN_FILES, 1048576, 1024),
+	COMPILE_KEY(inodes, RUN_LIMITS_MIN_INODES, 16777216, 16384),
 	COMPILE_KEY(stack_bytes, RUN_LIMITS_MIN_STACK_BYTES, GIB(1024), MIB(8)),
 	COMPILE_KEY(output_bytes, 1, GIB(1), MIB(1)),
 	COMPILE_KEY(disk_bytes, KIB(4), GIB(1024), MIB(256)),
@@ -89,4 +90,13 @@ config_limits_check(const struct conf_file *file, const struct limits_config *li
 		    key->name, default_, maximum);
 	}
 	return 0;
+}
+
+void
+config_limits_settle(struct limits_config *limits, bool has_groups)
+{
+	uint64_t usual = has_groups ? PROCESSES : 1;
+
+	if (limits->default_.processes == 0)
+		limits->default_.processes = usual < limits->maximum.processes ? usual : limits->maximum.processes;
 }

@@ -14,4 +14,10 @@ extern const struct conf_key config_compile_limits_keys[];
 /* Check that no default is above its maximum. Returns 0, or -1 with the file's error set. */
 int config_limits_check(const struct conf_file *file, const struct limits_config *limits);
 
+/*
+ * The default of `processes`, where no file has set it. `has_groups`: control groups are required;
+ * else each process may have the whole memory limit for itself, and a run has one by default.
+ */
+void config_limits_settle(struct limits_config *limits, bool has_groups);
+
 #endif

@@ -267,6 +267,8 @@ config_load(const char *path, char *error, size_t error_size)
 	    config_network_read(&file, config) != 0 || read_languages(config, &file) != 0) {
 		config_free(config);
 		config = NULL;
+	} else {
+		config_limits_settle(&config->limits, config->cgroup == LAYER_REQUIRED);
 	}
 	conf_file_close(&file);
 	return config;

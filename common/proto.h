@@ -155,7 +155,7 @@ struct run_result {
 	int32_t signal;    /* 0, or the signal that ended it */
 	uint32_t network;  /* enum network: the one that the run really had */
 	uint32_t
-	    processes_peak;   /* 0: the host does not count them. A lower bound: an earlier run in the cell may have had more */
+	    processes_peak;   /* 0: not known */
 	uint32_t inodes_full; /* bool: VERDICT_DISK_LIMIT for want of inodes, not of bytes */
 	uint64_t wall_us;     /* from handing the code to the guest to its end */
 	uint64_t cpu_us;

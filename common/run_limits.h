@@ -1,8 +1,8 @@
 /*
  * run_limits.h - the limits of one run, for the worker, the runner and the configuration.
  *
- * Every field but `threads` is greater than zero. A limit that a request does not give is replaced
- * by the configured default before this struct is filled, so zero never means "unlimited".
+ * In a request every field but `threads` is greater than zero. A limit that it does not give is
+ * replaced by the configured default before this struct is filled, so zero never means "unlimited".
  */
 #ifndef CELLBLOCK_RUN_LIMITS_H
 #define CELLBLOCK_RUN_LIMITS_H
@@ -25,8 +25,19 @@ struct run_limits {
 	uint64_t threads;      /* threads besides the processes; 0: each thread counts as a process */
 	uint64_t open_files;   /* of each process */
 	uint64_t inodes;       /* files and directories of the cell */
-	uint64_t stack_bytes;  /* of the first thread of each process */
+	uint64_t stack_bytes;  /* of the first thread of each process; see run_limits_settle_stack */
 };
+
+/*
+ * A configuration without a default for the stack has 0 here: it is the memory limit of the run,
+ * as far as `most` allows.
+ */
+static inline void
+run_limits_settle_stack(struct run_limits *limits, const struct run_limits *most)
+{
+	if (limits->stack_bytes == 0)
+		limits->stack_bytes = limits->memory_bytes < most->stack_bytes ? limits->memory_bytes : most->stack_bytes;
+}
 
 /*
  * Processes and threads that a run may have at the same time. The kernel counts both alike, so a

@@ -16,6 +16,7 @@ memfd_job(const struct run_request *request)
 		.args_bytes = (uint32_t)request->args.size,
 		.envc = request->env.count,
 		.env_bytes = (uint32_t)request->env.size,
+		.compiler_options = request->compiler_options,
 	};
 	struct iovec iov[] = {
 		{ &header, sizeof header },

@@ -212,7 +212,7 @@ name_signal(int number, char *text, size_t size)
 
 /*
  * The limit that an end met, in the names of a request and of `error`. A program that may start no
- * process has met the limit of its threads.
+ * process has met the limit of its threads; else the kernel counts both together.
  */
 static const struct met {
 	const char *name; /* NULL: none */
@@ -271,11 +271,16 @@ describe_limit(const struct met *met, const struct run_limits *limits, bool is_c
 	char words[UNITS_TEXT_SIZE];
 	bool has_words = units_of_limit(met->name, value, words);
 
+	if (met == &processes && limits->threads > 0) {
+		snprintf(text, size,
+		    "error: limit of processes and threads exceeded (%" PRIu64 " together: limits.processes %" PRIu64
+		    ", limits.threads %" PRIu64 ")\\n",
+		    run_limits_tasks(limits), limits->processes, limits->threads);
+		return;
+	}
 	snprintf(text, size, "error: %s (%" PRIu64 "%s%s)%s%s%s\\n", met->words, value, unit != NULL ? " " : "",
 	    unit != NULL ? unit + 1 : "", has_words ? ", which is " : "", words,
-	    met != &processes || is_compile ? "" :
-	        limits->threads > 0         ? ", and limits.threads in addition" :
-	                                      "; each thread counts, unless limits.threads asks for more");
+	    met != &processes || is_compile ? "" : "; each thread counts, unless limits.threads asks for more");
 }
 
 /*

@@ -185,13 +185,13 @@ refuse_limit(const char *name, struct http_error *error)
 }
 
 /*
- * A run that may start processes is held to their number, and each thread counts as one, unless it
+ * A run that asks for a number of processes is held to it, and each thread counts as one, unless it
  * asks for threads as well.
  */
 static void
 settle_threads(struct json_object *object, struct run_limits *limits)
 {
-	if (limits->processes > 1 && (object == NULL || field(object, "threads") == NULL))
+	if (limits->processes > 1 && field(object, "processes") != NULL && field(object, "threads") == NULL)
 		limits->threads = 0;
 }
 
@@ -220,7 +220,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 	if (object != NULL && !json_object_is_type(object, json_type_object))
 		return http_error_set(error, 400, "limits: must be an object");
 	if (object == NULL) {
-		settle_threads(object, limits);
+		run_limits_settle_stack(limits, &allowed->maximum);
 		return 0;
 	}
 	/* A limit that is misspelt would not hold, and nobody would notice. */
@@ -246,6 +246,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 		memcpy((char *)limits + f->offset, &number, sizeof number);
 	}
 	settle_threads(object, limits);
+	run_limits_settle_stack(limits, &allowed->maximum);
 	return 0;
 }
 
@@ -290,6 +291,56 @@ take_args(struct json_object *tree, struct block *args, struct http_error *error
 		struct text text = text_of(json_object_array_get_idx(list, i));
 
 		to = append(to, text.bytes, text.size + 1);
+	}
+	return 0;
+}
+
+/* The place of a compiler option in the list that the operator allows; -1: it is not there. */
+static int
+find_option(const struct strings *allowed, const struct text *text)
+{
+	for (size_t i = 0; i < allowed->count; i++) {
+		if (strlen(allowed->item[i]) == text->size && memcmp(allowed->item[i], text->bytes, text->size) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+static int
+refuse_option(const struct language_config *language, size_t at, const struct text *text, struct http_error *error)
+{
+	const struct strings *allowed = &language->compile.options;
+
+	if (!config_is_compiled(language))
+		return http_error_set(error, 400, "compiler_options: %s is not compiled", language->name);
+	http_error_set(error, 400, "compiler_options[%zu]: \"%.64s\" is not allowed on this server", at, text->bytes);
+	for (size_t i = 0; i < allowed->count; i++)
+		http_error_append(error, "%s %s", i == 0 ? "; allowed:" : ",", allowed->item[i]);
+	return -1;
+}
+
+static int
+take_compiler_options(const struct language_config *language, struct json_object *tree, uint32_t *options,
+    struct http_error *error)
+{
+	struct json_object *list = field(tree, "compiler_options");
+
+	if (list == NULL)
+		return 0;
+	if (!json_object_is_type(list, json_type_array))
+		return http_error_set(error, 400, "compiler_options: must be a list of strings");
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *value = json_object_array_get_idx(list, i);
+		struct text text;
+		int place;
+
+		if (!json_object_is_type(value, json_type_string))
+			return http_error_set(error, 400, "compiler_options[%zu]: must be a string", i);
+		text = text_of(value);
+		place = find_option(&language->compile.options, &text);
+		if (place < 0)
+			return refuse_option(language, i, &text, error);
+		*options |= UINT32_C(1) << place;
 	}
 	return 0;
 }
@@ -442,6 +493,7 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	if (take_language(config, tree, request, error) != 0 || take_text(tree, "code", &request->code, error) != 0 ||
 	    take_text(tree, "preload", &request->preload, error) != 0 || take_text(tree, "stdin", &request->input, error) != 0 ||
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
+	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
 	    reject_later_fields(tree, error) != 0 ||
 	    take_network(config, tree, &request->network, &request->wants_network, error) != 0)

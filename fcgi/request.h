@@ -42,6 +42,7 @@ struct run_request {
 	struct run_limits maximum; /* of each limit, for this client */
 	struct text code, preload, input;
 	struct block args, env;
+	uint32_t compiler_options; /* bit N: the Nth that the language's file allows */
 };
 
 /*

@@ -523,6 +523,20 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	return end;
 }
 
+/*
+ * An interpreter that knows its limit reports want of memory itself, and then the program fails: to
+ * the client that is the memory limit, as where the kernel ends the program.
+ */
+static void
+settle_memory(struct run *run, const struct language_config *language)
+{
+	const char *words = language->out_of_memory;
+
+	if (words != NULL && run->result.verdict == VERDICT_EXIT &&
+	    memmem(run->err.bytes, run->err.size, words, strlen(words)) != NULL)
+		run->result.verdict = VERDICT_MEMORY_LIMIT;
+}
+
 static enum run_end
 compile_and_run(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
     const struct run_client *client, bool *start_over)
@@ -538,16 +552,21 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.limits = request->limits,
 		.share = *client->share,
 	};
+	const struct language_config *language = config->language[request->language];
+	enum run_end end;
 
-	if (config_is_compiled(config->language[request->language])) {
-		enum run_end end = compile(run, link, config, request, client, start_over);
+	if (config_is_compiled(language)) {
+		end = compile(run, link, config, request, client, start_over);
 		if (end != RUN_ENDED || run->compilation.result.verdict != VERDICT_OK)
 			return end;
 		/* The wait of the compilation, in which the runner counts the one before it. */
 		if (!run->compilation.was_cached)
 			message.waited_us = run->compilation.result.queue_us;
 	}
-	return execute(run, link, &message, request, client, start_over);
+	end = execute(run, link, &message, request, client, start_over);
+	if (end == RUN_ENDED)
+		settle_memory(run, language);
+	return end;
 }
 
 enum run_end

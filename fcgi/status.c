@@ -143,19 +143,28 @@ status_ready(struct status *status, struct exchange *exchange)
 /* ---- languages and capabilities ---------------------------------------------------------------------------------- */
 
 static struct json_object *
+list_of(const struct strings *strings)
+{
+	struct json_object *list = json_object_new_array();
+
+	for (size_t i = 0; i < strings->count; i++)
+		json_object_array_add(list, json_object_new_string(strings->item[i]));
+	return list;
+}
+
+static struct json_object *
 describe_language(const struct language_config *config, const struct proto_language *language)
 {
 	struct json_object *object = json_object_new_object();
-	struct json_object *aliases = json_object_new_array();
 
-	for (size_t i = 0; i < config->aliases.count; i++)
-		json_object_array_add(aliases, json_object_new_string(config->aliases.item[i]));
 	json_object_object_add(object, "name", json_object_new_string(config->name));
-	json_object_object_add(object, "aliases", aliases);
+	json_object_object_add(object, "aliases", list_of(&config->aliases));
 	json_object_object_add(object, "version", text(language->version, sizeof language->version));
 	json_object_object_add(object, "start", json_object_new_string(proto_start_name(language->start)));
 	json_object_object_add(object, "available", json_object_new_boolean(language->available != 0));
 	json_object_object_add(object, "reason", text(language->reason, sizeof language->reason));
+	if (config_is_compiled(config))
+		json_object_object_add(object, "compiler_options", list_of(&config->compile.options));
 	return object;
 }
 
@@ -185,11 +194,13 @@ static struct json_object *
 describe_limits(const struct limits_config *config)
 {
 	struct json_object *object = json_object_new_object();
+	struct run_limits usual = config->default_;
 
+	run_limits_settle_stack(&usual, &config->maximum);
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *limit = &request_limits[i];
 		struct json_object *both = json_object_new_object();
-		uint64_t default_ = request_limit_of(limit, &config->default_);
+		uint64_t default_ = request_limit_of(limit, &usual);
 		uint64_t maximum = request_limit_of(limit, &config->maximum);
 
 		json_object_object_add(both, "default", json_object_new_uint64(default_));

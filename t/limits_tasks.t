@@ -38,25 +38,41 @@ my $deep = <<'C';
 static int down(int n) { volatile char room[1000]; memset((void *)room, n, sizeof room); return n == 0 ? 0 : down(n - 1) + (room[7] == (char)n); }
 int main(void) { printf("%d\n", down(20000)); return 0; }
 C
+my $many = <<'CPP';
+#include <chrono>
+#include <cstdio>
+#include <thread>
+#include <vector>
+int main() {
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 128; i++) threads.emplace_back([] { std::this_thread::sleep_for(std::chrono::milliseconds(200)); });
+    for (auto &t : threads) t.join();
+    std::printf("%zu\n", threads.size());
+}
+CPP
 my @cases = (
-    # name, request, status, stdout, limit that is met
+    # name, request, status, stdout, limit that is met, its value, and what the error has
     ['100 threads by default', { code => $threads =~ s/300/100/r }, 'ok', "100\n"],
-    ['too many threads', { code => $threads }, 'process_limit', "128\n", threads => 128],
+    ['too many threads', { code => $threads }, 'process_limit', "191\n", processes => 64, '192 together: limits.processes 64, limits.threads 128'],
+    ['too many threads of one process', { code => $threads, limits => { processes => 1 } }, 'process_limit', "128\n", threads => 128],
     ['threads that were asked for', { code => $threads, limits => { threads => 300 } }, 'ok', "300\n"],
-    ['fewer threads', { code => $threads, limits => { threads => 5 } }, 'process_limit', "5\n", threads => 5],
+    ['fewer threads', { code => $threads, limits => { threads => 5, processes => 1 } }, 'process_limit', "5\n", threads => 5],
     ['processes, and no threads in addition', { code => $threads, limits => { processes => 6 } }, 'process_limit', "5\n", processes => 6],
-    ['processes, and threads in addition', { code => $threads, limits => { processes => 6, threads => 10 } }, 'process_limit', "15\n", processes => 6],
-    ['open files', { code => sprintf $files, 256, 256 }, 'exit', "True\n"],
+    ['processes, and threads in addition', { code => $threads, limits => { processes => 6, threads => 10 } }, 'process_limit', "15\n", processes => 6, '16 together: limits.processes 6, limits.threads 10'],
+    ['open files', { code => sprintf $files, 1024, 1024 }, 'exit', "True\n"],
     ['fewer open files', { code => (sprintf $files, 100, 100), limits => { open_files => 100 } }, 'exit', "True\n"],
-    ['more open files', { code => (sprintf $files, 1000, 1000), limits => { open_files => 1000 } }, 'exit', "True\n"],
-    ['entries', { code => sprintf $entries, 4096, 4096 }, 'disk_limit', "True\n", inodes => 4096],
+    ['more open files', { code => (sprintf $files, 2000, 2000), limits => { open_files => 2000 } }, 'exit', "True\n"],
+    ['entries', { code => sprintf $entries, 16384, 16384 }, 'disk_limit', "True\n", inodes => 16384],
     ['fewer entries', { code => (sprintf $entries, 100, 100), limits => { inodes => 100 } }, 'disk_limit', "True\n", inodes => 100],
-    ['more entries', { code => (sprintf $entries, 9000, 9000), limits => { inodes => 9000 } }, 'disk_limit', "True\n", inodes => 9000],
-    ['a stack that is too small', { language => 'c', code => $deep }, 'signal', ''],
-    ['a stack that was asked for', { language => 'c', code => $deep, limits => { stack_bytes => 64 << 20 } }, 'ok', qr/\A\d+\n\z/],
+    ['more entries', { code => (sprintf $entries, 18000, 18000), limits => { inodes => 18000 } }, 'disk_limit', "True\n", inodes => 18000],
+    ['a stack that is too small', { language => 'c', code => $deep, limits => { stack_bytes => 8 << 20 } }, 'signal', ''],
+    ['a stack that is as large as the memory', { language => 'c', code => $deep }, 'ok', qr/\A\d+\n\z/],
+    ['memory that was asked for, and the stack with it', { language => 'c', code => $deep =~ s/20000/500000/r, limits => { memory_bytes => 900 << 20 } }, 'ok', qr/\A\d+\n\z/],
+    ['128 threads of a language with large stacks', { language => 'cpp', code => $many }, 'ok', "128\n"],
 );
 for (@cases) {
-    my ($name, $request, $status, $stdout, $limit, $value) = @$_;
+    my ($name, $request, $status, $stdout, $limit, $value, $words) = @$_;
+    $words //= $value;
     SKIP: {
         my $r = $cb->run(%$request);
         skip "$name: no compiler here", 2 if ($r->{json}{message} // '') =~ /unsupported language/;
@@ -66,7 +82,7 @@ for (@cases) {
         next if !$limit;
         is_deeply $d->{limit}, { name => $limit, value => $value }, "$name: the reply names the limit";
         my $first = (split /\n/, $d->{error})[1];
-        like $first, qr/\Aerror: .*limit.* \($value\)/, "$name: the error names it, too";
+        like $first, qr/\Aerror: .*limit.* \($words\)/, "$name: the error names it, too";
     }
 }
 
@@ -79,10 +95,11 @@ for what in (resource.RLIMIT_NOFILE, resource.RLIMIT_STACK):
     try: resource.setrlimit(what, (hard + 1, hard + 1))
     except (ValueError, PermissionError) as e: print(type(e).__name__)
 PYTHON
-is $raise->{data}{stdout}, "256 256\nValueError\n8388608 8388608\nValueError\n", 'a program cannot raise its own limits' or diag $raise->{body};
+is $raise->{data}{stdout}, "1024 1024\nValueError\n268435456 268435456\nValueError\n", 'a program cannot raise its own limits' or diag $raise->{body};
 
-# A subprocess works, once it is asked for, and the hint says how.
-my $alone = $cb->run(code => 'import os; os.fork()');
+# A subprocess works, unless the request is for one process; then the hint says how.
+is $cb->run(code => "import os\npid = os.fork()\nif pid == 0: os._exit(7)\nprint(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))")->{data}{stdout}, "7\n", 'a program can start another by default';
+my $alone = $cb->run(code => 'import os; os.fork()', limits => { processes => 1 });
 my ($hint) = map { $_->{hint} } @{ $alone->{data}{denied} };
 like $hint, qr/\Alimits\.processes, from 2 to (\d+), lets a program start others\z/, 'a denied fork: the hint';
 my ($most) = $hint =~ /to (\d+)/;

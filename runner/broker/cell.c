@@ -379,11 +379,14 @@ open_link(struct broker *broker, struct cell *cell)
 
 /* Nothing is in the cell, so these figures stand still until the guest starts. */
 static void
-read_bases(struct cell *cell)
+read_bases(const struct broker *broker, struct cell *cell)
 {
+	cell->processes_base = cgroup_pids_peak(&cell->cgroup);
+	/* A run that was alone left a peak that says nothing wrong about the next one. */
+	if (cell->processes_base > 1 && cgroup_renew_pids(&broker->cgroup, &cell->cgroup, cell->number) == 0)
+		cell->processes_base = 0;
 	cell->oom_base = cgroup_oom_kills(&cell->cgroup);
 	cell->fork_base = cgroup_fork_refusals(&cell->cgroup);
-	cell->processes_base = cgroup_pids_peak(&cell->cgroup);
 	cell->memory_base = cgroup_memory_now_bytes(&cell->cgroup);
 }
 
@@ -437,7 +440,7 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	cell->language = language;
 	cell->pool = zygote->pool;
 	cell->pid_ns = 0;
-	read_bases(cell);
+	read_bases(broker, cell);
 	failure = request_cell(broker, cell, zygote);
 	if (failure.step != NULL) {
 		fdpass_close(&cell->link_fd, 1);

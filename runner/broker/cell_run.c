@@ -22,7 +22,8 @@
 #define KILLED_LIMIT_US 10000000u /* for a killed guest to be reaped, before it is looked at again */
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
-#define PEAK_SLACK_BYTES (UINT64_C(1) << 20) /* the kernel charges in batches, for each processor */
+#define THREAD_STACK_BYTES (UINT64_C(8) << 20)
+#define SMALL_REST_BYTES (UINT64_C(1) << 20) /* of earlier runs, not worth another look */
 #define GUEST_FAILED 127                     /* exit status of a guest that reports that a step failed */
 
 /* ---- the start of a run ----------------------------------------------------------------------------------------- */
@@ -76,12 +77,21 @@ find_room(const struct cell *cell)
 	return now - (cell->memory_base < now ? cell->memory_base : now) > wanted ? ROOM_TOO_SMALL : ROOM_CROWDED;
 }
 
+static uint64_t
+least_bytes(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 /* All that must be in force before the guest gets its code. */
 static struct failure
 prepare_run(struct broker *broker, struct cell *cell, const struct run *run)
 {
 	const struct relay_start relay = { run->proxy };
 
+	/* The kernel frees the files of an earlier run some time after its end. */
+	if (broker->cgroup.version != 0 && cell->memory_base > SMALL_REST_BYTES)
+		cell->memory_base = least_bytes(cell->memory_base, cgroup_memory_now_bytes(&cell->cgroup));
 	if (broker->cgroup.version != 0 &&
 	    cgroup_limit(&cell->cgroup, cell->limits.memory_bytes, run_limits_tasks(&cell->limits)) != 0)
 		return (struct failure){ "set the limits of its control group", errno };
@@ -103,12 +113,16 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		.attack = run->attack,
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S,
 		.open_files = limits->open_files,
+		.memory_bytes = limits->memory_bytes,
 		.stack_bytes = limits->stack_bytes };
 	int fds[RUN_FDS + 1];
 
 	if (broker->cgroup.version == 0) {
 		start.data_bytes = limits->memory_bytes;
 		start.tasks = run_limits_tasks(limits);
+		/* libc makes each thread's stack as large as this, and all of it counts as data. */
+		if (start.stack_bytes >= limits->memory_bytes)
+			start.stack_bytes = limits->memory_bytes < THREAD_STACK_BYTES ? limits->memory_bytes : THREAD_STACK_BYTES;
 	}
 	if (broker->isolation->files_are_on_host)
 		start.file_bytes = limits->disk_bytes;
@@ -231,6 +245,20 @@ has_guest_failed(const struct cell *cell, struct guest_report *report)
 	return report->error != 0;
 }
 
+/*
+ * The most that the control group was charged for. Memory that earlier runs left counts as theirs.
+ * Where the limit was met, the kernel has reclaimed that first, and the run had all of it.
+ */
+static uint64_t
+group_peak_bytes(const struct cell *cell, bool out_of_memory)
+{
+	uint64_t peak = cgroup_memory_peak_bytes(&cell->cgroup);
+
+	if (out_of_memory)
+		return peak;
+	return peak > cell->memory_base ? peak - cell->memory_base : 0;
+}
+
 static void
 measure(struct broker *broker, const struct cell *cell, const struct run *run, struct run_facts *facts, struct run_result *result)
 {
@@ -241,24 +269,17 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 	result->queue_us = cell->state_us - cell->spawn_us - run->queued_us;
 	result->cpu_us = facts->cpu_us = cpu_us > cell->cpu_base_us ? cpu_us - cell->cpu_base_us : 0;
 	if (broker->cgroup.version != 0) {
-		result->memory_peak_bytes = cgroup_memory_peak_bytes(&cell->cgroup);
-		/*
-		 * Memory that earlier runs left counts as theirs, as long as it stays. Where the
-		 * limit was met, the kernel has reclaimed that first: the run's own peak may be all
-		 * of it.
-		 */
-		if (result->memory_peak_bytes > cell->memory_base &&
-		    result->memory_peak_bytes + PEAK_SLACK_BYTES < cell->limits.memory_bytes)
-			result->memory_peak_bytes -= cell->memory_base;
+		result->memory_peak_bytes = group_peak_bytes(cell, facts->out_of_memory);
 		result->processes_peak = (uint32_t)cgroup_pids_peak(&cell->cgroup);
-		/*
-		 * The kernel never sets it back: up to the number that an earlier run in this cell
-		 * had, it cannot tell. There was one at least.
-		 */
-		if (result->processes_peak <= cell->processes_base)
-			result->processes_peak = 1;
+		/* The peak of an earlier run hides that of this one: the number is not known. */
+		if (result->processes_peak <= cell->processes_base && cell->processes_base > 1)
+			result->processes_peak = 0;
 	}
-	if (result->memory_peak_bytes == 0)
+	/*
+	 * The group is charged for the files that the program made, and for all of its processes.
+	 * The largest process also uses pages that it shares with others, such as its libraries.
+	 */
+	if (result->memory_peak_bytes < (uint64_t)cell->usage.ru_maxrss * 1024u)
 		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;
 }
 
@@ -279,12 +300,12 @@ finish_run(struct broker *broker, struct cell *cell)
 	run->result = (struct run_result){ .network = network_of(broker, cell),
 		.spawn_us = cell->spawn_us,
 		.denied = cell->denied };
-	measure(broker, cell, run, &facts, &run->result);
-	/* The rest only explains a failure. */
+	/* These only explain a failure. */
 	if (!is_good && broker->cgroup.version != 0) {
 		facts.out_of_memory = cgroup_oom_kills(&cell->cgroup) > cell->oom_base;
 		facts.fork_refused = cgroup_fork_refusals(&cell->cgroup) > cell->fork_base;
 	}
+	measure(broker, cell, run, &facts, &run->result);
 	if (!is_good)
 		facts.disk_full = cell->disk_full != DISK_FULL_NOT ? cell->disk_full : broker->isolation->disk_full(cell);
 	verdict_judge(&facts, &run->result);

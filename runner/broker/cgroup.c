@@ -3,10 +3,14 @@
 #include "broker/cgroup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include "fdpass.h"
 
 const struct cgroup_cell cgroup_no_cell = { .memory_limit_fd = -1,
 	.swap_limit_fd = -1,
@@ -113,6 +117,77 @@ cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks)
 	 */
 	if (cell->memory_peak_fd >= 0)
 		cell->memory_peak_base = write_number(cell->memory_peak_fd, 0) == 0 ? 0 : read_number(cell->memory_peak_fd, NULL);
+	return 0;
+}
+
+void
+cgroup_name(uint32_t number, bool is_renewed, char name[CGROUP_NAME_SIZE])
+{
+	snprintf(name, CGROUP_NAME_SIZE, "cell-%u%s", number, is_renewed ? "-b" : "");
+}
+
+/* The files of a pids group that stay open, in the order of cgroup_renew_pids. */
+static const struct pids_file {
+	const char *name;
+	int flags;
+	bool must;
+} pids_files[] = {
+	{ "tasks", O_WRONLY, true },
+	{ "pids.max", O_WRONLY, true },
+	{ "pids.current", O_RDONLY, true },
+	{ "pids.events", O_RDONLY, false },
+	{ "pids.peak", O_RDONLY, true },
+};
+#define PIDS_FILES (sizeof pids_files / sizeof pids_files[0])
+
+/* Make a group and open its files. Returns 0, or -1 with errno; then it is not there. */
+static int
+make_pids_group(int parent_fd, const char *name, int fds[PIDS_FILES])
+{
+	size_t count = 0;
+	int dir_fd, error;
+
+	/* An old one may be left, if its last process was still coming to its end. */
+	if (mkdirat(parent_fd, name, 0755) != 0 &&
+	    (errno != EEXIST || unlinkat(parent_fd, name, AT_REMOVEDIR) != 0 || mkdirat(parent_fd, name, 0755) != 0))
+		return -1;
+	dir_fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (; dir_fd >= 0 && count < PIDS_FILES; count++) {
+		fds[count] = openat(dir_fd, pids_files[count].name, pids_files[count].flags | O_CLOEXEC);
+		if (fds[count] < 0 && pids_files[count].must)
+			break;
+	}
+	error = errno;
+	fdpass_close(&dir_fd, 1);
+	if (count == PIDS_FILES)
+		return 0;
+	fdpass_close(fds, count);
+	unlinkat(parent_fd, name, AT_REMOVEDIR);
+	errno = error;
+	return -1;
+}
+
+int
+cgroup_renew_pids(const struct cgroup_tree *tree, struct cgroup_cell *cell, uint32_t number)
+{
+	int *const places[PIDS_FILES] = { &cell->join_fd[cell->pids_join], &cell->pids_max_fd, &cell->pids_now_fd,
+		&cell->pids_events_fd, &cell->pids_peak_fd };
+	char name[CGROUP_NAME_SIZE];
+	int fds[PIDS_FILES];
+
+	if (tree->renew_fd < 0 || cell->pids_peak_fd < 0)
+		return -1;
+	cgroup_name(number, !cell->is_renewed, name);
+	if (make_pids_group(tree->renew_fd, name, fds) != 0)
+		return -1;
+	for (size_t i = 0; i < PIDS_FILES; i++) {
+		fdpass_close(places[i], 1);
+		*places[i] = fds[i];
+	}
+	cgroup_name(number, cell->is_renewed, name);
+	unlinkat(tree->renew_fd, name, AT_REMOVEDIR);
+	cell->is_renewed = !cell->is_renewed;
+	cell->pids_limit = 0; /* none is written yet */
 	return 0;
 }
 

@@ -34,6 +34,7 @@ struct cgroup_tree {
 	char path[CGROUP_CONTROLLERS][256]; /* of these directories, for messages and for removal */
 	char home[512];                     /* version 2: the group that this process came from */
 	char disable[32];                   /* version 2: controllers that we enabled in the group above, to be disabled */
+	int renew_fd;                       /* the directory in which cgroup_renew_pids makes groups; -1: it makes none */
 };
 
 /* The descriptors of a cell's group. -1 where the host has no such file. */
@@ -55,6 +56,8 @@ struct cgroup_cell {
 	uint64_t memory_peak_base;   /* up to this value the peak is an earlier run's */
 	uint64_t memory_limit_bytes; /* as last written; UINT64_MAX: none yet */
 	uint64_t pids_limit;
+	size_t pids_join; /* of join_fd, that of its pids group */
+	bool is_renewed;  /* its pids group has the second of its two names */
 };
 
 /* The value for a cell without a group. */
@@ -71,6 +74,17 @@ int cgroup_limit(struct cgroup_cell *cell, uint64_t memory_bytes, uint64_t tasks
  * reclaimed.
  */
 uint64_t cgroup_reclaim_argument(const struct cgroup_tree *tree, uint64_t bytes);
+
+/*
+ * Make the pids group of cell `number` anew, with a peak of zero: the kernel never sets the peak
+ * back. Nothing may be in the cell. Returns 0, or -1 where the host or the tree has no such group,
+ * or with errno; then the old group stays in use.
+ */
+int cgroup_renew_pids(const struct cgroup_tree *tree, struct cgroup_cell *cell, uint32_t number);
+
+/* The name of a cell's group. Each cell has two: a group is made while the other one exists. */
+#define CGROUP_NAME_SIZE 24
+void cgroup_name(uint32_t number, bool is_renewed, char name[CGROUP_NAME_SIZE]);
 
 /* Figures of a cell; 0 if the host does not report them. */
 uint64_t cgroup_memory_now_bytes(const struct cgroup_cell *cell);

@@ -273,6 +273,7 @@ limits_of(const struct zygote *zygote, uint32_t kind)
 		limits.processes = TEST_TASKS;
 		limits.threads = 0;
 	}
+	run_limits_settle_stack(&limits, &zygote->language->config->limits.maximum);
 	return limits;
 }
 

@@ -38,6 +38,7 @@ static const char *const standard_env[] = { "HOME=" PATH_BOX, "TMPDIR=" PATH_TMP
 #define ENV_MAX (75 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
 #define KEEP_MAX (2 + ISOLATION_FDS)
+#define ZYGOTE_STACK_BYTES (UINT64_C(8) << 20)
 
 static void
 close_but_errno(int fd)
@@ -138,13 +139,15 @@ set_rlimits(const struct language_config *language)
 {
 	const struct run_limits *usual = &language->limits.default_, *most = &language->limits.maximum;
 	const struct run_limits *compiler = &language->compile.limits;
+	/* libc makes the stacks of threads as large as this, so it is not that of a run. */
+	rlim_t stack_bytes = usual->stack_bytes != 0 ? usual->stack_bytes : ZYGOTE_STACK_BYTES;
 	const struct {
 		int resource;
 		rlim_t value, most;
 	} limits[] = { { RLIMIT_CORE, 1, 1 }, { RLIMIT_MEMLOCK, 64 << 10, 64 << 10 }, { RLIMIT_MSGQUEUE, 0, 0 },
 		{ RLIMIT_NICE, 0, 0 }, { RLIMIT_RTPRIO, 0, 0 }, { RLIMIT_SIGPENDING, 1024, 1024 },
 		{ RLIMIT_NOFILE, usual->open_files, most_of(language, most->open_files, compiler->open_files) },
-		{ RLIMIT_STACK, usual->stack_bytes, most_of(language, most->stack_bytes, compiler->stack_bytes) } };
+		{ RLIMIT_STACK, stack_bytes, most_of(language, most->stack_bytes, compiler->stack_bytes) } };
 
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
 		struct rlimit both = { limits[i].value, limits[i].most };

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,6 +84,24 @@ new_list(size_t count)
 	return list;
 }
 
+/*
+ * A word of a command, with the memory limit of the run in place of its name: a virtual machine
+ * that does not know of it would use more than it may have. A spare is started before its run, and
+ * gets the default.
+ */
+static char *
+fill_in(char *word)
+{
+	uint64_t bytes = guest_start.memory_bytes != 0 ? guest_start.memory_bytes : config->language->limits.default_.memory_bytes;
+	char *place = strstr(word, CONFIG_MEMORY_WORD), *text;
+
+	if (place == NULL)
+		return word;
+	if (asprintf(&text, "%.*s%" PRIu64 "%s", (int)(place - word), word, bytes, place + strlen(CONFIG_MEMORY_WORD)) < 0)
+		guest_fail("allocate argv and the environment");
+	return text;
+}
+
 static char **
 make_argv(const struct strings *command, uint32_t argc, const char *args)
 {
@@ -90,7 +109,7 @@ make_argv(const struct strings *command, uint32_t argc, const char *args)
 	size_t count = 0;
 
 	for (size_t i = 0; i < command->count; i++)
-		argv[count++] = command->item[i];
+		argv[count++] = fill_in(command->item[i]);
 	/* The compiler's output is started under its own file name. */
 	if (count == 0)
 		argv[count++] = config->language->compile.output;
@@ -109,6 +128,23 @@ has_variable(char *const *list, size_t count, const char *entry)
 			return true;
 	}
 	return false;
+}
+
+/* The compiler's command, with those options of the language's list that the request names. */
+static char **
+make_compiler_argv(uint32_t chosen)
+{
+	const struct strings *options = &config->language->compile.options;
+	char **argv = new_list(config->language->compile.command.count + options->count);
+	size_t count = 0;
+
+	for (size_t i = 0; i < config->language->compile.command.count; i++)
+		argv[count++] = config->language->compile.command.item[i];
+	for (size_t i = 0; i < options->count; i++) {
+		if ((chosen >> i & 1) != 0)
+			argv[count++] = options->item[i];
+	}
+	return argv;
 }
 
 /* The run's variables, and those of the language that the run does not set. */
@@ -163,7 +199,8 @@ static void __attribute__((noreturn)) become_program(int job_fd)
 	size_t size;
 	const char *code = guest_map_job(job_fd, &head, &size);
 	const char *args = code + head.code_bytes + head.preload_bytes;
-	char **argv = make_argv(command, guest_start.is_compile != 0 ? 0 : head.argc, args);
+	char **argv = guest_start.is_compile != 0 ? make_compiler_argv(head.compiler_options) :
+	                                            make_argv(command, head.argc, args);
 	char **env = make_env(guest_start.is_compile != 0 ? 0 : head.envc, args + head.args_bytes);
 
 	if (guest_start.has_output == 0 && !guest_write_program(language->main_file, &head, code))

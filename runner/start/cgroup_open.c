@@ -385,7 +385,7 @@ cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_
 {
 	char mount[PATH_MAX], own[PATH_MAX], base[PATH_MAX];
 
-	*tree = (struct cgroup_tree){ .version = 0 };
+	*tree = (struct cgroup_tree){ .version = 0, .renew_fd = -1 };
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		tree->root_fd[c] = -1;
 	find_mount(NULL, mount, sizeof mount);
@@ -536,13 +536,13 @@ cgroup_open_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_p
     struct cgroup_cell *cell, char *error, size_t size)
 {
 	int dir_fd[CGROUP_CONTROLLERS];
-	char name[24];
+	char name[CGROUP_NAME_SIZE];
 	int result = -1;
 
 	*cell = cgroup_no_cell;
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		dir_fd[c] = -1;
-	snprintf(name, sizeof name, "cell-%u", number);
+	cgroup_name(number, false, name);
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
 		int join;
 
@@ -559,6 +559,8 @@ cgroup_open_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_p
 			snprintf(error, size, "make control group %s/%s: %s", tree->path[c], name, strerror(errno));
 			goto out;
 		}
+		if (c == CGROUP_PIDS)
+			cell->pids_join = cell->joins;
 		cell->join_fd[cell->joins++] = join;
 	}
 	if (tree->version == 1)
@@ -588,6 +590,17 @@ cgroup_open_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_p
 out:
 	close_each_once(dir_fd);
 	return result;
+}
+
+void
+cgroup_open_keep(struct cgroup_tree *tree)
+{
+	/* A group that other controllers share has more to it than a number of processes. */
+	for (int c = 0; c < CGROUP_CONTROLLERS; c++) {
+		if (c != CGROUP_PIDS && tree->root_fd[c] == tree->root_fd[CGROUP_PIDS])
+			return;
+	}
+	tree->renew_fd = fcntl(tree->root_fd[CGROUP_PIDS], F_DUPFD_CLOEXEC, 0);
 }
 
 void

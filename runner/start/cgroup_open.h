@@ -43,6 +43,9 @@ bool cgroup_open_is_version_2(const char *parent);
 int cgroup_open_cell(const struct cgroup_tree *tree, unsigned number, unsigned cpu_percent, bool has_sockets,
     struct cgroup_cell *cell, char *error, size_t size);
 
+/* Keep the directory open in which the broker makes pids groups anew (cgroup_renew_pids). */
+void cgroup_open_keep(struct cgroup_tree *tree);
+
 /* Close the descriptors of our directories: they are not needed when the cells' groups are made. */
 void cgroup_open_close(struct cgroup_tree *tree);
 

@@ -41,10 +41,11 @@
 #define WORKER_GENERATIONS 2
 
 /*
- * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics;
+ * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics,
+ * the directory of the pids groups;
  * the two ends of what is being handed over; and one message with all descriptors that it can have.
  */
-#define BROKER_OWN (16 + FDPASS_MAX)
+#define BROKER_OWN (17 + FDPASS_MAX)
 
 /* Of the relay. */
 #define RELAY_OWN 16

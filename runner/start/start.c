@@ -222,8 +222,10 @@ make_cells(struct start *start)
 		        error, sizeof error) != 0)
 			die("%s", error);
 	}
-	if (broker->cgroup.version != 0)
+	if (broker->cgroup.version != 0) {
+		cgroup_open_keep(&broker->cgroup);
 		cgroup_open_close(&broker->cgroup);
+	}
 }
 
 static size_t

@@ -129,7 +129,7 @@ check_run_limits(const struct run_limits *limits)
 	must(limits->disk_bytes >= 4096 && limits->disk_bytes <= UINT64_C(1) << 40);
 	must(limits->threads <= 32768 && limits->open_files >= 64 && limits->open_files <= 1048576);
 	must(limits->inodes >= 16 && limits->inodes <= 16777216);
-	must(limits->stack_bytes >= 1 << 20 && limits->stack_bytes <= UINT64_C(1) << 40);
+	must((limits->stack_bytes == 0 || limits->stack_bytes >= 1 << 20) && limits->stack_bytes <= UINT64_C(1) << 40);
 }
 
 static void

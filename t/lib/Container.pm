@@ -55,7 +55,7 @@ sub conf {
         [$c, qr/cgroup = "required"/,  'cgroup = "off"'],
         [$c, qr/first_uid = \d+/,      "first_uid = $self->{first_uid}"],
         [$c, qr/cells = 32/,           'cells = ' . CELLS],
-        [$c, qr/processes = \{ default = 1; maximum = \d+;/, 'processes = { default = 1; maximum = 64;'],
+        [$c, qr/processes = \{ maximum = \d+;/, 'processes = { default = 1; maximum = 64;'],
         [$p, qr/armed = 1;/,           'armed = 0;'],
         [$p, qr/armed = 8/,            'armed = 2'],
         [$p, qr/armed = 3/,            'armed = 0'],

@@ -130,7 +130,7 @@ sub service {
     my ($self) = @_;
     my %network = (few => 'few', gone => 'gone', no => 'none');
     return $cb = Cellblock->start(own => 1, keys => { map { $_ => { key => $KEYS{$_}, settings => qq(network = "$network{$_}";) } } keys %KEYS },
-        conf => [$self->configuration, ['cellblock.conf', qr/processes = \{ default = 1; maximum = \d+;/, 'processes = { default = 1; maximum = 16;']]);
+        conf => [$self->configuration, ['cellblock.conf', qr/processes = \{ maximum = \d+;/, 'processes = { default = 1; maximum = 16;']]);
 }
 
 # A run with a network. Option: key (another API key); the others are fields of the request.

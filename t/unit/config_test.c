@@ -47,15 +47,15 @@ assert_defaults(const struct config *config)
 	assert_int_equal(maximum->cpu_ms, 120000);
 	assert_int_equal(default_->memory_bytes, 256 << 20);
 	assert_int_equal(maximum->memory_bytes, 1 << 30);
-	assert_int_equal(default_->processes, 1);
-	assert_int_equal(maximum->processes, 128);
+	assert_int_equal(default_->processes, 64);
+	assert_int_equal(maximum->processes, 512);
 	assert_int_equal(default_->threads, 128);
 	assert_int_equal(maximum->threads, 1024);
-	assert_int_equal(default_->open_files, 256);
-	assert_int_equal(maximum->open_files, 1024);
-	assert_int_equal(default_->inodes, 4096);
+	assert_int_equal(default_->open_files, 1024);
+	assert_int_equal(maximum->open_files, 4096);
+	assert_int_equal(default_->inodes, 16384);
 	assert_int_equal(maximum->inodes, 65536);
-	assert_int_equal(default_->stack_bytes, 8 << 20);
+	assert_int_equal(default_->stack_bytes, 0); /* the memory limit of the run */
 	assert_int_equal(maximum->stack_bytes, 1 << 30);
 	assert_int_equal(default_->output_bytes, 32 << 20);
 	assert_int_equal(maximum->output_bytes, 64 << 20);
@@ -100,6 +100,34 @@ test_empty_file_is_all_defaults(void **state)
 	assert_int_equal(language->warm[0].zygotes, 1);
 	assert_int_equal(language->warm[0].imports.count, 0);
 	config_free(config);
+}
+
+/* The default of processes depends on the control groups, and on a maximum that is lower. */
+static void
+test_default_of_processes(void **state)
+{
+	static const struct {
+		const char *main, *language;
+		unsigned all, one;
+	} cases[] = {
+		{ "isolation = { cgroup = \"optional\"; };", "", 1, 1 },
+		{ "isolation = { cgroup = \"off\"; };", "limits = { processes = { default = 5; }; };", 1, 5 },
+		{ "isolation = { cgroup = \"off\"; }; limits = { processes = { default = 7; }; };", "", 7, 7 },
+		{ "limits = { processes = { maximum = 9; }; };", "limits = { processes = { maximum = 3; }; };", 9, 3 },
+		{ "limits = { processes = { default = 2; }; };", "limits = { processes = { maximum = 99; }; };", 2, 2 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		char text[512];
+		struct config *config;
+
+		snprintf(text, sizeof text, "%s\n" LANGUAGE WARM, cases[i].language);
+		config = must_load(cases[i].main, text);
+		assert_int_equal(config->limits.default_.processes, cases[i].all);
+		assert_int_equal(config->language[0]->limits.default_.processes, cases[i].one);
+		config_free(config);
+	}
 }
 
 static void
@@ -613,6 +641,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_empty_file_is_all_defaults),
+		cmocka_unit_test(test_default_of_processes),
 		cmocka_unit_test(test_shipped_files_show_the_defaults),
 		cmocka_unit_test(test_every_key_is_read),
 		cmocka_unit_test(test_big_numbers_are_not_cut),

@@ -1,0 +1,131 @@
+# usage.memory_peak_bytes is the run's own, whatever ran in its cell before, and is what time(1)
+# reports outside; usage.processes_peak is right. Prints the table of docs/run.md (prove -v).
+use strict;
+use warnings;
+use Cellblock qw(command missing skip_all spew);
+use File::Temp ();
+use Test::More;
+
+skip_all('no /usr/bin/time') if !-x '/usr/bin/time';
+my $MB = 1 << 20;
+
+# Few cells, so that a run comes into one that a big run has used: any of them.
+my $cb = Cellblock->start(own => 1, conf => [
+    ['cellblock.conf', qr/cells = 32;/, 'cells = 4;'],
+    ['languages/python3.conf', qr/armed = 8;/, 'armed = 1;'],
+    ['languages/python3.conf', qr/armed = 3;/, 'armed = 1;'],
+]);
+
+my $c = <<'C';
+#include <stdlib.h>
+#include <string.h>
+int main(void) { char *volatile p = malloc(%1$d << 20); memset(p, 1, %1$d << 20); return p[%1$d << 19] - 1; }
+C
+my $cpp = <<'CPP';
+#include <vector>
+int main() { std::vector<char> v(%1$d << 20, 'x'); return v[%1$d << 19] - 'x'; }
+CPP
+my $go = "package main\nfunc main() { b := make([]byte, %1\$d << 20); for i := range b { b[i] = 1 }; if b[len(b) / 2] != 1 { panic(0) } }\n";
+my $rust = "fn main() { let v = std::hint::black_box(vec![1u8; %1\$d << 20]); std::process::exit((v[v.len() / 2] - 1) as i32); }\n";
+my $fortran = "program big\n  integer(1), allocatable :: a(:)\n  allocate(a(%1\$d * 1048576))\n  a = 1\n  a(77) = 2\n  print *, sum(int(a))\nend program\n";
+
+# Language, MB, program, and what runs it outside.
+my @programs = (
+    ['c', 1, $c], ['c', 10, $c], ['c', 100, $c], ['c', 500, $c],
+    ['cpp', 20, $cpp], ['cpp', 200, $cpp],
+    ['go', 50, $go], ['rust', 30, $rust], ['fortran', 80, $fortran],
+    ['python3', 1, 'x = bytearray(%1$d << 20)'],
+    ['python3', 10, 'x = b"x" * (%1$d << 20)'],
+    ['python3', 100, 'x = [bytes(1 << 20) + b"x" for i in range(%1$d)]'],
+    ['python3', 400, 'x = b"x" * (%1$d << 20)'],
+    ['nodejs', 20, 'const b = Buffer.alloc(%1$d << 20, 1)'],
+    ['nodejs', 150, 'const b = Buffer.alloc(%1$d << 20, 1)'],
+    ['perl', 50, 'my $x = "x" x (%1$d << 20);'],
+    ['ruby', 40, 'x = "x" * (%1$d << 20)'],
+    ['php', 60, '<?php ini_set("memory_limit", -1); $x = str_repeat("x", %1$d << 20);'],
+    ['lua', 30, 'local x = string.rep("x", %1$d << 20)'],
+    ['awk', 16, 'BEGIN { x = "x"; while (length(x) < %1$d * 1048576) x = x x }'],
+    ['bash', 25, 'x=$(head -c $((%1$d << 20)) /dev/zero | tr "\0" x); echo ${#x}'],
+);
+my %compile = (
+    c => ['main.c', 'gcc -O2 -o main main.c'], cpp => ['main.cpp', 'g++ -O2 -o main main.cpp'],
+    go => ['main.go', 'go build -o main main.go'], rust => ['main.rs', 'rustc -O -o main main.rs'],
+    fortran => ['main.f90', 'gfortran -O2 -o main main.f90'],
+);
+my %run = (
+    python3 => ['/usr/bin/python3'], nodejs => ['/usr/bin/node'], perl => ['/usr/bin/perl'], ruby => ['/usr/bin/ruby'],
+    php => ['/usr/bin/php'], lua => ['/usr/bin/lua5.4'], awk => ['/usr/bin/awk', '-f'], bash => ['/usr/bin/bash'],
+);
+
+# The peak of a program outside, in bytes; undef: it cannot run here.
+sub outside {
+    my ($language, $code) = @_;
+    my $dir = File::Temp->newdir;
+    my @command = @{ $run{$language} || ['./main'] };
+    my ($file, $compiler) = @{ $compile{$language} || ['main'] };
+
+    spew("$dir/$file", $code);
+    if ($compiler) {
+        my ($exit) = command(['sh', '-c', $compiler], dir => "$dir", env => { GO111MODULE => 'off', GOFLAGS => '' });
+        return if $exit;
+    } else {
+        return if !-x $command[0];
+        push @command, $file;
+    }
+    my ($exit, undef, $err) = command(['/usr/bin/time', '-f', 'peak %M', @command], dir => "$dir");
+    return $exit == 0 && $err =~ /^peak (\d+)$/m ? $1 * 1024 : undef;
+}
+
+my %languages = map { $_->{name} => $_->{available} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
+my %limits = (memory_bytes => 700 * $MB);
+my $big = 'x = bytearray(b"x") * (200 << 20); open("/tmp/left", "wb").write(bytes(40 << 20))';
+
+sub run_big {
+    $cb->run(code => $big, limits => \%limits) for 1 .. 4;
+    return;
+}
+
+note sprintf '%-8s %6s %14s %14s %7s', qw(language MB outside here ratio);
+for (@programs) {
+    my ($language, $size, $form) = @$_;
+    my $code = sprintf $form, $size;
+    my $name = "$language, $size MB";
+    SKIP: {
+        my $cold = $languages{$language} ? outside($language, $code) : undef;
+        if (my $why = missing("$language cannot run here", defined $cold)) { skip $why, 1 }
+        $cb->run(language => $language, code => $code, limits => \%limits) if $compile{$language}; # compiled, and kept
+        run_big();
+        my $d = $cb->run(language => $language, code => $code, limits => \%limits)->{data};
+        my $here = $d->{usage}{memory_peak_bytes};
+        note sprintf '%-8s %6d %14d %14d %7.3f', $language, $size, $cold, $here, $here / $cold;
+        is $d->{status}, 'ok', "$name: it runs" or diag $d->{error};
+        $cold > 8 * $MB ? ok(abs($here / $cold - 1) <= 0.1, "$name: as outside, within a tenth") :
+            cmp_ok($here, '<', 4 * $MB, "$name: small");
+        diag "outside $cold, here $here" if $cold > 8 * $MB && abs($here / $cold - 1) > 0.1;
+    }
+}
+
+run_big();
+my $nothing = $cb->run(language => 'c', code => "int main(void) { return 0; } // $$\n")->{data};
+cmp_ok $nothing->{usage}{memory_peak_bytes}, '<', 4 * $MB, 'a program that does nothing, after big ones and its compiler' or diag $nothing->{usage}{memory_peak_bytes};
+my $files = $cb->run(code => 'open("/tmp/f", "wb").write(bytes(1 << 20) * 1) and [open("/tmp/f", "ab").write(bytes(1 << 20)) for i in range(49)]')->{data};
+cmp_ok $files->{usage}{memory_peak_bytes}, '>', 50 * $MB, 'files of the run count as its memory';
+my $both = $cb->run(limits => { processes => 4 }, code => "import os, time\nif os.fork() == 0:\n  x = b'x' * (40 << 20)\n  time.sleep(.3)\n  os._exit(0)\nx = b'x' * (40 << 20)\nos.wait()")->{data};
+cmp_ok $both->{usage}{memory_peak_bytes}, '>', 80 * $MB, 'processes at the same time count together';
+
+# --- the number of processes and threads ---------------------------------------------------------
+
+my $threads = "import threading, time\nt = [threading.Thread(target=time.sleep, args=(.05,)) for i in range(%d)]\n[x.start() for x in t]\n[x.join() for x in t]";
+my $probe = $cb->run(code => 'print(1)')->{data}{usage}{processes_peak};
+SKIP: {
+    if (my $why = missing('the kernel does not count them', defined $probe)) { skip $why, 1 }
+    my @peaks;
+    for my $count (30, 3, 0, 7, 1) {
+        # It is null rather than wrong, where the group could not be made anew.
+        push @peaks, map { $cb->run(code => sprintf $threads, $count)->{data}{usage}{processes_peak} // 'null' } 1 .. 6;
+    }
+    is "@peaks", join(' ', (31) x 6, (4) x 6, (1) x 6, (8) x 6, (2) x 6), 'each run has its own peak, whatever ran before';
+}
+
+$cb->finish;
+done_testing;
