@@ -98,6 +98,8 @@ def prepare():
     hook = getattr(sys, "__interactivehook__", None)
     sys.__interactivehook__ = _cellblock.serve
     sys.flags = without_interactive_flags()
+    # Not by a handler in C alone: only between two steps of the program can its streams be flushed.
+    sys.modules["_signal"].signal(_cellblock.LAST_WORDS, _cellblock.last_words)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
