@@ -33,7 +33,7 @@
 
 enum proto_kind {
 	/* to the runner */
-	PROTO_RUN = 1,  /* with 3 or 4 descriptors: job memfd (job.h), stdout, stderr; and stdin unless it is empty */
+	PROTO_RUN = 1,  /* with 3 or 4 descriptors: job memfd (job.h), stdout, stderr; and stdin, a pipe, unless it is empty */
 	PROTO_FIND,     /* has the source with `digest` been compiled for language `index`? */
 	PROTO_COMPILE,  /* with 3 descriptors: job memfd, stdout, stderr */
 	PROTO_CANCEL,   /* end run `id`; `cancel` says why */

@@ -31,9 +31,9 @@
 #define FILES_OF_PROCESS 16
 /*
  * Of a request: its connection, those to two runners while one replaces the other, epoll, both ends
- * of two pipes, and two memfds.
+ * of three pipes, and a memfd.
  */
-#define FILES_OF_REQUEST 10
+#define FILES_OF_REQUEST 11
 #define MEMORY_OF_PROCESS ((rlim_t)128 << 20) /* code, configuration, stacks, and what malloc(3) keeps */
 
 void

@@ -28,11 +28,3 @@ memfd_job(const struct run_request *request)
 
 	return sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, sizeof iov / sizeof iov[0]);
 }
-
-int
-memfd_text(const struct text *text)
-{
-	struct iovec iov = { (void *)text->bytes, text->size };
-
-	return sealed_memfd_make("cellblock-stdin", SEALED_MEMFD_DATA, &iov, 1);
-}

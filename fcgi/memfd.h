@@ -1,11 +1,13 @@
-/* memfd.h - sealed memfds with a run's input. */
+/* memfd.h - the sealed memfd with a run's job. */
 #ifndef CELLBLOCK_MEMFD_H
 #define CELLBLOCK_MEMFD_H
 
 #include "request.h"
 
-/* Each returns a sealed, close-on-exec memfd at offset 0, owned by the caller; or -1 with errno. */
-int memfd_job(const struct run_request *request); /* in the format of job.h */
-int memfd_text(const struct text *text);
+/*
+ * Returns a sealed, close-on-exec memfd at offset 0, in the format of job.h, that the caller owns;
+ * or -1 with errno.
+ */
+int memfd_job(const struct run_request *request);
 
 #endif

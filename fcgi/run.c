@@ -1,7 +1,7 @@
 /*
  * run.c - see run.h. Runs in the worker.
  *
- * The guest writes straight into the worker's pipes. When the result arrives every process of the
+ * The guest reads and writes the worker's pipes. When the result arrives every process of the
  * run is dead, so both pipes end, too. The worker waits for the result and for both ends, in
  * whichever order they come. A guest cannot extend this beyond its limits: the runner kills it in
  * time, and deadlines here end the wait for a runner that does not.
@@ -25,6 +25,7 @@
 #include "log.h"
 #include "log_limit.h"
 #include "memfd.h"
+#include "run_pipe.h"
 
 #define PIPE_BYTES 65536             /* the capacity of a new pipe */
 #define BIG_PIPE_BYTES (1024 * 1024) /* the capacity that an ordinary user may give a pipe */
@@ -34,7 +35,7 @@
 #define DRAIN_GRACE_MS 5000          /* how much later than the result the pipes may end */
 #define ATTEMPTS 3                   /* how often a compiled run is begun, if the runner restarts between its steps */
 
-enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_CUT, POLL_COUNT };
+enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_CUT, POLL_INPUT, POLL_COUNT };
 
 /* Note why the run fails, for the log. */
 static void __attribute__((format(printf, 2, 3))) set_cause(struct run *run, const char *format, ...)
@@ -167,6 +168,7 @@ output_read(struct output *output, int fd, uint64_t limit)
 /* The wait for a run. */
 struct watch {
 	struct runner_link *link;
+	struct run_input *input;
 	uint64_t output_bytes;
 	uint64_t deadline_us;
 	struct pollfd polled[POLL_COUNT]; /* fd -1: no longer waited for */
@@ -288,6 +290,10 @@ wait_for_end(struct run *run, struct watch *watch)
 			continue;
 		if (take_output(run, watch) != 0)
 			return RUN_FAULT;
+		if (polled[POLL_INPUT].revents != 0) {
+			run_pipe_feed(watch->input);
+			polled[POLL_INPUT].fd = watch->input->fd;
+		}
 		if (polled[POLL_CLIENT].revents != 0) {
 			polled[POLL_CLIENT].fd = -1;
 			if (!watch->answered)
@@ -351,56 +357,35 @@ settle(struct run *run, const struct watch *watch)
 /* The descriptors of a run, in the order of PROTO_RUN. */
 enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_COUNT };
 
-/* Make a pipe. Returns the end to write to, and the worker's end in *end; or -1 with errno. */
-static int
-open_pipe(int *end)
-{
-	int both[2];
-
-	if (pipe2(both, O_CLOEXEC) != 0)
-		return -1;
-	*end = both[0];
-	/*
-	 * Only the worker's end: a program expects its writes to block. The worker must not block
-	 * even when poll(2) announced data, because a program can open its own pipe and read the
-	 * data first.
-	 */
-	if (fcntl(*end, F_SETFL, O_NONBLOCK) != 0) {
-		close(both[1]);
-		return -1;
-	}
-	return both[1];
-}
-
 /*
  * Open all descriptors, and the worker's `ends` of the pipes. Returns NULL, or the name of the step
  * that failed, with errno. The caller closes the descriptors either way.
  */
 static const char *
-open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends)
+open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends, struct run_input *input)
 {
-	fds[FD_OUT] = open_pipe(&ends[0]);
+	fds[FD_OUT] = run_pipe_output(&ends[0]);
 	if (fds[FD_OUT] < 0)
 		return "make a pipe for stdout";
 	/* A compiler's two streams are one text, in the order in which they were written. */
-	fds[FD_ERR] = is_compile ? fcntl(fds[FD_OUT], F_DUPFD_CLOEXEC, 0) : open_pipe(&ends[1]);
+	fds[FD_ERR] = is_compile ? fcntl(fds[FD_OUT], F_DUPFD_CLOEXEC, 0) : run_pipe_output(&ends[1]);
 	if (fds[FD_ERR] < 0)
 		return "make a pipe for stderr";
 	fds[FD_JOB] = memfd_job(request);
 	if (fds[FD_JOB] < 0)
 		return "write the job";
 	if (request->input.size > 0 && !is_compile) {
-		fds[FD_INPUT] = memfd_text(&request->input);
+		fds[FD_INPUT] = run_pipe_input(&request->input, input);
 		if (fds[FD_INPUT] < 0)
-			return "write stdin";
+			return "make a pipe for stdin";
 	}
 	return NULL;
 }
 
 /*
  * Send PROTO_RUN or PROTO_COMPILE with the descriptors made of `request`, and wait for the end. The
- * request of a run is freed when it has been handed over; that of a compilation is still needed for
- * the run. *start_over: the connection on which PROTO_FIND was asked is gone, and nothing was sent.
+ * request of a run is freed when it has been handed over, unless its stdin is longer than a pipe
+ * holds; that of a compilation is still needed for the run. *start_over: the connection on which PROTO_FIND was asked is gone, and nothing was sent.
  */
 static enum run_end
 execute(struct run *run, struct runner_link *link, struct proto_request *message, struct run_request *request,
@@ -411,12 +396,13 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 	bool is_second = is_compile || run->compilation.took_place;
 	int fds[FD_COUNT] = { -1, -1, -1, -1 };
 	int ends[2] = { -1, -1 };
+	struct run_input input = { .fd = -1 };
 	enum run_end end;
 	const char *failed;
 
 	*start_over = false;
 	message->id = ++run->id;
-	failed = open_fds(request, is_compile, fds, ends);
+	failed = open_fds(request, is_compile, fds, ends, &input);
 	if (failed != NULL) {
 		set_cause(run, "%s: %s", failed, strerror(errno));
 		end = RUN_FAULT;
@@ -428,6 +414,7 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 	} else {
 		struct watch watch = {
 			.link = link,
+			.input = &input,
 			.output_bytes = message->limits.output_bytes,
 			.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,
 			.polled = {
@@ -436,6 +423,7 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 				[POLL_RUNNER] = { .fd = link->fd, .events = POLLIN },
 				[POLL_CLIENT] = { .fd = client->fd, .events = POLLRDHUP },
 				[POLL_CUT] = { .fd = client->cut_fd, .events = POLLIN },
+				[POLL_INPUT] = { .fd = input.fd, .events = POLLOUT },
 			},
 		};
 
@@ -444,7 +432,7 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 		 * of them.
 		 */
 		fdpass_close(fds, FD_COUNT);
-		if (!is_compile)
+		if (!is_compile && input.fd < 0)
 			request_free(request);
 		end = wait_for_end(run, &watch);
 		if (end == RUN_ENDED)
@@ -455,6 +443,7 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 	}
 	fdpass_close(fds, FD_COUNT);
 	fdpass_close(ends, 2);
+	run_pipe_drop(&input);
 	return end;
 }
 

@@ -133,6 +133,13 @@ struct guest_start {
 };
 
 /*
+ * From the broker to a guest whose time is up, before it is killed: write what is in your buffers.
+ * The real-time signal with the lowest priority, whose default is to end the process. A program may
+ * do as it likes with it: it gains the few milliseconds until it is killed.
+ */
+#define GUEST_LAST_WORDS 64
+
+/*
  * From the broker to the reaper of a cell (warden/reaper.h). The end of the connection means
  * REAPER_END.
  */

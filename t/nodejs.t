@@ -68,10 +68,9 @@ END { remove_tree($home) if !@apart && defined $home }
 sub cold {
     my ($source, $stdin, $name, @args) = @_;
     my $dir = tempdir(CLEANUP => 1);
-    my $input = spew("$dir/stdin", $stdin);
     spew("$dir/$name", $source);
     my ($exit, $out, $err) = command([@{ $apart[0] || [] }, 'bash', '-c', $script, 'cold', $dir, $name, $node, @apart ? 'mount' : 'directory',
-        $home, @args], stdin => $input);
+        $home, @args], piped => $stdin);
     s{$home\b}{/box}g for $out, $err;
     my $signal = $exit > 128 ? $exit - 128 : 0;
     return (same_form(decode('UTF-8', $out)), same_form(decode('UTF-8', $err)), $signal ? -1 : $exit, $signal ? signal_name($signal) : undef);

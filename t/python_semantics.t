@@ -29,14 +29,13 @@ sub cold {
     my $outside = tempdir(CLEANUP => 1);
     my $dir = "$outside/box"; # the program alone is in it
     mkdir $dir or die "$dir: $!";
-    my $input = spew("$outside/stdin", $stdin);
     spew("$dir/main.py", $source);
     # The variables are those of a cell; two of the values are directories.
     my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG PATH TMPDIR);
     # In a session of its own, as in a cell: the test's process group may be outside of the pid
     # namespace of a container, and then has the id 0.
     my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
-        stdin => $input);
+        piped => $stdin);
     s/\Q$dir\E/\/box/g for $out, $err;
     return (same_form(decode('UTF-8', $out)), same_form(decode('UTF-8', $err)), $signal ? -1 : $exit, $signal ? signal_name($signal) : undef);
 }
@@ -73,11 +72,7 @@ push @cases, (
     ['CR lines',             "x = 1\rprint(x)\r"],
     ['a form feed',          "x = 1\n\x0cprint(x)\n"],
     ['a byte order mark',    "\xef\xbb\xbfprint('with a BOM')\n1/0\n"],
-    ['a latin-1 cookie',     "# -*- coding: latin-1 -*-\nprint('\xc3\xa9', len('\xc3\xa9'))\n1/0 # \xc3\xa9\n"],
-    ['a cookie on line two', "#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\nprint(ascii('\xe2\x82\xac'))\n"],
-    ['an ascii cookie',      "# coding: ascii\nprint('\xc3\xa9')\n"],
-    ['an unknown cookie',    "# coding: klingon\nprint(1)\n"],
-    ['a BOM and a wrong cookie', "\xef\xbb\xbf# coding: latin-1\nprint(1)\n"],
+    ['a UTF-8 cookie',       "# -*- coding: utf-8 -*-\nprint('\xc3\xa9', len('\xc3\xa9'))\n1/0 # \xc3\xa9\n"],
     ['unicode names',        "gr\xc3\xb6\xc3\x9fe = 5\nprint(gr\xc3\xb6\xc3\x9fe, '\xf0\x9f\x98\x80')\nprint(unbekannt\xc3\xa9)\n"],
     ['a bad character',      "x = 5\nprint(x) \xe2\x82\xac\n"],
     ['a no-break space',     "print\xc2\xa0(1)\n"],
@@ -103,6 +98,55 @@ for my $case (@cases) {
     same_as_cold($name, $r, \@cold, \&same_form);
 }
 cmp_ok scalar @cases, '>=', 150, 'at least 150 programs were compared';
+
+# --- a cookie, which names the encoding of a file: a request is text, whatever it says ---------------------------
+
+my @cookies = (
+    ['latin-1',                 "# -*- coding: latin-1 -*-\nprint('\x{e9}', len('\x{e9}'))\n",                "\x{e9} 1\n"],
+    ['on line two',             "#!/usr/bin/python\n# vim: set fileencoding=cp1252 :\nprint(ascii('\x{20ac}'))\n", "'\\u20ac'\n"],
+    ['ascii',                   "# coding: ascii\nprint('\x{e9}')\n",                                          "\x{e9}\n"],
+    ['an unknown encoding',     "# coding: klingon\nprint('\x{e9}', __name__)\n",                              "\x{e9} __main__\n"],
+    ['after a byte order mark', "\x{feff}# coding: latin-1\nprint('\x{e9}')\n",                               "\x{e9}\n"],
+    ['a word in the program',   "coding = '\x{e9}'\nprint(coding)\n",                                          "\x{e9}\n"],
+);
+for (@cookies) {
+    my ($name, $source, $stdout) = @$_;
+    my $d = $cb->run(code => $source)->{data};
+    is $d->{stdout}, $stdout, "a cookie changes nothing: $name" or diag $d->{stderr};
+}
+my $broken = $cb->run(code => "# coding: latin-1\nx = (\n")->{data};
+like $broken->{stderr}, qr{File "/box/main\.py", line 2\n    x = \(\n        \^\nSyntaxError: '\(' was never closed\n}, 'a syntax error below a cookie is reported as ever';
+
+# --- the time zone of a run, which its zygote cannot have known -----------------------------------------------------------
+
+my $zones = 'import datetime, os, time; print(time.tzname[0], time.timezone, datetime.datetime.fromtimestamp(1700000000).astimezone().isoformat())';
+for (['IST-5:30', "IST -19800 2023-11-15T03:43:20+05:30\n"], ['EST5', "EST 18000 2023-11-14T17:13:20-05:00\n"], ['UTC0', "UTC 0 2023-11-14T22:13:20+00:00\n"]) {
+    my ($zone, $stdout) = @$_;
+    is $cb->run(code => $zones, env => { TZ => $zone })->{data}{stdout}, $stdout, "env.TZ is the zone of the run: $zone";
+}
+
+# --- stdin is a pipe, at its end at once without input --------------------------------------------------------------------
+
+my $watched = <<'PYTHON';
+import asyncio, os, select, stat, sys
+assert stat.S_ISFIFO(os.fstat(0).st_mode) and not sys.stdin.seekable()
+epoll = select.epoll()
+epoll.register(0, select.EPOLLIN)
+assert epoll.poll(5) and select.select([0], [], [], 5)[0]
+async def main():
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    print(len(await reader.read()))
+asyncio.run(main())
+PYTHON
+for (0, 1, 65_536, 65_537, 3_000_000) {
+    my $d = $cb->run(code => $watched, stdin => 'x' x $_)->{data};
+    is $d->{stdout}, "$_\n", "$_ bytes of stdin come through a pipe" or diag $d->{stderr};
+}
+my $unread = $cb->run(code => 'print("done")', stdin => 'x' x 3_000_000)->{data};
+is "$unread->{status} $unread->{stdout}", "ok done\n", 'a program need not read its stdin';
+my $closed = $cb->run(code => 'import os, sys; n = len(os.read(0, 10)); os.close(0); print(n)', stdin => 'x' x 3_000_000)->{data};
+is "$closed->{status} $closed->{stdout}", "ok 10\n", 'a program may close its stdin before it has read all';
 
 # --- denied operations, which fail with Python's own errors ------------------------------------------------------------------
 

@@ -20,6 +20,7 @@
 #include "messages.h"
 
 #define KILLED_LIMIT_US 10000000u /* for a killed guest to be reaped, before it is looked at again */
+#define LAST_WORDS_US 50000u        /* for a guest to write what it has in its buffers */
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
 #define THREAD_STACK_BYTES (UINT64_C(8) << 20)
@@ -383,6 +384,34 @@ cell_run_drop(struct broker *broker, struct cell *cell)
 
 /* ---- deadlines -------------------------------------------------------------------------------------------------- */
 
+static bool
+has_exited(pid_t pid)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid &&
+	    info.si_code == CLD_EXITED;
+}
+
+/*
+ * The time of a run is up. What it has printed stays, also if it is still in a buffer of its
+ * interpreter, which a kill would take. Only the guest is asked; nobody waits for it for long, and
+ * whatever it does now comes too late. A program that exits at the very moment its deadline strikes
+ * has won the race.
+ */
+static void
+end_late(struct broker *broker, struct cell *cell, enum run_end why, uint64_t now_us)
+{
+	if (has_exited(cell->guest_pid))
+		return;
+	if (kill(cell->guest_pid, GUEST_LAST_WORDS) != 0) {
+		cell_run_end(broker, cell, why);
+		return;
+	}
+	cell->end = why;
+	cell->check_us = now_us + LAST_WORDS_US;
+}
+
 static void
 check_run(struct broker *broker, struct cell *cell, uint64_t now_us)
 {
@@ -391,10 +420,12 @@ check_run(struct broker *broker, struct cell *cell, uint64_t now_us)
 	uint64_t left_us;
 
 	cell->check_us = now_us + KILLED_LIMIT_US;
-	if (wall_us >= cell->limits.wall_ms * 1000) {
-		cell_run_end(broker, cell, END_WALL);
+	if (cell->end != END_ITSELF) {
+		broker->isolation->kill(cell); /* it was asked to end, or did not die when it was killed */
+	} else if (wall_us >= cell->limits.wall_ms * 1000) {
+		end_late(broker, cell, END_WALL, now_us);
 	} else if (cpu_us >= cell->limits.cpu_ms * 1000) {
-		cell_run_end(broker, cell, END_CPU);
+		end_late(broker, cell, END_CPU, now_us);
 	} else {
 		/*
 		 * CPU time runs no faster than the cell's share of it, so it cannot be used up

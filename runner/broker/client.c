@@ -250,7 +250,7 @@ is_pipe(int fd)
 static bool
 are_right(const int *fds, size_t fd_count)
 {
-	return is_sealed(fds[0]) && is_pipe(fds[1]) && is_pipe(fds[2]) && (fd_count < 4 || is_sealed(fds[3]));
+	return is_sealed(fds[0]) && is_pipe(fds[1]) && is_pipe(fds[2]) && (fd_count < 4 || is_pipe(fds[3]));
 }
 
 /*

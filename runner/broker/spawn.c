@@ -253,16 +253,17 @@ is_interpreter(const struct zygote *zygote)
 static void __attribute__((noreturn)) become_zygote(const struct broker *broker, const struct zygote *zygote)
 {
 	const struct language *language = zygote->language;
-	int out[2], null_fd;
+	int in[2], out[2];
 
 	broker->isolation->enter_root(ZYGOTE_SETUP_FD + 1);
 	if (chdir(PATH_BOX) != 0)
 		die("zygote: enter " PATH_BOX ": %s", strerror(errno));
 	/*
-	 * The interpreter makes its streams to suit what it finds: a run has pipes, so here is one.
+	 * The interpreter makes its streams to suit what it finds: a run has pipes, so here are
+	 * two. Nothing is in the first, and nobody can write to it.
 	 */
-	null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null_fd < 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(null_fd, STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0)
+	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || dup2(in[0], STDIN_FILENO) < 0 ||
+	    dup2(out[1], STDOUT_FILENO) < 0 || close(in[1]) != 0)
 		die("zygote: make its stdin and stdout: %s", strerror(errno));
 	set_rlimits(language->config);
 	if (!is_interpreter(zygote))

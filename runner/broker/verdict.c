@@ -18,11 +18,11 @@ verdict_judge(const struct run_facts *facts, struct run_result *result)
 	};
 	bool exited = WIFEXITED(facts->wait_status);
 	int signal = exited ? 0 : WTERMSIG(facts->wait_status);
-	/* A program that exits at the very moment its deadline strikes has won the race. */
-	bool by_itself = facts->end == END_ITSELF || (exited && (facts->end == END_WALL || facts->end == END_CPU));
+	bool by_itself = facts->end == END_ITSELF, is_late = facts->end == END_WALL || facts->end == END_CPU;
 
 	result->exit_code = exited ? WEXITSTATUS(facts->wait_status) : -1;
-	result->signal = signal == GUEST_OUT_OF_MEMORY ? SIGKILL : signal;
+	/* A guest that was asked for its last words ends in its own way, if it was not killed. */
+	result->signal = signal == GUEST_OUT_OF_MEMORY || is_late ? SIGKILL : signal;
 	/* A program that came to its end by itself in good order has hit no limit that mattered. */
 	if (by_itself && exited && result->exit_code == 0) {
 		result->verdict = VERDICT_OK;

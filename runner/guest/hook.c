@@ -14,6 +14,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -71,6 +72,18 @@ fork_guests(void)
 	zygote_make_guests();
 }
 
+/*
+ * The run's time is up. If the program is inside of libc's streams right now, this may fail in any
+ * way: the process would be killed anyhow.
+ */
+static void
+write_last_words(int number)
+{
+	(void)number;
+	fflush(NULL);
+	_exit(1);
+}
+
 static void
 wait_for_program(void)
 {
@@ -78,6 +91,7 @@ wait_for_program(void)
 	size_t size;
 	const char *code;
 
+	signal(GUEST_LAST_WORDS, write_last_words);
 	guest_report_ready();
 	code = guest_map_job(guest_receive_run(), &head, &size);
 	/*

@@ -340,6 +340,24 @@ renew_secrets(struct walls *walls)
 	return secrets_renew();
 }
 
+/*
+ * A run without input finds a pipe that is at its end: programs ask epoll(7) about their stdin,
+ * which has no answer for /dev/null. The cell's user owns the pipe, and so may open it again. A
+ * run's own input replaces it.
+ */
+static int
+have_empty_stdin(struct walls *walls)
+{
+	int ends[2];
+
+	(void)walls;
+	close(STDIN_FILENO);
+	if (pipe2(ends, 0) != 0)
+		return -1;
+	errno = EBUSY;
+	return ends[0] == STDIN_FILENO ? close(ends[1]) : -1;
+}
+
 static int
 enter_box(struct walls *walls)
 {
@@ -413,6 +431,7 @@ static const struct wall guest_walls[] = {
 	{ "drop all capabilities", drop_capabilities },
 	{ "verify no_new_privs", verify_no_new_privs },
 	{ "renew its random bytes", renew_secrets },
+	{ "have an empty stdin", have_empty_stdin },
 	{ "enter the working directory", enter_box },
 	{ "enter the Landlock domain", enter_landlock },
 	{ "become dumpable", become_dumpable },

@@ -61,7 +61,7 @@ worker_sends(struct worker *worker, const void *bytes, size_t size, uint8_t whic
 	int fds[SENT_FDS];
 
 	for (size_t i = 0; i < SENT_FDS; i++)
-		fds[i] = which == RIGHT  ? things[i == 1 || i == 2 ? A_PIPE : A_JOB] :
+		fds[i] = which == RIGHT  ? things[i == 0 ? A_JOB : A_PIPE] :
 		    (which + i) % 8 == 7 ? worker->fd :
 		                           things[(which + i) % THINGS];
 	send_anything(worker->fd, bytes, size, fds, count);

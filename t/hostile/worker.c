@@ -246,14 +246,16 @@ kinds(void)
 	wrong[count++] = socket(AF_UNIX, SOCK_DGRAM, 0);
 	for (size_t i = 0; i < count; i++) {
 		for (size_t place = 0; place < 4; place++) {
-			others[0] = others[3] = job;
+			others[0] = job;
 			others[1] = others[2] = pipes[1];
+			others[3] = pipes[0];
 			others[place] = wrong[i];
 			putchar(run_with(a_run(), others, 4));
 		}
 	}
-	others[0] = others[3] = job;
+	others[0] = job;
 	others[1] = others[2] = pipes[1];
+	others[3] = pipes[0];
 	printf(" %c\n", run_with(a_run(), others, 4));
 }
 
@@ -286,8 +288,9 @@ out_of_turn(void)
 	request[count++].kind = PROTO_FIND;
 	if (pipe2(pipes, O_CLOEXEC) != 0)
 		exit(1);
-	fds[0] = fds[3] = good_job("print(1)");
+	fds[0] = good_job("print(1)");
 	fds[1] = fds[2] = pipes[1];
+	fds[3] = pipes[0];
 	for (size_t i = 0; i < count; i++)
 		putchar(run_with(request[i], fds, request[i].kind == PROTO_COMPILE ? 3 : 4));
 	putchar('\n');

@@ -68,17 +68,28 @@ sub eventually {
 }
 
 # Run a program without a shell. Returns its exit code (or 128 + signal), stdout, stderr and the
-# signal. Options: seconds (after which it is killed), env, dir, stdin (a file).
+# signal. Options: seconds (after which it is killed), env, dir, stdin (a file), piped (a text, which
+# a pipe holds at once: the stdin of the program).
 sub command {
     my ($argv, %option) = @_;
     my $limit = $option{seconds} // 60;
     my ($out, $err) = (File::Temp->new, File::Temp->new);
+    my $pipe;
+    if (defined $option{piped}) {
+        die 'more than a pipe holds' if length $option{piped} > 65_536;
+        pipe $pipe, my $writer or die "pipe: $!";
+        syswrite $writer, $option{piped};
+    }
     my $pid = fork // die "fork: $!";
     if (!$pid) {
         %ENV = (%ENV, %{ $option{env} || {} });
         $SIG{$_} = 'DEFAULT' for qw(HUP INT PIPE QUIT TERM); # the parent of the test may ignore them
         chdir $option{dir} or POSIX::_exit(126) if $option{dir};
-        open STDIN, '<', $option{stdin} // '/dev/null' or POSIX::_exit(126);
+        if ($pipe) {
+            open STDIN, '<&', $pipe or POSIX::_exit(126);
+        } else {
+            open STDIN, '<', $option{stdin} // '/dev/null' or POSIX::_exit(126);
+        }
         open STDOUT, '>&', $out or POSIX::_exit(126);
         open STDERR, '>&', $err or POSIX::_exit(126);
         { no warnings 'exec'; exec { $argv->[0] } @$argv }

@@ -45,6 +45,7 @@ my %tests = (
             ['prctl', layer => '!uid_per_cell', when => 2 * $capabilities + 5],
         ],
         'renew its random bytes'          => [['getrandom']],
+        'have an empty stdin'             => [['pipe2']],
         'enter the working directory'     => [['chdir']],
         'become dumpable'                 => [['prctl', layer => 'proc', when => 3]],
         'enter the Landlock domain'       => [['landlock_create_ruleset'], ['landlock_add_rule'], ['landlock_restrict_self']],

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "guest/guest.h"
@@ -103,30 +104,62 @@ begin(const struct job_header *head, const char *preload)
 	return code;
 }
 
-/*
- * Can Python read this source differently from a file than from memory? That is so with a NUL, a
- * byte order mark, or an encoding cookie in the first two lines.
- */
+/* Can there be an encoding cookie? It is in one of the first two lines. */
 static bool
-is_odd_source(const char *text, size_t size)
+may_have_cookie(const char *text, size_t size)
 {
 	const char *line = memchr(text, '\n', size);
 	size_t head = line == NULL ? size : (size_t)(line + 1 - text);
 
 	if (line != NULL && (line = memchr(text + head, '\n', size - head)) != NULL)
 		head = (size_t)(line - text);
-	return (size > 0 && (unsigned char)text[0] == 0xef) || memchr(text, '\0', size) != NULL ||
-	    memmem(text, head, "coding", 6) != NULL;
+	return memmem(text, head, "coding", 6) != NULL;
+}
+
+static bool
+has_byte_order_mark(const char *text, size_t size)
+{
+	return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
+}
+
+/*
+ * Can Python read this source differently from a file than from memory? That is so with a NUL or a
+ * byte order mark. Source with a cookie is always compiled from memory (compile_text).
+ */
+static bool
+is_odd_source(const char *text, size_t size)
+{
+	return memchr(text, '\0', size) != NULL || (has_byte_order_mark(text, size) && !may_have_cookie(text, size));
+}
+
+/*
+ * Compile source that may name an encoding of its own. The request was text, and is UTF-8 here
+ * whatever the program says of its file. Python does not look for a cookie in a str. Returns a new
+ * reference, or NULL and an error.
+ */
+static PyObject *
+compile_text(const char *text, size_t size)
+{
+	size_t mark = has_byte_order_mark(text, size) ? 3 : 0;
+	PyObject *source = PyUnicode_DecodeUTF8(text + mark, (Py_ssize_t)(size - mark), NULL);
+	PyObject *compile = source == NULL ? NULL : PyDict_GetItemString(PyEval_GetBuiltins(), "compile");
+	PyObject *code = compile == NULL ? NULL : PyObject_CallFunction(compile, "OssiO", source, main_path, "exec", 0, Py_True);
+
+	Py_XDECREF(source);
+	return code;
 }
 
 /* Compile as the interpreter compiles a file. Returns a new reference, or NULL and an error. */
 static PyObject *
 compile_program(const char *text, size_t size)
 {
-	/* A copy, because the compiler needs a NUL at the end. */
-	PyObject *source = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
-	PyObject *code = source == NULL ? NULL : Py_CompileString(PyBytes_AsString(source), main_path, Py_file_input);
+	PyObject *source, *code;
 
+	if (may_have_cookie(text, size))
+		return compile_text(text, size);
+	/* A copy, because the compiler needs a NUL at the end. */
+	source = PyBytes_FromStringAndSize(text, (Py_ssize_t)size);
+	code = source == NULL ? NULL : Py_CompileString(PyBytes_AsString(source), main_path, Py_file_input);
 	Py_XDECREF(source);
 	return code;
 }
@@ -259,6 +292,19 @@ flush_files(void)
 		if (file != NULL && Py_TYPE(file) == type && flush(file) != 0)
 			PyErr_Clear();
 	}
+}
+
+/*
+ * last_words(signal, frame): the run's time is up. Write what the streams hold, and end. The
+ * interpreter calls this in the main thread, between two steps of the program.
+ */
+static PyObject *
+last_words(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	flush_files();
+	_exit(1);
 }
 
 /* Call a function of a module, if the module has been imported. */
@@ -455,6 +501,16 @@ warn(PyObject *self, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+/* set_zone(): have libc look at the variable TZ again. */
+static PyObject *
+set_zone(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	tzset();
+	Py_RETURN_NONE;
+}
+
 /* plain_flags(flags, values): a sys.flags with other values. Python code cannot construct one. */
 static PyObject *
 plain_flags(PyObject *self, PyObject *args)
@@ -527,9 +583,11 @@ wall_in(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
+	{ "last_words", last_words, METH_VARARGS, NULL },
 	{ "load_setup", load_setup, METH_NOARGS, NULL },
 	{ "plain_flags", plain_flags, METH_VARARGS, NULL },
 	{ "send_report", send_report, METH_VARARGS, NULL },
+	{ "set_zone", set_zone, METH_NOARGS, NULL },
 	{ "wall_in", wall_in, METH_VARARGS, NULL },
 	{ "warn", warn, METH_VARARGS, NULL },
 	{ "serve", serve, METH_VARARGS, NULL },
@@ -543,5 +601,9 @@ PyMODINIT_FUNC PyInit__cellblock(void);
 PyMODINIT_FUNC
 PyInit__cellblock(void)
 {
-	return PyModule_Create(&module);
+	PyObject *made = PyModule_Create(&module);
+
+	if (made != NULL && PyModule_AddIntConstant(made, "LAST_WORDS", GUEST_LAST_WORDS) != 0)
+		Py_CLEAR(made);
+	return made;
 }

@@ -37,6 +37,7 @@ class State:
 
     main_path = None
     module_count = 0
+    time = None  # the module, if a fresh interpreter has imported it
 
 
 def without_interactive_flags():
@@ -97,10 +98,13 @@ def prepare():
     hook = getattr(sys, "__interactivehook__", None)
     sys.__interactivehook__ = _cellblock.serve
     sys.flags = without_interactive_flags()
+    # Not by a handler in C alone: only between two steps of the program can its streams be flushed.
+    sys.modules["_signal"].signal(_cellblock.LAST_WORDS, _cellblock.last_words)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
     driver = sys.modules["__main__"]
+    State.time = sys.modules.get("time")
     warm_up(driver)
     for leftover in ("last_type", "last_value", "last_traceback", "last_exc"):
         vars(sys).pop(leftover, None)
@@ -133,6 +137,11 @@ def begin(preload, args, env):
     for entry in env:
         key, _, value = entry.partition("=")
         os.environ[key] = value
+        if key == "TZ":
+            # The zygote has looked at the zone already: libc has, and so have the module's constants.
+            _cellblock.set_zone()
+            if State.time is not None:
+                State.time.tzset()
     sys.argv += args
     if hasattr(sys, "orig_argv"):
         sys.orig_argv += args
