@@ -200,8 +200,9 @@ set_seal(const char *path, char digest[SET_DIGEST_SIZE], char *error, size_t siz
 bool
 set_is_used(const char *path)
 {
+	struct flock lock = { .l_type = F_WRLCK };
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool is_used = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+	bool is_used = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 
 	if (fd >= 0)
 		close(fd);

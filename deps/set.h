@@ -10,7 +10,7 @@
  *         log         all that the installer printed in the last build
  *
  * The installers write absolute paths into a set, so it is made where it stays. It counts when
- * `current` names it. The runner holds a shared lock on the sets that it uses.
+ * `current` names it. A runner that serves holds a lock on the sets that it uses.
  */
 #ifndef CELLBLOCK_DEPS_SET_H
 #define CELLBLOCK_DEPS_SET_H

@@ -109,6 +109,12 @@ struct language {
  */
 void language_event(struct broker *broker, struct language *language, enum language_event event, const char *reason);
 
+/*
+ * Lock the language's set of packages, if it has one, until the runner ends: cellblock-deps removes
+ * no set that is locked, and learns by the lock that runs have it.
+ */
+void language_hold_packages(const struct language *language);
+
 /* Whether its processes run, or are to run. */
 bool language_is_awake(const struct language *language);
 

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -114,8 +113,7 @@ blame(char key[LANGUAGE_KEY_SIZE], const char *name)
 
 /*
  * Add the set of packages that the language has, if any, and make its interpreter that of the set.
- * The set is locked for as long as the language's runner lives: cellblock-deps removes none that is
- * in use. Returns 0, or -1 with a text.
+ * Returns 0, or -1 with a text.
  */
 static int
 add_packages(struct language *language, char *error, size_t size)
@@ -126,7 +124,7 @@ add_packages(struct language *language, char *error, size_t size)
 	if (config_dependencies_find(from, set, sizeof set) != 0)
 		return 0;
 	language->packages_fd = open(set, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (language->packages_fd < 0 || flock(language->packages_fd, LOCK_SH | LOCK_NB) != 0) {
+	if (language->packages_fd < 0) {
 		snprintf(error, size, "%s: %s", set, strerror(errno));
 		return -1;
 	}
