@@ -164,6 +164,9 @@ add_bubblewrap(const struct cell *cell, struct words *words)
 	words_add(words, "/proc");
 	words_add(words, "--dev");
 	words_add(words, "/dev");
+	/* Both are memory of the host: the one is bounded, and in the other nothing can be made. */
+	words_add(words, "--size");
+	words_add(words, "%" PRIu64, from->bytes);
 	words_add(words, "--tmpfs");
 	words_add(words, "/tmp");
 	if (cell->is_building) {
@@ -180,6 +183,8 @@ add_bubblewrap(const struct cell *cell, struct words *words)
 		words_add(words, "--chdir");
 		words_add(words, "%s", place);
 	}
+	words_add(words, "--remount-ro");
+	words_add(words, "/");
 	words_add(words, "--");
 }
 

@@ -28,6 +28,7 @@
 #include "config_language.h"
 #include "config_load.h"
 #include "exchange.h"
+#include "json_text.h"
 #include "listing.h"
 #include "log.h"
 
@@ -35,6 +36,7 @@
 #define THREADS 8
 #define TIMEOUT_S 10
 #define BODY_MAX 4096
+#define FAILED_STATUS 422 /* of a build that failed: the fault is in the requirements, most likely */
 #define USE_MS 60000 /* how long an update waits until runs have the new set */
 #define DEFAULT_LANGUAGE "python3"
 
@@ -161,6 +163,23 @@ answer_list(struct exchange *exchange, const struct config *config, const struct
 	reply_data(&exchange->reply, data);
 }
 
+/* Answer with the last lines of the installer: only operators come here. */
+static void
+answer_failure(struct exchange *exchange, const char *reason)
+{
+	struct json_object *root = json_object_new_object();
+	char text[SET_REASON_SIZE + 128];
+	const char *json;
+
+	snprintf(text, sizeof text, "the build failed, and the old set stays in use: %s", reason);
+	json_object_object_add(root, "code", json_object_new_int(-FAILED_STATUS));
+	json_object_object_add(root, "message", json_object_new_string_len(text, (int)json_text_well_formed(text, strlen(text))));
+	json_object_object_add(root, "data", NULL);
+	json = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN);
+	reply_send(&exchange->reply, FAILED_STATUS, NULL, json, strlen(json));
+	json_object_put(root);
+}
+
 /* Build, and answer with the list, or the reason of the failure. */
 static void
 answer_build(struct exchange *exchange, const struct config *config, const struct language_config *language, enum build_mode mode)
@@ -188,9 +207,7 @@ answer_build(struct exchange *exchange, const struct config *config, const struc
 		return;
 	}
 	log_warn("%s: the build failed, and the old set stays in use: %.*s", language->name, (int)strcspn(reason, "\n"), reason);
-	/* The reply has the last lines of the installer: only operators come here. */
-	http_error_set(&error, 422, "the build failed, and the old set stays in use: %s", reason);
-	reply_error(&exchange->reply, &error, NULL);
+	answer_failure(exchange, reason);
 }
 
 static void
