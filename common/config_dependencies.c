@@ -1,4 +1,6 @@
-/* config_dependencies.c - see config_dependencies.h. cellblock.conf(5) describes the table below. */
+/*
+ * config_dependencies.c - see config_dependencies.h. cellblock.conf(5) describes the table below.
+ */
 #define _GNU_SOURCE
 #include "config_dependencies.h"
 
@@ -41,11 +43,7 @@ static const char *const requirement_names[] = {
 
 const struct conf_key config_dependencies_keys[] = {
 	{ .name = "requirements", .type = CONF_PATH, AT(requirements), .max = PATH_BYTES, .string = "dependencies" },
-	{ .name = "sets",
-	    .type = CONF_PATH,
-	    AT(sets),
-	    .max = PATH_BYTES,
-	    .string = "/var/lib/cellblock/dependencies" },
+	{ .name = "sets", .type = CONF_PATH, AT(sets), .max = PATH_BYTES, .string = "/var/lib/cellblock/dependencies" },
 	{ .name = "cell", .type = CONF_CHOICE, AT(cell), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "network", .type = CONF_CHOICE, AT(network), .choices = network_names, .number = BUILD_NETWORK_HOST },
 	{ .name = "proxy", .type = CONF_STRING, AT(proxy), .max = URL_BYTES, .form = &form_url },

@@ -89,8 +89,8 @@ names_no_package(const char *text, bool *is_json)
 
 	*is_json = json_object_is_type(root, json_type_object);
 	for (size_t i = 0; *is_json && i < sizeof fields / sizeof fields[0]; i++) {
-		if (json_object_object_get_ex(root, fields[i], &packages) &&
-		    json_object_is_type(packages, json_type_object) && json_object_object_length(packages) > 0)
+		if (json_object_object_get_ex(root, fields[i], &packages) && json_object_is_type(packages, json_type_object) &&
+		    json_object_object_length(packages) > 0)
 			is_empty = false;
 	}
 	json_object_put(root);
@@ -142,7 +142,10 @@ read_requirements(const struct config *config, const struct language_config *lan
 
 /* ---- installers ------------------------------------------------------------------------------------------------- */
 
-/* Copy a file into the set, which the installer may change. Returns 0, or -1 with one line in `error`. */
+/*
+ * Copy a file into the set, which the installer may change. Returns 0, or -1 with one line in
+ * `error`.
+ */
 static int
 copy_file(const char *from, const char *directory, const char *name, char *error, size_t size)
 {
@@ -295,7 +298,9 @@ append_last_lines(int log_fd, char reason[SET_REASON_SIZE])
 	snprintf(reason + used, SET_REASON_SIZE - used, "\n%s", line);
 }
 
-/* Make a set. Returns 0, with its path and record; or -1 with a reason, and nothing is left of it. */
+/*
+ * Make a set. Returns 0, with its path and record; or -1 with a reason, and nothing of it is left.
+ */
 static int
 make_set(const struct config *config, const struct language_config *language, const struct requirements *requirements,
     struct set_place *place, char path[PATH_MAX], struct set_record *record, char reason[SET_REASON_SIZE])

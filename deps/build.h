@@ -1,4 +1,6 @@
-/* build.h - makes the set of packages of a language that its requirements name, and has runs use it. */
+/*
+ * build.h - makes the set of packages that a language's requirements name, and has runs use it.
+ */
 #ifndef CELLBLOCK_DEPS_BUILD_H
 #define CELLBLOCK_DEPS_BUILD_H
 

@@ -1,5 +1,5 @@
 /*
- * main.c - cellblock-deps, the packages of runs: options, the rights, and the commands of the shell.
+ * main.c - cellblock-deps, the packages of runs: options, rights, and the commands of the shell.
  *
  * It installs as the owner of dependencies.sets, which must not be root.
  */

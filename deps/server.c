@@ -37,12 +37,12 @@
 #define TIMEOUT_S 10
 #define BODY_MAX 4096
 #define FAILED_STATUS 422 /* of a build that failed: the fault is in the requirements, most likely */
-#define USE_MS 60000 /* how long an update waits until runs have the new set */
+#define USE_MS 60000      /* how long an update waits until runs have the new set */
 #define DEFAULT_LANGUAGE "python3"
 
 static const char *config_path;
-static int stop_fd = -1;                                          /* an eventfd: can be read when the process is to end */
-static atomic_int busy;                                           /* threads that build */
+static int stop_fd = -1;                                    /* an eventfd: can be read when the process is to end */
+static atomic_int busy;                                     /* threads that build */
 static pthread_mutex_t reading = PTHREAD_MUTEX_INITIALIZER; /* the configuration */
 
 /* ---- one request ------------------------------------------------------------------------------------------------ */

@@ -152,7 +152,8 @@ seal(SHA2_CTX *context, const FTSENT *entry)
 		digest_text(context, (mode & 0100) != 0 ? "program" : "file");
 		digest_text(context, entry->fts_path);
 		/* No file has the rights of its owner, or can be written. */
-		return chmod(entry->fts_accpath, (mode & 0100) != 0 ? 0555 : 0444) != 0 || digest_file(context, entry->fts_accpath) != 0 ?
+		return chmod(entry->fts_accpath, (mode & 0100) != 0 ? 0555 : 0444) != 0 ||
+		        digest_file(context, entry->fts_accpath) != 0 ?
 		    -1 :
 		    0;
 	case FTS_SL:
@@ -276,7 +277,10 @@ set_begin(struct set_place *place, char *path, size_t path_size, char *error, si
 	return mkdir(path, 0755) != 0 ? fail(error, size, "make", path) : 0;
 }
 
-/* Replace a file of the place by `text`, whole or not at all. Returns 0, or -1 with one line in `error`. */
+/*
+ * Replace a file of the place by `text`, whole or not at all. Returns 0, or -1 with one line in
+ * `error`.
+ */
 static int
 write_file(const struct set_place *place, const char *name, const char *text, char *error, size_t size)
 {

@@ -28,7 +28,7 @@ struct set_place {
 	int lock_fd;
 };
 
-/* What a build was made from, and how it ended. */
+/* The end of a build, and its origin. */
 struct set_record {
 	char requirements[SET_DIGEST_SIZE]; /* of the files that name the packages */
 	char contents[SET_DIGEST_SIZE];     /* of the set; "" if there is none */

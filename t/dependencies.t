@@ -1,5 +1,5 @@
-# The packages of runs: named in a requirements file, installed by the real pip and npm, and switched
-# to while clients send runs. A build that fails keeps the old set and says why.
+# The packages of runs: named in a requirements file, installed by the real pip and npm, and
+# switched to while clients send runs. A build that fails keeps the old set and says why.
 use strict;
 use warnings;
 use Cellblock qw(command envelope_ok eventually missing skip_all slurp spew);

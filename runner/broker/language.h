@@ -70,10 +70,10 @@ struct language {
 	char version[PROTO_NAME_SIZE];
 	char interpreter[LANGUAGE_PATH_SIZE]; /* with a driver: its own, or that of its set of packages */
 	int packages_fd;                      /* the set, which is locked by it; -1: none */
-	bool is_verified;      /* a zygote has passed all parts of the self-test */
-	uint64_t used_us;      /* when last */
-	uint64_t state_us;     /* since when it is in its state */
-	uint64_t fell_back_us; /* when `start` became START_SPARE */
+	bool is_verified;                     /* a zygote has passed all parts of the self-test */
+	uint64_t used_us;                     /* when last */
+	uint64_t state_us;                    /* since when it is in its state */
+	uint64_t fell_back_us;                /* when `start` became START_SPARE */
 
 	struct policy *policy;
 	struct rootfs fs;
