@@ -86,6 +86,7 @@ static const struct conf_key key_keys[] = {
 	    .max = CONFIG_MAX_LANGUAGES,
 	    .form = &conf_form_name },
 	{ .name = "network", .type = CONF_STRING, AT(network), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
+	{ .name = "loopback", .type = CONF_BOOL, AT(loopback), .number = true },
 	{ .name = "operator", .type = CONF_BOOL, AT(is_operator) },
 	{ .name = "expires", .type = CONF_STRING, AT(expires), .max = 32, .form = &form_time },
 	{ .name = NULL },
