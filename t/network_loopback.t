@@ -130,11 +130,11 @@ like $r->{data}{error}, qr/\(socket\); no network is configured on this server; 
 
 for (['"lo"'], ['""'], ['true'], ['["loopback"]'], ['"Loopback"'], ['"loopback\u0000"']) {
     my $answer = $cb->post('{"language":"python3","code":"print(1)","network":' . $_->[0] . '}');
-    is "$answer->{status} $answer->{message}", '400 network: must be "loopback" or null', "network: $_->[0] is refused";
+    is "$answer->{status} $answer->{json}{message}", '400 network: must be "loopback" or null', "network: $_->[0] is refused";
 }
 is $cb->post('{"language":"python3","code":"print(1)","network":null}')->{data}{network}, 'none', 'network: null is none';
 my $refused = $cb->post(json->encode({ language => 'python3', code => 'print(1)', @loopback }), key => $no);
-is "$refused->{status} $refused->{message}", '400 network: the key of this request has no "loopback"', 'a key whose file forbids it';
+is "$refused->{status} $refused->{json}{message}", '400 network: the key of this request has no "loopback"', 'a key whose file forbids it';
 $r = $cb->post(json->encode({ language => 'python3', code => 'import socket; socket.socket()' }), key => $no);
 is $r->{data}{denied}[0]{hint}, 'no network is configured on this server', 'a key whose file forbids it is not sent there by a hint';
 ok $cb->get('/v1/sandbox/capabilities')->{data}{loopback}, 'the capabilities say that there is a loopback';
@@ -142,7 +142,7 @@ $cb->finish;
 
 my $without = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/loopback = true;/, 'loopback = false;']]);
 $refused = $without->run(code => 'print(1)', @loopback);
-is "$refused->{status} $refused->{message}", '400 network: this server offers no "loopback"', 'a server that forbids it';
+is "$refused->{status} $refused->{json}{message}", '400 network: this server offers no "loopback"', 'a server that forbids it';
 ok !$without->get('/v1/sandbox/capabilities')->{data}{loopback}, 'its capabilities say so';
 $without->finish;
 done_testing;
