@@ -176,6 +176,9 @@ auth_check_request(const struct config *config, const struct key_config *key, st
 	if (check_language(config, key, request, error) != 0 || check_limits(config, key, request, error) != 0)
 		return -1;
 	request->proxy = key->proxy;
+	request->may_loopback = key->loopback && config_has_loopback(config);
+	if (request->loopback && !key->loopback)
+		return http_error_set(error, 400, "network: the key of this request has no \"loopback\"");
 	if (key->no_network)
 		return request_leave_network(config, request, error);
 	return 0;

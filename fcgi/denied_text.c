@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #define NAME_SIZE 32
-#define HINT_SIZE 128
+#define HINT_SIZE 160
 #define SEARCHED_BYTES 8192 /* of each end of stderr */
 
 /* The use of a call, as far as there is advice about it. */
@@ -46,6 +46,9 @@ static const struct {
 	{ "operation not permitted", FOR_OTHERS },
 	{ "permissionerror", FOR_OTHERS },
 	{ "eperm", FOR_OTHERS },
+	/* The error of a denied socket, in the policy. */
+	{ "address family not supported", FOR_NETWORK },
+	{ "eafnosupport", FOR_NETWORK },
 	{ "name resolution", FOR_NETWORK },
 	{ "name or service not known", FOR_NETWORK },
 	{ "getaddrinfo", FOR_NETWORK },
@@ -94,11 +97,20 @@ purpose_of(const char *name)
 static const char *
 advise_network(const struct denied_context *context)
 {
+	if (context->network == NETWORK_LOOPBACK)
+		return "this run has a loopback alone, for TCP and UDP";
 	if (context->network != NETWORK_NONE)
 		return "the network of a run supports TCP only";
-	if (!context->has_network)
-		return "no network is configured on this server";
-	return context->wants_network ? "the key of this request has no network" : "enable_network asks for a network";
+	if (context->has_network && !context->wants_network)
+		return context->has_loopback ?
+		    "enable_network asks for a network; network: loopback, for localhost alone" :
+		    "enable_network asks for a network";
+	if (context->has_network)
+		return context->has_loopback ?
+		    "the key of this request has no network; network: loopback asks for localhost alone" :
+		    "the key of this request has no network";
+	return context->has_loopback ? "no network is configured on this server; network: loopback asks for localhost alone" :
+	                               "no network is configured on this server";
 }
 
 /* Write advice about a call that was denied; empty if there is none. Returns `hint`. */

@@ -422,6 +422,7 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	const struct denied_context context = { .network = (enum network)run->result.network,
 		.wants_network = request->wants_network,
 		.has_network = config->network != NETWORK_NONE,
+		.has_loopback = request->may_loopback,
 		.processes = request->limits.processes,
 		.maximum_processes = request->maximum.processes };
 	bool failed = run->result.verdict != VERDICT_OK;

@@ -14,9 +14,11 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/language.h"
 #include "clock.h"
 #include "kernel/pidfd_ns.h"
 #include "log.h"
+#include "policy.h"
 
 #define ANSWERED_AT_ONCE 256u /* of a run; the answers to later calls wait */
 #define HOLD_US 1000u         /* from one batch of these to the next */
@@ -27,14 +29,15 @@
 /* A zygote's listener. It outlives the zygote until its last guest has ended. */
 struct listener {
 	struct watch watch;
+	const struct policy *policy; /* of its guests; it stays as long as the broker */
 	bool is_paused;
 	LIST_ENTRY(listener) in_paused;
 };
 
 static void
-answer(int fd, uint64_t id)
+answer(int fd, uint64_t id, int error)
 {
-	struct seccomp_notif_resp response = { .id = id, .error = -EPERM };
+	struct seccomp_notif_resp response = { .id = id, .error = -error };
 
 	/* The caller may be dead by now. */
 	ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
@@ -108,13 +111,13 @@ count(struct denied_calls *denied, uint32_t call)
 
 /* Hold an answer back. There is room for it: notified looks first. */
 static void
-hold(struct broker *broker, int fd, uint64_t id)
+hold(struct broker *broker, int fd, uint64_t id, int error)
 {
 	struct seccomp_notify *notify = &broker->notify;
 
 	if (notify->held_count == 0)
 		notify->held_until_us = clock_us() + HOLD_US;
-	notify->held[notify->held_count++] = (struct held_answer){ .fd = fd, .id = id };
+	notify->held[notify->held_count++] = (struct held_answer){ .fd = fd, .id = id, .error = error };
 	loop_wake_at(&broker->loop, notify->held_until_us);
 }
 
@@ -168,7 +171,9 @@ notified(void *context, struct watch *watch, uint32_t events)
 	struct broker *broker = context;
 	struct listener *listener = watch_owner(watch, struct listener, watch);
 	struct seccomp_notif request;
+	uint64_t args[RULE_ARGS];
 	struct cell *cell;
+	int error;
 
 	if ((events & EPOLLIN) == 0) {
 		/* No process is left that it could be about. */
@@ -189,17 +194,19 @@ notified(void *context, struct watch *watch, uint32_t events)
 			close_listener(broker, listener);
 		return;
 	}
+	memcpy(args, request.data.args, sizeof args);
+	error = policy_denial_error(listener->policy, request.data.nr, args);
 	cell = find_cell(broker, (pid_t)request.pid);
 	if (cell != NULL)
 		count(&cell->denied, (uint32_t)request.data.nr);
 	if (cell == NULL || cell->denied.total > ANSWERED_AT_ONCE)
-		hold(broker, watch->fd, request.id);
+		hold(broker, watch->fd, request.id, error);
 	else
-		answer(watch->fd, request.id);
+		answer(watch->fd, request.id, error);
 }
 
 void
-seccomp_notify_listen(struct broker *broker, int fd)
+seccomp_notify_listen(struct broker *broker, const struct language *language, int fd)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 
@@ -208,7 +215,9 @@ seccomp_notify_listen(struct broker *broker, int fd)
 		log_warn("denied calls of a zygote's guests cannot be reported: %s", strerror(errno));
 		free(listener);
 		close(fd);
+		return;
 	}
+	listener->policy = language->policy;
 }
 
 uint64_t
@@ -225,7 +234,7 @@ seccomp_notify_keep_time(struct broker *broker, uint64_t now_us)
 		return notify->held_until_us;
 	batch = notify->held_count < HELD_BATCH ? notify->held_count : HELD_BATCH;
 	for (size_t i = 0; i < batch; i++)
-		answer(notify->held[i].fd, notify->held[i].id);
+		answer(notify->held[i].fd, notify->held[i].id, notify->held[i].error);
 	notify->held_count -= batch;
 	memmove(notify->held, notify->held + batch, notify->held_count * sizeof notify->held[0]);
 	notify->held_until_us = now_us + HOLD_US;
