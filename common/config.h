@@ -195,6 +195,7 @@ struct config {
 	/* network */
 	enum network network;
 	bool network_strict;
+	bool loopback; /* a run may have a loopback of its own; see config_has_loopback */
 	struct proxy_config proxy[CONFIG_MAX_PROXIES]; /* the first is the default; NETWORK_PROXY: at least 1 */
 	size_t proxy_count;
 	char *certificates;     /* a file with CA certificates for runs that have a network */
@@ -211,6 +212,13 @@ struct config {
 	struct language_config *language[CONFIG_MAX_LANGUAGES]; /* sorted by name */
 	size_t language_count;
 };
+
+/* Whether runs can have a loopback. That takes a network namespace, which level chroot has not. */
+static inline bool
+config_has_loopback(const struct config *config)
+{
+	return config->loopback && config->level == LEVEL_NAMESPACES;
+}
 
 /* The number of armed cells of a warm set for runs with a network, in addition to its others. */
 static inline uint32_t

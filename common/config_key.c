@@ -86,6 +86,7 @@ static const struct conf_key key_keys[] = {
 	    .max = CONFIG_MAX_LANGUAGES,
 	    .form = &conf_form_name },
 	{ .name = "network", .type = CONF_STRING, AT(network), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
+	{ .name = "loopback", .type = CONF_BOOL, AT(loopback) },
 	{ .name = "operator", .type = CONF_BOOL, AT(is_operator) },
 	{ .name = "expires", .type = CONF_STRING, AT(expires), .max = 32, .form = &form_time },
 	{ .name = NULL },
@@ -157,7 +158,7 @@ config_key_load(const struct config *config, const char *path, const char *name,
 	struct conf_file file;
 	int failed;
 
-	*key = (struct key_config){ .share = config->key_limits, .busy_status = config->busy_status };
+	*key = (struct key_config){ .share = config->key_limits, .busy_status = config->busy_status, .loopback = true };
 	memset(&key->maximum, 0xff, sizeof key->maximum);
 	if (!config_key_is_name(name)) {
 		snprintf(error, error_size,

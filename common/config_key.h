@@ -32,6 +32,7 @@ struct key_config {
 	bool all_languages;
 	bool language[CONFIG_MAX_LANGUAGES]; /* those that it may use, by their index */
 	bool no_network;
+	bool loopback;      /* its runs may have a loopback of their own, where the configuration allows that */
 	uint32_t proxy;     /* index of the proxy of its runs */
 	bool is_operator;   /* it may use the routes for operators */
 	uint64_t expires_s; /* it is valid before this time, in seconds since 1970; 0: for ever */

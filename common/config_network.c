@@ -50,6 +50,7 @@ static const char *const network_names[] = { [NETWORK_NONE] = "none", [NETWORK_P
 const struct conf_key config_network_keys[] = {
 	{ .name = "mode", .type = CONF_CHOICE, AT(network), .choices = network_names, .number = NETWORK_NONE },
 	{ .name = "strict", .type = CONF_BOOL, AT(network_strict), .number = false },
+	{ .name = "loopback", .type = CONF_BOOL, AT(loopback), .number = true },
 	{ .name = "proxies", .type = CONF_LIST, .min = 1, .max = CONFIG_MAX_PROXIES },
 	{ .name = "certificates",
 	    .type = CONF_PATH,

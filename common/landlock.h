@@ -34,6 +34,8 @@ int landlock_abi(void);
 
 #define LANDLOCK_IOCTL_ABI 5 /* the first ABI that restricts the ioctls of devices */
 
+#define LANDLOCK_SCOPE_ABI 6 /* the first ABI that keeps abstract names of sockets to a domain */
+
 /* The things that an ABI can restrict, in words; "nothing" for 0. */
 const char *landlock_offers(int abi);
 

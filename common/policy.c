@@ -48,11 +48,14 @@ static const struct conf_key file_keys[] = {
 	{ .name = "allow", .type = CONF_LIST, .max = 256 },
 	{ .name = "processes", .type = CONF_LIST, .max = 256 },
 	{ .name = "network", .type = CONF_LIST, .max = 256 },
+	{ .name = "loopback", .type = CONF_LIST, .max = 256 },
+	{ .name = "unix", .type = CONF_LIST, .max = 256 },
 	{ .name = "zygote", .type = CONF_LIST, .max = 256 },
 	{ .name = "enosys", .type = CONF_LIST, .max = 256 },
 	{ .name = "kill", .type = CONF_LIST, .max = 256 },
 	{ .name = "quiet", .type = CONF_LIST, .max = 256 },
 	{ .name = "answer", .type = CONF_LIST, .max = 256 },
+	{ .name = "deny", .type = CONF_LIST, .max = 256 },
 	{ .name = NULL },
 };
 
@@ -90,11 +93,12 @@ static const struct conf_key condition_keys[] = {
 	{ .name = NULL },
 };
 
-/* The answers to calls that are not made. */
-static const struct {
+/* The answers to calls that are not made, and the errors of denied ones. */
+static const struct answer {
 	const char *name;
 	int error;
-} answers[] = { { "success", 0 }, { "EINVAL", EINVAL }, { "ENOTTY", ENOTTY }, { "EOPNOTSUPP", EOPNOTSUPP } };
+} answers[] = { { "success", 0 }, { "EINVAL", EINVAL }, { "ENOTTY", ENOTTY }, { "EOPNOTSUPP", EOPNOTSUPP } },
+  denials[] = { { "EACCES", EACCES }, { "EAFNOSUPPORT", EAFNOSUPPORT }, { "ENOPROTOOPT", ENOPROTOOPT } };
 
 /* The place that is being read. */
 struct reader {
@@ -210,25 +214,36 @@ out:
 	return result;
 }
 
-/* Read the answer of a row, which one list has and the others have not. */
+/* Find an answer by its name. Returns 0, or -1 if it is not in the list. */
 static int
-read_answer(const struct reader *reader, const char *with, int *error)
+find_answer(const struct answer *list, size_t count, const char *name, int *error)
 {
-	char where[WHERE_BYTES];
-
-	conf_file_where(reader->row, where, sizeof where);
-	if (reader->section != RULES_ANSWER && with != NULL)
-		return conf_file_fail(reader->file, reader->row, "%s.with: allowed: only in \"answer\"", where);
-	if (reader->section != RULES_ANSWER)
-		return 0;
-	for (size_t i = 0; with != NULL && i < sizeof answers / sizeof answers[0]; i++) {
-		if (strcmp(with, answers[i].name) == 0) {
-			*error = answers[i].error;
+	for (size_t i = 0; name != NULL && i < count; i++) {
+		if (strcmp(name, list[i].name) == 0) {
+			*error = list[i].error;
 			return 0;
 		}
 	}
-	return conf_file_fail(reader->file, reader->row, "%s.with: \"%.64s\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP",
-	    where, with == NULL ? "" : with);
+	return -1;
+}
+
+/* Read the answer of a row, which two lists have and the others have not. */
+static int
+read_answer(const struct reader *reader, const char *with, int *error)
+{
+	bool is_denial = reader->section == RULES_DENY;
+	char where[WHERE_BYTES];
+
+	conf_file_where(reader->row, where, sizeof where);
+	if (reader->section != RULES_ANSWER && !is_denial && with != NULL)
+		return conf_file_fail(reader->file, reader->row, "%s.with: allowed: only in \"answer\" and \"deny\"", where);
+	if (reader->section != RULES_ANSWER && !is_denial)
+		return 0;
+	if (is_denial ? find_answer(denials, sizeof denials / sizeof denials[0], with, error) == 0 :
+	                find_answer(answers, sizeof answers / sizeof answers[0], with, error) == 0)
+		return 0;
+	return conf_file_fail(reader->file, reader->row, "%s.with: \"%.64s\" is no answer; allowed: %s", where,
+	    with == NULL ? "" : with, is_denial ? "EACCES, EAFNOSUPPORT, ENOPROTOOPT" : "success, EINVAL, ENOTTY, EOPNOTSUPP");
 }
 
 static int
@@ -315,7 +330,7 @@ policy_rules_load(struct rules *rules, const char *dir, const char *name, char *
 }
 
 struct policy *
-policy_load(const char *dir, const char *name, char *error, size_t error_size)
+policy_load(const char *dir, const char *name, unsigned unix_grants, char *error, size_t error_size)
 {
 	struct policy *policy = calloc(1, sizeof *policy);
 	struct rules rules;
@@ -324,7 +339,7 @@ policy_load(const char *dir, const char *name, char *error, size_t error_size)
 		die("out of memory");
 	policy->name = conf_strdup(name);
 	if (policy_rules_load(&rules, dir, name, error, error_size) != 0 ||
-	    policy_compile(&rules, policy, error, error_size) != 0) {
+	    policy_compile(&rules, unix_grants, policy, error, error_size) != 0) {
 		policy_free(policy);
 		policy = NULL;
 	}
@@ -340,6 +355,23 @@ policy_free(struct policy *policy)
 	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
 		free(policy->base[grant].code);
 	free(policy->last.code);
+	free(policy->denial);
 	free(policy->name);
 	free(policy);
+}
+
+int
+policy_denial_error(const struct policy *policy, int call, const uint64_t *args)
+{
+	for (size_t i = 0; i < policy->denials; i++) {
+		const struct policy_denial *denial = &policy->denial[i];
+		bool fits = denial->call == call;
+
+		for (unsigned arg = 0; arg < RULE_ARGS; arg++)
+			fits = fits &&
+			    ((args[arg] & denial->arg[arg].mask) == denial->arg[arg].value) != denial->arg[arg].differs;
+		if (fits)
+			return denial->error;
+	}
+	return EPERM;
 }

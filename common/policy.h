@@ -21,31 +21,63 @@
 #define CELLBLOCK_POLICY_H
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Additional rights of a run. A set of them is an index into policy.base. */
 enum policy_grant {
 	GRANT_PROCESSES = 1u << 0, /* more than one process */
 	GRANT_NETWORK = 1u << 1,   /* stream sockets */
-	GRANT_COUNT = 1u << 2      /* the number of sets */
+	GRANT_LOOPBACK = 1u << 2,  /* sockets on a loopback of its own; never together with GRANT_NETWORK */
+	GRANT_COUNT = 6            /* the number of sets */
 };
+
+#define POLICY_UNIX(grant) (1u << (grant))          /* the bit of a set of grants in `unix_grants` */
+#define POLICY_UNIX_ALL (POLICY_UNIX(GRANT_COUNT) - 1u) /* all of them */
 
 struct bpf {
 	struct sock_filter *code;
 	size_t count; /* instructions, at most BPF_MAXINSNS; 0: no filter */
 };
 
+#define RULE_ARGS 6
+
+/*
+ * (argument & mask) == value; with `differs`, argument != value, and the mask is all bits. A mask
+ * of 0 matches every argument.
+ */
+struct rule_match {
+	uint64_t mask;
+	uint64_t value;
+	bool differs;
+};
+
+/* A kind of denied call that fails with another errno than EPERM. */
+struct policy_denial {
+	int call;
+	int error;
+	struct rule_match arg[RULE_ARGS];
+};
+
 struct policy {
 	char *name;
 	struct bpf base[GRANT_COUNT];
 	struct bpf last;
+	struct policy_denial *denial; /* the first that fits a call decides */
+	size_t denials;
 };
 
 /*
- * Read DIR/NAME.conf and the files that it includes, and compile them. Returns a policy for
- * policy_free; or NULL with one line in `error`: FILE:LINE, the fault, and the allowed values.
+ * Read DIR/NAME.conf and the files that it includes, and compile them. `unix_grants`: POLICY_UNIX of
+ * the sets of grants whose guests have the rows of "unix", because no abstract name of a socket
+ * leads out of their cells: a filter cannot look at names. Returns a policy for policy_free; or NULL
+ * with one line in `error`: FILE:LINE, the fault, and the allowed values.
  */
-struct policy *policy_load(const char *dir, const char *name, char *error, size_t error_size);
+struct policy *policy_load(const char *dir, const char *name, unsigned unix_grants, char *error, size_t error_size);
+
+/* The errno with which a denied call fails. `args`: RULE_ARGS of them, as in struct seccomp_data. */
+int policy_denial_error(const struct policy *policy, int call, const uint64_t *args);
 
 void policy_free(struct policy *policy);
 

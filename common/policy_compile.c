@@ -189,9 +189,23 @@ finish(scmp_filter_ctx filter, int error, struct bpf *bpf)
 	return error == 0 && bpf->count > BPF_MAXINSNS ? -E2BIG : error;
 }
 
+/* Whether some calls that fit the rule are allowed to guests with `grant`. */
+static bool
+is_allowed_too(const struct rules *rules, const struct rule *rule, unsigned grant, unsigned unix_grants)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct rule *other = &rules->rule[i];
+
+		if (other->call == rule->call && policy_rules_permit(other->section, grant, unix_grants) &&
+		    policy_rules_overlap(other, rule))
+			return true;
+	}
+	return false;
+}
+
 /* The filter of guests with `grant`, and of their zygotes. */
 static int
-compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
+compile_base(const struct rules *rules, unsigned grant, unsigned unix_grants, struct bpf *bpf)
 {
 	/* Guests have the runner as their listener; other programs have none. */
 	bool has_listener = has_section(rules, RULES_ZYGOTE, -1);
@@ -205,9 +219,9 @@ compile_base(const struct rules *rules, unsigned grant, struct bpf *bpf)
 
 		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL || rule->section == RULES_ANSWER)
 			error = add_unmarked(filter, rules, rule, action_of(rule));
-		else if (rule->section == RULES_QUIET)
+		else if (rule->section == RULES_QUIET && !is_allowed_too(rules, rule, grant, unix_grants))
 			error = add_quiet(filter, has_listener, rule);
-		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant))
+		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant, unix_grants))
 			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
 	}
 	error = finish(filter, error, bpf);
@@ -241,13 +255,33 @@ compile_last(const struct rules *rules, struct bpf *bpf)
 	return finish(filter, error, bpf);
 }
 
+/* The filter cannot tell its listener the error: the listener looks at the call again. */
+static void
+list_denials(const struct rules *rules, struct policy *policy)
+{
+	policy->denial = calloc(rules->count + 1, sizeof *policy->denial);
+	if (policy->denial == NULL)
+		die("out of memory");
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct rule *rule = &rules->rule[i];
+		struct policy_denial *denial = &policy->denial[policy->denials];
+
+		if (rule->section != RULES_DENY)
+			continue;
+		*denial = (struct policy_denial){ .call = rule->call, .error = rule->error };
+		memcpy(denial->arg, rule->arg, sizeof denial->arg);
+		policy->denials++;
+	}
+}
+
 int
-policy_compile(const struct rules *rules, struct policy *policy, char *error, size_t error_size)
+policy_compile(const struct rules *rules, unsigned unix_grants, struct policy *policy, char *error, size_t error_size)
 {
 	int failure = compile_last(rules, &policy->last);
 
+	list_denials(rules, policy);
 	for (unsigned grant = 0; failure == 0 && grant < GRANT_COUNT; grant++)
-		failure = compile_base(rules, grant, &policy->base[grant]);
+		failure = compile_base(rules, grant, unix_grants, &policy->base[grant]);
 	if (failure == 0)
 		return 0;
 	snprintf(error, error_size, "policy %s: libseccomp cannot compile it: %s", policy->name, strerror(-failure));

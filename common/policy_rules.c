@@ -11,18 +11,23 @@ const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_ALLOW] = "allow",
 	[RULES_PROCESSES] = "processes",
 	[RULES_NETWORK] = "network",
+	[RULES_LOOPBACK] = "loopback",
+	[RULES_UNIX] = "unix",
 	[RULES_ZYGOTE] = "zygote",
 	[RULES_ENOSYS] = "enosys",
 	[RULES_KILL] = "kill",
 	[RULES_QUIET] = "quiet",
 	[RULES_ANSWER] = "answer",
+	[RULES_DENY] = "deny",
 };
 
 bool
-policy_rules_permit(enum rule_section section, unsigned grant)
+policy_rules_permit(enum rule_section section, unsigned grant, unsigned unix_grants)
 {
 	return section == RULES_ALLOW || (section == RULES_PROCESSES && (grant & GRANT_PROCESSES) != 0) ||
-	    (section == RULES_NETWORK && (grant & GRANT_NETWORK) != 0);
+	    (section == RULES_NETWORK && (grant & (GRANT_NETWORK | GRANT_LOOPBACK)) != 0) ||
+	    (section == RULES_LOOPBACK && (grant & GRANT_LOOPBACK) != 0) ||
+	    (section == RULES_UNIX && (unix_grants & POLICY_UNIX(grant)) != 0);
 }
 
 /* ENOSYS and kill apply to a call whatever its arguments are. */
@@ -44,9 +49,8 @@ is_common(const struct rule_match *one, const struct rule_match *other)
 	return ((one->value ^ other->value) & one->mask & other->mask) == 0;
 }
 
-/* Whether the arguments of some call fit both rules. */
-static bool
-is_overlap(const struct rule *one, const struct rule *other)
+bool
+policy_rules_overlap(const struct rule *one, const struct rule *other)
 {
 	for (unsigned i = 0; i < RULE_ARGS; i++) {
 		if (!is_common(&one->arg[i], &other->arg[i]))
@@ -60,7 +64,7 @@ static bool
 is_ambiguous(const struct rule *one, const struct rule *other)
 {
 	return (one->section == RULES_ANSWER || other->section == RULES_ANSWER) &&
-	    (one->section != other->section || one->error != other->error) && is_overlap(one, other);
+	    (one->section != other->section || one->error != other->error) && policy_rules_overlap(one, other);
 }
 
 const struct rule *
@@ -69,7 +73,9 @@ policy_rules_conflict(const struct rules *rules, const struct rule *rule)
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call != rule->call || other->section == RULES_ZYGOTE || rule->section == RULES_ZYGOTE)
+		/* A denial is for calls that no other rule is about. */
+		if (other->call != rule->call || other->section == RULES_ZYGOTE || rule->section == RULES_ZYGOTE ||
+		    other->section == RULES_DENY || rule->section == RULES_DENY)
 			continue;
 		if ((other->section != rule->section && (is_unconditional(other) || is_unconditional(rule))) ||
 		    is_ambiguous(other, rule))

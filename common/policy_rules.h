@@ -8,28 +8,19 @@
 
 #include "policy.h"
 
-#define RULE_ARGS 6
-
 enum rule_section {
 	RULES_ALLOW,     /* for every guest */
 	RULES_PROCESSES, /* for a guest with GRANT_PROCESSES */
-	RULES_NETWORK,   /* for a guest with GRANT_NETWORK */
+	RULES_NETWORK,   /* for a guest with GRANT_NETWORK or GRANT_LOOPBACK */
+	RULES_LOOPBACK,  /* for a guest with GRANT_LOOPBACK */
+	RULES_UNIX,      /* where no socket name leads out of the cell; see policy_load */
 	RULES_ZYGOTE,    /* for zygotes, and for guests until their program starts: marked, see mark.h */
 	RULES_ENOSYS,    /* fails with ENOSYS, so that libc uses an older call */
 	RULES_KILL,      /* ends the process */
 	RULES_QUIET,     /* denied with EPERM and not reported: libraries try it and go on without it */
 	RULES_ANSWER,    /* not made, and not reported: returns the answer of its row */
+	RULES_DENY,      /* denied and reported like a call without a rule, but with the error of its row */
 	RULES_SECTIONS   /* their number; a call without a rule is denied with EPERM */
-};
-
-/*
- * (argument & mask) == value; with `differs`, argument != value, and the mask is all bits. A mask
- * of 0 matches every argument.
- */
-struct rule_match {
-	uint64_t mask;
-	uint64_t value;
-	bool differs;
 };
 
 /* A call, by its number on this architecture, if all its arguments match. */
@@ -37,7 +28,7 @@ struct rule {
 	enum rule_section section;
 	char *reason; /* of its row, or NULL; in a list, owned by the list */
 	int call;
-	int error; /* RULES_ANSWER: the errno that the call fails with; 0: it succeeds */
+	int error; /* RULES_ANSWER, RULES_DENY: the errno that the call fails with; 0: it succeeds */
 	struct rule_match arg[RULE_ARGS];
 };
 
@@ -66,14 +57,20 @@ void policy_rules_add(struct rules *rules, const struct rule *rule);
  */
 const struct rule *policy_rules_conflict(const struct rules *rules, const struct rule *rule);
 
-/* Whether the rules of a section apply to a guest with `grant`, a set of GRANT_*. */
-bool policy_rules_permit(enum rule_section section, unsigned grant);
+/*
+ * Whether the rules of a section allow calls to a guest with `grant`, a set of GRANT_*.
+ * `unix_grants`: see policy_load.
+ */
+bool policy_rules_permit(enum rule_section section, unsigned grant, unsigned unix_grants);
+
+/* Whether the arguments of some call fit both rules. */
+bool policy_rules_overlap(const struct rule *one, const struct rule *other);
 
 /*
- * Compile the rules into the filters of `policy`. Returns 0, or -1 with libseccomp's error in
- * `error`.
+ * Compile the rules into the filters and the denials of `policy`. `unix_grants`: see policy_load.
+ * Returns 0, or -1 with libseccomp's error in `error`.
  */
-int policy_compile(const struct rules *rules, struct policy *policy, char *error, size_t error_size);
+int policy_compile(const struct rules *rules, unsigned unix_grants, struct policy *policy, char *error, size_t error_size);
 
 /*
  * The value of a number, or of a name from the kernel's headers ("CLONE_VM"). Returns 0, or -1 if

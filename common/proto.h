@@ -25,7 +25,7 @@
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 5u
+#define PROTO_VERSION 6u
 #define PROTO_NAME_SIZE 32
 #define PROTO_KEY_NAME_SIZE 64
 #define PROTO_TEXT_SIZE 192
@@ -55,6 +55,7 @@ enum proto_cancel {
 
 enum proto_run_flag {
 	RUN_NETWORK = 1u << 0, /* the client asked for the configured network */
+	RUN_LOOPBACK = 1u << 2, /* the client asked for a loopback of the run's own; RUN_NETWORK does not matter then */
 	RUN_ARGUED = 1u << 1,  /* the job has arguments or environment, for which some interpreters must start anew */
 };
 
@@ -104,6 +105,7 @@ enum network {
 	NETWORK_NONE,
 	NETWORK_PROXY,
 	NETWORK_HOST,
+	NETWORK_LOOPBACK, /* of a run only: no mode of the configuration */
 };
 
 /*
@@ -230,7 +232,7 @@ const char *proto_start_name(enum start_kind s);
 /* The name of a level as in API.md ("chroot"). Never NULL. */
 const char *proto_level_name(enum level l);
 
-/* The name of a network mode as in API.md ("none", "proxy", "host"). Never NULL. */
+/* The name of a network as in API.md ("none", "proxy", "host", "loopback"). Never NULL. */
 const char *proto_network_name(enum network n);
 
 #endif

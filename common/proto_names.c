@@ -50,6 +50,8 @@ proto_network_name(enum network n)
 		return "proxy";
 	case NETWORK_HOST:
 		return "host";
+	case NETWORK_LOOPBACK:
+		return "loopback";
 	case NETWORK_NONE:
 		break;
 	}

@@ -177,6 +177,9 @@ auth_check_request(const struct config *config, const struct key_config *key, st
 		return -1;
 	request->proxy = key->proxy;
 	request->key_lacks_network = key->no_network;
+	request->may_loopback = key->loopback && config_has_loopback(config);
+	if (request->loopback && !key->loopback)
+		return http_error_set(error, 400, "network: the key of this request has no \"loopback\"");
 	if (key->no_network)
 		return request_leave_network(config, request, error);
 	return 0;

@@ -12,7 +12,7 @@
 #include <strings.h>
 
 #define NAME_SIZE 32
-#define HINT_SIZE 128
+#define HINT_SIZE 160
 #define SEARCHED_BYTES 8192 /* of the end of stderr */
 #define LAST_LINES 4        /* not indented, that are the last words of a program without a traceback */
 
@@ -102,12 +102,20 @@ purpose_of(const char *name)
 static const char *
 advise_network(const struct denied_context *context)
 {
+	if (context->network == NETWORK_LOOPBACK)
+		return "this run has a loopback alone, for TCP and UDP";
 	if (context->network != NETWORK_NONE)
 		return "the network of a run supports TCP only";
-	if (!context->has_network)
-		return "no network is configured on this server";
-	return context->key_has_network && !context->wants_network ? "enable_network asks for a network" :
-	                                                             "the key of this request has no network";
+	if (context->has_network && context->key_has_network && !context->wants_network)
+		return context->has_loopback ?
+		    "enable_network asks for a network; network: loopback, for localhost alone" :
+		    "enable_network asks for a network";
+	if (context->has_network)
+		return context->has_loopback ?
+		    "the key of this request has no network; network: loopback asks for localhost alone" :
+		    "the key of this request has no network";
+	return context->has_loopback ? "no network is configured on this server; network: loopback asks for localhost alone" :
+	                               "no network is configured on this server";
 }
 
 /* Write advice about a call that was denied; empty if there is none. Returns `hint`. */

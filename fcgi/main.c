@@ -157,7 +157,7 @@ serve(const struct config *config, const struct generation *generation, bool is_
 	if (keys.count == 0)
 		log_warn("%s: keys.directory: %s has no keys; every request that needs one is answered with 401", config->path,
 		    config->key_dir);
-	policy = policy_load(config->policy_dir, is_status ? "status" : "worker", error, sizeof error);
+	policy = policy_load(config->policy_dir, is_status ? "status" : "worker", 0, error, sizeof error);
 	if (policy == NULL)
 		die("%s", error);
 	if (is_status)

@@ -14,6 +14,7 @@
 #include "units.h"
 #include "config_language.h"
 
+#define LOOPBACK "loopback"  /* the one value of the field "network" */
 #define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
 
 /* Fields of later versions. To ignore them would be to answer another request than the client's. */
@@ -408,20 +409,34 @@ do_without_network(const struct config *config, bool *network, struct http_error
 	return -1;
 }
 
+/*
+ * "network" says more than "enable_network", which old clients always send. So with a loopback
+ * there is nothing else.
+ */
 static int
-take_network(const struct config *config, struct json_object *tree, bool *network, bool *wants_network, struct http_error *error)
+take_network(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
 {
-	struct json_object *value = field(tree, "enable_network");
+	struct json_object *enabled = field(tree, "enable_network"), *kind = field(tree, "network");
+	bool is_enabled = enabled != NULL && json_object_get_boolean(enabled);
 
-	if (value == NULL)
-		return 0;
-	if (!json_object_is_type(value, json_type_boolean))
+	if (enabled != NULL && !json_object_is_type(enabled, json_type_boolean))
 		return http_error_set(error, 400, "enable_network: must be true or false");
-	if (!json_object_get_boolean(value))
+	if (kind != NULL) {
+		struct text text = text_of(kind);
+
+		if (!json_object_is_type(kind, json_type_string) || text.size != strlen(LOOPBACK) ||
+		    memcmp(text.bytes, LOOPBACK, text.size) != 0)
+			return http_error_set(error, 400, "network: must be \"" LOOPBACK "\" or null");
+		if (!config_has_loopback(config))
+			return http_error_set(error, 400, "network: this server offers no \"" LOOPBACK "\"");
+		request->loopback = true;
 		return 0;
-	*wants_network = true;
-	*network = config->network != NETWORK_NONE;
-	return *network ? 0 : do_without_network(config, network, error);
+	}
+	if (!is_enabled)
+		return 0;
+	request->wants_network = true;
+	request->network = config->network != NETWORK_NONE;
+	return request->network ? 0 : do_without_network(config, &request->network, error);
 }
 
 int
@@ -496,7 +511,7 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
 	    reject_later_fields(tree, error) != 0 ||
-	    take_network(config, tree, &request->network, &request->wants_network, error) != 0)
+	    take_network(config, tree, request, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");

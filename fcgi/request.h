@@ -37,6 +37,8 @@ struct run_request {
 	bool network;             /* the client asked for one, and one is configured */
 	bool wants_network;       /* the client asked for one */
 	bool key_lacks_network;   /* the key that it came with may not use one */
+	bool loopback;            /* the client asked for a loopback, and nothing else */
+	bool may_loopback;        /* the client may ask for one; auth.c sets it */
 	uint32_t proxy;           /* index of the proxy of the client's key; auth.c sets it */
 	struct run_limits limits;
 	struct run_limits maximum; /* of each limit, for this client */

@@ -534,7 +534,8 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.kind = PROTO_RUN,
 		.index = (uint32_t)request->language,
 		.warm = request->warm,
-		.flags = (request->network ? RUN_NETWORK : 0u) | (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
+		.flags = (request->network ? RUN_NETWORK : 0u) | (request->loopback ? RUN_LOOPBACK : 0u) |
+		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
 		.proxy = request->proxy,
 		.queue_ms = client->queue_ms,
 		.waited_us = client->waited_us,

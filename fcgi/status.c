@@ -267,6 +267,7 @@ status_capabilities(struct status *status, struct exchange *exchange)
 	json_object_object_add(data, "languages", describe_starts(config, languages));
 	json_object_object_add(data, "limits", describe_limits(&config->limits));
 	json_object_object_add(data, "network", json_object_new_string(proto_network_name(config->network)));
+	json_object_object_add(data, "loopback", json_object_new_boolean(config_has_loopback(config)));
 	reply_data(&exchange->reply, data);
 }
 

@@ -31,7 +31,7 @@
 enum warden_request_kind {
 	/*
 	 * Make cell `cell`. Descriptors: the guest's end of its control socket; at level chroot the
-	 * reaper's end of its socket; its cgroups; with `has_network` the cell's link to the relay.
+	 * reaper's end of its socket; its cgroups; for some networks one more, see cell_network.
 	 */
 	WARDEN_MAKE = 1,
 	/* Level namespaces: kill all that is left of `cell`. */
@@ -65,12 +65,21 @@ enum warden_request_kind {
 	WARDEN_KEEP,
 };
 
+/* The network namespace of a cell. */
+enum cell_network {
+	CELL_NETWORK_OF_ZYGOTE, /* the host's, or that of all cells: nothing is joined */
+	CELL_NETWORK_EMPTY,     /* one without any interface that is up. Descriptor: the namespace */
+	CELL_NETWORK_LOOPBACK,  /* a new one with a loopback */
+	CELL_NETWORK_RELAY,     /* the same, with the way to a proxy. Descriptor: the cell's link to the relay */
+	CELL_NETWORKS
+};
+
 struct warden_request {
 	uint32_t kind;
 	uint32_t cell;
 	uint32_t zygote;
-	uint32_t has_network; /* the cell gets a network namespace of its own */
-	uint32_t tree;        /* level chroot: the number of the language's tree to use */
+	uint32_t network; /* enum cell_network */
+	uint32_t tree;    /* level chroot: the number of the language's tree to use */
 	uint64_t bytes;
 };
 

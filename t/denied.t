@@ -35,12 +35,12 @@ for (@cases) {
     is_deeply calls($r), { $call => 1 }, "$name: the call is listed with its count" or diag json->encode($r->{data}{denied});
     is $r->{data}{status}, 'exit', "$name: the program ends with an exit status";
     like $r->{data}{error}, qr/\Aprocess exited with code 1\nerror: operation not permitted \(\Q$call\E\)/, "$name: the error names the call";
-    like $r->{data}{error}, qr/PermissionError/, "$name: the error has the program's own message";
+    like $r->{data}{error}, qr/PermissionError|Address family not supported/, "$name: the error has the program's own message";
 }
 
 my $r = $cb->run(code => 'import socket; socket.create_connection(("192.0.2.1", 80))');
-like $r->{data}{error}, qr/\(socket\); no network is configured on this server\n/, 'a socket: the error contains the hint';
-is hint_of($r, 'socket'), 'no network is configured on this server', 'a socket: the list contains the hint, which advises nothing that would not help';
+like $r->{data}{error}, qr/\(socket\); no network is configured on this server; network: loopback /, 'a socket: the error contains the hint';
+is hint_of($r, 'socket'), 'no network is configured on this server; network: loopback asks for localhost alone', 'a socket: the list contains the hint, which advises nothing that would not help';
 $r = $cb->run(code => 'import urllib.request; urllib.request.urlopen("http://example.org")');
 like $r->{data}{error}, qr/\Aprocess exited with code 1\nerror: operation not permitted \(socket\)/, 'a name that cannot be looked up: the error names the cause, which stderr does not';
 
@@ -182,7 +182,7 @@ import os, socket
 for call, times in ((lambda: os.mknod("d", 0o20600, 0x103), 3), (socket.socket, 2), (lambda: os.chroot("/"), 1)):
     for _ in range(times):
         try: call()
-        except PermissionError: pass
+        except OSError: pass
 print("went on")
 CODE
 is_deeply calls($r), { mknodat => 3, socket => 2, chroot => 1 }, 'several denied calls: each is listed with its count';

@@ -18,6 +18,7 @@ Steps::each_row_is_tested_ok(guest_walls => 't/steps.t', run_walls => 't/steps_r
 # which it is made at all.
 my @cell_steps = (
     ['clone',       'namespaces and the init'],
+    ['setns',       'its network namespace'],
     ['close_range', 'no descriptor of the warden'],
     ['mount',       'the procfs', 'proc', 1],
     ['mount',       'the first file of ours in it', 'proc', 2],
@@ -35,6 +36,24 @@ my @cell_steps = (
 for (grep { $steps->is_made($_->[2]) } @cell_steps) {
     my ($call, $for, undef, $when) = @$_;
     $steps->fail_step("warden $call ($for)", $call, 'python3', 'print("out")', [$cb->pids('warden')], when => $when);
+}
+
+# The broker makes the network namespace of a cell when the cell is first used: with as many runs as
+# cells, of some that have not been.
+{
+    my $tracer = Tracer->attach([$cb->pids('broker')], '-e', 'trace=clone3', '-e', 'inject=clone3:error=EAGAIN');
+    ok $tracer->is_attached, 'a network namespace cannot be made: strace is attached' or diag $tracer->says;
+    my $at_once = sub {
+        my ($wanted, %statuses) = @_;
+        $cb->many(32, sub { $wanted-- > 0 ? { code => 'import time; time.sleep(0.5); print("out")' } : undef }, sub { $statuses{ $_[1]{status} }++ }, 60);
+        return \%statuses;
+    };
+    my $got = $at_once->(32);
+    is_deeply [grep { !/\A(?:200|500|503)\z/ } keys %$got], [], 'a network namespace cannot be made: runs are answered' or diag explain $got;
+    like $steps->runner_log, qr/make its network namespace: Resource temporarily unavailable/, 'a network namespace cannot be made: the step is reported';
+    $tracer->detach;
+    ok $cb->healthy_within(20), 'a network namespace can be made again: healthy';
+    is_deeply $at_once->(32), { 200 => 32 }, 'a network namespace can be made again: all cells are used';
 }
 
 # The guest's rows, and its further calls before and after them.

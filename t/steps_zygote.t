@@ -27,6 +27,12 @@ for (@network_steps) {
     my ($role, $call, $for) = @$_;
     $steps->fail_step("with a network: $role $call ($for)", $call, \@networked, 'print("out")', [$cb->pids($role)]);
 }
+# Steps of a run with a loopback.
+my @loopback_steps = (['warden', 'unshare', 'a network namespace'], ['warden', 'socket', 'a socket to bring its loopback up'], ['warden', 'ioctl', 'which is done by this']);
+for (@loopback_steps) {
+    my ($role, $call, $for) = @$_;
+    $steps->fail_step("with a loopback: $role $call ($for)", $call, [language => 'python3', network => 'loopback'], 'print("out")', [$cb->pids($role)]);
+}
 if ($steps->layers->{zygote_landlock}{in_force}) {
     $steps->fail_step('warden ioctl (its namespaces, for zygotes that may not look at its init)', 'ioctl', 'python3', 'print("out")', [$cb->pids('warden')]);
 }

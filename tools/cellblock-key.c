@@ -33,7 +33,7 @@
 #define DIRECTORY_MODE 0750
 
 /* The settings of a key's file, as options of "add". */
-enum form { NUMBER, STRING, LIST, FLAG };
+enum form { NUMBER, STRING, LIST, FLAG, FLAG_OFF };
 static const struct setting {
 	const char *option;
 	const char *name;
@@ -47,6 +47,7 @@ static const struct setting {
 	{ "busy-status", "busy_status", STRING },
 	{ "languages", "languages", LIST },
 	{ "network", "network", STRING },
+	{ "no-loopback", "loopback", FLAG_OFF },
 	{ "operator", "operator", FLAG },
 	{ "expires", "expires", STRING },
 };
@@ -87,6 +88,7 @@ usage(FILE *to)
 	      "  --weight N, --running N, --waiting N, --rate N, --burst N, --busy-status 429|503\n"
 	      "  --languages A,B,...   those that the key may use\n"
 	      "  --network NAME        the proxy of its runs, or \"none\"\n"
+	      "  --no-loopback         its runs may not have a loopback\n"
 	      "  --limit NAME=N        the most that it may ask for, as wall_ms=60000; may be repeated\n"
 	      "  --expires TIME        YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ, in UTC\n"
 	      "  --operator            it may use the routes for operators\n"
@@ -155,6 +157,9 @@ take_setting(FILE *to, const struct setting *setting, const char *value)
 	case FLAG:
 		fprintf(to, "%s = true;\n", setting->name);
 		break;
+	case FLAG_OFF:
+		fprintf(to, "%s = false;\n", setting->name);
+		break;
 	}
 }
 
@@ -207,7 +212,7 @@ parse_options(int argc, char **argv)
 	if (text == NULL || limits == NULL)
 		fail("out of memory");
 	for (size_t i = 0; i < SETTINGS; i++)
-		known[5 + i] = (struct option){ settings[i].option, settings[i].form == FLAG ? no_argument : required_argument,
+		known[5 + i] = (struct option){ settings[i].option, settings[i].form >= FLAG ? no_argument : required_argument,
 			NULL, (int)(OPTION_SETTING + i) };
 	while ((option = getopt_long(argc, argv, "c:Vh", known, NULL)) != -1) {
 		is_new |= option >= OPTION_SETTING;
@@ -402,6 +407,8 @@ list(const struct config *config, const struct key_list *keys)
 		}
 		if (key->network != NULL)
 			printf(" network=%s", key->network);
+		if (!key->loopback)
+			printf(" no-loopback");
 		if (key->is_operator)
 			printf(" operator");
 		if (key->expires != NULL)

@@ -18,6 +18,7 @@
 #include "broker/warden_link.h"
 #include "clock.h"
 #include "fdpass.h"
+#include "kernel/netns.h"
 #include "log.h"
 #include "messages.h"
 
@@ -82,6 +83,7 @@ cell_init(struct cell *cell, uint32_t number)
 		.control = { .fd = -1 },
 		.control_fd = -1,
 		.link_fd = -1,
+		.net_fd = -1,
 		.box_fd = -1,
 		.init_fd = -1,
 		.init = { .fd = -1 },
@@ -327,11 +329,25 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 	loop_dispatch(&broker->loop);
 }
 
-/* Whether the cells of this pool reach a proxy. */
-static bool
-needs_relay(const struct broker *broker, uint32_t pool)
+/* The network of the cells of this pool. */
+static enum cell_network
+network_for(const struct broker *broker, uint32_t pool)
 {
-	return broker->config->network == NETWORK_PROXY && (pool % GRANT_COUNT & GRANT_NETWORK) != 0;
+	unsigned grant = pool % GRANT_COUNT;
+
+	if (broker->config->level != LEVEL_NAMESPACES)
+		return CELL_NETWORK_OF_ZYGOTE;
+	if ((grant & GRANT_LOOPBACK) != 0)
+		return CELL_NETWORK_LOOPBACK;
+	if ((grant & GRANT_NETWORK) == 0)
+		return CELL_NETWORK_EMPTY;
+	return broker->config->network == NETWORK_PROXY ? CELL_NETWORK_RELAY : CELL_NETWORK_OF_ZYGOTE;
+}
+
+bool
+cell_has_network_namespace(const struct broker *broker, const struct cell *cell)
+{
+	return network_for(broker, cell->pool) != CELL_NETWORK_OF_ZYGOTE;
 }
 
 /* The guest's end of the control socket becomes *guest_fd. Returns 0, or -1 with errno. */
@@ -377,6 +393,26 @@ open_link(struct broker *broker, struct cell *cell)
 	return 0;
 }
 
+/*
+ * The descriptor that the warden needs for a network, in *fd; it stays the cell's. -1: none. Returns
+ * NULL, or the step that failed, with errno.
+ */
+static const char *
+open_network(struct broker *broker, struct cell *cell, uint32_t network, int *fd)
+{
+	*fd = -1;
+	if (network == CELL_NETWORK_RELAY) {
+		if (open_link(broker, cell) != 0)
+			return "make its link to the relay";
+		*fd = cell->link_fd;
+	} else if (network == CELL_NETWORK_EMPTY) {
+		if (cell->net_fd < 0 && (cell->net_fd = netns_make_empty()) < 0)
+			return "make its network namespace";
+		*fd = cell->net_fd;
+	}
+	return NULL;
+}
+
 /* Nothing is in the cell, so these figures stand still until the guest starts. */
 static void
 read_bases(const struct broker *broker, struct cell *cell)
@@ -399,15 +435,15 @@ request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygo
 	struct warden_request request = { .kind = WARDEN_MAKE,
 		.cell = cell->number,
 		.zygote = zygote->number,
-		.has_network = needs_relay(broker, zygote->pool) };
-	int fds[3 + REQUEST_CGROUPS_MAX], guest_fd = -1, level_fd = -1;
+		.network = network_for(broker, zygote->pool) };
+	int fds[3 + REQUEST_CGROUPS_MAX], guest_fd = -1, level_fd = -1, network_fd = -1;
 	struct failure failure = { NULL, 0 };
 	size_t count = 0;
 
 	if (open_control(broker, cell, &guest_fd) != 0)
 		failure = (struct failure){ "make its control socket", errno };
-	else if (request.has_network != 0 && open_link(broker, cell) != 0)
-		failure = (struct failure){ "make its link to the relay", errno };
+	else if ((failure.step = open_network(broker, cell, request.network, &network_fd)) != NULL)
+		failure.error = errno;
 	else if (broker->isolation->begin(broker, cell, &level_fd) != 0)
 		failure = (struct failure){ "connect its reaper", errno };
 	if (failure.step == NULL) {
@@ -417,8 +453,8 @@ request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygo
 			fds[count++] = level_fd;
 		memcpy(fds + count, cell->cgroup.join_fd, cell->cgroup.joins * sizeof *fds);
 		count += cell->cgroup.joins;
-		if (request.has_network != 0)
-			fds[count++] = cell->link_fd;
+		if (network_fd >= 0)
+			fds[count++] = network_fd;
 		if (warden_link_send(cell->language, &request, fds, count) != 0)
 			failure = (struct failure){ "request it from the warden", errno };
 	}

@@ -54,6 +54,7 @@ struct cell {
 	int box_fd;              /* the working directory; -1: none */
 	uint64_t pid_ns;         /* level namespaces: the inode of its pid namespace; 0: not asked for yet */
 	uint64_t meminfo_bytes;  /* level namespaces: what its /proc/meminfo says; kept from one life to the next */
+	int net_fd;              /* its empty network namespace, which stays; -1: not made yet */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
 	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
 	struct watch reaper;     /* level chroot: the connection to the cell's reaper */
@@ -86,6 +87,9 @@ struct cell {
 
 /* Make a struct cell free. Its control group is cgroup_no_cell. */
 void cell_init(struct cell *cell, uint32_t number);
+
+/* Whether the cell has a network namespace that no other cell is in. */
+bool cell_has_network_namespace(const struct broker *broker, const struct cell *cell);
 
 /*
  * Whether something is under way in the cell that must come to an end before its language can

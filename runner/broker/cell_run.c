@@ -218,6 +218,8 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 static enum network
 network_of(const struct broker *broker, const struct cell *cell)
 {
+	if ((cell->pool % GRANT_COUNT & GRANT_LOOPBACK) != 0)
+		return NETWORK_LOOPBACK;
 	return (cell->pool % GRANT_COUNT & GRANT_NETWORK) != 0 ? broker->config->network : NETWORK_NONE;
 }
 

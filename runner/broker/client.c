@@ -204,14 +204,16 @@ static const struct run_owner owner = { .ended = run_ended, .refused = run_refus
 
 /* ---- runs ------------------------------------------------------------------------------------------------------- */
 
-/* The grant (enum policy_grant) of a run or a compilation. A compiler has no network. */
+/* The grant (enum policy_grant) of a run or a compilation. A compiler has neither network nor loopback. */
 static unsigned
 grant_of(const struct broker *broker, const struct proto_request *request, uint64_t processes)
 {
-	bool has_network = request->kind == PROTO_RUN && (request->flags & RUN_NETWORK) != 0 &&
-	    broker->config->network != NETWORK_NONE;
+	uint32_t flags = request->kind == PROTO_RUN ? request->flags : 0;
+	unsigned grant = processes > 1 ? GRANT_PROCESSES : 0u;
 
-	return (processes > 1 ? GRANT_PROCESSES : 0u) | (has_network ? GRANT_NETWORK : 0u);
+	if ((flags & RUN_LOOPBACK) != 0)
+		return config_has_loopback(broker->config) ? grant | GRANT_LOOPBACK : grant;
+	return (flags & RUN_NETWORK) != 0 && broker->config->network != NETWORK_NONE ? grant | GRANT_NETWORK : grant;
 }
 
 /*

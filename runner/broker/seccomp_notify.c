@@ -14,9 +14,11 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/language.h"
 #include "clock.h"
 #include "kernel/pidfd_ns.h"
 #include "log.h"
+#include "policy.h"
 
 #define ANSWERED_AT_ONCE 256u    /* of a run, before the answers to more calls wait, ... */
 #define ANSWERED_EVERY_US 10000u /* ... and one more in each such time */
@@ -28,14 +30,15 @@
 /* A zygote's listener. It outlives the zygote until its last guest has ended. */
 struct listener {
 	struct watch watch;
+	const struct policy *policy; /* of its guests; it stays as long as the broker */
 	bool is_paused;
 	LIST_ENTRY(listener) in_paused;
 };
 
 static void
-answer(int fd, uint64_t id)
+answer(int fd, uint64_t id, int error)
 {
-	struct seccomp_notif_resp response = { .id = id, .error = -EPERM };
+	struct seccomp_notif_resp response = { .id = id, .error = -error };
 
 	/* The caller may be dead by now. */
 	ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
@@ -130,13 +133,13 @@ is_flood(struct cell *cell)
 
 /* Hold an answer back. There is room for it: notified looks first. */
 static void
-hold(struct broker *broker, int fd, uint64_t id)
+hold(struct broker *broker, int fd, uint64_t id, int error)
 {
 	struct seccomp_notify *notify = &broker->notify;
 
 	if (notify->held_count == 0)
 		notify->held_until_us = clock_us() + HOLD_US;
-	notify->held[notify->held_count++] = (struct held_answer){ .fd = fd, .id = id };
+	notify->held[notify->held_count++] = (struct held_answer){ .fd = fd, .id = id, .error = error };
 	loop_wake_at(&broker->loop, notify->held_until_us);
 }
 
@@ -190,7 +193,9 @@ notified(void *context, struct watch *watch, uint32_t events)
 	struct broker *broker = context;
 	struct listener *listener = watch_owner(watch, struct listener, watch);
 	struct seccomp_notif request;
+	uint64_t args[RULE_ARGS];
 	struct cell *cell;
+	int error;
 
 	if ((events & EPOLLIN) == 0) {
 		/* No process is left that it could be about. */
@@ -211,17 +216,19 @@ notified(void *context, struct watch *watch, uint32_t events)
 			close_listener(broker, listener);
 		return;
 	}
+	memcpy(args, request.data.args, sizeof args);
+	error = policy_denial_error(listener->policy, request.data.nr, args);
 	cell = find_cell(broker, (pid_t)request.pid);
 	if (cell != NULL)
 		count(&cell->denied, (uint32_t)request.data.nr);
 	if (cell == NULL || is_flood(cell))
-		hold(broker, watch->fd, request.id);
+		hold(broker, watch->fd, request.id, error);
 	else
-		answer(watch->fd, request.id);
+		answer(watch->fd, request.id, error);
 }
 
 void
-seccomp_notify_listen(struct broker *broker, int fd)
+seccomp_notify_listen(struct broker *broker, const struct language *language, int fd)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 
@@ -230,7 +237,9 @@ seccomp_notify_listen(struct broker *broker, int fd)
 		log_warn("denied calls of a zygote's guests cannot be reported: %s", strerror(errno));
 		free(listener);
 		close(fd);
+		return;
 	}
+	listener->policy = language->policy;
 }
 
 uint64_t
@@ -247,7 +256,7 @@ seccomp_notify_keep_time(struct broker *broker, uint64_t now_us)
 		return notify->held_until_us;
 	batch = notify->held_count < HELD_BATCH ? notify->held_count : HELD_BATCH;
 	for (size_t i = 0; i < batch; i++)
-		answer(notify->held[i].fd, notify->held[i].id);
+		answer(notify->held[i].fd, notify->held[i].id, notify->held[i].error);
 	notify->held_count -= batch;
 	memmove(notify->held, notify->held + batch, notify->held_count * sizeof notify->held[0]);
 	notify->held_until_us = now_us + HOLD_US;

@@ -24,6 +24,7 @@
 #include "fdpass.h"
 #include "landlock.h"
 #include "log.h"
+#include "kernel/netns.h"
 #include "kernel/pidfd_ns.h"
 
 #define TEST_MEMORY_BYTES (UINT64_C(64) << 20) /* enough for a guest that does nothing */
@@ -55,7 +56,7 @@ static const struct {
 } kinds[SELFTEST_NAMESPACES] = {
 	{ "ipc", NAMESPACE_IPC, "ipc_namespace", false },
 	{ "mnt", NAMESPACE_MOUNT, "mount_namespace", true },
-	{ "net", NAMESPACE_NETWORK, "network_namespace", false },
+	{ "net", NAMESPACE_NETWORK, "network_namespace", true }, /* see cell_has_network_namespace */
 	{ "pid", NAMESPACE_PID, "pid_namespace", true },
 	{ "user", NAMESPACE_USER, "user_namespace", false },
 	{ "uts", NAMESPACE_UTS, "uts_namespace", true },
@@ -133,6 +134,19 @@ selftest_look_at_self(struct broker *broker, const struct selftest_host *host, i
 		layers_verify(&broker->layers, "user_namespace");
 }
 
+void
+selftest_listen(const struct broker *broker)
+{
+	const int namespaces[] = { -1, broker->no_network_fd };
+
+	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++) {
+		/* Another runner in the same container, or on the host's network, listens as well as we. */
+		if ((i == 0 || namespaces[i] >= 0) && netns_listen_abstract(namespaces[i], ATTACK_ABSTRACT_NAME) < 0 &&
+		    errno != EADDRINUSE)
+			die("listen on an abstract name, for the self-test: %s", strerror(errno));
+	}
+}
+
 /* The inodes of the namespaces of a process; 0 where the kernel does not report one. */
 static void
 namespaces_of(pid_t pid, uint64_t *namespaces)
@@ -176,7 +190,7 @@ look_at_cell(struct broker *broker, const struct cell *cell, struct selftest *te
 	if (other != NULL)
 		namespaces_of(other->guest_pid, others);
 	for (size_t i = 0; i < SELFTEST_NAMESPACES; i++) {
-		if (own[i] == 0)
+		if (own[i] == 0 || (kinds[i].kind == NAMESPACE_NETWORK && !cell_has_network_namespace(broker, cell)))
 			continue;
 		if (kinds[i].is_per_cell && (own[i] == ours[i] || own[i] == others[i]))
 			break_layer(broker, kinds[i].layer, who, "a cell shares the namespace");

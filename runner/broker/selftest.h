@@ -38,6 +38,12 @@ void selftest_look_at_host(struct selftest_host *host);
 void selftest_look_at_self(struct broker *broker, const struct selftest_host *host, int proc_fd);
 
 /*
+ * Listen where a cell must not reach, as long as the broker lives: on an abstract name, in the
+ * network namespaces of zygotes. Dies if that fails.
+ */
+void selftest_listen(const struct broker *broker);
+
+/*
  * Make a free cell for the next part of the test of a zygote that is not verified. The rest goes by
  * itself. Returns 0, or -1 if the cell could not be requested.
  */

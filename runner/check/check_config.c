@@ -224,7 +224,7 @@ static void
 check_policy(struct check *check, const char *name)
 {
 	char error[ERROR_SIZE];
-	struct policy *policy = policy_load(check->config->policy_dir, name, error, sizeof error);
+	struct policy *policy = policy_load(check->config->policy_dir, name, POLICY_UNIX_ALL, error, sizeof error);
 
 	if (policy != NULL) {
 		printf("%s/%s.conf: good\n", check->config->policy_dir, name);

@@ -187,7 +187,7 @@ try_cgroup(const struct config *config, char *text)
 static int
 try_seccomp(const struct config *config, char *text)
 {
-	struct policy *policy = policy_load(config->policy_dir, config->language[0]->policy, text, TEXT_SIZE);
+	struct policy *policy = policy_load(config->policy_dir, config->language[0]->policy, POLICY_UNIX_ALL, text, TEXT_SIZE);
 	struct sock_fprog filter;
 
 	if (policy == NULL)

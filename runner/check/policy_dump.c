@@ -16,11 +16,14 @@ static const char *const fates[RULES_SECTIONS] = {
 	[RULES_ALLOW] = "allowed",
 	[RULES_PROCESSES] = "allowed with processes",
 	[RULES_NETWORK] = "allowed with a network",
+	[RULES_LOOPBACK] = "allowed with a loopback",
+	[RULES_UNIX] = "allowed in its cell",
 	[RULES_ZYGOTE] = "for the zygote",
 	[RULES_ENOSYS] = "ENOSYS",
 	[RULES_KILL] = "ends the process",
 	[RULES_QUIET] = "EPERM, not reported",
 	[RULES_ANSWER] = "not made, succeeds",
+	[RULES_DENY] = "denied",
 };
 
 static const char *

@@ -69,7 +69,7 @@ relay_supervisor_prepare(const struct config *config, int landlock_abi)
 		die("out of memory");
 	supervisor->relay.config = config;
 	supervisor->relay.landlock_abi = landlock_abi;
-	supervisor->relay.policy = policy_load(config->policy_dir, "relay", error, sizeof error);
+	supervisor->relay.policy = policy_load(config->policy_dir, "relay", 0, error, sizeof error);
 	if (supervisor->relay.policy == NULL)
 		die("%s", error);
 	for (size_t i = 0; i < config->proxy_count; i++)

@@ -18,10 +18,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -96,12 +98,13 @@ static const struct call calls[] = {
 	{ "shmget", SYS_shmget, { 0, 0, 0 } },
 	{ "msgget", SYS_msgget, { 1, 0 } },
 	{ "mq_open", SYS_mq_open, { 1 } },
-	{ "socket AF_UNIX", SYS_socket, { 1, 5, 0 } },
+	{ "socket AF_UNIX, raw", SYS_socket, { 1, 3, 0 } },
 	{ "socket AF_NETLINK", SYS_socket, { 16, 3, 0 } },
 	{ "socket AF_PACKET", SYS_socket, { 17, 15, 0 } },
 	{ "socket AF_ALG", SYS_socket, { 38, 5, 0 } },
 	{ "socket AF_VSOCK", SYS_socket, { 40, 1, 0 } },
-	{ "socket AF_INET, datagrams", SYS_socket, { 2, 2, 0 } },
+	{ "socket AF_INET, MPTCP", SYS_socket, { 2, 1, 262 } },
+	{ "socket AF_INET, UDP-Lite", SYS_socket, { 2, 2, 136 } },
 	{ "socket AF_INET, raw", SYS_socket, { 2, 3, 99999 } },
 };
 
@@ -129,6 +132,7 @@ static bool
 is_answer(const struct call *call, int error)
 {
 	return (call->number == SYS_name_to_handle_at && error == EOPNOTSUPP) ||
+	    (call->number == SYS_socket && error == EAFNOSUPPORT) ||
 	    (call->number == SYS_prctl && call->args[0] == PR_SET_SECCOMP && error == EINVAL);
 }
 
@@ -300,6 +304,20 @@ find_others(void)
 	return false;
 }
 
+/* An abstract name of another process, outside the cell: it must not be there, or not for us. */
+static bool
+reach_a_name(void)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "\0" ATTACK_ABSTRACT_NAME };
+	socklen_t size = offsetof(struct sockaddr_un, sun_path) + sizeof "\0" ATTACK_ABSTRACT_NAME - 1;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool out = fd >= 0 && connect(fd, (const struct sockaddr *)&address, size) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return out;
+}
+
 static bool
 share_a_session(void)
 {
@@ -448,6 +466,7 @@ static const struct attack {
 	{ "directories without a limit", "tmpfs", find_no_tmpfs },
 	{ "a file that is too big", "tmpfs", fill_the_disk },
 	{ "other processes", "pid_namespace", find_others },
+	{ "the abstract name of a socket", "unix_sockets", reach_a_name },
 	{ "the session of another", "pid_namespace", share_a_session },
 	{ "capabilities", "capabilities", have_capabilities },
 	{ "capabilities to be gained", "capabilities", gain_capabilities },

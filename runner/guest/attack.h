@@ -27,6 +27,9 @@ enum attack_kind {
 
 #define ATTACKS_MAX 128
 
+/* The abstract name of a socket on which the broker listens, where a cell must not reach it. */
+#define ATTACK_ABSTRACT_NAME "cellblock self-test"
+
 #define ATTACK_ON_LANDLOCK "an ioctl of a device" /* Landlock denies it from ABI 5 on */
 
 enum attack_stage {

@@ -4,13 +4,15 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -49,31 +51,79 @@ netns_listen(unsigned short port)
 	return -1;
 }
 
-int
-netns_make_empty(int proc_fd)
+/* The network namespace of the caller. It comes from a socket: /proc may be out of reach. */
+static int
+open_own(const void *unused)
 {
-	int pair[2], fd = -1;
+	int socket_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	(void)unused;
+	return socket_fd < 0 ? -1 : ioctl(socket_fd, SIOCGSKNS);
+}
+
+static int
+listen_abstract(const void *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = strlen(name);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int error;
+
+	if (length + 1 > sizeof address.sun_path)
+		length = sizeof address.sun_path - 1;
+	memcpy(address.sun_path + 1, name, length);
+	if (fd < 0 ||
+	    (bind(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) ==
+	            0 &&
+	        listen(fd, 1) == 0))
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/*
+ * Have a child call `open_fd` in a network namespace, or in a new one if `namespace_fd` is -1, and
+ * send the descriptor. A process that leaves the host's network namespace may have no way back, so
+ * the caller stays.
+ */
+static int
+open_there(int namespace_fd, int (*open_fd)(const void *argument), const void *argument)
+{
+	int pair[2], fd = -1, error = EPERM;
 	size_t count = 0;
-	char byte;
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -1;
-	/*
-	 * A child makes it: a process that leaves the host's network namespace may have no way
-	 * back.
-	 */
-	pid = fork_into(CLONE_NEWNET);
+	pid = fork_into(namespace_fd < 0 ? CLONE_NEWNET : 0);
 	if (pid == 0) {
-		fd = openat(proc_fd, "self/ns/net", O_RDONLY | O_CLOEXEC);
-		_exit(fd < 0 || fdpass_send(pair[1], "", 1, &fd, 1) != 0);
+		fd = namespace_fd >= 0 && setns(namespace_fd, CLONE_NEWNET) != 0 ? -1 : open_fd(argument);
+		error = errno;
+		_exit(fdpass_send(pair[1], &error, sizeof error, &fd, fd < 0 ? 0 : 1) != 0);
 	}
+	if (pid < 0)
+		error = errno;
 	close(pair[1]);
 	if (pid > 0) {
-		if (fdpass_recv(pair[0], &byte, sizeof byte, &fd, 1, &count, NULL) != 1 || count != 1)
-			errno = EPERM;
+		if (fdpass_recv(pair[0], &error, sizeof error, &fd, 1, &count, NULL) != (ssize_t)sizeof error || count != 1)
+			fd = -1;
 		waitpid(pid, NULL, 0);
 	}
 	close(pair[0]);
+	errno = error;
 	return fd;
+}
+
+int
+netns_make_empty(void)
+{
+	return open_there(-1, open_own, NULL);
+}
+
+int
+netns_listen_abstract(int namespace_fd, const char *name)
+{
+	return namespace_fd < 0 ? listen_abstract(name) : open_there(namespace_fd, listen_abstract, name);
 }

@@ -12,10 +12,16 @@ int netns_raise_loopback(void);
 int netns_listen(unsigned short port);
 
 /*
- * Make a network namespace without any process. The caller stays in its own; it needs
- * CAP_SYS_ADMIN. `proc_fd`: /proc. Returns a descriptor for setns(2) that the caller owns, or -1
- * with errno.
+ * Make a network namespace without any process, its loopback down. The caller stays in its own; it
+ * needs CAP_SYS_ADMIN. Takes half a millisecond. Returns a descriptor for setns(2) that the caller
+ * owns, or -1 with errno.
  */
-int netns_make_empty(int proc_fd);
+int netns_make_empty(void);
+
+/*
+ * Listen on an abstract name of AF_UNIX, in a network namespace or, if `namespace_fd` is -1, in the
+ * caller's. Returns a socket that the caller owns, or -1 with errno.
+ */
+int netns_listen_abstract(int namespace_fd, const char *name);
 
 #endif

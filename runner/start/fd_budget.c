@@ -16,7 +16,7 @@
 
 /* Of a cell, in the broker. */
 #define CELL_CGROUP (REQUEST_CGROUPS_MAX + 12) /* to join its groups; the files of cgroup_cell */
-#define CELL_OWN 3                             /* control socket; pidfd of its init, or socket of its reaper; working directory */
+#define CELL_OWN 4                             /* control socket; init or reaper; working directory; network namespace */
 #define CELL_LINK 1                            /* to the relay, if it has a network by that */
 #define CELL_RUN 4                             /* the worker's connection; program; a compiler's directory, and its output */
 

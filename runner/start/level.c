@@ -2,6 +2,9 @@
 #define _GNU_SOURCE
 #include "start/level.h"
 
+#include "landlock.h"
+#include "policy.h"
+
 const struct start_level *
 level_find(enum level level)
 {
@@ -21,6 +24,21 @@ level_first_language(const struct broker *broker)
 			return &broker->language[i];
 	}
 	return NULL;
+}
+
+unsigned
+level_unix_grants(const struct broker *broker)
+{
+	bool is_scoped = broker->landlock_abi >= LANDLOCK_SCOPE_ABI;
+	unsigned grants = 0;
+
+	for (unsigned grant = 0; grant < GRANT_COUNT && !broker->single_uid; grant++) {
+		bool has_host = (grant & GRANT_NETWORK) != 0 && broker->config->network == NETWORK_HOST;
+
+		if (is_scoped || (broker->config->level == LEVEL_NAMESPACES && !has_host))
+			grants |= POLICY_UNIX(grant);
+	}
+	return grants;
 }
 
 struct zygote_setup

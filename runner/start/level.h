@@ -94,6 +94,13 @@ const struct start_level *level_find(enum level level);
 /* The first language that is installed; NULL if none is. */
 struct language *level_first_language(const struct broker *broker);
 
+/*
+ * POLICY_UNIX of the sets of grants whose cells let no abstract name of a socket in or out. None of
+ * them where all cells have one uid: by it the kernel counts descriptors that are on their way in
+ * messages, and one run could use up what others may send.
+ */
+unsigned level_unix_grants(const struct broker *broker);
+
 /* The part of a zygote's setup that is the same for all. */
 struct zygote_setup level_common_setup(const struct broker *broker);
 

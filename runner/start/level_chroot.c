@@ -33,7 +33,7 @@ static const struct wall walls[] = {
 	{ "proc", wall_never, wall_never, "level chroot: none", NULL },
 	{ "ipc_namespace", wall_never, wall_never, "level chroot: ipc is denied by seccomp", NULL },
 	{ "uts_namespace", wall_never, wall_never, "level chroot: the container's host name shows", NULL },
-	{ "network_namespace", wall_never, wall_never, "level chroot: sockets are denied by seccomp", NULL },
+	{ "network_namespace", wall_never, wall_never, "level chroot: sockets of the internet are denied by seccomp", NULL },
 	{ "chroot", NULL, NULL, "per cell; a tree of hard links that belong to root", NULL },
 	{ "uid_per_cell", NULL, NULL, NULL, describe_uids },
 	{ "disk", NULL, NULL, "no file larger than disk_bytes; all files with a name are added up every 50 ms", NULL },

@@ -31,11 +31,11 @@ static void
 describe_network(const struct start *start, char *text, size_t size)
 {
 	static const char *const words[] = {
-		[NETWORK_NONE] = "one for all cells, empty, its loopback down; sockets denied",
+		[NETWORK_NONE] = "one for each cell, empty, its loopback down; sockets of the internet denied",
 		[NETWORK_PROXY] = "one for each cell whose run asked for a network: its loopback, and on it the way to a proxy, "
-		                  "TCP alone; for all others one that is empty, sockets denied",
-		[NETWORK_HOST] = "NONE for runs that asked for a network: theirs is the host's, TCP alone; for all others one "
-		                 "that is empty, sockets denied",
+		                  "TCP alone; for all others one for each cell that is empty, sockets of the internet denied",
+		[NETWORK_HOST] = "NONE for runs that asked for a network: theirs is the host's, TCP alone; for all others one for "
+		                 "each cell that is empty, sockets of the internet denied",
 	};
 
 	snprintf(text, size, "%s", words[start->config->network]);
@@ -166,8 +166,8 @@ build_roots(struct start *start)
 		die("set the cells' host name: %s", strerror(errno));
 	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	/* Not ours: /proc/net lists the sockets of a network namespace, and the runner has some. */
-	if ((broker->no_network_fd = netns_make_empty(proc_fd)) < 0)
-		die("make the network namespace of cells without a network: %s", strerror(errno));
+	if ((broker->no_network_fd = netns_make_empty()) < 0)
+		die("make a network namespace for zygotes without a network: %s", strerror(errno));
 	if (home_fd < 0)
 		die("open our mount namespace: %s (is /proc mounted?)", strerror(errno));
 	selftest_look_at_self(broker, &start->host, proc_fd);

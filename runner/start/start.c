@@ -173,7 +173,7 @@ prepare_languages(struct start *start)
 		die("out of memory");
 	for (size_t i = 0; i < config->language_count; i++) {
 		if (language_prepare(&broker->language[i], config, config->language[i],
-		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, error, sizeof error) != 0 ||
+		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, level_unix_grants(broker), error, sizeof error) != 0 ||
 		    start->level->open_root(start, &broker->language[i], error, sizeof error) != 0)
 			die("%s", error);
 	}
@@ -218,7 +218,8 @@ make_cells(struct start *start)
 
 		cell_init(cell, i);
 		if (broker->cgroup.version != 0 &&
-		    cgroup_open_cell(&broker->cgroup, i, config->cpu_percent, config->network != NETWORK_NONE, &cell->cgroup,
+		    cgroup_open_cell(&broker->cgroup, i, config->cpu_percent,
+		        config->network != NETWORK_NONE || config_has_loopback(config), &cell->cgroup,
 		        error, sizeof error) != 0)
 			die("%s", error);
 	}
@@ -269,6 +270,7 @@ static void __attribute__((noreturn)) become_broker(struct start *start, int doo
 	if ((broker->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
 		die("open /dev/null: %s", strerror(errno));
 	start->level->build_roots(start);
+	selftest_listen(broker);
 	make_cells(start);
 	start->level->leave_host(start);
 	broker->compile_cache.most_bytes = config->compiled_bytes;

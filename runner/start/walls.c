@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "landlock.h"
+#include "policy.h"
 #include "start/level.h"
 
 bool
@@ -72,6 +73,26 @@ describe_landlock(const struct start *start, char *text, size_t size)
 	    start->broker.zygote_landlock ? "around zygotes, too" : "not around zygotes");
 }
 
+static void
+describe_unix_sockets(const struct start *start, char *text, size_t size)
+{
+	const struct broker *broker = &start->broker;
+	unsigned grants = level_unix_grants(broker);
+
+	if (broker->single_uid)
+		snprintf(text, size, "denied by seccomp, but for pairs: the cells have one uid in common");
+	else if (grants == 0)
+		snprintf(text, size,
+		    "denied by seccomp, but for pairs: only Landlock ABI %d (Linux 6.12) keeps abstract names in their cell",
+		    LANDLOCK_SCOPE_ABI);
+	else if (broker->config->level == LEVEL_CHROOT)
+		snprintf(text, size, "Landlock keeps abstract names in their cell");
+	else
+		snprintf(text, size, "abstract names belong to the network namespace of the cell%s%s",
+		    broker->landlock_abi >= LANDLOCK_SCOPE_ABI ? ", and Landlock keeps them there" : "",
+		    grants != POLICY_UNIX_ALL ? "; none for runs with the host's network" : "");
+}
+
 static const struct wall common_walls[] = {
 	{ "cgroup", wants_cgroup, has_cgroup, NULL, describe_cgroup },
 	{ "rlimits", NULL, NULL, "per cell", NULL },
@@ -80,6 +101,7 @@ static const struct wall common_walls[] = {
 	{ "descriptors", NULL, NULL, "stdio alone, and what an interpreter has opened for itself", NULL },
 	{ "seccomp", NULL, NULL, "allow-list per language, loaded last", NULL },
 	{ "landlock", wants_landlock, has_landlock, NULL, describe_landlock },
+	{ "unix_sockets", NULL, NULL, NULL, describe_unix_sockets },
 	{ "deadlines", NULL, NULL, "wall-clock and CPU time", NULL },
 };
 

@@ -37,9 +37,10 @@
 #define LOOK_AGAIN_NS 100000000 /* whether an init that has not reported yet still lives */
 
 /*
- * The namespaces that every cell has of its own. All cells share an ipc namespace: it is empty, and
- * the policy denies the calls that would put something into it. Cells without a network share a
- * network namespace in the same way.
+ * The namespaces that are made anew for every cell. A network namespace takes 0.7 ms to make and
+ * unmake. So a cell without a network has an empty one that it keeps from run to run. All cells
+ * share an ipc namespace: it is empty, and the policy denies the calls that would put something
+ * into it.
  */
 #define CELL_NAMESPACES (CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS)
 
@@ -48,10 +49,10 @@ struct warden {
 	int *zygote_fd; /* by number; -1: none */
 	int *init_fd;   /* pidfd of each cell's init, by cell; -1: none */
 	char *stacks;   /* of the inits */
-	int link_fd;    /* of the cell that is being made, if it has a network */
+	int network_fd; /* of the cell that is being made: see enum cell_network; -1: none */
 	struct making { /* of that cell */
 		uint32_t cell;
-		bool has_network;
+		uint32_t network;            /* enum cell_network */
 		uint32_t is_done;            /* a futex: the init has carried out its steps, or one has failed */
 		struct guest_report failure; /* of such a step */
 	} * making;
@@ -122,6 +123,17 @@ open_network(const struct warden *w, uint32_t cell)
 	return w->namespace_fd[REQUEST_NAMESPACES_MAX - 1] < 0 ? -1 : 0;
 }
 
+/*
+ * The namespace was the cell's before. Nothing is left in it of earlier runs: it has no address, so
+ * it can have no connection, and its sockets are gone with their processes.
+ */
+static int
+enter_network(const struct warden *w, uint32_t cell)
+{
+	(void)cell;
+	return setns(w->network_fd, CLONE_NEWNET);
+}
+
 static int
 new_network(const struct warden *w, uint32_t cell)
 {
@@ -144,7 +156,7 @@ give_listener(const struct warden *w, uint32_t cell)
 {
 	const struct relay_start unused = { 0 };
 	int fd = netns_listen(RELAY_PORT);
-	int result = fd < 0 ? -1 : fdpass_send(w->link_fd, &unused, sizeof unused, &fd, 1);
+	int result = fd < 0 ? -1 : fdpass_send(w->network_fd, &unused, sizeof unused, &fd, 1);
 	int error = errno;
 
 	(void)cell;
@@ -168,11 +180,25 @@ make_proc(const struct warden *w, uint32_t cell)
 	return w->config->has_proc ? mount_proc(cell) : 0;
 }
 
-/* First for a cell that has a network. In the init, as those that follow. */
+static const struct step empty_network_steps[] = {
+	{ "enter the cell's network namespace", enter_network },
+};
+
 static const struct step network_steps[] = {
 	{ "make a network namespace", new_network },
 	{ "bring the loopback up", raise_loopback },
 	{ "listen for the relay", give_listener },
+};
+
+/* First, for each kind of network. In the init, as those that follow. */
+static const struct {
+	const struct step *step;
+	size_t count;
+	bool has_fd;
+} networks[CELL_NETWORKS] = {
+	[CELL_NETWORK_EMPTY] = { empty_network_steps, sizeof empty_network_steps / sizeof empty_network_steps[0], true },
+	[CELL_NETWORK_LOOPBACK] = { network_steps, 2, false },
+	[CELL_NETWORK_RELAY] = { network_steps, sizeof network_steps / sizeof network_steps[0], true },
 };
 
 static const struct step steps[] = {
@@ -182,7 +208,10 @@ static const struct step steps[] = {
 	{ "make /tmp and /box", bind_directories },
 };
 
-/* Last, in the warden, for zygotes behind Landlock; the second for a cell that has a network. */
+/*
+ * Last, in the warden, for zygotes behind Landlock; the second for a cell with a network namespace
+ * of its own.
+ */
 static const struct step namespaces_steps[] = {
 	{ "open its namespaces", open_namespaces },
 	{ "open its network namespace", open_network },
@@ -213,8 +242,7 @@ init_main(void *of)
 	struct making *making = w->making;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (making->has_network)
-		carry_out(w, making->cell, network_steps, sizeof network_steps / sizeof network_steps[0], &making->failure);
+	carry_out(w, making->cell, networks[making->network].step, networks[making->network].count, &making->failure);
 	carry_out(w, making->cell, steps, sizeof steps / sizeof steps[0], &making->failure);
 	__atomic_store_n(&making->is_done, 1, __ATOMIC_RELEASE);
 	syscall(SYS_futex, &making->is_done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
@@ -276,21 +304,20 @@ drop(struct warden *w, uint32_t cell)
 static void
 make(struct warden *w, const struct warden_request *request, const int *fds, size_t fd_count)
 {
-	struct making making = { .cell = request->cell, .has_network = request->has_network != 0 };
+	struct making making = { .cell = request->cell, .network = request->network };
 	struct guest_report *failure = &making.failure;
 	struct guest_request guest = { .cell = request->cell,
 		.uid = cell_uid(w, request->cell),
-		.has_network = request->has_network };
+		.has_network = request->network != CELL_NETWORK_OF_ZYGOTE };
 	int passed[GUEST_REQUEST_FDS];
 	size_t count = 0;
 
 	drop(w, request->cell);
 	w->making = &making;
-	if (making.has_network)
-		w->link_fd = fds[--fd_count];
+	w->network_fd = networks[request->network].has_fd ? fds[--fd_count] : -1;
 	start_init(w);
 	if (w->config->zygote_landlock)
-		carry_out(w, request->cell, namespaces_steps, making.has_network ? 2 : 1, failure);
+		carry_out(w, request->cell, namespaces_steps, guest.has_network != 0 ? 2 : 1, failure);
 	if (failure->error == 0) {
 		passed[count++] = w->init_fd[request->cell];
 		passed[count++] = fds[0];
@@ -364,7 +391,8 @@ warden_main(int sock, const struct warden_config *config)
 		int fds[REQUEST_FDS];
 		size_t count = warden_requests_wait(config, sock, &request, fds);
 
-		if (request.kind == WARDEN_MAKE && count >= 1u + (request.has_network != 0)) {
+		if (request.kind == WARDEN_MAKE && request.network < CELL_NETWORKS &&
+		    count >= 1u + networks[request.network].has_fd) {
 			make(&w, &request, fds, count);
 		} else if (request.kind == WARDEN_DROP) {
 			drop(&w, request.cell);

@@ -60,7 +60,7 @@ sub look {
         $now{"processes: $role"} = @{ $pids{$role} //= [] };
         next if $role eq 'guest' || $role eq 'init';
         for my $pid (@{ $pids{$role} }) {
-            my @open = grep { defined && !m{\A/memfd:program} } map { readlink } glob "/proc/$pid/fd/*";
+            my @open = grep { defined && !m{\A(?:/memfd:program|net:\[)} } map { readlink } glob "/proc/$pid/fd/*";
             my $pidfds = grep { $_ eq 'anon_inode:[pidfd]' } @open;
             my %kinds;
             $kinds{ s/\[?\d+\]?//gr }++ for @open;

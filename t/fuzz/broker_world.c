@@ -531,6 +531,7 @@ world_begin(size_t seed)
 		set_up_language(l, seed);
 	for (uint32_t c = 0; c < CELLS; c++) {
 		cell_init(&cells[c], c);
+		cells[c].net_fd = things[A_NULL];
 		guest_end[c] = init_end[c] = -1;
 	}
 	for (size_t i = 0; i < LISTENERS; i++)

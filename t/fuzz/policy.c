@@ -67,7 +67,7 @@ static void
 check_compiled(const struct rules *rules)
 {
 	char error[512] = "";
-	struct policy *policy = policy_load(fuzz_folder(), "policy", error, sizeof error);
+	struct policy *policy = policy_load(fuzz_folder(), "policy", POLICY_UNIX_ALL, error, sizeof error);
 
 	/*
 	 * If one rule is more specific about a call than another, libseccomp (2.5.4) leaks memory.

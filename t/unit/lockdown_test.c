@@ -496,7 +496,7 @@ set_up(void **state)
 
 	(void)state;
 	snprintf(dir, sizeof dir, "%s/etc/seccomp", srcdir != NULL ? srcdir : ".");
-	policy = policy_load(dir, "worker", error, sizeof error);
+	policy = policy_load(dir, "worker", 0, error, sizeof error);
 	snprintf(key_file, sizeof key_file, "/tmp/lockdown-test-key-XXXXXX");
 	fd = mkstemp(key_file);
 	if (policy == NULL || fd < 0 || fchmod(fd, 0644) != 0)

@@ -38,7 +38,7 @@ import time
 import uuid
 import zipfile
 
-GRANT_PROCESSES, GRANT_NETWORK = 1, 2
+GRANT_PROCESSES, GRANT_NETWORK, GRANT_LOOPBACK = 1, 2, 4
 
 
 class Program(ctypes.Structure):
@@ -232,19 +232,52 @@ def use_processes(granted):
     asyncio.run(main())
 
 
-def use_network(granted):
-    refused(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
-    refused(socket.socket, socket.AF_UNIX)
+def use_unix_sockets():
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "socket")
+        with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+            server.bind(path)
+            server.listen()
+            client.connect(path)
+            peer, _ = server.accept()
+            with open(os.devnull) as file:
+                socket.send_fds(client, [b"x"], [file.fileno()])
+            data, descriptors, _, _ = socket.recv_fds(peer, 10, 1)
+            assert data == b"x" and len(descriptors) == 1
+            os.close(descriptors[0])
+            peer.close()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as far, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as near:
+            far.bind(path + "2")
+            near.sendto(b"x", path + "2")
+            assert far.recv(10) == b"x"
+    for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET:
+        near, far = socket.socketpair(socket.AF_UNIX, kind)
+        near.sendmsg([b"x"])
+        assert far.recv(1) == b"x"
+        near.close()
+        far.close()
+    refused(socket.socket, socket.AF_UNIX, socket.SOCK_RAW)
+
+
+def use_datagrams():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 0))
+        client.sendto(b"x", server.getsockname())
+        assert server.recvfrom(10)[0] == b"x"
+        refused(client.setsockopt, socket.SOL_SOCKET, 26, b"\0" * 16)  # SO_ATTACH_FILTER
+
+
+def use_network(grant):
+    if grant & GRANT_LOOPBACK:
+        use_datagrams()
+    else:
+        refused(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
     refused(socket.socket, socket.AF_NETLINK, socket.SOCK_RAW)
-    refused(socket.socketpair, socket.AF_UNIX, socket.SOCK_DGRAM)
     near, far = socket.socketpair()
     far.send(b"x")
     assert near.recv(1) == b"x"
-    if not granted:
+    if not grant & (GRANT_NETWORK | GRANT_LOOPBACK):
         refused(socket.socket)
-        refused(near.sendmsg, [b"x"])
-        refused(near.setsockopt, socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        refused(near.listen, 1)
         return
 
     async def main():
@@ -282,7 +315,8 @@ def main():
     use_system()
     use_numpy()
     use_processes(grant & GRANT_PROCESSES)
-    use_network(grant & GRANT_NETWORK)
+    use_unix_sockets()
+    use_network(grant)
     fails_with(errno.ENOSYS, load_filter, call, 0, last)
     print("done")
 

@@ -70,7 +70,7 @@ static struct policy *
 load(const char *name)
 {
 	char error[512];
-	struct policy *policy = policy_load(shipped, name, error, sizeof error);
+	struct policy *policy = policy_load(shipped, name, POLICY_UNIX_ALL, error, sizeof error);
 
 	if (policy == NULL)
 		fail_msg("refused: %s", error);
@@ -223,7 +223,8 @@ attempt(const struct policy *policy, unsigned who, long number, const uint64_t *
 #define IMPOSSIBLE (CLONE_PIDFD | CLONE_DETACHED)
 
 /*
- * fate: the effect on a guest without a grant, with processes, with network, with both. A: allowed,
+ * fate: the effect on a guest without a grant, with processes, with network, with both; then with a
+ * loopback, without and with processes, where that differs from a network. A: allowed,
  * the kernel answers (with `answer`); P: denied and reported; Q: denied (with `answer`), not
  * reported; S: ENOSYS; K: killed; ?: depends on
  * the kernel.
@@ -328,24 +329,32 @@ static const struct attempt {
 	{ "socket, SCTP", SYS_socket, { AF_INET, SOCK_STREAM | BAD_FLAG, IPPROTO_SCTP }, "PPPP", 0 },
 	{ "socket, MPTCP", SYS_socket, { AF_INET6, SOCK_STREAM | BAD_FLAG, IPPROTO_MPTCP }, "PPPP", 0 },
 	{ "socket, a protocol that there is not", SYS_socket, { AF_INET, SOCK_STREAM | BAD_FLAG, 255 }, "PPPP", 0 },
-	{ "socket, UDP", SYS_socket, { AF_INET, SOCK_DGRAM }, "PPPP", 0 },
+	{ "socket, UDP", SYS_socket, { AF_INET, SOCK_DGRAM | BAD_FLAG }, "PPPPAA", EINVAL },
 	{ "socket, raw", SYS_socket, { AF_INET, SOCK_RAW }, "PPPP", 0 },
-	{ "socket, unix", SYS_socket, { AF_UNIX, SOCK_STREAM }, "PPPP", 0 },
+	{ "socket, unix", SYS_socket, { AF_UNIX, SOCK_STREAM | BAD_FLAG }, "AAAA", EINVAL },
+	{ "socket, UDP by its number", SYS_socket, { AF_INET6, SOCK_DGRAM | BAD_FLAG, IPPROTO_UDP }, "PPPPAA", EINVAL },
+	{ "socket, UDP-Lite", SYS_socket, { AF_INET, SOCK_DGRAM, 136 }, "PPPP", 0 },
+	{ "socket, unix, raw", SYS_socket, { AF_UNIX, SOCK_RAW }, "PPPP", 0 },
+	{ "socket, unix, another protocol", SYS_socket, { AF_UNIX, SOCK_STREAM, 1 }, "PPPP", 0 },
+	{ "setsockopt, broadcast", SYS_setsockopt, { BAD, SOL_SOCKET, SO_BROADCAST }, "PPPPAA", EBADF },
+	{ "setsockopt, buffers", SYS_setsockopt, { BAD, SOL_SOCKET, SO_SNDBUF }, "PPAA", EBADF },
+	{ "sendto, connect", SYS_sendto, { BAD, 0, 0, MSG_FASTOPEN, 8 }, "PPPP", 0 },
+	{ "sendto, out of band", SYS_sendto, { BAD, 0, 0, MSG_OOB, 8 }, "PPPP", 0 },
 	{ "socket, netlink", SYS_socket, { AF_NETLINK, SOCK_RAW }, "QQQQ", EPERM },
 	{ "mincore", SYS_mincore, { BAD }, "AAAA", EINVAL },
 	{ "prctl, small pages", SYS_prctl, { PR_SET_THP_DISABLE, 1, BAD }, "AAAA", EINVAL },
 	{ "socket, packet", SYS_socket, { AF_PACKET, SOCK_RAW }, "PPPP", 0 },
 	{ "socket, kernel crypto", SYS_socket, { AF_ALG, SOCK_SEQPACKET }, "PPPP", 0 },
 	{ "socketpair", SYS_socketpair, { AF_UNIX, SOCK_STREAM, 0, 0 }, "AAAA", EFAULT },
-	{ "socketpair, datagrams", SYS_socketpair, { AF_UNIX, SOCK_DGRAM, 0, 0 }, "PPPP", 0 },
+	{ "socketpair, datagrams", SYS_socketpair, { AF_UNIX, SOCK_DGRAM, 0, 0 }, "AAAA", EFAULT },
 	{ "socketpair, inet", SYS_socketpair, { AF_INET, SOCK_STREAM, 0, 0 }, "PPPP", 0 },
-	{ "connect", SYS_connect, { BAD }, "PPAA", EBADF },
-	{ "bind", SYS_bind, { BAD }, "PPAA", EBADF },
-	{ "sendmsg", SYS_sendmsg, { BAD }, "PPAA", EBADF },
-	{ "recvmsg", SYS_recvmsg, { BAD }, "PPAA", EBADF },
+	{ "connect", SYS_connect, { BAD }, "AAAA", EBADF },
+	{ "bind", SYS_bind, { BAD }, "AAAA", EBADF },
+	{ "sendmsg", SYS_sendmsg, { BAD }, "AAAA", EBADF },
+	{ "recvmsg", SYS_recvmsg, { BAD }, "AAAA", EBADF },
 	{ "send", SYS_sendto, { BAD }, "AAAA", EBADF },
-	{ "sendto", SYS_sendto, { BAD, 0, 0, 0, 8 }, "PPPP", 0 },
-	{ "setsockopt", SYS_setsockopt, { BAD, SOL_SOCKET, SO_REUSEADDR }, "PPAA", EBADF },
+	{ "sendto", SYS_sendto, { BAD, 0, 0, 0, 8 }, "AAAA", EBADF },
+	{ "setsockopt", SYS_setsockopt, { BAD, SOL_SOCKET, SO_REUSEADDR }, "AAAA", EBADF },
 	{ "setsockopt, filter", SYS_setsockopt, { BAD, SOL_SOCKET, SO_ATTACH_FILTER }, "PPPP", 0 },
 	{ "setsockopt, IP", SYS_setsockopt, { BAD, 0, 64 }, "PPPP", 0 },
 
@@ -512,18 +521,19 @@ check_attempts(const struct policy *policy, const struct attempt *list, size_t c
 	for (size_t i = 0; i < count; i++) {
 		const struct attempt *a = &list[i];
 
-		for (unsigned who = 0; a->fate[who] != '\0'; who++) {
+		for (unsigned who = 0; who < (a->fate[1] == '\0' ? 1 : GRANT_COUNT); who++) {
+			char fate = a->fate[who < strlen(a->fate) ? who : who - GRANT_NETWORK];
 			/* The worker has no listener. */
-			bool is_told = a->fate[who] == 'P' && policy->last.count > 0;
+			bool is_told = fate == 'P' && policy->last.count > 0;
 			int status, refused, wanted = a->answer;
 
-			if (a->fate[who] == '?')
+			if (fate == '?')
 				continue;
-			if (a->fate[who] == 'P')
+			if (fate == 'P')
 				wanted = is_told ? SENTINEL : EPERM;
-			else if (a->fate[who] == 'S')
+			else if (fate == 'S')
 				wanted = ENOSYS;
-			else if (a->fate[who] == 'K')
+			else if (fate == 'K')
 				wanted = STATUS_KILLED;
 			status = attempt(policy, who, a->call, a->arg, &refused);
 			if (status != wanted)
@@ -546,8 +556,8 @@ test_marked_calls(void **state)
 		{ "seccomp", SYS_seccomp, { 99 }, "S", EINVAL },
 		{ "capset", SYS_capset, { 0 }, "A", EFAULT },
 		{ "setresuid", SYS_setresuid, { BAD, BAD, BAD }, "A", 0 },
-		{ "sendmsg", SYS_sendmsg, { BAD }, "P", EBADF },
-		{ "recvmsg", SYS_recvmsg, { BAD }, "P", EBADF },
+		{ "sendmsg", SYS_sendmsg, { BAD }, "A", EBADF },
+		{ "recvmsg", SYS_recvmsg, { BAD }, "A", EBADF },
 		{ "prctl, tid address", SYS_prctl, { PR_GET_TID_ADDRESS, 0 }, "P", EFAULT },
 	};
 	struct policy *policy = load("python3");
@@ -748,6 +758,13 @@ test_python_with_both(void **state)
 	run_python(GRANT_PROCESSES | GRANT_NETWORK);
 }
 
+static void
+test_python_with_loopback(void **state)
+{
+	(void)state;
+	run_python(GRANT_LOOPBACK);
+}
+
 int
 main(void)
 {
@@ -763,6 +780,7 @@ main(void)
 		cmocka_unit_test(test_python_with_processes),
 		cmocka_unit_test(test_python_with_network),
 		cmocka_unit_test(test_python_with_both),
+		cmocka_unit_test(test_python_with_loopback),
 	};
 
 	return cmocka_run_group_tests_name("policy_kernel", tests, find_files, NULL);

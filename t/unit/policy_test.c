@@ -31,6 +31,7 @@
 static char folder[] = "/tmp/policy_test.XXXXXX";
 static char policy_path[sizeof folder + 16], other_path[sizeof folder + 16];
 static char shipped[512];
+static unsigned unix_grants = POLICY_UNIX_ALL; /* of the policies that check_filters loads */
 
 static int
 make_folder(void **state)
@@ -74,7 +75,7 @@ static const struct bad_file {
 	const char *text, *rest;
 } bad_files[] = {
 	{ "alow = ();",
-	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, zygote, enosys, kill, quiet, answer" },
+	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, loopback, unix, zygote, enosys, kill, quiet, answer, deny" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = ( { calls = [\"read\"]; } );",
@@ -144,7 +145,11 @@ static const struct bad_file {
 	{ "answer = " ROW("calls = [\"read\"];"), ":1: answer[0].with: \"\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP" },
 	{ "answer = " ROW("calls = [\"read\"]; with = \"EPERM\";"),
 	    ":1: answer[0].with: \"EPERM\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP" },
-	{ "allow = " ROW("calls = [\"read\"]; with = \"success\";"), ":1: allow[0].with: allowed: only in \"answer\"" },
+	{ "deny = " ROW("calls = [\"read\"];"),
+	    ":1: deny[0].with: \"\" is no answer; allowed: EACCES, EAFNOSUPPORT, ENOPROTOOPT" },
+	{ "deny = " ROW("calls = [\"read\"]; with = \"success\";"),
+	    ":1: deny[0].with: \"success\" is no answer; allowed: EACCES, EAFNOSUPPORT, ENOPROTOOPT" },
+	{ "allow = " ROW("calls = [\"read\"]; with = \"success\";"), ":1: allow[0].with: allowed: only in \"answer\" and \"deny\"" },
 	{ "allow = " ROW("calls = [\"read\"];") "answer = " ROW("calls = [\"read\"]; with = \"success\";"),
 	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
 	{ "allow = " WHEN("read",
@@ -195,7 +200,7 @@ test_bad_files(void **state)
 		struct policy *policy;
 
 		write_file(policy_path, bad_files[i].text);
-		policy = policy_load(folder, "p", error, sizeof error);
+		policy = policy_load(folder, "p", POLICY_UNIX_ALL, error, sizeof error);
 		if (policy != NULL)
 			fail_msg("taken, and not refused with \"%s\"", bad_files[i].rest);
 		snprintf(expected, sizeof expected, "%s%s", policy_path, bad_files[i].rest);
@@ -209,16 +214,16 @@ test_bad_names_and_includes(void **state)
 	char error[512], expected[512];
 
 	(void)state;
-	assert_null(policy_load(folder, "../p", error, sizeof error));
+	assert_null(policy_load(folder, "../p", POLICY_UNIX_ALL, error, sizeof error));
 	assert_string_equal(error,
 	    "policy \"../p\": malformed name; allowed: up to 31 letters, digits and "
 	    "._+#-, the first a letter or digit");
 	write_file(policy_path, "include = [\"other\"];");
-	assert_null(policy_load(folder, "p", error, sizeof error));
+	assert_null(policy_load(folder, "p", POLICY_UNIX_ALL, error, sizeof error));
 	snprintf(expected, sizeof expected, "%s: cannot read the file: No such file or directory", other_path);
 	assert_string_equal(error, expected);
 	write_file(other_path, "\nallow = 1;");
-	assert_null(policy_load(folder, "p", error, sizeof error));
+	assert_null(policy_load(folder, "p", POLICY_UNIX_ALL, error, sizeof error));
 	snprintf(expected, sizeof expected,
 	    "%s:2: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 "
 	    "groups",
@@ -298,6 +303,20 @@ fits(const struct rule *rule, const struct seccomp_data *data)
 	return rule->call == data->nr;
 }
 
+/* A quiet row gives way to one that allows some of its calls. */
+static bool
+is_allowed_too(const struct rules *rules, const struct rule *rule, unsigned grant)
+{
+	for (size_t i = 0; i < rules->count; i++) {
+		const struct rule *other = &rules->rule[i];
+
+		if (other->call == rule->call && policy_rules_permit(other->section, grant, unix_grants) &&
+		    policy_rules_overlap(other, rule))
+			return true;
+	}
+	return false;
+}
+
 /* The answer by the rules of the file. */
 static uint32_t
 expected(const struct rules *rules, unsigned who, int newest, const struct seccomp_data *data)
@@ -321,13 +340,13 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 
 		if (!fits(rule, data))
 			continue;
-		if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, who % ZYGOTE))
+		if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, who % ZYGOTE, unix_grants))
 			is_allowed = true;
 		else if (rule->section == RULES_ENOSYS)
 			answer = SECCOMP_RET_ERRNO | ENOSYS;
 		else if (rule->section == RULES_KILL)
 			answer = SECCOMP_RET_KILL_PROCESS;
-		else if (rule->section == RULES_QUIET && has_zygotes)
+		else if (rule->section == RULES_QUIET && has_zygotes && !is_allowed_too(rules, rule, who % ZYGOTE))
 			answer = SECCOMP_RET_ERRNO | EPERM;
 		else if (rule->section == RULES_ANSWER && !is_zygotes)
 			answer = SECCOMP_RET_ERRNO | (uint32_t)rule->error;
@@ -400,7 +419,7 @@ static void
 check_filters(const char *dir, const char *name)
 {
 	char error[512];
-	struct policy *policy = policy_load(dir, name, error, sizeof error);
+	struct policy *policy = policy_load(dir, name, unix_grants, error, sizeof error);
 	int newest = newest_call();
 	struct rules rules;
 
@@ -427,6 +446,48 @@ test_shipped_policies(void **state)
 	(void)state;
 	check_filters(shipped, "python3");
 	check_filters(shipped, "worker");
+	/* Where names could lead out of the cells: of runs with a network, and of all. */
+	unix_grants = POLICY_UNIX(0) | POLICY_UNIX(GRANT_PROCESSES);
+	check_filters(shipped, "python3");
+	unix_grants = 0;
+	check_filters(shipped, "python3");
+	unix_grants = POLICY_UNIX_ALL;
+}
+
+/* The errors of denied calls: that of the first row that fits, or EPERM. */
+static void
+test_errors_of_denied_calls(void **state)
+{
+	static const struct {
+		const char *call;
+		uint64_t args[RULE_ARGS];
+		int error;
+	} calls[] = {
+		{ "socket", { 2, 1, 0 }, EAFNOSUPPORT },
+		{ "socket", { 1, 1, 0 }, EACCES },
+		{ "socket", { 1 | 0x100, 1, 0 }, EACCES },
+		{ "setsockopt", { 0 }, ENOPROTOOPT },
+		{ "getsockopt", { 0 }, EPERM },
+		{ "mount", { 0 }, EPERM },
+	};
+	char error[512];
+	struct policy *policy;
+
+	(void)state;
+	write_file(policy_path,
+	    "deny = ( { reason = \"r\"; calls = [\"socket\"]; with = \"EACCES\";\n"
+	    "    when = ( { arg = 0; mask = [\"0xff\"]; equals = [\"1\"]; } ); },\n"
+	    "  { reason = \"r\"; calls = [\"socket\"]; with = \"EAFNOSUPPORT\"; },\n"
+	    "  { reason = \"r\"; calls = [\"setsockopt\"]; with = \"ENOPROTOOPT\"; } );\n"
+	    "zygote = ( { reason = \"r\"; calls = [\"setns\"]; } );\n");
+	policy = policy_load(folder, "p", 0, error, sizeof error);
+	assert_non_null(policy);
+	for (size_t i = 0; i < LENGTH(calls); i++) {
+		assert_int_equal(
+		    policy_denial_error(policy, seccomp_syscall_resolve_name(calls[i].call), calls[i].args), calls[i].error);
+	}
+	policy_free(policy);
+	check_filters(folder, "p");
 }
 
 /* Every combination of rules for one call. */
@@ -480,7 +541,7 @@ test_nothing_is_allowed_by_an_empty_file(void **state)
 	(void)state;
 	write_file(policy_path, "");
 	check_filters(folder, "p");
-	policy = policy_load(folder, "p", error, sizeof error);
+	policy = policy_load(folder, "p", POLICY_UNIX_ALL, error, sizeof error);
 	assert_non_null(policy);
 	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
 		assert_true(policy->base[grant].count > 0);
@@ -494,7 +555,7 @@ test_other_architectures_die(void **state)
 	static const uint32_t others[] = { AUDIT_ARCH_I386, AUDIT_ARCH_ARM, AUDIT_ARCH_S390X, 0, UINT32_MAX };
 	struct seccomp_data data = { .nr = 0 };
 	char error[512];
-	struct policy *policy = policy_load(shipped, "python3", error, sizeof error);
+	struct policy *policy = policy_load(shipped, "python3", POLICY_UNIX_ALL, error, sizeof error);
 
 	(void)state;
 	assert_non_null(policy);
@@ -521,6 +582,7 @@ main(void)
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_bad_names_and_includes),
 		cmocka_unit_test(test_shipped_policies),
+		cmocka_unit_test(test_errors_of_denied_calls),
 		cmocka_unit_test(test_rules_side_by_side),
 		cmocka_unit_test(test_nothing_is_allowed_by_an_empty_file),
 		cmocka_unit_test(test_other_architectures_die),
