@@ -36,7 +36,7 @@ struct condition {
 	struct strings mask;
 	struct strings equals;
 	struct strings only;
-	char *not;
+	char * not ;
 };
 
 static const struct conf_key file_keys[] = {
@@ -89,7 +89,7 @@ static const struct conf_key condition_keys[] = {
 	{ .name = "mask", .type = CONF_STRINGS, .offset = offsetof(struct condition, mask), .min = 1, .max = 64 },
 	{ .name = "equals", .type = CONF_STRINGS, .offset = offsetof(struct condition, equals), .min = 0, .max = 64 },
 	{ .name = "only", .type = CONF_STRINGS, .offset = offsetof(struct condition, only), .min = 0, .max = 64 },
-	{ .name = "not", .type = CONF_STRING, .offset = offsetof(struct condition, not), .max = 64 },
+	{ .name = "not", .type = CONF_STRING, .offset = offsetof(struct condition, not ), .max = 64 },
 	{ .name = NULL },
 };
 
@@ -183,8 +183,7 @@ add_rules_when(const struct reader *reader, unsigned index, struct rule *rule, c
 		*match = (struct rule_match){ .mask = UINT64_MAX, .differs = true };
 		if (value_of(reader->file, at, condition.not, &match->value) == 0)
 			result = add_rules_when(reader, index + 1, rule, name);
-	}
-	else if (condition.one_of.count > 0) {
+	} else if (condition.one_of.count > 0) {
 		result = 0;
 		for (size_t i = 0; i < condition.one_of.count && result == 0; i++) {
 			match->mask = UINT64_MAX;

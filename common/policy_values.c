@@ -53,7 +53,7 @@
 #define ARCH_GET_XCOMP_GUEST_PERM 0x1024
 #define ARCH_REQ_XCOMP_GUEST_PERM 0x1025
 #endif
-#define SOCK_TYPE_MASK 0xf       /* the kernel's name; SOCK_CLOEXEC and SOCK_NONBLOCK are outside this mask */
+#define SOCK_TYPE_MASK 0xf /* the kernel's name; SOCK_CLOEXEC and SOCK_NONBLOCK are outside this mask */
 
 /* clang-format off */
 #define VALUE(name) { #name, (uint64_t)(name) }

@@ -176,8 +176,8 @@ begins(const char *line, size_t size, const char *const *list, size_t count)
 }
 
 /*
- * The offset of the last words in stderr: of the last report of a runtime, or else of the last lines
- * that are not indented.
+ * The offset of the last words in stderr: of the last report of a runtime, or else of the last
+ * lines that are not indented.
  */
 static size_t
 last_words(const char *err, size_t size)
@@ -263,7 +263,10 @@ denied_line(const struct denied_calls *denied, const struct denied_context *cont
 	last_purpose = purpose_of(last_name);
 	for (size_t i = 0; i < sizeof blamed / sizeof blamed[0]; i++)
 		blamed[i] = is_blamed(err + words, err_size - words, (enum purpose)i);
-	/* Words about any call are about the last one. With a network, or a process, it was tried in several ways. */
+	/*
+	 * Words about any call are about the last one. A process or a connection is often tried in
+	 * several ways, by calls of one purpose.
+	 */
 	blamed[last_purpose] |= blamed[FOR_OTHERS];
 	for (size_t i = 0; i < DENIED_CALLS && denied->call[i].count > 0; i++) {
 		enum purpose purpose;

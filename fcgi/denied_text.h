@@ -29,8 +29,8 @@ size_t denied_json(const struct denied_calls *denied, const struct denied_contex
 
 /*
  * Write the line for `error` of a program that failed and wrote `err` to stderr: those denied calls
- * that its last words blame, and one hint, as the inside of a JSON string. Empty if they blame none:
- * most calls that are denied are attempts that a library does without. `text` has room for
+ * that its last words blame, and one hint, as the inside of a JSON string. Empty if they blame
+ * none: most calls that are denied are attempts that a library does without. `text` has room for
  * DENIED_LINE_SIZE bytes.
  */
 void denied_line(const struct denied_calls *denied, const struct denied_context *context, const char *err, size_t err_size,

@@ -213,7 +213,7 @@ SKIP: {
     fake('zygote', 'setsid', qr/not stopped: the session of another;/, 'python3');
     fake('zygote', 'setresgid', qr/not stopped: a user that is not the cell's;/, 'python3');
     fake('zygote', 'setresuid', qr/stay the cell's user/, 'python3');
-    fake('zygote', 'capset', qr/not stopped: capset;/, 'python3');
+    fake('zygote', 'capset', qr{not stopped: capabilities to be taken;}, 'python3');
     fake('zygote', 'prlimit64', qr/not stopped: higher limits;/, 'python3');
     fake('zygote', 'landlock_restrict_self', qr/not stopped: an ioctl of a device;/, 'python3');
     fake('zygote', 'close_range', qr/not stopped: descriptors;/, 'bash');

@@ -95,7 +95,7 @@ find_cell(struct broker *broker, pid_t thread)
 	return find_by_namespace(broker, thread);
 }
 
-/* Count a call, and make it the last of the list. If the list is full, it counts in the total only. */
+/* Count a call, and make it the last of the list. In a full list it counts in the total only. */
 static void
 count(struct denied_calls *denied, uint32_t call)
 {

@@ -349,7 +349,7 @@ gain_capabilities(void)
 	return false;
 }
 
-/* The policies leave these calls to the kernel, which refuses them to a process without capabilities. */
+/* The policies leave these to the kernel, which refuses them to a process without capabilities. */
 static bool
 become_another(void)
 {
@@ -373,8 +373,8 @@ become_another(void)
 			return true;
 	}
 	/* It returns the id that was in force, whether or not it changes it. */
-	return syscall(SYS_setfsuid, 0) != own_uid || syscall(SYS_setfsuid, -1) != own_uid || syscall(SYS_setfsgid, 0) != own_gid ||
-	    syscall(SYS_setfsgid, -1) != own_gid;
+	return syscall(SYS_setfsuid, 0) != own_uid || syscall(SYS_setfsuid, -1) != own_uid ||
+	    syscall(SYS_setfsgid, 0) != own_gid || syscall(SYS_setfsgid, -1) != own_gid;
 }
 
 static bool

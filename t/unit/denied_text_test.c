@@ -14,10 +14,9 @@
 
 #define EPERM_TEXT "PermissionError: [Errno 1] Operation not permitted\n"
 
-static const struct denied_context alone = { .has_network = true,
-	.key_has_network = true,
-	.processes = 1,
-	.maximum_processes = 9 };
+static const struct denied_context alone = {
+	.has_network = true, .key_has_network = true, .processes = 1, .maximum_processes = 9
+};
 static const struct denied_context proxied = { .network = NETWORK_PROXY, .has_network = true, .processes = 1 };
 static const struct denied_context host = { .network = NETWORK_HOST, .has_network = true, .processes = 1 };
 
@@ -175,7 +174,8 @@ static void
 test_blame_the_last(void **state)
 {
 	static const struct denied_calls other = { .call = { { SYS_execve, 1 }, { SYS_setns, 3 } }, .total = 4 };
-	static const struct denied_calls processes = { .call = { { SYS_setns, 1 }, { SYS_execve, 3 }, { SYS_clone, 1 } }, .total = 5 };
+	static const struct denied_calls processes = { .call = { { SYS_setns, 1 }, { SYS_execve, 3 }, { SYS_clone, 1 } },
+		.total = 5 };
 	char line[DENIED_LINE_SIZE];
 
 	(void)state;

@@ -142,7 +142,8 @@ static const struct bad_file {
 	    ":1: allow[0].when[0].only allows every value; allowed: fewer bits" },
 
 	/* Calls that are not made. */
-	{ "answer = " ROW("calls = [\"read\"];"), ":1: answer[0].with: \"\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP" },
+	{ "answer = " ROW("calls = [\"read\"];"),
+	    ":1: answer[0].with: \"\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP" },
 	{ "answer = " ROW("calls = [\"read\"]; with = \"EPERM\";"),
 	    ":1: answer[0].with: \"EPERM\" is no answer; allowed: success, EINVAL, ENOTTY, EOPNOTSUPP" },
 	{ "deny = " ROW("calls = [\"read\"];"),
@@ -160,11 +161,12 @@ static const struct bad_file {
 	  "{ reason = \"r\"; calls = [\"read\"]; with = \"EINVAL\"; } );",
 	    ":2: answer[1]: read is already in \"answer\"; allowed: rows of which no arguments fit both" },
 
-	{ "allow = " WHEN("read", "arg = 1; not = \"3\";") "answer = ( { reason = \"r\"; calls = [\"read\"]; "
-	                                               "with = \"ENOTTY\"; when = ( { arg = 1; mask = [\"7\"]; equals = [\"3\"]; } ); } );",
+	{ "allow = " WHEN("read",
+	      "arg = 1; not = \"3\";") "answer = ( { reason = \"r\"; calls = [\"read\"]; "
+	                               "with = \"ENOTTY\"; when = ( { arg = 1; mask = [\"7\"]; equals = [\"3\"]; } ); } );",
 	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
 	{ "allow = " WHEN("read", "arg = 1; not = \"3\";") "answer = ( { reason = \"r\"; calls = [\"read\"]; "
-	                                               "with = \"ENOTTY\"; when = ( { arg = 1; not = \"4\"; } ); } );",
+	                                                   "with = \"ENOTTY\"; when = ( { arg = 1; not = \"4\"; } ); } );",
 	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
 
 	/* One call in two sections that contradict each other. */
