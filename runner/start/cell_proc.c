@@ -240,9 +240,9 @@ bind_parts(const struct cell_proc *proc)
 {
 	const unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
 
-	return mount(proc->anchor, PATH_PROC + 1, NULL, MS_BIND, NULL) != 0 ||
-	        mount(proc->files, PATH_TMP + 1, NULL, MS_BIND, NULL) != 0 ||
-	        mount(NULL, PATH_TMP + 1, NULL, MS_REMOUNT | MS_BIND | flags, NULL) != 0 ?
+	return mount(proc->anchor, &PATH_PROC[1], NULL, MS_BIND, NULL) != 0 ||
+	        mount(proc->files, &PATH_TMP[1], NULL, MS_BIND, NULL) != 0 ||
+	        mount(NULL, &PATH_TMP[1], NULL, MS_REMOUNT | MS_BIND | flags, NULL) != 0 ?
 	    -1 :
 	    0;
 }

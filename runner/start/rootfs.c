@@ -463,7 +463,7 @@ place(struct rootfs_entry *e)
 static int
 place_device_links(void)
 {
-	int fd = open(DEV + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = open(&DEV[1], O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int result = fd < 0 ? -1 : make_device_links(fd);
 
 	if (fd >= 0)
