@@ -174,7 +174,7 @@ struct config {
 	/* isolation */
 	enum level level;
 	char *chroot_dir;                /* level chroot: the directory for the roots of its cells */
-	struct strings chroot_leave_out; /* level chroot: host paths that are not linked into them */
+	struct strings chroot_leave_out; /* level chroot: host directories, as patterns, that are not linked into them */
 	enum requirement cgroup;
 	char *cgroup_parent;           /* NULL: find it */
 	enum requirement landlock;     /* for the cells */

@@ -1,4 +1,4 @@
-# What programs look up in /etc: the names of users and hosts, the time zone, and files of the host.
+# The /etc of cells: the names of users and hosts, the time zone, and files of the host.
 use strict;
 use warnings;
 use Cellblock;

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-/* What may still be copied. */
+/* The rest that may still be copied. */
 struct public_copy {
 	uint64_t bytes;   /* of files */
 	uint64_t entries; /* files, directories and links */

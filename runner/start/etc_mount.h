@@ -14,7 +14,7 @@
 
 #define ETC_MOUNT_PATH "/etc"
 
-/* Which mount it is, so that it cannot be taken for the host's /etc. */
+/* The identity of the mount, so that it cannot be taken for the host's /etc. */
 struct etc_mount {
 	dev_t device;
 	ino_t inode;

@@ -56,7 +56,8 @@ int rootfs_open(struct rootfs *fs, char *error, size_t size);
 /*
  * Replace the mount tree of this process, which must be alone in its mount namespace, by this root.
  * `proc`: what the root needs for the /proc of its cells (cell_proc.h); NULL: nothing. `etc`: its
- * /etc, of which it has the places of all entries below; NULL: none. Uses up the clones. Returns 0, or -1 with a text in `error`; then the process must not go on.
+ * /etc, of which it has the places of all entries below; NULL: none. Uses up the clones. Returns
+ * 0, or -1 with a text in `error`; then the process must not go on.
  */
 int rootfs_enter(struct rootfs *fs, const struct cell_proc *proc, const struct etc_mount *etc, char *error, size_t size);
 

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -142,7 +143,7 @@ static bool
 is_left_out(const struct walk *walk)
 {
 	for (size_t i = 0; walk->left_out != NULL && i < walk->left_out->count; i++) {
-		if (strcmp(walk->left_out->item[i], walk->path) == 0)
+		if (fnmatch(walk->left_out->item[i], walk->path, FNM_PATHNAME) == 0)
 			return true;
 	}
 	return false;
@@ -173,7 +174,7 @@ add_from_host(struct walk *walk, int from, const char *name, int to)
 	struct stat st;
 	int result = 0;
 
-	/* An installation may be going on: a file that has gone is as good as one that never was. */
+	/* An installation may be going on: a file that has gone is like one that never was. */
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT ? 0 : -1;
 	if (S_ISREG(st.st_mode))

@@ -27,9 +27,10 @@ struct chroot_tree_count {
 };
 
 /*
- * Make the first tree in the directory `tree_fd`, without the host paths `left_out`, and count its
- * entries. *stamp gets the directories of the host; NULL: there is no stamp. Whatever exists in the
- * tree stays. Needs CAP_MKNOD. Returns 0, or -1 with a text in `error`.
+ * Make the first tree in the directory `tree_fd`, without the host directories that a pattern of
+ * `left_out` fits, and count its entries. *stamp gets the directories of the host; NULL: there is
+ * no stamp. Whatever exists in the tree stays. Needs CAP_MKNOD. Returns 0, or -1 with a text in
+ * `error`.
  */
 int chroot_tree_make(const struct rootfs *fs, const struct strings *left_out, int tree_fd, struct tree_stamp *stamp,
     struct chroot_tree_count *count, char *error, size_t size);

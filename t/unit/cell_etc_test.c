@@ -137,7 +137,7 @@ public_files_are_copied(void **state)
 	assert_int_equal(st.st_mode, S_IFREG | 0755);
 	assert_int_equal(readlinkat(base_fd, "to/a/b/link", target, sizeof target), 7);
 	assert_false(exists("to/a/beside"));
-	/* What is there already stays. */
+	/* A file that is there already stays. */
 	assert_int_equal(copy("a", plenty), 0);
 	assert_true(exists("to/a/beside"));
 	assert_int_equal(copy("missing", plenty), 0);
