@@ -126,7 +126,7 @@ static const struct bad_file language_refusals[] = {
 	{ "run = [1];", ":1: run[0]: is not a string; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "compile = [\"/bin/cc\"];", ":1: compile: is not a group; allowed: a group { ... }" },
-	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, limits" },
+	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, options, limits" },
 	{ "compile = { output = \"main\"; };",
 	    ":1: compile.command is missing; allowed: [...] with 1 to 64 "
 	    "elements: any text, in quotes" },
