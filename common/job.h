@@ -20,7 +20,7 @@ struct job_header {
 	uint32_t argc;
 	uint32_t args_bytes; /* of all arguments, including their NULs */
 	uint32_t envc;
-	uint32_t env_bytes; /* of all entries, including their NULs */
+	uint32_t env_bytes;        /* of all entries, including their NULs */
 	uint32_t compiler_options; /* bit N: the Nth of compile.options of the language */
 };
 

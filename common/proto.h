@@ -152,14 +152,13 @@ struct denied_calls {
 };
 
 struct run_result {
-	uint32_t verdict;  /* enum verdict */
-	int32_t exit_code; /* the program's own; -1 when a signal or a limit ended it */
-	int32_t signal;    /* 0, or the signal that ended it */
-	uint32_t network;  /* enum network: the one that the run really had */
-	uint32_t
-	    processes_peak;   /* 0: not known */
-	uint32_t inodes_full; /* bool: VERDICT_DISK_LIMIT for want of inodes, not of bytes */
-	uint64_t wall_us;     /* from handing the code to the guest to its end */
+	uint32_t verdict;        /* enum verdict */
+	int32_t exit_code;       /* the program's own; -1 when a signal or a limit ended it */
+	int32_t signal;          /* 0, or the signal that ended it */
+	uint32_t network;        /* enum network: the one that the run really had */
+	uint32_t processes_peak; /* 0: not known */
+	uint32_t inodes_full;    /* bool: VERDICT_DISK_LIMIT for want of inodes, not of bytes */
+	uint64_t wall_us;        /* from handing the code to the guest to its end */
 	uint64_t cpu_us;
 	uint64_t queue_us; /* the wait for a cell */
 	uint64_t spawn_us; /* from having a cell to handing the code over */

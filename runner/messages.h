@@ -130,15 +130,15 @@ struct guest_report {
 struct guest_start {
 	uint32_t has_stdin;
 	uint32_t has_output;
-	uint32_t is_compile;  /* compile the program instead of running it */
-	uint32_t attack;      /* enum attack_kind: a part of the self-test, instead of a run */
-	uint64_t cpu_seconds; /* RLIMIT_CPU, later than the broker's own CPU deadline */
-	uint64_t open_files;  /* RLIMIT_NOFILE */
-	uint64_t stack_bytes; /* RLIMIT_STACK */
+	uint32_t is_compile;   /* compile the program instead of running it */
+	uint32_t attack;       /* enum attack_kind: a part of the self-test, instead of a run */
+	uint64_t cpu_seconds;  /* RLIMIT_CPU, later than the broker's own CPU deadline */
+	uint64_t open_files;   /* RLIMIT_NOFILE */
+	uint64_t stack_bytes;  /* RLIMIT_STACK */
 	uint64_t memory_bytes; /* the memory limit, for a command that names it */
-	uint64_t data_bytes;  /* RLIMIT_DATA, where there is no control group; 0: do not set it */
-	uint64_t tasks;       /* RLIMIT_NPROC, where there is no control group; 0: do not set it */
-	uint64_t file_bytes;  /* RLIMIT_FSIZE, at level chroot; 0: do not set it */
+	uint64_t data_bytes;   /* RLIMIT_DATA, where there is no control group; 0: do not set it */
+	uint64_t tasks;        /* RLIMIT_NPROC, where there is no control group; 0: do not set it */
+	uint64_t file_bytes;   /* RLIMIT_FSIZE, at level chroot; 0: do not set it */
 };
 
 /*

@@ -92,7 +92,8 @@ new_list(size_t count)
 static char *
 fill_in(char *word)
 {
-	uint64_t bytes = guest_start.memory_bytes != 0 ? guest_start.memory_bytes : config->language->limits.default_.memory_bytes;
+	uint64_t bytes = guest_start.memory_bytes != 0 ? guest_start.memory_bytes :
+	                                                 config->language->limits.default_.memory_bytes;
 	char *place = strstr(word, CONFIG_MEMORY_WORD), *text;
 
 	if (place == NULL)

@@ -104,7 +104,7 @@ static const struct bad_file language_refusals[] = {
 	    ":1: warm is missing; "
 	    "required with a driver" },
 	{ "nme = \"a\";",
-	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, "
+	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, out_of_memory, "
 	    "version, root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
 	{ "name = \"../a\";", ":1: name: \"../a\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";",
@@ -126,7 +126,7 @@ static const struct bad_file language_refusals[] = {
 	{ "run = [1];", ":1: run[0]: is not a string; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "compile = [\"/bin/cc\"];", ":1: compile: is not a group; allowed: a group { ... }" },
-	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, limits" },
+	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, options, limits" },
 	{ "compile = { output = \"main\"; };",
 	    ":1: compile.command is missing; allowed: [...] with 1 to 64 "
 	    "elements: any text, in quotes" },

@@ -398,8 +398,7 @@ test_the_limit_by_name(void **state)
 		int64_t value;
 	} cases[] = {
 		{ VERDICT_PROCESS_LIMIT, 1, false, "threads", "error: thread limit exceeded (77)\n", 77 },
-		{ VERDICT_PROCESS_LIMIT, 9, false, "processes",
-		    "error: limit of processes and threads exceeded (", 9 },
+		{ VERDICT_PROCESS_LIMIT, 9, false, "processes", "error: limit of processes and threads exceeded (", 9 },
 		{ VERDICT_DISK_LIMIT, 1, true, "inodes", "error: limit of files and directories exceeded (5000)\n", 5000 },
 		{ VERDICT_TIMEOUT, 1, false, "wall_ms", "error: timeout (15000 ms), which is 15 s\n", 15000 },
 		{ VERDICT_EXIT, 1, false, NULL, "process exited with code 1\n", 0 },
