@@ -385,7 +385,8 @@ open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends
 /*
  * Send PROTO_RUN or PROTO_COMPILE with the descriptors made of `request`, and wait for the end. The
  * request of a run is freed when it has been handed over, unless its stdin is longer than a pipe
- * holds; that of a compilation is still needed for the run. *start_over: the connection on which PROTO_FIND was asked is gone, and nothing was sent.
+ * holds; that of a compilation is still needed for the run. *start_over: the connection on which
+ * PROTO_FIND was asked is gone, and nothing was sent.
  */
 static enum run_end
 execute(struct run *run, struct runner_link *link, struct proto_request *message, struct run_request *request,

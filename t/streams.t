@@ -83,7 +83,7 @@ for my $name (sort keys %endless) {
 my $d = data(code => "print('kept')\nwhile True: pass", limits => { cpu_ms => 300, wall_ms => 20_000 });
 is "$d->{status} $d->{stdout}", "cpu_limit kept\n", 'Python keeps its output when its CPU time is used up';
 
-# What a program does with that chance does not change its verdict, and lasts a moment.
+# A program that uses that chance for something else is late all the same, and lasts a moment.
 my $stubborn = <<'PYTHON';
 import os, signal
 def handle(number, frame):

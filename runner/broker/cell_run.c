@@ -20,7 +20,7 @@
 #include "messages.h"
 
 #define KILLED_LIMIT_US 10000000u /* for a killed guest to be reaped, before it is looked at again */
-#define LAST_WORDS_US 50000u        /* for a guest to write what it has in its buffers */
+#define LAST_WORDS_US 50000u      /* for a guest to write what it has in its buffers */
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
 #define THREAD_STACK_BYTES (UINT64_C(8) << 20)

@@ -68,8 +68,8 @@ sub eventually {
 }
 
 # Run a program without a shell. Returns its exit code (or 128 + signal), stdout, stderr and the
-# signal. Options: seconds (after which it is killed), env, dir, stdin (a file), piped (a text, which
-# a pipe holds at once: the stdin of the program).
+# signal. Options: seconds (after which it is killed), env, dir, stdin (a file), piped (its stdin: a
+# text that a pipe holds at once).
 sub command {
     my ($argv, %option) = @_;
     my $limit = $option{seconds} // 60;

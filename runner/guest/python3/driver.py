@@ -138,7 +138,7 @@ def begin(preload, args, env):
         key, _, value = entry.partition("=")
         os.environ[key] = value
         if key == "TZ":
-            # The zygote has looked at the zone already: libc has, and so have the module's constants.
+            # In the zygote libc and the time module have looked at the zone already.
             _cellblock.set_zone()
             if State.time is not None:
                 State.time.tzset()
