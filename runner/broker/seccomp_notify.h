@@ -3,9 +3,10 @@
  *
  * The kernel notifies us of each one (seccomp user notification, seccomp_unotify(2)) and keeps the
  * caller waiting. The answer is always an error: EPERM, or that of a row of "deny" in the policy.
- * Nothing is decided here, and no memory of the caller is read. A run that makes very many such calls has to wait for its answers, so that it
- * cannot keep the broker busy. So has a caller whose cell is not found. If too many answers wait,
- * no more calls are received for a moment: the kernel keeps their callers.
+ * Nothing is decided here, and no memory of the caller is read. A run that makes very many such
+ * calls has to wait for its answers, so that it cannot keep the broker busy. So has a caller whose
+ * cell is not found. If too many answers wait, no more calls are received for a moment: the kernel
+ * keeps their callers.
  */
 #ifndef CELLBLOCK_SECCOMP_NOTIFY_H
 #define CELLBLOCK_SECCOMP_NOTIFY_H
@@ -32,8 +33,8 @@ struct seccomp_notify {
 };
 
 /*
- * Answer the notifications of `fd`, the listener of a zygote of `language`, as long as the zygote or
- * one of its guests lives. Takes `fd`.
+ * Answer the notifications of `fd`, the listener of a zygote of `language`, as long as the zygote
+ * or one of its guests lives. Takes `fd`.
  */
 void seccomp_notify_listen(struct broker *broker, const struct language *language, int fd);
 

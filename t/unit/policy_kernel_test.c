@@ -509,7 +509,8 @@ check_attempts(const struct policy *policy, const struct attempt *list, size_t c
 }
 
 /*
- * A guest is killed for a zygote's marked call. Without the mark the call has the fate of any other.
+ * A guest is killed for a zygote's marked call. Without the mark the call has the fate of any
+ * other.
  */
 static void
 test_marked_calls(void **state)
