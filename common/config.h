@@ -195,7 +195,7 @@ struct config {
 	/* network */
 	enum network network;
 	bool network_strict;
-	bool loopback; /* a run may have a loopback of its own; see config_has_loopback */
+	bool loopback;                                 /* a run may have a loopback of its own; see config_has_loopback */
 	struct proxy_config proxy[CONFIG_MAX_PROXIES]; /* the first is the default; NETWORK_PROXY: at least 1 */
 	size_t proxy_count;
 	char *certificates;     /* a file with CA certificates for runs that have a network */

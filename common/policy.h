@@ -33,7 +33,7 @@ enum policy_grant {
 	GRANT_COUNT = 6            /* the number of sets */
 };
 
-#define POLICY_UNIX(grant) (1u << (grant))          /* the bit of a set of grants in `unix_grants` */
+#define POLICY_UNIX(grant) (1u << (grant))              /* the bit of a set of grants in `unix_grants` */
 #define POLICY_UNIX_ALL (POLICY_UNIX(GRANT_COUNT) - 1u) /* all of them */
 
 struct bpf {
@@ -69,14 +69,17 @@ struct policy {
 };
 
 /*
- * Read DIR/NAME.conf and the files that it includes, and compile them. `unix_grants`: POLICY_UNIX of
- * the sets of grants whose guests have the rows of "unix", because no abstract name of a socket
- * leads out of their cells: a filter cannot look at names. Returns a policy for policy_free; or NULL
- * with one line in `error`: FILE:LINE, the fault, and the allowed values.
+ * Read DIR/NAME.conf and the files that it includes, and compile them. `unix_grants`: POLICY_UNIX
+ * of the sets of grants whose guests have the rows of "unix", because no abstract name of a socket
+ * leads out of their cells: a filter cannot look at names. Returns a policy for policy_free; or
+ * NULL with one line in `error`: FILE:LINE, the fault, and the allowed values.
  */
 struct policy *policy_load(const char *dir, const char *name, unsigned unix_grants, char *error, size_t error_size);
 
-/* The errno with which a denied call fails. `args`: RULE_ARGS of them, as in struct seccomp_data. */
+/*
+ * The errno with which a denied call fails. `args`: RULE_ARGS of them, as in struct
+ * seccomp_data.
+ */
 int policy_denial_error(const struct policy *policy, int call, const uint64_t *args);
 
 void policy_free(struct policy *policy);

@@ -54,9 +54,9 @@ enum proto_cancel {
 };
 
 enum proto_run_flag {
-	RUN_NETWORK = 1u << 0, /* the client asked for the configured network */
+	RUN_NETWORK = 1u << 0,  /* the client asked for the configured network */
 	RUN_LOOPBACK = 1u << 2, /* the client asked for a loopback of the run's own; RUN_NETWORK does not matter then */
-	RUN_ARGUED = 1u << 1,  /* the job has arguments or environment, for which some interpreters must start anew */
+	RUN_ARGUED = 1u << 1,   /* the job has arguments or environment, for which some interpreters must start anew */
 };
 
 /* How a run ended, in the order of API.md. The names are in proto_names.c. */

@@ -510,8 +510,7 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
 	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
-	    reject_later_fields(tree, error) != 0 ||
-	    take_network(config, tree, request, error) != 0)
+	    reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");

@@ -1,5 +1,5 @@
-# network: "loopback" in a request: servers and clients of all languages in one run, nothing outside,
-# and who may ask for it.
+# network: "loopback" in a request: servers and clients of all languages in one run, nothing
+# outside, and who may ask for it.
 use strict;
 use warnings;
 use Cellblock qw(json missing);

@@ -1,5 +1,5 @@
-# Sockets of AF_UNIX within a run: servers and clients of all languages, and the layer that keeps their
-# names in the cell. t/attacks/cases/sockets.cases attacks it.
+# Sockets of AF_UNIX within a run: servers and clients of all languages, and the layer that keeps
+# their names in the cell. t/attacks/cases/sockets.cases attacks it.
 use strict;
 use warnings;
 use Cellblock qw(eventually missing);

@@ -322,7 +322,8 @@ my @calls = (
 # answer EPERM, so only the signal shows that the filter comes first.
 my %kills = map { $_ => 1 } qw(acct bpf delete_module finit_module init_module iopl kexec_load open_by_handle_at quotactl
     reboot swapon userfaultfd);
-# The others are denied: EPERM, ENOSYS so that libc falls back, or EAFNOSUPPORT as without a network.
+# The others are denied: EPERM, ENOSYS so that libc falls back, or EAFNOSUPPORT as without a
+# network.
 my $refused = qr/\A-1 (?:EPERM|ENOSYS|EAFNOSUPPORT)\n\z/;
 SKIP: {
     skip 'the numbers are of x86-64', scalar @calls if (POSIX::uname())[4] ne 'x86_64';

@@ -394,8 +394,8 @@ open_link(struct broker *broker, struct cell *cell)
 }
 
 /*
- * The descriptor that the warden needs for a network, in *fd; it stays the cell's. -1: none. Returns
- * NULL, or the step that failed, with errno.
+ * The descriptor that the warden needs for a network, in *fd; it stays the cell's. -1: none.
+ * Returns NULL, or the step that failed, with errno.
  */
 static const char *
 open_network(struct broker *broker, struct cell *cell, uint32_t network, int *fd)

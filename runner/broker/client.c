@@ -204,7 +204,10 @@ static const struct run_owner owner = { .ended = run_ended, .refused = run_refus
 
 /* ---- runs ------------------------------------------------------------------------------------------------------- */
 
-/* The grant (enum policy_grant) of a run or a compilation. A compiler has neither network nor loopback. */
+/*
+ * The grant (enum policy_grant) of a run or a compilation. A compiler has neither network
+ * nor loopback.
+ */
 static unsigned
 grant_of(const struct broker *broker, const struct proto_request *request, uint64_t processes)
 {

@@ -33,8 +33,8 @@ struct seccomp_notify {
 };
 
 /*
- * Answer the notifications of `fd`, the listener of a zygote of `language`, as long as the zygote or
- * one of its guests lives. Takes `fd`.
+ * Answer the notifications of `fd`, the listener of a zygote of `language`, as long as the zygote
+ * or one of its guests lives. Takes `fd`.
  */
 void seccomp_notify_listen(struct broker *broker, const struct language *language, int fd);
 

@@ -140,7 +140,10 @@ selftest_listen(const struct broker *broker)
 	const int namespaces[] = { -1, broker->no_network_fd };
 
 	for (size_t i = 0; i < sizeof namespaces / sizeof namespaces[0]; i++) {
-		/* Another runner in the same container, or on the host's network, listens as well as we. */
+		/*
+		 * Another runner in the same container, or on the host's network, listens as
+		 * well as we.
+		 */
 		if ((i == 0 || namespaces[i] >= 0) && netns_listen_abstract(namespaces[i], ATTACK_ABSTRACT_NAME) < 0 &&
 		    errno != EADDRINUSE)
 			die("listen on an abstract name, for the self-test: %s", strerror(errno));

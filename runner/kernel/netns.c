@@ -73,8 +73,7 @@ listen_abstract(const void *name)
 		length = sizeof address.sun_path - 1;
 	memcpy(address.sun_path + 1, name, length);
 	if (fd < 0 ||
-	    (bind(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) ==
-	            0 &&
+	    (bind(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) == 0 &&
 	        listen(fd, 1) == 0))
 		return fd;
 	error = errno;

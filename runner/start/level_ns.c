@@ -34,8 +34,9 @@ describe_network(const struct start *start, char *text, size_t size)
 		[NETWORK_NONE] = "one for each cell, empty, its loopback down; sockets of the internet denied",
 		[NETWORK_PROXY] = "one for each cell whose run asked for a network: its loopback, and on it the way to a proxy, "
 		                  "TCP alone; for all others one for each cell that is empty, sockets of the internet denied",
-		[NETWORK_HOST] = "NONE for runs that asked for a network: theirs is the host's, TCP alone; for all others one for "
-		                 "each cell that is empty, sockets of the internet denied",
+		[NETWORK_HOST] =
+		    "NONE for runs that asked for a network: theirs is the host's, TCP alone; for all others one for "
+		    "each cell that is empty, sockets of the internet denied",
 	};
 
 	snprintf(text, size, "%s", words[start->config->network]);

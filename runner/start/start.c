@@ -173,7 +173,8 @@ prepare_languages(struct start *start)
 		die("out of memory");
 	for (size_t i = 0; i < config->language_count; i++) {
 		if (language_prepare(&broker->language[i], config, config->language[i],
-		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, level_unix_grants(broker), error, sizeof error) != 0 ||
+		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, level_unix_grants(broker), error,
+		        sizeof error) != 0 ||
 		    start->level->open_root(start, &broker->language[i], error, sizeof error) != 0)
 			die("%s", error);
 	}
@@ -219,8 +220,7 @@ make_cells(struct start *start)
 		cell_init(cell, i);
 		if (broker->cgroup.version != 0 &&
 		    cgroup_open_cell(&broker->cgroup, i, config->cpu_percent,
-		        config->network != NETWORK_NONE || config_has_loopback(config), &cell->cgroup,
-		        error, sizeof error) != 0)
+		        config->network != NETWORK_NONE || config_has_loopback(config), &cell->cgroup, error, sizeof error) != 0)
 			die("%s", error);
 	}
 	if (broker->cgroup.version != 0) {

@@ -51,8 +51,9 @@ sub look {
     my %now;
     my $is_of_a_cell = sub { $self->{uids}{ $_[0] // 0 } };
 
-    # Processes by role, and the open descriptors of ours. Three kinds of descriptor are no leak:
-    # compiled programs that the broker caches; pidfds of inits, which a warden keeps until the
+    # Processes by role, and the open descriptors of ours. Four kinds of descriptor are no leak:
+    # compiled programs that the broker caches; the network namespaces of cells, made at their first
+    # use; pidfds of inits, which a warden keeps until the
     # number of their cell is used again; and connections of workers to the broker, which each makes
     # at its first request.
     my %pids = $cb->roles;

@@ -235,6 +235,26 @@ test_network_of_a_key(void **state)
 }
 
 static void
+test_loopback_of_a_key(void **state)
+{
+	static const char wanted[] = ",\"network\":\"loopback\"";
+	struct run_request request;
+	struct http_error error;
+
+	(void)state;
+	config.loopback = true;
+	key[0].loopback = true;
+	assert_int_equal(check(&key[0], wanted, &request, &error), 0);
+	assert_true(request.loopback && request.may_loopback);
+	key[0].loopback = false;
+	assert_int_equal(check(&key[0], wanted, &request, &error), -1);
+	assert_int_equal(error.status, 400);
+	assert_int_equal(check(&key[0], "", &request, &error), 0);
+	assert_false(request.loopback || request.may_loopback);
+	config.loopback = false;
+}
+
+static void
 test_share(void **state)
 {
 	struct run_share share;
@@ -281,6 +301,7 @@ main(void)
 		cmocka_unit_test(test_limits_of_a_key),
 		cmocka_unit_test(test_languages_of_a_key),
 		cmocka_unit_test(test_network_of_a_key),
+		cmocka_unit_test(test_loopback_of_a_key),
 		cmocka_unit_test(test_share),
 	};
 

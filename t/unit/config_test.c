@@ -429,7 +429,7 @@ static const struct bad_file main_refusals[] = {
 	{ "worker = { cors = [\"https://a b\"]; };",
 	    ":1: worker.cors[0]: \"https://a b\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
 	{ "network = { x = 3; };",
-	    ":1: unknown key \"x\" in network; allowed: mode, strict, "
+	    ":1: unknown key \"x\" in network; allowed: mode, strict, loopback, "
 	    "proxies, certificates, connections, armed" },
 	{ "limits = { wall = { }; };",
 	    ":1: unknown key \"wall\" in limits; allowed: wall_ms, cpu_ms, memory_bytes, "

@@ -207,6 +207,12 @@ test_hints_that_help(void **state)
 		{ &socket, { .has_network = true }, "the key of this request has no network" },
 		{ &socket, { .has_network = true, .wants_network = true }, "the key of this request has no network" },
 		{ &socket, { .has_network = true, .wants_network = true, .network = NETWORK_PROXY }, "TCP only" },
+		{ &socket, { .has_loopback = true }, "no network is configured on this server; network: loopback asks" },
+		{ &socket, { .has_network = true, .has_loopback = true },
+		    "enable_network asks for a network; network: loopback" },
+		{ &socket, { .has_network = true, .wants_network = true, .has_loopback = true },
+		    "has no network; network: loopback" },
+		{ &socket, { .has_loopback = true, .network = NETWORK_LOOPBACK }, "this run has a loopback alone" },
 	};
 	char json[DENIED_JSON_SIZE];
 

@@ -150,7 +150,8 @@ static const struct bad_file {
 	    ":1: deny[0].with: \"\" is no answer; allowed: EACCES, EAFNOSUPPORT, ENOPROTOOPT" },
 	{ "deny = " ROW("calls = [\"read\"]; with = \"success\";"),
 	    ":1: deny[0].with: \"success\" is no answer; allowed: EACCES, EAFNOSUPPORT, ENOPROTOOPT" },
-	{ "allow = " ROW("calls = [\"read\"]; with = \"success\";"), ":1: allow[0].with: allowed: only in \"answer\" and \"deny\"" },
+	{ "allow = " ROW("calls = [\"read\"]; with = \"success\";"),
+	    ":1: allow[0].with: allowed: only in \"answer\" and \"deny\"" },
 	{ "allow = " ROW("calls = [\"read\"];") "answer = " ROW("calls = [\"read\"]; with = \"success\";"),
 	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
 	{ "allow = " WHEN("read",
@@ -485,8 +486,8 @@ test_errors_of_denied_calls(void **state)
 	policy = policy_load(folder, "p", 0, error, sizeof error);
 	assert_non_null(policy);
 	for (size_t i = 0; i < LENGTH(calls); i++) {
-		assert_int_equal(
-		    policy_denial_error(policy, seccomp_syscall_resolve_name(calls[i].call), calls[i].args), calls[i].error);
+		assert_int_equal(policy_denial_error(policy, seccomp_syscall_resolve_name(calls[i].call), calls[i].args),
+		    calls[i].error);
 	}
 	policy_free(policy);
 	check_filters(folder, "p");

@@ -391,6 +391,22 @@ test_network(void **state)
 	assert_int_equal(error.status, 200);
 	assert_int_equal(error.code, -400);
 
+	/* A loopback is more than a network that is not there, and less than one that is. */
+	refuse_body("{" MINIMAL ",\"network\":\"loopback\"}", "network: this server offers no \"loopback\"");
+	config.loopback = true;
+	accept_body("{" MINIMAL ",\"network\":\"loopback\",\"enable_network\":true}");
+	assert_true(request.loopback && !request.network && !request.wants_network);
+	request_free(&request);
+	accept_body("{" MINIMAL ",\"network\":null}");
+	assert_false(request.loopback);
+	request_free(&request);
+	refuse_body("{" MINIMAL ",\"network\":\"proxy\"}", "network: must be \"loopback\" or null");
+	refuse_body("{" MINIMAL ",\"network\":true}", "network: must be \"loopback\" or null");
+	config.level = LEVEL_CHROOT;
+	refuse_body("{" MINIMAL ",\"network\":\"loopback\"}", "network: this server offers no \"loopback\"");
+	config.level = LEVEL_NAMESPACES;
+	config.loopback = false;
+
 	config.network = NETWORK_PROXY;
 	accept_body("{" MINIMAL ",\"enable_network\":true}");
 	assert_true(request.network);
