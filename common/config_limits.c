@@ -33,7 +33,7 @@ LIMIT_KEYS(memory_bytes, MIB(1), GIB(1024), MIB(256), GIB(1));
 LIMIT_KEYS(processes, 1, 32768, 0, 512); /* the default: config_limits_settle */
 LIMIT_KEYS(threads, 1, 32768, 128, 1024);
 LIMIT_KEYS(open_files, RUN_LIMITS_MIN_OPEN_FILES, 1048576, 1024, 4096);
-LIMIT_KEYS(inodes, RUN_LIMITS_MIN_INODES, 16777216, 8192, 65536);
+LIMIT_KEYS(inodes, RUN_LIMITS_MIN_INODES, 16777216, 4096, 65536);
 LIMIT_KEYS(stack_bytes, RUN_LIMITS_MIN_STACK_BYTES, GIB(1024), 0, GIB(1)); /* the same */
 LIMIT_KEYS(output_bytes, 1, GIB(1), MIB(32), MIB(64));
 LIMIT_KEYS(disk_bytes, KIB(4), GIB(1024), MIB(64), MIB(512));
@@ -66,7 +66,7 @@ const struct conf_key config_compile_limits_keys[] = {
 	COMPILE_KEY(processes, 1, 32768, 64),
 	COMPILE_KEY(threads, 0, 32768, 0),
 	COMPILE_KEY(open_files, RUN_LIMITS_MIN_OPEN_FILES, 1048576, 1024),
-	COMPILE_KEY(inodes, RUN_LIMITS_MIN_INODES, 16777216, 8192),
+	COMPILE_KEY(inodes, RUN_LIMITS_MIN_INODES, 16777216, 4096),
 	COMPILE_KEY(stack_bytes, RUN_LIMITS_MIN_STACK_BYTES, GIB(1024), MIB(8)),
 	COMPILE_KEY(output_bytes, 1, GIB(1), MIB(1)),
 	COMPILE_KEY(disk_bytes, KIB(4), GIB(1024), MIB(256)),

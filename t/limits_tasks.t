@@ -62,7 +62,7 @@ my @cases = (
     ['open files', { code => sprintf $files, 1024, 1024 }, 'exit', "True\n"],
     ['fewer open files', { code => (sprintf $files, 100, 100), limits => { open_files => 100 } }, 'exit', "True\n"],
     ['more open files', { code => (sprintf $files, 2000, 2000), limits => { open_files => 2000 } }, 'exit', "True\n"],
-    ['entries', { code => sprintf $entries, 8192, 8192 }, 'disk_limit', "True\n", inodes => 8192],
+    ['entries', { code => sprintf $entries, 4096, 4096 }, 'disk_limit', "True\n", inodes => 4096],
     ['fewer entries', { code => (sprintf $entries, 100, 100), limits => { inodes => 100 } }, 'disk_limit', "True\n", inodes => 100],
     ['more entries', { code => (sprintf $entries, 18000, 18000), limits => { inodes => 18000 } }, 'disk_limit', "True\n", inodes => 18000],
     ['a stack that is too small', { language => 'c', code => $deep, limits => { stack_bytes => 8 << 20 } }, 'signal', ''],

@@ -53,7 +53,7 @@ assert_defaults(const struct config *config)
 	assert_int_equal(maximum->threads, 1024);
 	assert_int_equal(default_->open_files, 1024);
 	assert_int_equal(maximum->open_files, 4096);
-	assert_int_equal(default_->inodes, 8192);
+	assert_int_equal(default_->inodes, 4096);
 	assert_int_equal(maximum->inodes, 65536);
 	assert_int_equal(default_->stack_bytes, 0); /* the memory limit of the run */
 	assert_int_equal(maximum->stack_bytes, 1 << 30);
