@@ -103,7 +103,7 @@ class Load:
             self.number += 1
             number = self.number % MARKS
             path = f"{self.marks.dir}/{number}"
-            code = (f"open('{path}').close()\nimport time\ntime.sleep(0.03)\nprint({number})" if language == "python3" else
+            code = (f"open('{path}').close()\nimport time\ntime.sleep(0.1)\nprint({number})" if language == "python3" else
                     f": < {path}; echo {number}")
             began = time.monotonic()
             answer = await client.run(self.service.key, {"language": language, "code": code}, 60)
@@ -191,9 +191,17 @@ def disk_full(service):
 
 
 @contextlib.contextmanager
-def limited(path, value):
+def limited(path, *values):
+    """Write the first value that the kernel takes."""
     before = instance.read(path).strip()
-    instance.write(path, str(value))
+    for value in values:
+        try:
+            instance.write(path, str(value))
+            break
+        except OSError:  # so much cannot be taken back from the processes
+            pass
+    else:
+        raise Why(f"the kernel takes no limit of {values} in {path}")
     try:
         yield HOLD_S
     finally:
@@ -208,14 +216,15 @@ def group_file(service, controller, name):
 
 
 def no_fork(service):
-    path = group_file(service, "pids", "pids.max")
-    return limited(path, instance.read(os.path.dirname(path) + "/pids.current").strip())
+    return limited(group_file(service, "pids", "pids.max"), 1)
 
 
 def no_memory(service):
+    """About what the processes have, and no more: the kernel kills for each further page."""
     path = group_file(service, "memory", "memory.limit_in_bytes")
-    used = int(instance.read(os.path.dirname(path) + "/memory.usage_in_bytes"))
-    return limited(path, used - (8 << 20))
+    stat = dict(line.split() for line in instance.read(os.path.dirname(path) + "/memory.stat").splitlines())
+    used = int(stat["total_rss"]) + int(stat.get("total_shmem", 0))
+    return limited(path, *(int(used * share) for share in (0.95, 1.05, 1.15, 1.3)))
 
 
 @contextlib.contextmanager
@@ -308,13 +317,22 @@ async def health(service, limit):
     return None
 
 
+async def carry_out(make):
+    """A fault, from its begin to its end. In a thread: meanwhile the clients go on, so that it meets runs in flight."""
+    fault = await asyncio.to_thread(make)
+    seconds = await asyncio.to_thread(fault.__enter__)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        await asyncio.to_thread(fault.__exit__, None, None, None)
+
+
 async def suffer(load, name, make):
     """Carry out one fault. Returns the number of answers that must not be."""
     began = time.monotonic()
     first = len(load.seen)
     try:
-        with make() as seconds:
-            await asyncio.sleep(seconds)
+        await carry_out(make)
     except Why as why:
         print(f"| {name} | not tried: {why} |", flush=True)
         return 0
@@ -341,8 +359,7 @@ async def measure(service, marks, own, options):
         name = random.choice(list(every))
         print(f"  {time.monotonic() - began:.0f} s: {name}", file=sys.stderr, flush=True)
         with contextlib.suppress(Why, ProcessLookupError):
-            with every[name]() as seconds:
-                await asyncio.sleep(seconds)
+            await carry_out(every[name])
         await asyncio.sleep(random.random() * 5)
     if count:
         ended = time.monotonic()

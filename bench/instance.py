@@ -230,6 +230,8 @@ class Instance:
                 continue
             every[process.pid] = process
             children.setdefault(process.parent, []).append(process)
+        if self.supervisord not in every:
+            raise RuntimeError("supervisord has ended, and so has the service")
         found = [every[self.supervisord]]
         for process in found:
             found.extend(children.get(process.pid, ()))
