@@ -222,9 +222,8 @@ def no_fork(service):
 def no_memory(service):
     """About what the processes have, and no more: the kernel kills for each further page."""
     path = group_file(service, "memory", "memory.limit_in_bytes")
-    stat = dict(line.split() for line in instance.read(os.path.dirname(path) + "/memory.stat").splitlines())
-    used = int(stat["total_rss"]) + int(stat.get("total_shmem", 0))
-    return limited(path, *(int(used * share) for share in (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1)))
+    used = int(instance.read(os.path.dirname(path) + "/memory.usage_in_bytes"))
+    return limited(path, *(int(used * share) for share in (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 1.0)))
 
 
 @contextlib.contextmanager
@@ -243,10 +242,10 @@ def no_descriptors(service, who):
 
 
 @contextlib.contextmanager
-def moved(path):
+def moved(path, seconds=HOLD_S):
     os.rename(path, f"{path}.away")
     try:
-        yield HOLD_S
+        yield seconds
     finally:
         if os.path.isdir(path):
             shutil.rmtree(path)
@@ -277,7 +276,7 @@ def faults(service, own):
     every["memory short"] = lambda: no_memory(service)
     for who in ("nginx", "worker", "door", "broker", "warden"):
         every[f"no descriptors: {who}"] = lambda who=who: no_descriptors(service, who)
-    every["interpreter away"] = lambda: moved(own)
+    every["interpreter away"] = lambda: moved(own, 3 * HOLD_S)  # it is missed after some seconds
     every["log directory away"] = lambda: moved(f"{service.dir}/service/log")
     every["nginx reloaded"] = lambda: nginx_reloaded(service)
     every["runner and workers reloaded"] = lambda: reloaded(service)
