@@ -108,6 +108,15 @@ ok defined $cb->healthy_within(5), 'the service is healthy again';
 }
 ok defined $cb->healthy_within(5), 'the service is healthy again';
 {
+    my ($socket, $pid) = waiting_run(36);
+    kill 9, $cb->pids('warden');
+    ok eventually(2, sub { !-d "/proc/$pid" }), 'the wardens are killed: their cells end';
+    my $r = $cb->read_reply($socket);
+    envelope_ok($r, 500, -500, 'the wardens are killed: the answer is an envelope');
+    like $r->{json}{message}, qr/\Alost: /, 'the wardens are killed: the answer says that the run is lost';
+}
+ok defined $cb->healthy_within(5), 'the service is healthy again';
+{
     my ($socket, $pid) = waiting_run(37);
     kill 9, $pid;
     my $r = $cb->read_reply($socket);

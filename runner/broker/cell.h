@@ -55,6 +55,7 @@ struct cell {
 	uint64_t pid_ns;         /* level namespaces: the inode of its pid namespace; 0: not asked for yet */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
 	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
+	bool is_torn;            /* level namespaces: its warden has died, and so has its init, unless that was new */
 	struct watch reaper;     /* level chroot: the connection to the cell's reaper */
 	uint32_t tree;           /* level chroot: the number of its tree */
 
