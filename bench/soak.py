@@ -163,7 +163,7 @@ def main():
         why = service.start()
         if why:
             sys.exit(why)
-        with open(options.csv, "w", encoding="utf-8", newline="") as file:
+        with open(options.csv, "w", encoding="utf-8", newline="", buffering=1) as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             bad = asyncio.run(measure(service, options, writer))
