@@ -196,6 +196,14 @@ class Instance:
         write(f"{self.dir}/service/conf/keys/{name}.conf", text)
         return key
 
+    def configure(self, key, value):
+        """Change a number in cellblock.conf. It is in force after the next reload."""
+        path = f"{self.dir}/service/conf/cellblock.conf"
+        text, count = re.subn(rf"^(\s*){key} = \d+;", rf"\g<1>{key} = {value};", read(path), flags=re.MULTILINE)
+        if count != 1:
+            raise ValueError(f"{path}: {key} is there {count} times")
+        write(path, text)
+
     def reload(self):
         done = self.server("--reload")
         if done.returncode != 0:
@@ -222,6 +230,8 @@ class Instance:
                 continue
             every[process.pid] = process
             children.setdefault(process.parent, []).append(process)
+        if self.supervisord not in every:
+            raise RuntimeError("supervisord has ended, and so has the service")
         found = [every[self.supervisord]]
         for process in found:
             found.extend(children.get(process.pid, ()))

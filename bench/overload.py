@@ -1,6 +1,6 @@
 """overload.py - how the service behaves when it is asked for more than it can do, and how fair it is among keys.
 
-usage: overload.py [--prefix PREFIX] [--seconds N] [--quick]
+usage: overload.py [--prefix PREFIX] [--seconds N] [--quick] [--only fairness|overload]
 
 fairness: one key keeps 1,000 requests waiting; another sends one run a second. Its times are compared with those from
 before, when nothing else ran.
@@ -11,6 +11,7 @@ two seconds after the end.
 """
 import argparse
 import asyncio
+import multiprocessing
 import sys
 import time
 
@@ -21,6 +22,7 @@ SLEEP_S = 0.1
 PROGRAM = {"language": "python3", "code": f"import time\ntime.sleep({SLEEP_S})\nprint(1)"}
 SHORT = {"language": "python3", "code": "print(1)"}
 WAITING = 1000  # requests of the key that floods
+QUEUE = 1200  # runner.queue: all of these find a place
 
 
 def show(name, **figures):
@@ -35,14 +37,16 @@ def is_good(answer):
     return answer is not None and answer.status == 200 and answer.data.get("stdout") == "1\n"
 
 
-async def one_by_one(client, key, body, count, pause):
-    """The seconds of each of `count` good runs, and the number of others."""
+async def one_by_one(client, key, body, count, pause, answers=None):
+    """The seconds of each of `count` good runs, and the number of others; the good answers go into `answers`."""
     seconds, bad = [], 0
     for _ in range(count):
         began = time.monotonic()
         answer = await client.run(key, body, 120)
         if is_good(answer):
             seconds.append(answer.seconds)
+            if answers is not None:
+                answers.append(answer)
         else:
             bad += 1
         await asyncio.sleep(max(0, pause - (time.monotonic() - began)))
@@ -50,7 +54,7 @@ async def one_by_one(client, key, body, count, pause):
 
 
 async def keep_busy(client, key, body, count, until, counts):
-    """`count` requests at a time until the event is set; `counts` by status."""
+    """`count` requests at a time until `until` is set; `counts` by status."""
     async def one():
         while not until.is_set():
             answer = await client.run(key, body, 120)
@@ -61,20 +65,36 @@ async def keep_busy(client, key, body, count, until, counts):
     await asyncio.gather(*(one() for _ in range(count)))
 
 
+def flood(port, key, until, results):
+    """The process of the key that floods: it must not share an event loop with the one that is measured."""
+    async def work():
+        counts, client = {}, Client(port)
+        await keep_busy(client, key, PROGRAM, WAITING, until, counts)
+        client.close()
+        return counts
+    results.put(asyncio.run(work()))
+
+
 async def fairness(service, runs):
-    client, counts, until = Client(service.port), {}, asyncio.Event()
     flood_key, light_key = service.add_key("flood", waiting=WAITING, burst=100000, rate=100000), service.add_key("light")
+    service.configure("queue", QUEUE)
     service.reload()
+    client, until, results = Client(service.port), multiprocessing.Event(), multiprocessing.Queue()
     await one_by_one(client, light_key, SHORT, 20, 0)
-    quiet, quiet_bad = await one_by_one(client, light_key, SHORT, runs, 0.05)
-    flood = asyncio.create_task(keep_busy(client, flood_key, PROGRAM, WAITING, until, counts))
+    quiet, quiet_bad = await one_by_one(client, light_key, SHORT, 2 * runs, 0.05)
+    flooder = multiprocessing.Process(target=flood, args=(service.port, flood_key, until, results))
+    flooder.start()
     await asyncio.sleep(3)
-    loaded, loaded_bad = await one_by_one(client, light_key, SHORT, runs, 1)
+    answers = []
+    loaded, loaded_bad = await one_by_one(client, light_key, SHORT, runs, 1, answers)
     until.set()
-    await flood
+    counts = results.get()
+    flooder.join()
     client.close()
     show("fairness", quiet_p50=ms(percentile(quiet, 50)), quiet_p99=ms(percentile(quiet, 99)), quiet_bad=quiet_bad,
          loaded_p50=ms(percentile(loaded, 50)), loaded_p99=ms(percentile(loaded, 99)), loaded_bad=loaded_bad,
+         **{f"loaded_{name}_p99": ms(percentile([a.data["usage"][f"{name}_ms"] / 1000 for a in answers], 99))
+            for name in ("queue", "spawn", "wall")},
          flood=counts)
 
 
@@ -126,7 +146,10 @@ async def overload(service, keys, rate, seconds):
 
 
 async def measure(service, options):
-    await fairness(service, 20 if options.quick else 60)
+    if options.only != "overload":
+        await fairness(service, 20 if options.quick else 60)
+    if options.only == "fairness":
+        return
     client = Client(service.port)
     keys = [service.add_key(f"key{number}") for number in range(200)]
     service.reload()
@@ -143,6 +166,7 @@ def main():
     parser.add_argument("--prefix", help="serve the programs that are installed there")
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", choices=("fairness", "overload"))
     options = parser.parse_args()
     service = instance.Instance(options.prefix)
     try:

@@ -13,6 +13,7 @@ import asyncio
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -23,21 +24,22 @@ from http_client import Client, percentile
 
 # language, code, more fields, text that every answer has, share of the runs in percent
 KINDS = (
-    ("python3", "print(6 * 7)", {}, '"stdout": "42\\n"', 55),
-    ("python3", "import json, re, datetime\nprint(json.dumps([1]))", {}, '"stdout": "[1]\\n"', 10),
-    ("python3", "raise SystemExit(3)", {}, '"exit_code": 3', 5),
+    ("python3", "print(6 * 7)", {}, '"stdout":"42\\n"', 55),
+    ("python3", "import json, re, datetime\nprint(json.dumps([1]))", {}, '"stdout":"[1]\\n"', 10),
+    ("python3", "raise SystemExit(3)", {}, '"exit_code":3', 5),
     ("python3", "1/0", {}, "ZeroDivisionError", 3),
-    ("python3", "import os\nos.kill(os.getpid(), 9)", {}, '"status": "signal"', 3),
-    ("python3", "import socket\nsocket.socket()", {}, '"name": "socket"', 2),
-    ("python3", "while True: print('x' * 1000)", {"limits": {"output_bytes": 20000}}, '"status": "output_limit"', 2),
+    ("python3", "import os\nos.kill(os.getpid(), 9)", {}, '"status":"signal"', 3),
+    ("python3", "import socket\nsocket.socket()", {}, '"name":"socket"', 2),
+    ("python3", "while True: print('x' * 1000)", {"limits": {"output_bytes": 20000}}, '"status":"output_limit"', 2),
     ("python3", "x = []\nwhile True: x.append(bytes(1 << 20) + b'x')", {"limits": {"memory_bytes": 33554432}},
-     '"status": "memory_limit"', 2),
-    ("python3", "while True: pass", {"limits": {"wall_ms": 100}}, '"status": "timeout"', 1),
-    ("nodejs", "console.log(6 * 7)", {}, '"stdout": "42\\n"', 5),
-    ("bash", "echo $((6 * 7))", {}, '"stdout": "42\\n"', 6),
-    ("perl", "print 6 * 7, \"\\n\"", {}, '"stdout": "42\\n"', 4),
-    ("c", "#include <stdio.h>\nint main(void) { puts(\"42\"); }", {}, '"stdout": "42\\n"', 2),
+     '"status":"memory_limit"', 2),
+    ("python3", "while True: pass", {"limits": {"wall_ms": 100}}, '"status":"timeout"', 1),
+    ("nodejs", "console.log(6 * 7)", {}, '"stdout":"42\\n"', 5),
+    ("bash", "echo $((6 * 7))", {}, '"stdout":"42\\n"', 6),
+    ("perl", "print 6 * 7, \"\\n\"", {}, '"stdout":"42\\n"', 4),
+    ("c", "#include <stdio.h>\nint main(void) { puts(\"42\"); }", {}, '"stdout":"42\\n"', 2),
 )
+BATCH = 5000  # runs after which they are counted, and a new connection is made
 COLUMNS = ("seconds", "runs", "run_p50_ms", "run_p99_ms", "pss_mib", "private_mib", "processes", "descriptors", "mounts",
            "groups")
 
@@ -52,21 +54,29 @@ def count_descriptors(processes):
     return total
 
 
-def count_groups():
-    return sum(len(names) for path, names, _ in os.walk("/sys/fs/cgroup") if "cellblock-" in path)
+def count_groups(guests):
+    """The control groups of the runner whose guests these are, and of its earlier generations."""
+    runners = set()
+    for guest in guests:
+        runners.update(re.findall(r"/(cellblock-[0-9a-f]+)(?:-\d+)?/", instance.read(f"/proc/{guest.pid}/cgroup")))
+    return sum(len(names) for path, names, _ in os.walk("/sys/fs/cgroup") if any(runner in path for runner in runners))
 
 
 def resources(service):
-    processes = [process for process in service.processes() if process.kind() != "guest"]
-    broker = [process for process in processes if process.kind() == "broker"]
-    memory = service.memory()["all"]
+    """Of all that is no guest: guests come and go with what they run."""
+    by_kind = {}
+    for process in service.processes():
+        by_kind.setdefault(process.kind(), []).append(process)
+    guests = by_kind.pop("guest", [])
+    lasting = [process for processes in by_kind.values() for process in processes]
+    memory = [size for kind, sizes in service.memory().items() if kind not in ("all", "guest") for size in sizes]
     return {
         "pss_mib": round(sum(size for size, _ in memory) / 1024, 1),
         "private_mib": round(sum(size for _, size in memory) / 1024, 1),
-        "processes": len(service.processes()),
-        "descriptors": count_descriptors(processes),
-        "mounts": sum(instance.read(f"/proc/{process.pid}/mountinfo").count("\n") for process in broker),
-        "groups": count_groups(),
+        "processes": len(lasting),
+        "descriptors": count_descriptors(lasting),
+        "mounts": sum(instance.read(f"/proc/{process.pid}/mountinfo").count("\n") for process in by_kind.get("broker", ())),
+        "groups": count_groups(guests),
     }
 
 
@@ -123,7 +133,7 @@ async def measure(service, options, writer):
         for number, (language, code, fields, _, _) in enumerate(KINDS):
             bodies.append(f"{directory}/{number}.json")
             instance.write(bodies[-1], json.dumps({"language": language, "code": code, **fields}))
-        batch = min(options.runs, 20000)
+        batch = min(options.runs, BATCH)
         while counts["good"] + counts["bad"] < options.runs:
             results = await asyncio.gather(*(
                 load(program, service, keys[number % 3], bodies[number], max(1, share // 12), max(1, batch * share // 100),
@@ -153,7 +163,7 @@ def main():
         why = service.start()
         if why:
             sys.exit(why)
-        with open(options.csv, "w", encoding="utf-8", newline="") as file:
+        with open(options.csv, "w", encoding="utf-8", newline="", buffering=1) as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             bad = asyncio.run(measure(service, options, writer))

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "auth.h"
 #include "clock.h"
@@ -328,21 +327,6 @@ copy_name(char *to, const char *name)
 	snprintf(to, EXCHANGE_NAME_SIZE, "%s", *name != '\0' ? name : "-");
 }
 
-/*
- * Send the rest of the reply, and close the connection. libfcgi would wait for nginx to close
- * first: data that arrives at a closed socket resets the connection, and nginx might lose the
- * reply. If the whole request has been read, nothing can arrive, and there is no need to wait.
- */
-static void
-finish(FCGX_Request *fcgi)
-{
-	fcgi->keepConnection = FCGX_HasSeenEOF(fcgi->in) != 0;
-	FCGX_Finish_r(fcgi);
-	if (fcgi->ipcFd >= 0)
-		close(fcgi->ipcFd);
-	fcgi->ipcFd = -1;
-}
-
 /* Keep the client's traceparent for the log, and give it back to the client. */
 static void
 take_traceparent(struct exchange *exchange, char *traceparent)
@@ -390,6 +374,6 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	take_traceparent(&exchange, traceparent);
 	exchange.waited_us = waited_us(&exchange);
 	route = dispatch(worker, &exchange);
-	finish(fcgi);
+	exchange_finish(fcgi);
 	log_exchange(&exchange, route, clock_us() - start_us);
 }

@@ -107,11 +107,7 @@ serve(FCGX_Request *fcgi)
 	 */
 	while (FCGX_GetChar(fcgi->in) >= 0)
 		continue;
-	fcgi->keepConnection = FCGX_HasSeenEOF(fcgi->in) != 0;
-	FCGX_Finish_r(fcgi);
-	if (fcgi->ipcFd >= 0)
-		close(fcgi->ipcFd);
-	fcgi->ipcFd = -1;
+	exchange_finish(fcgi);
 }
 
 /* ---- the threads ------------------------------------------------------------------------------------------------- */

@@ -311,7 +311,7 @@ sub waiting_compiler {
     kill 9, @workers;
     ok eventually(2, sub { !-d "/proc/$pid" }), 'the workers are killed: the compiler ends';
     my $r = $cb->read_reply($socket);
-    is_deeply [$r->{status}, $r->{json}{code}], [503, -503], 'the workers are killed: the client gets 503';
+    is_deeply [$r->{status}, $r->{json}{code}], [500, -500], 'the workers are killed: the client gets 500';
     ok defined $cb->healthy_within(5), 'the service is healthy again';
 }
 {

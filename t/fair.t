@@ -12,7 +12,7 @@ use Test::More;
 skip_all('needs root, to be the user of the workers') if $> != 0;
 my $dir = tempdir('cellblock-fair-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir;
-my ($failed, undef, $said) = command(['cc', '-O1', '-I' . root() . '/common', '-o', "$dir/key", root() . '/t/fair/key.c', map { root() . "/common/$_" } qw(fdpass.c clock.c)]);
+my ($failed, undef, $said) = command(['cc', '-O1', '-I' . root() . '/common', '-I' . root() . '/t/lib', '-o', "$dir/key", root() . '/t/fair/key.c', map { root() . "/common/$_" } qw(fdpass.c clock.c)]);
 skip_all("a C compiler is needed: $said") if $failed;
 
 my ($cb, $uid, $socket, $python);

@@ -11,7 +11,7 @@ use Test::More;
 skip_all('needs root, to be the user of the workers') if $> != 0;
 my $dir = tempdir('cellblock-hostile-XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir;
-my ($failed, undef, $said) = command(['cc', '-O1', '-I' . root() . '/common', '-o', "$dir/worker", root() . '/t/hostile/worker.c', root() . '/common/fdpass.c']);
+my ($failed, undef, $said) = command(['cc', '-O1', '-I' . root() . '/common', '-I' . root() . '/t/lib', '-o', "$dir/worker", root() . '/t/hostile/worker.c', root() . '/common/fdpass.c']);
 skip_all("a C compiler is needed: $said") if $failed;
 
 my $cb = Cellblock->start(own => 1);

@@ -2,7 +2,7 @@
 # itself.
 use strict;
 use warnings;
-use Cellblock qw(eventually json);
+use Cellblock qw(envelope_ok eventually json);
 use Test::More;
 use Tracer;
 use Time::HiRes qw(time);
@@ -93,8 +93,9 @@ sub waiting_run {
     kill 9, $cb->pids('worker');
     ok eventually(2, sub { !-d "/proc/$pid" }), 'a worker is killed: its run ends';
     my $r = $cb->read_reply($socket);
-    is $r->{status}, 503, 'a worker is killed: its client gets 503';
-    is $r->{json}{code}, -503, 'a worker is killed: the answer is an envelope';
+    envelope_ok($r, 500, -500, 'a worker is killed: its client learns that the run may have begun');
+    like $r->{json}{message}, qr/\Alost: /, 'a worker is killed: the answer says that the run is lost';
+    ok !defined $r->{headers}{'retry-after'}, 'a worker is killed: the client is not invited to send it again';
 }
 ok defined $cb->healthy_within(5), 'the service is healthy again';
 {
@@ -104,6 +105,15 @@ ok defined $cb->healthy_within(5), 'the service is healthy again';
     my $r = $cb->read_reply($socket);
     like $r->{status}, qr/\A50[03]\z/, 'the broker is killed: the client gets 500 or 503';
     is $r->{json}{code}, -$r->{status}, 'the broker is killed: the answer is an envelope';
+}
+ok defined $cb->healthy_within(5), 'the service is healthy again';
+{
+    my ($socket, $pid) = waiting_run(36);
+    kill 9, $cb->pids('warden');
+    ok eventually(2, sub { !-d "/proc/$pid" }), 'the wardens are killed: their cells end';
+    my $r = $cb->read_reply($socket);
+    envelope_ok($r, 500, -500, 'the wardens are killed: the answer is an envelope');
+    like $r->{json}{message}, qr/\Alost: /, 'the wardens are killed: the answer says that the run is lost';
 }
 ok defined $cb->healthy_within(5), 'the service is healthy again';
 {

@@ -188,7 +188,7 @@ cell_gone(struct broker *broker, struct cell *cell)
 	struct run *run = cell_take_run(cell);
 
 	if (run != NULL && run->state != RUN_LEAVING)
-		run_refuse(broker, run, REFUSED_FAULT, "its cell ended before its program", 0);
+		run_refuse(broker, run, run_loss(run), "its cell ended before its program", 0);
 	else if (run != NULL && run->is_compile)
 		broker->isolation->extract(broker, cell, run);
 	else if (run != NULL)
@@ -476,6 +476,7 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	cell->language = language;
 	cell->pool = zygote->pool;
 	cell->pid_ns = 0;
+	cell->is_torn = false;
 	read_bases(broker, cell);
 	failure = request_cell(broker, cell, zygote);
 	if (failure.step != NULL) {
@@ -521,7 +522,7 @@ cell_reaper_lost(struct broker *broker, struct cell *cell)
 	struct run *run = cell->state == CELL_ARMED && cell->is_reserved ? NULL : cell_take_run(cell);
 
 	if (run != NULL)
-		run_refuse(broker, run, REFUSED_FAULT, "its reaper died", 0);
+		run_refuse(broker, run, run_loss(run), "its reaper died", 0);
 	if (cell->state == CELL_ARMED)
 		cell_give_up(broker, cell);
 	else if (cell->state == CELL_ARMING)

@@ -57,6 +57,7 @@ struct cell {
 	int net_fd;              /* its empty network namespace, which stays; -1: not made yet */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
 	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
+	bool is_torn;            /* level namespaces: its warden has died, and so has its init, unless that was new */
 	struct watch reaper;     /* level chroot: the connection to the cell's reaper */
 	uint32_t tree;           /* level chroot: the number of its tree */
 

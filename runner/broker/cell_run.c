@@ -365,7 +365,7 @@ cell_run_lost(struct broker *broker, struct cell *cell, const char *why)
 
 	log_warn("%s: cell %u: %s", cell->language->config->name, cell->number, why);
 	if (run != NULL)
-		run_refuse(broker, run, REFUSED_FAULT, why, 0);
+		run_refuse(broker, run, run_loss(run), why, 0);
 }
 
 void

@@ -125,14 +125,20 @@ init_exited(void *context, struct watch *watch, uint32_t events)
  * A guest that dies of SIGKILL, and not by us, may have killed itself or been killed for memory; or
  * somebody has killed its init or our warden, and the kernel the whole cell. Then its init, which
  * waited for the guest to be reaped, is gone in a moment too, and the run has not come to its end.
- * Only such a death has its answer wait, and not one of which the cause is known.
+ * Only such a death has its answer wait, and not one of which the cause is known. On a busy host an
+ * init may take longer; but a warden's death is known before that of its guests.
  */
 static bool
 settle(struct broker *broker, struct cell *cell)
 {
 	if (cell->end != END_ITSELF || !WIFSIGNALED(cell->wait_status) || WTERMSIG(cell->wait_status) != SIGKILL ||
-	    (broker->cgroup.version != 0 && cgroup_oom_kills(&cell->cgroup) > cell->oom_base) ||
-	    loop_watch(&broker->loop, &cell->init, cell->init_fd, init_exited) != 0)
+	    (broker->cgroup.version != 0 && cgroup_oom_kills(&cell->cgroup) > cell->oom_base))
+		return false;
+	if (cell->is_torn) {
+		cell_run_lost(broker, cell, "its warden died under its run");
+		return false;
+	}
+	if (loop_watch(&broker->loop, &cell->init, cell->init_fd, init_exited) != 0)
 		return false;
 	cell->init_fd = -1;
 	cell->check_us = cell->ended_us + TORN_DOWN_WAIT_US;

@@ -56,6 +56,12 @@ refuse(struct broker *broker, struct run *run, enum refusal refusal, uint32_t re
 	run->owner->refused(broker, run, refusal, retry_ms);
 }
 
+enum refusal
+run_loss(const struct run *run)
+{
+	return run->is_compile ? REFUSED_FAULT : REFUSED_LOST;
+}
+
 void
 run_refuse(struct broker *broker, struct run *run, enum refusal refusal, const char *step, int error)
 {

@@ -92,6 +92,12 @@ struct run {
 	TAILQ_ENTRY(run) in_list; /* that of its place */
 };
 
+/*
+ * How to refuse a run whose cell was destroyed after the hand-over. Its program may have begun; one
+ * that was being compiled had not.
+ */
+enum refusal run_loss(const struct run *run);
+
 /* Give a result to the owner of a run that no cell has any more. */
 void run_answer(struct broker *broker, struct run *run);
 

@@ -220,6 +220,10 @@ warden_died(struct broker *broker, struct language *language, int wait_status)
 		if (language->zygote[i].pid != 0)
 			kill(language->zygote[i].pid, SIGKILL);
 	}
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		if (broker->cell[i].language == language)
+			broker->cell[i].is_torn = true;
+	}
 }
 
 bool

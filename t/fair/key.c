@@ -16,33 +16,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "clock.h"
 #include "fdpass.h"
-#include "job.h"
 #include "proto.h"
+#include "runner_client.h"
 
-#define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define OF_PROCESS 30 /* connections: a worker has no more */
 #define ANSWER_MS 120000
 
-static struct proto_request request = { .kind = PROTO_RUN,
-	.limits = { .wall_ms = 15000,
-	    .cpu_ms = 15000,
-	    .memory_bytes = 64 << 20,
-	    .processes = 1,
-	    .output_bytes = 1 << 20,
-	    .disk_bytes = 64 << 20,
-	    .threads = 1,
-	    .open_files = 64,
-	    .inodes = 64,
-	    .stack_bytes = 1 << 20 },
-	.share = { .name = "-", .weight = 10, .waiting = UINT32_MAX } };
+static struct proto_request request;
 static uint64_t began_us;
 static int fds[3];
 
@@ -86,12 +72,7 @@ set_option(const char *name, const char *value)
 static void
 open_job(const char *code)
 {
-	struct job_header head = { .magic = JOB_MAGIC, .code_bytes = (uint32_t)strlen(code) };
-
-	fds[0] = memfd_create("job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (fds[0] < 0 || write(fds[0], &head, sizeof head) != (ssize_t)sizeof head ||
-	    write(fds[0], code, strlen(code)) != (ssize_t)strlen(code) || fcntl(fds[0], F_ADD_SEALS, SEALS) != 0)
-		fail("write the job");
+	fds[0] = runner_client_job(code);
 	/* Nobody reads it; the programs write nothing. */
 	if (pipe2(&fds[1], O_CLOEXEC) != 0 || dup2(fds[2], fds[1]) < 0)
 		fail("make a pipe");
@@ -100,13 +81,9 @@ open_job(const char *code)
 static int
 open_link(const char *path)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct proto_reply welcome;
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	int fd = runner_client_connect(path);
 
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0)
-		fail(path);
 	if (recv(fd, &welcome, sizeof welcome, 0) != (ssize_t)sizeof welcome || welcome.kind != PROTO_WELCOME)
 		fail("read the welcome");
 	return fd;
@@ -174,7 +151,9 @@ main(int argc, char **argv)
 
 	if (argc < 6)
 		return 2;
-	request.index = (uint32_t)strtoul(argv[2], NULL, 10);
+	request = runner_client_run((uint32_t)strtoul(argv[2], NULL, 10), 15000, "-");
+	request.id = 0;
+	request.share.weight = 10;
 	count = (unsigned)strtoul(argv[3], NULL, 10);
 	at_once = (unsigned)strtoul(argv[4], NULL, 10);
 	for (int i = 5; i < argc - 1; i++) {

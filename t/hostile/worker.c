@@ -15,35 +15,19 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "fdpass.h"
 #include "job.h"
 #include "proto.h"
+#include "runner_client.h"
 
-#define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 #define ANSWER_MS 10000
 #define FDS_MOST 250
 
 static const char *path;
 static uint32_t language;
-
-static int
-try_connect(void)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-	snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
-		perror(path);
-		exit(1);
-	}
-	return fd;
-}
 
 /* Wait for a message of this kind. Returns whether it came before the end of the connection. */
 static bool
@@ -62,7 +46,7 @@ static int
 open_link(void)
 {
 	struct proto_reply reply;
-	int fd = try_connect();
+	int fd = runner_client_connect(path);
 
 	if (!await(fd, PROTO_WELCOME, &reply)) {
 		fprintf(stderr, "no welcome\n");
@@ -110,44 +94,7 @@ send_raw(int fd, const void *data, size_t size, const int *fds, size_t count)
 static struct proto_request
 a_run(void)
 {
-	return (struct proto_request){ .kind = PROTO_RUN,
-		.id = 7,
-		.index = language,
-		.limits = { .wall_ms = 2000,
-		    .cpu_ms = 2000,
-		    .memory_bytes = 64 << 20,
-		    .processes = 1,
-		    .output_bytes = 1 << 20,
-		    .disk_bytes = 64 << 20,
-		    .threads = 1,
-		    .open_files = 64,
-		    .inodes = 64,
-		    .stack_bytes = 1 << 20 },
-		.share = { .name = "hostile", .weight = 1, .waiting = UINT32_MAX } };
-}
-
-static int
-memfd(const void *bytes, size_t size, int seals)
-{
-	int fd = memfd_create("job", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-	if (fd < 0 || write(fd, bytes, size) != (ssize_t)size || fcntl(fd, F_ADD_SEALS, seals) != 0) {
-		perror("memfd");
-		exit(1);
-	}
-	return fd;
-}
-
-static int
-good_job(const char *code)
-{
-	struct {
-		struct job_header head;
-		char code[256];
-	} job = { .head = { .magic = JOB_MAGIC, .code_bytes = (uint32_t)strlen(code) } };
-
-	memcpy(job.code, code, strlen(code));
-	return memfd(&job, sizeof job.head + strlen(code), SEALS);
+	return runner_client_run(language, 2000, "hostile");
 }
 
 /*
@@ -226,9 +173,10 @@ static void
 kinds(void)
 {
 	struct job_header head = { .magic = JOB_MAGIC };
-	int pipes[2], pair[2], link = open_link(), job = good_job("print(1)");
+	int pipes[2], pair[2], link = open_link(), job = runner_client_job("print(1)");
 	int null = open("/dev/null", O_RDWR), folder = open("/", O_RDONLY | O_DIRECTORY), path_only = open("/", O_PATH);
-	int unsealed = memfd(&head, sizeof head, 0), half_sealed = memfd(&head, sizeof head, F_SEAL_WRITE);
+	int unsealed = runner_client_memfd(&head, sizeof head, 0),
+	    half_sealed = runner_client_memfd(&head, sizeof head, F_SEAL_WRITE);
 	int wrong[12], others[4];
 	size_t count = 0;
 
@@ -288,7 +236,7 @@ out_of_turn(void)
 	request[count++].kind = PROTO_FIND;
 	if (pipe2(pipes, O_CLOEXEC) != 0)
 		exit(1);
-	fds[0] = good_job("print(1)");
+	fds[0] = runner_client_job("print(1)");
 	fds[1] = fds[2] = pipes[1];
 	fds[3] = pipes[0];
 	for (size_t i = 0; i < count; i++)
@@ -306,7 +254,7 @@ twice(void)
 
 	if (pipe2(pipes, O_CLOEXEC) != 0)
 		exit(1);
-	fds[0] = good_job("import time\ntime.sleep(1)");
+	fds[0] = runner_client_job("import time\ntime.sleep(1)");
 	fds[1] = fds[2] = pipes[1];
 	fdpass_send(fd, &request, sizeof request, fds, 3);
 	fdpass_send(fd, &request, sizeof request, fds, 3);
@@ -320,7 +268,7 @@ never_reads(void)
 	unsigned sent, cut = 0;
 
 	for (unsigned i = 0; i < 10; i++) {
-		int fd = try_connect();
+		int fd = runner_client_connect(path);
 
 		for (sent = 0; sent < 100000 && send(fd, &question, sizeof question, MSG_NOSIGNAL) > 0; sent++)
 			continue;
@@ -361,9 +309,9 @@ connections(void)
 	unsigned alive = 0;
 
 	for (unsigned i = 0; i < 3000; i++)
-		close(try_connect());
+		close(runner_client_connect(path));
 	for (unsigned i = 0; i < 400; i++)
-		held[i] = try_connect();
+		held[i] = runner_client_connect(path);
 	for (unsigned i = 0; i < 400; i++)
 		alive += lives(held[i]);
 	printf("holds %u\n", alive);
@@ -392,10 +340,10 @@ lying_jobs(void)
 			char rest[8];
 		} job = { lies[i], "print(1)" };
 
-		fds[0] = memfd(&job, sizeof job, SEALS);
+		fds[0] = runner_client_memfd(&job, sizeof job, JOB_SEALS);
 		putchar(run_with(a_run(), fds, 3));
 	}
-	fds[0] = memfd("", 0, SEALS);
+	fds[0] = runner_client_memfd("", 0, JOB_SEALS);
 	printf("%c\n", run_with(a_run(), fds, 3));
 }
 
@@ -408,7 +356,7 @@ leave(void)
 
 	if (pipe2(pipes, O_CLOEXEC) != 0)
 		exit(1);
-	fds[0] = good_job("import time\ntime.sleep(2)");
+	fds[0] = runner_client_job("import time\ntime.sleep(2)");
 	fds[1] = fds[2] = pipes[1];
 	for (unsigned i = 0; i < 200; i++) {
 		int fd = open_link();
