@@ -5,10 +5,12 @@ prepares, and leaves _cellblock.serve as the interactive hook, which the interpr
 below it. No module that user code can import holds the names defined here: a guest gets a __main__ of its own.
 """
 initial_main = {**globals(), "__doc__": None}  # the contents of a fresh __main__, in order
+import sys
+
+initial_modules = dict(sys.modules)  # and of a fresh sys.modules
 
 import gc
 import os
-import sys
 
 import _cellblock
 
@@ -71,6 +73,8 @@ def warm_up(driver):
         sys.excepthook(*sys.exc_info())
     sys.stdout.flush()
     sys.modules["__main__"] = driver
+    _cellblock.take_back()
+    forget_modules()
     os.dup2(log, 2)
     os.close(log)
 
@@ -78,7 +82,6 @@ def warm_up(driver):
 def prepare():
     """Do everything that a zygote does before it serves."""
     os.dup2(2, 1)  # imports print to the log
-    del sys.modules["_cellblock"]
     for name in ("PYTHONSTARTUP", "LD_BIND_NOW"):
         os.environ.pop(name, None)
     main_file, imports = _cellblock.load_setup()
@@ -87,16 +90,16 @@ def prepare():
         # Every guest is pid 2 of its namespace. OpenSSL detects a fork by the changed pid.
         raise RuntimeError("a zygote must not be pid 2")
     sys.path[0] = HOME
-    for name in imports:
-        try:
-            __import__(name)
-        except Exception as error:
-            # The zygote serves without it. A program that imports it gets the same error.
-            text = f"a zygote cannot import {name}: {type(error).__name__}: {error}"
-            _cellblock.warn(text.encode(errors="replace").replace(b"\0", b" ").decode())
     hook = getattr(sys, "__interactivehook__", None)
     sys.__interactivehook__ = _cellblock.serve
     sys.flags = without_interactive_flags()
+    if imports:
+        import shelf
+    for name in set(sys.modules) - set(initial_modules):
+        del sys.modules[name]
+    if imports:
+        shelf.fill(imports)
+    State.module_count = len(sys.modules)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
@@ -108,24 +111,13 @@ def prepare():
     sys.argv[:] = [main_file]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = ["python3", main_file]
-    State.module_count = len(sys.modules)
     gc.collect()
     gc.freeze()
     # After the freeze: the collection at the program's end must find cycles with its globals.
     sys.modules["__main__"] = main = new_main(State.main_path)
-    _cellblock.wall_in(driver, main, hook)
+    _cellblock.wall_in(driver, main, hook, gc)
     os.dup2(null, 2)
     os.close(null)
-
-
-def reseed():
-    """In a guest, before its run comes: reseed the generators that Python does not reseed after a fork."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
-    ssl = sys.modules.get("_ssl")
-    if ssl is not None:
-        ssl.RAND_add(os.urandom(32), 32.0)
 
 
 def begin(preload, args, env):
@@ -133,6 +125,8 @@ def begin(preload, args, env):
     for entry in env:
         key, _, value = entry.partition("=")
         os.environ[key] = value
+    if env:
+        _cellblock.use_environment([entry.partition("=")[0] for entry in env])
     sys.argv += args
     if hasattr(sys, "orig_argv"):
         sys.orig_argv += args
@@ -156,9 +150,10 @@ def exit_status(error):
 
 
 def forget_modules():
-    """Drop the modules that the program imported."""
+    """Drop the modules that the program has made. Those of the shelf cannot end: the zygote holds them, too."""
     for name in list(sys.modules)[State.module_count :]:
-        del sys.modules[name]
+        if not _cellblock.is_shelved(name):
+            del sys.modules[name]
 
 
 try:
