@@ -107,7 +107,8 @@ def prepare():
     warm_up(driver)
     for leftover in ("last_type", "last_value", "last_traceback", "last_exc"):
         vars(sys).pop(leftover, None)
-    sys.path_importer_cache.clear()
+    for path in ("", HOME):  # what the driver's directory holds
+        sys.path_importer_cache.pop(path, None)
     sys.argv[:] = [main_file]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = ["python3", main_file]

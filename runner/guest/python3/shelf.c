@@ -36,8 +36,8 @@ struct book {
 
 static struct book *books;
 static size_t book_count;
-static uint32_t *plan, *ends; /* what to put back, in the order of the beginnings and of the ends */
-static size_t plan_count, end_count;
+static uint32_t *plan; /* what to put back: importlib orders sys.modules by the ends of the imports */
+static size_t plan_count;
 static uint32_t visit;
 static Py_ssize_t out_count;
 static PyObject *places; /* name of a module -> its number */
@@ -233,12 +233,11 @@ plan_module(uint32_t at, PyObject *modules)
 	/* A module that the program has removed is executed again. */
 	if (book->is_out || (book->is_on_path && book->shadowed == visit) || reads_changed_variable(book))
 		return false;
-	plan[plan_count++] = at;
 	for (uint32_t i = 0; i < book->need_count; i++) {
 		if (!plan_module(book->needs[i], modules))
 			return false;
 	}
-	ends[end_count++] = at;
+	plan[plan_count++] = at;
 	return true;
 }
 
@@ -278,12 +277,12 @@ carry_out(PyObject *modules)
 			return -1;
 	}
 	/* An effect may import something, and so make another plan. */
-	for (size_t i = 0; is_open && i < end_count; i++) {
-		if (books[ends[i]].effects == NULL)
+	for (size_t i = 0; is_open && i < plan_count; i++) {
+		if (books[plan[i]].effects == NULL)
 			continue;
 		if (effects == NULL && (effects = PyList_New(0)) == NULL)
 			return -1;
-		if (PyList_Append(effects, books[ends[i]].effects) != 0)
+		if (PyList_Append(effects, books[plan[i]].effects) != 0)
 			return -1;
 	}
 	if (effects != NULL)
@@ -305,7 +304,7 @@ take(PyObject *name)
 	if (book->is_out)
 		return NULL;
 	visit++;
-	plan_count = end_count = 0;
+	plan_count = 0;
 	if (is_open && !(is_machinery_fresh() && note_path()))
 		return NULL;
 	if (!plan_module((uint32_t)(book - books), modules) || carry_out(modules) != 0)
@@ -417,12 +416,11 @@ shelf_fill(PyObject *self, PyObject *args)
 		need_count += (size_t)PyTuple_Size(its);
 	}
 	books = calloc(book_count + 1, sizeof *books);
-	plan = calloc(2 * book_count + 1, sizeof *plan);
+	plan = calloc(book_count + 1, sizeof *plan);
 	needs = next = calloc(need_count + 1, sizeof *needs);
 	places = PyDict_New();
 	if (books == NULL || plan == NULL || needs == NULL || places == NULL)
 		return PyErr_NoMemory();
-	ends = plan + book_count;
 	for (size_t i = 0; i < book_count; i++) {
 		if (read_book(PyList_GetItem(list, (Py_ssize_t)i), (uint32_t)i, &next) != 0)
 			return NULL;

@@ -26,6 +26,11 @@ def renew_logging(logging):
     logging._startTime = time.time_ns() if isinstance(logging._startTime, int) else time.time()
 
 
+def renew_multiprocessing(multiprocessing):
+    """The program has a second name, under which its classes are found."""
+    sys.modules["__mp_main__"] = sys.modules["__main__"]
+
+
 def renew_process(process):
     """The key by which processes of a program know each other is random."""
     config = process._current_process._config
@@ -53,14 +58,25 @@ def renew_numpy(numpy_random):
 RENEW = {
     "_ssl": renew_ssl,
     "logging": renew_logging,
+    "multiprocessing": renew_multiprocessing,
     "multiprocessing.process": renew_process,
     "numpy.random.mtrand": renew_numpy,
     "threading": renew_threading,
 }
 
 
-# What is done in the zygote, so that it need not be done in each run.
-PREPARE = {"_ssl": lambda ssl: ssl.RAND_bytes(1)}  # OpenSSL looks up and starts its generators: 1 ms
+def prepare_ssl(ssl):
+    """OpenSSL looks up and starts its generators, which takes 1 ms."""
+    ssl.RAND_bytes(1)
+
+
+def prepare_platform(platform):
+    """Another module has asked for the name of the host, which is not the cell's."""
+    platform._uname_cache = None
+
+
+# What is done once, in the zygote.
+PREPARE = {"_ssl": prepare_ssl, "platform": prepare_platform}
 
 
 def never_shelved():
@@ -88,6 +104,7 @@ class Recorder:
     def __init__(self):
         self.base = list(sys.modules)
         self.known = set(self.base)
+        self.size = len(self.base)
         self.records = {}
         self.running = []  # the modules whose bodies are being executed, the innermost last
         self.prior = {}  # submodule -> the attribute of its package before its import
@@ -110,12 +127,14 @@ class Recorder:
 
     def claim(self):
         """A module can put others into sys.modules without an import, such as another name for itself."""
-        for name in reversed(list(sys.modules)):
-            if name in self.known:
-                break
-            self.known.add(name)
-            if name not in self.records:
-                self.need(name)
+        if len(sys.modules) == self.size:
+            return
+        self.size = len(sys.modules)
+        for name in list(sys.modules):
+            if name not in self.known:
+                self.known.add(name)
+                if name not in self.records:
+                    self.need(name)
 
     def note(self, name, fromlist):
         """`name` was imported by the running module, or a part of it was."""
@@ -391,6 +410,7 @@ def fill(imports):
     recorder.end()
     for name in PREPARE.keys() & sys.modules.keys():
         PREPARE[name](sys.modules[name])
+    sys.modules.pop("__mp_main__", None)
     cold = cold_modules(recorder, never)
     for name in cold:
         sys.modules.pop(name, None)
