@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "guest/memory.h"
 
+#include <fcntl.h>
 #include <link.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -288,4 +289,51 @@ memory_pack_data(void)
 		from += piece_size;
 	}
 	munmap(space, size + HUGE_PAGE);
+}
+
+/* The mapping of a file that holds the bytes from `start` on. Returns 0, or -1: nothing has changed. */
+static int
+map_copy(char *start, size_t size)
+{
+	int fd = memfd_create("heap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	size_t done = 0;
+	void *mapped = MAP_FAILED;
+
+	if (fd < 0)
+		return -1;
+	if (ftruncate(fd, (off_t)size) == 0) {
+		while (done < size) {
+			ssize_t n = pwrite(fd, start + done, size - done, (off_t)done);
+
+			if (n <= 0)
+				break;
+			done += (size_t)n;
+		}
+	}
+	if (done == size && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+		mapped = mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
+	close(fd);
+	return mapped == start ? 0 : -1;
+}
+
+void
+memory_map_file(char *start, size_t size)
+{
+	map_copy(start, size);
+}
+
+void
+memory_collapse(char *start, size_t size)
+{
+	collapse(start, size);
+}
+void
+memory_heap(char **start, size_t *size)
+{
+	struct pieces pieces = { .heap_end = page_start((uintptr_t)sbrk(0)) };
+	uintptr_t heap = pieces.heap_end;
+	dl_iterate_phdr(find_data, &pieces);
+	while (heap > pieces.heap_floor && is_mapped(heap - PAGE))
+		heap -= PAGE;
+	*start = (char *)heap; *size = pieces.heap_end - heap;
 }

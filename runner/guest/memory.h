@@ -5,6 +5,8 @@
 #ifndef CELLBLOCK_MEMORY_H
 #define CELLBLOCK_MEMORY_H
 
+#include <stddef.h>
+
 /*
  * Leave no free chunk in the heap except its top. From scattered chunks each malloc(3) of a guest
  * would write, and so copy, a page of its own. From the top they lie side by side. The chunks are
@@ -27,4 +29,7 @@ void memory_use_huge_pages(void);
  */
 void memory_pack_data(void);
 
+void memory_map_file(char *start, size_t size);
+void memory_collapse(char *start, size_t size);
+void memory_heap(char **start, size_t *size);
 #endif

@@ -19,12 +19,14 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "guest/guest.h"
 #include "guest/memory.h"
+#include "guest/python3/arenas.h"
 #include "guest/python3/shelf.h"
 #include "guest/zygote.h"
 #include "paths.h"
@@ -416,6 +418,8 @@ load_setup(PyObject *self, PyObject *unused)
 	(void)unused;
 	if (zygote_begin(&names) == 0)
 		imports = strings_of(names, zygote_setup.imports_bytes, zygote_setup.imports);
+	if (zygote_setup.imports > 0)
+		arenas_begin();
 	if (imports == NULL)
 		return PyErr_Format(PyExc_ValueError, "malformed zygote setup");
 	return Py_BuildValue("(sN)", zygote_setup.main_file, imports);
@@ -515,7 +519,21 @@ wall_in(PyObject *self, PyObject *args)
 		return NULL;
 	snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, zygote_setup.main_file);
 	memory_fill_heap();
-	memory_pack_data();
+	{
+	size_t size = 0, hs = 0; char *h = NULL;
+	char *at = arenas_end(&size);
+	const char *mode = getenv("SHELFMEM");
+	if (at == NULL || mode == NULL) memory_pack_data();
+	else {
+		char line[100];
+		if (strchr(mode, 'p')) memory_pack_data();
+		if (strchr(mode, 'm')) memory_map_file(at, size);
+		if (strchr(mode, 'c')) memory_collapse(at, size);
+		if (strchr(mode, 'h')) { memory_heap(&h, &hs); memory_map_file(h, hs); }
+		snprintf(line, sizeof line, "arenas %zu heap %zu mode %s", size >> 20, hs >> 20, mode);
+		zygote_warn(2, line);
+	}
+	}
 	failed = zygote_wall_in(false);
 	if (failed != NULL)
 		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :

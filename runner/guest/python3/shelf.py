@@ -37,9 +37,8 @@ def renew_process(process):
     config["authkey"] = process.AuthenticationString(os.urandom(32))
 
 
-def renew_ssl(ssl):
-    """OpenSSL would seed itself again only if the pid had changed."""
-    ssl.RAND_add(os.urandom(32), 32.0)
+def renew_random(random):
+    random._inst.seed()
 
 
 def renew_threading(threading):
@@ -54,20 +53,20 @@ def renew_numpy(numpy_random):
 
 
 # The state that a module gets from the clock or at random when it is imported, and that a fork would copy. Each function
-# is called in the run, when the module is put back. (`random` brings a function of its own, for os.register_at_fork.)
+# is called in the run, when the module is put back. OpenSSL is not here: its generators get their state when they are
+# first used, which no import does.
 RENEW = {
-    "_ssl": renew_ssl,
     "logging": renew_logging,
     "multiprocessing": renew_multiprocessing,
     "multiprocessing.process": renew_process,
     "numpy.random.mtrand": renew_numpy,
+    "random": renew_random,
     "threading": renew_threading,
 }
 
-
-def prepare_ssl(ssl):
-    """OpenSSL looks up and starts its generators, which takes 1 ms."""
-    ssl.RAND_bytes(1)
+# What these modules do after a fork, by os.register_at_fork, is not done when they are put back, unlike that of all
+# others. They make locks anew, which no thread holds when a zygote forks; `random` is in RENEW.
+NEEDLESS_AFTER_FORK = {"concurrent.futures.thread", "logging", "random", "threading"}
 
 
 def prepare_platform(platform):
@@ -76,7 +75,7 @@ def prepare_platform(platform):
 
 
 # What is done once, in the zygote.
-PREPARE = {"_ssl": prepare_ssl, "platform": prepare_platform}
+PREPARE = {"platform": prepare_platform}
 
 
 def never_shelved():
@@ -256,10 +255,12 @@ class Recorder:
             if record is None:
                 return register_at_fork(**functions)
 
+            is_needless = self.running[-1] in NEEDLESS_AFTER_FORK
+
             def effect():
                 # The program is in a fork of the process that imported the module.
                 register_at_fork(**functions)
-                if "after_in_child" in functions:
+                if "after_in_child" in functions and not is_needless:
                     functions["after_in_child"]()
 
             record.effects.append(effect)
