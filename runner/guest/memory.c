@@ -291,49 +291,34 @@ memory_pack_data(void)
 	munmap(space, size + HUGE_PAGE);
 }
 
-/* The mapping of a file that holds the bytes from `start` on. Returns 0, or -1: nothing has changed. */
+/* ---- memory that is seldom written --------------------------------------------------------------- */
+
 static int
-map_copy(char *start, size_t size)
+write_copy(int fd, const char *start, size_t size)
 {
-	int fd = memfd_create("heap", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	size_t done = 0;
-	void *mapped = MAP_FAILED;
 
-	if (fd < 0)
-		return -1;
-	if (ftruncate(fd, (off_t)size) == 0) {
-		while (done < size) {
-			ssize_t n = pwrite(fd, start + done, size - done, (off_t)done);
+	while (done < size) {
+		ssize_t n = pwrite(fd, start + done, size - done, (off_t)done);
 
-			if (n <= 0)
-				break;
-			done += (size_t)n;
-		}
+		if (n <= 0)
+			return -1;
+		done += (size_t)n;
 	}
-	if (done == size && fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
-		mapped = mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0);
-	close(fd);
-	return mapped == start ? 0 : -1;
+	return 0;
 }
 
 void
 memory_map_file(char *start, size_t size)
 {
-	map_copy(start, size);
-}
+	const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int fd = memfd_create("zygote", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-void
-memory_collapse(char *start, size_t size)
-{
-	collapse(start, size);
-}
-void
-memory_heap(char **start, size_t *size)
-{
-	struct pieces pieces = { .heap_end = page_start((uintptr_t)sbrk(0)) };
-	uintptr_t heap = pieces.heap_end;
-	dl_iterate_phdr(find_data, &pieces);
-	while (heap > pieces.heap_floor && is_mapped(heap - PAGE))
-		heap -= PAGE;
-	*start = (char *)heap; *size = pieces.heap_end - heap;
+	if (fd < 0)
+		return;
+	/* Where the last call fails, the memory may be gone already. */
+	if (ftruncate(fd, (off_t)size) == 0 && write_copy(fd, start, size) == 0 && fcntl(fd, F_ADD_SEALS, seals) == 0 &&
+	    mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) != start)
+		abort();
+	close(fd);
 }

@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -508,6 +507,8 @@ wall_in(PyObject *self, PyObject *args)
 {
 	PyObject *modules = PyImport_GetModuleDict(), *main_module, *gc;
 	const char *failed;
+	char *arenas;
+	size_t arenas_size;
 
 	(void)self;
 	if (!PyArg_ParseTuple(args, "OOOO", &driver, &main_module, &hook, &gc))
@@ -519,21 +520,10 @@ wall_in(PyObject *self, PyObject *args)
 		return NULL;
 	snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, zygote_setup.main_file);
 	memory_fill_heap();
-	{
-	size_t size = 0, hs = 0; char *h = NULL;
-	char *at = arenas_end(&size);
-	const char *mode = getenv("SHELFMEM");
-	if (at == NULL || mode == NULL) memory_pack_data();
-	else {
-		char line[100];
-		if (strchr(mode, 'p')) memory_pack_data();
-		if (strchr(mode, 'm')) memory_map_file(at, size);
-		if (strchr(mode, 'c')) memory_collapse(at, size);
-		if (strchr(mode, 'h')) { memory_heap(&h, &hs); memory_map_file(h, hs); }
-		snprintf(line, sizeof line, "arenas %zu heap %zu mode %s", size >> 20, hs >> 20, mode);
-		zygote_warn(2, line);
-	}
-	}
+	arenas = arenas_end(&arenas_size);
+	if (arenas != NULL)
+		memory_map_file(arenas, arenas_size);
+	memory_pack_data();
 	failed = zygote_wall_in(false);
 	if (failed != NULL)
 		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :

@@ -10,6 +10,7 @@ import sys
 import _cellblock
 
 NONE = object()  # an attribute is missing
+FRESH = 1000  # modules that are made ahead
 
 
 def warn(text):
@@ -43,9 +44,8 @@ def renew_random(random):
 
 def renew_threading(threading):
     """The main thread remembers the number that the kernel gave to the zygote."""
-    main = threading.main_thread()
-    if hasattr(main, "_set_native_id"):
-        main._set_native_id()
+    if hasattr(threading._main_thread, "_native_id"):
+        threading._main_thread._native_id = threading.get_native_id()
 
 
 def renew_numpy(numpy_random):
@@ -179,9 +179,18 @@ class Recorder:
         def watched_load(spec):
             return self.load(spec, load)
 
+        # When a module is put back, its object is written to. They lie side by side, so that few pages are.
+        fresh = [type(sys)("") for _ in range(FRESH)]
+
+        def new_module(name):
+            module = fresh.pop() if fresh else type(sys)("")
+            module.__init__(name)
+            return module
+
         self.replace(builtins, "__import__", watched_import)
         self.replace(importlib, "_gcd_import", watched_gcd_import)
         self.replace(importlib, "_load_unlocked", watched_load)
+        self.replace(importlib, "_new_module", new_module)
 
     def load(self, spec, load):
         name = spec.name
@@ -347,8 +356,10 @@ def books_of(recorder, names):
     earlier value), numbers of the modules that it imports, effects, variables, is every interpreter's, is on sys.path
     """
     numbers = {name: number for number, name in enumerate(names)}
+    # sys.modules refers to copies of the names, which lie side by side, too.
+    copies = [(name + " ")[:-1] for name in names]
     books = []
-    for name in names:
+    for name, copy in zip(names, copies):
         module, record = sys.modules[name], recorder.records.get(name)
         is_base = name in recorder.base
         parent, _, child = name.rpartition(".")
@@ -358,7 +369,7 @@ def books_of(recorder, names):
         needs = tuple(numbers[need] for need in record.needs if need in numbers) if record else ()
         books.append(
             (
-                name,
+                copy,
                 module,
                 numbers.get(parent) if record else None,
                 child if is_set else None,
