@@ -27,6 +27,7 @@
 #include "guest/memory.h"
 #include "guest/python3/arenas.h"
 #include "guest/python3/shelf.h"
+#include "guest/python3/threads.h"
 #include "guest/zygote.h"
 #include "paths.h"
 
@@ -518,6 +519,7 @@ wall_in(PyObject *self, PyObject *args)
 	globals = PyModule_GetDict(main_module);
 	if (find_at_end(modules, gc) != 0 || shelf_open() != 0)
 		return NULL;
+	threads_end();
 	snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, zygote_setup.main_file);
 	memory_fill_heap();
 	arenas = arenas_end(&arenas_size);
@@ -538,7 +540,6 @@ static PyMethodDef methods[] = {
 	{ "send_report", send_report, METH_VARARGS, NULL },
 	{ "shelve", shelf_fill, METH_VARARGS, NULL },
 	{ "take_back", shelf_take_back, METH_NOARGS, NULL },
-	{ "use_environment", shelf_use_environment, METH_O, NULL },
 	{ "wall_in", wall_in, METH_VARARGS, NULL },
 	{ "warn", warn, METH_VARARGS, NULL },
 	{ "serve", serve, METH_VARARGS, NULL },

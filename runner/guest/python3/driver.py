@@ -126,8 +126,6 @@ def begin(preload, args, env):
     for entry in env:
         key, _, value = entry.partition("=")
         os.environ[key] = value
-    if env:
-        _cellblock.use_environment([entry.partition("=")[0] for entry in env])
     sys.argv += args
     if hasattr(sys, "orig_argv"):
         sys.orig_argv += args

@@ -23,7 +23,7 @@ struct book {
 	PyObject *package;     /* the dictionary of its package */
 	PyObject *prior;       /* the attribute's value before the import; NULL: none */
 	PyObject *effects;     /* functions to call when it is put back; NULL: none */
-	PyObject *variables;   /* of the environment, which it reads at its import; NULL: none */
+	PyObject *variables;   /* (name, value) of the environment, which it reads at its import; NULL: none */
 	const uint32_t *needs; /* the modules that it imports, in order */
 	uint32_t need_count;
 	uint32_t parent;   /* its package, or NONE */
@@ -41,7 +41,6 @@ static size_t plan_count;
 static uint32_t visit;
 static Py_ssize_t out_count;
 static PyObject *places; /* name of a module -> its number */
-static PyObject *changed_variables; /* NULL: none */
 static bool is_open;                /* the state below is recorded, and effects happen */
 
 /* The import machinery of a fresh interpreter. */
@@ -196,14 +195,18 @@ note_path(void)
 
 /* ---- what does an import bring? ------------------------------------------------------------------ */
 
-/* Has a variable that the module reads at its import another value than in the zygote? */
+/*
+ * Has a variable of the environment that the module reads at its import another value than it had
+ * in the zygote? os.environ hands all changes on to libc.
+ */
 static bool
 reads_changed_variable(const struct book *book)
 {
-	if (book->variables == NULL || changed_variables == NULL)
-		return false;
-	for (Py_ssize_t i = 0; i < PyTuple_Size(book->variables); i++) {
-		if (PySequence_Contains(changed_variables, PyTuple_GetItem(book->variables, i)) != 0)
+	for (Py_ssize_t i = 0; book->variables != NULL && i < PyTuple_Size(book->variables); i++) {
+		PyObject *pair = PyTuple_GetItem(book->variables, i), *before = PyTuple_GetItem(pair, 1);
+		const char *now = getenv(PyBytes_AsString(PyTuple_GetItem(pair, 0)));
+
+		if (before == Py_None ? now != NULL : now == NULL || strcmp(now, PyBytes_AsString(before)) != 0)
 			return true;
 	}
 	return false;
@@ -490,15 +493,6 @@ shelf_take_back(PyObject *self, PyObject *unused)
 	out_count = 0;
 	if (PyErr_Occurred())
 		return NULL;
-	Py_RETURN_NONE;
-}
-
-PyObject *
-shelf_use_environment(PyObject *self, PyObject *names)
-{
-	(void)self;
-	Py_INCREF(names);
-	changed_variables = names;
 	Py_RETURN_NONE;
 }
 

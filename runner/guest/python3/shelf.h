@@ -31,12 +31,6 @@ int shelf_open(void);
 /* The modules that are in sys.modules now go back to the shelf. Their effects stay. */
 PyObject *shelf_take_back(PyObject *self, PyObject *unused);
 
-/*
- * use_environment(names): these variables have other values than in the zygote. A module that reads
- * one of them at its import is imported cold.
- */
-PyObject *shelf_use_environment(PyObject *self, PyObject *names);
-
 /* The number of modules that were put into sys.modules. */
 Py_ssize_t shelf_out(void);
 

@@ -93,7 +93,7 @@ class Record:
     def __init__(self):
         self.needs = {}  # names of modules that it imported, in order
         self.effects = []
-        self.variables = {}  # of the environment, that it read
+        self.variables = {}  # of the environment, that it read, with their values
         self.is_cold = False  # a program must execute it itself
 
 
@@ -275,10 +275,10 @@ class Recorder:
             record.effects.append(effect)
 
         def get(environ, key):
-            record = self.record()
-            if record is not None and isinstance(key, str):
-                for name in self.running:
-                    self.records[name].variables.setdefault(key)
+            if self.running and isinstance(key, str):
+                name = os.fsencode(key)
+                for module in self.running:
+                    self.records[module].variables[name] = os.environb.get(name)
             return getitem(environ, key)
 
         getitem = type(os.environ).__getitem__
@@ -376,7 +376,7 @@ def books_of(recorder, names):
                 (prior,) if is_set and prior is not NONE else (),
                 needs,
                 None if is_base else effects_of(recorder, name),
-                tuple(record.variables) or None if record else None,
+                tuple(record.variables.items()) or None if record else None,
                 is_base,
                 "." not in name and is_on_path(module),
             )
