@@ -29,7 +29,7 @@ main_file = "main.py";
 start = "cold";
 run = ["/usr/bin/python3", "main.py"];
 version = ["/usr/bin/python3", "--version"];
-root = ["/lib", "?/lib64", "/usr/lib", "?/usr/local/lib", "?/usr/share/zoneinfo", "?/etc/mime.types"];
+root = ["/lib", "?/lib64", "/usr/lib", "?/usr/local/lib", "?/usr/share/zoneinfo", "?/etc/mime.types","?/etc/alternatives"];
 policy = "program";
 CONF
 my $cb = Cellblock->start(own => 1, conf => [['languages/coldpython.conf', undef, $cold]]);

@@ -58,7 +58,7 @@ sub conf {
         [$c, qr/processes = \{ default = 1; maximum = \d+;/, 'processes = { default = 1; maximum = 64;'],
         [$p, qr/armed = 1;/,           'armed = 0;'],
         [$p, qr/armed = 8/,            'armed = 2'],
-        [$p, qr/armed = 3/,            'armed = 0'],
+        [$p, qr/armed = 6/,            'armed = 0'],
         # A tree of a whole /usr/lib would take seconds.
         ['languages/bash.conf', qr/^root = .*/m, "root = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\"];"],
         ['languages/perl.conf', qr/^root = \[.*?\];/ms, "root = [\"$libraries\", \"?/lib64\", \"?/usr/share/perl\", \"?/usr/share/perl5\"];"],

@@ -535,6 +535,7 @@ wall_in(PyObject *self, PyObject *args)
 
 static PyMethodDef methods[] = {
 	{ "is_shelved", is_shelved, METH_O, NULL },
+	{ "keep_finders", shelf_keep_finders, METH_NOARGS, NULL },
 	{ "load_setup", load_setup, METH_NOARGS, NULL },
 	{ "plain_flags", plain_flags, METH_VARARGS, NULL },
 	{ "send_report", send_report, METH_VARARGS, NULL },

@@ -450,6 +450,24 @@ copy_of(const char *name, Py_ssize_t from)
 	return PyList_GetSlice(list, from, PyList_Size(list));
 }
 
+PyObject *
+shelf_keep_finders(PyObject *self, PyObject *unused)
+{
+	PyObject *path = copy_of("meta_path", 0), *path_hooks = path == NULL ? NULL : copy_of("path_hooks", 0);
+
+	(void)self;
+	(void)unused;
+	if (path_hooks == NULL) {
+		Py_XDECREF(path);
+		return NULL;
+	}
+	Py_XDECREF(finders);
+	Py_XDECREF(hooks);
+	finders = path;
+	hooks = path_hooks;
+	Py_RETURN_NONE;
+}
+
 int
 shelf_open(void)
 {
@@ -458,9 +476,9 @@ shelf_open(void)
 	import_function = PyDict_GetItemString(PyEval_GetBuiltins(), "__import__");
 	gettrace = PySys_GetObject("gettrace");
 	getprofile = PySys_GetObject("getprofile");
-	finders = copy_of("meta_path", 0);
-	hooks = finders == NULL ? NULL : copy_of("path_hooks", 0);
-	library = hooks == NULL ? NULL : copy_of("path", 1);
+	if (shelf_keep_finders(NULL, NULL) == NULL)
+		return -1;
+	library = copy_of("path", 1);
 	if (library == NULL || import_function == NULL || gettrace == NULL || getprofile == NULL)
 		return -1;
 	Py_INCREF(import_function);

@@ -28,6 +28,12 @@ PyObject *shelf_fill(PyObject *self, PyObject *args);
  */
 int shelf_open(void);
 
+/*
+ * keep_finders(): a module of the shelf has added a finder, which does not look for modules of the
+ * shelf. Imports go on coming from the shelf.
+ */
+PyObject *shelf_keep_finders(PyObject *self, PyObject *unused);
+
 /* The modules that are in sys.modules now go back to the shelf. Their effects stay. */
 PyObject *shelf_take_back(PyObject *self, PyObject *unused);
 

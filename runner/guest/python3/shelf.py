@@ -87,6 +87,19 @@ def never_shelved():
 # ---- the recorder -----------------------------------------------------------------------------------------------------
 
 
+def effect_on(items, is_first, added):
+    """The effect that puts these into a list of warnings, of sys or of threading."""
+
+    def effect():
+        at = 0 if is_first else len(items)
+        items[at:at] = added
+        if "warnings" in sys.modules:
+            sys.modules["warnings"]._filters_mutated()
+        _cellblock.keep_finders()
+
+    return effect
+
+
 class Record:
     """What happened while the body of a module was executed."""
 
@@ -109,6 +122,7 @@ class Recorder:
         self.prior = {}  # submodule -> the attribute of its package before its import
         self.replaced = []  # (object, name, original, replacement)
         self.filters = []
+        self.added = []  # finders of modules
 
     def replace(self, owner, name, replacement):
         self.replaced.append((owner, name, getattr(owner, name), replacement))
@@ -222,28 +236,20 @@ class Recorder:
     # -- what else it does
 
     def state(self):
-        threading = sys.modules.get("threading")
-        exits = getattr(threading, "_threading_atexits", [])
-        return len(exits), list(self.filters)
+        exits = getattr(sys.modules.get("threading"), "_threading_atexits", [])
+        return [(items, list(items)) for items in (exits, self.filters, sys.meta_path, sys.path_hooks)]
 
     def compare(self, record, before):
         """Take back, and keep for the run, what the body of a module has added to lists of others."""
-        exits = getattr(sys.modules.get("threading"), "_threading_atexits", [])
-        if len(exits) > before[0]:
-            added = exits[before[0] :]
-            del exits[before[0] :]
-            record.effects.append(lambda: exits.extend(added))
-        if self.filters != before[1]:
-            added = [item for item in self.filters if item not in before[1]]
-            self.filters[:] = before[1]
-
-            def filter_warnings():
-                import warnings
-
-                warnings.filters[:0] = added
-                warnings._filters_mutated()
-
-            record.effects.append(filter_warnings)
+        for items, old in before:
+            added = [item for item in items if item not in old and item not in self.added]
+            if not added:
+                continue
+            record.effects.append(effect_on(items, items[-1:] == old[-1:], added))
+            if items is sys.meta_path or items is sys.path_hooks:
+                self.added += added  # later imports may need these
+            else:
+                items[:] = old
 
     def watch_effects(self):
         import _warnings
@@ -310,6 +316,8 @@ class Recorder:
         for owner, name, original, _ in reversed(self.replaced):
             setattr(owner, name, original)
         self.filters[:] = self.kept_filters
+        for items in sys.meta_path, sys.path_hooks:
+            items[:] = [item for item in items if item not in self.added]
         sys.modules["warnings"]._filters_mutated()
         # A module may have kept a replacement under a name of its own.
         originals = {id(replacement): original for _, _, original, replacement in self.replaced}
