@@ -223,6 +223,7 @@ class Recorder:
                     self.need(need)
             raise
         self.finish(record, before)
+        self.need(name)  # code in C can import without calling __import__
         parent, _, child = name.rpartition(".")
         if parent in sys.modules and parent not in self.running:
             self.prior[name] = vars(sys.modules[parent]).get(child, NONE)
