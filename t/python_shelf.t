@@ -92,7 +92,7 @@ my @groups = map { [map { $modules[rand @modules] } 0 .. 2 + rand 6] } 1 .. 60;
 my $program_of = sub { join('', map { "import $_\n" } @_) . $dump };
 both_ways([(map { ["import $_", $program_of->($_)] } @modules), map { ["import @$_", $program_of->(@$_)] } @groups], \&compare);
 
-# Packages that are not the standard library's, where they are installed. Their own state that an import sets differs.
+# Packages that are not the standard library's, where they are installed.
 for my $package (@packages) {
     SKIP: {
         my $why = missing("$package is not installed", $cb->run(language => 'coldpython', code => "import $package")->{data}{status} eq 'ok');

@@ -30,11 +30,11 @@ void memory_use_huge_pages(void);
 void memory_pack_data(void);
 
 /*
- * Replace whole pages of anonymous memory by a private mapping of a sealed file that holds the same.
- * A fork does not copy the page tables of such a mapping; it reads a page from the file when it
- * first needs it. So this is for memory of which a guest needs little. Call this before the filter
- * is loaded, and write as little as possible to these pages afterwards. Changes nothing where the
- * kernel has no memory for the copy.
+ * Replace whole pages of anonymous memory by a private mapping of a sealed file with the same
+ * content. A fork does not copy the page tables of such a mapping; it reads a page from the file
+ * when it first needs it. So this is for memory of which a guest needs little. Call this before the
+ * filter is loaded, and write as little as possible to these pages afterwards. Changes nothing
+ * where the kernel has no memory for the copy.
  */
 void memory_map_file(char *start, size_t size);
 

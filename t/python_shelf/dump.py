@@ -1,4 +1,4 @@
-# Print what a program can see of the modules that it has imported, a fact a line. It imports nothing.
+# Print all that a program can see of the modules that it has imported, a fact a line.
 def dump():
     import sys
 

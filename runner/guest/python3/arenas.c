@@ -1,4 +1,6 @@
-/* arenas.c - see arenas.h. Runs in a zygote; in guests, an arena of the zygote is given back to nobody. */
+/*
+ * arenas.c - see arenas.h. Runs in a zygote. In a guest, nothing gives an arena of the zygote back.
+ */
 #define _GNU_SOURCE
 #include "guest/python3/arenas.h"
 

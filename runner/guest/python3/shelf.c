@@ -41,13 +41,13 @@ static size_t plan_count;
 static uint32_t visit;
 static Py_ssize_t out_count;
 static PyObject *places; /* name of a module -> its number */
-static bool is_open;                /* the state below is recorded, and effects happen */
+static bool is_open;     /* the state below is recorded, and effects happen */
 
 /* The import machinery of a fresh interpreter. */
-static PyObject *original;           /* _find_and_load */
-static PyObject *import_function;    /* builtins.__import__ */
-static PyObject *finders, *hooks;    /* copies of sys.meta_path and sys.path_hooks */
-static PyObject *library;            /* a copy of sys.path, without its first entry */
+static PyObject *original;        /* _find_and_load */
+static PyObject *import_function; /* builtins.__import__ */
+static PyObject *finders, *hooks; /* copies of sys.meta_path and sys.path_hooks */
+static PyObject *library;         /* a copy of sys.path, without its first entry */
 static PyObject *gettrace, *getprofile;
 
 /* ---- does the import machinery do what it did in the zygote? ------------------------------------- */
@@ -178,7 +178,8 @@ static bool
 note_path(void)
 {
 	PyObject *path = PySys_GetObject("path");
-	Py_ssize_t size = path != NULL && PyList_CheckExact(path) ? PyList_Size(path) : 0, of_library = PyList_Size(library), first = 0;
+	Py_ssize_t size = path != NULL && PyList_CheckExact(path) ? PyList_Size(path) : 0, of_library = PyList_Size(library),
+	           first = 0;
 
 	if (of_library == 0)
 		return false;
@@ -294,7 +295,10 @@ carry_out(PyObject *modules)
 	return result;
 }
 
-/* The module of this name, from the shelf. Returns a new reference; NULL, perhaps with an error, if it has to be imported. */
+/*
+ * The module of this name, from the shelf. Returns a new reference. NULL, perhaps with an error, if
+ * it has to be imported.
+ */
 static PyObject *
 take(PyObject *name)
 {
@@ -341,7 +345,10 @@ optional(PyObject *object)
 	return object;
 }
 
-/* Read a book: its place is `at`, and it writes its needs to *needs. Returns 0, or -1 and an error. */
+/*
+ * Read a book, of which the place is `at`, and write its needs to *needs. Returns 0, or -1 and an
+ * error.
+ */
 static int
 read_book(PyObject *from, uint32_t at, uint32_t **needs)
 {
@@ -375,7 +382,9 @@ read_book(PyObject *from, uint32_t at, uint32_t **needs)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-/* Are all numbers of books those of one? Finds the packages' dictionaries. Returns 0, or -1 and an error. */
+/*
+ * Check all numbers of books, and find the dictionaries of packages. Returns 0, or -1 and an error.
+ */
 static int
 link_books(const uint32_t *needs, size_t count)
 {
@@ -412,7 +421,8 @@ shelf_fill(PyObject *self, PyObject *args)
 		return NULL;
 	book_count = (size_t)PyList_Size(list);
 	for (size_t i = 0; i < book_count; i++) {
-		PyObject *book = PyList_GetItem(list, (Py_ssize_t)i), *its = PyTuple_Check(book) ? PyTuple_GetItem(book, 5) : NULL;
+		PyObject *book = PyList_GetItem(list, (Py_ssize_t)i),
+		         *its = PyTuple_Check(book) ? PyTuple_GetItem(book, 5) : NULL;
 
 		if (its == NULL || !PyTuple_Check(its))
 			return PyErr_Format(PyExc_TypeError, "a book is malformed");

@@ -52,9 +52,9 @@ def renew_numpy(numpy_random):
     numpy_random.seed()
 
 
-# The state that a module gets from the clock or at random when it is imported, and that a fork would copy. Each function
-# is called in the run, when the module is put back. OpenSSL is not here: its generators get their state when they are
-# first used, which no import does.
+# State that a module gets from the clock or at random when it is imported, and that a fork would
+# copy. Each function is called in the run, when the module is put back. OpenSSL is not here: its
+# generators get their state when they are first used, which no import does.
 RENEW = {
     "logging": renew_logging,
     "multiprocessing": renew_multiprocessing,
@@ -64,8 +64,9 @@ RENEW = {
     "threading": renew_threading,
 }
 
-# What these modules do after a fork, by os.register_at_fork, is not done when they are put back, unlike that of all
-# others. They make locks anew, which no thread holds when a zygote forks; `random` is in RENEW.
+# Other modules are told of the fork when they are put back, by what they gave os.register_at_fork.
+# These are not. They make locks anew, which no thread holds when a zygote forks; `random` is in
+# RENEW.
 NEEDLESS_AFTER_FORK = {"concurrent.futures.thread", "logging", "random", "threading"}
 
 
@@ -74,7 +75,7 @@ def prepare_platform(platform):
     platform._uname_cache = None
 
 
-# What is done once, in the zygote.
+# Done once, in the zygote.
 PREPARE = {"platform": prepare_platform}
 
 
@@ -193,7 +194,7 @@ class Recorder:
         def watched_load(spec):
             return self.load(spec, load)
 
-        # When a module is put back, its object is written to. They lie side by side, so that few pages are.
+        # When a module is put back, its object is written to. They lie side by side, in few pages.
         fresh = [type(sys)("") for _ in range(FRESH)]
 
         def new_module(name):
@@ -216,7 +217,7 @@ class Recorder:
             module = load(spec)
         except BaseException:
             self.finish(record, before)
-            # What a module has imported before it failed stays. The one that imported it may go on.
+            # The imports of a module that failed stay. The one that imported it may go on.
             del self.records[name]
             if self.running:
                 for need in record.needs:

@@ -6,11 +6,13 @@
 #include <link.h>
 #include <string.h>
 
-/* What OpenBLAS itself calls before a fork. Wheels build it with suffixes. */
+/* OpenBLAS itself calls one of these before a fork. Wheels build it with suffixes. */
 static const char *const shutdowns[] = { "blas_thread_shutdown_", "scipy_blas_thread_shutdown_", "blas_thread_shutdown_64_",
 	"blas_thread_shutdown_64__", "scipy_blas_thread_shutdown_64_" };
 
-/* For dl_iterate_phdr: end the threads of a library that may be OpenBLAS. Debian calls it libblas. */
+/*
+ * For dl_iterate_phdr: end the threads of a library that may be OpenBLAS. Debian calls it libblas.
+ */
 static int
 end_blas(struct dl_phdr_info *object, size_t size, void *unused)
 {

@@ -1,4 +1,7 @@
-/* threads.h - ends the threads that libraries start when they are loaded. A fork would not copy them. */
+/*
+ * threads.h - ends the threads that libraries start when they are loaded. A fork would not copy
+ * them.
+ */
 #ifndef CELLBLOCK_THREADS_H
 #define CELLBLOCK_THREADS_H
 
