@@ -17,7 +17,7 @@ def dump():
     # The lists of sys hold what importlib made on the way.
     print("order", *modules)
     for name, module in list(modules.items()):
-        if name == "__main__" or not hasattr(module, "__dict__"):
+        if module is modules["__main__"] or not hasattr(module, "__dict__"):
             continue
         for key in sorted(map(str, vars(module))):
             print(name, key, simple(vars(module)[key]))
