@@ -16,7 +16,7 @@ my $cb = Cellblock->start(own => 1, args => ['--workers', 6], conf => [
     ['cellblock.conf', qr/queue_ms = 10000/,  'queue_ms = 3000'],
     [$p,               qr/armed = 1;/,        'armed = 0;'],
     [$p,               qr/armed = 8/,         'armed = 1'],
-    [$p,               qr/armed = 3/,         'armed = 0'],
+    [$p,               qr/armed = 6/,         'armed = 0'],
     ['languages/nodejs.conf', qr/armed = 4/,  'armed = 0'],
 ]);
 

@@ -288,7 +288,7 @@ for (@impossible) {
 # An interpreter works, but not as a zygote: the runner goes on, and says why. It tries again, more
 # and more slowly.
 {
-    my $dir = prepared([$p, qr/"json", "re", "math"/, '"no_such_module_here"']);
+    my $dir = prepared([$p, qr/"abc", "argparse"/, '"no_such_module_here"']);
     my $pid = start($dir);
     ok eventually(30, sub { (slurp("$dir/log") // '') =~ /no_such_module_here/ }), 'a module to warm that is not there: it is named';
     is waitpid($pid, POSIX::WNOHANG()), 0, 'a module to warm that is not there: the runner stays';

@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "guest/memory.h"
 
+#include <fcntl.h>
 #include <link.h>
 #include <malloc.h>
 #include <stdbool.h>
@@ -288,4 +289,36 @@ memory_pack_data(void)
 		from += piece_size;
 	}
 	munmap(space, size + HUGE_PAGE);
+}
+
+/* ---- memory that is seldom written --------------------------------------------------------------- */
+
+static int
+write_copy(int fd, const char *start, size_t size)
+{
+	size_t done = 0;
+
+	while (done < size) {
+		ssize_t n = pwrite(fd, start + done, size - done, (off_t)done);
+
+		if (n <= 0)
+			return -1;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+void
+memory_map_file(char *start, size_t size)
+{
+	const int seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+	int fd = memfd_create("zygote", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return;
+	/* Where the last call fails, the memory may be gone already. */
+	if (ftruncate(fd, (off_t)size) == 0 && write_copy(fd, start, size) == 0 && fcntl(fd, F_ADD_SEALS, seals) == 0 &&
+	    mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) != start)
+		abort();
+	close(fd);
 }

@@ -5,6 +5,8 @@
 #ifndef CELLBLOCK_MEMORY_H
 #define CELLBLOCK_MEMORY_H
 
+#include <stddef.h>
+
 /*
  * Leave no free chunk in the heap except its top. From scattered chunks each malloc(3) of a guest
  * would write, and so copy, a page of its own. From the top they lie side by side. The chunks are
@@ -26,5 +28,14 @@ void memory_use_huge_pages(void);
  * kernel has no huge page to give.
  */
 void memory_pack_data(void);
+
+/*
+ * Replace whole pages of anonymous memory by a private mapping of a sealed file with the same
+ * content. A fork does not copy the page tables of such a mapping; it reads a page from the file
+ * when it first needs it. So this is for memory of which a guest needs little. Call this before the
+ * filter is loaded, and write as little as possible to these pages afterwards. Changes nothing
+ * where the kernel has no memory for the copy.
+ */
+void memory_map_file(char *start, size_t size);
 
 #endif

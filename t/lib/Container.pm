@@ -58,7 +58,7 @@ sub conf {
         [$c, qr/processes = \{ maximum = \d+;/, 'processes = { default = 1; maximum = 64;'],
         [$p, qr/armed = 1;/,           'armed = 0;'],
         [$p, qr/armed = 8/,            'armed = 2'],
-        [$p, qr/armed = 3/,            'armed = 0'],
+        [$p, qr/armed = 6/,            'armed = 0'],
         # A tree of a whole /usr would take seconds.
         [$p, qr/^#root = \[\];/m, 'root = [];'],
         ['languages/bash.conf', qr/\z/, "\nroot = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\"];"],

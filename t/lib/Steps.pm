@@ -105,7 +105,7 @@ sub start {
         ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 300'],
         [$p,               qr/armed = 1;/,        'armed = 0;'],
         [$p,               qr/armed = 8/,        'armed = 1'],
-        [$p,               qr/armed = 3/,        'armed = 0'],
+        [$p,               qr/armed = 6/,        'armed = 0'],
         ['languages/bash.conf',   qr/^armed = \d+/m, 'armed = 1'],
         ['languages/nodejs.conf', qr/armed = 4/,     'armed = 1'],
         ['languages/perl.conf',   qr/^armed = \d+/m, 'armed = 1'],

@@ -150,7 +150,7 @@ test_shipped_files_show_the_defaults(void **state)
 	assert_int_equal(python->start, START_ZYGOTE);
 	assert_int_equal(python->idle_s, 0);
 	assert_string_equal(python->warm[0].name, "base");
-	assert_string_equal(python->warm[2].hints.item[0], "jinja2");
+	assert_string_equal(python->warm[2].hints.item[0], "numpy");
 	assert_memory_equal(&python->limits, &config->limits, sizeof config->limits);
 	config_free(config);
 }

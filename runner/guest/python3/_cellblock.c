@@ -26,6 +26,9 @@
 
 #include "guest/guest.h"
 #include "guest/memory.h"
+#include "guest/python3/arenas.h"
+#include "guest/python3/shelf.h"
+#include "guest/python3/threads.h"
 #include "guest/zygote.h"
 #include "paths.h"
 
@@ -42,7 +45,6 @@ static PyObject *name_main, *name_threading, *name_atexit;
 static Py_ssize_t module_count;            /* in sys.modules before the program */
 static bool generations_are_simple;        /* gc.get_count() shows which generations were collected */
 static void (*leave_recursive_call)(void); /* from Python 3.9 on */
-static bool reseed;                        /* an imported module has a random state, which a fork copies */
 static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
 
 /* ---- the program of a guest ---------------------------------------------------------------------- */
@@ -345,7 +347,7 @@ finalize_program(PyObject *modules)
 {
 	PyObject *done;
 
-	if (PyDict_Size(modules) != module_count) {
+	if (PyDict_Size(modules) != module_count + shelf_out()) {
 		done = call_driver("forget_modules", NULL);
 		Py_XDECREF(done);
 	}
@@ -400,15 +402,8 @@ static void
 run_guest(void)
 {
 	PyObject *steps[2] = { NULL, NULL }; /* preload and program */
-	PyObject *answer;
 	int status = -1;
 
-	if (reseed) {
-		answer = call_driver("reseed", NULL);
-		if (answer == NULL)
-			guest_fail("reseed");
-		Py_DECREF(answer);
-	}
 	rehearse();
 	guest_report_ready();
 	/* A syntax error is printed like any other exception. */
@@ -469,6 +464,8 @@ load_setup(PyObject *self, PyObject *unused)
 	(void)unused;
 	if (zygote_begin(&names) == 0)
 		imports = strings_of(names, zygote_setup.imports_bytes, zygote_setup.imports);
+	if (zygote_setup.imports > 0)
+		arenas_begin();
 	if (imports == NULL)
 		return PyErr_Format(PyExc_ValueError, "malformed zygote setup");
 	return Py_BuildValue("(sN)", zygote_setup.main_file, imports);
@@ -540,40 +537,50 @@ python_minor(void)
 
 /* Look up the objects that end_program needs. Returns 0, or -1 and an error. */
 static int
-find_at_end(PyObject *modules)
+find_at_end(PyObject *modules, PyObject *gc)
 {
-	PyObject *gc = PyImport_ImportModule("gc");
-
-	gc_collect = gc == NULL ? NULL : PyObject_GetAttrString(gc, "collect");
-	gc_get_count = gc == NULL ? NULL : PyObject_GetAttrString(gc, "get_count");
+	gc_collect = PyObject_GetAttrString(gc, "collect");
+	gc_get_count = gc_collect == NULL ? NULL : PyObject_GetAttrString(gc, "get_count");
 	name_main = PyUnicode_InternFromString("__main__");
 	name_threading = PyUnicode_InternFromString("threading");
 	name_atexit = PyUnicode_InternFromString("atexit");
 	module_count = PyDict_Size(modules);
 	/* From 3.13 on the collector works in increments, and the counts do not show that. */
-	generations_are_simple = PyDict_GetItemString(modules, "gc") == gc && python_minor() < 13;
-	Py_XDECREF(gc);
+	generations_are_simple = python_minor() < 13;
 	return PyErr_Occurred() ? -1 : 0;
 }
 
-/* wall_in(driver, main, hook): put up the zygote's walls, the last step before it serves. */
+/* is_shelved(name): is it a module of the shelf? */
+static PyObject *
+is_shelved(PyObject *self, PyObject *name)
+{
+	(void)self;
+	return PyBool_FromLong(shelf_has(name));
+}
+
+/* wall_in(driver, main, hook, gc): put up the zygote's walls, the last step before it serves. */
 static PyObject *
 wall_in(PyObject *self, PyObject *args)
 {
-	PyObject *modules = PyImport_GetModuleDict(), *main_module;
+	PyObject *modules = PyImport_GetModuleDict(), *main_module, *gc;
 	const char *failed;
+	char *arenas;
+	size_t arenas_size;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "OOO", &driver, &main_module, &hook))
+	if (!PyArg_ParseTuple(args, "OOOO", &driver, &main_module, &hook, &gc))
 		return NULL;
 	Py_INCREF(driver);
 	Py_INCREF(hook);
 	globals = PyModule_GetDict(main_module);
-	if (find_at_end(modules) != 0)
+	if (find_at_end(modules, gc) != 0 || shelf_open() != 0)
 		return NULL;
+	threads_end();
 	snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, zygote_setup.main_file);
-	reseed = PyDict_GetItemString(modules, "numpy.random") != NULL || PyDict_GetItemString(modules, "_ssl") != NULL;
 	memory_fill_heap();
+	arenas = arenas_end(&arenas_size);
+	if (arenas != NULL)
+		memory_map_file(arenas, arenas_size);
 	memory_pack_data();
 	failed = zygote_wall_in(false);
 	if (failed != NULL)
@@ -583,11 +590,15 @@ wall_in(PyObject *self, PyObject *args)
 }
 
 static PyMethodDef methods[] = {
+	{ "is_shelved", is_shelved, METH_O, NULL },
+	{ "keep_finders", shelf_keep_finders, METH_NOARGS, NULL },
 	{ "last_words", last_words, METH_VARARGS, NULL },
 	{ "load_setup", load_setup, METH_NOARGS, NULL },
 	{ "plain_flags", plain_flags, METH_VARARGS, NULL },
 	{ "send_report", send_report, METH_VARARGS, NULL },
 	{ "set_zone", set_zone, METH_NOARGS, NULL },
+	{ "shelve", shelf_fill, METH_VARARGS, NULL },
+	{ "take_back", shelf_take_back, METH_NOARGS, NULL },
 	{ "wall_in", wall_in, METH_VARARGS, NULL },
 	{ "warn", warn, METH_VARARGS, NULL },
 	{ "serve", serve, METH_VARARGS, NULL },

@@ -5,10 +5,12 @@ prepares, and leaves _cellblock.serve as the interactive hook, which the interpr
 below it. No module that user code can import holds the names defined here: a guest gets a __main__ of its own.
 """
 initial_main = {**globals(), "__doc__": None}  # the contents of a fresh __main__, in order
+import sys
+
+initial_modules = dict(sys.modules)  # and of a fresh sys.modules
 
 import gc
 import os
-import sys
 
 import _cellblock
 
@@ -72,6 +74,8 @@ def warm_up(driver):
         sys.excepthook(*sys.exc_info())
     sys.stdout.flush()
     sys.modules["__main__"] = driver
+    _cellblock.take_back()
+    forget_modules()
     os.dup2(log, 2)
     os.close(log)
 
@@ -79,7 +83,6 @@ def warm_up(driver):
 def prepare():
     """Do everything that a zygote does before it serves."""
     os.dup2(2, 1)  # imports print to the log
-    del sys.modules["_cellblock"]
     for name in ("PYTHONSTARTUP", "LD_BIND_NOW"):
         os.environ.pop(name, None)
     main_file, imports = _cellblock.load_setup()
@@ -88,18 +91,18 @@ def prepare():
         # Every guest is pid 2 of its namespace. OpenSSL detects a fork by the changed pid.
         raise RuntimeError("a zygote must not be pid 2")
     sys.path[0] = HOME
-    for name in imports:
-        try:
-            __import__(name)
-        except Exception as error:
-            # The zygote serves without it. A program that imports it gets the same error.
-            text = f"a zygote cannot import {name}: {type(error).__name__}: {error}"
-            _cellblock.warn(text.encode(errors="replace").replace(b"\0", b" ").decode())
     hook = getattr(sys, "__interactivehook__", None)
     sys.__interactivehook__ = _cellblock.serve
     sys.flags = without_interactive_flags()
     # Not by a handler in C alone: only between two steps of the program can its streams be flushed.
     sys.modules["_signal"].signal(_cellblock.LAST_WORDS, _cellblock.last_words)
+    if imports:
+        import shelf
+    for name in set(sys.modules) - set(initial_modules):
+        del sys.modules[name]
+    if imports:
+        shelf.fill(imports)
+    State.module_count = len(sys.modules)
     null = os.open("/dev/null", os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
@@ -108,28 +111,18 @@ def prepare():
     warm_up(driver)
     for leftover in ("last_type", "last_value", "last_traceback", "last_exc"):
         vars(sys).pop(leftover, None)
-    sys.path_importer_cache.clear()
+    for path in ("", HOME):  # what the driver's directory holds
+        sys.path_importer_cache.pop(path, None)
     sys.argv[:] = [main_file]
     if hasattr(sys, "orig_argv"):
         sys.orig_argv[:] = ["python3", main_file]
-    State.module_count = len(sys.modules)
     gc.collect()
     gc.freeze()
     # After the freeze: the collection at the program's end must find cycles with its globals.
     sys.modules["__main__"] = main = new_main(State.main_path)
-    _cellblock.wall_in(driver, main, hook)
+    _cellblock.wall_in(driver, main, hook, gc)
     os.dup2(null, 2)
     os.close(null)
-
-
-def reseed():
-    """In a guest, before its run comes: reseed the generators that Python does not reseed after a fork."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
-    ssl = sys.modules.get("_ssl")
-    if ssl is not None:
-        ssl.RAND_add(os.urandom(32), 32.0)
 
 
 def begin(preload, args, env):
@@ -165,9 +158,10 @@ def exit_status(error):
 
 
 def forget_modules():
-    """Drop the modules that the program imported."""
+    """Drop the modules that the program has made. Those of the shelf cannot end: the zygote holds them, too."""
     for name in list(sys.modules)[State.module_count :]:
-        del sys.modules[name]
+        if not _cellblock.is_shelved(name):
+            del sys.modules[name]
 
 
 try:
