@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "log_limit.h"
 
@@ -59,14 +58,4 @@ exchange_fail(struct exchange *exchange, struct http_error *error, const char *c
 		reply_add_header(&exchange->reply, "Retry-After: %u",
 		    exchange->retry_ms <= 1000 ? 1 : (exchange->retry_ms - 1) / 1000 + 1);
 	reply_error(&exchange->reply, error, NULL);
-}
-
-void
-exchange_finish(FCGX_Request *fcgi)
-{
-	fcgi->keepConnection = FCGX_HasSeenEOF(fcgi->in) != 0;
-	FCGX_Finish_r(fcgi);
-	if (fcgi->ipcFd >= 0)
-		close(fcgi->ipcFd);
-	fcgi->ipcFd = -1;
 }

@@ -55,11 +55,4 @@ const char *exchange_parameter(const struct exchange *exchange, const char *name
  */
 void exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause);
 
-/*
- * Send the rest of the reply, and close the connection. libfcgi would wait for nginx to close
- * first: data that arrives at a closed socket resets the connection, and nginx might lose the
- * reply. If the whole request has been read, nothing can arrive, and there is no need to wait.
- */
-void exchange_finish(FCGX_Request *fcgi);
-
 #endif

@@ -16,6 +16,7 @@
 #include "auth.h"
 #include "clock.h"
 #include "cors.h"
+#include "fcgi_end.h"
 #include "log.h"
 #include "traceparent.h"
 
@@ -374,6 +375,6 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	take_traceparent(&exchange, traceparent);
 	exchange.waited_us = waited_us(&exchange);
 	route = dispatch(worker, &exchange);
-	exchange_finish(fcgi);
+	fcgi_end(fcgi);
 	log_exchange(&exchange, route, clock_us() - start_us);
 }

@@ -27,6 +27,7 @@
 #include "clock.h"
 #include "cors.h"
 #include "exchange.h"
+#include "fcgi_end.h"
 #include "generation.h"
 #include "lockdown.h"
 #include "log.h"
@@ -107,7 +108,7 @@ serve(FCGX_Request *fcgi)
 	 */
 	while (FCGX_GetChar(fcgi->in) >= 0)
 		continue;
-	exchange_finish(fcgi);
+	fcgi_end(fcgi);
 }
 
 /* ---- the threads ------------------------------------------------------------------------------------------------- */
