@@ -216,7 +216,9 @@ warden_works(size_t l, uint8_t how)
 		return false;
 	switch (request.kind) {
 	case WARDEN_MAKE:
-		must(request.cell < CELLS && request.zygote < languages[l].zygote_count && count == 1);
+		/* No proxy is configured here, so a descriptor of a network is an empty namespace. */
+		must(request.cell < CELLS && request.zygote < languages[l].zygote_count &&
+		    count == (request.network == CELL_NETWORK_EMPTY ? 2 : 1));
 		shut(&guest_end[request.cell]);
 		shut(&init_end[request.cell]);
 		if ((how & 7) != 7) {

@@ -104,8 +104,8 @@ static const struct bad_file language_refusals[] = {
 	    ":1: warm is missing; "
 	    "required with a driver" },
 	{ "nme = \"a\";",
-	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, out_of_memory, "
-	    "version, root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
+	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, packages, run, compile, "
+	    "out_of_memory, version, root, more_root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
 	{ "name = \"../a\";", ":1: name: \"../a\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";",
 	    ":1: name: \"abcdefghijklmnopqrstuvwxyz012345\" is "
