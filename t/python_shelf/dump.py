@@ -30,7 +30,8 @@ def dump():
         print("threads", [t.name for t in threading.enumerate()], len(threading._threading_atexits))
         print("main thread", threading.main_thread().native_id == threading.get_native_id())
     signal = modules["_signal"]
-    print("signals", [str(signal.getsignal(n)) for n in range(1, signal.NSIG)])
+    # Not the last one: a zygote's guests flush their streams at it (docs/languages.md).
+    print("signals", [str(signal.getsignal(n)) for n in range(1, signal.NSIG - 1)])
     print("environment", sorted(modules["os"].environ.items()))
     print("descriptors", sorted(fd for fd in range(3, 64) if is_open(fd)))
     if "logging" in modules:
