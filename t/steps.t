@@ -14,6 +14,25 @@ my $cb    = $steps->service;
 
 Steps::each_row_is_tested_ok(guest_walls => 't/steps.t', run_walls => 't/steps_run.t', zygote_walls => 't/steps_zygote.t');
 
+# The broker makes the network namespace of a cell when the cell is first used: so this comes first,
+# with as many runs as cells, of some that have not been used.
+{
+    my $tracer = Tracer->attach([$cb->pids('broker')], '-e', 'trace=clone3', '-e', 'inject=clone3:error=EAGAIN');
+    ok $tracer->is_attached, 'a network namespace cannot be made: strace is attached' or diag $tracer->says;
+    my $at_once = sub {
+        my ($wanted, %statuses) = @_;
+        $cb->many(32, sub { $wanted-- > 0 ? { code => 'import time; time.sleep(0.5); print("out")' } : undef }, sub { $statuses{ $_[1]{status} }++ }, 60);
+        return \%statuses;
+    };
+    my $got = $at_once->(32);
+    is_deeply [grep { !/\A(?:200|500|503)\z/ } keys %$got], [], 'a network namespace cannot be made: runs are answered' or diag explain $got;
+    like $steps->runner_log, qr/make its network namespace: Resource temporarily unavailable/, 'a network namespace cannot be made: the step is reported';
+    $tracer->detach;
+    ok $cb->healthy_within(20), 'a network namespace can be made again: healthy';
+    $got = $at_once->(32);
+    ok $got->{200} && !$got->{500}, 'a network namespace can be made again: no run fails' or diag explain $got;
+}
+
 # The steps of a cell, made by its warden: call, what it is for, and the layer with (!: without)
 # which it is made at all.
 my @cell_steps = (
@@ -36,25 +55,6 @@ my @cell_steps = (
 for (grep { $steps->is_made($_->[2]) } @cell_steps) {
     my ($call, $for, undef, $when) = @$_;
     $steps->fail_step("warden $call ($for)", $call, 'python3', 'print("out")', [$cb->pids('warden')], when => $when);
-}
-
-# The broker makes the network namespace of a cell when the cell is first used: with as many runs as
-# cells, of some that have not been.
-{
-    my $tracer = Tracer->attach([$cb->pids('broker')], '-e', 'trace=clone3', '-e', 'inject=clone3:error=EAGAIN');
-    ok $tracer->is_attached, 'a network namespace cannot be made: strace is attached' or diag $tracer->says;
-    my $at_once = sub {
-        my ($wanted, %statuses) = @_;
-        $cb->many(32, sub { $wanted-- > 0 ? { code => 'import time; time.sleep(0.5); print("out")' } : undef }, sub { $statuses{ $_[1]{status} }++ }, 60);
-        return \%statuses;
-    };
-    my $got = $at_once->(32);
-    is_deeply [grep { !/\A(?:200|500|503)\z/ } keys %$got], [], 'a network namespace cannot be made: runs are answered' or diag explain $got;
-    like $steps->runner_log, qr/make its network namespace: Resource temporarily unavailable/, 'a network namespace cannot be made: the step is reported';
-    $tracer->detach;
-    ok $cb->healthy_within(20), 'a network namespace can be made again: healthy';
-    $got = $at_once->(32);
-    ok $got->{200} && !$got->{500}, 'a network namespace can be made again: no run fails' or diag explain $got;
 }
 
 # The guest's rows, and its further calls before and after them.

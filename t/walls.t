@@ -39,7 +39,7 @@ PYTHON
 import os
 for f in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), lambda: os.setresuid(1, 1, 1)):
     try: f(); print('changed')
-    except PermissionError: pass
+    except OSError: pass # EINVAL where the user namespace does not map the id
 print('no')
 PYTHON
     ['a pid namespace of its own', 'import os; print(os.getpid() < 50, os.getppid() < 50)', "True True\n"],

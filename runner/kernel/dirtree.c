@@ -17,6 +17,12 @@
 
 #define NEW_NAMES_MAX 1000000u
 
+/*
+ * Renaming a directory costs more than removing it, but each level that is not renamed needs a
+ * descriptor. The files of an installation are hardly ever nested deeper.
+ */
+#define NESTED_MAX 16u
+
 static bool
 is_own_entry(const char *name)
 {
@@ -59,25 +65,30 @@ move_up(int from, const char *name, int top)
 }
 
 /*
- * Remove the files in the directory `name` of `top`, move the directories in it up into `top`, and
- * remove it.
+ * Remove the directory `name` of `parent_fd`, which is `depth` directories below `top`, and
+ * everything in it. Directories below it are removed where they are; those that are too deep for
+ * that are moved up into `top`.
  */
 static int
-flatten(int top, const char *name)
+remove_below(int top, int parent_fd, const char *name, unsigned depth)
 {
 	struct dirent *entry;
 	DIR *directory;
 	int result = 0;
 
-	if (fchmodat(top, name, 0700, 0) != 0 || (directory = open_directory(top, name)) == NULL)
+	if (fchmodat(parent_fd, name, 0700, 0) != 0 || (directory = open_directory(parent_fd, name)) == NULL)
 		return -1;
 	while (result == 0 && (entry = readdir(directory)) != NULL) {
 		if (is_own_entry(entry->d_name) || unlinkat(dirfd(directory), entry->d_name, 0) == 0 || errno == ENOENT)
 			continue;
-		result = errno == EISDIR || errno == EPERM ? move_up(dirfd(directory), entry->d_name, top) : -1;
+		if (errno != EISDIR && errno != EPERM)
+			result = -1;
+		else
+			result = depth < NESTED_MAX ? remove_below(top, dirfd(directory), entry->d_name, depth + 1) :
+			                              move_up(dirfd(directory), entry->d_name, top);
 	}
 	closedir(directory);
-	return result != 0 ? -1 : unlinkat(top, name, AT_REMOVEDIR);
+	return result != 0 ? -1 : unlinkat(parent_fd, name, AT_REMOVEDIR);
 }
 
 int
@@ -110,7 +121,9 @@ dirtree_empty(int parent_fd, const char *name)
 				continue;
 			more = true;
 			if (unlinkat(dirfd(top), entry->d_name, 0) != 0 && errno != ENOENT)
-				result = errno == EISDIR || errno == EPERM ? flatten(dirfd(top), entry->d_name) : -1;
+				result = errno == EISDIR || errno == EPERM ?
+				    remove_below(dirfd(top), dirfd(top), entry->d_name, 0) :
+				    -1;
 		}
 	}
 	closedir(top);

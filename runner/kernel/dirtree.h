@@ -10,8 +10,8 @@
 /*
  * Remove everything in the directory `name` of `parent_fd`. The directory itself stays, with mode
  * 0700. No other process may be at work in it. The caller is its owner, or root with
- * CAP_DAC_OVERRIDE; modes that are in its way are changed. Needs three descriptors, however deep
- * the directories are nested. Returns 0, or -1 with errno.
+ * CAP_DAC_OVERRIDE; modes that are in its way are changed. Needs up to 20 descriptors, however
+ * deep the directories are nested. Returns 0, or -1 with errno.
  */
 int dirtree_empty(int parent_fd, const char *name);
 

@@ -31,6 +31,7 @@
 #define LOCK_WAIT_MS 15000 /* for an earlier runner to end */
 #define KILL_WAIT_MS 10000
 #define ZOMBIE_WAIT_MS 5000
+#define CLEAN_LIMIT_MS 60000 /* for the trees that --clean removes: a stop of the service waits for it */
 #define POLL_MS 20
 #define ASIDE ".gone." /* behind the name of a directory that is to be removed */
 
@@ -286,6 +287,33 @@ chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int 
 	*alive_fd = alive[1];
 }
 
+/*
+ * Remove all that was put aside, for CLEAN_LIMIT_MS at most. Returns 0, or -1 if some of it stays.
+ */
+static int
+remove_aside_in_time(const struct config *config, const char *name)
+{
+	unsigned waited_ms = 0;
+	int status = -1;
+	pid_t pid = fork(), ended;
+
+	if (pid < 0)
+		return remove_aside(config, name);
+	if (pid == 0)
+		_exit(remove_aside(config, name) != 0);
+	while ((ended = waitpid(pid, &status, WNOHANG)) == 0 && waited_ms < CLEAN_LIMIT_MS) {
+		wait_ms(POLL_MS);
+		waited_ms += POLL_MS;
+	}
+	if (ended != 0)
+		return ended == pid && status == 0 ? 0 : -1;
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	log_warn("%s/%s" ASIDE "*: not all trees were removed within %u s; the next start or --clean removes the rest",
+	    config->chroot_dir, name, CLEAN_LIMIT_MS / 1000);
+	return -1;
+}
+
 int
 chroot_dir_clean(const struct config *config, const char *name)
 {
@@ -303,5 +331,5 @@ chroot_dir_clean(const struct config *config, const char *name)
 		log_warn("rename %s: %s", path, strerror(errno));
 		return -1;
 	}
-	return access(config->chroot_dir, F_OK) == 0 ? remove_aside(config, name) : 0;
+	return access(config->chroot_dir, F_OK) == 0 ? remove_aside_in_time(config, name) : 0;
 }

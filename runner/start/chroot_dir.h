@@ -26,8 +26,8 @@ int chroot_dir_open(const struct config *config, const char *name);
 void chroot_dir_guard(const struct config *config, const char *name, int dir_fd, int uids_fd, int *alive_fd);
 
 /*
- * Remove all that an earlier runner left, unless a runner has it. Returns 0, or -1 with a line in
- * the log.
+ * Remove all that an earlier runner left, unless a runner has it. After a minute the rest of the
+ * trees stays for the next start. Returns 0, or -1 with a line in the log.
  */
 int chroot_dir_clean(const struct config *config, const char *name);
 

@@ -60,7 +60,7 @@ sub conf {
         [$p, qr/armed = 8/,            'armed = 2'],
         [$p, qr/armed = 6/,            'armed = 0'],
         # A tree of a whole /usr would take seconds.
-        [$p, qr/^#root = \[\];/m, 'root = [];'],
+        (map { [$_, qr/^#root = \[\];/m, 'root = [];'] } $p, 'languages/nodejs.conf'),
         ['languages/bash.conf', qr/\z/, "\nroot = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\"];"],
         ['languages/perl.conf', qr/\z/, "\nroot = [\"$libraries\", \"?/lib64\", \"?/usr/share/perl\", \"?/usr/share/perl5\"];"],
         ['languages/c.conf',    qr/\z/, "\nroot = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\", \"/usr/lib/gcc\", \"$headers\"];"],
