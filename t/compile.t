@@ -274,8 +274,8 @@ C
 
 # --- a source that includes files of the host ----------------------------------------------------------------------------------------
 
-for my $file ('/etc/passwd', '/etc/shadow', '/proc/1/environ', '/proc/1/maps', '/proc/kallsyms', '/box/../etc/passwd', '/box/../../../etc/hostname', '../../root/.profile',
-    '/tmp/../etc/hosts', '/sys/kernel/notes', '/run/cellblock/runner.sock', '/dev/mem', "$cb->{dir}/api_key")
+for my $file ('/etc/shadow', '/proc/1/environ', '/proc/1/maps', '/proc/kallsyms', '/box/../etc/shadow', '/box/../../../etc/gshadow', '../../root/.profile',
+    '/tmp/../etc/fstab', '/sys/kernel/notes', '/run/cellblock/runner.sock', '/dev/mem', "$cb->{dir}/api_key")
 {
     my $d = c("#include \"$file\"\nint main(void) { return 0; }\n");
     is $d->{status}, 'compile_error', "#include \"$file\" fails";
@@ -283,8 +283,14 @@ for my $file ('/etc/passwd', '/etc/shadow', '/proc/1/environ', '/proc/1/maps', '
     $d = c("__asm__(\".incbin \\\"$file\\\"\");\nint main(void) { return 0; }\n");
     like $d->{stderr}, qr/file not found: \Q$file\E/, ".incbin \"$file\": no such file";
 }
+# /etc is that of all cells.
+for my $file ('/etc/passwd', '/box/../../../etc/hostname', '/tmp/../etc/hosts') {
+    my $d = c("#include <stdio.h>\n__asm__(\".globl text\\ntext: .incbin \\\"$file\\\"\\n.byte 0\");\nextern char text[]; int main(void) { fputs(text, stdout); }\n");
+    is $d->{stdout}, $cb->run(language => 'python3', code => "print(open('$file').read(), end='')")->{data}{stdout}, ".incbin \"$file\": the file of the cells";
+    unlike $d->{stdout}, qr/^daemon:/m, ".incbin \"$file\": no user of the host";
+}
 like c("#include \"/dev/zero\"\nint main(void) { return 0; }\n")->{status}, qr/\Acompile_error\z/, '#include of an endless device fails';
-is c("#if __has_include(\"/etc/passwd\") || __has_include(\"/proc/cmdline\")\n#error seen\n#endif\nint main(void) { return 0; }\n")->{status}, 'ok',
+is c("#if __has_include(\"/etc/shadow\") || __has_include(\"/proc/cmdline\")\n#error seen\n#endif\nint main(void) { return 0; }\n")->{status}, 'ok',
     '__has_include finds no file of the host';
 
 # --- clients disconnect, workers and wardens are killed ------------------------------------------------------------------------------------------
@@ -351,6 +357,9 @@ sub waiting_compiler {
     my $fds = sub { my @all = glob "/proc/$broker/fd/*"; return scalar @all };
     my @programs = map { fresh($hello) } 1 .. 4;
     c($_) for @programs;
+    # Each cell keeps its network namespace from its first run on, so all of them have one first.
+    my $more = 32;
+    $cb->many(32, sub { $more-- > 0 ? { code => 'import time; time.sleep(2)' } : undef }, sub { });
     my $thousand = sub {
         my ($sent, %seen) = (0);
         $cb->many(8, sub { $sent++ < 1000 ? { language => 'c', code => $programs[$sent % 4] } : undef },

@@ -115,6 +115,10 @@ def main(n):
     with ThreadPoolExecutor(8) as p:
         return {'r': list(p.map(lambda x: x * x, range(n)))}
 PYTHON
+    ['a process', <<'PYTHON', {}, { o => "x\n" }],
+import subprocess
+def main(): return {'o': subprocess.check_output(['echo', 'x'], text=True)}
+PYTHON
     ['asyncio', <<'PYTHON', {}, { r => 5 }],
 import asyncio
 async def work():
@@ -180,11 +184,7 @@ def main(): return {}
 PYTHON
     ['a forbidden thing', <<'PYTHON',             {}, qr/PermissionError/],
 import os
-def main(): os.fork()
-PYTHON
-    ['a process', <<'PYTHON', {}, qr/PermissionError/],
-import subprocess
-def main(): return {'o': subprocess.check_output('ls')}
+def main(): os.chroot('/')
 PYTHON
     ['the network', <<'PYTHON', {}, qr/PermissionError|urlopen error/],
 import urllib.request
@@ -195,7 +195,7 @@ for (@fails) {
     my ($name, $main, $inputs, $why) = @$_;
     my $r = $cb->run(node($main, $inputs));
     envelope_ok($r, 200, 0, "$name: the answer is a success");
-    like((taken($r))[1], $why, "$name: the node fails and says why");
+    like((taken($r))[1] // 'it does not fail', $why, "$name: the node fails and says why");
 }
 
 # The template node: Jinja2, with the preload that the client sends.

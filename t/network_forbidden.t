@@ -13,6 +13,7 @@ World::enter();
 my $world = World->new;
 my $cb = $world->service;
 my $fetch_all = World::fetch_all();
+my $abstract = World::listen_by_name();
 
 # --- forbidden addresses ---------------------------------------------------------------------------------------------------
 
@@ -57,11 +58,13 @@ for address in ("2620:fe::fe", "fd00::1", "fe80::1%lo", "::ffff:10.1.2.3", "::ff
     s = socket.socket(socket.AF_INET6); s.settimeout(1)
     try: s.connect((address, 80)); got.append(address)
     except OSError: pass
-for kind in ((socket.AF_INET, socket.SOCK_DGRAM, 0), (socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_UNIX, socket.SOCK_STREAM, 0),
+for kind in ((socket.AF_INET, socket.SOCK_DGRAM, 0), (socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_UNIX, socket.SOCK_RAW, 0),
              (socket.AF_NETLINK, socket.SOCK_RAW, 0), (socket.AF_PACKET, socket.SOCK_RAW, 0), (socket.AF_INET, socket.SOCK_STREAM, 132),
              (socket.AF_INET6, socket.SOCK_STREAM, 262), (40, socket.SOCK_STREAM, 0), (socket.AF_INET, socket.SOCK_SEQPACKET, 0)):
     try: socket.socket(*kind); got.append(kind)
     except OSError: pass
+try: s = socket.socket(socket.AF_UNIX); s.connect("\0world"); got.append("an abstract name of the host")
+except OSError: pass
 print("escaped: %s" % got if got else "none")
 PYTHON
 

@@ -10,6 +10,7 @@ use World;
 
 World::enter();
 my $world = World->new;
+my $abstract = World::listen_by_name();
 my $no = 'key-without-network';
 my $cb = Cellblock->start(own => 1, keys => { no => { key => $no, settings => 'network = "none";' } },
     conf => [$world->certificates, ['cellblock.conf', qr/mode = "none"/, 'mode = "host"']]);
@@ -35,12 +36,14 @@ $r = run_with('exec 3<>/dev/tcp/9.9.9.9/80; printf "GET / HTTP/1.1\r\nHost: x\r\
 like $r->{data}{stdout} . $r->{data}{stderr}, qr/public|fork/, 'a language with a cold start has the network' or diag $r->{body};
 $r = run_with(<<'PYTHON');
 import socket
-for kind in ((socket.AF_INET, socket.SOCK_DGRAM, 0), (socket.AF_UNIX, socket.SOCK_STREAM, 0), (socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_NETLINK, socket.SOCK_RAW, 0), (socket.AF_INET, socket.SOCK_STREAM, 132)):
+for kind in ((socket.AF_INET, socket.SOCK_DGRAM, 0), (socket.AF_UNIX, socket.SOCK_RAW, 0), (socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_NETLINK, socket.SOCK_RAW, 0), (socket.AF_INET, socket.SOCK_STREAM, 132)):
     try: socket.socket(*kind); print("escaped", kind)
     except OSError: pass
+try: s = socket.socket(socket.AF_UNIX); s.connect("\0world"); print("escaped to a name of the host")
+except OSError: pass
 print("TCP alone")
 PYTHON
-is $r->{data}{stdout}, "TCP alone\n", 'a run has TCP sockets and no others';
+is $r->{data}{stdout}, "TCP alone\n", 'a run has TCP sockets, no others, and no abstract name of the host';
 
 # --- runs that did not ask, and keys without a network --------------------------------------------------------------------------
 
@@ -48,10 +51,10 @@ my $try = 'import socket
 try: socket.create_connection(("9.9.9.9", 80)); print("escaped")
 except OSError as e: print(e.strerror)';
 $r = $cb->run(code => $try);
-is $r->{data}{stdout}, "Operation not permitted\n", 'a run that did not ask for a network has no sockets';
+is $r->{data}{stdout}, "Address family not supported by protocol\n", 'a run that did not ask for a network has no sockets';
 is $r->{data}{network}, 'none', 'a run that did not ask for a network: the reply says so';
 $r = $cb->post(json->encode({ language => 'python3', code => $try, enable_network => $true }), key => $no);
-is $r->{data}{stdout}, "Operation not permitted\n", 'a run whose key has no network has no sockets';
+is $r->{data}{stdout}, "Address family not supported by protocol\n", 'a run whose key has no network has no sockets';
 
 # Only processes with the grant may be in the host's namespace: they have RES_OPTIONS in their
 # environment. A launcher and its waiting children show the runner's environment.

@@ -31,7 +31,7 @@ sub cold {
     mkdir $dir or die "$dir: $!";
     spew("$dir/main.py", $source);
     # The variables are those of a cell; two of the values are directories.
-    my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG PATH TMPDIR);
+    my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG LOGNAME PATH SHELL TMPDIR USER);
     # In a session of its own, as in a cell: the test's process group may be outside of the pid
     # namespace of a container, and then has the id 0.
     my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
@@ -157,16 +157,18 @@ my @refused = (
     ['os.posix_spawn',         'import os; os.posix_spawn("/bin/true", ["true"], {})'],
     ['multiprocessing',        'import multiprocessing; multiprocessing.get_context("fork").Process(target=print).start()'],
     ['ProcessPoolExecutor',    'from concurrent.futures import ProcessPoolExecutor as P; P(1).submit(int).result()'],
-    ['socket',                 'import socket; socket.socket()'],
-    ['urlopen',                'import urllib.request; urllib.request.urlopen("http://127.0.0.1:1/")'],
+    ['socket',                 'import socket; socket.socket()', qr/OSError: \[Errno 97\]/],
+    ['urlopen',                'import urllib.request; urllib.request.urlopen("http://127.0.0.1:1/")', qr/urlopen error \[Errno 97\]/],
 );
 for (@refused) {
-    my ($name, $code) = @$_;
-    my $d = $cb->run(code => $code)->{data};
-    like $d->{stderr}, qr/PermissionError: \[Errno 1\]|Operation not permitted/, "denied: $name";
+    my ($name, $code, $error) = @$_;
+    my $d = $cb->run(code => $code, limits => { processes => 1 })->{data};
+    like $d->{stderr}, $error // qr/PermissionError: \[Errno 1\]|Operation not permitted/, "denied: $name";
     is $d->{exit_code}, 1, "denied: $name: the exception ends the program";
 }
-is $cb->run(code => 'import os; print(os.waitstatus_to_exitcode(os.system("echo x")))')->{data}{stdout}, "127\n", 'os.system starts nothing';
+my $system = 'import os; print(os.waitstatus_to_exitcode(os.system("echo x")))';
+is $cb->run(code => $system, limits => { processes => 1 })->{data}{stdout}, "127\n", 'with limits.processes = 1 os.system starts nothing';
+is $cb->run(code => $system)->{data}{stdout}, "x\n0\n", 'by default os.system starts a shell';
 
 # --- random numbers, which a fork server could duplicate -----------------------------------------------------------------
 

@@ -15,6 +15,7 @@ use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Temp ();
 use IO::Socket::INET;
+use IO::Socket::UNIX;
 use Test::More ();
 
 our @EXPORT_OK = qw(prints run_with);
@@ -106,7 +107,13 @@ sub stop_squid {
 
 sub certificates {
     my ($self) = @_;
-    return ['cellblock.conf', qr/certificates = "[^"]*"/, qq(certificates = "$self->{dir}/ca.pem")];
+    # The installer of packages has a setting of this name too.
+    return ['cellblock.conf', qr/(?<=they find none\.\n\t)certificates = "[^"]*"/, qq(certificates = "$self->{dir}/ca.pem")];
+}
+
+# A listener with the abstract name "world" in this network namespace, which no run may reach.
+sub listen_by_name {
+    return IO::Socket::UNIX->new(Local => "\0world", Listen => 5) || die "listen: $!";
 }
 
 sub configuration {

@@ -338,6 +338,8 @@ static const struct attempt {
 	{ "socket, unix, raw", SYS_socket, { AF_UNIX, SOCK_RAW }, "PPPP", 0 },
 	{ "socket, unix, another protocol", SYS_socket, { AF_UNIX, SOCK_STREAM, 1 }, "PPPP", 0 },
 	{ "setsockopt, broadcast", SYS_setsockopt, { BAD, SOL_SOCKET, SO_BROADCAST }, "PPPPAA", EBADF },
+	{ "setsockopt, hops of multicast", SYS_setsockopt, { BAD, IPPROTO_IPV6, IPV6_MULTICAST_HOPS }, "PPPPAA", EBADF },
+	{ "setsockopt, a group of multicast", SYS_setsockopt, { BAD, IPPROTO_IPV6, IPV6_JOIN_GROUP }, "PPPPPP", 0 },
 	{ "setsockopt, buffers", SYS_setsockopt, { BAD, SOL_SOCKET, SO_SNDBUF }, "PPAA", EBADF },
 	{ "sendto, connect", SYS_sendto, { BAD, 0, 0, MSG_FASTOPEN, 8 }, "PPPP", 0 },
 	{ "sendto, out of band", SYS_sendto, { BAD, 0, 0, MSG_OOB, 8 }, "PPPP", 0 },
