@@ -65,11 +65,11 @@ struct language_config {
 	struct strings aliases;
 	char *main_file; /* "main.py" */
 	enum start_kind start;
-	char *driver;       /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
-	char *interpreter;  /* with a driver: absolute path */
+	char *driver;      /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
+	char *interpreter; /* with a driver: absolute path */
 	enum packages packages;
 	char *packages_link; /* where the link to its set of packages is, if it has one; NULL: it can have none */
-	struct strings run; /* the command that starts a program (CONFIG_MEMORY_WORD); none: the compiled file is executed */
+	struct strings run;  /* the command that starts a program (CONFIG_MEMORY_WORD); none: the compiled file is executed */
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it creates in the working directory */

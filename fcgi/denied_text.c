@@ -107,9 +107,8 @@ advise_network(const struct denied_context *context)
 	if (context->network != NETWORK_NONE)
 		return "the network of a run supports TCP only";
 	if (context->has_network && context->key_has_network && !context->wants_network)
-		return context->has_loopback ?
-		    "enable_network asks for a network; network: loopback, for localhost alone" :
-		    "enable_network asks for a network";
+		return context->has_loopback ? "enable_network asks for a network; network: loopback, for localhost alone" :
+		                               "enable_network asks for a network";
 	if (context->has_network)
 		return context->has_loopback ?
 		    "the key of this request has no network; network: loopback asks for localhost alone" :

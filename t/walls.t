@@ -327,8 +327,8 @@ my @calls = (
 # answer EPERM, so only the signal shows that the filter comes first.
 my %kills = map { $_ => 1 } qw(acct bpf delete_module finit_module init_module iopl kexec_load open_by_handle_at quotactl
     reboot swapon userfaultfd);
-# The others are denied: EPERM; ENOSYS or EOPNOTSUPP so that libc falls back; EAFNOSUPPORT as without
-# a network.
+# The others are denied: EPERM; ENOSYS or EOPNOTSUPP so that libc falls back; EAFNOSUPPORT as
+# without a network.
 my $refused = qr/\A-1 (?:EPERM|ENOSYS|EAFNOSUPPORT)\n\z/;
 my %refused = (name_to_handle_at => qr/\A-1 (?:EOPNOTSUPP|ENOTSUP)\n\z/);
 # Programs may start others, unless the request allows one process.
