@@ -100,9 +100,13 @@ static const struct call calls[] = {
 	{ "mq_open", SYS_mq_open, { 1 } },
 	{ "socket AF_UNIX, raw", SYS_socket, { 1, 3, 0 } },
 	{ "socket AF_NETLINK", SYS_socket, { 16, 3, 0 } },
+	/*
+	 * Type 15 is none, which the kernel reports before it looks for the family: one that this
+	 * kernel does not have would be EAFNOSUPPORT, as the answer of the policies.
+	 */
 	{ "socket AF_PACKET", SYS_socket, { 17, 15, 0 } },
-	{ "socket AF_ALG", SYS_socket, { 38, 5, 0 } },
-	{ "socket AF_VSOCK", SYS_socket, { 40, 1, 0 } },
+	{ "socket AF_ALG", SYS_socket, { 38, 15, 0 } },
+	{ "socket AF_VSOCK", SYS_socket, { 40, 15, 0 } },
 	{ "socket AF_INET, MPTCP", SYS_socket, { 2, 1, 262 } },
 	{ "socket AF_INET, UDP-Lite", SYS_socket, { 2, 2, 136 } },
 	{ "socket AF_INET, raw", SYS_socket, { 2, 3, 99999 } },

@@ -216,7 +216,7 @@ warden_works(size_t l, uint8_t how)
 		return false;
 	switch (request.kind) {
 	case WARDEN_MAKE:
-		/* No proxy is configured here, so a descriptor of a network is an empty namespace. */
+		/* No proxy is configured: the second descriptor is an empty namespace. */
 		must(request.cell < CELLS && request.zygote < languages[l].zygote_count &&
 		    count == (request.network == CELL_NETWORK_EMPTY ? 2 : 1));
 		shut(&guest_end[request.cell]);
