@@ -156,8 +156,8 @@ make_resolver(struct cell_etc *etc)
 
 	if (write_text(etc, "nsswitch.conf", text, sizeof text - 1) != 0)
 		return -1;
-	return etc->config->network == NETWORK_HOST && public_copy_file(ETC "/resolv.conf", etc->fd, "resolv.conf", &etc->left) != 0 &&
-	        errno != ENOENT ?
+	return etc->config->network == NETWORK_HOST &&
+	        public_copy_file(ETC "/resolv.conf", etc->fd, "resolv.conf", &etc->left) != 0 && errno != ENOENT ?
 	    -1 :
 	    0;
 }
