@@ -346,14 +346,27 @@ policy_load(const char *dir, const char *name, unsigned unix_grants, char *error
 	return policy;
 }
 
+static void
+forget(struct bpf *filter)
+{
+	free(filter->code);
+	*filter = (struct bpf){ NULL, 0 };
+}
+
+void
+policy_forget_filters(struct policy *policy)
+{
+	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
+		forget(&policy->base[grant]);
+	forget(&policy->last);
+}
+
 void
 policy_free(struct policy *policy)
 {
 	if (policy == NULL)
 		return;
-	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
-		free(policy->base[grant].code);
-	free(policy->last.code);
+	policy_forget_filters(policy);
 	free(policy->denial);
 	free(policy->name);
 	free(policy);

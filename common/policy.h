@@ -84,4 +84,7 @@ int policy_denial_error(const struct policy *policy, int call, const uint64_t *a
 
 void policy_free(struct policy *policy);
 
+/* Free the filters, which nobody needs once they are written out. The denials stay. */
+void policy_forget_filters(struct policy *policy);
+
 #endif

@@ -30,13 +30,16 @@ struct run_limits {
 
 /*
  * A configuration without a default for the stack has 0 here: it is the memory limit of the run,
- * as far as `most` allows.
+ * as far as `most` allows. A run with less memory than the smallest stack meets its memory limit
+ * first.
  */
 static inline void
 run_limits_settle_stack(struct run_limits *limits, const struct run_limits *most)
 {
 	if (limits->stack_bytes == 0)
 		limits->stack_bytes = limits->memory_bytes < most->stack_bytes ? limits->memory_bytes : most->stack_bytes;
+	if (limits->stack_bytes < RUN_LIMITS_MIN_STACK_BYTES)
+		limits->stack_bytes = RUN_LIMITS_MIN_STACK_BYTES;
 }
 
 /*

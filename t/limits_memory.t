@@ -26,10 +26,14 @@ my $cpp = <<'CPP';
 int main() { std::vector<char> v(%1$d << 20, 'x'); return v[%1$d << 19] - 'x'; }
 CPP
 my $go = "package main\nfunc main() { b := make([]byte, %1\$d << 20); for i := range b { b[i] = 1 }; if b[len(b) / 2] != 1 { panic(0) } }\n";
-my $rust = "fn main() { let v = std::hint::black_box(vec![1u8; %1\$d << 20]); std::process::exit((v[v.len() / 2] - 1) as i32); }\n";
+my $rust = "fn main() { let v = vec![1u8; %1\$d << 20]; let one = unsafe { std::ptr::read_volatile(&v[v.len() / 2]) }; std::process::exit(one as i32 - 1); }\n";
 my $fortran = "program big\n  integer(1), allocatable :: a(:)\n  allocate(a(%1\$d * 1048576))\n  a = 1\n  a(77) = 2\n  print *, sum(int(a))\nend program\n";
 
-# Language, MB, program, and what runs it outside.
+# These begin as a copy of an interpreter that has started. Pages of its files that the run itself
+# never touches are not shown to be its own, and the kernel cannot tell how many it would have read.
+my %shared = (python3 => 2 * $MB, php => 12 * $MB);
+
+# Language, MB, program.
 my @programs = (
     ['c', 1, $c], ['c', 10, $c], ['c', 100, $c], ['c', 500, $c],
     ['cpp', 20, $cpp], ['cpp', 200, $cpp],
@@ -78,10 +82,12 @@ sub outside {
 
 my %languages = map { $_->{name} => $_->{available} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
 my %limits = (memory_bytes => 700 * $MB);
-my $big = 'x = bytearray(b"x") * (200 << 20); open("/tmp/left", "wb").write(bytes(40 << 20))';
+my $big = 'x = bytearray(b"x") * (100 << 20); open("/tmp/left", "wb").write(bytes(40 << 20))';
 
+# All cells at once.
 sub run_big {
-    $cb->run(code => $big, limits => \%limits) for 1 .. 4;
+    my $left = 4;
+    $cb->many(4, sub { $left-- > 0 ? { code => $big, limits => \%limits } : undef }, sub { });
     return;
 }
 
@@ -99,9 +105,10 @@ for (@programs) {
         my $here = $d->{usage}{memory_peak_bytes};
         note sprintf '%-8s %6d %14d %14d %7.3f', $language, $size, $cold, $here, $here / $cold;
         is $d->{status}, 'ok', "$name: it runs" or diag $d->{error};
-        $cold > 8 * $MB ? ok(abs($here / $cold - 1) <= 0.1, "$name: as outside, within a tenth") :
-            cmp_ok($here, '<', 4 * $MB, "$name: small");
-        diag "outside $cold, here $here" if $cold > 8 * $MB && abs($here / $cold - 1) > 0.1;
+        my $tenth = $cold / 10;
+        my $is_near = $here <= $cold + $tenth && $here >= $cold - $tenth - ($shared{$language} // 0);
+        $cold > 8 * $MB ? ok($is_near, "$name: as outside, within a tenth") : cmp_ok($here, '<', 4 * $MB, "$name: small");
+        diag "outside $cold, here $here" if $cold > 8 * $MB && !$is_near;
     }
 }
 

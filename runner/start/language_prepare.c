@@ -446,6 +446,7 @@ write_setups(struct language *language, const struct zygote_setup *common, char 
 			return -1;
 		}
 	}
+	policy_forget_filters(language->policy);
 	return 0;
 }
 

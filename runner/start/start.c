@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -274,6 +275,11 @@ static void __attribute__((noreturn)) become_broker(struct start *start, int doo
 	make_cells(start);
 	start->level->leave_host(start);
 	broker->compile_cache.most_bytes = config->compiled_bytes;
+	/*
+	 * Give free memory back to the kernel, so that wardens and launchers do not inherit it: the
+	 * kernel counts the size of such a process as that of each program that it executes.
+	 */
+	malloc_trim(0);
 	fd_budget_of_broker(config, &budget);
 	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors",
 	    proto_level_name(config->level), available_languages(broker), config->cells, budget.total);

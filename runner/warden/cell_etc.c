@@ -147,25 +147,21 @@ make_hosts(struct cell_etc *etc)
 static int
 make_resolver(struct cell_etc *etc)
 {
-	static const char ours[] = "passwd: files\ngroup: files\nhosts: files\nnetworks: files\n"
+	/*
+	 * Without a network, too, a name that is not in hosts is looked up by DNS: the denied
+	 * socket then stands in the reply, with its hint, and no server is asked.
+	 */
+	static const char text[] = "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\n"
 	                           "protocols: files\nservices: files\n";
-	static const char with_dns[] = "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\n"
-	                               "protocols: files\nservices: files\n";
 
-	if (etc->config->network != NETWORK_HOST)
-		return write_text(etc, "nsswitch.conf", ours, sizeof ours - 1);
-	return write_text(etc, "nsswitch.conf", with_dns, sizeof with_dns - 1) != 0 ||
-	        (public_copy_file(ETC "/resolv.conf", etc->fd, "resolv.conf", &etc->left) != 0 && errno != ENOENT) ?
+	if (write_text(etc, "nsswitch.conf", text, sizeof text - 1) != 0)
+		return -1;
+	return etc->config->network == NETWORK_HOST &&
+	        public_copy_file(ETC "/resolv.conf", etc->fd, "resolv.conf", &etc->left) != 0 && errno != ENOENT ?
 	    -1 :
 	    0;
 }
 
-/* ---- the time zone ------------------------------------------------------------------------------ */
-
-/*
- * Find the zone that is configured, or the host's. Returns its name in `zone`, or NULL where the
- * host's has none.
- */
 static const char *
 find_zone(const struct config *config, char zone[PATH_MAX])
 {

@@ -187,7 +187,8 @@ sub run_beside {
 # --- the runs after an attack -------------------------------------------------------------------------------------------------
 
 my @memory_limits = (undef, 1 << 22, 1 << 25, 1 << 22, 1 << 28);
-my %prints_42 = (python3 => 'print(6 * 7)', bash => 'echo 42', c => '#include <stdio.h>' . "\nint main(void) { puts(\"42\"); }\n");
+my %memory_limits = (nodejs => [undef, 1 << 26, 1 << 28]); # it takes some 40 MB itself
+my %prints_42 = (python3 => 'print(6 * 7)', nodejs => 'console.log(6 * 7)', bash => 'echo 42', c => '#include <stdio.h>' . "\nint main(void) { puts(\"42\"); }\n");
 
 # As many runs of another key as the case says, one after the other, with memory limits in turn.
 # Returns the seconds that each took, and complaints.
@@ -196,7 +197,8 @@ sub runs_of_another {
     local $self->{key} = $self->{other_key} // $self->{key};
     my (@took, @wrong);
     for my $number (1 .. $count) {
-        my $bytes = $memory_limits[$number % @memory_limits];
+        my $limits = $memory_limits{$language} // \@memory_limits;
+        my $bytes = $limits->[$number % @$limits];
         my $begin = time;
         my $reply = $self->run($language, $prints_42{$language}, $bytes ? (limits => { memory_bytes => $bytes }) : ());
         push @took, time - $begin;

@@ -71,13 +71,14 @@ sub finish {
 
 sub instance {
     my ($name) = @_;
-    # Some attacks need processes.
+    # Some attacks need processes, and others find out whether they have them unasked. The runs
+    # that come next have what is shipped.
     my $cb = Cellblock->start(own => 1, keys => { other => $other_key }, conf => [
         ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = ' . 10_000 * $slow],
-        ['cellblock.conf', qr/processes = \{ maximum = \d+;/, 'processes = { default = 1; maximum = 64;'],
         $quick_compiler,
         # With few cells the next runs have those of the attack.
-        $name eq 'next' ? ['cellblock.conf', qr/cells = 32/, 'cells = 13'] : (),
+        $name eq 'next' ? ['cellblock.conf', qr/cells = 32/, 'cells = 13'] :
+            ['cellblock.conf', qr/processes = \{ maximum = \d+;/, 'processes = { default = 1; maximum = 64;'],
     ]);
     my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key}, other_key => $other_key, slow => $slow);
     my @cases = cases_of($name);
