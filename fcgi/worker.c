@@ -10,7 +10,8 @@
  * runner has moved or ended.
  *
  * A process that stops accepts only connections for which it was woken. Each thread ends after the
- * request that it has begun. After drain_ms the requests that still wait for their runs are answered as lost.
+ * request that it has begun. After drain_ms the requests that still wait for their runs are
+ * answered as lost.
  */
 #define _GNU_SOURCE
 #include "worker.h"
