@@ -9,8 +9,9 @@
  * of them for each connection (EPOLLEXCLUSIVE). While a thread waits it also notices that the
  * runner has moved or ended.
  *
- * A process that stops accepts nothing more. Each thread ends after the request that it has begun.
- * After drain_ms the requests that still wait for their runs are answered as lost.
+ * A process that stops accepts only connections for which it was woken. Each thread ends after the
+ * request that it has begun. After drain_ms the requests that still wait for their runs are
+ * answered as lost.
  */
 #define _GNU_SOURCE
 #include "worker.h"
@@ -158,7 +159,7 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 	 * starts may be slow to answer. The others connect with their next requests.
 	 */
 	bool looks = thread == thread->process->thread && (link->fd < 0 || link->moved);
-	bool has_connection = false, has_message = false;
+	bool has_connection = false, has_message = false, is_stopped = false;
 	struct epoll_event event[3];
 	int n = epoll_wait(thread->epoll_fd, event, sizeof event / sizeof event[0], looks ? CONNECT_AGAIN_MS : -1);
 
@@ -167,16 +168,21 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 	if (n == 0)
 		runner_link_connect(link);
 	for (int i = 0; i < n; i++) {
-		if (event[i].data.fd == thread->process->stop_fd)
-			return false;
+		is_stopped |= event[i].data.fd == thread->process->stop_fd;
 		has_connection |= event[i].data.fd == WORKER_LISTEN_FD;
 		has_message |= event[i].data.fd == link->fd;
 	}
 	/* First the runner, so that the request goes to the right one. */
 	if (has_message)
 		runner_link_idle(link);
+	/*
+	 * A thread that stops as well was the only one that was woken for the connection. Without it
+	 * the client would wait until another connection comes.
+	 */
 	if (has_connection && accept_request(fcgi) == 0)
 		route_serve(&thread->worker, fcgi);
+	if (is_stopped)
+		return false;
 	tend_link(thread);
 	return true;
 }

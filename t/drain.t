@@ -59,7 +59,8 @@ sub since {
     my $begin = time;
     kill 'HUP', parent($cb, 'worker');
     ok eventually(30, sub { since($cb, $mark) =~ /worker: generation \d+ serves; / }), 'new workers serve';
-    is $cb->run(code => 'print(1)')->{status}, 200, 'a run meanwhile';
+    my $meanwhile = $cb->run(code => 'print(1)');
+    is $meanwhile->{status}, 200, 'a run meanwhile' or diag $meanwhile->{body};
     is join(' ', map { $cb->read_reply($_)->{status} } @sockets), join(' ', (200) x 8), 'no run is lost';
 
     # A new runner. The old one serves its runs.

@@ -6,8 +6,8 @@
 #   skip       the reason why there is no such program
 #   fields     fields of the request, instead of the usual ones
 #   stdout, exit_code, status (one or a list), stderr (a pattern)
-# The programs in more/ succeed and print the contents of NAME.out. Their stdin is NAME.in, if it is
-# there.
+# The programs in more/ succeed and print the contents of NAME.out. Their stdin is NAME.in, and more
+# fields of the request are in NAME.json, if these are there.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually json missing process_status root slurp);
@@ -119,7 +119,8 @@ sub add_language {
         my ($base) = $program =~ /(.*)\.\Q$ext\E\z/;
         push @runs, { name => "$name: " . basename($base), main => $main,
             expect => { status => 'ok', exit_code => 0, stdout => source("$base.out") },
-            fields => { language => $name, code => source($program), -e "$base.in" ? (stdin => source("$base.in")) : () } };
+            fields => { language => $name, code => source($program), -e "$base.in" ? (stdin => source("$base.in")) : (),
+                -e "$base.json" ? %{ json->decode(slurp("$base.json")) } : () } };
     }
 }
 
