@@ -58,6 +58,7 @@ add_file(int from, const char *source, const struct stat *st, int to, const char
 {
 	if ((st->st_mode & S_IROTH) == 0 || (st->st_mode & (S_ISUID | S_ISGID)) != 0)
 		return 0;
+	errno = 0; /* it says below whether a link was tried in vain */
 	if (st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0 && linkat(from, source, to, name, 0) == 0) {
 		count->links++;
 		return 0;
