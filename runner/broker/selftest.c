@@ -186,16 +186,19 @@ look_at_cell(struct broker *broker, const struct cell *cell, struct selftest *te
 	const char *who = cell->language->config->name;
 	const struct cell *other = another_cell(broker, cell);
 	uint64_t ours[SELFTEST_NAMESPACES], own[SELFTEST_NAMESPACES], others[SELFTEST_NAMESPACES] = { 0 };
-	struct stat box, other_box;
+	struct stat box, other_box, wardens;
 
 	namespaces_of(getpid(), ours);
 	namespaces_of(cell->guest_pid, own);
+	/* Wardens and zygotes are in a network namespace of their own, from which a cell's leads on. */
+	if (fstat(broker->no_network_fd, &wardens) != 0)
+		wardens.st_ino = 0;
 	if (other != NULL)
 		namespaces_of(other->guest_pid, others);
 	for (size_t i = 0; i < SELFTEST_NAMESPACES; i++) {
 		if (own[i] == 0 || (kinds[i].kind == NAMESPACE_NETWORK && !cell_has_network_namespace(broker, cell)))
 			continue;
-		if (kinds[i].is_per_cell && (own[i] == ours[i] || own[i] == others[i]))
+		if (kinds[i].is_per_cell && (own[i] == ours[i] || own[i] == others[i] || own[i] == wardens.st_ino))
 			break_layer(broker, kinds[i].layer, who, "a cell shares the namespace");
 		else if (strcmp(kinds[i].name, "user") == 0 && (own[i] == ours[i]) == broker->single_uid)
 			break_layer(broker, kinds[i].layer, who, "a cell is in another one than is meant for it");
