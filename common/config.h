@@ -48,15 +48,24 @@ struct warm_set {
 	uint32_t zygotes;       /* warm interpreters, which fork in turn */
 };
 
+/* The program that installs the packages of a language (deps/). */
+enum packages {
+	PACKAGES_NONE,
+	PACKAGES_PIP,
+	PACKAGES_NPM,
+};
+
 struct language_config {
 	char *file; /* its path, for messages */
 	char *name; /* as in a request */
 	struct strings aliases;
 	char *main_file; /* "main.py" */
 	enum start_kind start;
-	char *driver;       /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
-	char *interpreter;  /* with a driver: absolute path */
-	struct strings run; /* the command that starts a program; none: the compiled file is executed */
+	char *driver;      /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
+	char *interpreter; /* with a driver: absolute path */
+	enum packages packages;
+	char *packages_link; /* where the link to its set of packages is, if it has one; NULL: it can have none */
+	struct strings run;  /* the command that starts a program; none: the compiled file is executed */
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it creates in the working directory */
@@ -106,6 +115,30 @@ enum log_format {
 enum busy_status {
 	BUSY_429,
 	BUSY_503, /* for clients that try again after 503 only */
+};
+
+/* The network of an installer. */
+enum build_network {
+	BUILD_NETWORK_NONE,
+	BUILD_NETWORK_HOST,
+};
+
+/* How the packages of runs are installed (deps/). */
+struct dependencies_config {
+	char *requirements;    /* a directory for each language, with the file that names its packages */
+	char *sets;            /* a directory for the sets of packages; its owner installs them */
+	enum requirement cell; /* bubblewrap around the installer */
+	enum build_network network;
+	char *proxy;                  /* a URL; NULL: none. So are the next two: the installers' own defaults */
+	char *index_url;              /* pip's */
+	char *registry;               /* npm's */
+	struct strings trusted_hosts; /* pip uses them without TLS, or with any certificate */
+	char *archives;               /* a directory with wheels or tarballs; NULL: none */
+	char *certificates;           /* a file with the authorities' certificates */
+	char *npm;                    /* the program */
+	uint64_t bytes;               /* the most that a set may take on the disk */
+	uint64_t build_ms;            /* the longest time of one installation */
+	uint64_t update_s;            /* from one update without a request to the next; 0: there are none */
 };
 
 struct config {
@@ -158,6 +191,8 @@ struct config {
 	char *certificates;     /* a file with CA certificates for runs that have a network */
 	uint32_t connections;   /* to its proxy: of a run at the same time, and new ones in a second */
 	uint32_t network_armed; /* armed cells of a warm set with a network; see config_network_armed */
+
+	struct dependencies_config dependencies;
 
 	struct limits_config limits;
 	struct language_config *language[CONFIG_MAX_LANGUAGES]; /* sorted by name */

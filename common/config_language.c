@@ -43,6 +43,8 @@ static const struct conf_form form_link = { is_link, "/PLACE=/TARGET, two absolu
 
 static const char *const start_names[] = { [START_ZYGOTE] = "zygote", [START_SPARE] = "spare", [START_COLD] = "cold", NULL };
 
+static const char *const packages_names[] = { [PACKAGES_NONE] = "none", [PACKAGES_PIP] = "pip", [PACKAGES_NPM] = "npm", NULL };
+
 #define AT(member) .offset = offsetof(struct language_config, member)
 
 static const struct conf_key compile_keys[] = {
@@ -69,6 +71,7 @@ static const struct conf_key language_keys[] = {
 	{ .name = "start", .type = CONF_CHOICE, AT(start), .choices = start_names, .number = START_ZYGOTE },
 	{ .name = "driver", .type = CONF_STRING, AT(driver), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "interpreter", .type = CONF_STRING, AT(interpreter), .max = PATH_BYTES, .form = &conf_form_absolute },
+	{ .name = "packages", .type = CONF_CHOICE, AT(packages), .choices = packages_names, .number = PACKAGES_NONE },
 	{ .name = "run", .type = CONF_STRINGS, AT(run), .max = CONFIG_MAX_WORDS },
 	{ .name = "compile", .type = CONF_GROUP, .keys = compile_keys },
 	{ .name = "version", .type = CONF_STRINGS, AT(version), .max = CONFIG_MAX_WORDS },
@@ -199,6 +202,8 @@ check_driver(const struct conf_file *file, const struct language_config *languag
 		if (!has_driver && is_there)
 			return fail_key(file, of_drivers[i], "is allowed only with a driver");
 	}
+	if (!has_driver && language->packages != PACKAGES_NONE)
+		return fail_key(file, "packages", "is allowed only with a driver");
 	if (has_driver && config_setting_get_member(root, "armed") != NULL)
 		return fail_key(file, "armed", "with a driver, is a key of each set of warm");
 	if (!has_driver && language->version.count == 0)
@@ -261,6 +266,7 @@ config_language_free(struct language_config *language)
 	for (size_t i = 0; i < language->warm_count; i++)
 		conf_schema_free(warm_keys, &language->warm[i]);
 	conf_schema_free(language_keys, language);
+	free(language->packages_link);
 	free(language->file);
 	free(language);
 }
@@ -285,6 +291,9 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	    check_armed(&file, config, language) != 0) {
 		config_language_free(language);
 		language = NULL;
+	} else if (language->packages != PACKAGES_NONE &&
+	    asprintf(&language->packages_link, "%s/%s/current", config->dependencies.sets, language->name) < 0) {
+		die("out of memory");
 	}
 	conf_file_close(&file);
 	return language;

@@ -11,6 +11,7 @@
 #include <sys/un.h>
 
 #include "conf_schema.h"
+#include "config_dependencies.h"
 #include "config_key.h"
 #include "config_language.h"
 #include "config_limits.h"
@@ -138,6 +139,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
 	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
+	{ .name = "dependencies", .type = CONF_GROUP, .keys = config_dependencies_keys },
 	{ .name = "log", .type = CONF_GROUP, .keys = log_keys },
 	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
 	{ .name = NULL },
@@ -232,7 +234,8 @@ config_load(const char *path, char *error, size_t error_size)
 	conf_schema_defaults(&file, config_keys, config);
 	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) != 0 ||
 	    check_reserve(config, &file) != 0 || config_limits_check(&file, &config->limits) != 0 ||
-	    config_network_read(&file, config) != 0 || read_languages(config, &file) != 0) {
+	    config_network_read(&file, config) != 0 || config_dependencies_check(&file, config) != 0 ||
+	    read_languages(config, &file) != 0) {
 		config_free(config);
 		config = NULL;
 	}

@@ -59,7 +59,7 @@ generations_watch_look(struct work *work, uint64_t now_us)
 	} else if (work->changed_us != 0 && now_us >= work->watch_reload_us + WATCH_PAUSE_US) {
 		work->changed_us = 0;
 		work->watch_reload_us = now_us;
-		log_info("%s: the program of a language has changed", work->what->name);
+		log_info("%s: the program of a language, or its set of packages, has changed", work->what->name);
 		work->wants_next = true;
 	}
 }

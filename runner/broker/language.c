@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "broker/language.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,6 +43,15 @@ language_event(struct broker *broker, struct language *language, enum language_e
 	if (next == LANGUAGE_FAILING)
 		run_queue_refuse(broker, language, NULL, REFUSED_UNAVAILABLE, language->reason, 0);
 	loop_dispatch(&broker->loop);
+}
+
+void
+language_hold_packages(const struct language *language)
+{
+	struct flock lock = { .l_type = F_RDLCK };
+
+	if (language->packages_fd >= 0 && fcntl(language->packages_fd, F_OFD_SETLK, &lock) != 0)
+		log_warn("%s: lock its set of packages: %s", language->config->name, strerror(errno));
 }
 
 bool

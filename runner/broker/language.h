@@ -34,6 +34,7 @@
 #define LANGUAGE_KINDS (CONFIG_MAX_WARM + 1) /* of pools */
 #define LANGUAGE_POOLS (LANGUAGE_KINDS * GRANT_COUNT)
 #define LANGUAGE_DEATHS_MAX 3
+#define LANGUAGE_PATH_SIZE 4096
 #define LANGUAGE_REFUSALS (REFUSED_LOST + 1)
 
 struct broker;
@@ -67,10 +68,12 @@ struct language {
 	char reason[PROTO_TEXT_SIZE];    /* MISSING, FAILING: why. Explains the state, and is never asked for it */
 	char shortfall[PROTO_TEXT_SIZE]; /* why `start` is not as configured; else empty */
 	char version[PROTO_NAME_SIZE];
-	bool is_verified;      /* a zygote has passed all parts of the self-test */
-	uint64_t used_us;      /* when last */
-	uint64_t state_us;     /* since when it is in its state */
-	uint64_t fell_back_us; /* when `start` became START_SPARE */
+	char interpreter[LANGUAGE_PATH_SIZE]; /* with a driver: its own, or that of its set of packages */
+	int packages_fd;                      /* the set, which is locked by it; -1: none */
+	bool is_verified;                     /* a zygote has passed all parts of the self-test */
+	uint64_t used_us;                     /* when last */
+	uint64_t state_us;                    /* since when it is in its state */
+	uint64_t fell_back_us;                /* when `start` became START_SPARE */
 
 	struct policy *policy;
 	struct rootfs fs;
@@ -105,6 +108,12 @@ struct language {
  * (LANGUAGE_FAILED): why. Refuses the runs that wait, if the language is FAILING then.
  */
 void language_event(struct broker *broker, struct language *language, enum language_event event, const char *reason);
+
+/*
+ * Lock the language's set of packages, if it has one, until the runner ends: cellblock-deps removes
+ * no set that is locked, and learns by the lock that runs have it.
+ */
+void language_hold_packages(const struct language *language);
 
 /* Whether its processes run, or are to run. */
 bool language_is_awake(const struct language *language);

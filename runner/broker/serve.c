@@ -21,6 +21,7 @@
 #include "broker/dispatch.h"
 #include "broker/drain.h"
 #include "broker/health.h"
+#include "broker/language.h"
 #include "broker/meter.h"
 #include "broker/zygotes.h"
 #include "clock.h"
@@ -136,6 +137,8 @@ tell_ready(struct broker *broker)
 	if (!state.healthy)
 		return;
 	broker->was_ready = true;
+	for (size_t i = 0; i < broker->language_count; i++)
+		language_hold_packages(&broker->language[i]);
 	if (fdpass_send(broker->door.fd, &notice, sizeof notice, NULL, 0) != 0)
 		log_warn("tell the door that all is ready: %s", strerror(errno));
 }

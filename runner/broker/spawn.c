@@ -181,9 +181,9 @@ make_env(const struct broker *broker, const struct zygote *zygote, char **env)
 
 static void __attribute__((noreturn)) exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 {
-	const struct language_config *language = zygote->language->config;
-	const struct driver *driver = driver_find(language->driver);
-	char *argv[DRIVER_ARGS + 2] = { language->interpreter };
+	const char *interpreter = zygote->language->interpreter;
+	const struct driver *driver = driver_find(zygote->language->config->driver);
+	char *argv[DRIVER_ARGS + 2] = { (char *)interpreter };
 	char *env[ENV_MAX];
 	size_t count = 0;
 
@@ -197,8 +197,8 @@ static void __attribute__((noreturn)) exec_interpreter(const struct broker *brok
 		env[count++] = (char *)driver->env[i];
 	env[count] = NULL;
 	memcpy(argv + 1, driver->args, sizeof driver->args);
-	execve(language->interpreter, argv, env);
-	die("zygote: run %s in its root: %s", language->interpreter, strerror(errno));
+	execve(interpreter, argv, env);
+	die("zygote: run %s in its root: %s", interpreter, strerror(errno));
 }
 
 /*

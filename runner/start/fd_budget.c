@@ -96,7 +96,7 @@ fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
 	add(budget, 4, "pools", pools, LANGUAGE_SETUP);
 	serving = budget->total + config->language_count * LANGUAGE_OWN;
 	/* When it puts the roots together it has no cell, no run and no zygote yet. */
-	add(budget, 5, "languages", config->language_count,
+	add(budget, 6, "languages", config->language_count,
 	    LANGUAGE_OWN + (config->language_count * LANGUAGE_CLONES > serving ? LANGUAGE_CLONES : 0));
 	add(budget, 6, "connections of workers", connections_of_workers(config), WORKER_GENERATIONS);
 	add(budget, 7, "others", BROKER_OWN, 1);

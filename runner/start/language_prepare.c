@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "config_dependencies.h"
 #include "driver.h"
 #include "fdpass.h"
 #include "guest/hook.h"
@@ -111,6 +112,35 @@ blame(char key[LANGUAGE_KEY_SIZE], const char *name)
 }
 
 /*
+ * Add the set of packages that the language has, if any, and make its interpreter that of the set.
+ * Returns 0, or -1 with a text.
+ */
+static int
+add_packages(struct language *language, char *error, size_t size)
+{
+	const struct language_config *from = language->config;
+	char set[LANGUAGE_PATH_SIZE - 32], path[LANGUAGE_PATH_SIZE];
+
+	if (config_dependencies_find(from, set, sizeof set) != 0)
+		return 0;
+	language->packages_fd = open(set, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (language->packages_fd < 0) {
+		snprintf(error, size, "%s: %s", set, strerror(errno));
+		return -1;
+	}
+	snprintf(path, sizeof path, PACKAGES_PLACE "/%s", from->name);
+	if (rootfs_add_at(&language->fs, path, set, error, size) != 0)
+		return -1;
+	if (from->packages == PACKAGES_PIP) {
+		snprintf(language->interpreter, sizeof language->interpreter, PACKAGES_PLACE "/%s/bin/python3", from->name);
+		return 0;
+	}
+	/* Node searches this directory for both require and import, because /box is below "/". */
+	snprintf(path, sizeof path, PACKAGES_PLACE "/%s/node_modules", from->name);
+	return rootfs_add_link(&language->fs, "/node_modules", path, error, size);
+}
+
+/*
  * Look up all paths of the root, and the version. Returns 0, or -1 with a text: the language is
  * missing. `key` is then the setting to blame.
  */
@@ -124,6 +154,11 @@ look_up(struct language *language, uid_t probe_uid, char key[LANGUAGE_KEY_SIZE],
 
 	blame(key, "interpreter");
 	if (from->interpreter != NULL && add_program(fs, from->interpreter, error, size) != 0)
+		return -1;
+	if (from->interpreter != NULL)
+		snprintf(language->interpreter, sizeof language->interpreter, "%s", from->interpreter);
+	blame(key, "packages");
+	if (add_packages(language, error, size) != 0)
 		return -1;
 	blame(key, "run");
 	if (from->run.count > 0 && add_program(fs, from->run.item[0], error, size) != 0)
@@ -219,11 +254,13 @@ language_prepare_check(const struct config *config, const struct language_config
 		die("out of memory");
 	language->all = config;
 	language->config = from;
+	language->packages_fd = -1;
 	if (read_policy(language, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
 		result = LANGUAGE_WRONG;
 	else if (look_up(language, probe_uid, key, error, size) != 0)
 		result = LANGUAGE_NOT_HERE;
 	memcpy(version, language->version, PROTO_NAME_SIZE);
+	fdpass_close(&language->packages_fd, 1);
 	policy_free(language->policy);
 	rootfs_free(&language->fs);
 	free(language);
@@ -245,6 +282,7 @@ language_prepare(struct language *language, const struct config *config, const s
 		.cell_mount_fd = -1,
 		.zygote_mount_fd = -1,
 		.trees_fd = -1,
+		.packages_fd = -1,
 		.warden = { .sock = -1 },
 		.compiler = { .answer = { .fd = -1 } } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
@@ -296,6 +334,7 @@ language_prepare_free(struct language *language)
 	fdpass_close(&language->cell_mount_fd, 1);
 	fdpass_close(&language->zygote_mount_fd, 1);
 	fdpass_close(&language->trees_fd, 1);
+	fdpass_close(&language->packages_fd, 1);
 	fdpass_close(language->setup_fd, LANGUAGE_POOLS);
 	policy_free(language->policy);
 	rootfs_free(&language->fs);

@@ -116,13 +116,14 @@ leave_group(struct cgroup_tree *tree)
 }
 
 /*
- * The programs of the languages: what is installed or removed is noticed by them. Returns a list
+ * The programs of the languages, and the links to their packages: a program that is installed or
+ * removed, and a new set of packages, are noticed by them. Returns a list
  * that the caller frees, and sets its length. Dies without memory.
  */
 static const char **
 list_programs(const struct config *config, size_t *count)
 {
-	const char **path = calloc(CONFIG_MAX_LANGUAGES * 4, sizeof *path);
+	const char **path = calloc(CONFIG_MAX_LANGUAGES * 5, sizeof *path);
 
 	if (path == NULL)
 		die("out of memory");
@@ -132,6 +133,8 @@ list_programs(const struct config *config, size_t *count)
 
 		if (language->interpreter != NULL)
 			path[(*count)++] = language->interpreter;
+		if (language->packages_link != NULL)
+			path[(*count)++] = language->packages_link;
 		if (language->run.count > 0)
 			path[(*count)++] = language->run.item[0];
 		if (config_is_compiled(language))

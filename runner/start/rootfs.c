@@ -242,7 +242,11 @@ rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size)
 int
 rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size)
 {
-	return add_entry(fs, ROOTFS_BIND, path, source, NULL, false, error, size);
+	struct stat st;
+
+	if (stat(source, &st) != 0)
+		return failed(error, size, "bind", source);
+	return add_entry(fs, ROOTFS_BIND, path, source, NULL, S_ISDIR(st.st_mode), error, size);
 }
 
 int

@@ -25,8 +25,8 @@ int rootfs_init(struct rootfs *fs, char *error, size_t size);
 int rootfs_add(struct rootfs *fs, const char *path, char *error, size_t size);
 
 /*
- * Bind the host's file `source`, an absolute path without links, at `path`. Does nothing if the
- * root has something there. Returns 0, or -1 with a text in `error`.
+ * Bind `source`, a file or directory of the host, at `path`. Both are absolute, without links. Does
+ * nothing if the root has something there. Returns 0, or -1 with a text in `error`.
  */
 int rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char *error, size_t size);
 

@@ -17,8 +17,8 @@ skip_all('systemd is not the first process') if !-d '/run/systemd/system';
 my $slow = $ENV{CELLBLOCK_SLOW} || 1;
 my $prefix = Cellblock::prefix();
 my $examples = "$prefix/share/doc/cellblock/examples";
-my @services = ('cellblock-runner.service', 'cellblock-fcgi.service', 'cellblock-status.service');
-my @units = (@services, 'cellblock-fcgi.socket', 'cellblock-status.socket');
+my @services = ('cellblock-runner.service', 'cellblock-fcgi.service', 'cellblock-status.service', 'cellblock-deps.service');
+my @units = (@services, 'cellblock-fcgi.socket', 'cellblock-status.socket', 'cellblock-deps.socket');
 my $site = '/etc/nginx/sites-enabled/cellblock';
 my $key = 'test-key-of-systemd';
 my @mounts_before = Cellblock::host_mounts();
@@ -67,16 +67,16 @@ done(['systemd-sysusers']);
 cmp_ok getpwnam('cellblock-fcgi') // 0, '>', 0, 'sysusers makes the workers\' user';
 
 my $config = '/etc/cellblock/cellblock.conf';
-done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
+done(['cp', '-R', (map {"$examples/etc/$_"} qw(cellblock.conf dependencies languages seccomp)), '/etc/cellblock'], 'the configuration is copied');
 # A stop must not wait for a run that sleeps.
 spew($config, slurp($config) =~ s/drain_ms = \d+/drain_ms = 2000/r);
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
 filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths);
-done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
+done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-deps.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
 done(['cp', "$examples/etc/systemd/nginx-cellblock.conf", '/etc/systemd/system/nginx.service.d/cellblock.conf']);
 filled('etc/logrotate/cellblock.in', '/etc/cellblock/logrotate.conf', LOG => '/var/log/cellblock');
-filled('etc/systemd/cellblock-status.service.in', '/etc/systemd/system/cellblock-status.service', %paths);
+filled("etc/systemd/cellblock-$_.service.in", "/etc/systemd/system/cellblock-$_.service", %paths) for qw(status deps);
 is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint about the units';
 
 spew('/root/key', "$key\n");
@@ -87,7 +87,7 @@ done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -
 filled('nginx/cellblock.conf.in', $site, CONNECTIONS => 320,
     ADDRESS_CONNECTIONS => 1280, BODY => '32m', REPLY => '265216k', ERROR_LOG => '/var/log/cellblock/nginx.log', READ_TIMEOUT => '1h', PLAIN_PORT => 8194, TLS_PORT => 8443, TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
-    FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock');
+    FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock', DEPS_SOCKET => '/run/cellblock-deps.sock');
 
 # --- it starts --------------------------------------------------------------------------------------------------------------
 

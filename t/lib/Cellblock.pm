@@ -143,7 +143,7 @@ sub runner_program { return prefix() . '/bin/cellblock-runner' }
 sub write_configuration {
     my ($dir, @changes) = @_;
     make_path($dir);
-    for my $name (qw(cellblock.conf languages seccomp)) {
+    for my $name (qw(cellblock.conf dependencies languages seccomp)) {
         my ($exit, undef, $err) = command(['cp', '-R', "$root/etc/$name", "$dir/"]);
         die "cp: $err" if $exit;
     }

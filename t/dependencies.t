@@ -1,0 +1,239 @@
+# The packages of runs: named in a requirements file, installed by the real pip and npm, and
+# switched to while clients send runs. A build that fails keeps the old set and says why.
+use strict;
+use warnings;
+use Cellblock qw(command envelope_ok eventually missing skip_all slurp spew);
+use Packages qw(tarball wheel);
+use File::Temp qw(tempdir);
+use POSIX ();
+use Test::More;
+use Time::HiRes qw(time);
+
+skip_all('bubblewrap makes no cell here')
+    if (command([qw(bwrap --unshare-all --ro-bind / / true)]))[0] != 0;
+
+my $archives = tempdir('cellblock-archives-XXXXXX', DIR => '/var/tmp', CLEANUP => 1);
+chmod 0755, $archives;
+for my $version (1, 2) {
+    wheel($archives, 'cbdemo', "$version.0", 'cbdemo/__init__.py' => "VERSION = $version\n", 'cbdemo/data.txt' => "data $version\n",
+        'cbdemo/command.py' => "def main():\n    print('command $version')\n",
+        'entry_points.txt' => "[console_scripts]\ncbdemo = cbdemo.command:main\n");
+}
+wheel($archives, 'cbspace_a', '1.0', 'cbspace/a.py' => "NAME = 'a'\n");
+wheel($archives, 'cbspace_b', '1.0', 'cbspace/b.py' => "NAME = 'b'\n");
+wheel($archives, 'cblarge', '1.0', 'cblarge.py' => '#' x (3 << 20));
+# A source package is built by its own code, so this one is an attack on the installer's cell.
+my $source = tempdir(CLEANUP => 1);
+mkdir "$source/cbattack-1.0";
+spew("$source/cbattack-1.0/setup.py", <<'END');
+import glob, os, setuptools, socket
+seen = []
+for path in ["/etc/shadow", "/root", "/home", "/var/lib", "/run", "/proc/1/root/etc/shadow"] + glob.glob("/var/tmp/*/conf"):
+    try:
+        os.listdir(path) if os.path.isdir(path) else open(path).read()
+        seen.append(path)
+    except OSError:
+        pass
+try:
+    socket.create_connection(("127.0.0.1", int(os.environ.get("PORT", "22"))), 2)
+    seen.append("network")
+except OSError:
+    pass
+others = [pid for pid in os.listdir("/proc") if pid.isdigit() and "supervisord" in open(f"/proc/{pid}/comm").read()]
+for place in "/usr", "/etc", "/packages":
+    try:
+        open(f"{place}/written", "w").close()
+        seen.append(f"writes to {place}")
+    except OSError:
+        pass
+raise SystemExit(f"ATTACK seen={seen} processes={others}")
+END
+command(['tar', '-C', $source, '-czf', "$archives/cbattack-1.0.tar.gz", 'cbattack-1.0']);
+
+my $cb = Cellblock->start(own => 1,
+    conf => [
+        ['cellblock.conf', qr/network = "host";/, 'network = "none";'],
+        ['cellblock.conf', qr{#archives = "/srv/wheels"}, qq(archives = "$archives")],
+        ['cellblock.conf', qr/(?<=\n)\tbytes = \d+;/, "\tbytes = 2000000;"],
+    ],
+    keys => { plain => 'plain-key-123456' },
+    allow => [qr/Traceback/]);
+
+# The requirements in force. An operator edits DIR/conf and reloads.
+sub requirements { return "$cb->{dir}/live/conf/dependencies/$_[0]" }
+
+sub refresh {
+    my ($language, %option) = @_;
+    return $cb->get("/v1/sandbox/dependencies/refresh?language=$language", %option);
+}
+
+sub versions {
+    my ($reply) = @_;
+    return { map { $_->{name} => $_->{version} } @{ $reply->{data}{dependencies} || [] } };
+}
+
+sub python {
+    my ($code, %field) = @_;
+    my $reply = $cb->run(code => $code, %field);
+    return ($reply->{data}{stdout} // $reply->{body}) . ($reply->{data}{error} // '');
+}
+
+# Send a request in a child, with more arguments for curl. Returns its pid; it exits with 0 after a
+# good answer.
+sub send_request {
+    my ($path, @args) = @_;
+    my $pid = fork // die "fork: $!";
+    return $pid if $pid;
+    { no warnings 'exec'; exec 'curl', '-sf', '-o', '/dev/null', '-H', "X-Api-Key: $cb->{key}", @args, "$cb->{url}/v1/sandbox/dependencies/$path" }
+    POSIX::_exit(1);
+}
+
+subtest 'without requirements' => sub {
+    my $reply = $cb->get('/v1/sandbox/dependencies?language=python3');
+    envelope_ok($reply, 200, 0, 'the list');
+    ok versions($reply)->{Jinja2}, 'it has the packages of the host';
+    envelope_ok($cb->get('/v1/sandbox/dependencies'), 200, 0, 'python3 is the language of a request that names none');
+    is_deeply versions(refresh('python3')), versions($reply), 'a refresh has nothing to do';
+    ok !-e "$cb->{dir}/dependencies/python3/current", 'and makes no set';
+    envelope_ok($cb->get('/v1/sandbox/dependencies?language=nodejs'), 200, 0, 'the list of nodejs');
+};
+
+subtest 'bad requests' => sub {
+    for (['bash', qr/^language: bash has no packages/], ['nope', qr/^language: nope/], ['', qr/^language: /]) {
+        my $reply = $cb->get("/v1/sandbox/dependencies?language=$_->[0]");
+        envelope_ok($reply, 400, -400, "language '$_->[0]'");
+        like $reply->{json}{message}, $_->[1], 'the message names it';
+    }
+    envelope_ok($cb->get('/v1/sandbox/dependencies', key => 'wrong'), 401, -401, 'a wrong key');
+    envelope_ok($cb->get('/v1/sandbox/dependencies/refresh', key => 'plain-key-123456'), 403, -403, 'a refresh is for operators');
+    envelope_ok($cb->get('/v1/sandbox/dependencies', key => 'plain-key-123456'), 200, 0, 'the list is for all keys');
+    envelope_ok($cb->get('/v1/sandbox/dependencies/update'), 405, -405, 'an update is a POST');
+    envelope_ok($cb->request('POST', '/v1/sandbox/dependencies/update', content => '[1]'), 400, -400, 'a body that is no object');
+    envelope_ok($cb->request('POST', '/v1/sandbox/dependencies/update', content => '{"language": 3}'), 400, -400, 'a language that is no string');
+    envelope_ok($cb->request('POST', '/v1/sandbox/dependencies/update', content => 'x' x 5000), 413, -413, 'a long body');
+};
+
+subtest 'pip' => sub {
+    spew(requirements('python3') . '/requirements.txt', "# one\ncbdemo == 1.0\ncbspace-a\ncbspace-b\n");
+    my $reply = refresh('python3');
+    envelope_ok($reply, 200, 0, 'refresh');
+    is versions($reply)->{cbdemo}, '1.0', 'the reply lists the new package';
+    like python('import cbdemo; print(cbdemo.VERSION)'), qr/^1\n/, 'the next run imports it';
+    is python("import cbspace.a, cbspace.b\nprint(cbspace.a.NAME + cbspace.b.NAME)"), "ab\n", 'two packages with one namespace';
+    is python("import importlib.resources\nprint(importlib.resources.files('cbdemo').joinpath('data.txt').read_text(), end='')"), "data 1\n",
+        'a data file';
+    is python('import importlib.metadata as m; print([e.value for e in m.distribution("cbdemo").entry_points])'), "['cbdemo.command:main']\n",
+        'its metadata';
+    is python("import runpy, sys\nsys.argv = ['cbdemo']\nrunpy.run_path('/packages/python3/bin/cbdemo', run_name='__main__')"), "command 1\n", 'a console script';
+    like python("open('/packages/python3/lib/x', 'w')"), qr/Read-only file system/, 'no run can write to a set';
+    is python("import jinja2; print(jinja2.__name__)"), "jinja2\n", 'the packages of the host stay';
+    my $writable = join ' ', (command(['find', "$cb->{dir}/dependencies/python3/set-1", '!', '-type', 'l', '-perm', '/222']))[1];
+    is $writable, '', 'nobody can write to a file of the set';
+};
+
+subtest 'npm' => sub {
+    my $one = tarball($archives, 'cb-one', '1.2.3', {}, 'index.js' => "module.exports = 'one';\n");
+    my $esm = tarball($archives, 'cb-esm', '2.0.0', { type => 'module', exports => './index.js' }, 'index.js' => "export default 'esm';\n");
+    spew(requirements('nodejs') . '/package.json', Cellblock::json()->encode({ private => \1, dependencies => { 'cb-one' => $one, 'cb-esm' => $esm } }));
+    my $reply = refresh('nodejs');
+    envelope_ok($reply, 200, 0, 'refresh');
+    is versions($reply)->{'cb-one'}, '1.2.3', 'the reply lists the new package';
+    my $run = $cb->run(language => 'nodejs', code => "console.log(require('cb-one'));\nimport('cb-esm').then((m) => console.log(m.default));");
+    is $run->{data}{stdout}, "one\nesm\n", 'require and import' or diag $run->{body};
+    spew(requirements('nodejs') . '/package.json', '{');
+    $reply = refresh('nodejs');
+    envelope_ok($reply, 422, -422, 'a package.json that is not JSON');
+    like $reply->{json}{message}, qr/package\.json: is not a JSON object/, 'the message says so';
+    is $cb->run(language => 'nodejs', code => "console.log(require('cb-one'))")->{data}{stdout}, "one\n", 'the old set stays in use';
+} if -x '/usr/bin/npm' || missing('npm');
+
+subtest 'failures keep the old set' => sub {
+    my $file = requirements('python3') . '/requirements.txt';
+    my $before = readlink "$cb->{dir}/dependencies/python3/current";
+    for (['no-such-package-cb', qr/No matching distribution found for no-such-package-cb/, 'a package that is not there'],
+        ['== 3', qr/Invalid requirement/, 'a line that is no requirement'],
+        ['cblarge', qr/dependencies\.bytes|File too large/, 'a set that is too large'],
+        ['cbattack', qr/ATTACK seen=\[\] processes=\[\]/, 'the code of a package reaches nothing of the host']) {
+        spew($file, "$_->[0]\n");
+        my $reply = refresh('python3');
+        envelope_ok($reply, 422, -422, $_->[2]);
+        like $reply->{json}{message}, $_->[1], "$_->[2]: the reply says why";
+        like python('import cbdemo; print(cbdemo.VERSION)'), qr/^1\n/, "$_->[2]: runs have the old set";
+    }
+    is readlink "$cb->{dir}/dependencies/python3/current", $before, 'no failure has switched';
+};
+
+subtest 'a switch under load' => sub {
+    spew(requirements('python3') . '/requirements.txt', "cbdemo == 2.0\n");
+    my ($child, %seen, @bad, $ended) = ();
+    $cb->many(8, sub {
+        $child //= send_request('refresh?language=python3');
+        if (!$ended && waitpid($child, POSIX::WNOHANG()) == $child) {
+            is $?, 0, 'refresh';
+            $ended = time;
+        }
+        return if $ended && time > $ended + 1;
+        return { code => "import cbdemo\nprint(cbdemo.VERSION, open(cbdemo.__path__[0] + '/data.txt').read())" };
+    }, sub {
+        my (undef, $reply) = @_;
+        my $out = $reply->{data}{stdout} // "$reply->{status} $reply->{body}";
+        $seen{$out}++;
+        push @bad, $out if $out !~ /^(1 data 1|2 data 2)\n\n\z/;
+    }, 200);
+    is "@bad[0 .. ($#bad < 3 ? $#bad : 3)]", '', 'each run sees the old set or the new one, whole';
+    ok $seen{"1 data 1\n\n"} && $seen{"2 data 2\n\n"}, 'both were seen' or diag explain \%seen;
+    like python('import cbdemo; print(cbdemo.VERSION)'), qr/^2\n/, 'the new set is in use';
+    like python('import cbspace'), qr/ModuleNotFoundError/, 'a package that is no longer named is gone';
+};
+
+subtest 'two updates at once' => sub {
+    my @pids = map { send_request('update?language=python3', '-X', 'POST') } 1, 2;
+    for (@pids) { waitpid $_, 0; is $?, 0, 'an update is answered' }
+    my $log = slurp("$cb->{dir}/log/deps.log");
+    like $log, qr/another request has built this set/, 'the second one joined the first';
+};
+
+subtest 'the command' => sub {
+    my @deps = (Cellblock::prefix() . '/bin/cellblock-deps', '-c', "$cb->{dir}/live/conf/cellblock.conf");
+    my ($exit, $out, $err) = command([@deps, 'python3', 'list']);
+    is $exit, 0, 'list' or diag $err;
+    like $out, qr/^cbdemo 2\.0$/m, 'it prints names and versions';
+    is((command([@deps, 'python3', 'check']))[0], 0, 'check: the set fits');
+    spew(requirements('python3') . '/requirements.txt', "cbdemo == 1.0\n");
+    ($exit, $out, $err) = command([@deps, 'python3', 'check']);
+    is $exit, 1, 'check: the requirements have changed';
+    like $err, qr/requirements have changed/, 'and it says so';
+    ($exit, $out) = command([@deps, 'python3', 'refresh']);
+    is $exit, 0, 'refresh';
+    ok eventually(30, sub { python('import cbdemo; print(cbdemo.VERSION)') =~ /^1\n/ }), 'runs have the set soon';
+    ($exit, undef, $err) = command([@deps, 'bash', 'list']);
+    is $exit, 2, 'a language without packages';
+    like $err, qr/bash: is no language with packages; those are: nodejs python3/, 'and it names the others';
+    is((command([@deps, 'python3', 'nonsense']))[0], 2, 'an unknown word');
+    is((command([@deps]))[0], 2, 'no words');
+};
+
+subtest 'the set goes with the last requirement' => sub {
+    spew(requirements('python3') . '/requirements.txt', "# nothing\n");
+    envelope_ok(refresh('python3'), 200, 0, 'refresh');
+    ok eventually(30, sub { python('import cbdemo') =~ /ModuleNotFoundError/ }), 'the package is gone';
+    ok !-e "$cb->{dir}/dependencies/python3/current", 'there is no set';
+};
+
+subtest 'a killed installer' => sub {
+    spew(requirements('python3') . '/requirements.txt', "cbdemo == 2.0\n");
+    my $pid = send_request('refresh?language=python3');
+    my %all;
+    ok eventually(30, sub {
+        %all = Cellblock::all_processes();
+        my ($bwrap) = grep { $all{$_}{cmdline} =~ m{^/usr/bin/bwrap .*\Q$cb->{dir}\E} } keys %all;
+        return $bwrap && kill 9, $bwrap;
+    }), 'the installer is killed';
+    waitpid $pid, 0;
+    my $reply = refresh('python3');
+    envelope_ok($reply, 200, 0, 'the next refresh works');
+    is versions($reply)->{cbdemo}, '2.0', 'and has the package';
+};
+
+$cb->finish;
+done_testing;
