@@ -28,6 +28,7 @@
 #include "config_language.h"
 #include "config_load.h"
 #include "exchange.h"
+#include "fcgi_end.h"
 #include "json_text.h"
 #include "listing.h"
 #include "log.h"
@@ -289,10 +290,7 @@ serve(FCGX_Request *fcgi)
 
 	snprintf(exchange.request_id, sizeof exchange.request_id, "%s", exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
 	dispatch(&exchange);
-	while (FCGX_GetChar(fcgi->in) >= 0)
-		continue;
-	fcgi->keepConnection = 0;
-	FCGX_Finish_r(fcgi);
+	fcgi_end(fcgi);
 }
 
 /* ---- the process ------------------------------------------------------------------------------------------------ */
