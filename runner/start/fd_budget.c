@@ -24,7 +24,7 @@
 #define QUEUED_RUN 6 /* the worker's connection; job, stdout, stderr, stdin; the compiled program */
 
 /* Of a language. */
-#define LANGUAGE_OWN 5     /* mount namespaces of cells and zygotes; trees; warden; its answer */
+#define LANGUAGE_OWN 6     /* mount namespaces of cells and zygotes; trees; warden; its answer */
 #define LANGUAGE_SETUP 1   /* of each pool */
 #define LANGUAGE_CLONES 64 /* of mounts for its root, at the start only: more than shipped ones have */
 
@@ -96,7 +96,7 @@ fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
 	add(budget, 4, "pools", pools, LANGUAGE_SETUP);
 	serving = budget->total + config->language_count * LANGUAGE_OWN;
 	/* When it puts the roots together it has no cell, no run and no zygote yet. */
-	add(budget, 6, "languages", config->language_count,
+	add(budget, 5, "languages", config->language_count,
 	    LANGUAGE_OWN + (config->language_count * LANGUAGE_CLONES > serving ? LANGUAGE_CLONES : 0));
 	add(budget, 6, "connections of workers", connections_of_workers(config), WORKER_GENERATIONS);
 	add(budget, 7, "others", BROKER_OWN, 1);

@@ -104,7 +104,7 @@ static const struct bad_file language_refusals[] = {
 	    ":1: warm is missing; "
 	    "required with a driver" },
 	{ "nme = \"a\";",
-	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, run, compile, "
+	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, packages, run, compile, "
 	    "version, root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
 	{ "name = \"../a\";", ":1: name: \"../a\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";",

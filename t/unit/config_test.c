@@ -365,7 +365,7 @@ test_numbers_have_a_range_and_a_type(void **state)
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;",
 	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
-	    "keys, network, log, limits" },
+	    "keys, network, dependencies, log, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
