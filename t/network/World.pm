@@ -106,7 +106,8 @@ sub stop_squid {
 
 sub certificates {
     my ($self) = @_;
-    return ['cellblock.conf', qr/certificates = "[^"]*"/, qq(certificates = "$self->{dir}/ca.pem")];
+    # The installer of packages has a setting of this name too.
+    return ['cellblock.conf', qr/(?<=they find none\.\n\t)certificates = "[^"]*"/, qq(certificates = "$self->{dir}/ca.pem")];
 }
 
 sub configuration {
