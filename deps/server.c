@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcgiapp.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,8 +19,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +28,7 @@
 #include "config_load.h"
 #include "exchange.h"
 #include "fcgi_end.h"
+#include "fcgi_wait.h"
 #include "json_text.h"
 #include "listing.h"
 #include "log.h"
@@ -295,33 +295,6 @@ serve(FCGX_Request *fcgi)
 
 /* ---- the process ------------------------------------------------------------------------------------------------ */
 
-/* Wait for a connection. Returns it; or -1 when the process is to stop. */
-static int
-wait_for_connection(void)
-{
-	const struct timeval most = { .tv_sec = TIMEOUT_S };
-
-	for (;;) {
-		struct pollfd fds[] = { { .fd = LISTEN_FD, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
-		int fd;
-
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			die("poll: %s", strerror(errno));
-		if ((fds[1].revents & POLLIN) != 0)
-			return -1;
-		if ((fds[0].revents & POLLIN) == 0)
-			continue;
-		fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0 &&
-		    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most) == 0)
-			return fd;
-		if (fd >= 0)
-			close(fd);
-		else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			die("accept: %s", strerror(errno));
-	}
-}
-
 static void *
 serve_requests(void *unused)
 {
@@ -330,7 +303,7 @@ serve_requests(void *unused)
 	(void)unused;
 	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
 		die("cannot initialise libfcgi");
-	while ((fcgi.ipcFd = wait_for_connection()) >= 0) {
+	while ((fcgi.ipcFd = fcgi_wait(LISTEN_FD, stop_fd, TIMEOUT_S)) >= 0) {
 		/* libfcgi uses the connection in the request if it is told to keep it. */
 		fcgi.keepConnection = 1;
 		if (FCGX_Accept_r(&fcgi) == 0)
@@ -405,7 +378,8 @@ server_run(const char *path)
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
-	if (stop_fd < 0 || FCGX_Init() != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGUSR1, SIG_IGN) == SIG_ERR ||
+	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 || FCGX_Init() != 0 ||
+	    signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGUSR1, SIG_IGN) == SIG_ERR ||
 	    sigprocmask(SIG_BLOCK, &stop, NULL) != 0)
 		die("prepare the service of packages: %s", strerror(errno));
 	for (size_t i = 0; i < THREADS && error == 0; i++)
