@@ -24,6 +24,7 @@
 
 #include "auth.h"
 #include "build.h"
+#include "clock.h"
 #include "config_language.h"
 #include "config_load.h"
 #include "exchange.h"
@@ -38,6 +39,7 @@
 #define TIMEOUT_S 10
 #define BODY_MAX 4096
 #define FAILED_STATUS 422 /* of a build that failed: the fault is in the requirements, most likely */
+#define KEPT_US 10000000u /* a list of packages */
 #define USE_MS 60000      /* how long an update waits until runs have the new set */
 #define DEFAULT_LANGUAGE "python3"
 
@@ -146,13 +148,46 @@ find_language(const struct config *config, struct exchange *exchange, bool has_b
 	return NULL;
 }
 
+/*
+ * The list of a language's packages, for json_object_put; or NULL with one line in `error`. A list
+ * is kept for a moment and one is made at a time, because each takes an interpreter, and every key
+ * may ask. `is_new`: make it now.
+ */
+static struct json_object *
+list_packages(const struct config *config, const struct language_config *language, bool is_new, char *error, size_t size)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct {
+		char name[PROTO_NAME_SIZE];
+		uint64_t made_us;
+		char *text;
+	} kept[CONFIG_MAX_LANGUAGES];
+	struct json_object *list = NULL;
+	size_t i = 0;
+
+	pthread_mutex_lock(&lock);
+	while (i < CONFIG_MAX_LANGUAGES - 1 && kept[i].text != NULL && strcmp(kept[i].name, language->name) != 0)
+		i++;
+	if (!is_new && kept[i].text != NULL && strcmp(kept[i].name, language->name) == 0 &&
+	    clock_us() < kept[i].made_us + KEPT_US)
+		list = json_tokener_parse(kept[i].text);
+	if (list == NULL && (list = listing_make(config, language, error, size)) != NULL) {
+		free(kept[i].text);
+		kept[i].text = strdup(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN));
+		kept[i].made_us = clock_us();
+		snprintf(kept[i].name, sizeof kept[i].name, "%s", language->name);
+	}
+	pthread_mutex_unlock(&lock);
+	return list;
+}
+
 /* Answer with the list, or the reason why there is none. */
 static void
-answer_list(struct exchange *exchange, const struct config *config, const struct language_config *language)
+answer_list(struct exchange *exchange, const struct config *config, const struct language_config *language, bool is_new)
 {
 	struct http_error error;
 	char text[512];
-	struct json_object *data, *list = listing_make(config, language, text, sizeof text);
+	struct json_object *data, *list = list_packages(config, language, is_new, text, sizeof text);
 
 	if (list == NULL) {
 		http_error_set(&error, 503, "the packages cannot be listed");
@@ -204,7 +239,7 @@ answer_build(struct exchange *exchange, const struct config *config, const struc
 		    end == BUILD_NOTHING      ? "the set in use fits its requirements" :
 		        end == BUILD_SWITCHED ? "new runs use a new set of packages" :
 		                                "another request has built this set");
-		answer_list(exchange, config, language);
+		answer_list(exchange, config, language, true);
 		return;
 	}
 	log_warn("%s: the build failed, and the old set stays in use: %.*s", language->name, (int)strcspn(reason, "\n"), reason);
@@ -217,7 +252,7 @@ serve_list(struct exchange *exchange, const struct config *config)
 	const struct language_config *language = find_language(config, exchange, false);
 
 	if (language != NULL)
-		answer_list(exchange, config, language);
+		answer_list(exchange, config, language, false);
 }
 
 static void
