@@ -42,7 +42,7 @@ fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t fd_c
 		memcpy(CMSG_DATA(head), fds, sizeof(int) * fd_count);
 	}
 	do
-		sent = syscall(SYS_sendmsg, sock, &msg, MSG_NOSIGNAL, 0L, 0L, ZYGOTE_MARK);
+		sent = mark_syscall(SYS_sendmsg, sock, MARK_ADDRESS(&msg), MSG_NOSIGNAL, 0, 0);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -1 : 0;
 }
@@ -71,7 +71,7 @@ fdpass_recv(int sock, void *data, size_t size, int *fds, size_t fd_max, size_t *
 	if (peer_pid != NULL)
 		*peer_pid = 0;
 	do
-		n = syscall(SYS_recvmsg, sock, &msg, MSG_CMSG_CLOEXEC, 0L, 0L, ZYGOTE_MARK);
+		n = mark_syscall(SYS_recvmsg, sock, MARK_ADDRESS(&msg), MSG_CMSG_CLOEXEC, 0, 0);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -1;

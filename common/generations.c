@@ -399,5 +399,7 @@ generations_run(const struct generations *what)
 		turn(&work, signal_fd);
 	}
 	wait_for_orphans();
+	free(parent->process);
+	free(parent->path);
 	return work.status;
 }

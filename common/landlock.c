@@ -51,7 +51,7 @@ static const struct {
 static long
 marked(long call, long a, long b, long c, long d)
 {
-	return syscall(call, a, b, c, d, 0l, ZYGOTE_MARK);
+	return mark_syscall(call, a, b, c, d, 0);
 }
 
 int

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcgiapp.h>
+#include <fcntl.h>
 #include <json-c/json.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,16 +19,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "auth.h"
 #include "build.h"
+#include "clock.h"
 #include "config_language.h"
 #include "config_load.h"
 #include "exchange.h"
+#include "fcgi_end.h"
+#include "fcgi_wait.h"
 #include "json_text.h"
 #include "listing.h"
 #include "log.h"
@@ -37,6 +39,7 @@
 #define TIMEOUT_S 10
 #define BODY_MAX 4096
 #define FAILED_STATUS 422 /* of a build that failed: the fault is in the requirements, most likely */
+#define KEPT_US 10000000u /* a list of packages */
 #define USE_MS 60000      /* how long an update waits until runs have the new set */
 #define DEFAULT_LANGUAGE "python3"
 
@@ -145,13 +148,46 @@ find_language(const struct config *config, struct exchange *exchange, bool has_b
 	return NULL;
 }
 
+/*
+ * The list of a language's packages, for json_object_put; or NULL with one line in `error`. A list
+ * is kept for a moment and one is made at a time, because each takes an interpreter, and every key
+ * may ask. `is_new`: make it now.
+ */
+static struct json_object *
+list_packages(const struct config *config, const struct language_config *language, bool is_new, char *error, size_t size)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static struct {
+		char name[PROTO_NAME_SIZE];
+		uint64_t made_us;
+		char *text;
+	} kept[CONFIG_MAX_LANGUAGES];
+	struct json_object *list = NULL;
+	size_t i = 0;
+
+	pthread_mutex_lock(&lock);
+	while (i < CONFIG_MAX_LANGUAGES - 1 && kept[i].text != NULL && strcmp(kept[i].name, language->name) != 0)
+		i++;
+	if (!is_new && kept[i].text != NULL && strcmp(kept[i].name, language->name) == 0 &&
+	    clock_us() < kept[i].made_us + KEPT_US)
+		list = json_tokener_parse(kept[i].text);
+	if (list == NULL && (list = listing_make(config, language, error, size)) != NULL) {
+		free(kept[i].text);
+		kept[i].text = strdup(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PLAIN));
+		kept[i].made_us = clock_us();
+		snprintf(kept[i].name, sizeof kept[i].name, "%s", language->name);
+	}
+	pthread_mutex_unlock(&lock);
+	return list;
+}
+
 /* Answer with the list, or the reason why there is none. */
 static void
-answer_list(struct exchange *exchange, const struct config *config, const struct language_config *language)
+answer_list(struct exchange *exchange, const struct config *config, const struct language_config *language, bool is_new)
 {
 	struct http_error error;
 	char text[512];
-	struct json_object *data, *list = listing_make(config, language, text, sizeof text);
+	struct json_object *data, *list = list_packages(config, language, is_new, text, sizeof text);
 
 	if (list == NULL) {
 		http_error_set(&error, 503, "the packages cannot be listed");
@@ -203,7 +239,7 @@ answer_build(struct exchange *exchange, const struct config *config, const struc
 		    end == BUILD_NOTHING      ? "the set in use fits its requirements" :
 		        end == BUILD_SWITCHED ? "new runs use a new set of packages" :
 		                                "another request has built this set");
-		answer_list(exchange, config, language);
+		answer_list(exchange, config, language, true);
 		return;
 	}
 	log_warn("%s: the build failed, and the old set stays in use: %.*s", language->name, (int)strcspn(reason, "\n"), reason);
@@ -216,7 +252,7 @@ serve_list(struct exchange *exchange, const struct config *config)
 	const struct language_config *language = find_language(config, exchange, false);
 
 	if (language != NULL)
-		answer_list(exchange, config, language);
+		answer_list(exchange, config, language, false);
 }
 
 static void
@@ -289,40 +325,10 @@ serve(FCGX_Request *fcgi)
 
 	snprintf(exchange.request_id, sizeof exchange.request_id, "%s", exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
 	dispatch(&exchange);
-	while (FCGX_GetChar(fcgi->in) >= 0)
-		continue;
-	fcgi->keepConnection = 0;
-	FCGX_Finish_r(fcgi);
+	fcgi_end(fcgi);
 }
 
 /* ---- the process ------------------------------------------------------------------------------------------------ */
-
-/* Wait for a connection. Returns it; or -1 when the process is to stop. */
-static int
-wait_for_connection(void)
-{
-	const struct timeval most = { .tv_sec = TIMEOUT_S };
-
-	for (;;) {
-		struct pollfd fds[] = { { .fd = LISTEN_FD, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
-		int fd;
-
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			die("poll: %s", strerror(errno));
-		if ((fds[1].revents & POLLIN) != 0)
-			return -1;
-		if ((fds[0].revents & POLLIN) == 0)
-			continue;
-		fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0 &&
-		    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most) == 0)
-			return fd;
-		if (fd >= 0)
-			close(fd);
-		else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			die("accept: %s", strerror(errno));
-	}
-}
 
 static void *
 serve_requests(void *unused)
@@ -332,7 +338,7 @@ serve_requests(void *unused)
 	(void)unused;
 	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
 		die("cannot initialise libfcgi");
-	while ((fcgi.ipcFd = wait_for_connection()) >= 0) {
+	while ((fcgi.ipcFd = fcgi_wait(LISTEN_FD, stop_fd, TIMEOUT_S)) >= 0) {
 		/* libfcgi uses the connection in the request if it is told to keep it. */
 		fcgi.keepConnection = 1;
 		if (FCGX_Accept_r(&fcgi) == 0)
@@ -407,7 +413,8 @@ server_run(const char *path)
 	sigemptyset(&stop);
 	sigaddset(&stop, SIGTERM);
 	sigaddset(&stop, SIGINT);
-	if (stop_fd < 0 || FCGX_Init() != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGUSR1, SIG_IGN) == SIG_ERR ||
+	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 || FCGX_Init() != 0 ||
+	    signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGUSR1, SIG_IGN) == SIG_ERR ||
 	    sigprocmask(SIG_BLOCK, &stop, NULL) != 0)
 		die("prepare the service of packages: %s", strerror(errno));
 	for (size_t i = 0; i < THREADS && error == 0; i++)

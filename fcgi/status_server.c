@@ -12,15 +12,12 @@
 #include <fcgiapp.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "auth.h"
@@ -28,6 +25,7 @@
 #include "cors.h"
 #include "exchange.h"
 #include "fcgi_end.h"
+#include "fcgi_wait.h"
 #include "generation.h"
 #include "lockdown.h"
 #include "log.h"
@@ -133,31 +131,6 @@ on_sigterm(int number)
 	errno = error;
 }
 
-/* Wait for a connection. Returns it; or -1 when the process is to stop. */
-static int
-wait_for_connection(void)
-{
-	const struct timeval most = { .tv_sec = TIMEOUT_S };
-
-	for (;;) {
-		struct pollfd fds[] = { { .fd = LISTEN_FD, .events = POLLIN }, { .fd = stop_fd, .events = POLLIN } };
-		int fd;
-
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			die("poll: %s", strerror(errno));
-		if ((fds[1].revents & POLLIN) != 0)
-			return -1;
-		fd = accept4(LISTEN_FD, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, sizeof most) == 0 &&
-		    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &most, sizeof most) == 0)
-			return fd;
-		if (fd >= 0)
-			close(fd);
-		else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-			die("accept: %s", strerror(errno)); /* another thread may have taken it: EAGAIN */
-	}
-}
-
 /* Only a new process can read the configuration that the runner has now. */
 static void
 stop_if_outdated(void)
@@ -191,7 +164,7 @@ serve_requests(void *unused)
 	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
 		die("cannot initialise libfcgi");
 	wait_until_confined();
-	while ((fcgi.ipcFd = wait_for_connection()) >= 0) {
+	while ((fcgi.ipcFd = fcgi_wait(LISTEN_FD, stop_fd, TIMEOUT_S)) >= 0) {
 		/* libfcgi uses the connection in the request if it is told to keep it. */
 		fcgi.keepConnection = 1;
 		if (FCGX_Accept_r(&fcgi) == 0) {

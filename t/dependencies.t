@@ -213,6 +213,34 @@ subtest 'the command' => sub {
     is((command([@deps]))[0], 2, 'no words');
 };
 
+subtest 'a list is kept for a moment' => sub {
+    my @pids = map { my $pid = fork // die "fork: $!"; if (!$pid) {
+        { no warnings 'exec'; exec 'curl', '-sf', '-o', '/dev/null', '-H', "X-Api-Key: $cb->{key}", map { "$cb->{url}/v1/sandbox/dependencies?language=nodejs&n=$_" } 1 .. 50 }
+        POSIX::_exit(1) } $pid } 1 .. 8;
+    my %seen;
+    eventually(60, sub {
+        my %all = Cellblock::all_processes();
+        $seen{$_} = 1 for grep { $all{$_}{cmdline} =~ m{^/usr/bin/bwrap .*/packages/nodejs} } keys %all;
+        return !grep { kill 0, $_ } map { waitpid($_, POSIX::WNOHANG()) == $_ ? () : $_ } @pids;
+    });
+    cmp_ok scalar keys %seen, '<=', 6, 'a flood of requests starts an interpreter now and then';
+};
+
+subtest 'no cell, no installation' => sub {
+    my $user = getpwnam 'cellblock-deps' or return plan skip_all => 'the owner of the sets is another user';
+    my $file = requirements('python3') . '/requirements.txt';
+    my ($before, $current) = (slurp($file), readlink "$cb->{dir}/dependencies/python3/current");
+    spew($file, "cbdemo == 2.0\n");
+    # A user namespace in which no other can be made, and in which the command has no power.
+    my ($exit, undef, $err) = command(['setpriv', '--reuid', 'cellblock-deps', '--regid', 'cellblock-fcgi', '--clear-groups', 'unshare', '--user',
+        '--map-current-user', '--keep-caps', 'sh', '-c', 'echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --ambient-caps=-all --inh-caps=-all "$@"', 'sh',
+        Cellblock::prefix() . '/bin/cellblock-deps', '-c', "$cb->{dir}/live/conf/cellblock.conf", 'python3', 'refresh']);
+    is $exit, 1, 'a cell that cannot be made: exit 1';
+    like $err, qr/the build failed.*\nbwrap: /s, 'bubblewrap says why';
+    is readlink "$cb->{dir}/dependencies/python3/current", $current, 'the old set stays';
+    spew($file, $before);
+};
+
 subtest 'the set goes with the last requirement' => sub {
     spew(requirements('python3') . '/requirements.txt', "# nothing\n");
     envelope_ok(refresh('python3'), 200, 0, 'refresh');

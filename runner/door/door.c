@@ -29,6 +29,8 @@
 #include "process_title.h"
 
 #define BACKLOG 4096     /* all threads of all workers may connect at the same moment */
+#define LEAVING_MS 2000  /* for a runner that was killed to come to its end */
+#define LOOK_MS 50       /* from one look at that to the next */
 #define PAUSE_US 100000u /* without accepting, where not even a refusal is possible */
 
 uid_t
@@ -97,8 +99,11 @@ door_listen(const struct config *config)
 	snprintf(directory, sizeof directory, "%s", config->socket_path);
 	if (mkdir(dirname(directory), 0755) != 0 && errno != EEXIST)
 		die("make the socket's directory %s: %s", directory, strerror(errno));
-	if (door_is_served(config))
-		die("another runner serves on %s", config->socket_path);
+	for (int waited_ms = 0; door_is_served(config); waited_ms += LOOK_MS) {
+		if (waited_ms >= LEAVING_MS)
+			die("another runner serves on %s", config->socket_path);
+		poll(NULL, 0, LOOK_MS);
+	}
 	/* Two generations may wait for the same connection, which only one of them gets. */
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)

@@ -30,8 +30,9 @@ void door_block_signals(void);
 bool door_is_served(const struct config *config);
 
 /*
- * In the parent: make the socket, and listen on it. Dies if that fails, or if another runner serves
- * there. Returns a close-on-exec, non-blocking descriptor that the caller owns.
+ * In the parent: make the socket, and listen on it. Dies if that fails, or if another runner still
+ * serves there after a moment. Returns a close-on-exec, non-blocking descriptor that the caller
+ * owns.
  */
 int door_listen(const struct config *config);
 

@@ -24,7 +24,7 @@
 #define QUEUED_RUN 6 /* the worker's connection; job, stdout, stderr, stdin; the compiled program */
 
 /* Of a language. */
-#define LANGUAGE_OWN 6     /* mount namespaces of cells and zygotes; root; trees; warden; its answer */
+#define LANGUAGE_OWN 7     /* mount namespaces of cells and zygotes; root; trees; packages; warden; its answer */
 #define LANGUAGE_SETUP 1   /* of each pool */
 #define LANGUAGE_CLONES 64 /* of mounts for its root, at the start only: more than shipped ones have */
 

@@ -109,6 +109,7 @@ test_defaults(void **state)
 	clear();
 	good();
 	assert_int_equal(keys.count, 0);
+	config_keys_free(&keys);
 }
 
 static void

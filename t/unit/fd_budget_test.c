@@ -85,7 +85,7 @@ each_setting_has_its_price(void **state)
 	assert_int_equal(COST(language[0].warm[0].zygotes = 5), 4 * 8);
 	/* One more kind of zygotes, with each grant: a setup and a zygote. */
 	assert_int_equal(COST((language[0].warm_count = 2, language[0].warm[1].zygotes = 1)), 6 + 6 * 8);
-	assert_int_equal(COST(config.language_count = 3), 2 * (6 + 2 * (6 + 6 * 8)));
+	assert_int_equal(COST(config.language_count = 3), 2 * (7 + 2 * (6 + 6 * 8)));
 }
 
 static void
