@@ -19,7 +19,7 @@ import threading, time
 n = 0
 try:
     for _ in range(300):
-        threading.Thread(target=time.sleep, args=(.2,), daemon=True).start()
+        threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
         n += 1
 finally:
     print(n, flush=True)

@@ -2,7 +2,7 @@
 # and compilations; and the addresses that may read them.
 use strict;
 use warnings;
-use Cellblock qw(command eventually missing process_status spew);
+use Cellblock qw(command envelope_ok eventually missing process_status spew);
 use File::Temp ();
 use Test::More;
 
@@ -117,7 +117,7 @@ ok eventually(60, sub { $cb->get('/readyz', key => undef)->{status} == 200 }), '
 # --- keys -----------------------------------------------------------------------------------------------------------------
 
 %before = samples('/v1/sandbox/metrics/keys');
-$cb->run(code => 'sum(range(1000000))') for 1 .. 4;
+envelope_ok($cb->run(code => 'sum(range(1000000))'), 200, 0, 'a run') for 1 .. 4;
 %grown = grown(\%before, samples('/v1/sandbox/metrics/keys'));
 is $grown{'cellblock_key_runs_total{key="server"}'}, 4, 'the runs of a key are counted';
 cmp_ok $grown{'cellblock_key_cpu_seconds_total{key="server"}'}, '>', 0, 'and their CPU time';

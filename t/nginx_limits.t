@@ -116,7 +116,7 @@ for (
     cmp_ok scalar @status, '<=', 25 + 10 * $took, "$name, pipelined: the others have a rate";
     is join(' ', grep { $_ !~ $expected } @status), '', "$name, pipelined: the status is right";
     ok eventually(5, sub { $lines < lines_of('access.log') }), "$name, pipelined: they are in the log";
-    cmp_ok lines_of('access.log') - $lines, '<=', 30 + 10 * (time - $begin), "$name, pipelined: the log has no more lines";
+    cmp_ok lines_of('access.log') - $lines, '<=', 35 + 10 * (time - $begin), "$name, pipelined: the log has no more lines";
     my $quick = time;
     is ask(address(), "GET /health HTTP/1.1\r\n$host\r\n")->{status}, 200, "$name, pipelined: another address is served";
     is $cb->run(code => 'print(1)')->{status}, 200, "$name, pipelined: and so is a key";

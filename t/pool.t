@@ -15,8 +15,8 @@ my $cb = Cellblock->start(own => 1, args => ['--workers', 6], conf => [
     ['cellblock.conf', qr/queue = 256/,       'queue = 1'],
     ['cellblock.conf', qr/queue_ms = 10000/,  'queue_ms = 3000'],
     [$p,               qr/\tarmed = 1;/,      "\tarmed = 0;"],
-    [$p,               qr/armed = 8/,         'armed = 0'],
-    [$p,               qr/armed = 6/,         'armed = 1'],
+    [$p,               qr/armed = 6/,         'armed = 0'],
+    [$p,               qr/armed = 5/,         'armed = 1'],
     ['languages/nodejs.conf', qr/armed = 4/,  'armed = 0'],
 ]);
 

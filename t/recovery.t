@@ -14,13 +14,14 @@ chmod 0755, $copy;
 command(['cp', '-R', prefix() . '/.', $copy]);
 my $driver = "$copy/lib/cellblock/python3/driver.py";
 
-# bash serves from the start and is never put to sleep; python3 sleeps after two seconds.
+# bash serves from the start and is never put to sleep; python3 sleeps after four seconds.
 my $cb = Cellblock->start(own => 1, args => ['--workers', 8, '--prefix', $copy], conf => [
     ['cellblock.conf', qr/cells = 32/, 'cells = 6'],
     ['cellblock.conf', qr/cpu_percent = 100/, 'cpu_percent = 200'],
     ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 6000'],
-    ['languages/python3.conf', qr/idle_s = 0/, 'idle_s = 2'],
-    ['languages/python3.conf', qr/armed = 8/, 'armed = 2'],
+    ['languages/python3.conf', qr/idle_s = 0/, 'idle_s = 4'],
+    ['languages/python3.conf', qr/armed = 6/, 'armed = 2'],
+    ['languages/python3.conf', qr/armed = 5/, 'armed = 2'],
     ['languages/bash.conf', qr/\A/, "idle_s = 0;\n"],
 ], allow => [qr/zygote/, qr/warden/, qr/refused/, qr/could not be made/, qr/watch its end/, qr/not gone yet/, qr/armed guest died/,
     qr/take on/, qr/self-test does not/, qr/worker \d+ /, qr/reaper/]);

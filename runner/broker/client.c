@@ -271,14 +271,18 @@ is_over_rate(const struct client *client, const struct run *run)
 }
 
 /*
- * Queue the run of a client, or refuse it, if it is known already that it cannot be carried out.
+ * Queue the run of a client, which suits pool number `best`, or refuse it, if it is known already
+ * that it cannot be carried out.
  */
 static void
-queue_or_refuse(struct broker *broker, struct client *client, const struct proto_request *request)
+queue_or_refuse(struct broker *broker, struct client *client, const struct proto_request *request, uint32_t best)
 {
 	struct run *run = &client->run;
 	struct language *language = run->language;
-	const struct pool *pool = &language->pool[run->pool];
+	const struct pool *pool;
+
+	run->pool = language_pool_for_now(language, best);
+	pool = &language->pool[run->pool];
 
 	language_look(broker, language);
 	if (broker->drain == DRAIN_STOP) {
@@ -303,7 +307,7 @@ queue_or_refuse(struct broker *broker, struct client *client, const struct proto
 	else if (pool_is_broken(pool) && pool_backs_off(pool) && pool->armed == NULL)
 		run_refuse(broker, run, REFUSED_FAULT, broker->trouble, 0);
 	else if (run_queue_offer(broker, run, request->queue_ms, request->waited_us))
-		language_wake(broker, language, run->pool);
+		language_wake(broker, language, best);
 }
 
 /* The part that a run and a compilation have in common. `limits`: of either. */
@@ -319,10 +323,10 @@ take(struct broker *broker, struct client *client, const struct proto_request *r
 	run->limits = *limits;
 	run->proxy = request->proxy;
 	run->is_compile = request->kind == PROTO_COMPILE;
-	run->pool = language_pool(run->language, request->warm, request->flags, grant_of(broker, request, limits->processes));
 	memcpy(run->fds, fds, fd_count * sizeof *fds);
 	run->fd_count = fd_count;
-	queue_or_refuse(broker, client, request);
+	queue_or_refuse(broker, client, request,
+	    language_pool(run->language, request->warm, request->flags, grant_of(broker, request, limits->processes)));
 }
 
 /* ---- requests --------------------------------------------------------------------------------------------------- */

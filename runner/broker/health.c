@@ -22,34 +22,6 @@ is_late(const struct language *language)
 	    ((language->config->idle_s == 0 && !language->is_verified) || clock_us() > language->state_us + WAKING_LIMIT_US);
 }
 
-/* Whether a zygote of each of its warm sets serves. */
-static bool
-has_all_sets(const struct language *language)
-{
-	for (uint32_t kind = 0; kind < language->config->warm_count; kind++) {
-		uint32_t pool = kind * GRANT_COUNT + language_usual_grant(language);
-		bool serves = false;
-
-		for (size_t z = 0; z < language->zygote_count && !serves; z++)
-			serves = language->zygote[z].pool == pool && language->zygote[z].is_verified;
-		if (!serves)
-			return false;
-	}
-	return true;
-}
-
-/*
- * Whether the start has to wait for more than the first zygote of a language that is always awake:
- * the first programs that import something would have to. A set that does not come up is not waited
- * for longer.
- */
-static bool
-is_warming(const struct broker *broker, const struct language *language)
-{
-	return !broker->was_ready && language->state == LANGUAGE_SERVING && language->start == START_ZYGOTE &&
-	    language->config->idle_s == 0 && clock_us() < language->state_us + WAKING_LIMIT_US && !has_all_sets(language);
-}
-
 static void
 look_at_language(const struct broker *broker, const struct language *language, struct proto_state *state)
 {
@@ -60,13 +32,10 @@ look_at_language(const struct broker *broker, const struct language *language, s
 		if (pool_is_ailing(pool) && pool->armed_count < language_armed(language, w) + pool->queued)
 			memcpy(state->reason, broker->trouble, sizeof state->reason);
 	}
-	if (state->reason[0] != '\0' ||
-	    (language->state != LANGUAGE_FAILING && !is_late(language) && !is_warming(broker, language)))
+	if (state->reason[0] != '\0' || (language->state != LANGUAGE_FAILING && !is_late(language)))
 		return;
 	snprintf(state->reason, sizeof state->reason, "%.32s: %.140s", language->config->name,
-	    language->state == LANGUAGE_FAILING      ? language->reason :
-	        language->state == LANGUAGE_STARTING ? "no zygote serves yet" :
-	                                               "not all of its zygotes serve yet");
+	    language->state == LANGUAGE_FAILING ? language->reason : "no zygote serves yet");
 }
 
 void

@@ -167,6 +167,27 @@ language_pool(const struct language *language, uint32_t warm, uint32_t flags, un
 	return kind * GRANT_COUNT + grant;
 }
 
+static bool
+has_zygote(const struct language *language, uint32_t pool)
+{
+	for (size_t z = 0; z < language->zygote_count; z++) {
+		if (language->zygote[z].pool == pool && language->zygote[z].pid != 0 && language->zygote[z].is_verified)
+			return true;
+	}
+	return false;
+}
+
+uint32_t
+language_pool_for_now(const struct language *language, uint32_t pool)
+{
+	uint32_t first = pool % GRANT_COUNT;
+
+	if (language->config->driver == NULL || language->start != START_ZYGOTE || has_zygote(language, pool) ||
+	    !has_zygote(language, first))
+		return pool;
+	return first;
+}
+
 /* ---- awake and asleep ------------------------------------------------------------------------------------------- */
 
 void

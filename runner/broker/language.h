@@ -149,6 +149,12 @@ uint32_t language_armed(const struct language *language, uint32_t pool);
 uint32_t language_pool(const struct language *language, uint32_t warm, uint32_t flags, unsigned grant);
 
 /*
+ * The pool that a run for `pool` takes now. Until a zygote of its warm set serves, that of the
+ * first set does: there a program imports its modules itself, instead of waiting.
+ */
+uint32_t language_pool_for_now(const struct language *language, uint32_t pool);
+
+/*
  * A run wants a pool: have the processes behind it started, unless they run. The broker's loop does
  * the rest.
  */

@@ -31,7 +31,6 @@
 #include "process_title.h"
 
 #define WAIT_MOST_US 60000000u
-#define LOOK_US 100000u /* from one look whether all is well to the next, until it is */
 
 /* ---- children --------------------------------------------------------------------------------------------------- */
 
@@ -135,10 +134,8 @@ tell_ready(struct broker *broker)
 	struct proto_state state;
 
 	health_state(broker, &state);
-	if (!state.healthy) {
-		loop_wake_at(&broker->loop, clock_us() + LOOK_US);
+	if (!state.healthy)
 		return;
-	}
 	broker->was_ready = true;
 	for (size_t i = 0; i < broker->language_count; i++)
 		language_hold_packages(&broker->language[i]);

@@ -172,6 +172,16 @@ start_zygote(struct broker *broker, struct zygote *zygote)
 	zygote->deadline_us = clock_us() + REPORT_LIMIT_US;
 }
 
+/* Take down its cells that wait for a run. */
+static void
+give_up_armed(struct broker *broker, struct language *language)
+{
+	for (uint32_t w = 0; w < LANGUAGE_POOLS; w++) {
+		while (language->pool[w].armed != NULL)
+			cell_give_up(broker, language->pool[w].armed);
+	}
+}
+
 /* ---- deaths ----------------------------------------------------------------------------------------------------- */
 
 static void
@@ -224,6 +234,8 @@ warden_died(struct broker *broker, struct language *language, int wait_status)
 		if (broker->cell[i].language == language)
 			broker->cell[i].is_torn = true;
 	}
+	/* A run that comes now would be lost with them. */
+	give_up_armed(broker, language);
 }
 
 bool
@@ -402,10 +414,7 @@ sleep_if_idle(struct broker *broker, struct language *language, uint64_t now_us)
 		return at_us;
 	if (is_busy(broker, language))
 		return now_us + BUSY_POLL_US;
-	for (uint32_t w = 0; w < LANGUAGE_POOLS; w++) {
-		while (language->pool[w].armed != NULL)
-			cell_give_up(broker, language->pool[w].armed);
-	}
+	give_up_armed(broker, language);
 	language_sleep(broker, language);
 	if (language->config->idle_s == 0)
 		language_touch(broker, language);

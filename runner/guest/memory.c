@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -25,6 +26,8 @@
 #define HUGE_PAGE ((uintptr_t)2 << 20)
 #define HOLE_PAGES 32 /* a hole of so many unused pages is worth one more mapping */
 #define PIECES_MAX 16
+#define DATA_MAX (UINT64_C(1) << 40) /* more than a zygote has */
+#define DATA_STEP (UINT64_C(64) << 10)
 
 static uintptr_t
 page_start(uintptr_t at)
@@ -321,4 +324,44 @@ memory_map_file(char *start, size_t size)
 	    mmap(start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, 0) != start)
 		abort();
 	close(fd);
+}
+
+/* ---- its size ------------------------------------------------------------------------------------ */
+
+/* Whether one more page is allowed if this process's data may take so much. */
+static bool
+may_have_a_page(struct rlimit limit, uint64_t bytes)
+{
+	void *at;
+
+	limit.rlim_cur = bytes;
+	if (setrlimit(RLIMIT_DATA, &limit) != 0)
+		return true;
+	at = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (at == MAP_FAILED)
+		return false;
+	munmap(at, PAGE);
+	return true;
+}
+
+uint64_t
+memory_data_bytes(void)
+{
+	struct rlimit old;
+	uint64_t too_little = 0, enough = DATA_MAX;
+
+	/* /proc says it too, but may not be here. So it is searched for with the soft limit. */
+	if (getrlimit(RLIMIT_DATA, &old) != 0)
+		return 0;
+	if (old.rlim_max < enough)
+		enough = old.rlim_max;
+	while (enough - too_little > DATA_STEP) {
+		uint64_t middle = too_little + (enough - too_little) / 2;
+
+		if (may_have_a_page(old, middle))
+			enough = middle;
+		else
+			too_little = middle;
+	}
+	return setrlimit(RLIMIT_DATA, &old) == 0 ? enough : 0;
 }

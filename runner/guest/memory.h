@@ -6,6 +6,7 @@
 #define CELLBLOCK_MEMORY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Leave no free chunk in the heap except its top. From scattered chunks each malloc(3) of a guest
@@ -37,5 +38,11 @@ void memory_pack_data(void);
  * where the kernel has no memory for the copy.
  */
 void memory_map_file(char *start, size_t size);
+
+/*
+ * Returns how much memory RLIMIT_DATA counts for this process, in bytes, to 64 KiB, rounded up; 0 if
+ * that cannot be measured. Call this while there is one thread.
+ */
+uint64_t memory_data_bytes(void);
 
 #endif

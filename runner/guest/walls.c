@@ -475,7 +475,7 @@ set_rlimits(struct walls *walls)
 
 	return limit(RLIMIT_CPU, start->cpu_seconds) != 0 || limit(RLIMIT_NOFILE, start->open_files) != 0 ||
 	        limit(RLIMIT_STACK, start->stack_bytes) != 0 ||
-	        (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes) != 0) ||
+	        (start->data_bytes != 0 && limit(RLIMIT_DATA, start->data_bytes + walls->data_bytes) != 0) ||
 	        (start->tasks != 0 && limit(RLIMIT_NPROC, start->tasks) != 0) ||
 	        (start->file_bytes != 0 && limit(RLIMIT_FSIZE, start->file_bytes) != 0) ?
 	    -1 :

@@ -41,6 +41,12 @@ struct walls {
 	bool has_threads; /* the interpreter's other threads are accepted; see zygote_wall_in */
 	int listener_fd;  /* out: the base filter's; -1: none */
 
+	/*
+	 * What RLIMIT_DATA counts of an interpreter whose forks are its guests. A run's limit is for
+	 * what its program adds.
+	 */
+	uint64_t data_bytes;
+
 	/* Around a guest: the request that its zygote got. */
 	const struct guest_request *request;
 	int place_fd;             /* the init's pidfd, or, at level chroot, the cell's root directory */

@@ -105,8 +105,8 @@ sub start {
     my $cb = Cellblock->start(own => 1, allow => [@allow, qr/LeakSanitizer (?:has encountered|does not work under ptrace)/], conf => [
         ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 300'],
         [$p,               qr/armed = 1;/,        'armed = 0;'],
-        [$p,               qr/armed = 8/,        'armed = 1'],
-        [$p,               qr/armed = 6/,        'armed = 0'],
+        [$p,               qr/armed = 6/,        'armed = 1'],
+        [$p,               qr/armed = 5/,        'armed = 0'],
         ['languages/bash.conf',   qr/^armed = \d+/m, 'armed = 1'],
         ['languages/nodejs.conf', qr/armed = 4/,     'armed = 1'],
         ['languages/perl.conf',   qr/^armed = \d+/m, 'armed = 1'],

@@ -151,6 +151,29 @@ missing_until_it_appears(void **state)
 	assert_string_equal(language.reason, "");
 }
 
+/* A program is not kept waiting for a zygote that has its modules, if another one serves. */
+static void
+a_set_without_a_zygote_is_served_by_the_first(void **state)
+{
+	static char driver[] = "python3";
+	struct zygote zygote[2] = { { .pool = GRANT_PROCESSES, .pid = 1, .is_verified = true },
+		{ .pool = GRANT_COUNT + GRANT_PROCESSES, .pid = 2 } };
+
+	(void)state;
+	from.driver = driver;
+	from.warm_count = 2;
+	language.zygote = zygote;
+	language.zygote_count = 2;
+	assert_int_equal(language_pool_for_now(&language, zygote[1].pool), zygote[0].pool);
+	/* None of this grant serves: it waits for the one that suits it. */
+	assert_int_equal(language_pool_for_now(&language, GRANT_COUNT), GRANT_COUNT);
+	zygote[1].is_verified = true;
+	assert_int_equal(language_pool_for_now(&language, zygote[1].pool), zygote[1].pool);
+	zygote[1].pid = 0;
+	language.start = START_SPARE;
+	assert_int_equal(language_pool_for_now(&language, zygote[1].pool), zygote[1].pool);
+}
+
 int
 main(void)
 {
@@ -160,6 +183,7 @@ main(void)
 		cmocka_unit_test_setup(tries_zygotes_again_at_its_next_waking, set_up),
 		cmocka_unit_test_setup(serving_survives_a_failure_beside_it, set_up),
 		cmocka_unit_test_setup(missing_until_it_appears, set_up),
+		cmocka_unit_test_setup(a_set_without_a_zygote_is_served_by_the_first, set_up),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

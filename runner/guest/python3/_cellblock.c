@@ -582,6 +582,7 @@ wall_in(PyObject *self, PyObject *args)
 	if (arenas != NULL)
 		memory_map_file(arenas, arenas_size);
 	memory_pack_data();
+	zygote_walls.data_bytes = memory_data_bytes();
 	failed = zygote_wall_in(false);
 	if (failed != NULL)
 		return errno == EBUSY ? PyErr_Format(PyExc_RuntimeError, "an imported module has started a thread") :
