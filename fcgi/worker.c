@@ -176,8 +176,8 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 	if (has_message)
 		runner_link_idle(link);
 	/*
-	 * A thread that stops as well was the only one that was woken for the connection. Without it
-	 * the client would wait until another connection comes.
+	 * Only this thread was woken for the connection, even if it is to stop. Without it the
+	 * client would wait until another connection comes.
 	 */
 	if (has_connection && accept_request(fcgi) == 0)
 		route_serve(&thread->worker, fcgi);

@@ -190,7 +190,7 @@ look_at_cell(struct broker *broker, const struct cell *cell, struct selftest *te
 
 	namespaces_of(getpid(), ours);
 	namespaces_of(cell->guest_pid, own);
-	/* Wardens and zygotes are in a network namespace of their own, from which a cell's leads on. */
+	/* Wardens and zygotes share a network namespace, which a cell must have left. */
 	if (fstat(broker->no_network_fd, &wardens) != 0)
 		wardens.st_ino = 0;
 	if (other != NULL)

@@ -40,8 +40,8 @@ void memory_pack_data(void);
 void memory_map_file(char *start, size_t size);
 
 /*
- * Returns how much memory RLIMIT_DATA counts for this process, in bytes, to 64 KiB, rounded up; 0 if
- * that cannot be measured. Call this while there is one thread.
+ * Returns the bytes that RLIMIT_DATA counts for this process, rounded up to 64 KiB; 0 if that
+ * cannot be measured. Call this while there is one thread.
  */
 uint64_t memory_data_bytes(void);
 

@@ -42,8 +42,8 @@ struct walls {
 	int listener_fd;  /* out: the base filter's; -1: none */
 
 	/*
-	 * What RLIMIT_DATA counts of an interpreter whose forks are its guests. A run's limit is for
-	 * what its program adds.
+	 * The bytes that RLIMIT_DATA counts of an interpreter whose forks are its guests. A run's
+	 * limit is for those that its program adds.
 	 */
 	uint64_t data_bytes;
 
