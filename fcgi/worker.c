@@ -73,6 +73,7 @@ struct process {
 	uint64_t start_us;
 	int stop_fd;            /* can be read when no more requests are to be accepted */
 	int cut_fd;             /* can be read when no more runs are to be waited for */
+	int found_fd;           /* changes when the first thread has connected to a runner */
 	pthread_barrier_t step; /* passed when all threads are there, and again when they are confined */
 	struct thread *thread;
 	uint32_t count;
@@ -109,6 +110,8 @@ tend_link(struct thread *thread)
 	if (epoll_ctl(thread->epoll_fd, EPOLL_CTL_ADD, link->fd, &event) != 0)
 		die("epoll_ctl: %s", strerror(errno));
 	thread->watched = link->connections;
+	if (thread == thread->process->thread)
+		announce(thread->process->found_fd);
 }
 
 /*
@@ -156,11 +159,12 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 	struct runner_link *link = &thread->worker.link;
 	/*
 	 * One thread of the process looks for a runner, or for a newer one, because a runner that
-	 * starts may be slow to answer. The others connect with their next requests.
+	 * starts may be slow to answer. The others follow it at once: a thread that connects later
+	 * may find one with another configuration.
 	 */
 	bool looks = thread == thread->process->thread && (link->fd < 0 || link->moved);
-	bool has_connection = false, has_message = false, is_stopped = false;
-	struct epoll_event event[3];
+	bool has_connection = false, has_message = false, is_found = false, is_stopped = false;
+	struct epoll_event event[4];
 	int n = epoll_wait(thread->epoll_fd, event, sizeof event / sizeof event[0], looks ? CONNECT_AGAIN_MS : -1);
 
 	if (n < 0 && errno != EINTR)
@@ -171,10 +175,13 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 		is_stopped |= event[i].data.fd == thread->process->stop_fd;
 		has_connection |= event[i].data.fd == WORKER_LISTEN_FD;
 		has_message |= event[i].data.fd == link->fd;
+		is_found |= event[i].data.fd == thread->process->found_fd;
 	}
 	/* First the runner, so that the request goes to the right one. */
 	if (has_message)
 		runner_link_idle(link);
+	if (is_found)
+		runner_link_connect(link);
 	/*
 	 * Only this thread was woken for the connection, even if it is to stop. Without it the
 	 * client would wait until another connection comes.
@@ -333,6 +340,7 @@ start_threads(struct process *process, const struct config *config, const struct
 			die("epoll_create1: %s", strerror(errno));
 		watch(thread->epoll_fd, WORKER_LISTEN_FD, EPOLLIN | EPOLLEXCLUSIVE);
 		watch(thread->epoll_fd, process->stop_fd, EPOLLIN);
+		watch(thread->epoll_fd, process->found_fd, EPOLLIN | EPOLLET);
 	}
 	wait_for_runner(process, replaces, stop_fd);
 	connect_threads(process);
@@ -390,6 +398,7 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 		die("fcntl: %s", strerror(errno));
 	process.stop_fd = make_event_fd();
 	process.cut_fd = make_event_fd();
+	process.found_fd = make_event_fd();
 	process.thread = calloc(process.count, sizeof *process.thread);
 	if (process.thread == NULL)
 		die("out of memory");

@@ -66,7 +66,7 @@ sub under_load {
         my ($fields, $r) = @_;
         push @failed, "$r->{status} " . substr $r->{body}, 0, 200 if $r->{status} != 200 || ($r->{data}{stdout} // '') ne "$fields->{number}\n";
     }, 300);
-    is join("\n", @failed[0 .. ($#failed < 5 ? $#failed : 5)]), '', "$name: no run fails";
+    is join("\n", @failed[0 .. ($#failed < 5 ? $#failed : 5)]), '', "$name: no run fails" or diag join "\n", grep {/ warning: /} split /\n/, $cb->log_text;
     cmp_ok $sent, '>', 50, "$name: there were runs";
     return;
 }
