@@ -49,7 +49,7 @@
 #define MATCH_MS 5000         /* how long to wait at the start for a runner that has the same configuration */
 #define REPLACE_MS 55000      /* the same, where others serve meanwhile */
 #define LOOK_AGAIN_MS 100     /* for such a runner */
-#define CONNECT_AGAIN_MS 1000 /* how often one idle thread without a runner looks for one */
+#define LOOK_MS 1000          /* how often one idle thread looks for a runner and for connections */
 #define ACCEPT_AGAIN_MS 100   /* the pause after accept(2) failed for want of something */
 #define CUT_MS 2000           /* how long the threads have to answer the requests that are given up */
 #define ARENAS 8              /* of malloc(3): small requests seldom meet in one */
@@ -162,15 +162,17 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 	 * starts may be slow to answer. The others follow it at once: a thread that connects later
 	 * may find one with another configuration.
 	 */
-	bool looks = thread == thread->process->thread && (link->fd < 0 || link->moved);
-	bool has_connection = false, has_message = false, is_found = false, is_stopped = false;
+	bool is_first = thread == thread->process->thread;
+	bool has_connection, has_message = false, is_found = false, is_stopped = false;
 	struct epoll_event event[4];
-	int n = epoll_wait(thread->epoll_fd, event, sizeof event / sizeof event[0], looks ? CONNECT_AGAIN_MS : -1);
+	int n = epoll_wait(thread->epoll_fd, event, sizeof event / sizeof event[0], is_first ? LOOK_MS : -1);
 
 	if (n < 0 && errno != EINTR)
 		die("epoll_wait: %s", strerror(errno));
-	if (n == 0)
+	if (n == 0 && (link->fd < 0 || link->moved))
 		runner_link_connect(link);
+	/* Only one thread is woken for a connection. If its process is stopped, another one accepts. */
+	has_connection = n == 0;
 	for (int i = 0; i < n; i++) {
 		is_stopped |= event[i].data.fd == thread->process->stop_fd;
 		has_connection |= event[i].data.fd == WORKER_LISTEN_FD;

@@ -25,10 +25,10 @@ ok defined $cb->healthy_within(20), 'all reapers are killed: the service recover
 my $wait = fork // die;
 if (!$wait) {
     $cb->{http} = undef;
-    my $r = $cb->run(code => "import threading, time\nfor _ in range(12): threading.Thread(target=time.sleep, args=(8,), daemon=True).start()\ntime.sleep(8)");
+    my $r = $cb->run(code => "import threading, time\nfor _ in range(12): threading.Thread(target=time.sleep, args=(12,), daemon=True).start()\ntime.sleep(12)");
     POSIX::_exit($r->{status} == 200 && $r->{data}{status} eq 'ok' ? 1 : 0);
 }
-ok eventually(5, sub { $cb->find_by_threads(13) }), 'a run is under way';
+ok eventually(12, sub { $cb->find_by_threads(13) }), 'a run is under way';
 kill 9, $container->reapers;
 waitpid $wait, 0;
 is $?, 0, 'the reaper of a run is killed: the run ends';

@@ -32,7 +32,7 @@ is index($cb->log_text, 'by the second'), -1, 'no log contains a program';
 
 my @waiting = map { $cb->connect_raw($cb->run_bytes(code => 'import time; time.sleep(60)')) } 1 .. 4;
 my $over;
-ok eventually(10, sub { $over = $cb->get($languages); $over->{status} == 429 }), 'a fifth simultaneous request is rejected';
+ok eventually(10, sub { $over = $cb->get($languages); $over->{status} == 429 }), 'a fifth simultaneous request is rejected' or diag substr $cb->log_text, -3000;
 envelope_ok($over, 429, -429, 'a fifth simultaneous request: the answer is 429');
 like $over->{headers}{'retry-after'} // '', qr/\A[1-9]\d*\z/, '429 comes with Retry-After';
 is $cb->get($languages, key => $second)->{status}, 200, 'another key is not affected';
