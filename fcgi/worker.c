@@ -171,7 +171,7 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 		die("epoll_wait: %s", strerror(errno));
 	if (n == 0 && (link->fd < 0 || link->moved))
 		runner_link_connect(link);
-	/* Only one thread is woken for a connection. If its process is stopped, another one accepts. */
+	/* Only one thread is woken for a connection. Its process may be stopped, so others look. */
 	has_connection = n == 0;
 	for (int i = 0; i < n; i++) {
 		is_stopped |= event[i].data.fd == thread->process->stop_fd;

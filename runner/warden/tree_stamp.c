@@ -129,7 +129,7 @@ tree_stamp_holds(int dir_fd, const char *name)
 	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), length;
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
 	uint64_t digest = DIGEST_START, expected;
-	char path[PATH_MAX];
+	char path[PATH_MAX] = "";
 	struct stat st;
 	bool holds;
 

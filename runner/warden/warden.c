@@ -336,6 +336,7 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 		}
 	}
 	fdpass_close(w->namespace_fd, REQUEST_NAMESPACES_MAX);
+	w->making = NULL;
 	if (failure->error == 0)
 		return;
 	drop(w, request->cell);
