@@ -170,7 +170,11 @@ sub fail_step {
     ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
 
     $how{then}->() if $how{then};
-    $run->() for 1 .. 2; # uses up what was armed before
+    # Use up what was armed before: usually one cell, and one for each run that timed out.
+    for my $used (1 .. 40) {
+        my $status = $run->()->{status};
+        last if $used >= 2 && $status != 200;
+    }
     my @got = map { $run->() } 1 .. 3;
     is join(' ', grep { ($_->{data} && $_->{data}{stdout} // '') ne '' } @got), '', "$name fails: no guest runs";
     is scalar(grep { $_->{status} == 200 && $_->{data}{status} eq 'ok' } @got), 0, "$name fails: and none is said to have";
