@@ -122,7 +122,7 @@ cmp_ok $both->{usage}{memory_peak_bytes}, '>', 80 * $MB, 'processes at the same 
 
 # --- the number of processes and threads ---------------------------------------------------------
 
-my $threads = "import threading, time\nt = [threading.Thread(target=time.sleep, args=(.05,)) for i in range(%d)]\n[x.start() for x in t]\n[x.join() for x in t]";
+my $threads = "import threading\nall = threading.Event()\nt = [threading.Thread(target=all.wait) for i in range(%d)]\n[x.start() for x in t]\nall.set()\n[x.join() for x in t]";
 my $probe = $cb->run(code => 'print(1)')->{data}{usage}{processes_peak};
 SKIP: {
     if (my $why = missing('the kernel does not count them', defined $probe)) { skip $why, 1 }
