@@ -37,7 +37,8 @@ print(0 in os.getresuid() + os.getresgid(), os.getuid() == os.geteuid(), os.getg
 PYTHON
     ['no change of uid or gid', <<'PYTHON', "no\n"],
 import os
-for f in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), lambda: os.setresuid(1, 1, 1)):
+other = os.getuid() + 1 # a neighbour's
+for f in (lambda: os.setuid(0), lambda: os.setgid(0), lambda: os.setgroups([0]), lambda: os.setresuid(other, other, other)):
     try: f(); print('changed')
     except OSError: pass # EINVAL where the user namespace does not map the id
 print('no')
