@@ -48,6 +48,16 @@ is $d->{status}, 'ok', 'the words alone are no limit';
 
 $d = java('System.out.println(down(100_000));')->{data};
 is $d->{stdout}, "100000\n", 'a recursion of 100,000 calls';
+$d = $cb->run(language => 'java', code => <<'JAVA')->{data};
+class Main {
+    static int depth;
+    static void down() { depth++; down(); }
+    public static void main(String[] args) {
+        try { down(); } catch (StackOverflowError e) { System.out.println(depth > 100_000 ? "too deep" : depth); }
+    }
+}
+JAVA
+is $d->{stdout}, "too deep\n", 'a recursion without end gets a StackOverflowError' or diag $d->{error};
 $d = java('try { down(1 << 30); } catch (StackOverflowError e) { System.out.println("over"); }')->{data};
 is $d->{stdout}, "over\n", 'one without end is caught' or diag substr $d->{error}, 0, 300;
 $d = java(<<'JAVA')->{data};
