@@ -34,21 +34,29 @@ netns_raise_loopback(void)
 	return result;
 }
 
+/* Have a new socket listen. Returns it, or -1 with errno; then it is closed. */
+static int
+listen_at(int fd, const struct sockaddr *address, socklen_t size, int backlog)
+{
+	int error;
+
+	if (fd < 0 || (bind(fd, address, size) == 0 && listen(fd, backlog) == 0))
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
 int
 netns_listen(unsigned short port)
 {
 	const struct sockaddr_in address = { .sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr = { .s_addr = htonl(INADDR_LOOPBACK) } };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int error;
 
-	if (fd < 0 || (bind(fd, (const struct sockaddr *)&address, sizeof address) == 0 && listen(fd, BACKLOG) == 0))
-		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
+	return listen_at(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), (const struct sockaddr *)&address,
+	    sizeof address, BACKLOG);
 }
 
 /* The network namespace of the caller. It comes from a socket: /proc may be out of reach. */
@@ -66,20 +74,12 @@ listen_abstract(const void *name)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	size_t length = strlen(name);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int error;
 
 	if (length + 1 > sizeof address.sun_path)
 		length = sizeof address.sun_path - 1;
 	memcpy(address.sun_path + 1, name, length);
-	if (fd < 0 ||
-	    (bind(fd, (const struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) == 0 &&
-	        listen(fd, 1) == 0))
-		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
+	return listen_at(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), (const struct sockaddr *)&address,
+	    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length), 1);
 }
 
 /*

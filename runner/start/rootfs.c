@@ -418,6 +418,17 @@ place_etc(const struct etc_mount *etc)
 	return result;
 }
 
+/* Attach the mount of an entry at `path`, and close it. Returns 0, or -1 with errno. */
+static int
+attach_tree(struct rootfs_entry *e, const char *path)
+{
+	if (rootfs_attach(e->tree_fd, path) != 0)
+		return -1;
+	close(e->tree_fd);
+	e->tree_fd = -1;
+	return 0;
+}
+
 /* Make one entry below the working directory. Returns 0, or -1 with errno. */
 static int
 place(struct rootfs_entry *e)
@@ -429,11 +440,7 @@ place(struct rootfs_entry *e)
 		/* Its place is there already, and so is a link. */
 		if (e->kind == ROOTFS_LINK)
 			return 0;
-		if (rootfs_attach(e->tree_fd, path) != 0)
-			return -1;
-		close(e->tree_fd);
-		e->tree_fd = -1;
-		return 0;
+		return attach_tree(e, path);
 	}
 	if (make_parents(path) != 0)
 		return -1;
@@ -452,11 +459,7 @@ place(struct rootfs_entry *e)
 		if (e->kind == ROOTFS_TEXT)
 			return 0;
 	}
-	if (rootfs_attach(e->tree_fd, path) != 0)
-		return -1;
-	close(e->tree_fd);
-	e->tree_fd = -1;
-	return 0;
+	return attach_tree(e, path);
 }
 
 /* Returns 0, or -1 with errno. */
