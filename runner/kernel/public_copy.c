@@ -64,8 +64,8 @@ copy_open_file(int in, const struct stat *st, int to, const char *name, struct p
 	return (int)n;
 }
 
-static int
-copy_link(int from, int to, const char *name)
+int
+public_copy_link(int from, int to, const char *name)
 {
 	char target[PATH_MAX];
 	ssize_t n = readlinkat(from, name, target, sizeof target - 1);
@@ -76,9 +76,8 @@ copy_link(int from, int to, const char *name)
 	return symlinkat(target, to, name) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-/* Open the directory `name` of `to`, and make it if it does not exist. */
-static int
-make_directory(int to, const char *name)
+int
+public_copy_directory(int to, const char *name)
 {
 	if (mkdirat(to, name, 0755) != 0 && errno != EEXIST)
 		return -1;
@@ -115,7 +114,7 @@ copy_entry(int from, int to, const char *name, unsigned depth, struct public_cop
 	struct stat st;
 
 	if (fd < 0 && errno == ELOOP)
-		return count_entry(left) != 0 ? -1 : copy_link(from, to, name);
+		return count_entry(left) != 0 ? -1 : public_copy_link(from, to, name);
 	/* A socket, or a file that went away or that the caller may not read either. */
 	if (fd < 0)
 		return errno == ENXIO || errno == ENOENT || errno == EACCES || errno == EPERM ? 0 : -1;
@@ -126,7 +125,7 @@ copy_entry(int from, int to, const char *name, unsigned depth, struct public_cop
 	if (S_ISREG(st.st_mode) && (st.st_mode & S_IROTH) != 0) {
 		result = count_entry(left) != 0 ? -1 : copy_open_file(fd, &st, to, name, left);
 	} else if (S_ISDIR(st.st_mode) && (st.st_mode & OPEN_TO_OTHERS) == OPEN_TO_OTHERS && depth < DEPTH_MAX) {
-		made = count_entry(left) != 0 ? -1 : make_directory(to, name);
+		made = count_entry(left) != 0 ? -1 : public_copy_directory(to, name);
 		if (made < 0) {
 			close_but_errno(fd);
 			return -1;
@@ -177,7 +176,7 @@ public_copy(int from, int to, const char *path, struct public_copy *left)
 			close_but_errno(at);
 			return result;
 		}
-		next_into = make_directory(into, part);
+		next_into = public_copy_directory(into, part);
 		close_but_errno(into);
 		close_but_errno(at);
 		at = next;

@@ -32,4 +32,16 @@ int public_copy(int from, int to, const char *path, struct public_copy *left);
  */
 int public_copy_file(const char *path, int to, const char *name, struct public_copy *left);
 
+/*
+ * Copy the symbolic link `name` of `from` to `to`, unless `to` has that name. Returns 0, or -1 with
+ * errno.
+ */
+int public_copy_link(int from, int to, const char *name);
+
+/*
+ * Open the directory `name` of `to`, and make it if it does not exist. Returns a descriptor, or -1
+ * with errno.
+ */
+int public_copy_directory(int to, const char *name);
+
 #endif

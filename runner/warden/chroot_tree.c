@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "kernel/public_copy.h"
 #include "paths.h"
 
 #define OPEN_TO_OTHERS (S_IROTH | S_IXOTH)
@@ -69,30 +70,6 @@ add_file(int from, const char *source, const struct stat *st, int to, const char
 	return copy_file(from, source, st->st_mode, to, name) == 0 || errno == EEXIST ? 0 : -1;
 }
 
-static int
-add_link(int from, const char *source, int to, const char *name)
-{
-	char target[PATH_MAX];
-	ssize_t n = readlinkat(from, source, target, sizeof target - 1);
-
-	if (n < 0)
-		return -1;
-	target[n] = '\0';
-	return symlinkat(target, to, name) == 0 || errno == EEXIST ? 0 : -1;
-}
-
-/*
- * Open the directory `name` of `to`, and make it if it does not exist. Returns a descriptor, or -1
- * with errno.
- */
-static int
-make_directory(int to, const char *name)
-{
-	if (mkdirat(to, name, 0755) != 0 && errno != EEXIST)
-		return -1;
-	return openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
 /* A walk through a directory, whose entries are added to another one. */
 struct walk {
 	int (*add)(struct walk *walk, int from, const char *name, int to); /* adds one entry. Returns 0, or -1 with errno */
@@ -135,7 +112,7 @@ walk_into(struct walk *walk, int from, const char *name, int to)
 
 	walk->depth++;
 	walk->count.directories++;
-	result = walk_directory(walk, below, below < 0 ? -1 : make_directory(to, name));
+	result = walk_directory(walk, below, below < 0 ? -1 : public_copy_directory(to, name));
 	walk->depth--;
 	return result;
 }
@@ -181,7 +158,7 @@ add_from_host(struct walk *walk, int from, const char *name, int to)
 	if (S_ISREG(st.st_mode))
 		return add_file(from, name, &st, to, name, &walk->count) == 0 || errno == ENOENT ? 0 : -1;
 	if (S_ISLNK(st.st_mode))
-		return add_link(from, name, to, name) == 0 || errno == ENOENT ? 0 : -1;
+		return public_copy_link(from, to, name) == 0 || errno == ENOENT ? 0 : -1;
 	if (!S_ISDIR(st.st_mode))
 		return 0;
 	if (snprintf(walk->path + length, sizeof walk->path - length, "/%s", name) < (int)(sizeof walk->path - length))
@@ -204,7 +181,7 @@ make_parents(int tree_fd, const char *path, const char **name)
 		int next;
 
 		snprintf(part, sizeof part, "%.*s", (int)(slash - path), path);
-		next = make_directory(at, part);
+		next = public_copy_directory(at, part);
 		close(at);
 		at = next;
 	}
@@ -232,7 +209,7 @@ add_entry(struct walk *walk, const struct rootfs_entry *entry, int tree_fd)
 		result = is_left_out(walk) ?
 		    0 :
 		    entry->is_dir ?
-		    walk_directory(walk, open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), make_directory(parent, name)) :
+		    walk_directory(walk, open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), public_copy_directory(parent, name)) :
 		    add_file(AT_FDCWD, source, &st, parent, name, &walk->count);
 	}
 	close(parent);
@@ -303,5 +280,5 @@ chroot_tree_copy(int tree_fd, int parent_fd, const char *name)
 	struct walk walk = { .add = add_from_tree };
 	int from = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return walk_directory(&walk, from, from < 0 ? -1 : make_directory(parent_fd, name));
+	return walk_directory(&walk, from, from < 0 ? -1 : public_copy_directory(parent_fd, name));
 }
