@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "fdpass.h"
+#include "start/cgroup_find.h"
 
 #define SOCKET_BYTES "16777216" /* of a cell's socket buffers, where they do not count as its memory */
 #define CPU_PERIOD_US 100000u
@@ -49,146 +50,7 @@ write_file(int dir_fd, const char *name, const char *text)
 	return result;
 }
 
-/* ---- finding the hierarchies ----------------------------------------------------------------- */
-
-static bool
-has_word(const char *list, const char *word, char separator)
-{
-	size_t n = strlen(word);
-
-	for (const char *at = list; (at = strstr(at, word)) != NULL; at++) {
-		bool starts = at == list || at[-1] == separator;
-		bool ends = at[n] == '\0' || at[n] == separator || at[n] == '\n';
-
-		if (starts && ends)
-			return true;
-	}
-	return false;
-}
-
-/*
- * Find where the hierarchy of a controller (NULL: version 2) is mounted, by /proc/self/mounts.
- * `path`: "" if nowhere.
- */
-static void
-find_mount(const char *controller, char *path, size_t size)
-{
-	FILE *mounts = fopen("/proc/self/mounts", "re");
-	char line[PATH_MAX + 512], where[PATH_MAX], type[64], options[512];
-
-	path[0] = '\0';
-	if (mounts == NULL)
-		return;
-	while (path[0] == '\0' && fgets(line, sizeof line, mounts) != NULL) {
-		if (sscanf(line, "%*s %4095s %63s %511s", where, type, options) != 3)
-			continue;
-		if (controller == NULL ? strcmp(type, "cgroup2") == 0 :
-		                         strcmp(type, "cgroup") == 0 && has_word(options, controller, ','))
-			snprintf(path, size, "%s", where);
-	}
-	fclose(mounts);
-}
-
-/*
- * Find the group of this process, as a path below the mount of `controller`'s hierarchy (NULL:
- * version 2).
- */
-static void
-find_own(const char *controller, char *path, size_t size)
-{
-	FILE *groups = fopen("/proc/self/cgroup", "re");
-	char line[PATH_MAX + 128];
-
-	snprintf(path, size, "/");
-	while (groups != NULL && fgets(line, sizeof line, groups) != NULL) {
-		char *names = strchr(line, ':');
-		char *where = names == NULL ? NULL : strchr(names + 1, ':');
-
-		if (where == NULL)
-			continue;
-		*names++ = '\0';
-		*where++ = '\0';
-		where[strcspn(where, "\n")] = '\0';
-		if (controller == NULL ? strcmp(line, "0") == 0 : has_word(names, controller, ','))
-			snprintf(path, size, "%s", where);
-	}
-	if (groups != NULL)
-		fclose(groups);
-}
-
-/* Whether the controllers that we need are in the hierarchy of version 2, mounted at `mount`. */
-static bool
-is_version_2(const char *mount)
-{
-	char path[PATH_MAX + 32], list[512] = "";
-	FILE *file;
-
-	snprintf(path, sizeof path, "%s/cgroup.controllers", mount);
-	file = mount[0] == '\0' ? NULL : fopen(path, "re");
-	if (file != NULL) {
-		if (fgets(list, sizeof list, file) == NULL)
-			list[0] = '\0';
-		fclose(file);
-	}
-	return has_word(list, "memory", ' ') && has_word(list, "pids", ' ') && has_word(list, "cpu", ' ');
-}
-
-/* The limit in a file `name` of the group `path`; UINT64_MAX: there is none. */
-static uint64_t
-limit_of(const char *path, const char *name)
-{
-	char file_path[PATH_MAX * 2 + 64];
-	uint64_t limit = UINT64_MAX;
-	FILE *file;
-
-	snprintf(file_path, sizeof file_path, "%s/%s", path, name);
-	file = fopen(file_path, "re");
-	/* "max" is no number. */
-	if (file != NULL && fscanf(file, "%" SCNu64, &limit) != 1)
-		limit = UINT64_MAX;
-	if (file != NULL)
-		fclose(file);
-	return limit;
-}
-
-/* The least limit of the group `path` and those above it, up to `mount`. Changes `path`. */
-static uint64_t
-least_limit(const char *mount, char *path, const char *name)
-{
-	uint64_t least = UINT64_MAX, limit;
-	char *slash;
-
-	for (;;) {
-		limit = limit_of(path, name);
-		least = limit < least ? limit : least;
-		slash = strrchr(path, '/');
-		if (slash == NULL || strlen(path) <= strlen(mount))
-			return least;
-		*slash = '\0';
-	}
-}
-
-uint64_t
-cgroup_open_memory_limit(const char *parent)
-{
-	const char *controller = controller_names[CGROUP_MEMORY], *name = "memory.limit_in_bytes";
-	char mount[PATH_MAX], own[PATH_MAX], path[PATH_MAX * 2];
-
-	find_mount(controller, mount, sizeof mount);
-	if (mount[0] == '\0') {
-		controller = NULL;
-		name = "memory.max";
-		find_mount(controller, mount, sizeof mount);
-	}
-	if (mount[0] == '\0')
-		return UINT64_MAX;
-	find_own(controller, own, sizeof own);
-	if (controller == NULL && parent != NULL)
-		snprintf(path, sizeof path, "%s", parent);
-	else
-		snprintf(path, sizeof path, "%s%s", mount, strcmp(own, "/") == 0 ? "" : own);
-	return least_limit(mount, path, name);
-}
+/* ---- our groups ------------------------------------------------------------------------------- */
 
 /*
  * Make the directory `path`, and give it to `owner`. Returns its descriptor, or -1 with a text in
@@ -257,7 +119,7 @@ find_disabled(int base_fd, char *text, size_t size)
 	enabled[n > 0 ? n : 0] = '\0';
 	text[0] = '\0';
 	for (size_t i = 0; n >= 0 && i < sizeof wanted / sizeof wanted[0]; i++) {
-		if (!has_word(enabled, wanted[i], ' '))
+		if (!cgroup_find_word(enabled, wanted[i], ' '))
 			at += (size_t)snprintf(text + at, size - at, "%s-%s", at > 0 ? " " : "", wanted[i]);
 	}
 }
@@ -338,12 +200,12 @@ open_hierarchy(struct cgroup_tree *tree, int c, const char *name, uid_t owner, c
 {
 	char mount[PATH_MAX], own[PATH_MAX], path[sizeof tree->path[0]];
 
-	find_mount(controller_names[c], mount, sizeof mount);
+	cgroup_find_mount(controller_names[c], mount, sizeof mount);
 	if (mount[0] == '\0') {
 		snprintf(error, size, "no mounted control group hierarchy has the controller \"%s\"", controller_names[c]);
 		return -1;
 	}
-	find_own(controller_names[c], own, sizeof own);
+	cgroup_find_own(controller_names[c], own, sizeof own);
 	if (snprintf(path, sizeof path, "%s%s/%s", mount, strcmp(own, "/") == 0 ? "" : own, name) >= (int)sizeof path) {
 		snprintf(error, size, "the path of our control group in %s is too long", mount);
 		return -1;
@@ -376,8 +238,8 @@ cgroup_open_is_version_2(const char *parent)
 {
 	char mount[PATH_MAX];
 
-	find_mount(NULL, mount, sizeof mount);
-	return parent != NULL || is_version_2(mount);
+	cgroup_find_mount(NULL, mount, sizeof mount);
+	return parent != NULL || cgroup_find_is_version_2(mount);
 }
 
 int
@@ -388,8 +250,8 @@ cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_
 	*tree = (struct cgroup_tree){ .version = 0, .renew_fd = -1 };
 	for (int c = 0; c < CGROUP_CONTROLLERS; c++)
 		tree->root_fd[c] = -1;
-	find_mount(NULL, mount, sizeof mount);
-	find_own(NULL, own, sizeof own);
+	cgroup_find_mount(NULL, mount, sizeof mount);
+	cgroup_find_own(NULL, own, sizeof own);
 	/*
 	 * A path that is too long only means that cgroup_open_undo cannot move this process back.
 	 */
@@ -397,7 +259,7 @@ cgroup_open(struct cgroup_tree *tree, const char *parent, const char *name, uid_
 		tree->home[0] = '\0';
 	if (parent != NULL)
 		return open_version_2(tree, parent, name, owner, error, size);
-	if (!is_version_2(mount))
+	if (!cgroup_find_is_version_2(mount))
 		return open_version_1(tree, name, owner, error, size);
 	/*
 	 * A group with processes cannot have children with controllers. A group above our own may

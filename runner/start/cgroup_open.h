@@ -1,6 +1,5 @@
 /*
- * cgroup_open.h - finds the control group hierarchies, and makes the runner's groups and those of
- * the cells in them.
+ * cgroup_open.h - makes the control groups of the runner and of its cells.
  *
  * Everything here needs rights that the runner has at its start only; broker/cgroup.h has the rest.
  */
@@ -13,13 +12,6 @@
 #include <sys/types.h>
 
 #include "broker/cgroup.h"
-
-/*
- * The least memory limit, in bytes, of the group of this process and of those above it; UINT64_MAX:
- * there is none. `parent`: the group of version 2 for the cells, as in cgroup_open; NULL: that of
- * this process.
- */
-uint64_t cgroup_open_memory_limit(const char *parent);
 
 /*
  * Find the hierarchies, make our directory `name` in each, and give it to `owner`. `parent`: the

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "start/cgroup_open.h"
+#include "start/cgroup_find.h"
 
 #define PERCENT 80u
 #define MIB(bytes) ((bytes) >> 20)
@@ -80,6 +80,6 @@ memory_budget_find(const struct config *config, uint64_t *bytes, char *text, siz
 {
 	uint64_t machine = machine_bytes();
 
-	return memory_budget_of(config, machine != 0 ? machine : UINT64_MAX, cgroup_open_memory_limit(config->cgroup_parent),
+	return memory_budget_of(config, machine != 0 ? machine : UINT64_MAX, cgroup_find_memory_limit(config->cgroup_parent),
 	    bytes, text, size);
 }

@@ -16,10 +16,10 @@
 #define MIB (UINT64_C(1) << 20)
 #define GIB (UINT64_C(1) << 30)
 
-uint64_t cgroup_open_memory_limit(const char *parent);
+uint64_t cgroup_find_memory_limit(const char *parent);
 
 uint64_t
-cgroup_open_memory_limit(const char *parent)
+cgroup_find_memory_limit(const char *parent)
 {
 	return parent == NULL ? UINT64_MAX : 500 * MIB;
 }
