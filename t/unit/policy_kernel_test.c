@@ -3,8 +3,7 @@
  *
  * Each call is made in a child of its own behind the filters, with arguments that the kernel
  * rejects with another error (a bad descriptor, a bad pointer). So the error shows whether the
- * filter or the kernel stopped the call, and a call that gets through has no effect. Then whole
- * Python programs run behind the filters (policy_guest.py).
+ * filter or the kernel stopped the call, and a call that gets through has no effect.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -19,10 +18,8 @@
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/sched.h>
-#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -34,159 +31,17 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fdpass.h"
+#include "behind_filters.h"
 #include "mark.h"
 #include "missing.h"
 #include "policy.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define ZYGOTE GRANT_COUNT /* `base` alone, of a zygote whose guests have no grants */
-#define SENTINEL EXDEV     /* the errno for denied calls; no call in these tests fails with it by itself */
-#define PYTHON "/usr/bin/python3"
-
-/* Exit statuses of a child besides an errno. */
-#define STATUS_NO_FILTER 255
-#define STATUS_KILLED 254 /* by SIGSYS */
-
-static char shipped[512], script[512];
-
-static int
-find_files(void **state)
-{
-	const char *srcdir = getenv("srcdir");
-
-	(void)state;
-	snprintf(shipped, sizeof shipped, "%s/etc/seccomp", srcdir != NULL ? srcdir : ".");
-	snprintf(script, sizeof script, "%s/t/unit/policy_guest.py", srcdir != NULL ? srcdir : ".");
-	return 0;
-}
-
-static struct policy *
-load(const char *name)
-{
-	char error[512];
-	struct policy *policy = policy_load(shipped, name, POLICY_UNIX_ALL, error, sizeof error);
-
-	if (policy == NULL)
-		fail_msg("refused: %s", error);
-	return policy;
-}
-
-/* Not _exit: with AddressSanitizer it first makes a call of its own, which the filters may deny. */
-static void
-end(int status)
-{
-	syscall(SYS_exit_group, status);
-}
-
-/*
- * Load a filter, in a child, which exits on failure. Returns a listener, if `flags` asks for one.
- */
-static int
-enter(const struct bpf *bpf, unsigned flags)
-{
-	struct sock_fprog program = { .len = (unsigned short)bpf->count, .filter = bpf->code };
-	long result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, (long)flags, &program, 0L, 0L, ZYGOTE_MARK);
-
-	if (result < 0)
-		end(STATUS_NO_FILTER);
-	return (int)result;
-}
-
-static int
-wait_for(pid_t pid)
-{
-	int status;
-
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	if (WIFSIGNALED(status))
-		return WTERMSIG(status) == SIGSYS ? STATUS_KILLED : STATUS_NO_FILTER;
-	return WEXITSTATUS(status);
-}
-
-/* Load the filters as zygote and guest do, and pass the listener on. */
-static void
-wall_in(const struct policy *policy, unsigned who, int sock)
-{
-	bool has_listener = policy->last.count > 0;
-	int listener_fd;
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		end(STATUS_NO_FILTER);
-	listener_fd = enter(&policy->base[who % ZYGOTE], has_listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0);
-	if (has_listener) {
-		if (fdpass_send(sock, "", 1, &listener_fd, 1) != 0)
-			end(STATUS_NO_FILTER);
-		close(listener_fd);
-		if (who != ZYGOTE)
-			enter(&policy->last, 0);
-	}
-	close(sock);
-}
-
-/*
- * Deny all notified calls with errno `error`, until `pid` has ended and no notification is left.
- * Returns the last denied call, or -1. (The listener alone is not enough: before Linux 6.11 it
- * reports an end only after the process was waited for.)
- */
-static int
-refuse_all(int listener_fd, pid_t pid, int error)
-{
-	int pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd waiting[] = { { .fd = listener_fd, .events = POLLIN }, { .fd = pid_fd, .events = POLLIN } };
-	int refused = -1;
-
-	assert_true(pid_fd >= 0);
-	while (poll(waiting, 2, -1) > 0 && (waiting[0].revents & POLLIN) != 0) {
-		struct seccomp_notif request = { 0 };
-		struct seccomp_notif_resp answer = { .error = -error };
-
-		if (ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_RECV, &request) != 0)
-			continue;
-		refused = request.data.nr;
-		answer.id = request.id;
-		ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
-	}
-	close(pid_fd);
-	return refused;
-}
-
-/*
- * Run `child` behind the filters. Returns its exit status, or STATUS_KILLED. *refused is set to the
- * last call that was notified, or -1.
- */
-static int
-behind(const struct policy *policy, unsigned who, void (*child)(const void *), const void *arg, int *refused)
-{
-	int pair[2], listener_fd = -1;
-	size_t count = 0;
-	pid_t pid;
-	char byte;
-
-	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		close(pair[0]);
-		wall_in(policy, who, pair[1]);
-		child(arg);
-		end(0);
-	}
-	close(pair[1]);
-	*refused = -1;
-	if (fdpass_recv(pair[0], &byte, 1, &listener_fd, 1, &count, NULL) == 1 && count == 1) {
-		*refused = refuse_all(listener_fd, pid, SENTINEL);
-		close(listener_fd);
-	}
-	close(pair[0]);
-	return wait_for(pid);
-}
 
 struct call {
 	long number;
@@ -205,7 +60,7 @@ make_call(const void *context)
 	errno = 0;
 	result = syscall(call->number, arg[0], arg[1], arg[2], arg[3], arg[4], arg[5]);
 	/* A process that the call should not have made must not answer for its parent. */
-	end(result < 0 && getpid() == self ? errno : 0);
+	behind_filters_end(result < 0 && getpid() == self ? errno : 0);
 }
 
 /* The errno of a call behind the filters, 0, or STATUS_KILLED. */
@@ -214,7 +69,7 @@ attempt(const struct policy *policy, unsigned who, long number, const uint64_t *
 {
 	struct call call = { number, arg };
 
-	return behind(policy, who, make_call, &call, refused);
+	return behind_filters_run(policy, who, make_call, &call, refused);
 }
 
 #define BAD UINT64_MAX /* as a descriptor, a pid or a pointer */
@@ -563,7 +418,7 @@ test_marked_calls(void **state)
 		{ "recvmsg", SYS_recvmsg, { BAD }, "A", EBADF },
 		{ "prctl, tid address", SYS_prctl, { PR_GET_TID_ADDRESS, 0 }, "P", EFAULT },
 	};
-	struct policy *policy = load("python3");
+	struct policy *policy = behind_filters_load("python3");
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(calls); i++) {
@@ -599,7 +454,7 @@ test_every_refused_call_is_told(void **state)
 #endif
 		SYS_exit, SYS_exit_group, SYS_rt_sigreturn, SYS_rt_sigsuspend
 	};
-	struct policy *policy = load("python3");
+	struct policy *policy = behind_filters_load("python3");
 	int told = 0;
 
 	(void)state;
@@ -626,7 +481,7 @@ test_every_refused_call_is_told(void **state)
 static void
 test_python_calls(void **state)
 {
-	struct policy *policy = load("python3");
+	struct policy *policy = behind_filters_load("python3");
 
 	(void)state;
 	check_attempts(policy, attempts, LENGTH(attempts));
@@ -636,7 +491,7 @@ test_python_calls(void **state)
 static void
 test_worker_calls(void **state)
 {
-	struct policy *policy = load("worker");
+	struct policy *policy = behind_filters_load("worker");
 
 	(void)state;
 	check_attempts(policy, worker_attempts, LENGTH(worker_attempts));
@@ -648,7 +503,7 @@ test_worker_calls(void **state)
 static void
 test_i386_calls_die(void **state)
 {
-	struct policy *policy = load("python3");
+	struct policy *policy = behind_filters_load("python3");
 	pid_t pid = fork();
 	int status;
 
@@ -656,9 +511,9 @@ test_i386_calls_die(void **state)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-			enter(&policy->base[0], 0);
+			behind_filters_enter(&policy->base[0], 0);
 		__asm__ volatile("int $0x80" : : "a"(1), "b"(0) : "memory");
-		end(0);
+		behind_filters_end(0);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	policy_free(policy);
@@ -669,104 +524,6 @@ test_i386_calls_die(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 #endif
-
-static int
-memfd_of(const struct bpf *bpf)
-{
-	size_t size = bpf->count * sizeof bpf->code[0];
-	int fd = memfd_create("filter", 0);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, bpf->code, size), size);
-	return fd;
-}
-
-/* In a child: Python loads the filters itself, because they would not let it start. */
-static void
-exec_python(const struct policy *policy, unsigned grant, int tell_fd, int go_fd)
-{
-	const long values[] = { SYS_seccomp, (long)ZYGOTE_MARK, memfd_of(&policy->base[grant]), memfd_of(&policy->last), tell_fd,
-		go_fd, grant };
-	char text[LENGTH(values)][24];
-	char *argv[LENGTH(values) + 4] = { (char *)PYTHON, (char *)"-I", script };
-
-	for (size_t i = 0; i < LENGTH(values); i++) {
-		snprintf(text[i], sizeof text[i], "%ld", values[i]);
-		argv[3 + i] = text[i];
-	}
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0)
-		execv(PYTHON, argv);
-	end(STATUS_NO_FILTER);
-}
-
-static void
-run_python(unsigned grant)
-{
-	struct policy *policy;
-	int tell[2], go[2], number, listener_fd, pid_fd;
-	pid_t pid;
-
-	if (missing(access(PYTHON, X_OK) != 0, "there is no " PYTHON))
-		return;
-	policy = load("python3");
-	assert_int_equal(pipe(tell) | pipe(go), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		close(tell[0]);
-		close(go[1]);
-		exec_python(policy, grant, tell[1], go[0]);
-	}
-	close(tell[1]);
-	close(go[0]);
-	assert_int_equal(read(tell[0], &number, sizeof number), sizeof number);
-	pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	listener_fd = (int)syscall(SYS_pidfd_getfd, pid_fd, number, 0);
-	assert_true(listener_fd >= 0);
-	assert_int_equal(write(go[1], "", 1), 1);
-	refuse_all(listener_fd, pid, EPERM);
-	close(listener_fd);
-	close(pid_fd);
-	close(tell[0]);
-	close(go[1]);
-	policy_free(policy);
-	assert_int_equal(wait_for(pid), 0);
-}
-
-static void
-test_python(void **state)
-{
-	(void)state;
-	run_python(0);
-}
-
-static void
-test_python_with_processes(void **state)
-{
-	(void)state;
-	run_python(GRANT_PROCESSES);
-}
-
-static void
-test_python_with_network(void **state)
-{
-	(void)state;
-	run_python(GRANT_NETWORK);
-}
-
-static void
-test_python_with_both(void **state)
-{
-	(void)state;
-	run_python(GRANT_PROCESSES | GRANT_NETWORK);
-}
-
-static void
-test_python_with_loopback(void **state)
-{
-	(void)state;
-	run_python(GRANT_LOOPBACK);
-}
 
 int
 main(void)
@@ -779,12 +536,7 @@ main(void)
 #if defined(__x86_64__)
 		cmocka_unit_test(test_i386_calls_die),
 #endif
-		cmocka_unit_test(test_python),
-		cmocka_unit_test(test_python_with_processes),
-		cmocka_unit_test(test_python_with_network),
-		cmocka_unit_test(test_python_with_both),
-		cmocka_unit_test(test_python_with_loopback),
 	};
 
-	return cmocka_run_group_tests_name("policy_kernel", tests, find_files, NULL);
+	return cmocka_run_group_tests_name("policy_kernel", tests, NULL, NULL);
 }
