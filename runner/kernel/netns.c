@@ -4,11 +4,15 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/netlink.h>
+#include <linux/sock_diag.h>
 #include <linux/sockios.h>
+#include <linux/unix_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -113,6 +117,34 @@ open_there(int namespace_fd, int (*open_fd)(const void *argument), const void *a
 	close(pair[0]);
 	errno = error;
 	return fd;
+}
+
+int
+netns_has_unix_sockets(void)
+{
+	const struct {
+		struct nlmsghdr head;
+		struct unix_diag_req body;
+	} ask = {
+		.head = { .nlmsg_len = sizeof ask, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.body = { .sdiag_family = AF_UNIX, .udiag_states = UINT32_MAX },
+	};
+	union {
+		struct nlmsghdr head;
+		char room[512]; /* the first message is enough */
+	} answer;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	ssize_t n = fd < 0 || send(fd, &ask, sizeof ask, 0) != (ssize_t)sizeof ask ? -1 : recv(fd, &answer, sizeof answer, 0);
+	int error = errno;
+
+	fdpass_close(&fd, 1);
+	errno = error;
+	if (n < (ssize_t)sizeof answer.head)
+		return -1;
+	if (answer.head.nlmsg_type == SOCK_DIAG_BY_FAMILY)
+		return 1;
+	errno = EOPNOTSUPP;
+	return answer.head.nlmsg_type == NLMSG_DONE ? 0 : -1;
 }
 
 int

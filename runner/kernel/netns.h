@@ -19,6 +19,13 @@ int netns_listen(unsigned short port);
 int netns_make_empty(void);
 
 /*
+ * Whether the network namespace of the caller has sockets of AF_UNIX. Those that were on the way in
+ * messages outlive their processes, until the kernel collects them. Makes system calls only.
+ * Returns 1 or 0, or -1 with errno if the kernel does not tell (CONFIG_UNIX_DIAG).
+ */
+int netns_has_unix_sockets(void);
+
+/*
  * Listen on an abstract name of AF_UNIX, in a network namespace or, if `namespace_fd` is -1, in the
  * caller's. Returns a socket that the caller owns, or -1 with errno.
  */

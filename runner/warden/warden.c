@@ -123,23 +123,25 @@ open_network(const struct warden *w, uint32_t cell)
 	return w->namespace_fd[REQUEST_NAMESPACES_MAX - 1] < 0 ? -1 : 0;
 }
 
-/*
- * The namespace was the cell's before. Nothing is left in it of earlier runs: it has no address, so
- * it can have no connection, and its sockets are gone with their processes.
- */
-static int
-enter_network(const struct warden *w, uint32_t cell)
-{
-	(void)cell;
-	return setns(w->network_fd, CLONE_NEWNET);
-}
-
 static int
 new_network(const struct warden *w, uint32_t cell)
 {
 	(void)w;
 	(void)cell;
 	return unshare(CLONE_NEWNET);
+}
+
+/*
+ * The namespace was the cell's before. It has no address, so it can have no connection. Sockets of
+ * an earlier run may be left for a moment, with their names, if they were on the way in messages.
+ * This run then gets another namespace.
+ */
+static int
+enter_network(const struct warden *w, uint32_t cell)
+{
+	if (setns(w->network_fd, CLONE_NEWNET) != 0)
+		return -1;
+	return netns_has_unix_sockets() == 0 ? 0 : new_network(w, cell);
 }
 
 static int

@@ -119,6 +119,7 @@ sub start {
         done_testing;
         exit;
     }
+    $cb->processes_at_rest; # all zygotes have passed the self-test, which a fault would mislead
     my $layers = $cb->get('/v1/sandbox/capabilities')->{data}{layers};
     $layers->{zygote_landlock} = { in_force => scalar($layers->{landlock}{detail} =~ /around zygotes, too/) };
     $layers->{cgroup_files} = { in_force => scalar($layers->{cgroup}{in_force} && $layers->{cgroup}{detail} =~ m{\Aversion 1\b}) };
