@@ -72,6 +72,7 @@ chmod 0755, $drivers;
 command(['cp', '-R', prefix() . '/lib/cellblock/.', $drivers]);
 
 my $cb = Cellblock->start(own => 1);
+my $connections = 32 * (() = $cb->pids('worker')); # worker.requests of each
 my $text = slurp("$cb->{dir}/live/conf/cellblock.conf");
 $text =~ s{^#?drivers = .*}{drivers = "$drivers";}m or die 'no drivers';
 spew("$cb->{dir}/live/conf/cellblock.conf", $text);
@@ -100,10 +101,8 @@ for (@all) {
         ok eventually(60, sub { my $health = $cb->get('/health', key => undef); $health->{status} == 503 && $health->{body} =~ /shares the namespace/ }), "$name: the self-test sees it";
         is $cb->run(%$bash)->{status}, 503, "$name: nothing is served";
         my ($broker) = $cb->pids('broker');
-        # Its start may still open some.
-        my ($open, $since) = (descriptors($broker), time);
-        eventually(20, sub { my $now = descriptors($broker); ($open, $since) = ($now, time) if $now != $open; time - $since > 0.5 });
-        my ($began, $cpu) = (time, cpu($broker));
+        ok eventually(20, sub { $cb->runner_connections >= $connections }), "$name: all workers have connected";
+        my ($began, $cpu, $open) = (time, cpu($broker), descriptors($broker));
         sleep 0.5;
         cmp_ok cpu($broker) - $cpu, '<', 0.5 * (time - $began), "$name: the broker is not busy";
         cmp_ok descriptors($broker), '<', $open + 30, "$name: and keeps no descriptor";
@@ -112,6 +111,7 @@ for (@all) {
     # The workers find the new runner, and the other language wakes up.
     ok eventually(60, sub { my $r = $cb->run(%$bash); $r->{status} == 200 && ($r->{data}{stdout} // '') eq "out\n" }), "$name: another language is served" or next;
     my ($broker) = $cb->pids('broker');
+    ok eventually(20, sub { $cb->runner_connections >= $connections }), "$name: all workers have connected";
     my ($began, $cpu) = (time, cpu($broker));
     my ($right, $open) = (0, 0);
     for (1 .. 20) {

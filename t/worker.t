@@ -105,8 +105,7 @@ envelope_ok($r, 500, -500, 'the runner dies during a run');
 like $r->{json}{message}, qr/\Alost: the run may have begun/, 'the runner dies: the client learns that its run may have begun';
 ok defined $cb->healthy_within(30), 'the workers find the next runner';
 # A thread that connects with its next request only may find a runner with another configuration.
-my $connected = sub { scalar grep { /:.* 03 .*\Q$cb->{dir}\E.*runner/ } split /\n/, slurp('/proc/net/unix') };
-ok eventually(10, sub { $connected->() >= 32 }), 'all threads connect, before they have a request' or diag $connected->();
+ok eventually(10, sub { $cb->runner_connections >= 32 }), 'all threads connect, before they have a request' or diag $cb->runner_connections;
 
 $cb->finish;
 

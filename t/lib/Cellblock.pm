@@ -400,6 +400,12 @@ sub processes_at_rest {
     return scalar(() = $last =~ /\d+/g);
 }
 
+# The number of connections to the runner. Each thread of a worker has one.
+sub runner_connections {
+    my ($self) = @_;
+    return scalar grep {/ 03 +\d+ \Q$self->{dir}\E.*runner/} split /\n/, slurp('/proc/net/unix');
+}
+
 # The pids of one kind.
 sub pids {
     my ($self, $role) = @_;
