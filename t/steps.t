@@ -38,6 +38,7 @@ Steps::each_row_is_tested_ok(guest_walls => 't/steps.t', run_walls => 't/steps_r
 my @cell_steps = (
     ['clone',       'namespaces and the init'],
     ['setns',       'its network namespace'],
+    ['socket,unshare', 'another one, where the kernel does not tell whether this one is empty'],
     ['close_range', 'no descriptor of the warden'],
     ['mount',       'the procfs', 'proc', 1],
     ['mount',       'the first file of ours in it', 'proc', 2],

@@ -57,7 +57,7 @@ for (@others) {
         ok eventually(10, sub { ($cb->run(language => $language, code => $code)->{data}{stdout} // '') eq "out\n" }), "$language: awake";
         for (@walls) {
             my ($call, $step, $is_run) = @$_;
-            $steps->fail_step("$language $call ($step)", $call, $language, $code, [$steps->zygotes_of($language)], step => $step, is_run => $is_run,
+            $steps->fail_step("$language $call ($step)", $call, $language, $code, sub { $steps->zygotes_of($language) }, step => $step, is_run => $is_run,
                 then => sub { others_run($language, language => $language, code => $code) if $call eq 'capset' });
         }
     }
@@ -72,7 +72,7 @@ for (['bash', 'execute the interpreter', 'echo out', args => ['x']], ['c', 'exec
         skip "no $language", 1 if Cellblock::missing("$language", $ready);
         # Not a program that has been compiled already.
         my $number = 0;
-        $steps->fail_step("$language execve ($step)", 'execve', \@run, $code, [$steps->zygotes_of($language)], step => $step, is_run => 1, fresh => sub { "$code\n" . "\n" x ++$number });
+        $steps->fail_step("$language execve ($step)", 'execve', \@run, $code, sub { $steps->zygotes_of($language) }, step => $step, is_run => 1, fresh => sub { "$code\n" . "\n" x ++$number });
     }
 }
 

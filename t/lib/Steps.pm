@@ -154,10 +154,11 @@ sub runner_log { return slurp("$_[0]{cb}{dir}/log/runner.log") // '' }
 
 # Have a call of some processes fail: no program of the language may run then, and when it works
 # again, all do. A cell that was armed before the fault is not under it, so the first runs may still
-# succeed; those after it may not. $language: or a list of the fields of a run. In %how: `step`,
-# which must be reported; `is_run`, the step comes after the guest has its run; `then`, a function
-# that is called when the fault is there; `path`, `result` and `when` of the calls, for strace;
-# `fresh`, a function that makes a code of its own for each run.
+# succeed; those after it may not. $pids: or a function that returns them, where they may change
+# before. $language: or a list of the fields of a run. In %how: `step`, which must be reported;
+# `is_run`, the step comes after the guest has its run; `then`, a function that is called when the
+# fault is there; `path`, `result` and `when` of the calls, for strace; `fresh`, a function that
+# makes a code of its own for each run.
 sub fail_step {
     my ($self, $name, $call, $language, $code, $pids, %how) = @_;
     my $cb = $self->{cb};
@@ -168,7 +169,7 @@ sub fail_step {
     $run->();
     my $inject = "inject=$call:" . ($how{result} // 'error=EPERM') . ($how{when} ? ":when=$how{when}" : '');
     my $logged = length $self->runner_log;
-    my $tracer = Tracer->attach($pids, '-f', '-e', "trace=$call", '-e', $inject, $how{path} ? ('-P', $how{path}) : ());
+    my $tracer = Tracer->attach(ref $pids eq 'CODE' ? [$pids->()] : $pids, '-f', '-e', "trace=$call", '-e', $inject, $how{path} ? ('-P', $how{path}) : ());
     ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
 
     $how{then}->() if $how{then};
@@ -201,7 +202,7 @@ sub fail_rows {
         for (@{ $rows->{$step} }) {
             my ($call, %how) = @$_;
             next if !$self->is_made($how{layer});
-            $self->fail_step("$role $call ($step)", $call, 'python3', 'print("out")', [$self->zygotes_of('python3')], %how, step => $step, is_run => $role eq 'run');
+            $self->fail_step("$role $call ($step)", $call, 'python3', 'print("out")', sub { $self->zygotes_of('python3') }, %how, step => $step, is_run => $role eq 'run');
         }
     }
     return;
