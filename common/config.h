@@ -180,6 +180,7 @@ struct config {
 	enum requirement landlock;     /* for the cells */
 	enum requirement uid_per_cell; /* for a start as an ordinary user; as root it is always in force */
 	uint32_t cpu_percent;          /* CPU time of a cell per wall time; 100 is one core */
+	uint32_t cell_runs;            /* level namespaces: the most runs of one cell, one after the other */
 
 	/* worker */
 	uint32_t requests;   /* at the same time, of one worker process */

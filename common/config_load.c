@@ -116,6 +116,7 @@ static const struct conf_key isolation_keys[] = {
 	{ .name = "landlock", .type = CONF_CHOICE, AT(landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "uid_per_cell", .type = CONF_CHOICE, AT(uid_per_cell), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cpu_percent", .type = CONF_UINT32, AT(cpu_percent), .min = 1, .max = 100000, .number = 100 },
+	{ .name = "cell_runs", .type = CONF_UINT32, AT(cell_runs), .min = 1, .max = 1000000, .number = 32 },
 	{ .name = "threads", .type = CONF_MOVED, .string = "limits.threads" },
 	{ .name = "open_files", .type = CONF_MOVED, .string = "limits.open_files" },
 	{ .name = "inodes", .type = CONF_MOVED, .string = "limits.inodes" },

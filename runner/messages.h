@@ -32,6 +32,8 @@ enum warden_request_kind {
 	/*
 	 * Make cell `cell`. Descriptors: the guest's end of its control socket; at level chroot the
 	 * reaper's end of its socket; its cgroups; for some networks one more, see cell_network.
+	 * With `is_renewal` the cell exists, and is emptied instead: level namespaces, and
+	 * CELL_NETWORK_EMPTY.
 	 */
 	WARDEN_MAKE = 1,
 	/* Level namespaces: kill all that is left of `cell`. */
@@ -80,6 +82,7 @@ struct warden_request {
 	uint32_t zygote;
 	uint32_t network; /* enum cell_network */
 	uint32_t tree;    /* level chroot: the number of the language's tree to use */
+	uint32_t is_renewal;
 	uint64_t bytes;
 };
 
@@ -122,6 +125,8 @@ struct guest_report {
 	int32_t error;                /* 0: armed; else an errno */
 	char step[REQUEST_STEP_SIZE]; /* what failed */
 };
+
+#define GUEST_FAILED 127 /* exit status of a guest that reports that a step failed */
 
 /*
  * From the broker to an armed guest: start the run. Descriptors: job, stdout, stderr; stdin if

@@ -61,6 +61,7 @@ struct broker {
 	int host_fd;                       /* level chroot: the root of the container, of which wardens make trees; -1: none */
 	int proc_files_fd;                 /* files that cells have in their /proc (meminfo.h); -1: cells have no /proc */
 	int no_network_fd;                 /* level namespaces: the empty network namespace of cells without a network; else -1 */
+	int last_pid_fd;                   /* level namespaces: restarts a cell's pids (renewal.h); -1: no cell is renewed */
 	int null_fd;                       /* /dev/null */
 	struct cgroup_tree cgroup;
 	struct layer_list layers;
@@ -82,6 +83,7 @@ struct broker {
 	enum drain drain;        /* whether it comes to its end, and how */
 	uint64_t drain_until_us; /* when it ends at the latest */
 	uint32_t taken;          /* other cells from RUNNING on, until they are free again */
+	bool is_short;           /* of cells: a run waits for one that another pool gives up */
 	uint32_t emptying;       /* those of them whose guest has ended: ENDING or RECLAIMING */
 	LIST_HEAD(client_list, client) clients;
 	LIST_HEAD(worker_list, worker_process) workers[BROKER_WORKER_HASHES]; /* by pid */

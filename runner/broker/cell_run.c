@@ -25,7 +25,6 @@
 #define CPU_RLIMIT_SPARE_S 2u
 #define THREAD_STACK_BYTES (UINT64_C(8) << 20)
 #define SMALL_REST_BYTES (UINT64_C(1) << 20) /* of earlier runs, not worth another look */
-#define GUEST_FAILED 127                     /* exit status of a guest that reports that a step failed */
 
 /* ---- the start of a run ----------------------------------------------------------------------------------------- */
 
@@ -208,6 +207,10 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell_enter_state(broker, cell, CELL_RUNNING,
 	    handed_us + earlier_us(run->limits.wall_ms * 1000, cpu_left_us(broker, cell, 0)));
 	cell->state_us = handed_us;
+	if (cell_may_return(broker, cell)) {
+		cell->is_returning = true;
+		cell->language->pool[cell->pool].returning++;
+	}
 	broker->running++;
 	return CELL_STARTED;
 }
@@ -325,7 +328,8 @@ cell_run_settled(struct broker *broker, struct cell *cell)
 {
 	if (cell->run != NULL)
 		finish_run(broker, cell);
-	cell_take_down(broker, cell);
+	if (cell_renew(broker, cell) != 0)
+		cell_take_down(broker, cell);
 }
 
 void

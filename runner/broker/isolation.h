@@ -44,6 +44,8 @@ struct isolation {
 	 * errno.
 	 */
 	int (*start)(struct broker *broker, struct cell *cell);
+	/* Whether the cell of a run that was started can be emptied and serve another run. */
+	bool (*may_renew)(const struct broker *broker, const struct cell *cell);
 	/*
 	 * The guest has ended. Returns whether the result has to wait for more: then
 	 * cell_run_settled is called later, or cell_check calls it at cell->check_us.

@@ -52,8 +52,26 @@ abandon(struct broker *broker, struct cell *cell)
 static void
 armed(struct cell *cell, int fds[2])
 {
+	/* Those of a cell that was renewed lead to the same. */
+	fdpass_close(&cell->init_fd, 1);
+	fdpass_close(&cell->box_fd, 1);
 	cell->init_fd = fds[0];
 	cell->box_fd = fds[1];
+}
+
+/* Whether the disk of this run is the one that every cell is made with. */
+static bool
+has_usual_disk(const struct cell *cell)
+{
+	const struct run_limits *mounted = &cell->language->config->limits.default_;
+
+	return cell->limits.disk_bytes == mounted->disk_bytes && cell->limits.inodes == mounted->inodes;
+}
+
+static bool
+may_renew(const struct broker *broker, const struct cell *cell)
+{
+	return broker->last_pid_fd >= 0 && !cell->is_torn && has_usual_disk(cell);
 }
 
 /* Have /proc/meminfo tell the memory of this run, if it tells something else. */
@@ -77,13 +95,12 @@ tell_memory(const struct broker *broker, struct cell *cell)
 static int
 start(struct broker *broker, struct cell *cell)
 {
-	const struct run_limits *mounted = &cell->language->config->limits.default_;
 	char size[24], inodes[24];
 	int fd, result, error;
 
 	if (tell_memory(broker, cell) != 0)
 		return -1;
-	if (cell->limits.disk_bytes == mounted->disk_bytes && cell->limits.inodes == mounted->inodes)
+	if (has_usual_disk(cell))
 		return 0;
 	snprintf(size, sizeof size, "%llu", (unsigned long long)cell->limits.disk_bytes);
 	snprintf(inodes, sizeof inodes, "%llu", (unsigned long long)cell->limits.inodes);
@@ -280,6 +297,7 @@ const struct isolation isolation_ns = {
 	.abandon = abandon,
 	.armed = armed,
 	.start = start,
+	.may_renew = may_renew,
 	.settle = settle,
 	.disk_full = disk_full,
 	.kill = kill_all,

@@ -37,7 +37,7 @@ static const char *const standard_env[] = { "HOME=" PATH_BOX, "TMPDIR=" PATH_TMP
 
 #define ENV_MAX (75 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
-#define KEEP_MAX (2 + ISOLATION_FDS)
+#define KEEP_MAX (3 + ISOLATION_FDS)
 #define ZYGOTE_STACK_BYTES (UINT64_C(8) << 20)
 
 static void
@@ -90,6 +90,7 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 		.output = from->compile.output,
 		.output_bytes = from->compile.limits.disk_bytes,
 		.has_proc = broker->proc_files_fd >= 0,
+		.last_pid_fd = -1,
 		.single_uid = broker->single_uid,
 		.zygote_landlock = broker->zygote_landlock,
 		.first_uid = config->first_uid + 1 };
@@ -109,6 +110,10 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 		return -1;
 	keep[count++] = pair[1];
 	count += broker->isolation->root_fds(broker, language, false, keep + count);
+	if (broker->last_pid_fd >= 0) {
+		settings.last_pid_fd = INHERIT_FDS_FIRST + (int)count;
+		keep[count++] = broker->last_pid_fd;
+	}
 	pid = fork_with(broker, false, keep, count);
 	if (pid == 0) {
 		process_title_set("warden %s", from->name);

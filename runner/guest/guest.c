@@ -20,7 +20,6 @@
 #include "kernel/inherit_fds.h"
 
 #define KEPT_FDS_MAX 18 /* an interpreter's, the job, and the compiler's output */
-#define EXIT_FAILED 127 /* the broker looks for a report then */
 
 struct guest_start guest_start;
 bool guest_has_interpreter;
@@ -65,9 +64,9 @@ guest_fail(const char *step)
 		 */
 		signal(SIGPIPE, SIG_IGN);
 		if (write(GUEST_CONTROL_FD, &report, sizeof report) < 0)
-			_exit(EXIT_FAILED);
+			_exit(GUEST_FAILED);
 	}
-	_exit(EXIT_FAILED);
+	_exit(GUEST_FAILED);
 }
 
 void
@@ -89,7 +88,7 @@ guest_begin(struct walls *of, int control_fd)
 	walls = of;
 	if (dup3(control_fd, GUEST_CONTROL_FD, O_CLOEXEC) < 0) {
 		guest_report_failure(control_fd, "place the control socket");
-		_exit(EXIT_FAILED);
+		_exit(GUEST_FAILED);
 	}
 	close(control_fd);
 }

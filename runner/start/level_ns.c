@@ -191,6 +191,9 @@ build_roots(struct start *start)
 		if (setns(home_fd, CLONE_NEWNS) != 0)
 			die("return to our mount namespace: %s", strerror(errno));
 	}
+	/* A host without it, or on which it cannot be written to, makes a new cell for each run. */
+	if (config->cell_runs > 1 && !broker->single_uid)
+		broker->last_pid_fd = openat(proc_fd, "sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
 	close(home_fd);
 	close(proc_fd);
 }

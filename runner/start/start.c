@@ -375,6 +375,7 @@ start_serve(struct config *config, const struct generation *generation)
 		    .host_fd = -1,
 		    .proc_files_fd = -1,
 		    .no_network_fd = -1,
+		    .last_pid_fd = -1,
 		    .null_fd = -1,
 		    .children = { .fd = -1 },
 		    .door = { .fd = -1 },

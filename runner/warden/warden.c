@@ -25,6 +25,7 @@
 
 #include "warden/extract_output.h"
 #include "warden/mount_proc.h"
+#include "warden/renewal.h"
 #include "warden/warden_requests.h"
 #include "fdpass.h"
 #include "log.h"
@@ -48,11 +49,13 @@ struct warden {
 	const struct warden_config *config;
 	int *zygote_fd; /* by number; -1: none */
 	int *init_fd;   /* pidfd of each cell's init, by cell; -1: none */
+	uint32_t *turn; /* futexes, by cell: an init that waits begins a renewal when this changes */
 	char *stacks;   /* of the inits */
 	int network_fd; /* of the cell that is being made: see enum cell_network; -1: none */
 	struct making { /* of that cell */
 		uint32_t cell;
 		uint32_t network;            /* enum cell_network */
+		uint32_t is_renewal;         /* it exists, and is emptied */
 		uint32_t is_done;            /* a futex: the init has carried out its steps, or one has failed */
 		struct guest_report failure; /* of such a step */
 	} * making;
@@ -167,19 +170,57 @@ give_listener(const struct warden *w, uint32_t cell)
 	return result;
 }
 
-/* A table of its own for the init: it is to hold none of the warden's descriptors. */
+/*
+ * A table of its own for the init: it is to hold none of the warden's descriptors, but the one that
+ * a renewal needs.
+ */
 static int
 leave_descriptors(const struct warden *w, uint32_t cell)
 {
-	(void)w;
+	unsigned kept = (unsigned)w->config->last_pid_fd;
+
 	(void)cell;
-	return (int)syscall(SYS_close_range, 0u, ~0u, CLOSE_RANGE_UNSHARE);
+	if (w->config->last_pid_fd < 0)
+		return (int)syscall(SYS_close_range, 0u, ~0u, CLOSE_RANGE_UNSHARE);
+	return syscall(SYS_close_range, kept + 1, ~0u, CLOSE_RANGE_UNSHARE) != 0 ||
+	        syscall(SYS_close_range, 0u, kept - 1, 0u) != 0 ?
+	    -1 :
+	    0;
 }
 
 static int
 make_proc(const struct warden *w, uint32_t cell)
 {
 	return w->config->has_proc ? mount_proc(cell) : 0;
+}
+
+static int
+verify_alone(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return renewal_verify_alone();
+}
+
+static int
+verify_sockets(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return renewal_verify_sockets();
+}
+
+static int
+empty_disk(const struct warden *w, uint32_t cell)
+{
+	return renewal_empty_disk(cell_uid(w, cell));
+}
+
+static int
+restart_pids(const struct warden *w, uint32_t cell)
+{
+	(void)cell;
+	return renewal_restart_pids(w->config->last_pid_fd);
 }
 
 static const struct step empty_network_steps[] = {
@@ -210,6 +251,14 @@ static const struct step steps[] = {
 	{ "make /tmp and /box", bind_directories },
 };
 
+/* In the init of a cell that has served a run, which had no network. */
+static const struct step renewal_steps[] = {
+	{ "verify that nothing runs in it", verify_alone }, /* first: now nothing changes any more */
+	{ "verify that it has no socket", verify_sockets },
+	{ "empty /tmp and /box", empty_disk },
+	{ "start its pids anew", restart_pids },
+};
+
 /*
  * Last, in the warden, for zygotes behind Landlock; the second for a cell with a network namespace
  * of its own.
@@ -235,22 +284,31 @@ carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t
 
 /*
  * Pid 1 of a cell. It shares the memory of the warden, which waits until the steps are done; errno
- * is the same one, too. After that it must touch none of it: system calls only.
+ * is the same one, too. After that it waits for its turn and touches nothing else: system calls
+ * only. SIGCHLD is ignored, as in the warden: orphans are reaped by the kernel.
  */
 static int
 init_main(void *of)
 {
 	const struct warden *w = of;
-	struct making *making = w->making;
+	const uint32_t cell = w->making->cell, *turn = &w->turn[cell];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	carry_out(w, making->cell, networks[making->network].step, networks[making->network].count, &making->failure);
-	carry_out(w, making->cell, steps, sizeof steps / sizeof steps[0], &making->failure);
-	__atomic_store_n(&making->is_done, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &making->is_done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-	/* SIGCHLD is ignored, as in the warden: orphans are reaped by the kernel. */
-	for (;;)
-		pause();
+	for (;;) {
+		struct making *making = w->making;
+		uint32_t now = __atomic_load_n(turn, __ATOMIC_ACQUIRE);
+
+		if (making->is_renewal != 0) {
+			carry_out(w, cell, renewal_steps, sizeof renewal_steps / sizeof renewal_steps[0], &making->failure);
+		} else {
+			carry_out(w, cell, networks[making->network].step, networks[making->network].count, &making->failure);
+			carry_out(w, cell, steps, sizeof steps / sizeof steps[0], &making->failure);
+		}
+		__atomic_store_n(&making->is_done, 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &making->is_done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		while (__atomic_load_n(turn, __ATOMIC_ACQUIRE) == now)
+			syscall(SYS_futex, turn, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+	}
 	return 0;
 }
 
@@ -262,11 +320,26 @@ has_ended(int pidfd)
 	return poll(&poller, 1, 0) != 0;
 }
 
+/* Wait until the init has carried out its steps. A failure is noted in w->making. */
+static void
+await_init(const struct warden *w)
+{
+	const struct timespec most = { .tv_nsec = LOOK_AGAIN_NS };
+	struct making *making = w->making;
+
+	while (__atomic_load_n(&making->is_done, __ATOMIC_ACQUIRE) == 0) {
+		if (syscall(SYS_futex, &making->is_done, FUTEX_WAIT_PRIVATE, 0, &most, NULL, 0) != 0 && errno == ETIMEDOUT &&
+		    has_ended(w->init_fd[making->cell])) {
+			making->failure = (struct guest_report){ .error = ESRCH, .step = "wait for the cell's init" };
+			return;
+		}
+	}
+}
+
 /* Start the init of a cell, which makes it. A failure is noted in w->making. */
 static void
 start_init(const struct warden *w)
 {
-	const struct timespec most = { .tv_nsec = LOOK_AGAIN_NS };
 	struct making *making = w->making;
 	char *stack = w->stacks + (size_t)(making->cell + 1) * INIT_STACK_BYTES;
 	int pidfd = -1;
@@ -278,13 +351,23 @@ start_init(const struct warden *w)
 		return;
 	}
 	w->init_fd[making->cell] = pidfd;
-	while (__atomic_load_n(&making->is_done, __ATOMIC_ACQUIRE) == 0) {
-		if (syscall(SYS_futex, &making->is_done, FUTEX_WAIT_PRIVATE, 0, &most, NULL, 0) != 0 && errno == ETIMEDOUT &&
-		    has_ended(pidfd)) {
-			making->failure = (struct guest_report){ .error = ESRCH, .step = "wait for the cell's init" };
-			return;
-		}
+	await_init(w);
+}
+
+/* Have the init of a cell empty it. A failure is noted in w->making. */
+static void
+renew(const struct warden *w)
+{
+	struct making *making = w->making;
+	uint32_t *turn = &w->turn[making->cell];
+
+	if (w->init_fd[making->cell] < 0) {
+		making->failure = (struct guest_report){ .error = ESRCH, .step = "find the cell's init" };
+		return;
 	}
+	__atomic_add_fetch(turn, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	await_init(w);
 }
 
 /* ---- requests ---------------------------------------------------------------------------------------------------- */
@@ -300,13 +383,13 @@ drop(struct warden *w, uint32_t cell)
 }
 
 /*
- * Make a cell and have a guest forked into it. A failure is reported on the control socket, and the
- * cell is dropped.
+ * Make a cell, or renew it, and have a guest forked into it. A failure is reported on the control
+ * socket, and the cell is dropped.
  */
 static void
 make(struct warden *w, const struct warden_request *request, const int *fds, size_t fd_count)
 {
-	struct making making = { .cell = request->cell, .network = request->network };
+	struct making making = { .cell = request->cell, .network = request->network, .is_renewal = request->is_renewal };
 	struct guest_report *failure = &making.failure;
 	struct guest_request guest = { .cell = request->cell,
 		.uid = cell_uid(w, request->cell),
@@ -314,10 +397,14 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 	int passed[GUEST_REQUEST_FDS];
 	size_t count = 0;
 
-	drop(w, request->cell);
 	w->making = &making;
 	w->network_fd = networks[request->network].has_fd ? fds[--fd_count] : -1;
-	start_init(w);
+	if (request->is_renewal != 0) {
+		renew(w);
+	} else {
+		drop(w, request->cell);
+		start_init(w);
+	}
 	if (w->config->zygote_landlock)
 		carry_out(w, request->cell, namespaces_steps, guest.has_network != 0 ? 2 : 1, failure);
 	if (failure->error == 0) {
@@ -381,8 +468,9 @@ warden_main(int sock, const struct warden_config *config)
 	prctl(PR_SET_DUMPABLE, 1);
 	w.zygote_fd = malloc(config->zygotes * sizeof *w.zygote_fd);
 	w.init_fd = malloc(config->cells * sizeof *w.init_fd);
+	w.turn = calloc(config->cells, sizeof *w.turn);
 	w.stacks = aligned_alloc(INIT_STACK_BYTES, (size_t)config->cells * INIT_STACK_BYTES);
-	if (w.zygote_fd == NULL || w.init_fd == NULL || w.stacks == NULL)
+	if (w.zygote_fd == NULL || w.init_fd == NULL || w.turn == NULL || w.stacks == NULL)
 		die("warden: out of memory");
 	for (uint32_t i = 0; i < config->zygotes; i++)
 		w.zygote_fd[i] = -1;

@@ -26,6 +26,7 @@ struct warden_config {
 	uint64_t output_bytes;   /* of it, at most */
 	const char *compiler[2]; /* paths of the files that identify the compiler; NULL: there is none */
 	int has_proc;            /* cells have a /proc */
+	int last_pid_fd;         /* see renewal.h; -1: no cell is renewed */
 	int single_uid;          /* no uid but 0 is mapped */
 	int zygote_landlock;     /* zygotes cannot join namespaces by an init's pidfd */
 	uint32_t first_uid;      /* level chroot: of cell 0. The uids behind those of the cells are their reapers' */
