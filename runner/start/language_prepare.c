@@ -28,7 +28,7 @@
 #include "start/probe.h"
 #include "start/rootfs.h"
 
-#define HUGE_PAGE_GUESTS 4 /* armed cells per zygote from which on huge pages cost each cell little memory */
+#define HUGE_PAGE_GUESTS 2 /* armed cells per zygote from which on huge pages cost each cell little memory */
 
 /*
  * Write the setup of the zygotes of pool `pool` (struct zygote_setup) into a memfd, and seal it: a

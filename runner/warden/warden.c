@@ -361,7 +361,7 @@ renew(const struct warden *w)
 	struct making *making = w->making;
 	uint32_t *turn = &w->turn[making->cell];
 
-	if (w->init_fd[making->cell] < 0) {
+	if (w->init_fd[making->cell] < 0 || has_ended(w->init_fd[making->cell])) {
 		making->failure = (struct guest_report){ .error = ESRCH, .step = "find the cell's init" };
 		return;
 	}
