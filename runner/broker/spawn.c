@@ -183,13 +183,30 @@ make_env(const struct broker *broker, const struct zygote *zygote, char **env)
 	return count;
 }
 
+/* A copy of a driver's last argument, as long as `wanted` if it can be. */
+static char *
+filled(const struct driver *driver, const char *arg, const char *wanted)
+{
+	size_t size = strlen(arg), length = strlen(wanted);
+	char *copy = malloc((size > length ? size : length) + 1);
+
+	if (copy == NULL)
+		die("out of memory");
+	strcpy(copy, arg);
+	if (driver->filler != '\0' && size < length) {
+		memset(copy + size, driver->filler, length - size);
+		copy[length] = '\0';
+	}
+	return copy;
+}
+
 static void __attribute__((noreturn)) exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 {
 	const char *interpreter = zygote->language->interpreter;
 	const struct driver *driver = driver_find(zygote->language->config->driver);
 	char *argv[DRIVER_ARGS + 2] = { (char *)interpreter };
 	char *env[ENV_MAX];
-	size_t count = 0;
+	size_t count = 0, args = 0;
 
 	/*
 	 * Symbols are resolved once, in the zygote, not in every guest. First: the driver unsets
@@ -200,7 +217,9 @@ static void __attribute__((noreturn)) exec_interpreter(const struct broker *brok
 	for (size_t i = 0; driver->env[i] != NULL; i++)
 		env[count++] = (char *)driver->env[i];
 	env[count] = NULL;
-	memcpy(argv + 1, driver->args, sizeof driver->args);
+	for (; driver->args[args] != NULL; args++)
+		argv[args + 1] = (char *)driver->args[args];
+	argv[args] = filled(driver, argv[args], zygote->language->config->main_file);
 	execve(interpreter, argv, env);
 	die("zygote: run %s in its root: %s", interpreter, strerror(errno));
 }

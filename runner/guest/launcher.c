@@ -255,6 +255,7 @@ launcher_main(const struct launcher_config *launcher)
 		_exit(1);
 	}
 	zygote_report(0, launcher->version, "");
+	zygote_is_launcher = true;
 	zygote_make_guests();
 	if (config->is_spare)
 		become_spare();
