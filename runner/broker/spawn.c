@@ -35,7 +35,7 @@
 static const char *const standard_env[] = { "HOME=" PATH_BOX, "TMPDIR=" PATH_TMP, "PATH=/usr/local/bin:/usr/bin:/bin",
 	"LANG=C.UTF-8", "USER=" CELL_USER, "LOGNAME=" CELL_USER, "SHELL=" CELL_SHELL, NULL };
 
-#define ENV_MAX (75 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
+#define ENV_MAX (76 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
 #define KEEP_MAX (2 + ISOLATION_FDS)
 #define ZYGOTE_STACK_BYTES (UINT64_C(8) << 20)
@@ -171,10 +171,19 @@ static size_t
 make_env(const struct broker *broker, const struct zygote *zygote, char **env)
 {
 	const struct language_config *language = zygote->language->config;
+	static char processors[32];
 	size_t count = 0;
 
 	for (size_t i = 0; standard_env[i] != NULL; i++)
 		env[count++] = (char *)standard_env[i];
+	/*
+	 * The scheduler may use any processor for a cell, but only for so much time: nproc(1) and
+	 * numeric libraries take their number of threads from here.
+	 */
+	if (broker->processors != 0) {
+		snprintf(processors, sizeof processors, "OMP_NUM_THREADS=%u", broker->processors);
+		env[count++] = processors;
+	}
 	if (has_network(zygote))
 		count += cell_env_network(broker->config, (const char **)env + count);
 	for (size_t i = 0; i < language->env.count; i++)
