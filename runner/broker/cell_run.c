@@ -284,6 +284,9 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 	 */
 	if (result->memory_peak_bytes < (uint64_t)cell->usage.ru_maxrss * 1024u)
 		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;
+	/* Pages that others are charged for, such as files, are under no limit of this run. */
+	if (broker->cgroup.version != 0 && result->memory_peak_bytes > cell->limits.memory_bytes)
+		result->memory_peak_bytes = cell->limits.memory_bytes;
 }
 
 /* Answer the run, or leave the answer for the time when nothing is left in its cell. */
