@@ -18,6 +18,7 @@
 #define PATH_CELL_IDS "/etc/cell"
 #define PATH_ALL_IDS "/etc/cells"
 #define PATH_PROC "/proc"
+#define PATH_PROGRAMS "/cellblock"                             /* what interpreters and compiled programs are started with */
 #define PATH_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt" /* of a run with a network */
 
 /*

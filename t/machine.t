@@ -118,6 +118,7 @@ my %called = (
     perl    => ['print map { open my $f, "<", "/proc/self/$_"; tr/\0/|/r } map { <$_> } map { open my $f, "<", "/proc/self/$_"; $f } qw(comm cmdline)', qr{\Aperl\n/usr/bin/perl\|.*\|main\.pl\|\z}],
     php     => ['<?php echo file_get_contents("/proc/self/comm"), strtr(file_get_contents("/proc/self/cmdline"), "\0", "|");', qr{\Aphp[\d.]*\n/usr/bin/php\S*\|.*main\.php\|\z}],
     tcl     => ['set f [open /proc/self/comm]; puts -nonewline [read $f]; set f [open /proc/self/cmdline]; puts [string map {\u0000 |} [read $f]]', qr{\Atclsh\S*\n/usr/bin/tclsh\S*\|main\.tcl\|\n\z}],
+    c       => [qq(#include <stdio.h>\nint main(void) { char s[64]; FILE *f = fopen("/proc/self/comm", "r"); fgets(s, sizeof s, f); fputs(s, stdout); f = fopen("/proc/self/cmdline", "r"); puts(fgets(s, sizeof s, f)); }), "main\nmain\n"],
     bash    => ['cat /proc/$$/comm; tr "\0" "|" </proc/$$/cmdline', qr{\Abash\n/usr/bin/bash\|main\.sh\|\z}],
 );
 prints "$_: the names of its process", $_, @{ $called{$_} } for sort keys %called;

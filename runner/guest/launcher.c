@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,7 @@ static void __attribute__((noreturn)) become_program(int job_fd)
 	const struct language_config *language = config->language;
 	const struct strings *command = guest_start.is_compile != 0 ? &language->compile.command : &language->run;
 	struct job_header head;
+	char path[PATH_MAX];
 	size_t size;
 	const char *code = guest_map_job(job_fd, &head, &size);
 	const char *args = code + head.code_bytes + head.preload_bytes;
@@ -207,7 +209,12 @@ static void __attribute__((noreturn)) become_program(int job_fd)
 	if (guest_start.has_output == 0 && !guest_write_program(language->main_file, &head, code))
 		end_program(language->main_file);
 	if (command->count == 0) {
-		/* Without a path: nothing that a program can write is ever executed for another. */
+		/*
+		 * The link is in the read-only root, and leads to the descriptor: nothing that a
+		 * program can write is ever executed for another. It needs a /proc.
+		 */
+		snprintf(path, sizeof path, PATH_PROGRAMS "/%s", language->compile.output);
+		execve(path, argv, env);
 		execveat(GUEST_OUTPUT_FD, "", argv, env, AT_EMPTY_PATH);
 		if (errno == E2BIG || is_unfit_output())
 			end_program(argv[0]);
