@@ -130,7 +130,8 @@ SKIP: {
     $bytes += -s for @libraries;
     skip 'the host has few libraries', 2 if $bytes < 100 * $MB;
     open my $cat, '-|', 'cat', @libraries or die "cat: $!\n";
-    1 while read $cat, my $unused, $MB;
+    my $unused;
+    1 while read $cat, $unused, $MB;
     close $cat;
     my $r = $cb->run(limits => { memory_bytes => 48 * $MB }, code => <<'PYTHON');
 import glob, mmap, os
