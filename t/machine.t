@@ -98,6 +98,7 @@ prints 'Python has as many',   'python3', 'import os; print(os.cpu_count())', "$
 prints 'R has as many',        'r',       'cat(parallel::detectCores(), "\n")', qr/\A$count\s*\n\z/;
 prints 'lscpu has as many',    'bash',    'lscpu | sed -n "s/^CPU(s): *//p"', "$count\n" if !system 'command -v lscpu >/dev/null';
 
+prints 'Java has as many',     'java',    'public class Main { public static void main(String[] a) { System.out.println(Runtime.getRuntime().availableProcessors()); } }', "$count\n";
 prints 'nproc has as many',    'bash',    'nproc', "$count\n";
 prints 'lscpu knows cores and sockets', 'bash', 'lscpu | sed -n "s/^\(Thread(s) per core\|Socket(s)\): *//p" | xargs', "1 1\n" if !system 'command -v lscpu >/dev/null';
 prints 'free tells that some is used', 'bash', 'free | awk "/^Mem:/ { print (\$3 > 0 && \$3 + \$4 == \$2) }"', "1\n" if !system 'command -v free >/dev/null';

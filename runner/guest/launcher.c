@@ -85,23 +85,31 @@ new_list(size_t count)
 	return list;
 }
 
+/* A word of a command, with a number in the place of its name, once. */
+static char *
+replace(char *word, const char *name, uint64_t number)
+{
+	char *place = strstr(word, name), *text;
+
+	if (place == NULL)
+		return word;
+	if (asprintf(&text, "%.*s%" PRIu64 "%s", (int)(place - word), word, number, place + strlen(name)) < 0)
+		guest_fail("allocate argv and the environment");
+	return text;
+}
+
 /*
- * A word of a command, with the memory limit of the run in place of its name: a virtual machine
- * that does not know of it would use more than it may have. A spare is started before its run, and
- * gets the default.
+ * A word of a command, with the memory limit of the run and the number of processors in place of
+ * their names: a virtual machine that does not know of them would use more than it may have. A
+ * spare is started before its run, and gets the default.
  */
 static char *
 fill_in(char *word)
 {
 	uint64_t bytes = guest_start.memory_bytes != 0 ? guest_start.memory_bytes :
 	                                                 config->language->limits.default_.memory_bytes;
-	char *place = strstr(word, CONFIG_MEMORY_WORD), *text;
 
-	if (place == NULL)
-		return word;
-	if (asprintf(&text, "%.*s%" PRIu64 "%s", (int)(place - word), word, bytes, place + strlen(CONFIG_MEMORY_WORD)) < 0)
-		guest_fail("allocate argv and the environment");
-	return text;
+	return replace(replace(word, CONFIG_MEMORY_WORD, bytes), CONFIG_PROCESSORS_WORD, config->processors);
 }
 
 static char **
