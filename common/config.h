@@ -52,6 +52,8 @@ struct warm_set {
 
 /* In a word of `run`: the memory limit of the run, in bytes. */
 #define CONFIG_MEMORY_WORD "{memory_bytes}"
+/* The number of processors whose time a cell gets. */
+#define CONFIG_PROCESSORS_WORD "{processors}"
 /* The program that installs the packages of a language (deps/). */
 enum packages {
 	PACKAGES_NONE,

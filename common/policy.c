@@ -56,6 +56,7 @@ static const struct conf_key file_keys[] = {
 	{ .name = "quiet", .type = CONF_LIST, .max = 256 },
 	{ .name = "answer", .type = CONF_LIST, .max = 256 },
 	{ .name = "deny", .type = CONF_LIST, .max = 256 },
+	{ .name = "ask", .type = CONF_LIST, .max = 256 },
 	{ .name = NULL },
 };
 
@@ -372,18 +373,33 @@ policy_free(struct policy *policy)
 	free(policy);
 }
 
-int
-policy_denial_error(const struct policy *policy, int call, const uint64_t *args)
+/* The first denial, or question, that fits a call; NULL: none. */
+static const struct policy_denial *
+find_denial(const struct policy *policy, int call, const uint64_t *args, bool is_question)
 {
 	for (size_t i = 0; i < policy->denials; i++) {
 		const struct policy_denial *denial = &policy->denial[i];
-		bool fits = denial->call == call;
+		bool fits = denial->call == call && denial->is_question == is_question;
 
 		for (unsigned arg = 0; arg < RULE_ARGS; arg++)
 			fits = fits &&
 			    ((args[arg] & denial->arg[arg].mask) == denial->arg[arg].value) != denial->arg[arg].differs;
 		if (fits)
-			return denial->error;
+			return denial;
 	}
-	return EPERM;
+	return NULL;
+}
+
+int
+policy_denial_error(const struct policy *policy, int call, const uint64_t *args)
+{
+	const struct policy_denial *denial = find_denial(policy, call, args, false);
+
+	return denial != NULL ? denial->error : EPERM;
+}
+
+bool
+policy_asks(const struct policy *policy, int call, const uint64_t *args)
+{
+	return find_denial(policy, call, args, true) != NULL;
 }

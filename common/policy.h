@@ -53,10 +53,14 @@ struct rule_match {
 	bool differs;
 };
 
-/* A kind of denied call that fails with another errno than EPERM. */
+/*
+ * A kind of denied call that fails with another errno than EPERM; or one about which the runner is
+ * to be asked.
+ */
 struct policy_denial {
 	int call;
 	int error;
+	bool is_question;
 	struct rule_match arg[RULE_ARGS];
 };
 
@@ -81,6 +85,12 @@ struct policy *policy_load(const char *dir, const char *name, unsigned unix_gran
  * seccomp_data.
  */
 int policy_denial_error(const struct policy *policy, int call, const uint64_t *args);
+
+/*
+ * Whether the policy leaves it to the runner to let a call be made. If it is not let, it is denied
+ * like any other.
+ */
+bool policy_asks(const struct policy *policy, int call, const uint64_t *args);
 
 void policy_free(struct policy *policy);
 

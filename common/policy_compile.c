@@ -189,14 +189,15 @@ finish(scmp_filter_ctx filter, int error, struct bpf *bpf)
 	return error == 0 && bpf->count > BPF_MAXINSNS ? -E2BIG : error;
 }
 
-/* Whether some calls that fit the rule are allowed to guests with `grant`. */
+/* Whether some calls that fit the rule are allowed to guests with `grant`, or asked about. */
 static bool
-is_allowed_too(const struct rules *rules, const struct rule *rule, unsigned grant, unsigned unix_grants)
+is_elsewhere_too(const struct rules *rules, const struct rule *rule, unsigned grant, unsigned unix_grants)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call == rule->call && policy_rules_permit(other->section, grant, unix_grants) &&
+		if (other->call == rule->call &&
+		    (other->section == RULES_ASK || policy_rules_permit(other->section, grant, unix_grants)) &&
 		    policy_rules_overlap(other, rule))
 			return true;
 	}
@@ -219,7 +220,7 @@ compile_base(const struct rules *rules, unsigned grant, unsigned unix_grants, st
 
 		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL || rule->section == RULES_ANSWER)
 			error = add_unmarked(filter, rules, rule, action_of(rule));
-		else if (rule->section == RULES_QUIET && !is_allowed_too(rules, rule, grant, unix_grants))
+		else if (rule->section == RULES_QUIET && !is_elsewhere_too(rules, rule, grant, unix_grants))
 			error = add_quiet(filter, has_listener, rule);
 		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant, unix_grants))
 			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
@@ -266,9 +267,11 @@ list_denials(const struct rules *rules, struct policy *policy)
 		const struct rule *rule = &rules->rule[i];
 		struct policy_denial *denial = &policy->denial[policy->denials];
 
-		if (rule->section != RULES_DENY)
+		if (rule->section != RULES_DENY && rule->section != RULES_ASK)
 			continue;
-		*denial = (struct policy_denial){ .call = rule->call, .error = rule->error };
+		*denial = (struct policy_denial){ .call = rule->call,
+			.error = rule->error,
+			.is_question = rule->section == RULES_ASK };
 		memcpy(denial->arg, rule->arg, sizeof denial->arg);
 		policy->denials++;
 	}

@@ -19,6 +19,7 @@ const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_QUIET] = "quiet",
 	[RULES_ANSWER] = "answer",
 	[RULES_DENY] = "deny",
+	[RULES_ASK] = "ask",
 };
 
 bool
@@ -73,9 +74,9 @@ policy_rules_conflict(const struct rules *rules, const struct rule *rule)
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		/* A denial is for calls that no other rule is about. */
+		/* A denial, and a question, are for calls that no other rule is about. */
 		if (other->call != rule->call || other->section == RULES_ZYGOTE || rule->section == RULES_ZYGOTE ||
-		    other->section == RULES_DENY || rule->section == RULES_DENY)
+		    other->section >= RULES_DENY || rule->section >= RULES_DENY)
 			continue;
 		if ((other->section != rule->section && (is_unconditional(other) || is_unconditional(rule))) ||
 		    is_ambiguous(other, rule))

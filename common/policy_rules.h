@@ -20,6 +20,7 @@ enum rule_section {
 	RULES_QUIET,     /* denied with EPERM and not reported: libraries try it and go on without it */
 	RULES_ANSWER,    /* not made, and not reported: returns the answer of its row */
 	RULES_DENY,      /* denied and reported like a call without a rule, but with the error of its row */
+	RULES_ASK,       /* the runner decides: it denies a call, or lets it be made */
 	RULES_SECTIONS   /* their number; a call without a rule is denied with EPERM */
 };
 

@@ -429,6 +429,7 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 		.has_network = config->network != NETWORK_NONE,
 		.key_has_network = !request->key_lacks_network,
 		.has_loopback = request->may_loopback,
+		.by_signal = run->result.verdict == VERDICT_SIGNAL,
 		.processes = request->limits.processes,
 		.maximum_processes = request->maximum.processes };
 	bool failed = run->result.verdict != VERDICT_OK;

@@ -178,6 +178,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell->disk_full = DISK_FULL_NOT;
 	cell->denied = (struct denied_calls){ .total = 0 };
 	cell->denied_until_us = 0;
+	cell->netlink_sockets = 0;
 	room = broker->cgroup.version == 0 ? ROOM_ENOUGH : find_room(cell);
 	if (room == ROOM_TOO_SMALL) {
 		run->result = (struct run_result){ .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
@@ -287,6 +288,9 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 	 */
 	if (result->memory_peak_bytes < (uint64_t)cell->usage.ru_maxrss * 1024u)
 		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;
+	/* Pages that others are charged for, such as files, are under no limit of this run. */
+	if (broker->cgroup.version != 0 && result->memory_peak_bytes > cell->limits.memory_bytes)
+		result->memory_peak_bytes = cell->limits.memory_bytes;
 }
 
 /* Answer the run, or leave the answer for the time when nothing is left in its cell. */

@@ -24,6 +24,7 @@ static const char *const fates[RULES_SECTIONS] = {
 	[RULES_QUIET] = "EPERM, not reported",
 	[RULES_ANSWER] = "not made, succeeds",
 	[RULES_DENY] = "denied",
+	[RULES_ASK] = "as the runner decides",
 };
 
 static const char *

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,23 +85,31 @@ new_list(size_t count)
 	return list;
 }
 
+/* A word of a command, with a number in the place of its name, once. */
+static char *
+replace(char *word, const char *name, uint64_t number)
+{
+	char *place = strstr(word, name), *text;
+
+	if (place == NULL)
+		return word;
+	if (asprintf(&text, "%.*s%" PRIu64 "%s", (int)(place - word), word, number, place + strlen(name)) < 0)
+		guest_fail("allocate argv and the environment");
+	return text;
+}
+
 /*
- * A word of a command, with the memory limit of the run in place of its name: a virtual machine
- * that does not know of it would use more than it may have. A spare is started before its run, and
- * gets the default.
+ * A word of a command, with the memory limit of the run and the number of processors in place of
+ * their names: a virtual machine that does not know of them would use more than it may have. A
+ * spare is started before its run, and gets the default.
  */
 static char *
 fill_in(char *word)
 {
 	uint64_t bytes = guest_start.memory_bytes != 0 ? guest_start.memory_bytes :
 	                                                 config->language->limits.default_.memory_bytes;
-	char *place = strstr(word, CONFIG_MEMORY_WORD), *text;
 
-	if (place == NULL)
-		return word;
-	if (asprintf(&text, "%.*s%" PRIu64 "%s", (int)(place - word), word, bytes, place + strlen(CONFIG_MEMORY_WORD)) < 0)
-		guest_fail("allocate argv and the environment");
-	return text;
+	return replace(replace(word, CONFIG_MEMORY_WORD, bytes), CONFIG_PROCESSORS_WORD, config->processors);
 }
 
 static char **
@@ -197,6 +206,7 @@ static void __attribute__((noreturn)) become_program(int job_fd)
 	const struct language_config *language = config->language;
 	const struct strings *command = guest_start.is_compile != 0 ? &language->compile.command : &language->run;
 	struct job_header head;
+	char path[PATH_MAX];
 	size_t size;
 	const char *code = guest_map_job(job_fd, &head, &size);
 	const char *args = code + head.code_bytes + head.preload_bytes;
@@ -207,7 +217,12 @@ static void __attribute__((noreturn)) become_program(int job_fd)
 	if (guest_start.has_output == 0 && !guest_write_program(language->main_file, &head, code))
 		end_program(language->main_file);
 	if (command->count == 0) {
-		/* Without a path: nothing that a program can write is ever executed for another. */
+		/*
+		 * The link is in the read-only root, and leads to the descriptor: nothing that a
+		 * program can write is ever executed for another. It needs a /proc.
+		 */
+		snprintf(path, sizeof path, PATH_PROGRAMS "/%s", language->compile.output);
+		execve(path, argv, env);
 		execveat(GUEST_OUTPUT_FD, "", argv, env, AT_EMPTY_PATH);
 		if (errno == E2BIG || is_unfit_output())
 			end_program(argv[0]);
@@ -255,6 +270,7 @@ launcher_main(const struct launcher_config *launcher)
 		_exit(1);
 	}
 	zygote_report(0, launcher->version, "");
+	zygote_is_launcher = true;
 	zygote_make_guests();
 	if (config->is_spare)
 		become_spare();

@@ -176,6 +176,8 @@ build_roots(struct start *start)
 		die("make all mounts private: %s", strerror(errno));
 	if (start->has_proc && cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
 		die("prepare the cells' /proc: %s", error);
+	if (proc.processors < cell_proc_processors(0))
+		broker->processors = proc.processors;
 	common.has_proc = start->has_proc;
 	/* All clones come first: then the host's /etc is covered. */
 	for (size_t i = 0; i < broker->language_count; i++) {

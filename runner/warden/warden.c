@@ -223,6 +223,16 @@ restart_pids(const struct warden *w, uint32_t cell)
 	return renewal_restart_pids(w->config->last_pid_fd);
 }
 
+/* /etc/passwd and /etc/group lead there: the cell's user has the uid of this cell. */
+static int
+name_user(const struct warden *w, uint32_t cell)
+{
+	char path[sizeof PATH_ALL_IDS + 16];
+
+	snprintf(path, sizeof path, PATH_ALL_IDS "/%u", (unsigned)cell);
+	return w->config->single_uid ? 0 : mount(path, PATH_CELL_IDS, NULL, MS_BIND, NULL);
+}
+
 static const struct step empty_network_steps[] = {
 	{ "enter the cell's network namespace", enter_network },
 };
@@ -249,6 +259,7 @@ static const struct step steps[] = {
 	{ "mount the cell's /proc", make_proc }, /* before /tmp is covered */
 	{ "mount the cell's tmpfs", mount_disk },
 	{ "make /tmp and /box", bind_directories },
+	{ "name the cell's user", name_user },
 };
 
 /* In the init of a cell that has served a run, which had no network. */

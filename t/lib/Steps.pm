@@ -31,7 +31,9 @@ my %tests = (
         "join the cell's namespaces"      => [['setns', when => 1]],
         "leave the runner's session"      => [['setsid']],
         "join the cell's cgroup"          => [['write', layer => 'cgroup_files']], # of version 2: the fork
-        "make the cell's user namespace"  => [['unshare', layer => '!uid_per_cell']],
+        # With a procfs, which every host has whose tests carry out these rows.
+        'hide the path of its cgroup'     => [['unshare', when => 1]],
+        "make the cell's user namespace"  => [['unshare', layer => '!uid_per_cell', when => 2]],
         'empty its bounding set'          => [['prctl', layer => '!uid_per_cell', when => 3]],
         'lock its securebits'             => [['prctl', layer => '!uid_per_cell', when => 2 * $capabilities + 3]],
         'become undumpable'               => [['prctl', layer => '!uid_per_cell', when => 2 * $capabilities + 4]],
@@ -47,7 +49,6 @@ my %tests = (
         'renew its random bytes'          => [['getrandom']],
         'have an empty stdin'             => [['pipe2']],
         'enter the working directory'     => [['chdir']],
-        # With a procfs, which every host has whose tests carry out these rows.
         'become dumpable'                 => [['prctl', layer => 'uid_per_cell', when => 3]],
         'enter the Landlock domain'       => [['landlock_create_ruleset'], ['landlock_add_rule'], ['landlock_restrict_self']],
     },

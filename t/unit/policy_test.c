@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "mark.h"
@@ -75,7 +76,7 @@ static const struct bad_file {
 	const char *text, *rest;
 } bad_files[] = {
 	{ "alow = ();",
-	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, loopback, unix, zygote, enosys, kill, quiet, answer, deny" },
+	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, loopback, unix, zygote, enosys, kill, quiet, answer, deny, ask" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = ( { calls = [\"read\"]; } );",
@@ -306,14 +307,15 @@ fits(const struct rule *rule, const struct seccomp_data *data)
 	return rule->call == data->nr;
 }
 
-/* A quiet row gives way to one that allows some of its calls. */
+/* A quiet row gives way to one that allows some of its calls, or asks about them. */
 static bool
 is_allowed_too(const struct rules *rules, const struct rule *rule, unsigned grant)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call == rule->call && policy_rules_permit(other->section, grant, unix_grants) &&
+		if (other->call == rule->call &&
+		    (other->section == RULES_ASK || policy_rules_permit(other->section, grant, unix_grants)) &&
 		    policy_rules_overlap(other, rule))
 			return true;
 	}
@@ -493,6 +495,30 @@ test_errors_of_denied_calls(void **state)
 	check_filters(folder, "p");
 }
 
+/* The runner is notified of a call that it decides about, and has an error ready. */
+static void
+test_questions(void **state)
+{
+	static const uint64_t netlink[RULE_ARGS] = { 16, 3, 0 }, other[RULE_ARGS] = { 16, 3, 9 };
+	char error[512];
+	struct policy *policy;
+
+	(void)state;
+	write_file(policy_path,
+	    "ask = ( { reason = \"r\"; calls = [\"socket\"]; when = ( { arg = 0; one_of = [\"AF_NETLINK\"]; },\n"
+	    "    { arg = 2; one_of = [\"NETLINK_ROUTE\"]; } ); } );\n"
+	    "deny = ( { reason = \"r\"; calls = [\"socket\"]; with = \"EAFNOSUPPORT\"; } );\n"
+	    "zygote = ( { reason = \"r\"; calls = [\"setns\"]; } );\n");
+	policy = policy_load(folder, "p", 0, error, sizeof error);
+	assert_non_null(policy);
+	assert_true(policy_asks(policy, SYS_socket, netlink));
+	assert_false(policy_asks(policy, SYS_socket, other));
+	assert_false(policy_asks(policy, SYS_bind, netlink));
+	assert_int_equal(policy_denial_error(policy, SYS_socket, netlink), EAFNOSUPPORT);
+	policy_free(policy);
+	check_filters(folder, "p");
+}
+
 /* Every combination of rules for one call. */
 static void
 test_rules_side_by_side(void **state)
@@ -586,6 +612,7 @@ main(void)
 		cmocka_unit_test(test_bad_names_and_includes),
 		cmocka_unit_test(test_shipped_policies),
 		cmocka_unit_test(test_errors_of_denied_calls),
+		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_rules_side_by_side),
 		cmocka_unit_test(test_nothing_is_allowed_by_an_empty_file),
 		cmocka_unit_test(test_other_architectures_die),

@@ -31,6 +31,7 @@
 #include "guest/python3/threads.h"
 #include "guest/zygote.h"
 #include "paths.h"
+#include "process_title.h"
 
 #define STATUS_INTERRUPTED 256 /* not an exit status: the program dies of SIGINT, as Python does */
 
@@ -462,8 +463,10 @@ load_setup(PyObject *self, PyObject *unused)
 
 	(void)self;
 	(void)unused;
-	if (zygote_begin(&names) == 0)
+	if (zygote_begin(&names) == 0) {
+		process_title_stand_in(zygote_setup.main_file);
 		imports = strings_of(names, zygote_setup.imports_bytes, zygote_setup.imports);
+	}
 	if (zygote_setup.imports > 0)
 		arenas_begin();
 	if (imports == NULL)
