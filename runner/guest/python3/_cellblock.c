@@ -167,6 +167,24 @@ compile_program(const char *text, size_t size)
 }
 
 /*
+ * End the run if a package that it needs is not installed. Otherwise returns, perhaps with an error.
+ */
+static void
+look_for_needs(const struct job_header *head, const char *code)
+{
+	PyObject *needs = strings_of(guest_needs(head, code), head->needs_bytes, head->needs);
+	PyObject *args = needs == NULL ? NULL : PyTuple_Pack(1, needs);
+	PyObject *why = args == NULL ? NULL : call_driver("missing_need", args);
+	PyObject *text = why == NULL || why == Py_None ? NULL : PyUnicode_AsUTF8String(why);
+
+	if (text != NULL)
+		guest_refuse_needs(PyBytes_AsString(text));
+	Py_XDECREF(why);
+	Py_XDECREF(args);
+	Py_XDECREF(needs);
+}
+
+/*
  * Read the job. steps[0] becomes the preload, or NULL if there is none. steps[1] becomes the
  * program, or NULL if it must run from its file. Also writes the main file, which tracebacks and
  * inspect read. Returns 0, or -1 and an error.
@@ -180,7 +198,9 @@ read_job(int fd, PyObject *steps[2])
 	bool is_written = guest_write_file(zygote_setup.main_file, code, head.code_bytes);
 
 	guest_close_control();
-	if (head.preload_bytes + head.argc + head.envc > 0)
+	if (head.needs > 0)
+		look_for_needs(&head, code);
+	if (!PyErr_Occurred() && head.preload_bytes + head.argc + head.envc > 0)
 		steps[0] = begin(&head, code + head.code_bytes);
 	if (!PyErr_Occurred() && !(is_written && is_odd_source(code, head.code_bytes)))
 		steps[1] = compile_program(code, head.code_bytes);
