@@ -15,7 +15,7 @@ use POSIX ();
 use Test::More;
 
 my $python = $ENV{CELLBLOCK_TEST_PYTHON} // '/usr/bin/python3';
-my $cb = Cellblock->start;
+my $cb = Cellblock->start(conf => [['languages/python3.conf', qr{^interpreter = "/usr/bin/python3"}m, "interpreter = \"$python\""]]);
 
 my $here = $cb->run(code => 'import json, os, platform; print(json.dumps([platform.python_version(), dict(os.environ), os.getcwd()]))');
 my ($version, $env, $cwd) = @{ json->decode($here->{data}{stdout} || '[]') };
