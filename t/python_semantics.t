@@ -34,7 +34,9 @@ sub cold {
     my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG LOGNAME PATH SHELL TMPDIR USER);
     # In a session of its own, as in a cell: the test's process group may be outside of the pid
     # namespace of a container, and then has the id 0.
-    my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
+    # Up to Python 3.8 a program that is named by a relative path has that in its tracebacks.
+    my $main = $version =~ /^3\.[0-8]\./ ? "$dir/main.py" : 'main.py';
+    my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, $main, @args],
         piped => $stdin);
     s/\Q$dir\E/\/box/g for $out, $err;
     return (same_form(decode('UTF-8', $out)), same_form(decode('UTF-8', $err)), $signal ? -1 : $exit, $signal ? signal_name($signal) : undef);

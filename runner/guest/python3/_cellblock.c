@@ -42,9 +42,10 @@ static PyObject *hook;    /* the interactive hook that ours replaces */
 static PyObject *globals; /* of the program's __main__; borrowed from sys.modules */
 static PyObject *gc_collect, *gc_get_count;
 static PyObject *name_main, *name_threading, *name_atexit;
-static Py_ssize_t module_count;            /* in sys.modules before the program */
-static bool generations_are_simple;        /* gc.get_count() shows which generations were collected */
-static void (*leave_recursive_call)(void); /* from Python 3.9 on */
+static Py_ssize_t module_count;                            /* in sys.modules before the program */
+static bool generations_are_simple;                        /* gc.get_count() shows which generations were collected */
+static void (*leave_recursive_call)(void);                 /* from Python 3.9 on */
+static void (*format_unraisable)(const char *format, ...); /* from Python 3.13 on */
 static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
 
 /* ---- the program of a guest ---------------------------------------------------------------------- */
@@ -277,6 +278,16 @@ flush(PyObject *stream)
 	return 0;
 }
 
+/* Print an exception at the end of the program, which no code can catch: in the version's own words. */
+static void
+print_ignored(PyObject *object, const char *step)
+{
+	if (format_unraisable != NULL)
+		format_unraisable("Exception ignored on %s", step);
+	else
+		PyErr_WriteUnraisable(object);
+}
+
 /*
  * Flush sys.stdout and sys.stderr, which the program may have replaced. Returns 0, or -1 if that
  * fails.
@@ -288,7 +299,7 @@ flush_streams(void)
 	int result = 0;
 
 	if (out != NULL && out != Py_None && flush(out) != 0) {
-		PyErr_WriteUnraisable(out);
+		print_ignored(out, "flushing sys.stdout");
 		result = -1;
 	}
 	if (err != NULL && err != Py_None && flush(err) != 0) {
@@ -336,8 +347,11 @@ call_if_imported(PyObject *modules, PyObject *name, const char *function)
 	PyObject *module = PyDict_GetItem(modules, name);
 	PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, function, NULL);
 
-	if (done == NULL && PyErr_Occurred())
-		PyErr_WriteUnraisable(module);
+	/* atexit has printed what its functions raised; up to Python 3.9 it raises the last one, too. */
+	if (name == name_atexit)
+		PyErr_Clear();
+	else if (done == NULL && PyErr_Occurred())
+		print_ignored(module, "threading shutdown");
 	Py_XDECREF(done);
 }
 
@@ -461,6 +475,7 @@ serve(PyObject *self, PyObject *unused)
 	/* The program finds the hook of a fresh interpreter. */
 	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
 	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
+	format_unraisable = (void (*)(const char *, ...))dlsym(RTLD_DEFAULT, "PyErr_FormatUnraisable");
 	memory_fill_heap();
 	if (zygote_setup.huge_pages != 0)
 		memory_use_huge_pages();
