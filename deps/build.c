@@ -274,7 +274,7 @@ wall_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
-/* By these words an installer, a compiler or an interpreter says that it could get no more memory. */
+/* By these words an installer, a compiler or an interpreter says that memory is short. */
 static const char *const memory_words[] = { "MemoryError", "bad_alloc", "annot allocate memory", "ut of memory",
 	"virtual memory exhausted" };
 

@@ -168,7 +168,7 @@ compile_program(const char *text, size_t size)
 }
 
 /*
- * End the run if a package that it needs is not installed. Otherwise returns, perhaps with an error.
+ * End the run if a package that it needs is not installed. Else this may set an error.
  */
 static void
 look_for_needs(const struct job_header *head, const char *code)
@@ -278,7 +278,9 @@ flush(PyObject *stream)
 	return 0;
 }
 
-/* Print an exception at the end of the program, which no code can catch: in the version's own words. */
+/*
+ * Print an exception at the end of the program, which no code can catch, in the version's words.
+ */
 static void
 print_ignored(PyObject *object, const char *step)
 {
@@ -347,7 +349,7 @@ call_if_imported(PyObject *modules, PyObject *name, const char *function)
 	PyObject *module = PyDict_GetItem(modules, name);
 	PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, function, NULL);
 
-	/* atexit has printed what its functions raised; up to Python 3.9 it raises the last one, too. */
+	/* atexit has printed what its functions raised. Up to 3.9 it raises the last one, too. */
 	if (name == name_atexit)
 		PyErr_Clear();
 	else if (done == NULL && PyErr_Occurred())
