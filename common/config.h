@@ -65,6 +65,8 @@ struct language_config {
 	char *file; /* its path, for messages */
 	char *name; /* as in a request */
 	struct strings aliases;
+	char *family;    /* what several versions of a language share; its own name, if the file has none */
+	bool is_default; /* of its family: the one that is called like it, by its name or an alias */
 	char *main_file; /* "main.py" */
 	enum start_kind start;
 	char *driver;      /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
@@ -147,6 +149,7 @@ struct dependencies_config {
 	char *certificates;           /* a file with the authorities' certificates */
 	char *npm;                    /* the program */
 	uint64_t bytes;               /* the most that a set may take on the disk */
+	uint64_t memory_bytes;        /* the most that all processes of an installer may have together */
 	uint64_t build_ms;            /* the longest time of one installation */
 	uint64_t update_s;            /* from one update without a request to the next; 0: there are none */
 };

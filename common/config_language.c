@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -63,6 +64,7 @@ static const struct conf_key compile_keys[] = {
 static const struct conf_key language_keys[] = {
 	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "aliases", .type = CONF_STRINGS, AT(aliases), .max = 16, .form = &conf_form_name },
+	{ .name = "family", .type = CONF_STRING, AT(family), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "main_file",
 	    .type = CONF_STRING,
 	    .required = true,
@@ -121,6 +123,25 @@ config_language_find(const struct config *config, const char *name)
 		}
 	}
 	return -1;
+}
+
+int
+config_language_check_families(const struct config *config, char *error, size_t error_size)
+{
+	for (size_t i = 0; i < config->language_count; i++) {
+		struct language_config *language = config->language[i];
+		int found = config_language_find(config, language->family);
+
+		if (found < 0 || strcmp(config->language[found]->family, language->family) != 0) {
+			snprintf(error, error_size,
+			    "%s: family: no language of the family \"%s\" has that name or alias, by which it would be "
+			    "the default",
+			    language->file, language->family);
+			return -1;
+		}
+		language->is_default = (size_t)found == i;
+	}
+	return 0;
 }
 
 /* A name or alias must stand for one language. */
@@ -297,6 +318,8 @@ config_language_load(struct config *config, const char *path, char *error, size_
 		language = NULL;
 	} else {
 		config_limits_settle(&language->limits, config->cgroup == LAYER_REQUIRED);
+		if (language->family == NULL)
+			language->family = conf_strdup(language->name);
 		if (language->packages != PACKAGES_NONE &&
 		    asprintf(&language->packages_link, "%s/%s/current", config->dependencies.sets, language->name) < 0)
 			die("out of memory");

@@ -268,7 +268,7 @@ config_load(const char *path, char *error, size_t error_size)
 	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) != 0 ||
 	    check_reserve(config, &file) != 0 || config_limits_check(&file, &config->limits) != 0 ||
 	    config_network_read(&file, config) != 0 || config_dependencies_check(&file, config) != 0 ||
-	    read_languages(config, &file) != 0) {
+	    read_languages(config, &file) != 0 || config_language_check_families(config, error, error_size) != 0) {
 		config_free(config);
 		config = NULL;
 	} else {

@@ -25,7 +25,7 @@
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 6u
+#define PROTO_VERSION 7u
 #define PROTO_NAME_SIZE 32
 #define PROTO_KEY_NAME_SIZE 64
 #define PROTO_TEXT_SIZE 192

@@ -17,6 +17,8 @@ memfd_job(const struct run_request *request)
 		.envc = request->env.count,
 		.env_bytes = (uint32_t)request->env.size,
 		.compiler_options = request->compiler_options,
+		.needs = request->needs.count,
+		.needs_bytes = (uint32_t)request->needs.size,
 	};
 	struct iovec iov[] = {
 		{ &header, sizeof header },
@@ -24,6 +26,7 @@ memfd_job(const struct run_request *request)
 		{ (void *)request->preload.bytes, request->preload.size },
 		{ request->args.bytes, request->args.size },
 		{ request->env.bytes, request->env.size },
+		{ request->needs.bytes, request->needs.size },
 	};
 
 	return sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, sizeof iov / sizeof iov[0]);

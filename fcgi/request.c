@@ -10,9 +10,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "json_tree.h"
-#include "units.h"
 #include "config_language.h"
+#include "json_tree.h"
+#include "request_dependencies.h"
+#include "units.h"
 
 #define LOOPBACK "loopback"  /* the one value of the field "network" */
 #define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
@@ -510,6 +511,7 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
 	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
+	    request_dependencies_take(config->language[request->language], tree, &request->needs, error) != 0 ||
 	    reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
@@ -531,7 +533,8 @@ request_free(struct run_request *request)
 	json_object_put(request->tree);
 	free(request->args.bytes);
 	free(request->env.bytes);
+	free(request->needs.bytes);
 	request->tree = NULL;
 	request->code = request->preload = request->input = (struct text){ NULL, 0 };
-	request->args = request->env = (struct block){ NULL, 0, 0 };
+	request->args = request->env = request->needs = (struct block){ NULL, 0, 0 };
 }

@@ -44,6 +44,7 @@ struct run_request {
 	struct run_limits maximum; /* of each limit, for this client */
 	struct text code, preload, input;
 	struct block args, env;
+	struct block needs;        /* packages that must be installed: a name, and a version or "", by turns */
 	uint32_t compiler_options; /* bit N: the Nth that the language's file allows */
 };
 

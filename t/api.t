@@ -303,9 +303,10 @@ subtest 'languages' => sub {
     ok grep({ $_ eq 'python' } @{ $python->{aliases} }), '"python" is an alias of python3';
     my $version = $cb->run(code => 'import platform; print(platform.python_version(), end="")')->{data}{stdout};
     like $python->{version}, qr/\Q$version\E/, 'version';
+    is_deeply [@{$python}{qw(family default)}], ['python3', JSON::PP::true], 'it is the default of a family of its own';
     like $python->{start}, qr/\A(?:zygote|spare|cold)\z/, 'start';
     for my $language (@{ $r->{data}{languages} }) {
-        is_deeply [grep { !exists $language->{$_} } qw(name aliases version start available reason)], [], "$language->{name}: every key is there";
+        is_deeply [grep { !exists $language->{$_} } qw(name aliases family default version start available reason)], [], "$language->{name}: every key is there";
     }
 };
 

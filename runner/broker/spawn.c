@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -219,7 +220,7 @@ static void __attribute__((noreturn)) exec_interpreter(const struct broker *brok
 	const char *interpreter = zygote->language->interpreter;
 	const struct driver *driver = driver_find(zygote->language->config->driver);
 	char *argv[DRIVER_ARGS + 2] = { (char *)interpreter };
-	char *env[ENV_MAX];
+	char *env[ENV_MAX], *resolved = realpath(interpreter, NULL), *origin;
 	size_t count = 0, args = 0;
 
 	/*
@@ -227,6 +228,12 @@ static void __attribute__((noreturn)) exec_interpreter(const struct broker *brok
 	 * it, and the title of the process gets the room (process_title.c).
 	 */
 	env[count++] = (char *)"LD_BIND_NOW=1";
+	/*
+	 * The loader finds $ORIGIN, below which many a Python has its library, by /proc, which a
+	 * zygote has not. The driver unsets this, too.
+	 */
+	if (resolved != NULL && asprintf(&origin, "LD_ORIGIN_PATH=%s", dirname(resolved)) > 0)
+		env[count++] = origin;
 	count += make_env(broker, zygote, env + count);
 	for (size_t i = 0; driver->env[i] != NULL; i++)
 		env[count++] = (char *)driver->env[i];

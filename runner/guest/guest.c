@@ -182,7 +182,9 @@ static bool
 is_well_formed(const struct job_header *head, size_t size)
 {
 	return head->magic == JOB_MAGIC &&
-	    sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes == size;
+	    sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes +
+	        head->needs_bytes ==
+	    size;
 }
 
 const char *
@@ -204,6 +206,26 @@ guest_map_job(int fd, struct job_header *head, size_t *size)
 	}
 	close(fd);
 	return map + sizeof *head;
+}
+
+const char *
+guest_needs(const struct job_header *head, const char *code)
+{
+	return code + head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes;
+}
+
+void
+guest_refuse_needs(const char *why)
+{
+	dprintf(STDERR_FILENO, "error: dependencies: %s\n", why);
+	_exit(EXIT_NOT_STARTED);
+}
+
+void
+guest_refuse_any_needs(const struct job_header *head)
+{
+	if (head->needs > 0)
+		guest_refuse_needs("they cannot be looked for while this language has no zygote");
 }
 
 bool

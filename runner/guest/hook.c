@@ -30,7 +30,6 @@
 #include "paths.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define EXIT_NOT_STARTED 127
 
 static enum { PASSING_ON, ZYGOTE, SPARE } role;
 
@@ -102,6 +101,7 @@ wait_for_program(void)
 		errno = EINVAL;
 		guest_fail("give arguments to a started interpreter");
 	}
+	guest_refuse_any_needs(&head);
 	if (!guest_write_program(zygote_setup.main_file, &head, code)) {
 		fprintf(stderr, "%s: %s\n", zygote_setup.main_file, strerror(errno));
 		_exit(EXIT_NOT_STARTED);

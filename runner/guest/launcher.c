@@ -22,7 +22,6 @@
 #include "guest/zygote.h"
 
 #define EXIT_NO_STDERR 126
-#define EXIT_NOT_STARTED 127
 
 static const char spare_env[] = "LD_PRELOAD=" HOOK_LIBRARY "\0" HOOK_VARIABLE "=" HOOK_SPARE;
 
@@ -214,6 +213,7 @@ static void __attribute__((noreturn)) become_program(int job_fd)
 	                                            make_argv(command, head.argc, args);
 	char **env = make_env(guest_start.is_compile != 0 ? 0 : head.envc, args + head.args_bytes);
 
+	guest_refuse_any_needs(&head);
 	if (guest_start.has_output == 0 && !guest_write_program(language->main_file, &head, code))
 		end_program(language->main_file);
 	if (command->count == 0) {

@@ -69,6 +69,21 @@ check_env(const struct block *env)
 	}
 }
 
+/* A guest opens a file by the name of a package. */
+static void
+check_needs(const struct block *needs)
+{
+	bool is_name = true;
+
+	must(needs->count % 2 == 0);
+	for (size_t at = 0; at < needs->size; at += strlen(needs->bytes + at) + 1, is_name = !is_name) {
+		const char *word = needs->bytes + at;
+
+		must(!is_name || (isalnum((unsigned char)word[0]) || word[0] == '@' || word[0] == '_'));
+		must(!is_name || strstr(word, "/.") == NULL);
+	}
+}
+
 static void
 check_text(const struct text *text)
 {
@@ -88,8 +103,9 @@ __wrap__exit(int status)
 static void
 check_job(const struct run_request *request)
 {
-	const struct text args = { request->args.bytes, request->args.size }, env = { request->env.bytes, request->env.size };
-	const struct text *const parts[] = { &request->code, &request->preload, &args, &env };
+	const struct text args = { request->args.bytes, request->args.size }, env = { request->env.bytes, request->env.size },
+	                  needs = { request->needs.bytes, request->needs.size };
+	const struct text *const parts[] = { &request->code, &request->preload, &args, &env, &needs };
 	struct job_header head;
 	size_t size;
 	int fd = memfd_job(request);
@@ -101,6 +117,7 @@ check_job(const struct run_request *request)
 	must(head.magic == JOB_MAGIC && head.argc == request->args.count && head.envc == request->env.count);
 	must(head.code_bytes == parts[0]->size && head.preload_bytes == parts[1]->size);
 	must(head.args_bytes == parts[2]->size && head.env_bytes == parts[3]->size);
+	must(head.needs == request->needs.count && head.needs_bytes == parts[4]->size);
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
 		must((size_t)(code + size - at) >= parts[i]->size);
 		must(parts[i]->size == 0 || memcmp(at, parts[i]->bytes, parts[i]->size) == 0);
@@ -131,6 +148,8 @@ check_request(const struct run_request *request)
 	check_block(&request->args);
 	check_block(&request->env);
 	check_env(&request->env);
+	check_block(&request->needs);
+	check_needs(&request->needs);
 	check_job(request);
 }
 

@@ -104,7 +104,7 @@ static const struct bad_file language_refusals[] = {
 	    ":1: warm is missing; "
 	    "required with a driver" },
 	{ "nme = \"a\";",
-	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, packages, run, compile, "
+	    ":1: unknown key \"nme\"; allowed: name, aliases, family, main_file, start, driver, interpreter, packages, run, compile, "
 	    "out_of_memory, version, root, more_root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
 	{ "name = \"../a\";", ":1: name: \"../a\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";",
@@ -244,6 +244,53 @@ test_a_name_is_of_one_language(void **state)
 	unlink(other_path);
 }
 
+/* The default of a family is the language that is called like it. */
+static void
+test_families(void **state)
+{
+	static const char other[] = "main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; " WARM;
+	char text[512], expected[256];
+	struct config *config;
+
+	(void)state;
+	snprintf(text, sizeof text, "name = \"python3.13\"; family = \"python3\"; %s", other);
+	write_file(other_path, text);
+	config = load("", LANGUAGE WARM);
+	assert_non_null(config);
+	assert_int_equal(config->language_count, 2);
+	assert_string_equal(config->language[0]->name, "python3");
+	assert_string_equal(config->language[0]->family, "python3");
+	assert_true(config->language[0]->is_default);
+	assert_string_equal(config->language[1]->family, "python3");
+	assert_false(config->language[1]->is_default);
+	config_free(config);
+	/* By an alias, too. */
+	snprintf(text, sizeof text, "name = \"python3.13\"; family = \"py\"; aliases = [\"PY\"]; %s", other);
+	write_file(other_path, text);
+	config = load("", LANGUAGE WARM "family = \"py\";");
+	assert_non_null(config);
+	assert_false(config->language[0]->is_default);
+	assert_true(config->language[1]->is_default);
+	config_free(config);
+	/* None is. */
+	snprintf(expected, sizeof expected, "%s: family: no language of the family \"py\" has that name or alias", language_path);
+	snprintf(text, sizeof text, "name = \"other\"; %s", other);
+	write_file(other_path, text);
+	assert_null(load("", LANGUAGE WARM "family = \"py\";"));
+	assert_memory_equal(error, expected, strlen(expected));
+	/* A language joins a family by the family's name; its own name is in it then. */
+	config = load("", LANGUAGE WARM "family = \"other\";");
+	assert_non_null(config);
+	assert_true(config->language[0]->is_default);
+	assert_string_equal(config->language[1]->family, "other");
+	config_free(config);
+	/* One that is called so is of another family. */
+	snprintf(text, sizeof text, "name = \"other\"; family = \"python3\"; %s", other);
+	write_file(other_path, text);
+	assert_null(load("", LANGUAGE WARM "family = \"other\";"));
+	unlink(other_path);
+}
+
 int
 main(void)
 {
@@ -252,6 +299,7 @@ main(void)
 		cmocka_unit_test(test_compiled_languages),
 		cmocka_unit_test(test_bad_language_files),
 		cmocka_unit_test(test_a_name_is_of_one_language),
+		cmocka_unit_test(test_families),
 	};
 
 	return cmocka_run_group_tests_name("config_language", tests, make_folder, remove_folder);

@@ -20,6 +20,7 @@ static struct language_config c = {
 static struct language_config python = {
 	.name = "python3",
 	.aliases = { python_aliases, 2 },
+	.packages = PACKAGES_PIP,
 	.warm = { { .name = "base" }, { .name = "jinja2", .hints = { jinja_hints, 2 } },
 	    { .name = "numpy", .hints = { numpy_hints, 1 } } },
 	.warm_count = 3,

@@ -43,9 +43,10 @@ static PyObject *hook;    /* the interactive hook that ours replaces */
 static PyObject *globals; /* of the program's __main__; borrowed from sys.modules */
 static PyObject *gc_collect, *gc_get_count;
 static PyObject *name_main, *name_threading, *name_atexit;
-static Py_ssize_t module_count;            /* in sys.modules before the program */
-static bool generations_are_simple;        /* gc.get_count() shows which generations were collected */
-static void (*leave_recursive_call)(void); /* from Python 3.9 on */
+static Py_ssize_t module_count;                            /* in sys.modules before the program */
+static bool generations_are_simple;                        /* gc.get_count() shows which generations were collected */
+static void (*leave_recursive_call)(void);                 /* from Python 3.9 on */
+static void (*format_unraisable)(const char *format, ...); /* from Python 3.13 on */
 static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
 
 /* ---- the program of a guest ---------------------------------------------------------------------- */
@@ -168,6 +169,24 @@ compile_program(const char *text, size_t size)
 }
 
 /*
+ * End the run if a package that it needs is not installed. Else this may set an error.
+ */
+static void
+look_for_needs(const struct job_header *head, const char *code)
+{
+	PyObject *needs = strings_of(guest_needs(head, code), head->needs_bytes, head->needs);
+	PyObject *args = needs == NULL ? NULL : PyTuple_Pack(1, needs);
+	PyObject *why = args == NULL ? NULL : call_driver("missing_need", args);
+	PyObject *text = why == NULL || why == Py_None ? NULL : PyUnicode_AsUTF8String(why);
+
+	if (text != NULL)
+		guest_refuse_needs(PyBytes_AsString(text));
+	Py_XDECREF(why);
+	Py_XDECREF(args);
+	Py_XDECREF(needs);
+}
+
+/*
  * Read the job. steps[0] becomes the preload, or NULL if there is none. steps[1] becomes the
  * program, or NULL if it must run from its file. Also writes the main file, which tracebacks and
  * inspect read. Returns 0, or -1 and an error.
@@ -181,7 +200,9 @@ read_job(int fd, PyObject *steps[2])
 	bool is_written = guest_write_file(zygote_setup.main_file, code, head.code_bytes);
 
 	guest_close_control();
-	if (head.preload_bytes + head.argc + head.envc > 0)
+	if (head.needs > 0)
+		look_for_needs(&head, code);
+	if (!PyErr_Occurred() && head.preload_bytes + head.argc + head.envc > 0)
 		steps[0] = begin(&head, code + head.code_bytes);
 	if (!PyErr_Occurred() && !(is_written && is_odd_source(code, head.code_bytes)))
 		steps[1] = compile_program(code, head.code_bytes);
@@ -259,6 +280,18 @@ flush(PyObject *stream)
 }
 
 /*
+ * Print an exception at the end of the program, which no code can catch, in the version's words.
+ */
+static void
+print_ignored(PyObject *object, const char *step)
+{
+	if (format_unraisable != NULL)
+		format_unraisable("Exception ignored on %s", step);
+	else
+		PyErr_WriteUnraisable(object);
+}
+
+/*
  * Flush sys.stdout and sys.stderr, which the program may have replaced. Returns 0, or -1 if that
  * fails.
  */
@@ -269,7 +302,7 @@ flush_streams(void)
 	int result = 0;
 
 	if (out != NULL && out != Py_None && flush(out) != 0) {
-		PyErr_WriteUnraisable(out);
+		print_ignored(out, "flushing sys.stdout");
 		result = -1;
 	}
 	if (err != NULL && err != Py_None && flush(err) != 0) {
@@ -317,8 +350,11 @@ call_if_imported(PyObject *modules, PyObject *name, const char *function)
 	PyObject *module = PyDict_GetItem(modules, name);
 	PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, function, NULL);
 
-	if (done == NULL && PyErr_Occurred())
-		PyErr_WriteUnraisable(module);
+	/* atexit has printed what its functions raised. Up to 3.9 it raises the last one, too. */
+	if (name == name_atexit)
+		PyErr_Clear();
+	else if (done == NULL && PyErr_Occurred())
+		print_ignored(module, "threading shutdown");
 	Py_XDECREF(done);
 }
 
@@ -442,6 +478,7 @@ serve(PyObject *self, PyObject *unused)
 	/* The program finds the hook of a fresh interpreter. */
 	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
 	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
+	format_unraisable = (void (*)(const char *, ...))dlsym(RTLD_DEFAULT, "PyErr_FormatUnraisable");
 	memory_fill_heap();
 	if (zygote_setup.huge_pages != 0)
 		memory_use_huge_pages();
