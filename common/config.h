@@ -187,6 +187,9 @@ struct config {
 	uint64_t body_bytes; /* the largest request body */
 	enum requirement worker_landlock; /* for the worker itself */
 
+	/* files */
+	uint64_t collect_bytes; /* of the files that a run has left, in its reply; 0: there are none */
+
 	/* keys */
 	char *key_dir;                /* a file for each API key */
 	struct key_limits key_limits; /* of a key whose file does not say otherwise */

@@ -3,15 +3,16 @@
  *
  * The worker writes it, and the guest reads it inside its cell. The runner passes the descriptor on
  * and never reads it. Layout: struct job_header, then the code, the preload, argc arguments and
- * envc environment entries ("NAME=value"), each argument and entry terminated by a NUL byte. Native
- * byte order: it never leaves the host.
+ * envc environment entries ("NAME=value"), each argument and entry terminated by a NUL byte. Then
+ * `files` files: of each a struct job_file, its path, which ends in a NUL byte, and its content.
+ * Native byte order: it never leaves the host.
  */
 #ifndef CELLBLOCK_JOB_H
 #define CELLBLOCK_JOB_H
 
 #include <stdint.h>
 
-#define JOB_MAGIC 0x31424f4au /* "JOB1" */
+#define JOB_MAGIC 0x32424f4au /* "JOB2" */
 
 struct job_header {
 	uint32_t magic;
@@ -22,6 +23,18 @@ struct job_header {
 	uint32_t envc;
 	uint32_t env_bytes;        /* of all entries, including their NULs */
 	uint32_t compiler_options; /* bit N: the Nth of compile.options of the language */
+	uint32_t files;
+	uint32_t reserved;
+	uint64_t files_bytes; /* of all files, with their heads and paths */
+};
+
+#define JOB_FILE_EXECUTABLE 1u
+
+/* Not aligned: to be copied. */
+struct job_file {
+	uint32_t path_bytes; /* with its NUL */
+	uint32_t flags;      /* JOB_FILE_EXECUTABLE */
+	uint64_t size;       /* of the content */
 };
 
 #endif

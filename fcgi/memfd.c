@@ -2,12 +2,39 @@
 #define _GNU_SOURCE
 #include "memfd.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
+#include "collection.h"
 #include "job.h"
 #include "sealed_memfd.h"
+
+enum { JOB_PARTS = 5, FILE_PARTS = 3 };
+
+/* The parts of the files: `iov` has room for them, and `heads` for a head of each. Returns the bytes. */
+static uint64_t
+add_files(const struct request_files *files, struct job_file *heads, struct iovec *iov)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < files->count; i++) {
+		const struct request_file *file = &files->file[i];
+
+		heads[i] = (struct job_file){ .path_bytes = (uint32_t)file->path.size + 1,
+			.flags = file->is_executable ? JOB_FILE_EXECUTABLE : 0,
+			.size = file->content.size };
+		*iov++ = (struct iovec){ &heads[i], sizeof heads[i] };
+		*iov++ = (struct iovec){ (void *)file->path.bytes, file->path.size + 1 };
+		*iov++ = (struct iovec){ (void *)file->content.bytes, file->content.size };
+		bytes += sizeof heads[i] + file->path.size + 1 + file->content.size;
+	}
+	return bytes;
+}
 
 int
 memfd_job(const struct run_request *request)
 {
+	const struct request_files *files = &request->files;
 	struct job_header header = {
 		.magic = JOB_MAGIC,
 		.code_bytes = (uint32_t)request->code.size,
@@ -17,14 +44,43 @@ memfd_job(const struct run_request *request)
 		.envc = request->env.count,
 		.env_bytes = (uint32_t)request->env.size,
 		.compiler_options = request->compiler_options,
+		.files = (uint32_t)files->count,
 	};
-	struct iovec iov[] = {
+	struct iovec few[JOB_PARTS] = {
 		{ &header, sizeof header },
 		{ (void *)request->code.bytes, request->code.size },
 		{ (void *)request->preload.bytes, request->preload.size },
 		{ request->args.bytes, request->args.size },
 		{ request->env.bytes, request->env.size },
 	};
+	struct job_file *heads;
+	struct iovec *iov;
+	int fd = -1, error;
 
-	return sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, sizeof iov / sizeof iov[0]);
+	if (files->count == 0)
+		return sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, few, JOB_PARTS);
+	heads = malloc(files->count * sizeof *heads);
+	iov = malloc((JOB_PARTS + files->count * FILE_PARTS) * sizeof *iov);
+	if (heads != NULL && iov != NULL) {
+		header.files_bytes = add_files(files, heads, iov + JOB_PARTS);
+		for (size_t i = 0; i < JOB_PARTS; i++)
+			iov[i] = few[i];
+		fd = sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, (int)(JOB_PARTS + files->count * FILE_PARTS));
+	}
+	error = errno;
+	free(heads);
+	free(iov);
+	errno = error;
+	return fd;
+}
+
+int
+memfd_patterns(const struct run_request *request)
+{
+	struct collect_request header = { .magic = COLLECT_MAGIC,
+		.patterns = request->collect.count,
+		.bytes = request->collect.size };
+	struct iovec iov[] = { { &header, sizeof header }, { request->collect.bytes, request->collect.size } };
+
+	return sealed_memfd_make("cellblock-patterns", SEALED_MEMFD_DATA, iov, sizeof iov / sizeof iov[0]);
 }

@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "json_tree.h"
+#include "request_collect.h"
 #include "units.h"
 #include "config_language.h"
 
@@ -18,7 +19,7 @@
 #define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
 
 /* Fields of later versions. To ignore them would be to answer another request than the client's. */
-static const char *const later_fields[] = { "files", "collect", "tests" };
+static const char *const later_fields[] = { "tests" };
 
 /*
  * Variables that control a loader, libc or an interpreter before the program's first line.
@@ -510,7 +511,8 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
 	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
-	    reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
+	    request_files_take(tree, config->language[request->language], &request->limits, &request->files, error) != 0 ||
+	    request_collect_take(config, tree, &request->collect, error) != 0 || reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");
@@ -531,7 +533,9 @@ request_free(struct run_request *request)
 	json_object_put(request->tree);
 	free(request->args.bytes);
 	free(request->env.bytes);
+	request_files_free(&request->files);
+	free(request->collect.bytes);
 	request->tree = NULL;
 	request->code = request->preload = request->input = (struct text){ NULL, 0 };
-	request->args = request->env = (struct block){ NULL, 0, 0 };
+	request->args = request->env = request->collect = (struct block){ NULL, 0, 0 };
 }

@@ -91,6 +91,19 @@ runner_link_receive(struct runner_link *link, struct proto_reply *reply)
 	return receive(link, reply, &no_fd, 0, &fd_count);
 }
 
+int
+runner_link_receive_fd(struct runner_link *link, struct proto_reply *reply, int *fd)
+{
+	size_t fd_count;
+	int received;
+
+	*fd = -1;
+	received = receive(link, reply, fd, 1, &fd_count);
+	if (received != 0)
+		fdpass_close(fd, 1);
+	return received;
+}
+
 static int
 connect_once(struct runner_link *link)
 {

@@ -17,6 +17,7 @@
 #include "fdpass.h"
 #include "guest/attack.h"
 #include "guest/hook.h"
+#include "guest/job_files.h"
 #include "kernel/inherit_fds.h"
 
 #define KEPT_FDS_MAX 18 /* an interpreter's, the job, and the compiler's output */
@@ -179,11 +180,17 @@ guest_receive_run(void)
 	return fds[RUN_JOB];
 }
 
+/* The bytes in front of the files. */
+static uint64_t
+bytes_before_files(const struct job_header *head)
+{
+	return sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes;
+}
+
 static bool
 is_well_formed(const struct job_header *head, size_t size)
 {
-	return head->magic == JOB_MAGIC &&
-	    sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes == size;
+	return head->magic == JOB_MAGIC && head->files_bytes <= size && bytes_before_files(head) == size - head->files_bytes;
 }
 
 const char *
@@ -204,6 +211,8 @@ guest_map_job(int fd, struct job_header *head, size_t *size)
 		guest_fail("read the job");
 	}
 	close(fd);
+	if (head->files > 0)
+		job_files_write(map + bytes_before_files(head), head->files_bytes, head->files);
 	return map + sizeof *head;
 }
 

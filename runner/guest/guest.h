@@ -72,9 +72,10 @@ void guest_keep_fd(int fd);
 int guest_receive_run(void);
 
 /*
- * Map the job and check its head. Returns the code, which is followed by the preload, the arguments
- * and the environment, in a mapping of *size bytes that starts at the head. Closes `fd`. Ends the
- * guest with guest_fail if the job is malformed.
+ * Map the job, check its head, and write the run's files into the working directory. Returns the
+ * code, which is followed by the preload, the arguments and the environment, in a mapping of *size
+ * bytes that starts at the head. Closes `fd`. Ends the guest with guest_fail if the job is
+ * malformed, and ends the program if its files do not fit on its disk.
  */
 const char *guest_map_job(int fd, struct job_header *head, size_t *size);
 
