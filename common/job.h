@@ -4,7 +4,8 @@
  * The worker writes it, and the guest reads it inside its cell. The runner passes the descriptor on
  * and never reads it. Layout: struct job_header, then the code, the preload, argc arguments and
  * envc environment entries ("NAME=value"), each argument and entry terminated by a NUL byte. Then
- * `files` files: of each a struct job_file, its path, which ends in a NUL byte, and its content.
+ * the path of the file to start, with its NUL, if that is one of the files; the code is its content
+ * then. Then `files` files: of each a struct job_file, its path, which ends in a NUL byte, and its content.
  * Native byte order: it never leaves the host.
  */
 #ifndef CELLBLOCK_JOB_H
@@ -24,7 +25,7 @@ struct job_header {
 	uint32_t env_bytes;        /* of all entries, including their NULs */
 	uint32_t compiler_options; /* bit N: the Nth of compile.options of the language */
 	uint32_t files;
-	uint32_t reserved;
+	uint32_t main_bytes;  /* of that path, with its NUL; 0: the code goes to the language's main file */
 	uint64_t files_bytes; /* of all files, with their heads and paths */
 };
 

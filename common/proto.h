@@ -60,6 +60,7 @@ enum proto_cancel {
 enum proto_run_flag {
 	RUN_NETWORK = 1u << 0,  /* the client asked for the configured network */
 	RUN_LOOPBACK = 1u << 2, /* the client asked for a loopback of the run's own; RUN_NETWORK does not matter then */
+	RUN_COLD = 1u << 4,     /* the program begins with another file than the main file of the language */
 	RUN_COLLECT = 1u << 3,  /* files are to be collected at the end */
 	RUN_ARGUED = 1u << 1,   /* the job has arguments or environment, for which some interpreters must start anew */
 };

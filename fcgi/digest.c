@@ -28,13 +28,15 @@ digest_source(const struct run_request *request, const char *key_name, uint8_t d
 
 	SHA256Init(&context);
 	/*
-	 * The NUL of the name, the options, the number of files and the length of the preload come
-	 * first, so that the boundaries are part of the digest.
+	 * The NUL of the name, the options, the number of files and the lengths of the preload and
+	 * of the main file's path come first, so that the boundaries are part of the digest.
 	 */
 	SHA256Update(&context, (const uint8_t *)key_name, strlen(key_name) + 1);
 	SHA256Update(&context, (const uint8_t *)&options, sizeof options);
 	SHA256Update(&context, (const uint8_t *)&files, sizeof files);
 	SHA256Update(&context, (const uint8_t *)&preload_bytes, sizeof preload_bytes);
+	SHA256Update(&context, (const uint8_t *)&request->main.size, sizeof request->main.size);
+	SHA256Update(&context, (const uint8_t *)request->main.bytes, request->main.size);
 	SHA256Update(&context, (const uint8_t *)request->preload.bytes, request->preload.size);
 	add_files(&context, &request->files);
 	SHA256Update(&context, (const uint8_t *)request->code.bytes, request->code.size);

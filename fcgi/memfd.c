@@ -9,26 +9,29 @@
 #include "job.h"
 #include "sealed_memfd.h"
 
-enum { JOB_PARTS = 5, FILE_PARTS = 3 };
+enum { JOB_PARTS = 6, FILE_PARTS = 3 };
 
-/* The parts of the files: `iov` has room for them, and `heads` for a head of each. Returns the bytes. */
-static uint64_t
-add_files(const struct request_files *files, struct job_file *heads, struct iovec *iov)
+/*
+ * The parts of the files: `iov` has room for them, and `heads` for a head of each. Adds to `header`
+ * how many there are, and their bytes.
+ */
+static void
+add_files(const struct request_files *files, struct job_header *header, struct job_file *heads, struct iovec *iov)
 {
-	uint64_t bytes = 0;
-
 	for (size_t i = 0; i < files->count; i++) {
 		const struct request_file *file = &files->file[i];
 
+		if (file->is_code)
+			continue;
 		heads[i] = (struct job_file){ .path_bytes = (uint32_t)file->path.size + 1,
 			.flags = file->is_executable ? JOB_FILE_EXECUTABLE : 0,
 			.size = file->content.size };
 		*iov++ = (struct iovec){ &heads[i], sizeof heads[i] };
 		*iov++ = (struct iovec){ (void *)file->path.bytes, file->path.size + 1 };
 		*iov++ = (struct iovec){ (void *)file->content.bytes, file->content.size };
-		bytes += sizeof heads[i] + file->path.size + 1 + file->content.size;
+		header->files++;
+		header->files_bytes += sizeof heads[i] + file->path.size + 1 + file->content.size;
 	}
-	return bytes;
 }
 
 int
@@ -44,7 +47,7 @@ memfd_job(const struct run_request *request)
 		.envc = request->env.count,
 		.env_bytes = (uint32_t)request->env.size,
 		.compiler_options = request->compiler_options,
-		.files = (uint32_t)files->count,
+		.main_bytes = request->main.size == 0 ? 0 : (uint32_t)request->main.size + 1,
 	};
 	struct iovec few[JOB_PARTS] = {
 		{ &header, sizeof header },
@@ -52,6 +55,7 @@ memfd_job(const struct run_request *request)
 		{ (void *)request->preload.bytes, request->preload.size },
 		{ request->args.bytes, request->args.size },
 		{ request->env.bytes, request->env.size },
+		{ (void *)request->main.bytes, header.main_bytes },
 	};
 	struct job_file *heads;
 	struct iovec *iov;
@@ -62,10 +66,10 @@ memfd_job(const struct run_request *request)
 	heads = malloc(files->count * sizeof *heads);
 	iov = malloc((JOB_PARTS + files->count * FILE_PARTS) * sizeof *iov);
 	if (heads != NULL && iov != NULL) {
-		header.files_bytes = add_files(files, heads, iov + JOB_PARTS);
+		add_files(files, &header, heads, iov + JOB_PARTS);
 		for (size_t i = 0; i < JOB_PARTS; i++)
 			iov[i] = few[i];
-		fd = sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, (int)(JOB_PARTS + files->count * FILE_PARTS));
+		fd = sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, (int)(JOB_PARTS + header.files * FILE_PARTS));
 	}
 	error = errno;
 	free(heads);

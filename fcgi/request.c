@@ -512,10 +512,16 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
 	    request_files_take(tree, config->language[request->language], &request->limits, &request->files, error) != 0 ||
+	    request_files_take_main(tree, config->language[request->language], &request->files, &request->main, &request->code,
+	        error) != 0 ||
 	    request_collect_take(config, tree, &request->collect, error) != 0 || reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");
+		goto failed;
+	}
+	if (request->main.size > 0 && request->preload.size > 0) {
+		http_error_set(error, 400, "preload: must not be there together with main");
 		goto failed;
 	}
 	request->maximum = config->language[request->language]->limits.maximum;
@@ -536,6 +542,6 @@ request_free(struct run_request *request)
 	request_files_free(&request->files);
 	free(request->collect.bytes);
 	request->tree = NULL;
-	request->code = request->preload = request->input = (struct text){ NULL, 0 };
+	request->code = request->preload = request->input = request->main = (struct text){ NULL, 0 };
 	request->args = request->env = request->collect = (struct block){ NULL, 0, 0 };
 }

@@ -235,9 +235,10 @@ check_conflicts(const struct request_files *files, struct http_error *error)
 
 /* The names that the program and what is made of it have in the working directory. */
 static int
-check_reserved(const struct request_files *files, const struct language_config *language, struct http_error *error)
+check_reserved(const struct request_files *files, const struct language_config *language, bool has_main,
+    struct http_error *error)
 {
-	const char *const reserved[][2] = { { language->main_file, "the program, which is in code" },
+	const char *const reserved[][2] = { { has_main ? NULL : language->main_file, "the program, which is in code" },
 		{ language->compile.output, "what the compiler makes" } };
 
 	for (size_t i = 0; i < files->count; i++) {
@@ -269,7 +270,57 @@ request_files_take(struct json_object *tree, const struct language_config *langu
 		return http_error_set(error, 400,
 		    "files: have %" PRIu64 " bytes together, and limits.disk_bytes is %" PRIu64, files->bytes,
 		    limits->disk_bytes);
-	return check_conflicts(files, error) != 0 ? -1 : check_reserved(files, language, error);
+	return check_conflicts(files, error) != 0 ? -1 : check_reserved(files, language, field(tree, "main") != NULL, error);
+}
+
+/* Whether a program of the language can begin with another file than the main file. */
+static bool
+can_start_any(const struct language_config *language)
+{
+	const struct strings *command = config_is_compiled(language) ? &language->compile.command : &language->run;
+
+	if (language->driver != NULL && command->count == 0)
+		return true; /* the driver can */
+	for (size_t i = 0; i < command->count; i++) {
+		if (strcmp(command->item[i], language->main_file) == 0)
+			return true;
+	}
+	return false;
+}
+
+int
+request_files_take_main(struct json_object *tree, const struct language_config *language, struct request_files *files,
+    struct text *main, struct text *code, struct http_error *error)
+{
+	struct json_object *value = field(tree, "main");
+	struct text path;
+
+	if (value == NULL)
+		return 0;
+	if (!json_object_is_type(value, json_type_string))
+		return http_error_set(error, 400, "main: must be a string");
+	if (code->size > 0)
+		return http_error_set(error, 400, "main: must not be there together with code");
+	path = text_of(value);
+	for (size_t i = 0; i < files->count; i++) {
+		struct request_file *file = &files->file[i];
+
+		if (file->path.size != path.size || memcmp(file->path.bytes, path.bytes, path.size) != 0)
+			continue;
+		if (file->content.size == 0)
+			return http_error_set(error, 400, "main: \"%." SHOWN_BYTES "s\" must not be empty", path.bytes);
+		*code = file->content;
+		if (language->main_file != NULL && strcmp(path.bytes, language->main_file) == 0) {
+			file->is_code = true;
+			return 0;
+		}
+		*main = file->path;
+		return can_start_any(language) ?
+		    0 :
+		    http_error_set(error, 400, "main: a program in %s begins with the file %s; give the file this name",
+		        language->name, language->main_file);
+	}
+	return http_error_set(error, 400, "main: \"%." SHOWN_BYTES "s\" is none of the files", path.bytes);
 }
 
 void

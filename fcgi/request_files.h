@@ -21,6 +21,7 @@ struct request_file {
 	struct text content;
 	char *decoded; /* owns the content; NULL: the request's tree does */
 	bool is_executable;
+	bool is_code; /* it is the program, and has the name of the language's main file: nobody else writes it */
 };
 
 /* No path occurs twice, and none is a directory of another one. */
@@ -29,6 +30,13 @@ struct request_files {
 	size_t count;
 	uint64_t bytes; /* of all contents */
 };
+
+/*
+ * Take the file that the field `main` names, out of the files: it is the code then, and `main` its
+ * path, unless that is the name of the language's main file. Returns 0, or -1 with `error` set.
+ */
+int request_files_take_main(struct json_object *tree, const struct language_config *language, struct request_files *files,
+    struct text *main, struct text *code, struct http_error *error);
 
 /*
  * Take the files of a request in one of its forms. The texts stay the tree's. Returns 0, or -1 with

@@ -556,6 +556,13 @@ settle_memory(struct run *run, const struct language_config *language)
 		run->result.verdict = VERDICT_MEMORY_LIMIT;
 }
 
+/* Whether an interpreter must start anew, because it has looked for the language's main file already. */
+static bool
+starts_anew(const struct config *config, const struct run_request *request)
+{
+	return request->main.size > 0 && config->language[request->language]->run.count > 0;
+}
+
 static enum run_end
 compile_and_run(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
     const struct run_client *client, bool *start_over)
@@ -566,7 +573,7 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.warm = request->warm,
 		.flags = (request->network ? RUN_NETWORK : 0u) | (request->loopback ? RUN_LOOPBACK : 0u) |
 		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u) |
-		    (request->collect.count > 0 ? RUN_COLLECT : 0u),
+		    (request->collect.count > 0 ? RUN_COLLECT : 0u) | (starts_anew(config, request) ? RUN_COLD : 0u),
 		.proxy = request->proxy,
 		.queue_ms = client->queue_ms,
 		.waited_us = client->waited_us,

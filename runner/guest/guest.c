@@ -184,7 +184,8 @@ guest_receive_run(void)
 static uint64_t
 bytes_before_files(const struct job_header *head)
 {
-	return sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes;
+	return sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes +
+	    head->main_bytes;
 }
 
 static bool
@@ -212,8 +213,21 @@ guest_map_job(int fd, struct job_header *head, size_t *size)
 	}
 	close(fd);
 	if (head->files > 0)
-		job_files_write(map + bytes_before_files(head), head->files_bytes, head->files);
+		job_files_write(guest_files(head, map + sizeof *head), head->files);
 	return map + sizeof *head;
+}
+
+struct job_files
+guest_files(const struct job_header *head, const char *code)
+{
+	return (struct job_files){ code - sizeof *head + bytes_before_files(head), head->files_bytes };
+}
+
+const char *
+guest_main_path(const struct job_header *head, const char *code)
+{
+	return head->main_bytes == 0 ? NULL :
+	                               code + head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes;
 }
 
 bool

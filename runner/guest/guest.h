@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "guest/job_files.h"
 #include "guest/walls.h"
 #include "job.h"
 #include "messages.h"
@@ -78,6 +79,15 @@ int guest_receive_run(void);
  * malformed, and ends the program if its files do not fit on its disk.
  */
 const char *guest_map_job(int fd, struct job_header *head, size_t *size);
+
+/* The run's files in the mapping behind the code. */
+struct job_files guest_files(const struct job_header *head, const char *code);
+
+/*
+ * The path of the file to start, in the mapping behind the code; NULL: the code is to be written to
+ * the language's main file.
+ */
+const char *guest_main_path(const struct job_header *head, const char *code);
 
 /*
  * Write a file of the program into the working directory. Returns true, or false with errno if it

@@ -102,9 +102,8 @@ write_file(const struct job_file *head, const char *path, const char *content)
 }
 
 void
-job_files_write(const char *at, uint64_t bytes, uint32_t count)
+job_files_write(struct job_files files, uint32_t count)
 {
-	struct job_files files = { at, bytes };
 	struct job_file head;
 	const char *path, *content;
 

@@ -20,10 +20,10 @@ struct job_files {
 bool job_files_next(struct job_files *files, struct job_file *head, const char **path, const char **content);
 
 /*
- * Write `count` files, which have `bytes` bytes in the job, into the working directory. Ends the
+ * Write `count` files into the working directory. Ends the
  * program with exit status 127 and a line on stderr if they do not fit on its disk, and the guest
  * with guest_fail if anything else fails.
  */
-void job_files_write(const char *at, uint64_t bytes, uint32_t count);
+void job_files_write(struct job_files files, uint32_t count);
 
 #endif

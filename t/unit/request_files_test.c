@@ -295,6 +295,65 @@ test_collect(void **state)
 	config.collect_bytes = 1 << 20;
 }
 
+/* `rest`: what stands behind the language. */
+static int
+parse_main(const char *rest)
+{
+	char body[512];
+
+	snprintf(body, sizeof body, "{\"language\":\"python3\",%s}", rest);
+	memset(&error, 0, sizeof error);
+	return request_parse(&config, body, strlen(body), &request, &error);
+}
+
+static void
+test_main(void **state)
+{
+	static const char *const cases[][2] = {
+		{ "\"main\":\"b\",\"files\":{\"a\":\"1\"}", "main: \"b\" is none of the files" },
+		{ "\"main\":\"a\"", "main: \"a\" is none of the files" },
+		{ "\"main\":\"a\\u0000\",\"files\":{\"a\":\"1\"}", "main: \"a\" is none of the files" },
+		{ "\"main\":1,\"files\":{\"a\":\"1\"}", "main: must be a string" },
+		{ "\"main\":\"a\",\"code\":\"2\",\"files\":{\"a\":\"1\"}", "main: must not be there together with code" },
+		{ "\"main\":\"a\",\"files\":{\"a\":\"\"}", "main: \"a\" must not be empty" },
+		{ "\"main\":\"a\",\"preload\":\"2\",\"files\":{\"a\":\"1\"}", "preload: must not be there together with main" },
+		{ "\"main\":\"o\",\"files\":{\"o\":\"1\"}", "files[0].path: o is the name of what the compiler makes" },
+		{ "\"main\":\"b\",\"files\":{\"b\":\"1\"}", "main: a program in python3 begins with the file main.py; give the file this name" },
+	};
+	static char main_file[] = "main.py", output[] = "o", other[] = "--main=main.py";
+	static char *words[] = { other };
+
+	(void)state;
+	python.main_file = main_file;
+	python.compile.output = output;
+	/* Without a command the driver starts any file. */
+	python.driver = main_file;
+	assert_int_equal(parse_main("\"main\":\"d/a\",\"code\":\"\",\"files\":{\"d/a\":\"one\",\"main.py\":\"two\"}"), 0);
+	assert_string_equal(request.main.bytes, "d/a");
+	assert_int_equal(request.main.size, 3);
+	assert_int_equal(request.code.size, 3);
+	assert_memory_equal(request.code.bytes, "one", 3);
+	assert_false(request.files.file[0].is_code);
+	request_free(&request);
+	assert_int_equal(parse_main("\"main\":\"main.py\",\"files\":{\"a\":\"one\",\"main.py\":\"two\"}"), 0);
+	assert_int_equal(request.main.size, 0);
+	assert_memory_equal(request.code.bytes, "two", 3);
+	assert_true(request.files.file[1].is_code);
+	request_free(&request);
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		/* For the last one there is a command, of which no word is the main file. */
+		python.run = (struct strings){ words, i + 1 == LENGTH(cases) };
+		if (parse_main(cases[i][0]) == 0)
+			fail_msg("%s: was accepted", cases[i][0]);
+		assert_string_equal(error.text, cases[i][1]);
+	}
+	words[0] = main_file;
+	assert_int_equal(parse_main(cases[LENGTH(cases) - 1][0]), 0);
+	request_free(&request);
+	python.run = (struct strings){ NULL, 0 };
+	python.driver = python.main_file = python.compile.output = NULL;
+}
+
 /* ---- in the guest ----------------------------------------------------------------------------------------------- */
 
 /* The request's files, written by a guest into a new directory. Returns its descriptor. */
@@ -439,6 +498,7 @@ main(void)
 		cmocka_unit_test(test_base64),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_collect),
+		cmocka_unit_test(test_main),
 		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_malformed),
