@@ -12,12 +12,12 @@
 
 #define COLLECT_MAGIC 0x314c4f43u /* "COL1" */
 
-#define COLLECT_PATTERNS_MOST 64  /* of a run */
-#define COLLECT_PATTERN_MOST 1024 /* bytes of a pattern, and of the path of a file */
-#define COLLECT_FILES_MOST 1000   /* entries that are reported */
-#define COLLECT_DEPTH_MOST 32     /* directories, one in the other, that are looked into */
+#define COLLECT_PATTERNS_MOST 64   /* of a run */
+#define COLLECT_PATTERN_MOST 1024  /* bytes of a pattern, and of the path of a file */
+#define COLLECT_FILES_MOST 1000    /* entries that are reported */
+#define COLLECT_DEPTH_MOST 32      /* directories, one in the other, that are looked into */
 #define COLLECT_LOOKED_MOST 100000 /* names that are looked at */
-#define COLLECT_MS 1000           /* for all of it */
+#define COLLECT_MS 1000            /* for all of it */
 
 /* The first: this, then the patterns, each ended by a NUL. */
 struct collect_request {

@@ -52,7 +52,8 @@ static const char *const packages_names[] = { [PACKAGES_NONE] = "none", [PACKAGE
 static bool
 is_extension(const char *text)
 {
-	return text[0] == '.' && text[1] != '\0' && strlen(text) < 16 && strspn(text + 1, EXTENSION_CHARACTERS) == strlen(text + 1);
+	return text[0] == '.' && text[1] != '\0' && strlen(text) < 16 &&
+	    strspn(text + 1, EXTENSION_CHARACTERS) == strlen(text + 1);
 }
 
 static const struct conf_form form_extension = { is_extension, "a point, and letters, digits, + or -" };
@@ -236,8 +237,9 @@ check_sources(const struct conf_file *file, const struct language_config *langua
 		has_word = has_word || strcmp(command->item[i], CONFIG_SOURCES_WORD) == 0;
 	if (has_word == (language->compile.sources.count > 0))
 		return 0;
-	return fail_key(file, "compile", has_word ? "has the word " CONFIG_SOURCES_WORD " in its command, and no sources" :
-	                                            "has sources, and no word " CONFIG_SOURCES_WORD " in its command");
+	return fail_key(file, "compile",
+	    has_word ? "has the word " CONFIG_SOURCES_WORD " in its command, and no sources" :
+	               "has sources, and no word " CONFIG_SOURCES_WORD " in its command");
 }
 
 /* Check the keys that each kind of start needs, and those that mean nothing to it. */

@@ -28,10 +28,9 @@ static const char *const reasons[COLLECT_KINDS] = { [COLLECT_FILE] = NULL,
 	[COLLECT_UNREADABLE] = "unreadable",
 	[COLLECT_DEEP] = "too_deep" };
 
-static const char *const ends[COLLECT_ENDS] = { [COLLECT_ALL] = NULL,
-	[COLLECT_END_FILES] = "files",
-	[COLLECT_END_LOOKED] = "names",
-	[COLLECT_END_TIME] = "time" };
+static const char *const ends[COLLECT_ENDS] = {
+	[COLLECT_ALL] = NULL, [COLLECT_END_FILES] = "files", [COLLECT_END_LOOKED] = "names", [COLLECT_END_TIME] = "time"
+};
 
 static void
 describe(struct collected_file *file)

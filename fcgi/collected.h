@@ -17,11 +17,11 @@
 
 struct collected_file {
 	struct text path;
-	const char *reason;   /* why the content is not there; NULL: it is there */
-	uint64_t size;        /* of the file */
-	struct text content;  /* fewer bytes, if all files together are more than may be collected */
-	bool is_text;         /* UTF-8 that is not much longer as JSON */
-	size_t json_length;   /* of the content, as the inside of a JSON string */
+	const char *reason;  /* why the content is not there; NULL: it is there */
+	uint64_t size;       /* of the file */
+	struct text content; /* fewer bytes, if all files together are more than may be collected */
+	bool is_text;        /* UTF-8 that is not much longer as JSON */
+	size_t json_length;  /* of the content, as the inside of a JSON string */
 	const char *mime;
 	char sha256[COLLECTED_DIGITS + 1]; /* of the content */
 };

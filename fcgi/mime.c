@@ -19,7 +19,11 @@ static const struct {
 	{ 0, { "%PDF-", 5 }, "application/pdf" },
 	{ 0, { "\x1f\x8b", 2 }, "application/gzip" },
 	{ 0, { "BZh", 3 }, "application/x-bzip2" },
-	{ 0, { "\xfd" "7zXZ\0", 6 }, "application/x-xz" },
+	{ 0,
+	    { "\xfd"
+	      "7zXZ\0",
+	        6 },
+	    "application/x-xz" },
 	{ 0, { "SQLite format 3\0", 16 }, "application/vnd.sqlite3" },
 	{ 4, { "ftyp", 4 }, "video/mp4" },
 	{ 0, { "OggS", 4 }, "audio/ogg" },

@@ -41,8 +41,8 @@ struct run_request {
 	struct text code, preload, input;
 	struct block args, env;
 	struct request_files files;
-	struct text main;     /* the path of the file to start, if it is one of these, and not the language's main file */
-	struct block collect; /* patterns of the files to return */
+	struct text main;          /* the path of the file to start, if it is one of these, and not the language's main file */
+	struct block collect;      /* patterns of the files to return */
 	uint32_t compiler_options; /* bit N: the Nth that the language's file allows */
 };
 

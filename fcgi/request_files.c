@@ -115,9 +115,7 @@ take_content(struct json_object *object, struct request_file *file, const char *
 		name = "";
 	if (strcmp(name, "base64") == 0)
 		return decode(file, label, error);
-	return strcmp(name, "utf-8") == 0 ?
-	    0 :
-	    http_error_set(error, 400, "%s.encoding: must be \"utf-8\" or \"base64\"", label);
+	return strcmp(name, "utf-8") == 0 ? 0 : http_error_set(error, 400, "%s.encoding: must be \"utf-8\" or \"base64\"", label);
 }
 
 static int
@@ -235,8 +233,7 @@ check_conflicts(const struct request_files *files, struct http_error *error)
 
 /* The names that the program and what is made of it have in the working directory. */
 static int
-check_reserved(const struct request_files *files, const struct language_config *language, bool has_main,
-    struct http_error *error)
+check_reserved(const struct request_files *files, const struct language_config *language, bool has_main, struct http_error *error)
 {
 	const char *const reserved[][2] = { { has_main ? NULL : language->main_file, "the program, which is in code" },
 		{ language->compile.output, "what the compiler makes" } };
@@ -267,9 +264,8 @@ request_files_take(struct json_object *tree, const struct language_config *langu
 	if (files->count == 0)
 		return 0;
 	if (files->bytes > limits->disk_bytes)
-		return http_error_set(error, 400,
-		    "files: have %" PRIu64 " bytes together, and limits.disk_bytes is %" PRIu64, files->bytes,
-		    limits->disk_bytes);
+		return http_error_set(error, 400, "files: have %" PRIu64 " bytes together, and limits.disk_bytes is %" PRIu64,
+		    files->bytes, limits->disk_bytes);
 	return check_conflicts(files, error) != 0 ? -1 : check_reserved(files, language, field(tree, "main") != NULL, error);
 }
 

@@ -46,6 +46,7 @@ is_deeply $cb->run(code => $make, collect => ['none/*'])->{data}{files}, [], 'no
 
 # --- each kind of start, and each end of a program ------------------------------------------------------------------------------
 
+my $has_groups = $cb->get('/v1/sandbox/capabilities')->{data}{layers}{cgroup}{in_force};
 my %available = map { $_->{name} => $_->{available} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
 for (
     ['python3', 'open("f", "w").write("python3")'],
@@ -65,7 +66,8 @@ for (
     ['an exit code',  'exit',         'import sys; sys.exit(3)'],
     ['a signal',      'signal',       'import os; os.kill(os.getpid(), 9)'],
     ['a timeout',     'timeout',      'import time; time.sleep(60)', wall_ms => 2000],
-    ['too much memory', 'memory_limit', 'x = bytearray(1 << 29)', wall_ms => 60_000],
+    # Without control groups this is an error of the program's.
+    ['too much memory', $has_groups ? 'memory_limit' : 'exit', 'x = bytearray(1 << 29)', wall_ms => 60_000],
     ['too much output', 'output_limit', 'print("x" * 100000)', output_bytes => 1000],
 ) {
     my ($name, $status, $code, @limits) = @$_;
@@ -86,16 +88,18 @@ my $strange = <<'END';
 import os, socket
 os.symlink("/etc/passwd", "link"); os.symlink("/", "out"); os.symlink(".", "self"); os.symlink("gone", "broken")
 os.mkfifo("pipe")
-socket.socket(socket.AF_UNIX).bind("sock")
 open(b"bad\xff", "w").write("x")
 open("shut", "w").write("x"); os.chmod("shut", 0)
 os.mkdir("shutdir"); open("shutdir/x", "w").close(); os.chmod("shutdir", 0)
+try: socket.socket(socket.AF_UNIX).bind("sock")
+except OSError: print("there are no sockets here")
 END
 $r = $cb->run(code => $strange, collect => ['*', 'out/**', 'shutdir/*']);
 my $got = contents($r);
+is delete $got->{sock}, $r->{data}{stdout} eq '' ? '[socket]' : undef, 'a socket, where a program can make one';
 is delete $got->{'main.py'}, $strange, 'the program itself is a file, too';
-is_deeply $got, { link => '[symlink]', out => '[symlink]', self => '[symlink]', broken => '[symlink]', pipe => '[fifo]', sock => '[socket]',
-    "bad\x{fffd}" => '[name]', shut => '[unreadable]', shutdir => '[unreadable]' }, 'links, pipes, sockets and what cannot be read are listed';
+is_deeply $got, { link => '[symlink]', out => '[symlink]', self => '[symlink]', broken => '[symlink]', pipe => '[fifo]',
+    "bad\x{fffd}" => '[name]', shut => '[unreadable]', shutdir => '[unreadable]' }, 'links, pipes and what cannot be read are listed';
 $r = $cb->run(code => 'open("sparse", "w").truncate(1 << 40)', collect => ['sparse']);
 is length contents($r)->{sparse}, 4194304, 'a file with a hole of a terabyte is cut' or diag substr $r->{body}, 0, 2000;
 is_deeply [@{ $r->{data}{files}[0] }{qw(size truncated)}], [1 << 40, JSON::PP::true], 'its size, and that it is cut';
@@ -131,10 +135,10 @@ is $cb->run(code => 'print(1)', collect => [('x') x 65])->{json}{message}, 'coll
 
 # --- many at once, and clients that go ----------------------------------------------------------------------------------------------
 
-my ($sent, $right) = (0, 0);
+my ($sent, @wrong) = (0);
 $cb->many(16, sub { $sent++ < 200 ? { code => "open('f', 'w').write('$sent')", collect => ['f'], n => $sent } : undef },
-    sub { $right += (contents($_[1])->{f} // '') eq $_[0]{n} }, 120);
-is $right, 200, 'many at once: each has its own';
+    sub { push @wrong, $_[1]{body} if (contents($_[1])->{f} // '') ne $_[0]{n} }, 120);
+is scalar @wrong, 0, 'many at once: each has its own' or diag join "\n", map { substr $_, 0, 600 } @wrong;
 my $socket = $cb->connect_raw($cb->run_bytes(code => "open('f', 'w').truncate(1 << 40)\nimport time; time.sleep(.2)", collect => ['f']));
 close $socket;
 ok $cb->healthy_within(20), 'a client that goes away: the service is healthy';

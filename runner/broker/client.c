@@ -106,8 +106,8 @@ refuse_unread(struct client *client)
 	int fds[REQUEST_FDS_MOST];
 	size_t fd_count;
 
-	while (
-	    fdpass_recv(client->watch.fd, &request, sizeof request, fds, REQUEST_FDS_MOST, &fd_count, NULL) == (ssize_t)sizeof request) {
+	while (fdpass_recv(client->watch.fd, &request, sizeof request, fds, REQUEST_FDS_MOST, &fd_count, NULL) ==
+	    (ssize_t)sizeof request) {
 		fdpass_close(fds, fd_count);
 		if (request.kind == PROTO_RUN || request.kind == PROTO_COMPILE)
 			refuse_directly(client, request.id, REFUSED_STOPPING);

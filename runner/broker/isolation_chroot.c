@@ -48,7 +48,8 @@ tell(const struct cell *cell, enum reaper_request_kind kind)
 
 	/* The end of a reaper is an event of its own. */
 	if (cell->reaper.fd >= 0)
-		fdpass_send(cell->reaper.fd, &request, sizeof request, has_patterns ? &cell->run->patterns_fd : NULL, has_patterns);
+		fdpass_send(cell->reaper.fd, &request, sizeof request, has_patterns ? &cell->run->patterns_fd : NULL,
+		    has_patterns);
 }
 
 static uid_t

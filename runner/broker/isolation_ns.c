@@ -254,8 +254,8 @@ collected(void *context, struct watch *watch, uint32_t events)
 		log_limit_warn(&limit, "%s: the files of a run were not collected: the collector died",
 		    run->language->config->name);
 	else if (count == 0)
-		log_limit_warn(&limit, "%s: the files of a run were not collected: %s: %s", run->language->config->name, report.step,
-		    strerror(report.error));
+		log_limit_warn(&limit, "%s: the files of a run were not collected: %s: %s", run->language->config->name,
+		    report.step, strerror(report.error));
 	run_answer(broker, run);
 }
 

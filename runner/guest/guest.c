@@ -226,8 +226,7 @@ guest_files(const struct job_header *head, const char *code)
 const char *
 guest_main_path(const struct job_header *head, const char *code)
 {
-	return head->main_bytes == 0 ? NULL :
-	                               code + head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes;
+	return head->main_bytes == 0 ? NULL : code + head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes;
 }
 
 bool

@@ -18,7 +18,7 @@
 #define CELL_CGROUP (REQUEST_CGROUPS_MAX + 12) /* to join its groups; the files of cgroup_cell */
 #define CELL_OWN 4                             /* control socket; init or reaper; working directory; network namespace */
 #define CELL_LINK 1                            /* to the relay, if it has a network by that */
-#define CELL_RUN 5                             /* the worker's connection; program; the directory, and what is taken from it; patterns */
+#define CELL_RUN 5 /* the worker's connection; program; the directory, and what is taken from it; patterns */
 
 /* Of a run that waits for a cell. */
 #define QUEUED_RUN 7 /* the worker's connection; job, stdout, stderr, stdin; patterns of files; the compiled program */

@@ -24,10 +24,10 @@
 struct collection {
 	const char *pattern[COLLECT_PATTERNS_MOST];
 	size_t patterns;
-	int fd;             /* the result */
-	off_t at;           /* where it ends */
-	uint64_t left;      /* bytes that may still be collected */
-	uint32_t looked;    /* names */
+	int fd;          /* the result */
+	off_t at;        /* where it ends */
+	uint64_t left;   /* bytes that may still be collected */
+	uint32_t looked; /* names */
 	struct timespec began;
 	struct collect_result result;
 	char path[COLLECT_PATTERN_MOST + 1];
@@ -65,7 +65,8 @@ read_request(struct collection *c, int fd)
 	if (fstat(fd, &st) != 0)
 		return -1;
 	errno = EPROTO;
-	if (st.st_size == 0 || st.st_size > COLLECT_PATTERNS_MOST * (COLLECT_PATTERN_MOST + 1) + (off_t)sizeof(struct collect_request))
+	if (st.st_size == 0 ||
+	    st.st_size > COLLECT_PATTERNS_MOST * (COLLECT_PATTERN_MOST + 1) + (off_t)sizeof(struct collect_request))
 		return -1;
 	bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	if (bytes == MAP_FAILED)

@@ -20,9 +20,9 @@
 #include "messages.h"
 #include "warden/collect.h"
 
-#define CPU_SECONDS 2     /* it ends by itself after COLLECT_MS */
-#define ALARM_SECONDS 4   /* the same on a busy host */
-#define OPEN_FILES 64     /* more than directories in each other */
+#define CPU_SECONDS 2   /* it ends by itself after COLLECT_MS */
+#define ALARM_SECONDS 4 /* the same on a busy host */
+#define OPEN_FILES 64   /* more than directories in each other */
 #define DATA_BYTES (64 << 20)
 
 enum { ANSWER_FD = INHERIT_FDS_FIRST, BOX_FD, REQUEST_FD };
@@ -55,11 +55,14 @@ limit(__rlimit_resource_t resource, rlim_t most)
 	return setrlimit(resource, &both);
 }
 
+/*
+ * The kernel compares the limit of open files also with the descriptors that all processes of this
+ * user have sent and nobody has received yet. With a single uid these are the whole runner's.
+ */
 static int
 set_rlimits(const struct collector *collector)
 {
-	(void)collector;
-	return limit(RLIMIT_CPU, CPU_SECONDS) != 0 || limit(RLIMIT_NOFILE, OPEN_FILES) != 0 ||
+	return limit(RLIMIT_CPU, CPU_SECONDS) != 0 || (collector->becomes_user && limit(RLIMIT_NOFILE, OPEN_FILES) != 0) ||
 	        limit(RLIMIT_DATA, DATA_BYTES) != 0 || limit(RLIMIT_CORE, 0) != 0 ?
 	    -1 :
 	    0;

@@ -183,7 +183,8 @@ take_request(const struct proto_request *request, int *fds, size_t count)
 		return;
 	last_id = request->id;
 	must(request->index < config.language_count && request->warm == 0);
-	must((is_run && count - ((request->flags & RUN_COLLECT) != 0) >= 3 && count - ((request->flags & RUN_COLLECT) != 0) <= 4) ||
+	must((is_run && count - ((request->flags & RUN_COLLECT) != 0) >= 3 &&
+	         count - ((request->flags & RUN_COLLECT) != 0) <= 4) ||
 	    (is_compile && count == 3 && request->index == 0));
 	must(limits->wall_ms > 0 && limits->wall_ms <= most->wall_ms && limits->processes > 0);
 	must(limits->memory_bytes > 0 && limits->memory_bytes <= most->memory_bytes);

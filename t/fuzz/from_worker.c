@@ -64,7 +64,7 @@ worker_sends(struct worker *worker, const void *bytes, size_t size, uint8_t whic
 
 	for (size_t i = 0; i < SENT_FDS; i++)
 		fds[i] = which == RIGHT || which == RIGHT_COLLECT ?
-		                           things[i == 0 || (which == RIGHT_COLLECT && i + 1 == count) ? A_JOB : A_PIPE] :
+		    things[i == 0 || (which == RIGHT_COLLECT && i + 1 == count) ? A_JOB : A_PIPE] :
 		    (which + i) % 8 == 7 ? worker->fd :
 		                           things[(which + i) % THINGS];
 	send_anything(worker->fd, bytes, size, fds, count);
@@ -183,7 +183,11 @@ request_step(void)
 		worker->runs++;
 	else if (request.kind != PROTO_CANCEL)
 		worker->asked++;
-	worker_sends(worker, &request, sizeof request, fds >= 0x80 ? fds >> 4 : (request.flags & RUN_COLLECT) != 0 ? RIGHT_COLLECT : RIGHT, fd_count);
+	worker_sends(worker, &request, sizeof request,
+	    fds >= 0x80                            ? fds >> 4 :
+	        (request.flags & RUN_COLLECT) != 0 ? RIGHT_COLLECT :
+	                                             RIGHT,
+	    fd_count);
 }
 
 static void

@@ -21,7 +21,8 @@
 /* The beginnings of the error messages. */
 static const char *const subjects[] = { "body: ", "unsupported language \"",
 	"language: ", "code: ", "preload: ", "stdin: ", "args: ", "args[", "env: ", "env.", "limits: ", "limits.",
-	"enable_network: ", "network: ", "compiler_options: ", "files: ", "files[", "files.", "collect: ", "collect[", "collect_as: ", "main: ", "tests: " };
+	"enable_network: ", "network: ", "compiler_options: ", "files: ", "files[", "files.", "collect: ", "collect[",
+	"collect_as: ", "main: ", "tests: " };
 
 static void
 check_refusal(const struct http_error *error, const struct run_request *request)

@@ -129,7 +129,8 @@ static const struct bad_file language_refusals[] = {
 	{ "run = [1];", ":1: run[0]: is not a string; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "compile = [\"/bin/cc\"];", ":1: compile: is not a group; allowed: a group { ... }" },
-	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, sources, options, limits" },
+	{ "compile = { colour = 1; };",
+	    ":1: unknown key \"colour\" in compile; allowed: command, output, sources, options, limits" },
 	{ "compile = { output = \"main\"; };",
 	    ":1: compile.command is missing; allowed: [...] with 1 to 64 "
 	    "elements: any text, in quotes" },
@@ -167,7 +168,8 @@ static const struct bad_file language_refusals[] = {
 	{ HEAD "version = [\"/c\"]; start = \"cold\";\ncompile = { command = [\"/cc\"]; output = \"a\"; sources = [\".c\"]; };",
 	    ":2: compile: has sources, and no word {sources} in its command" },
 	{ "compile = { command = [\"/cc\"]; output = \"a\"; sources = [\"c\"]; };",
-	    ":1: compile.sources[0]: \"c\" is malformed; allowed: a point, and letters, digits, + or -" },
+	    ":1: compile.sources[0]: \"c\" is malformed; allowed: [...] with 0 to 8 elements: a point, and letters, digits, + or -, "
+	    "in quotes" },
 	{ HEAD RUN "\n" COMPILE, ":2: compile: is allowed only with start = \"cold\"" },
 	{ HEAD RUN "\nstart = \"spare\";\n" COMPILE, ":3: compile: is allowed only with start = \"cold\"" },
 	{ HEAD RUN "\nidle_s = 0;\narmed = 33;",

@@ -162,7 +162,8 @@ test_conflicts(void **state)
 	    "files[2].path: \"a\" is there twice");
 	refuse("[{\"path\":\"a/b\",\"content\":\"\"},{\"path\":\"a.c\",\"content\":\"\"},{\"path\":\"a\",\"content\":\"\"}]",
 	    "files[2].path: \"a\" is a directory of another file");
-	refuse("[{\"path\":\"a/b/c\",\"content\":\"\"},{\"path\":\"a/b\",\"content\":\"\"},{\"path\":\"a/b\\u0001\",\"content\":\"\"}]",
+	refuse(
+	    "[{\"path\":\"a/b/c\",\"content\":\"\"},{\"path\":\"a/b\",\"content\":\"\"},{\"path\":\"a/b\\u0001\",\"content\":\"\"}]",
 	    "files[1].path: \"a/b\" is a directory of another file");
 	accept("{\"a\":\"\",\"ab\":\"\",\"a.b\":\"\",\"b/a\":\"\",\"b/a.c\":\"\"}");
 	request_free(&request);
@@ -206,8 +207,8 @@ test_wrong_fields(void **state)
 static void
 test_base64(void **state)
 {
-	static const char *const bad[] = { "A", "AA", "AAA", "AA=", "====", "A===", "AA=A", "A=AA", "AAAA=", "AAA=AAAA", "AB==",
-		"AAB=", "AA\\nA", " AAA", "AA-_", "\\u0000AAA" };
+	static const char *const bad[] = { "A", "AA", "AAA", "AA=", "====", "A===", "AA=A", "A=AA", "AAAA=", "AAA=AAAA",
+		"AB==", "AAB=", "AA\\nA", " AAA", "AA-_", "\\u0000AAA" };
 	static const char bytes[] = "\0\1\2\375\376\377";
 
 	(void)state;
@@ -318,7 +319,8 @@ test_main(void **state)
 		{ "\"main\":\"a\",\"files\":{\"a\":\"\"}", "main: \"a\" must not be empty" },
 		{ "\"main\":\"a\",\"preload\":\"2\",\"files\":{\"a\":\"1\"}", "preload: must not be there together with main" },
 		{ "\"main\":\"o\",\"files\":{\"o\":\"1\"}", "files[0].path: o is the name of what the compiler makes" },
-		{ "\"main\":\"b\",\"files\":{\"b\":\"1\"}", "main: a program in python3 begins with the file main.py; give the file this name" },
+		{ "\"main\":\"b\",\"files\":{\"b\":\"1\"}",
+		    "main: a program in python3 begins with the file main.py; give the file this name" },
 	};
 	static char main_file[] = "main.py", output[] = "o", other[] = "--main=main.py";
 	static char *words[] = { other };
@@ -417,10 +419,11 @@ remove_all(int dir)
 static void
 test_written(void **state)
 {
-	int status, dir = write_files("[{\"path\":\"a\",\"content\":\"1\"},{\"path\":\"d/e/f\",\"content\":\"2\"},"
-	                              "{\"path\":\"d/g\",\"content\":\"\",\"executable\":true},"
-	                              "{\"path\":\"d/e/\xc3\xa9\",\"content\":\"AAH/\",\"encoding\":\"base64\"}]",
-	             &status);
+	int status,
+	    dir = write_files("[{\"path\":\"a\",\"content\":\"1\"},{\"path\":\"d/e/f\",\"content\":\"2\"},"
+	                      "{\"path\":\"d/g\",\"content\":\"\",\"executable\":true},"
+	                      "{\"path\":\"d/e/\xc3\xa9\",\"content\":\"AAH/\",\"encoding\":\"base64\"}]",
+	        &status);
 
 	(void)state;
 	assert_int_equal(status, 0);

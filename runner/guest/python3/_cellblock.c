@@ -98,9 +98,9 @@ begin(const struct job_header *head, const char *preload)
 	const char *args_text = preload + head->preload_bytes;
 	PyObject *args = strings_of(args_text, head->args_bytes, head->argc);
 	PyObject *env = args == NULL ? NULL : strings_of(args_text + head->args_bytes, head->env_bytes, head->envc);
-	PyObject *all = env == NULL ?
-	    NULL :
-	    Py_BuildValue("(y#OOz)", preload, (Py_ssize_t)head->preload_bytes, args, env, guest_main_path(head, preload - head->code_bytes));
+	PyObject *all = env == NULL ? NULL :
+	                              Py_BuildValue("(y#OOz)", preload, (Py_ssize_t)head->preload_bytes, args, env,
+	                                  guest_main_path(head, preload - head->code_bytes));
 	PyObject *code = all == NULL ? NULL : call_driver("begin", all);
 
 	Py_XDECREF(all);
