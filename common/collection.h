@@ -1,5 +1,5 @@
 /*
- * collection.h - the files that a run has left: two memfds that the runner passes on and never reads.
+ * collection.h - the files that a run has left: two memfds that the runner passes on unread.
  *
  * A worker writes the patterns of a request into the first, and seals it. The collector
  * (warden/collector.h), which looks at the files of the empty cell, reads it, and writes the second
@@ -38,7 +38,7 @@ enum collect_kind {
 	COLLECT_KINDS
 };
 
-/* What a collection is not complete for. */
+/* Why a collection is not complete. */
 enum collect_end {
 	COLLECT_ALL, /* it is complete */
 	COLLECT_END_FILES,

@@ -5,8 +5,8 @@
  * and never reads it. Layout: struct job_header, then the code, the preload, argc arguments and
  * envc environment entries ("NAME=value"), each argument and entry terminated by a NUL byte. Then
  * the path of the file to start, with its NUL, if that is one of the files; the code is its content
- * then. Then `files` files: of each a struct job_file, its path, which ends in a NUL byte, and its content.
- * Native byte order: it never leaves the host.
+ * then. Then `files` files: of each a struct job_file, its path, which ends in a NUL byte, and its
+ * content. Native byte order: it never leaves the host.
  */
 #ifndef CELLBLOCK_JOB_H
 #define CELLBLOCK_JOB_H

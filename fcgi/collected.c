@@ -71,7 +71,7 @@ take_entry(const struct collected *collected, size_t *at, struct collected_file 
 		.size = head.size,
 		.content = { collected->map + *at + head.path_bytes, head.content_bytes } };
 	*at += head.path_bytes + head.content_bytes;
-	/* JSON has no other names. This one is shown with U+FFFD, and means no file that it can name. */
+	/* JSON has no other names. This one is shown with U+FFFD. */
 	if (json_text_well_formed(file->path.bytes, file->path.size) != file->path.size)
 		file->reason = "name";
 	if (file->reason != NULL)

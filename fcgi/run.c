@@ -556,7 +556,7 @@ settle_memory(struct run *run, const struct language_config *language)
 		run->result.verdict = VERDICT_MEMORY_LIMIT;
 }
 
-/* Whether an interpreter must start anew, because it has looked for the language's main file already. */
+/* Whether the interpreter must start anew: one that waits has looked for the main file already. */
 static bool
 starts_anew(const struct config *config, const struct run_request *request)
 {

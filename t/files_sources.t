@@ -1,5 +1,5 @@
-# Programs of several source files: `main` names the one that is started, others can be imported, and
-# compilers get all of them.
+# Programs of several source files: `main` names the one that is started, others can be imported,
+# and compilers get all of them.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok missing);

@@ -9,7 +9,7 @@ use Steps;
 use Test::More;
 use Tracer;
 
-# Step => its call, and which one of the collector's calls it is, or the layer with which it is made.
+# Step => its call; which one of the collector's calls it is; the layer with which it is made.
 # The first call of prctl(2) has the collector die with its warden.
 my %tests = (
     'end in time'                           => { call => 'rt_sigaction', when => 1 },

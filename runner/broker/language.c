@@ -162,7 +162,7 @@ starts_ahead(const struct language *language)
 uint32_t
 language_pool(const struct language *language, uint32_t warm, uint32_t flags, unsigned grant)
 {
-	/* The last kind starts an interpreter for the run, if the language has a command for that. */
+	/* The last kind starts an interpreter for the run, if there is a command for that. */
 	bool has_cold = language->kinds > language->config->warm_count;
 	bool is_cold = ((flags & RUN_ARGUED) != 0 && starts_ahead(language)) || ((flags & RUN_COLD) != 0 && has_cold);
 	uint32_t kind = is_cold ? language->kinds - 1 : warm;

@@ -1,4 +1,4 @@
-/* job_files.h - the files of a run: reads them in a job, and writes them into the working directory. */
+/* job_files.h - the files of a run: from its job into the working directory. */
 #ifndef CELLBLOCK_JOB_FILES_H
 #define CELLBLOCK_JOB_FILES_H
 

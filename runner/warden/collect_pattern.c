@@ -127,7 +127,7 @@ leads_below(const char *pattern, const char *path, bool is_by_name)
 		if (*path == '\0')
 			return *pattern != '\0';
 		if (is_any_depth(pattern)) {
-			/* What follows it may name a directory with a dot, at any depth. */
+			/* The rest may name a directory with a dot, at any depth. */
 			return !is_by_name && (*next_component(pattern_end) != '\0' || *path != '.');
 		}
 		if (*pattern == '\0' || !match_component(pattern, pattern_end, path, path_end))

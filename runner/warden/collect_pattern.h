@@ -1,10 +1,10 @@
 /*
  * collect_pattern.h - the patterns by which files are collected: whether a path matches one.
  *
- * A pattern is a path. In a component `*` stands for any bytes, `?` for one, and `[a-z]` or `[!a-z]`
- * for one of a set; none of them for a dot at the beginning. The component `**` stands for any
- * number of directories, also none, whose names do not begin with a dot; at the end for all files
- * below. Nothing here takes more time than the product of both lengths.
+ * A pattern is a path. In a component `*` stands for any bytes, `?` for one, and `[a-z]` or
+ * `[!a-z]` for one of a set; none of them for a dot at the beginning. The component `**` stands for
+ * any number of directories, also none, whose names do not begin with a dot; at the end for all
+ * files below. Nothing here takes more time than the product of both lengths.
  */
 #ifndef CELLBLOCK_COLLECT_PATTERN_H
 #define CELLBLOCK_COLLECT_PATTERN_H
