@@ -177,7 +177,9 @@ check_request(const struct run_request *request)
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		uint64_t limit = request_limit_of(&request_limits[i], &request->limits);
 
-		must(limit >= 1 && limit <= request_limit_of(&request_limits[i], &language->limits.maximum));
+		/* No threads besides the processes: a request that sets only these means that. */
+		must(limit >= 1 || strcmp(request_limits[i].name, "threads") == 0);
+		must(limit <= request_limit_of(&request_limits[i], &language->limits.maximum));
 	}
 	check_text(&request->code);
 	check_text(&request->preload);
