@@ -109,6 +109,7 @@ connect_once(struct runner_link *link)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct proto_reply reply;
+	int received;
 
 	if (strlen(link->path) >= sizeof address.sun_path)
 		return fail(link, "connect: %s", strerror(ENAMETOOLONG));
@@ -124,8 +125,9 @@ connect_once(struct runner_link *link)
 		return fail(link, "connect: %s", strerror(errno));
 	if (!wait_readable(link->fd, ANSWER_MS))
 		return fail(link, "connect: no welcome in %d ms", ANSWER_MS);
-	if (runner_link_receive(link, &reply) != 0)
-		return -1;
+	received = runner_link_receive(link, &reply);
+	if (received != 0)
+		return received < 0 ? -1 : fail(link, "connect: message %u instead of a welcome", reply.kind);
 	link->other_config = reply.u.welcome.config_digest != link->config_digest;
 	link->stale = reply.kind != PROTO_WELCOME || reply.u.welcome.version != PROTO_VERSION ||
 	    (link->other_config && !link->any_config);
