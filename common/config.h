@@ -48,7 +48,11 @@ struct warm_set {
 	uint32_t zygotes;       /* warm interpreters, which fork in turn */
 };
 
+#define CONFIG_MAX_SOURCES 8  /* kinds of source files */
 #define CONFIG_MAX_OPTIONS 32 /* of a compiler: a request's are bits of a number (job.h) */
+
+/* A word of compile.command: those of the run's files that are sources, but the main file. */
+#define CONFIG_SOURCES_WORD "{sources}"
 
 /* In a word of `run`: the memory limit of the run, in bytes. */
 #define CONFIG_MEMORY_WORD "{memory_bytes}"
@@ -77,6 +81,7 @@ struct language_config {
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it creates in the working directory */
+		struct strings sources; /* ends of the names of files that stand for CONFIG_SOURCES_WORD */
 		struct strings options; /* words that a request may add to the command; at most CONFIG_MAX_OPTIONS */
 		struct run_limits limits;
 	} compile;
@@ -192,6 +197,9 @@ struct config {
 	struct strings cors; /* origins of the pages that may use the service from a browser, or "*"; none: no page */
 	uint64_t body_bytes; /* the largest request body */
 	enum requirement worker_landlock; /* for the worker itself */
+
+	/* files */
+	uint64_t collect_bytes; /* of the files that a run has left, in its reply; 0: there are none */
 
 	/* keys */
 	char *key_dir;                /* a file for each API key */

@@ -131,6 +131,11 @@ static const struct conf_key worker_keys[] = {
 	{ .name = NULL },
 };
 
+static const struct conf_key files_keys[] = {
+	{ .name = "collect_bytes", .type = CONF_UINT64, AT(collect_bytes), .min = 0, .max = GIB(1), .number = MIB(16) },
+	{ .name = NULL },
+};
+
 static const char *const busy_names[] = { [BUSY_429] = "429", [BUSY_503] = "503", NULL };
 
 static const struct conf_key key_keys[] = {
@@ -169,6 +174,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "runner", .type = CONF_GROUP, .keys = runner_keys },
 	{ .name = "isolation", .type = CONF_GROUP, .keys = isolation_keys },
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
+	{ .name = "files", .type = CONF_GROUP, .keys = files_keys },
 	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
 	{ .name = "etc", .type = CONF_GROUP, .keys = etc_keys },

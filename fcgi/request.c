@@ -12,6 +12,7 @@
 
 #include "config_language.h"
 #include "json_tree.h"
+#include "request_collect.h"
 #include "request_dependencies.h"
 #include "units.h"
 
@@ -19,7 +20,7 @@
 #define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
 
 /* Fields of later versions. To ignore them would be to answer another request than the client's. */
-static const char *const later_fields[] = { "files", "collect", "tests" };
+static const char *const later_fields[] = { "tests" };
 
 /*
  * Variables that control a loader, libc or an interpreter before the program's first line.
@@ -512,10 +513,18 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
 	    request_dependencies_take(config->language[request->language], tree, &request->needs, error) != 0 ||
-	    reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
+	    request_files_take(tree, config->language[request->language], &request->limits, &request->files, error) != 0 ||
+	    request_files_take_main(tree, config->language[request->language], &request->files, &request->main, &request->code,
+	        error) != 0 ||
+	    request_collect_take(config, tree, &request->collect, error) != 0 || reject_later_fields(tree, error) != 0 ||
+	    take_network(config, tree, request, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");
+		goto failed;
+	}
+	if (request->main.size > 0 && request->preload.size > 0) {
+		http_error_set(error, 400, "preload: must not be there together with main");
 		goto failed;
 	}
 	request->maximum = config->language[request->language]->limits.maximum;
@@ -534,7 +543,9 @@ request_free(struct run_request *request)
 	free(request->args.bytes);
 	free(request->env.bytes);
 	free(request->needs.bytes);
+	request_files_free(&request->files);
+	free(request->collect.bytes);
 	request->tree = NULL;
-	request->code = request->preload = request->input = (struct text){ NULL, 0 };
-	request->args = request->env = request->needs = (struct block){ NULL, 0, 0 };
+	request->code = request->preload = request->input = request->main = (struct text){ NULL, 0 };
+	request->args = request->env = request->needs = request->collect = (struct block){ NULL, 0, 0 };
 }

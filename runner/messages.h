@@ -50,6 +50,12 @@ enum warden_request_kind {
 	 */
 	WARDEN_EXTRACT,
 	/*
+	 * Level namespaces: collect files of a run (common/collection.h). Descriptors: a socket to
+	 * answer on, the box of a cell in which nothing is left, and the patterns. Answered by a
+	 * guest_report with, if all is well, a sealed memfd.
+	 */
+	WARDEN_COLLECT,
+	/*
 	 * Report the identity of the language's compiler. Descriptor: a socket to answer on.
 	 * Answered by a warden_compiler.
 	 */
@@ -160,7 +166,8 @@ struct guest_start {
 enum reaper_request_kind {
 	REAPER_WATCH = 1, /* a run begins, which may use `disk_bytes` and `inodes`: report when it uses more */
 	REAPER_MEASURE,   /* report whether it uses more now */
-	REAPER_COLLECT,   /* REAPER_END, but extract the output of the compiler first */
+	REAPER_EXTRACT,   /* REAPER_END, but extract the output of the compiler first */
+	REAPER_COLLECT,   /* REAPER_END, but collect files first. Descriptor: the patterns (common/collection.h) */
 	REAPER_END,       /* kill all processes of the cell, empty its directories, and end */
 };
 
@@ -172,7 +179,7 @@ struct reaper_request {
 
 /*
  * From the reaper: the answer to REAPER_WATCH, when the disk is full; to REAPER_MEASURE; to
- * REAPER_COLLECT, with a sealed memfd if the output could be extracted.
+ * REAPER_EXTRACT and REAPER_COLLECT, with a sealed memfd if that could be done.
  */
 struct reaper_report {
 	uint32_t kind;    /* enum reaper_request_kind */

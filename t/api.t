@@ -161,7 +161,7 @@ my @bad = (
         [{ limits => { $limit => 1.5 } },   qr/limits\.$limit/],
         [{ limits => { $limit => $maximum->{$limit}{maximum} + 1 } }, qr/limits\.$limit.*\Q$maximum->{$limit}{maximum}\E/],
     ) } @limits),
-    [{ files => {} },                       qr/files/],
+    [{ files => 'x' },                      qr/files/],
     [{ collect => 'x' },                    qr/collect/],
     [{ tests => 'x' },                      qr/tests/],
 );

@@ -45,6 +45,7 @@ struct cell;
 struct client;
 struct isolation;
 struct language;
+struct policy;
 struct worker_process;
 
 #define BROKER_WORKER_HASHES 256
@@ -55,6 +56,7 @@ struct broker {
 	const struct isolation *isolation; /* of the configured level */
 	bool single_uid;                   /* no uid but 0 is mapped */
 	int landlock_abi;                  /* 0: none */
+	struct policy *collector_policy;   /* of the processes that collect the files of runs */
 	bool zygote_landlock;              /* around zygotes, too */
 	int proc_fd;                       /* level chroot: /proc, where zygotes read about themselves; -1: none */
 	uint32_t generation;               /* of the runner, counted from 1; 0: it has no parent */

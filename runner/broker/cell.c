@@ -203,6 +203,8 @@ cell_gone(struct broker *broker, struct cell *cell)
 		run_refuse(broker, run, run_loss(run), "its cell ended before its program", 0);
 	else if (run != NULL && run->is_compile)
 		broker->isolation->extract(broker, cell, run);
+	else if (run != NULL && run->patterns_fd >= 0)
+		broker->isolation->collect(broker, cell, run);
 	else if (run != NULL)
 		run_answer(broker, run);
 	fdpass_close(&cell->box_fd, 1);
@@ -230,7 +232,7 @@ cell_take_down(struct broker *broker, struct cell *cell)
 	loop_unwatch(&broker->loop, &cell->control);
 	fdpass_close(&cell->control_fd, 1);
 	fdpass_close(&cell->link_fd, 1);
-	if (cell->run == NULL || cell->run->state != RUN_LEAVING || !cell->run->is_compile)
+	if (cell->run == NULL || !run_needs_box(cell->run))
 		fdpass_close(&cell->box_fd, 1);
 	cell_enter_state(broker, cell, CELL_ENDING, clock_us() + ENDING_LIMIT_US);
 	end(broker, cell);

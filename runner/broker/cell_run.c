@@ -319,7 +319,10 @@ finish_run(struct broker *broker, struct cell *cell)
 	if (!is_good)
 		facts.disk_full = cell->disk_full != DISK_FULL_NOT ? cell->disk_full : broker->isolation->disk_full(cell);
 	verdict_judge(&facts, &run->result);
-	if (cell->is_reserved || (run->is_compile && run->result.verdict == VERDICT_OK)) {
+	/* Nobody waits for the files of a run that its client has given up. */
+	if (run->result.verdict == VERDICT_CANCELLED)
+		fdpass_close(&run->patterns_fd, 1);
+	if (cell->is_reserved || (run->is_compile && run->result.verdict == VERDICT_OK) || run->patterns_fd >= 0) {
 		run->state = RUN_LEAVING;
 		return;
 	}

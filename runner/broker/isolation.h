@@ -66,6 +66,11 @@ struct isolation {
 	 * done; answers the run, now or later.
 	 */
 	void (*extract)(struct broker *broker, struct cell *cell, struct run *run);
+	/*
+	 * Nothing is left in the cell. Have the files of its run collected, unless that is done;
+	 * answers the run, now or later, with or without them.
+	 */
+	void (*collect)(struct broker *broker, struct cell *cell, struct run *run);
 	/* A language that slept is about to have a warden and zygotes again. */
 	void (*waken)(const struct broker *broker, const struct language *language);
 	/* The uid of the cell's processes, as they see it themselves. */

@@ -251,6 +251,45 @@ extract(struct broker *broker, struct cell *cell, struct run *run)
 		run_refuse(broker, run, REFUSED_FAULT, "have the warden extract a compiler's output", errno);
 }
 
+/* ---- the files of a run ------------------------------------------------------------------------------------------ */
+
+/* A run has its result, whatever becomes of its files. */
+static void
+collected(void *context, struct watch *watch, uint32_t events)
+{
+	static struct log_limit limit;
+	struct broker *broker = context;
+	struct run *run = watch_owner(watch, struct run, extraction);
+	struct guest_report report = { 0 };
+	size_t count = 0;
+	ssize_t n = fdpass_recv(watch->fd, &report, sizeof report, &run->files_fd, 1, &count, NULL);
+
+	(void)events;
+	loop_unwatch(&broker->loop, watch);
+	report.step[sizeof report.step - 1] = '\0';
+	if (n != (ssize_t)sizeof report)
+		log_limit_warn(&limit, "%s: the files of a run were not collected: the collector died",
+		    run->language->config->name);
+	else if (count == 0)
+		log_limit_warn(&limit, "%s: the files of a run were not collected: %s: %s", run->language->config->name,
+		    report.step, strerror(report.error));
+	run_answer(broker, run);
+}
+
+static void
+collect(struct broker *broker, struct cell *cell, struct run *run)
+{
+	static struct log_limit limit;
+	const struct warden_request request = { .kind = WARDEN_COLLECT, .cell = cell->number };
+	const int fds[] = { cell->box_fd, run->patterns_fd };
+
+	if (warden_link_ask(broker, cell->language, &request, fds, 2, &run->extraction, collected) == 0)
+		return;
+	log_limit_warn(&limit, "%s: the files of a run were not collected: ask the warden: %s", cell->language->config->name,
+	    strerror(errno));
+	run_answer(broker, run);
+}
+
 static uid_t
 uid(const struct config *config, const struct cell *cell)
 {
@@ -303,6 +342,7 @@ const struct isolation isolation_ns = {
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,
+	.collect = collect,
 	.waken = waken,
 	.uid = uid,
 	.arming_limit_us = ARMING_LIMIT_US,

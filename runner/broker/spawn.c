@@ -94,6 +94,9 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 		.last_pid_fd = -1,
 		.single_uid = broker->single_uid,
 		.zygote_landlock = broker->zygote_landlock,
+		.collector_policy = &broker->collector_policy->base[0],
+		.collector_landlock = broker->landlock_abi,
+		.collect_bytes = config->collect_bytes,
 		.first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];
 	size_t count = 0;

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "guest/job_files.h"
 #include "guest/walls.h"
 #include "job.h"
 #include "messages.h"
@@ -74,9 +75,10 @@ void guest_keep_fd(int fd);
 int guest_receive_run(void);
 
 /*
- * Map the job and check its head. Returns the code, which is followed by the preload, the
- * arguments, the environment and the needs, in a mapping of *size bytes that starts at the head.
- * Closes `fd`. Ends the guest with guest_fail if the job is malformed.
+ * Map the job, check its head, and write the run's files into the working directory. Returns the
+ * code, which is followed by the preload, the arguments, the environment and the needs, in a
+ * mapping of *size bytes that starts at the head. Closes `fd`. Ends the guest with guest_fail if the job is
+ * malformed, and ends the program if its files do not fit on its disk.
  */
 const char *guest_map_job(int fd, struct job_header *head, size_t *size);
 
@@ -91,6 +93,15 @@ void guest_refuse_needs(const char *why) __attribute__((noreturn));
 
 /* The same, if the job has needs: for guests without code that could look for packages. */
 void guest_refuse_any_needs(const struct job_header *head);
+
+/* The run's files in the mapping behind the code. */
+struct job_files guest_files(const struct job_header *head, const char *code);
+
+/*
+ * The path of the file to start, in the mapping behind the code; NULL: the code is to be written to
+ * the language's main file.
+ */
+const char *guest_main_path(const struct job_header *head, const char *code);
 
 /*
  * Write a file of the program into the working directory. Returns true, or false with errno if it

@@ -97,7 +97,7 @@ wait_for_program(void)
 	 * An interpreter that has started takes no arguments any more. Such runs have cells of
 	 * their own.
 	 */
-	if (head.argc != 0 || head.envc != 0) {
+	if (head.argc != 0 || head.envc != 0 || head.main_bytes != 0) {
 		errno = EINVAL;
 		guest_fail("give arguments to a started interpreter");
 	}

@@ -25,6 +25,7 @@
 #include "kernel/inherit_fds.h"
 #include "landlock.h"
 #include "log.h"
+#include "policy.h"
 #include "start/cgroup_open.h"
 #include "start/fd_budget.h"
 #include "start/host.h"
@@ -201,6 +202,16 @@ open_cgroups(struct start *start)
 		    "isolation.cgroup_parent, or do without by isolation.cgroup = \"off\"",
 		    error);
 	log_warn("control groups cannot be had, so memory and process limits are rlimits only: %s", error);
+}
+
+static void
+load_collector_policy(struct start *start)
+{
+	char error[ERROR_SIZE];
+
+	start->broker.collector_policy = policy_load(start->config->policy_dir, "collector", 0, error, sizeof error);
+	if (start->broker.collector_policy == NULL)
+		die("%s", error);
 }
 
 /* ---- the broker ------------------------------------------------------------------------------ */
@@ -399,6 +410,7 @@ start_serve(struct config *config, const struct generation *generation)
 	start.level->prepare(&start);
 	prepare_languages(&start);
 	open_cgroups(&start);
+	load_collector_policy(&start);
 	relay = relay_supervisor_prepare(config, start.broker.landlock_abi);
 	walls_list(&start);
 	selftest_look_at_host(&start.host);

@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "warden/collector.h"
 #include "warden/extract_output.h"
 #include "warden/mount_proc.h"
 #include "warden/renewal.h"
@@ -461,6 +462,21 @@ extract(struct warden *w, int answer_fd, int box_fd)
 	fdpass_close(&fd, 1);
 }
 
+/* Have the files of a run collected from a cell in which nothing runs any more. */
+static void
+collect(const struct warden *w, uint32_t cell, const int *fds)
+{
+	const struct collector collector = { .policy = w->config->collector_policy,
+		.landlock_abi = w->config->collector_landlock,
+		.most_bytes = w->config->collect_bytes,
+		.becomes_user = !w->config->single_uid,
+		.uid = cell_uid(w, cell) };
+
+	/* Without a collector nobody answers, and the broker sees that. */
+	if (collector_start(&collector, fds[0], fds[1], fds[2]) < 0)
+		log_warn("warden: start a collector: %s", strerror(errno));
+}
+
 void
 warden_main(int sock, const struct warden_config *config)
 {
@@ -500,6 +516,8 @@ warden_main(int sock, const struct warden_config *config)
 			drop(&w, request.cell);
 		} else if (request.kind == WARDEN_EXTRACT && count == 2) {
 			extract(&w, fds[0], fds[1]);
+		} else if (request.kind == WARDEN_COLLECT && count == 3) {
+			collect(&w, request.cell, fds);
 		} else if (request.kind == WARDEN_IDENTIFY && count == 1) {
 			warden_requests_identify(config, root_fd, fds[0]);
 		} else if (request.kind == WARDEN_RECLAIM && count == 2) {

@@ -153,7 +153,10 @@ start_reaper(const struct warden *w, struct site *site)
 		.uid = uid,
 		.own_uid = uid + w->config->cells,
 		.output = w->config->output,
-		.output_bytes = w->config->output_bytes };
+		.output_bytes = w->config->output_bytes,
+		.collector = { .policy = w->config->collector_policy,
+		    .landlock_abi = w->config->collector_landlock,
+		    .most_bytes = w->config->collect_bytes } };
 	const int kept[] = { site->reaper_sock, site->tree_fd };
 	pid_t pid = fork();
 

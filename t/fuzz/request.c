@@ -12,6 +12,7 @@
 
 #include "fuzz.h"
 #include "guest/guest.h"
+#include "guest/job_files.h"
 #include "job.h"
 #include "json_text.h"
 #include "memfd.h"
@@ -20,7 +21,8 @@
 /* The beginnings of the error messages. */
 static const char *const subjects[] = { "body: ", "unsupported language \"",
 	"language: ", "code: ", "preload: ", "stdin: ", "args: ", "args[", "env: ", "env.", "limits: ", "limits.",
-	"enable_network: ", "files: ", "collect: ", "tests: " };
+	"enable_network: ", "network: ", "compiler_options: ", "files: ", "files[", "files.", "collect: ", "collect[",
+	"collect_as: ", "main: ", "tests: " };
 
 static void
 check_refusal(const struct http_error *error, const struct run_request *request)
@@ -37,7 +39,7 @@ check_refusal(const struct http_error *error, const struct run_request *request)
 	length = json_text_escape(error->text, size, &used, text, sizeof text);
 	must(used == size);
 	must(fuzz_is_utf8(text, length));
-	must(request->tree == NULL && request->args.bytes == NULL && request->env.bytes == NULL);
+	must(request->tree == NULL && request->args.bytes == NULL && request->env.bytes == NULL && request->files.file == NULL);
 }
 
 /* Check a block: the number of entries that it gives, each NUL-terminated. */
@@ -99,21 +101,73 @@ __wrap__exit(int status)
 	fuzz_fail(__FILE__, __LINE__, "a guest can read its job");
 }
 
+static const struct run_request *sent;
+
+/* In place of the guest's: check that it would write exactly what was sent, and where it may. */
+void __wrap_job_files_write(struct job_files files, uint32_t count);
+void
+__wrap_job_files_write(struct job_files files, uint32_t count)
+{
+	struct job_file head;
+	const char *path, *content;
+
+	for (size_t i = 0; i < sent->files.count; i++) {
+		const struct request_file *file = &sent->files.file[i];
+
+		if (file->is_code)
+			continue;
+		must(count-- > 0);
+		must(job_files_next(&files, &head, &path, &content));
+		must(head.path_bytes == file->path.size + 1 && memcmp(path, file->path.bytes, head.path_bytes) == 0);
+		must(head.size == file->content.size);
+		must(head.size == 0 || memcmp(content, file->content.bytes, head.size) == 0);
+		must(head.flags == (file->is_executable ? JOB_FILE_EXECUTABLE : 0));
+	}
+	must(files.left == 0 && count == 0);
+}
+
+/* Check that no path leads out of the working directory, and none is another's or its directory. */
+static void
+check_files(const struct request_files *files, const struct run_limits *limits)
+{
+	uint64_t bytes = 0;
+
+	must((files->count == 0) == (files->file == NULL) && files->count <= limits->inodes);
+	for (size_t i = 0; i < files->count; i++) {
+		const struct request_file *file = &files->file[i];
+		const char *path = file->path.bytes;
+
+		must(strlen(path) == file->path.size && path[0] != '/' && path[0] != '\0');
+		for (const char *at = path; at != NULL; at = strchr(at, '/') == NULL ? NULL : strchr(at, '/') + 1)
+			must(strcspn(at, "/") > 0 && strcmp(at, ".") != 0 && strcmp(at, "..") != 0 && strncmp(at, "./", 2) != 0 &&
+			    strncmp(at, "../", 3) != 0);
+		for (size_t j = 0; j < files->count; j++)
+			must(i == j || strncmp(path, files->file[j].path.bytes, file->path.size) != 0 ||
+			    (files->file[j].path.bytes[file->path.size] != '/' &&
+			        files->file[j].path.bytes[file->path.size] != '\0'));
+		bytes += file->content.size;
+	}
+	must(bytes == files->bytes && bytes <= limits->disk_bytes);
+}
+
 /* Check that the guest finds everything that was sent, in order and complete. */
 static void
 check_job(const struct run_request *request)
 {
 	const struct text args = { request->args.bytes, request->args.size }, env = { request->env.bytes, request->env.size },
 	                  needs = { request->needs.bytes, request->needs.size };
-	const struct text *const parts[] = { &request->code, &request->preload, &args, &env, &needs };
+	const struct text main_file = { request->main.bytes, request->main.size == 0 ? 0 : request->main.size + 1 };
+	const struct text *const parts[] = { &request->code, &request->preload, &args, &env, &needs, &main_file };
 	struct job_header head;
 	size_t size;
 	int fd = memfd_job(request);
 	const char *code, *at;
 
 	must(fd >= 0);
+	sent = request;
 	at = code = guest_map_job(fd, &head, &size);
-	size -= sizeof head;
+	must(head.files_bytes <= size - sizeof head && head.files <= request->files.count);
+	size -= sizeof head + head.files_bytes;
 	must(head.magic == JOB_MAGIC && head.argc == request->args.count && head.envc == request->env.count);
 	must(head.code_bytes == parts[0]->size && head.preload_bytes == parts[1]->size);
 	must(head.args_bytes == parts[2]->size && head.env_bytes == parts[3]->size);
@@ -124,7 +178,7 @@ check_job(const struct run_request *request)
 		at += parts[i]->size;
 	}
 	must(at == code + size);
-	must(munmap((void *)(code - sizeof head), sizeof head + size) == 0);
+	must(munmap((void *)(code - sizeof head), sizeof head + size + head.files_bytes) == 0);
 }
 
 static void
@@ -140,7 +194,9 @@ check_request(const struct run_request *request)
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		uint64_t limit = request_limit_of(&request_limits[i], &request->limits);
 
-		must(limit >= 1 && limit <= request_limit_of(&request_limits[i], &language->limits.maximum));
+		/* No threads besides the processes: a request that sets only these means that. */
+		must(limit >= 1 || strcmp(request_limits[i].name, "threads") == 0);
+		must(limit <= request_limit_of(&request_limits[i], &language->limits.maximum));
 	}
 	check_text(&request->code);
 	check_text(&request->preload);
@@ -150,6 +206,9 @@ check_request(const struct run_request *request)
 	check_env(&request->env);
 	check_block(&request->needs);
 	check_needs(&request->needs);
+	check_block(&request->collect);
+	must(request->collect.count <= 64);
+	check_files(&request->files, &request->limits);
 	check_job(request);
 }
 

@@ -53,7 +53,8 @@ test_compiled_languages(void **state)
 {
 	struct config *config = must_load_language(
 	    "name = \"c\"; main_file = \"main.c\"; policy = \"p\"; start = \"cold\"; "
-	    "version = [\"/bin/cc\"]; compile = { command = [\"/bin/cc\", \"main.c\"]; output = \"a.out\"; };");
+	    "version = [\"/bin/cc\"]; compile = { command = [\"/bin/cc\", \"main.c\", \"{sources}\"]; output = \"a.out\"; "
+	    "sources = [\".c\", \".c++\"]; };");
 	const struct language_config *language = config->language[0];
 	const struct run_limits *limits = &language->compile.limits;
 
@@ -61,7 +62,9 @@ test_compiled_languages(void **state)
 	assert_true(config_is_compiled(language));
 	assert_int_equal(language->start, START_COLD);
 	assert_int_equal(language->run.count, 0);
-	assert_int_equal(language->compile.command.count, 2);
+	assert_int_equal(language->compile.command.count, 3);
+	assert_int_equal(language->compile.sources.count, 2);
+	assert_string_equal(language->compile.sources.item[1], ".c++");
 	assert_string_equal(language->compile.command.item[1], "main.c");
 	assert_string_equal(language->compile.output, "a.out");
 	/* A compiler has limits of its own. */
@@ -126,7 +129,8 @@ static const struct bad_file language_refusals[] = {
 	{ "run = [1];", ":1: run[0]: is not a string; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "compile = [\"/bin/cc\"];", ":1: compile: is not a group; allowed: a group { ... }" },
-	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, options, limits" },
+	{ "compile = { colour = 1; };",
+	    ":1: unknown key \"colour\" in compile; allowed: command, output, sources, options, limits" },
 	{ "compile = { output = \"main\"; };",
 	    ":1: compile.command is missing; allowed: [...] with 1 to 64 "
 	    "elements: any text, in quotes" },
@@ -159,6 +163,13 @@ static const struct bad_file language_refusals[] = {
 	{ HEAD RUN "\nstart = \"cold\";\ncompile = { command = [\"cc\"]; output = \"a\"; };",
 	    ":3: "
 	    "compile.command[0]: \"cc\" is malformed; allowed: an absolute path" },
+	{ HEAD "version = [\"/c\"]; start = \"cold\";\ncompile = { command = [\"/cc\", \"{sources}\"]; output = \"a\"; };",
+	    ":2: compile: has the word {sources} in its command, and no sources" },
+	{ HEAD "version = [\"/c\"]; start = \"cold\";\ncompile = { command = [\"/cc\"]; output = \"a\"; sources = [\".c\"]; };",
+	    ":2: compile: has sources, and no word {sources} in its command" },
+	{ "compile = { command = [\"/cc\"]; output = \"a\"; sources = [\"c\"]; };",
+	    ":1: compile.sources[0]: \"c\" is malformed; allowed: [...] with 0 to 8 elements: a point, and letters, digits, + or -, "
+	    "in quotes" },
 	{ HEAD RUN "\n" COMPILE, ":2: compile: is allowed only with start = \"cold\"" },
 	{ HEAD RUN "\nstart = \"spare\";\n" COMPILE, ":3: compile: is allowed only with start = \"cold\"" },
 	{ HEAD RUN "\nidle_s = 0;\narmed = 33;",

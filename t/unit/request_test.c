@@ -446,7 +446,7 @@ test_bad_dependencies(void **state)
 static void
 test_later_fields(void **state)
 {
-	static const char *const names[] = { "files", "collect", "tests" };
+	static const char *const names[] = { "tests" };
 	static const char *const values[] = { "[{}]", "[\"x\"]", "{}", "\"\"", "false", "0" };
 
 	(void)state;

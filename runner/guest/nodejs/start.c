@@ -455,6 +455,11 @@ begin_run(int job_fd)
 	bool is_written = guest_write_file(MAIN_FILE, text, size);
 	int fd = -1;
 
+	/* Such a run has a Node that was started for it. */
+	if (head.main_bytes != 0) {
+		errno = EINVAL;
+		guest_fail("give another main file to a started Node");
+	}
 	guest_close_control();
 	look_for_needs(&head, code);
 	set_environment(args + head.args_bytes, code - sizeof head + job_size, head.envc);

@@ -33,6 +33,7 @@
 #include "paths.h"
 #include "process_title.h"
 
+#define MAIN_PATH_MOST 1025    /* bytes of the main file's path in the working directory, with the NUL */
 #define STATUS_INTERRUPTED 256 /* not an exit status: the program dies of SIGINT, as Python does */
 
 /* Not in the stable ABI, but the same in every version. `flags` may be NULL. */
@@ -47,7 +48,7 @@ static Py_ssize_t module_count;                            /* in sys.modules bef
 static bool generations_are_simple;                        /* gc.get_count() shows which generations were collected */
 static void (*leave_recursive_call)(void);                 /* from Python 3.9 on */
 static void (*format_unraisable)(const char *format, ...); /* from Python 3.13 on */
-static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
+static char main_path[sizeof PATH_BOX + MAIN_PATH_MOST];
 
 /* ---- the program of a guest ---------------------------------------------------------------------- */
 
@@ -99,7 +100,9 @@ begin(const struct job_header *head, const char *preload)
 	const char *args_text = preload + head->preload_bytes;
 	PyObject *args = strings_of(args_text, head->args_bytes, head->argc);
 	PyObject *env = args == NULL ? NULL : strings_of(args_text + head->args_bytes, head->env_bytes, head->envc);
-	PyObject *all = env == NULL ? NULL : Py_BuildValue("(y#OO)", preload, (Py_ssize_t)head->preload_bytes, args, env);
+	PyObject *all = env == NULL ? NULL :
+	                              Py_BuildValue("(y#OOz)", preload, (Py_ssize_t)head->preload_bytes, args, env,
+	                                  guest_main_path(head, preload - head->code_bytes));
 	PyObject *code = all == NULL ? NULL : call_driver("begin", all);
 
 	Py_XDECREF(all);
@@ -197,12 +200,15 @@ read_job(int fd, PyObject *steps[2])
 	struct job_header head;
 	size_t size;
 	const char *code = guest_map_job(fd, &head, &size);
-	bool is_written = guest_write_file(zygote_setup.main_file, code, head.code_bytes);
+	const char *main_file = guest_main_path(&head, code);
+	bool is_written = main_file != NULL || guest_write_file(zygote_setup.main_file, code, head.code_bytes);
 
 	guest_close_control();
+	if (main_file != NULL)
+		snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, main_file);
 	if (head.needs > 0)
 		look_for_needs(&head, code);
-	if (!PyErr_Occurred() && head.preload_bytes + head.argc + head.envc > 0)
+	if (!PyErr_Occurred() && head.preload_bytes + head.argc + head.envc + head.main_bytes > 0)
 		steps[0] = begin(&head, code + head.code_bytes);
 	if (!PyErr_Occurred() && !(is_written && is_odd_source(code, head.code_bytes)))
 		steps[1] = compile_program(code, head.code_bytes);
@@ -220,7 +226,7 @@ run_code(PyObject *code)
 {
 	PyObject *result = code != NULL ?
 	    PyEval_EvalCode(code, globals, globals) :
-	    PyRun_FileExFlags(fopen(zygote_setup.main_file, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
+	    PyRun_FileExFlags(fopen(main_path, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
 	PyObject *type, *value, *trace, *args, *answer;
 	int status;
 

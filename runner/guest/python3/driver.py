@@ -125,8 +125,22 @@ def prepare():
     os.close(null)
 
 
-def begin(preload, args, env):
-    """Prepare a run with a preload, arguments or environment. Return the compiled preload."""
+def begin_with(path):
+    """Have the program begin with this file, as `python3 path` does in the working directory."""
+    full = f"{HOME}/{path}"
+    main = vars(sys.modules["__main__"])
+    main["__file__"] = full
+    main["__loader__"] = type(main["__loader__"])("__main__", full)
+    sys.path[0] = os.path.dirname(full)
+    sys.argv[0] = path
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[1] = path
+
+
+def begin(preload, args, env, path):
+    """Prepare a run with a preload, arguments, environment, or a main file of its own. Return the compiled preload."""
+    if path is not None:
+        begin_with(path)
     for entry in env:
         key, _, value = entry.partition("=")
         os.environ[key] = value
