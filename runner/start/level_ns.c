@@ -161,9 +161,9 @@ set_host_name(const struct start *start)
 {
 	if (sethostname(CELL_HOST_NAME, strlen(CELL_HOST_NAME)) == 0)
 		return;
-	if (errno != EPERM || !start->is_root || start->may_mount)
+	if (errno != EPERM || start->may_mount)
 		die("set the cells' host name: %s", strerror(errno));
-	log_warn("cells show this container's host name: set the host name: %s", strerror(errno));
+	log_warn("cells show the host name of this container: set the host name: %s", strerror(errno));
 }
 
 /* Only root of the new user namespace may do this. */
