@@ -125,7 +125,7 @@ enum busy_status {
 	BUSY_503, /* for clients that try again after 503 only */
 };
 
-/* What becomes of a request's "preload". */
+/* The fate of a request's "preload". */
 enum preload {
 	PRELOAD_RUN,
 	PRELOAD_IGNORE, /* as dify-sandbox does */
@@ -179,7 +179,7 @@ struct config {
 
 	/* isolation */
 	enum level level;
-	char *level_note; /* why it is this level, for the log and the capabilities; NULL: it was configured */
+	char *level_note;                /* why it is this level, for the log and the capabilities; NULL: it was configured */
 	char *chroot_dir;                /* level chroot: the directory for the roots of its cells */
 	struct strings chroot_leave_out; /* level chroot: host directories, as patterns, that are not linked into them */
 	enum requirement cgroup;

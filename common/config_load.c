@@ -264,8 +264,8 @@ check_first_uid(const struct config *config, const struct conf_file *file)
 	if (config->first_uid > NOBODY_UID + 1 || config->first_uid + FIRST_UID_UIDS <= NOBODY_UID)
 		return 0;
 	return conf_file_fail(file, config_lookup(&file->parsed, "runner.first_uid"),
-	    "runner.first_uid: %u is too near to %u, which is nobody; allowed: %u to %u, or %u to 4000000000",
-	    config->first_uid, NOBODY_UID, FIRST_UID_MIN, NOBODY_UID - FIRST_UID_UIDS, NOBODY_UID + 2);
+	    "runner.first_uid: %u is too near to %u, which is nobody; allowed: %u to %u, or %u to 4000000000", config->first_uid,
+	    NOBODY_UID, FIRST_UID_MIN, NOBODY_UID - FIRST_UID_UIDS, NOBODY_UID + 2);
 }
 
 struct config *
@@ -284,9 +284,9 @@ config_load(const char *path, char *error, size_t error_size)
 	}
 	conf_schema_defaults(&file, config_keys, config);
 	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) != 0 ||
-	    check_reserve(config, &file) != 0 || check_first_uid(config, &file) != 0 || config_limits_check(&file, &config->limits) != 0 ||
-	    config_network_read(&file, config) != 0 || config_dependencies_check(&file, config) != 0 ||
-	    read_languages(config, &file) != 0) {
+	    check_reserve(config, &file) != 0 || check_first_uid(config, &file) != 0 ||
+	    config_limits_check(&file, &config->limits) != 0 || config_network_read(&file, config) != 0 ||
+	    config_dependencies_check(&file, config) != 0 || read_languages(config, &file) != 0) {
 		config_free(config);
 		config = NULL;
 	} else {

@@ -37,7 +37,7 @@ equals(struct span a, const char *text)
 	return a.size == strlen(text) && strncasecmp(a.at, text, a.size) == 0;
 }
 
-/* A text of these bytes, in UTF-8: what "%FF" stands for is none. NULL without memory. */
+/* A text of these bytes, in UTF-8, which "%FF" is not. NULL without memory. */
 static struct json_object *
 text_of(struct span value)
 {
@@ -66,7 +66,7 @@ add(struct json_object *object, struct span name, struct span value)
 
 		if (!equals(name, fields[i].name))
 			continue;
-		/* What is neither true nor false stays a text, which the request's check refuses. */
+		/* Any other value stays a text, which the request's check refuses. */
 		if (fields[i].is_boolean && (equals(value, "true") || equals(value, "1")))
 			one = json_object_new_boolean(true);
 		else if (fields[i].is_boolean && (equals(value, "false") || equals(value, "0") || value.size == 0))

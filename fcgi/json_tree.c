@@ -72,7 +72,7 @@ parse(const char *body, size_t size, struct http_error *error)
 		http_error_set(error, 500, "out of memory");
 		return NULL;
 	}
-	/* What follows the object is ignored, as dify-sandbox does. */
+	/* The rest after the object is ignored, as dify-sandbox does. */
 	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	tree = json_tokener_parse_ex(tokener, body, (int)size);
 	result = json_tokener_get_error(tokener);

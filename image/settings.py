@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 WELL_KNOWN_KEY = "dify-sandbox"
 IMAGE_PORT = 8194
 
-# What the image sets where nobody says otherwise. cellblock.conf has the reasons for its own values;
-# these are for clients of dify-sandbox, whose programs have no limits there.
+# The image's own defaults. cellblock.conf has the reasons for its values; these are for clients of
+# dify-sandbox, whose programs have no limits there.
 DEFAULTS = {
     "isolation.level": "auto",
     "isolation.cgroup": "optional",
@@ -332,7 +332,7 @@ class Look:
     def find(self, name):
         """The value, and the name by which an operator knows it."""
         place = NAMES.get(name)
-        # Compose files pass variables on that are empty: they say nothing, but that there is no key.
+        # Compose files pass empty variables on: they only say that there is no key.
         if self.environment.get(name):
             return self.environment[name], name
         if place is not None and self.file.get(place) is not None:

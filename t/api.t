@@ -199,7 +199,7 @@ my $cobol = $cb->run(code => 'x', language => 'cobol')->{json}{message};
 my @installed = map { $_->{name} } grep { $_->{available} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} };
 is $cobol, 'unsupported language "cobol"; supported are: ' . join(', ', @installed), 'an unknown language: the message lists what is installed';
 is $cb->run(code => 'print(1)', language => 'PYTHON')->{data}{stdout}, "1\n", 'the name of a language may be in any case';
-# What dify-sandbox's server takes.
+# Bodies that dify-sandbox's server takes.
 for (
     ['language=python3&code=print%287*6%29&enable_network=true',     'a form'],
     [qq(--b\r\nContent-Disposition: form-data; name="language"\r\n\r\npython3\r\n--b\r\nContent-Disposition: form-data; name="code"\r\n\r\nprint(42)\r\n--b--\r\n), 'a multipart form'],

@@ -1,4 +1,4 @@
-# What the settings of a container mean: the variables and config.yaml of dify-sandbox, and those of
+# The settings of a container: the variables and the config.yaml of dify-sandbox, and those of
 # Cellblock. No container and no service is needed.
 use strict;
 use warnings;

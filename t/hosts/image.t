@@ -20,7 +20,7 @@ my $key = 'key-of-the-test';
 my $slow = $ENV{CELLBLOCK_SLOW} || 1;
 my @names;
 
-# What Docker gives to a container, and what it denies.
+# The capabilities that Docker gives to a container, and a seccomp profile like its own.
 my @caps = ('--cap-drop', 'ALL', map { ('--cap-add', $_) } qw(CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP));
 my @docker = (@caps, '--security-opt', 'seccomp=' . root() . '/t/image/docker.json');
 # The limits of this machine may be below podman's defaults.

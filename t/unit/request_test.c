@@ -121,10 +121,9 @@ test_null_is_missing(void **state)
 static void
 test_bodies_that_are_no_json_object(void **state)
 {
-	static const char *const bodies[] = { "", " ", "{", "null", "nul", "1", "-", "\"x\"", "[]", "NaN",
-		"{" MINIMAL, "{" MINIMAL ",}", "{'language':'python3'}", "/**/{" MINIMAL "}", "\xef\xbb\xbf{}",
-		"{\"language\":\"python3\",\"code\":\"x\" \"env\":1}",
-		"{\"language\":\"python3\",\"code\":\"\\x\"}" };
+	static const char *const bodies[] = { "", " ", "{", "null", "nul", "1", "-", "\"x\"", "[]", "NaN", "{" MINIMAL,
+		"{" MINIMAL ",}", "{'language':'python3'}", "/**/{" MINIMAL "}", "\xef\xbb\xbf{}",
+		"{\"language\":\"python3\",\"code\":\"x\" \"env\":1}", "{\"language\":\"python3\",\"code\":\"\\x\"}" };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bodies); i++)
@@ -144,7 +143,7 @@ expect_code(const char *body, size_t size, const char *code)
 
 #define EXPECT_CODE(body, code) expect_code(body, sizeof(body) - 1, code)
 
-/* What the server of dify-sandbox takes, too. */
+/* Bodies that the server of dify-sandbox takes, too. */
 static void
 test_lenience(void **state)
 {
