@@ -134,6 +134,12 @@ enum busy_status {
 	BUSY_503, /* for clients that try again after 503 only */
 };
 
+/* The fate of a request's "preload". */
+enum preload {
+	PRELOAD_RUN,
+	PRELOAD_IGNORE, /* as dify-sandbox does */
+};
+
 /* The network of an installer. */
 enum build_network {
 	BUILD_NETWORK_NONE,
@@ -183,6 +189,7 @@ struct config {
 
 	/* isolation */
 	enum level level;
+	char *level_note;                /* why it is this level, for the log and the capabilities; NULL: it was configured */
 	char *chroot_dir;                /* level chroot: the directory for the roots of its cells */
 	struct strings chroot_leave_out; /* level chroot: host directories, as patterns, that are not linked into them */
 	enum requirement cgroup;
@@ -196,6 +203,7 @@ struct config {
 	uint32_t requests;   /* at the same time, of one worker process */
 	struct strings cors; /* origins of the pages that may use the service from a browser, or "*"; none: no page */
 	uint64_t body_bytes; /* the largest request body */
+	enum preload preload;
 	enum requirement worker_landlock; /* for the worker itself */
 
 	/* files */

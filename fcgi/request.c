@@ -57,14 +57,32 @@ valid_env_name(const char *name)
 	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
 }
 
-/* A field; NULL if it is missing or null. */
+/* A member of an object in a request; NULL if it is missing or null. */
 static struct json_object *
-field(struct json_object *object, const char *name)
+member(struct json_object *object, const char *name)
 {
 	struct json_object *value = NULL;
 
 	json_object_object_get_ex(object, name, &value);
 	return value;
+}
+
+/*
+ * A field of a request; NULL if it is missing or null. A name in other letters ("Code") is taken
+ * where the exact one is missing: dify-sandbox takes it.
+ */
+static struct json_object *
+field(struct json_object *tree, const char *name)
+{
+	struct json_object *value = NULL;
+
+	if (json_object_object_get_ex(tree, name, &value))
+		return value;
+	json_object_object_foreach(tree, given, other) {
+		if (strcasecmp(given, name) == 0)
+			return other;
+	}
+	return NULL;
 }
 
 static struct text
@@ -194,7 +212,7 @@ refuse_limit(const char *name, struct http_error *error)
 static void
 settle_threads(struct json_object *object, struct run_limits *limits)
 {
-	if (limits->processes > 1 && field(object, "processes") != NULL && field(object, "threads") == NULL)
+	if (limits->processes > 1 && member(object, "processes") != NULL && member(object, "threads") == NULL)
 		limits->threads = 0;
 }
 
@@ -238,7 +256,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 	}
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *f = &request_limits[i];
-		struct json_object *value = field(object, f->name);
+		struct json_object *value = member(object, f->name);
 		uint64_t maximum, number;
 
 		if (value == NULL)
@@ -523,6 +541,8 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 		http_error_set(error, 400, "code: is required and must not be empty");
 		goto failed;
 	}
+	if (config->preload == PRELOAD_IGNORE)
+		request->preload = (struct text){ NULL, 0 };
 	if (request->main.size > 0 && request->preload.size > 0) {
 		http_error_set(error, 400, "preload: must not be there together with main");
 		goto failed;

@@ -266,6 +266,8 @@ status_capabilities(struct status *status, struct exchange *exchange)
 	json_object_object_add(data, "version", json_object_new_string(PACKAGE_VERSION));
 	json_object_object_add(data, "layers", describe_layers(layers, count));
 	json_object_object_add(data, "level", json_object_new_string(proto_level_name(level)));
+	if (config->level_note != NULL)
+		json_object_object_add(data, "level_note", json_object_new_string(config->level_note));
 	json_object_object_add(data, "languages", describe_starts(config, languages));
 	json_object_object_add(data, "limits", describe_limits(&config->limits));
 	json_object_object_add(data, "network", json_object_new_string(proto_network_name(config->network)));

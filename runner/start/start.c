@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "broker/cell.h"
 #include "broker/language.h"
 #include "broker/serve.h"
+#include "capabilities.h"
 #include "door/door.h"
 #include "door/relay_supervisor.h"
 #include "fdpass.h"
@@ -292,6 +294,8 @@ static void __attribute__((noreturn)) become_broker(struct start *start, int doo
 	 */
 	malloc_trim(0);
 	fd_budget_of_broker(config, &budget);
+	if (config->level_note != NULL)
+		log_warn("level %s: %s", proto_level_name(config->level), config->level_note);
 	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors",
 	    proto_level_name(config->level), available_languages(broker), config->cells, budget.total);
 	serve(broker, door_fd);
@@ -377,6 +381,7 @@ start_serve(struct config *config, const struct generation *generation)
 		.generation = generation,
 		.listen_fd = GENERATION_LISTEN_FD,
 		.is_root = geteuid() == 0,
+		.may_mount = geteuid() == 0 && capabilities_have(CAP_SYS_ADMIN),
 		.chroot_fd = -1,
 		.guard_fd = -1,
 		.broker = { .config = config,
