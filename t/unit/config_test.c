@@ -413,7 +413,7 @@ static const struct bad_file main_refusals[] = {
 	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
 	{ "isolation = { x = 3; };",
 	    ":1: unknown key \"x\" in isolation; allowed: level, level_note, chroot_dir, chroot_leave_out, cgroup, "
-	    "cgroup_parent, landlock, uid_per_cell, cpu_percent" },
+	    "cgroup_parent, landlock, uid_per_cell, cpu_percent, cell_runs" },
 	{ "etc = { timezone = \"../../secret\"; };",
 	    ":1: etc.timezone: \"../../secret\" is malformed; allowed: the name of a time zone (\"Europe/Vienna\"), in quotes, "
 	    "1 to 255 bytes" },
