@@ -45,7 +45,7 @@
  * the directory of the pids groups;
  * the two ends of what is being handed over; and one message with all descriptors that it can have.
  */
-#define BROKER_OWN (17 + FDPASS_MAX)
+#define BROKER_OWN (18 + FDPASS_MAX)
 
 /* Of the relay. */
 #define RELAY_OWN 16
