@@ -42,8 +42,8 @@
 
 /*
  * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics,
- * the directory of the pids groups;
- * the two ends of what is being handed over; and one message with all descriptors that it can have.
+ * the directory of the pids groups, the count of pids; the two ends of what is being handed over;
+ * and one message with all descriptors that it can have.
  */
 #define BROKER_OWN (18 + FDPASS_MAX)
 
