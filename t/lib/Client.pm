@@ -1,5 +1,5 @@
-# Client.pm - the requests that a test sends to a service, and their replies. It is the base class of
-# Cellblock, whose fields url, tls_url and key say where the service is.
+# Client.pm - the requests that a test sends to a service, and their replies. It is the base class
+# of Cellblock, whose fields url, tls_url and key say where the service is.
 #
 #   my $r = $cb->run(code => 'print(1)');          # {status, headers, body, json, data}
 #   $cb->many(8, \&next_fields, \&take_reply);
