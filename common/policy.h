@@ -33,8 +33,12 @@ enum policy_grant {
 	GRANT_COUNT = 6            /* the number of sets */
 };
 
-#define POLICY_UNIX(grant) (1u << (grant))              /* the bit of a set of grants in `unix_grants` */
+#define POLICY_UNIX(grant) (1u << (grant))              /* the bit of a set of grants in `place` */
 #define POLICY_UNIX_ALL (POLICY_UNIX(GRANT_COUNT) - 1u) /* all of them */
+
+/* More bits in `place`: how a guest with GRANT_NETWORK has its network. Neither: from its namespace. */
+#define POLICY_ASKED (1u << GRANT_COUNT)       /* the rows of "ask" are reported, and the runner decides */
+#define POLICY_HANDED (1u << (GRANT_COUNT + 1)) /* and it has no socket but those that it is handed, which are connected */
 
 struct bpf {
 	struct sock_filter *code;
@@ -53,10 +57,10 @@ struct rule_match {
 	bool differs;
 };
 
-/* A kind of denied call that fails with another errno than EPERM. */
-struct policy_denial {
+/* A kind of call, by its arguments. */
+struct policy_call {
 	int call;
-	int error;
+	int error; /* of a kind of denied call: the errno with which it fails */
 	struct rule_match arg[RULE_ARGS];
 };
 
@@ -64,23 +68,29 @@ struct policy {
 	char *name;
 	struct bpf base[GRANT_COUNT];
 	struct bpf last;
-	struct policy_denial *denial; /* the first that fits a call decides */
+	struct policy_call *denial; /* denied with another errno than EPERM; the first that fits a call decides */
 	size_t denials;
+	struct policy_call *asked; /* see POLICY_ASKED */
+	size_t asked_count;
 };
 
 /*
- * Read DIR/NAME.conf and the files that it includes, and compile them. `unix_grants`: POLICY_UNIX
- * of the sets of grants whose guests have the rows of "unix", because no abstract name of a socket
- * leads out of their cells: a filter cannot look at names. Returns a policy for policy_free; or
- * NULL with one line in `error`: FILE:LINE, the fault, and the allowed values.
+ * Read DIR/NAME.conf and the files that it includes, and compile them. `place` says where its guests
+ * are: POLICY_UNIX of the sets of grants whose guests have the rows of "unix", because no abstract
+ * name of a socket leads out of their cells, for a filter cannot look at names; and POLICY_ASKED and
+ * POLICY_HANDED. Returns a policy for policy_free; or NULL with one line in `error`: FILE:LINE, the
+ * fault, and the allowed values.
  */
-struct policy *policy_load(const char *dir, const char *name, unsigned unix_grants, char *error, size_t error_size);
+struct policy *policy_load(const char *dir, const char *name, unsigned place, char *error, size_t error_size);
 
 /*
  * The errno with which a denied call fails. `args`: RULE_ARGS of them, as in struct
  * seccomp_data.
  */
 int policy_denial_error(const struct policy *policy, int call, const uint64_t *args);
+
+/* Whether a call is one that the runner decides about, if the caller's policy has POLICY_ASKED. */
+bool policy_is_asked(const struct policy *policy, int call, const uint64_t *args);
 
 void policy_free(struct policy *policy);
 

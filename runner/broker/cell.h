@@ -21,6 +21,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "broker/cell_network.h"
 #include "broker/cgroup.h"
 #include "broker/failure.h"
 #include "broker/loop.h"
@@ -50,11 +51,10 @@ struct cell {
 	struct watch control;    /* the guest reports here; watched until a run is handed over */
 	int control_fd;          /* the same after that: a guest that fails before its program starts reports here; -1: none */
 	pid_t guest_pid;         /* our child; 0: none, or not known yet */
-	int link_fd;             /* to the relay; all that the relay has of the cell ends when this is closed; -1: none */
+	struct cell_net net;     /* its network */
 	int box_fd;              /* the working directory; -1: none */
 	uint64_t pid_ns;         /* level namespaces: the inode of its pid namespace; 0: not asked for yet */
 	uint64_t meminfo_bytes;  /* level namespaces: what its /proc/meminfo says; kept from one life to the next */
-	int net_fd;              /* its empty network namespace, which stays; -1: not made yet */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
 	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
 	bool is_torn;            /* level namespaces: its warden has died, and so has its init, unless that was new */
@@ -63,6 +63,7 @@ struct cell {
 
 	/* From RUNNING on; for a cell that is made for one run only, from ARMING on. */
 	struct run *run;          /* NULL: none, or nobody waits for its result any more */
+	uint32_t proxy;           /* of `run`, an index into config->proxy */
 	bool is_reserved;         /* made for `run`, and in no pool */
 	bool is_crowded;          /* what earlier runs left charged to its control group was in the way of a run */
 	struct run_charge charge; /* until the cell is free */
@@ -88,9 +89,6 @@ struct cell {
 
 /* Make a struct cell free. Its control group is cgroup_no_cell. */
 void cell_init(struct cell *cell, uint32_t number);
-
-/* Whether the cell has a network namespace that no other cell is in. */
-bool cell_has_network_namespace(const struct broker *broker, const struct cell *cell);
 
 /*
  * Whether something is under way in the cell that must come to an end before its language can

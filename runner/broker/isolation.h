@@ -24,6 +24,17 @@ struct cell;
 struct language;
 struct run;
 
+/* A call of socket(2) for TCP, by a program that has a network by a proxy. */
+struct asked_socket {
+	int notify_fd; /* a seccomp listener */
+	uint64_t id;   /* of the call, there */
+	int domain;    /* AF_INET, AF_INET6 */
+	int type;      /* SOCK_STREAM, with flags */
+	bool is_one_too_many; /* its cell makes too many, or is not known */
+};
+
+#define SOCKET_IS_ANSWERED (-1)
+
 struct isolation {
 	/* ---- a cell ---- */
 
@@ -64,6 +75,12 @@ struct isolation {
 	 * done; answers the run, now or later.
 	 */
 	void (*extract)(struct broker *broker, struct cell *cell, struct run *run);
+	/*
+	 * A program makes a socket. `cell`: its cell; NULL: not known. Returns 0: the kernel is to
+	 * make it; an errno: that is the answer; or SOCKET_IS_ANSWERED: the answer was given, or
+	 * will be.
+	 */
+	int (*make_socket)(struct broker *broker, struct cell *cell, const struct asked_socket *asked);
 	/* A language that slept is about to have a warden and zygotes again. */
 	void (*waken)(const struct broker *broker, const struct language *language);
 	/* The uid of the cell's processes, as they see it themselves. */

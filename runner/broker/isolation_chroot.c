@@ -15,7 +15,9 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_network.h"
 #include "broker/cell_run.h"
+#include "broker/handed_socket.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -263,6 +265,20 @@ extract(struct broker *broker, struct cell *cell, struct run *run)
 	run_refuse(broker, run, REFUSED_FAULT, "its reaper ended before it had extracted a compiler's output", 0);
 }
 
+/* The program must not have a socket of the container's network that is not connected. */
+static int
+make_socket(struct broker *broker, struct cell *cell, const struct asked_socket *asked)
+{
+	int error;
+
+	if (cell == NULL || cell->state != CELL_RUNNING || !cell_network_has_proxy(broker, cell))
+		return ENETDOWN;
+	if (asked->is_one_too_many)
+		return ENOBUFS;
+	error = handed_socket_make(broker, cell, asked->notify_fd, asked->id, asked->domain, asked->type);
+	return error == 0 ? SOCKET_IS_ANSWERED : error;
+}
+
 /*
  * Packages may have been installed meanwhile. The warden looks at the first tree, and gives it its
  * name back or makes another one; zygotes wait for that name.
@@ -380,6 +396,7 @@ const struct isolation isolation_chroot = {
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,
+	.make_socket = make_socket,
 	.waken = waken,
 	.uid = uid,
 	.arming_limit_us = ARMING_LIMIT_US,

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,8 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/handed_socket.h"
+#include "broker/isolation.h"
 #include "broker/language.h"
 #include "clock.h"
 #include "kernel/pidfd_ns.h"
@@ -25,20 +28,28 @@
 #define HOLD_US 1000u            /* from one batch of held answers to the next */
 #define HELD_BATCH 8u
 #define HELD_RESUME (SECCOMP_NOTIFY_HELD - 8 * HELD_BATCH) /* with so many left, more calls are received */
+#define STATUS_BYTES 1024                                  /* of /proc/PID/status, with its uids */
 #define PIDFD_OF_THREAD O_EXCL                             /* PIDFD_THREAD of newer headers, Linux 6.9 */
 
 /* A zygote's listener. It outlives the zygote until its last guest has ended. */
 struct listener {
 	struct watch watch;
 	const struct policy *policy; /* of its guests; it stays as long as the broker */
+	bool is_asked;               /* its guests have a network by a proxy */
 	bool is_paused;
 	LIST_ENTRY(listener) in_paused;
 };
 
+/*
+ * `error` 0: the kernel makes the call. That is only for calls without a pointer among their
+ * arguments, of which nothing can change any more.
+ */
 static void
 answer(int fd, uint64_t id, int error)
 {
-	struct seccomp_notif_resp response = { .id = id, .error = -error };
+	struct seccomp_notif_resp response = { .id = id,
+		.error = -error,
+		.flags = error == 0 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0 };
 
 	/* The caller may be dead by now. */
 	ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
@@ -80,6 +91,37 @@ find_by_namespace(struct broker *broker, pid_t thread)
 }
 
 /*
+ * The cell of a thread by its uid, which only processes of the cell have. At level chroot, where the
+ * broker sees /proc.
+ */
+static struct cell *
+find_by_uid(struct broker *broker, pid_t thread)
+{
+	char name[32], text[STATUS_BYTES];
+	const char *line;
+	ssize_t n;
+	int fd;
+
+	snprintf(name, sizeof name, "%d/status", (int)thread);
+	fd = openat(broker->proc_fd, name, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	line = strstr(text, "\nUid:\t");
+	for (uint32_t i = 0; line != NULL && i < broker->config->cells; i++) {
+		struct cell *cell = &broker->cell[i];
+
+		if (cell->state >= CELL_ARMED &&
+		    strtoul(line + strlen("\nUid:\t"), NULL, 10) == broker->isolation->uid(broker->config, cell))
+			return cell;
+	}
+	return NULL;
+}
+
+/*
  * The cell of a thread. A guest begins a session, and its children stay in it unless they begin
  * their own.
  */
@@ -92,7 +134,7 @@ find_cell(struct broker *broker, pid_t thread)
 		if (broker->cell[i].guest_pid == session)
 			return &broker->cell[i];
 	}
-	return find_by_namespace(broker, thread);
+	return broker->proc_fd >= 0 ? find_by_uid(broker, thread) : find_by_namespace(broker, thread);
 }
 
 /* Count a call, and make it the last of the list. In a full list it counts in the total only. */
@@ -183,8 +225,32 @@ close_listener(struct broker *broker, struct listener *listener)
 	/* There is room now for what others have in the kernel. */
 	if (!LIST_EMPTY(&notify->paused))
 		loop_wake_at(&broker->loop, 0);
+	handed_socket_forget_listener(broker, listener->watch.fd);
 	loop_unwatch(&broker->loop, &listener->watch);
 	free(listener);
+}
+
+/*
+ * A program that has a network makes a socket. What has come into force for that comes before the
+ * answer, which a flood has to wait for.
+ */
+static void
+decide(struct broker *broker, int fd, struct cell *cell, const struct seccomp_notif *request)
+{
+	bool waits = cell == NULL || is_flood(cell);
+	int error = broker->isolation->make_socket(broker, cell,
+	    &(struct asked_socket){ .notify_fd = fd,
+	        .id = request->id,
+	        .domain = (int)request->data.args[0],
+	        .type = (int)request->data.args[1],
+	        .is_one_too_many = waits });
+
+	if (error == SOCKET_IS_ANSWERED)
+		return;
+	if (waits)
+		hold(broker, fd, request->id, error);
+	else
+		answer(fd, request->id, error);
 }
 
 static void
@@ -217,8 +283,12 @@ notified(void *context, struct watch *watch, uint32_t events)
 		return;
 	}
 	memcpy(args, request.data.args, sizeof args);
-	error = policy_denial_error(listener->policy, request.data.nr, args);
 	cell = find_cell(broker, (pid_t)request.pid);
+	if (listener->is_asked && policy_is_asked(listener->policy, request.data.nr, args)) {
+		decide(broker, watch->fd, cell, &request);
+		return;
+	}
+	error = policy_denial_error(listener->policy, request.data.nr, args);
 	if (cell != NULL)
 		count(&cell->denied, (uint32_t)request.data.nr);
 	if (cell == NULL || is_flood(cell))
@@ -228,7 +298,7 @@ notified(void *context, struct watch *watch, uint32_t events)
 }
 
 void
-seccomp_notify_listen(struct broker *broker, const struct language *language, int fd)
+seccomp_notify_listen(struct broker *broker, const struct zygote *zygote, int fd)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 
@@ -239,7 +309,8 @@ seccomp_notify_listen(struct broker *broker, const struct language *language, in
 		close(fd);
 		return;
 	}
-	listener->policy = language->policy;
+	listener->policy = zygote->language->policy;
+	listener->is_asked = broker->config->network == NETWORK_PROXY && (zygote->pool % GRANT_COUNT & GRANT_NETWORK) != 0;
 }
 
 uint64_t

@@ -56,7 +56,7 @@ static const struct {
 } kinds[SELFTEST_NAMESPACES] = {
 	{ "ipc", NAMESPACE_IPC, "ipc_namespace", false },
 	{ "mnt", NAMESPACE_MOUNT, "mount_namespace", true },
-	{ "net", NAMESPACE_NETWORK, "network_namespace", true }, /* see cell_has_network_namespace */
+	{ "net", NAMESPACE_NETWORK, "network_namespace", true }, /* see cell_network_is_own */
 	{ "pid", NAMESPACE_PID, "pid_namespace", true },
 	{ "user", NAMESPACE_USER, "user_namespace", false },
 	{ "uts", NAMESPACE_UTS, "uts_namespace", true },
@@ -196,7 +196,7 @@ look_at_cell(struct broker *broker, const struct cell *cell, struct selftest *te
 	if (other != NULL)
 		namespaces_of(other->guest_pid, others);
 	for (size_t i = 0; i < SELFTEST_NAMESPACES; i++) {
-		if (own[i] == 0 || (kinds[i].kind == NAMESPACE_NETWORK && !cell_has_network_namespace(broker, cell)))
+		if (own[i] == 0 || (kinds[i].kind == NAMESPACE_NETWORK && !cell_network_is_own(broker, cell)))
 			continue;
 		if (kinds[i].is_per_cell && (own[i] == ours[i] || own[i] == others[i] || own[i] == wardens.st_ino))
 			break_layer(broker, kinds[i].layer, who, "a cell shares the namespace");

@@ -17,7 +17,7 @@
 /* Of a cell, in the broker. */
 #define CELL_CGROUP (REQUEST_CGROUPS_MAX + 12) /* to join its groups; the files of cgroup_cell */
 #define CELL_OWN 4                             /* control socket; init or reaper; working directory; network namespace */
-#define CELL_LINK 1                            /* to the relay, if it has a network by that */
+#define CELL_LINK 4                            /* network namespace, listener, link to the relay; a socket for a program */
 #define CELL_RUN 4                             /* the worker's connection; program; a compiler's directory, and its output */
 
 /* Of a run that waits for a cell. */
@@ -42,15 +42,17 @@
 
 /*
  * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics,
- * the directory of the pids groups;
+ * the directory of the pids groups, the
+ * listener for sockets of programs;
  * the two ends of what is being handed over; and one message with all descriptors that it can have.
  */
-#define BROKER_OWN (17 + FDPASS_MAX)
+#define BROKER_OWN (18 + FDPASS_MAX)
 
 /* Of the relay. */
 #define RELAY_OWN 16
 #define RELAY_CELL 2       /* link and listener */
 #define RELAY_CONNECTION 2 /* both sides */
+#define RELAY_WAITING 1    /* level chroot: as many more connections may wait */
 
 static void
 add(struct fd_budget *budget, size_t at, const char *name, uint64_t count, uint64_t each)
@@ -109,7 +111,9 @@ fd_budget_of_relay(const struct config *config)
 	/*
 	 * Two sockets for each connection of each cell, so that no cell can take what is another's.
 	 */
-	return RELAY_OWN + (uint64_t)config->cells * (RELAY_CELL + (uint64_t)RELAY_CONNECTION * config->connections);
+	return RELAY_OWN +
+	    (uint64_t)config->cells *
+	    (RELAY_CELL + (uint64_t)(RELAY_CONNECTION + (config->level == LEVEL_CHROOT ? RELAY_WAITING : 0)) * config->connections);
 }
 
 /* Allow `need` descriptors. Returns 0, or -1 where this process may not. */

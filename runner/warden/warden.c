@@ -50,6 +50,7 @@ struct warden {
 	int *init_fd;   /* pidfd of each cell's init, by cell; -1: none */
 	char *stacks;   /* of the inits */
 	int network_fd; /* of the cell that is being made: see enum cell_network; -1: none */
+	int control_fd; /* of that cell: the guest's end of its control socket */
 	struct making { /* of that cell */
 		uint32_t cell;
 		uint32_t network;            /* enum cell_network */
@@ -152,19 +153,38 @@ raise_loopback(const struct warden *w, uint32_t cell)
 	return netns_raise_loopback();
 }
 
-/* The relay accepts the connections that the cell's programs make to their proxy. */
+/*
+ * Listen for the relay, which is to accept the connections that programs make to their proxy. The
+ * broker keeps both for the cell.
+ */
 static int
-give_listener(const struct warden *w, uint32_t cell)
+give_network(const struct warden *w, uint32_t cell)
 {
-	const struct relay_start unused = { 0 };
-	int fd = netns_listen(RELAY_PORT);
-	int result = fd < 0 ? -1 : fdpass_send(w->network_fd, &unused, sizeof unused, &fd, 1);
-	int error = errno;
+	const struct cell_network_made made = { .is_made = 1 };
+	int fds[2] = { -1, netns_listen(RELAY_PORT) };
+	int result = -1, error;
 
 	(void)cell;
-	fdpass_close(&fd, 1);
+	if (fds[1] >= 0 && (fds[0] = netns_of_socket(fds[1])) >= 0)
+		result = fdpass_send(w->control_fd, &made, sizeof made, fds, 2);
+	error = errno;
+	fdpass_close(fds, 2);
 	errno = error;
 	return result;
+}
+
+/*
+ * The namespace was the cell's before. Its runs had no socket of the internet there, but perhaps some
+ * of AF_UNIX: see enter_network.
+ */
+static int
+enter_relay_network(const struct warden *w, uint32_t cell)
+{
+	if (setns(w->network_fd, CLONE_NEWNET) != 0)
+		return -1;
+	if (netns_has_unix_sockets() == 0)
+		return 0;
+	return new_network(w, cell) != 0 || raise_loopback(w, cell) != 0 ? -1 : give_network(w, cell);
 }
 
 /* A table of its own for the init: it is to hold none of the warden's descriptors. */
@@ -189,7 +209,11 @@ static const struct step empty_network_steps[] = {
 static const struct step network_steps[] = {
 	{ "make a network namespace", new_network },
 	{ "bring the loopback up", raise_loopback },
-	{ "listen for the relay", give_listener },
+	{ "listen for the relay", give_network },
+};
+
+static const struct step relay_steps[] = {
+	{ "enter the cell's network with a listener", enter_relay_network },
 };
 
 /* First, for each kind of network. In the init, as those that follow. */
@@ -200,7 +224,8 @@ static const struct {
 } networks[CELL_NETWORKS] = {
 	[CELL_NETWORK_EMPTY] = { empty_network_steps, sizeof empty_network_steps / sizeof empty_network_steps[0], true },
 	[CELL_NETWORK_LOOPBACK] = { network_steps, 2, false },
-	[CELL_NETWORK_RELAY] = { network_steps, sizeof network_steps / sizeof network_steps[0], true },
+	[CELL_NETWORK_RELAY_NEW] = { network_steps, sizeof network_steps / sizeof network_steps[0], false },
+	[CELL_NETWORK_RELAY] = { relay_steps, sizeof relay_steps / sizeof relay_steps[0], true },
 };
 
 static const struct step steps[] = {
@@ -317,6 +342,7 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 	drop(w, request->cell);
 	w->making = &making;
 	w->network_fd = networks[request->network].has_fd ? fds[--fd_count] : -1;
+	w->control_fd = fds[0];
 	start_init(w);
 	if (w->config->zygote_landlock)
 		carry_out(w, request->cell, namespaces_steps, guest.has_network != 0 ? 2 : 1, failure);
