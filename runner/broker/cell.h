@@ -80,7 +80,7 @@ struct cell {
 	uint64_t processes_base;
 	uint64_t memory_base; /* file pages that the group is still charged for */
 	struct denied_calls denied;
-	uint64_t denied_until_us; /* of seccomp_notify.c */
+	uint64_t denied_until_us, asked_until_us; /* of seccomp_notify.c */
 
 	struct watch reclaim; /* RECLAIMING: where the warden answers */
 	unsigned failures;    /* to make it, in a row */

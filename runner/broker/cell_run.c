@@ -176,6 +176,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell->disk_full = DISK_FULL_NOT;
 	cell->denied = (struct denied_calls){ .total = 0 };
 	cell->denied_until_us = 0;
+	cell->asked_until_us = 0;
 	room = broker->cgroup.version == 0 ? ROOM_ENOUGH : find_room(cell);
 	if (room == ROOM_TOO_SMALL) {
 		run->result = (struct run_result){ .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };

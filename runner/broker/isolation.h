@@ -86,6 +86,8 @@ struct isolation {
 	/* The uid of the cell's processes, as they see it themselves. */
 	uid_t (*uid)(const struct config *config, const struct cell *cell);
 	uint64_t arming_limit_us; /* for a guest to report */
+	uint32_t sockets_at_once;   /* that a program may make, before it has to wait for each, ... */
+	uint32_t sockets_in_second; /* ... and that time gives back */
 	bool files_are_on_host;   /* a run's files take space of the host's file system: each is limited by an rlimit, too */
 	const char *root_layer;   /* that keeps the host's files out of sight; see layers.h */
 

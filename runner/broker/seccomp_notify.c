@@ -156,20 +156,19 @@ count(struct denied_calls *denied, uint32_t call)
 }
 
 /*
- * Whether a call of this run is one of a flood. Each call takes ANSWERED_EVERY_US of an allowance,
- * which time gives back.
+ * Whether a call of a run is one of a flood. Each call takes `every_us` of an allowance, which time
+ * gives back. *until_us: when the whole allowance is there again.
  */
 static bool
-is_flood(struct cell *cell)
+is_flood(uint64_t *until_us, uint32_t at_once, uint32_t every_us)
 {
 	uint64_t now_us = clock_us();
 
-	/* The time at which the whole allowance is there again. */
-	if (cell->denied_until_us < now_us)
-		cell->denied_until_us = now_us;
-	if (cell->denied_until_us - now_us >= (uint64_t)ANSWERED_AT_ONCE * ANSWERED_EVERY_US)
+	if (*until_us < now_us)
+		*until_us = now_us;
+	if (*until_us - now_us >= (uint64_t)at_once * every_us)
 		return true;
-	cell->denied_until_us += ANSWERED_EVERY_US;
+	*until_us += every_us;
 	return false;
 }
 
@@ -237,8 +236,10 @@ close_listener(struct broker *broker, struct listener *listener)
 static void
 decide(struct broker *broker, int fd, struct cell *cell, const struct seccomp_notif *request)
 {
-	bool waits = cell == NULL || is_flood(cell);
-	int error = broker->isolation->make_socket(broker, cell,
+	const struct isolation *isolation = broker->isolation;
+	bool waits = cell == NULL ||
+	    is_flood(&cell->asked_until_us, isolation->sockets_at_once, 1000000u / isolation->sockets_in_second);
+	int error = isolation->make_socket(broker, cell,
 	    &(struct asked_socket){ .notify_fd = fd,
 	        .id = request->id,
 	        .domain = (int)request->data.args[0],
@@ -291,7 +292,7 @@ notified(void *context, struct watch *watch, uint32_t events)
 	error = policy_denial_error(listener->policy, request.data.nr, args);
 	if (cell != NULL)
 		count(&cell->denied, (uint32_t)request.data.nr);
-	if (cell == NULL || is_flood(cell))
+	if (cell == NULL || is_flood(&cell->denied_until_us, ANSWERED_AT_ONCE, ANSWERED_EVERY_US))
 		hold(broker, watch->fd, request.id, error);
 	else
 		answer(watch->fd, request.id, error);

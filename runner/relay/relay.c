@@ -228,11 +228,9 @@ carry_waiting(struct relay_cell *cell)
 static void
 take_connection(struct relay_cell *cell, int fd)
 {
-	uint32_t most = relay.config->config->connections;
-
 	if (cell->waiting == NULL)
-		cell->waiting = calloc(most, sizeof *cell->waiting);
-	if (cell->waiting == NULL || cell->waiting_count == most) {
+		cell->waiting = calloc(RELAY_WAITING_MAX, sizeof *cell->waiting);
+	if (cell->waiting == NULL || cell->waiting_count == RELAY_WAITING_MAX) {
 		reset(fd);
 		return;
 	}

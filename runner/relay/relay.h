@@ -27,6 +27,8 @@
 #include "messages.h"
 #include "policy.h"
 
+#define RELAY_WAITING_MAX 64 /* level chroot: connections of a cell that it cannot have yet; more are reset */
+
 /* All that the relay needs from the time before its walls are up. */
 struct relay_config {
 	const struct config *config;

@@ -13,6 +13,7 @@
 #include "fdpass.h"
 #include "messages.h"
 #include "policy.h"
+#include "relay/relay.h"
 
 /* Of a cell, in the broker. */
 #define CELL_CGROUP (REQUEST_CGROUPS_MAX + 12) /* to join its groups; the files of cgroup_cell */
@@ -52,7 +53,6 @@
 #define RELAY_OWN 16
 #define RELAY_CELL 2       /* link and listener */
 #define RELAY_CONNECTION 2 /* both sides */
-#define RELAY_WAITING 1    /* level chroot: as many more connections may wait */
 
 static void
 add(struct fd_budget *budget, size_t at, const char *name, uint64_t count, uint64_t each)
@@ -108,12 +108,12 @@ fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
 uint64_t
 fd_budget_of_relay(const struct config *config)
 {
+	uint64_t waiting = config->level == LEVEL_CHROOT ? RELAY_WAITING_MAX : 0;
+
 	/*
 	 * Two sockets for each connection of each cell, so that no cell can take what is another's.
 	 */
-	return RELAY_OWN +
-	    (uint64_t)config->cells *
-	    (RELAY_CELL + (uint64_t)(RELAY_CONNECTION + (config->level == LEVEL_CHROOT ? RELAY_WAITING : 0)) * config->connections);
+	return RELAY_OWN + (uint64_t)config->cells * (RELAY_CELL + (uint64_t)RELAY_CONNECTION * config->connections + waiting);
 }
 
 /* Allow `need` descriptors. Returns 0, or -1 where this process may not. */
