@@ -72,7 +72,8 @@ children_ready(void *context, struct watch *watch, uint32_t events)
 
 /*
  * The relay has died, and with it the connections of the runs. The next relay serves the sockets
- * that they make then.
+ * that they make then. Runs that have not begun wait for it: the cells that were armed for them would
+ * have no network.
  */
 static void
 relay_gone(void *context, struct watch *watch, uint32_t events)
@@ -82,6 +83,10 @@ relay_gone(void *context, struct watch *watch, uint32_t events)
 	(void)events;
 	loop_unwatch(&broker->loop, watch);
 	cell_network_relay_gone(broker);
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		if (broker->cell[i].state == CELL_ARMED && cell_network_has_proxy(broker, &broker->cell[i]))
+			cell_give_up(broker, &broker->cell[i]);
+	}
 }
 
 static void
