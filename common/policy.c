@@ -239,8 +239,8 @@ read_answer(const struct reader *reader, const char *with, int *error)
 
 	conf_file_where(reader->row, where, sizeof where);
 	if (!is_answer && !is_denial && with != NULL)
-		return conf_file_fail(reader->file, reader->row,
-		    "%s.with: allowed: only in \"answer\", \"handed\" and \"deny\"", where);
+		return conf_file_fail(reader->file, reader->row, "%s.with: allowed: only in \"answer\", \"handed\" and \"deny\"",
+		    where);
 	if (!is_answer && !is_denial)
 		return 0;
 	if (is_denial ? find_answer(denials, sizeof denials / sizeof denials[0], with, error) == 0 :

@@ -36,8 +36,11 @@ enum policy_grant {
 #define POLICY_UNIX(grant) (1u << (grant))              /* the bit of a set of grants in `place` */
 #define POLICY_UNIX_ALL (POLICY_UNIX(GRANT_COUNT) - 1u) /* all of them */
 
-/* More bits in `place`: how a guest with GRANT_NETWORK has its network. Neither: from its namespace. */
-#define POLICY_ASKED (1u << GRANT_COUNT)       /* the rows of "ask" are reported, and the runner decides */
+/*
+ * More bits in `place`: how a guest with GRANT_NETWORK has its network. Neither: from its
+ * namespace.
+ */
+#define POLICY_ASKED (1u << GRANT_COUNT)        /* the rows of "ask" are reported, and the runner decides */
 #define POLICY_HANDED (1u << (GRANT_COUNT + 1)) /* and it has no socket but those that it is handed, which are connected */
 
 struct bpf {
@@ -75,11 +78,11 @@ struct policy {
 };
 
 /*
- * Read DIR/NAME.conf and the files that it includes, and compile them. `place` says where its guests
- * are: POLICY_UNIX of the sets of grants whose guests have the rows of "unix", because no abstract
- * name of a socket leads out of their cells, for a filter cannot look at names; and POLICY_ASKED and
- * POLICY_HANDED. Returns a policy for policy_free; or NULL with one line in `error`: FILE:LINE, the
- * fault, and the allowed values.
+ * Read DIR/NAME.conf and the files that it includes, and compile them. `place` says where its
+ * guests are: POLICY_UNIX of the sets of grants whose guests have the rows of "unix", because no
+ * abstract name of a socket leads out of their cells, for a filter cannot look at names; and
+ * POLICY_ASKED and POLICY_HANDED. Returns a policy for policy_free; or NULL with one line in
+ * `error`: FILE:LINE, the fault, and the allowed values.
  */
 struct policy *policy_load(const char *dir, const char *name, unsigned place, char *error, size_t error_size);
 

@@ -258,8 +258,8 @@ compile_last(const struct rules *rules, struct bpf *bpf)
 }
 
 /*
- * The calls of a section, for the listener. The filter cannot tell it which row has reported a call:
- * it looks at the call again. Returns their number.
+ * The calls of a section, for the listener. The filter cannot tell it which row has reported a
+ * call: it looks at the call again. Returns their number.
  */
 static size_t
 list_calls(const struct rules *rules, enum rule_section section, struct policy_call **list)

@@ -61,8 +61,8 @@ void policy_rules_add(struct rules *rules, const struct rule *rule);
 const struct rule *policy_rules_conflict(const struct rules *rules, const struct rule *rule);
 
 /*
- * Whether the rules of a section allow calls to a guest with `grant`, a set of GRANT_*. `place`: see
- * policy_load.
+ * Whether the rules of a section allow calls to a guest with `grant`, a set of GRANT_*. `place`:
+ * see policy_load.
  */
 bool policy_rules_permit(enum rule_section section, unsigned grant, unsigned place);
 

@@ -369,9 +369,7 @@ read_bases(const struct broker *broker, struct cell *cell)
 static struct failure
 request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygote)
 {
-	struct warden_request request = { .kind = WARDEN_MAKE,
-		.cell = cell->number,
-		.zygote = zygote->number };
+	struct warden_request request = { .kind = WARDEN_MAKE, .cell = cell->number, .zygote = zygote->number };
 	int fds[3 + REQUEST_CGROUPS_MAX], guest_fd = -1, level_fd = -1, network_fd = -1;
 	struct failure failure = { NULL, 0 };
 	size_t count = 0;

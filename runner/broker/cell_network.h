@@ -4,8 +4,8 @@
  * A network namespace takes 0.7 ms to make and unmake. So a cell keeps an empty one for its runs
  * without a network, and one with a listener of the relay for its runs with a proxy. The policy
  * reports the first socket of the internet that a program makes (POLICY_ASKED). Until then nothing
- * can have changed in the namespace, and the relay knows nothing of the cell: most runs that may use
- * a network do not. A namespace that had a socket is not used again.
+ * can have changed in the namespace, and the relay knows nothing of the cell: most runs that may
+ * use a network do not. A namespace that had a socket is not used again.
  *
  * At level chroot there are no namespaces; see handed_socket.h.
  */
@@ -58,7 +58,9 @@ int cell_network_link(struct broker *broker, struct cell *cell);
  */
 int cell_network_socket(struct broker *broker, struct cell *cell);
 
-/* Whatever its state is, something in it may have made a socket: its namespace is not used again. */
+/*
+ * Whatever its state is, something in it may have made a socket: its namespace is not used again.
+ */
 void cell_network_suspect(struct cell *cell);
 
 /* The run has ended, or there will be none: part it from the relay. */

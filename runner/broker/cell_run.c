@@ -185,8 +185,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 		cell_take_down(broker, cell);
 		return CELL_STARTED;
 	}
-	failure = room == ROOM_CROWDED ? (struct failure){ "find room in its control group", EBUSY } :
-	                                 prepare_run(broker, cell);
+	failure = room == ROOM_CROWDED ? (struct failure){ "find room in its control group", EBUSY } : prepare_run(broker, cell);
 	cell->cpu_base_us = cell_cpu_us(broker, cell);
 	/* Before, not after: the guest may be done by the time that we are back. */
 	handed_us = clock_us();

@@ -82,12 +82,14 @@ hand_over(struct broker *broker, const struct handed_socket *handed, int relay_f
 		.srcfd = (uint32_t)handed->fd,
 		.newfd_flags = handed->is_cloexec ? O_CLOEXEC : 0 };
 
-	if (cell_network_link(broker, cell) != 0 ||
-	    fdpass_send(cell->net.link_fd, &order, sizeof order, &relay_fd, 1) != 0) {
+	if (cell_network_link(broker, cell) != 0 || fdpass_send(cell->net.link_fd, &order, sizeof order, &relay_fd, 1) != 0) {
 		log_warn("cell %u: have the relay carry a connection: %s", cell->number, strerror(errno));
 		refuse(handed, ENETDOWN);
 	} else if (ioctl(handed->notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) {
-		/* It has too many descriptors, or has died. The relay sees the end of the connection. */
+		/*
+		 * It has too many descriptors, or has died. The relay sees the end of the
+		 * connection.
+		 */
 		refuse(handed, errno);
 	}
 }
@@ -133,7 +135,9 @@ handed_socket_watch(struct broker *broker, int fd)
 
 /* ---- calls ------------------------------------------------------------------------------------------------------- */
 
-/* Begin to connect `fd`, which does not block, to the listener. Returns its port, or 0 with errno. */
+/*
+ * Begin to connect `fd`, which does not block, to the listener. Returns its port, or 0 with errno.
+ */
 static uint16_t
 begin_connecting(const struct broker *broker, int fd, int domain)
 {

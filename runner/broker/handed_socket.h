@@ -5,9 +5,9 @@
  * container reaches. So the kernel makes none for it. Its policy reports socket(2) (POLICY_ASKED),
  * whose arguments are numbers. The broker makes a TCP socket, connects it to a listener of its own,
  * and adds it to the program's descriptors (SECCOMP_IOCTL_NOTIF_ADDFD). The other end of the
- * connection goes to the relay. The filter answers connect(2) with success and does not make it, and
- * denies bind(2) and listen(2), so the socket stays what it is: whatever address a program asks for,
- * it talks to the relay. Nothing that a program writes is looked at.
+ * connection goes to the relay. The filter answers connect(2) with success and does not make it,
+ * and denies bind(2) and listen(2), so the socket stays what it is: whatever address a program asks
+ * for, it talks to the relay. Nothing that a program writes is looked at.
  *
  * It shares the open file with nobody: O_NONBLOCK and options are the program's.
  */
@@ -28,12 +28,12 @@ struct cell;
 struct handed_sockets {
 	struct watch listener; /* to which they are connected; -1: there is none */
 	struct handed_socket {
-		int fd;           /* the program's end */
-		uint16_t port;    /* of it, in the order of the network */
-		bool is_cloexec;  /* in the program */
-		int notify_fd;    /* the seccomp listener that reported the call */
-		uint64_t id;      /* of the call */
-		uint32_t cell;    /* its number */
+		int fd;          /* the program's end */
+		uint16_t port;   /* of it, in the order of the network */
+		bool is_cloexec; /* in the program */
+		int notify_fd;   /* the seccomp listener that reported the call */
+		uint64_t id;     /* of the call */
+		uint32_t cell;   /* its number */
 		uint64_t until_us;
 	} pending[HANDED_SOCKETS];
 	size_t count;

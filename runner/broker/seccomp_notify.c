@@ -91,8 +91,8 @@ find_by_namespace(struct broker *broker, pid_t thread)
 }
 
 /*
- * The cell of a thread by its uid, which only processes of the cell have. At level chroot, where the
- * broker sees /proc.
+ * The cell of a thread by its uid, which only processes of the cell have. At level chroot, where
+ * the broker sees /proc.
  */
 static struct cell *
 find_by_uid(struct broker *broker, pid_t thread)

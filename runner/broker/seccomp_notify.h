@@ -1,6 +1,6 @@
 /*
- * seccomp_notify.h - system calls that a policy denies: answered, counted, and reported by name. And
- * those that it asks about: sockets of a run with a network by a proxy.
+ * seccomp_notify.h - system calls that a policy denies: answered, counted, and reported by name.
+ * And those that it asks about: sockets of a run with a network by a proxy.
  *
  * The kernel notifies us of each one (seccomp user notification, seccomp_unotify(2)) and keeps the
  * caller waiting. The answer to a denied call is always an error: EPERM, or that of a row of "deny"

@@ -72,8 +72,8 @@ children_ready(void *context, struct watch *watch, uint32_t events)
 
 /*
  * The relay has died, and with it the connections of the runs. The next relay serves the sockets
- * that they make then. Runs that have not begun wait for it: the cells that were armed for them would
- * have no network.
+ * that they make then. Runs that have not begun wait for it: the cells that were armed for them
+ * would have no network.
  */
 static void
 relay_gone(void *context, struct watch *watch, uint32_t events)

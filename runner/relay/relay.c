@@ -38,7 +38,7 @@ struct relay_cell {
 	uint32_t conn_count;
 	int *waiting; /* level chroot: connections that are not carried yet, the oldest first */
 	uint32_t waiting_count;
-	uint32_t begun;  /* connections since `second_us` */
+	uint32_t begun; /* connections since `second_us` */
 	uint64_t second_us;
 	bool is_over;
 	struct relay_cell *next;
@@ -151,7 +151,10 @@ conn_changed(struct relay_conn *conn, bool was_connecting)
 		log_proxy(cell->proxy, conn->error);
 }
 
-/* Count a connection that begins, or one that fails: a failure that lasts must not keep the relay busy. */
+/*
+ * Count a connection that begins, or one that fails: a failure that lasts must not keep the relay
+ * busy.
+ */
 static void
 count(struct relay_cell *cell, uint64_t now)
 {

@@ -8,9 +8,9 @@
  * A listening socket belongs to the network namespace in which it was made. So the warden makes one
  * in each cell that gets a network. The relay, which stays on the host, accepts the connections and
  * carries their bytes. At level chroot there is no such namespace: the relay gets each connection
- * from the broker, which has made it and given a program its other end. The relay knows no HTTP, and
- * connects to the proxies only. It has the runner's uid, no capability, no file, a policy of its own
- * (etc/seccomp/relay.conf), and Landlock.
+ * from the broker, which has made it and given a program its other end. The relay knows no HTTP,
+ * and connects to the proxies only. It has the runner's uid, no capability, no file, a policy of
+ * its own (etc/seccomp/relay.conf), and Landlock.
  *
  * A cell is known to the relay by one end of a socket pair, its link, which the broker makes when
  * the program of a run makes its first socket. By the other end the broker sends relay_orders. When

@@ -57,7 +57,7 @@ write_setup(const struct language *language, size_t pool, const struct zygote_se
 	setup.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes;
 	setup.landlock_flags = LANDLOCK_QUIET |
 	    ((pool % GRANT_COUNT & (GRANT_NETWORK | GRANT_LOOPBACK)) != 0 && common->level != LEVEL_CHROOT ? LANDLOCK_FREE_TCP :
-	                                                                                                      0u);
+	                                                                                                     0u);
 	snprintf(setup.language, sizeof setup.language, "%s", language->config->name);
 	snprintf(setup.main_file, sizeof setup.main_file, "%s", language->config->main_file);
 	iov[0] = (struct iovec){ &setup, sizeof setup };

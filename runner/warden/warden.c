@@ -174,8 +174,8 @@ give_network(const struct warden *w, uint32_t cell)
 }
 
 /*
- * The namespace was the cell's before. Its runs had no socket of the internet there, but perhaps some
- * of AF_UNIX: see enter_network.
+ * The namespace was the cell's before. Its runs had no socket of the internet there, but perhaps
+ * some of AF_UNIX: see enter_network.
  */
 static int
 enter_relay_network(const struct warden *w, uint32_t cell)
@@ -256,7 +256,10 @@ carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t
 	}
 }
 
-/* ---- the init ---------------------------------------------------------------------------------------------------- */
+/*
+ * ---- the init -----------------------------------------------------------------------------------
+ * -----------------
+ */
 
 /*
  * Pid 1 of a cell. It shares the memory of the warden, which waits until the steps are done; errno
@@ -312,7 +315,10 @@ start_init(const struct warden *w)
 	}
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/*
+ * ---- requests -----------------------------------------------------------------------------------
+ * -----------------
+ */
 
 static void
 drop(struct warden *w, uint32_t cell)

@@ -465,8 +465,8 @@ test_shipped_policies(void **state)
 }
 
 /*
- * The fate of sockets of the internet, with each kind of network. No guest that is handed its sockets
- * can make, connect or bind one by itself, whatever the arguments are.
+ * The fate of sockets of the internet, with each kind of network. No guest that is handed its
+ * sockets can make, connect or bind one by itself, whatever the arguments are.
  */
 static void
 test_sockets_of_networks(void **state)
@@ -513,8 +513,8 @@ test_sockets_of_networks(void **state)
 			.args = { 3, 41, 26 } };
 		assert_int_equal(run_both(policy, cases[i].grant, &data), cases[i].v6only);
 		for (size_t j = 0; j < LENGTH(sockets); j++)
-			assert_int_equal(
-			    policy_is_asked(policy, seccomp_syscall_resolve_name("socket"), sockets[j].args), sockets[j].is_asked);
+			assert_int_equal(policy_is_asked(policy, seccomp_syscall_resolve_name("socket"), sockets[j].args),
+			    sockets[j].is_asked);
 		assert_false(policy_is_asked(policy, seccomp_syscall_resolve_name("connect"), sockets[0].args));
 		policy_free(policy);
 	}
