@@ -56,3 +56,12 @@ capabilities_keep(uint64_t keep)
 	}
 	return 0;
 }
+
+bool
+capabilities_have(int number)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct sets[2];
+
+	return syscall(SYS_capget, &header, sets) == 0 && (sets[number / 32].effective & UINT32_C(1) << number % 32) != 0;
+}

@@ -8,6 +8,7 @@
 #ifndef CELLBLOCK_CAPABILITIES_H
 #define CELLBLOCK_CAPABILITIES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CAPABILITY(number) (UINT64_C(1) << (number)) /* of linux/capability.h */
@@ -30,5 +31,8 @@ int capabilities_bound(uint64_t keep);
  * the ambient set. Returns 0 after the sets were read back, or -1 with errno.
  */
 int capabilities_set(uint64_t set);
+
+/* Whether this process has one of linux/capability.h in its effective set. */
+bool capabilities_have(int number);
 
 #endif

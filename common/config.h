@@ -48,10 +48,16 @@ struct warm_set {
 	uint32_t zygotes;       /* warm interpreters, which fork in turn */
 };
 
+#define CONFIG_MAX_SOURCES 8  /* kinds of source files */
 #define CONFIG_MAX_OPTIONS 32 /* of a compiler: a request's are bits of a number (job.h) */
+
+/* A word of compile.command: those of the run's files that are sources, but the main file. */
+#define CONFIG_SOURCES_WORD "{sources}"
 
 /* In a word of `run`: the memory limit of the run, in bytes. */
 #define CONFIG_MEMORY_WORD "{memory_bytes}"
+/* The number of processors whose time a cell gets. */
+#define CONFIG_PROCESSORS_WORD "{processors}"
 /* The program that installs the packages of a language (deps/). */
 enum packages {
 	PACKAGES_NONE,
@@ -63,6 +69,8 @@ struct language_config {
 	char *file; /* its path, for messages */
 	char *name; /* as in a request */
 	struct strings aliases;
+	char *family;    /* what several versions of a language share; its own name, if the file has none */
+	bool is_default; /* of its family: the one that is called like it, by its name or an alias */
 	char *main_file; /* "main.py" */
 	enum start_kind start;
 	char *driver;      /* directory in driver_dir ("python3") of a zygote's code; NULL: hook.so */
@@ -73,6 +81,7 @@ struct language_config {
 	struct {
 		struct strings command; /* none: programs are not compiled */
 		char *output;           /* the file that it creates in the working directory */
+		struct strings sources; /* ends of the names of files that stand for CONFIG_SOURCES_WORD */
 		struct strings options; /* words that a request may add to the command; at most CONFIG_MAX_OPTIONS */
 		struct run_limits limits;
 	} compile;
@@ -125,6 +134,12 @@ enum busy_status {
 	BUSY_503, /* for clients that try again after 503 only */
 };
 
+/* The fate of a request's "preload". */
+enum preload {
+	PRELOAD_RUN,
+	PRELOAD_IGNORE, /* as dify-sandbox does */
+};
+
 /* The network of an installer. */
 enum build_network {
 	BUILD_NETWORK_NONE,
@@ -145,6 +160,7 @@ struct dependencies_config {
 	char *certificates;           /* a file with the authorities' certificates */
 	char *npm;                    /* the program */
 	uint64_t bytes;               /* the most that a set may take on the disk */
+	uint64_t memory_bytes;        /* the most that all processes of an installer may have together */
 	uint64_t build_ms;            /* the longest time of one installation */
 	uint64_t update_s;            /* from one update without a request to the next; 0: there are none */
 };
@@ -173,6 +189,7 @@ struct config {
 
 	/* isolation */
 	enum level level;
+	char *level_note;                /* why it is this level, for the log and the capabilities; NULL: it was configured */
 	char *chroot_dir;                /* level chroot: the directory for the roots of its cells */
 	struct strings chroot_leave_out; /* level chroot: host directories, as patterns, that are not linked into them */
 	enum requirement cgroup;
@@ -180,12 +197,17 @@ struct config {
 	enum requirement landlock;     /* for the cells */
 	enum requirement uid_per_cell; /* for a start as an ordinary user; as root it is always in force */
 	uint32_t cpu_percent;          /* CPU time of a cell per wall time; 100 is one core */
+	uint32_t cell_runs;            /* level namespaces: the most runs of one cell, one after the other */
 
 	/* worker */
 	uint32_t requests;   /* at the same time, of one worker process */
 	struct strings cors; /* origins of the pages that may use the service from a browser, or "*"; none: no page */
 	uint64_t body_bytes; /* the largest request body */
+	enum preload preload;
 	enum requirement worker_landlock; /* for the worker itself */
+
+	/* files */
+	uint64_t collect_bytes; /* of the files that a run has left, in its reply; 0: there are none */
 
 	/* keys */
 	char *key_dir;                /* a file for each API key */

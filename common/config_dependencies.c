@@ -58,6 +58,7 @@ const struct conf_key config_dependencies_keys[] = {
 	    .string = "/etc/ssl/certs/ca-certificates.crt" },
 	{ .name = "npm", .type = CONF_PATH, AT(npm), .max = PATH_BYTES, .string = "/usr/bin/npm" },
 	{ .name = "bytes", .type = CONF_UINT64, AT(bytes), .min = MIB(1), .max = GIB(1024), .number = GIB(4) },
+	{ .name = "memory_bytes", .type = CONF_UINT64, AT(memory_bytes), .min = MIB(64), .max = GIB(1024), .number = GIB(2) },
 	{ .name = "build_ms", .type = CONF_UINT64, AT(build_ms), .min = 1000, .max = 3600000, .number = 900000 },
 	{ .name = "update_s", .type = CONF_UINT64, AT(update_s), .min = 0, .max = 31536000, .number = 0 },
 	{ .name = NULL },

@@ -88,6 +88,7 @@ static const struct conf_key key_keys[] = {
 	{ .name = "network", .type = CONF_STRING, AT(network), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "loopback", .type = CONF_BOOL, AT(loopback) },
 	{ .name = "operator", .type = CONF_BOOL, AT(is_operator) },
+	{ .name = "open", .type = CONF_BOOL, AT(is_open) },
 	{ .name = "expires", .type = CONF_STRING, AT(expires), .max = 32, .form = &form_time },
 	{ .name = NULL },
 };
@@ -308,4 +309,14 @@ config_key_find(const struct key_list *keys, const uint8_t digest[CONFIG_KEY_DIG
 		found |= (i + 1) & ((size_t)(differs == 0) * SIZE_MAX);
 	}
 	return found > 0 ? &keys->key[found - 1] : NULL;
+}
+
+const struct key_config *
+config_key_open(const struct key_list *keys)
+{
+	for (size_t i = 0; i < keys->count; i++) {
+		if (keys->key[i].is_open)
+			return &keys->key[i];
+	}
+	return NULL;
 }

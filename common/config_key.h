@@ -35,6 +35,7 @@ struct key_config {
 	bool loopback;      /* its runs may have a loopback of their own, where the configuration allows that */
 	uint32_t proxy;     /* index of the proxy of its runs */
 	bool is_operator;   /* it may use the routes for operators */
+	bool is_open;       /* requests without a key have it */
 	uint64_t expires_s; /* it is valid before this time, in seconds since 1970; 0: for ever */
 
 	/* as in the file, for config_keys_load and cellblock-key; NULL without the setting */
@@ -71,6 +72,9 @@ bool config_key_is_name(const char *name);
 
 /* The key with this digest, or NULL. The time that it takes does not depend on the digests. */
 const struct key_config *config_key_find(const struct key_list *keys, const uint8_t digest[CONFIG_KEY_DIGEST_SIZE]);
+
+/* The key of requests that present none, or NULL. */
+const struct key_config *config_key_open(const struct key_list *keys);
 
 /* A digest as in the files: 64 hexadecimal digits and a NUL. */
 void config_key_hex(const uint8_t digest[CONFIG_KEY_DIGEST_SIZE], char text[2 * CONFIG_KEY_DIGEST_SIZE + 1]);

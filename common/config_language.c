@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -47,6 +48,17 @@ static const char *const packages_names[] = { [PACKAGES_NONE] = "none", [PACKAGE
 
 #define AT(member) .offset = offsetof(struct language_config, member)
 
+#define EXTENSION_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-"
+
+static bool
+is_extension(const char *text)
+{
+	return text[0] == '.' && text[1] != '\0' && strlen(text) < 16 &&
+	    strspn(text + 1, EXTENSION_CHARACTERS) == strlen(text + 1);
+}
+
+static const struct conf_form form_extension = { is_extension, "a point, and letters, digits, + or -" };
+
 static const struct conf_key compile_keys[] = {
 	{ .name = "command", .type = CONF_STRINGS, .required = true, AT(compile.command), .min = 1, .max = CONFIG_MAX_WORDS },
 	{ .name = "output",
@@ -55,6 +67,7 @@ static const struct conf_key compile_keys[] = {
 	    AT(compile.output),
 	    .max = PROTO_NAME_SIZE - 1,
 	    .form = &conf_form_name },
+	{ .name = "sources", .type = CONF_STRINGS, AT(compile.sources), .max = CONFIG_MAX_SOURCES, .form = &form_extension },
 	{ .name = "options", .type = CONF_STRINGS, AT(compile.options), .max = CONFIG_MAX_OPTIONS },
 	{ .name = "limits", .type = CONF_GROUP, AT(compile.limits), .keys = config_compile_limits_keys },
 	{ .name = NULL },
@@ -63,6 +76,7 @@ static const struct conf_key compile_keys[] = {
 static const struct conf_key language_keys[] = {
 	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "aliases", .type = CONF_STRINGS, AT(aliases), .max = 16, .form = &conf_form_name },
+	{ .name = "family", .type = CONF_STRING, AT(family), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "main_file",
 	    .type = CONF_STRING,
 	    .required = true,
@@ -121,6 +135,25 @@ config_language_find(const struct config *config, const char *name)
 		}
 	}
 	return -1;
+}
+
+int
+config_language_check_families(const struct config *config, char *error, size_t error_size)
+{
+	for (size_t i = 0; i < config->language_count; i++) {
+		struct language_config *language = config->language[i];
+		int found = config_language_find(config, language->family);
+
+		if (found < 0 || strcmp(config->language[found]->family, language->family) != 0) {
+			snprintf(error, error_size,
+			    "%s: family: no language of the family \"%s\" has that name or alias, by which it would be "
+			    "the default",
+			    language->file, language->family);
+			return -1;
+		}
+		language->is_default = (size_t)found == i;
+	}
+	return 0;
 }
 
 /* A name or alias must stand for one language. */
@@ -214,6 +247,22 @@ check_driver(const struct conf_file *file, const struct language_config *languag
 	return 0;
 }
 
+/* The word for the sources and the list of their names belong together. */
+static int
+check_sources(const struct conf_file *file, const struct language_config *language)
+{
+	const struct strings *command = &language->compile.command;
+	bool has_word = false;
+
+	for (size_t i = 0; i < command->count; i++)
+		has_word = has_word || strcmp(command->item[i], CONFIG_SOURCES_WORD) == 0;
+	if (has_word == (language->compile.sources.count > 0))
+		return 0;
+	return fail_key(file, "compile",
+	    has_word ? "has the word " CONFIG_SOURCES_WORD " in its command, and no sources" :
+	               "has sources, and no word " CONFIG_SOURCES_WORD " in its command");
+}
+
 /* Check the keys that each kind of start needs, and those that mean nothing to it. */
 static int
 check_start(const struct conf_file *file, const struct language_config *language)
@@ -291,12 +340,14 @@ config_language_load(struct config *config, const char *path, char *error, size_
 	language->has_root = config_setting_get_member(config_root_setting(&file.parsed), "root") != NULL;
 	if (conf_schema_read(&file, config_root_setting(&file.parsed), language_keys, language) != 0 ||
 	    config_limits_check(&file, &language->limits) != 0 || check_start(&file, language) != 0 ||
-	    check_names(&file, config, language) != 0 || read_warm(&file, language) != 0 ||
+	    check_sources(&file, language) != 0 || check_names(&file, config, language) != 0 || read_warm(&file, language) != 0 ||
 	    check_armed(&file, config, language) != 0) {
 		config_language_free(language);
 		language = NULL;
 	} else {
 		config_limits_settle(&language->limits, config->cgroup == LAYER_REQUIRED);
+		if (language->family == NULL)
+			language->family = conf_strdup(language->name);
 		if (language->packages != PACKAGES_NONE &&
 		    asprintf(&language->packages_link, "%s/%s/current", config->dependencies.sets, language->name) < 0)
 			die("out of memory");

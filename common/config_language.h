@@ -17,6 +17,11 @@ struct language_config *config_language_load(struct config *config, const char *
 /* The index of a language by name or alias, or -1. */
 int config_language_find(const struct config *config, const char *name);
 
+/*
+ * Find the default of each family. Returns 0, or -1 with one line in `error`: a family has none.
+ */
+int config_language_check_families(const struct config *config, char *error, size_t error_size);
+
 void config_language_free(struct language_config *language);
 
 #endif

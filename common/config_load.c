@@ -23,6 +23,10 @@
 #define GIB(n) ((uint64_t)(n) << 30)
 
 #define PATH_BYTES 1024
+#define NOTE_BYTES 2000
+#define FIRST_UID_MIN 10000
+#define FIRST_UID_UIDS 16388 /* two generations of the largest configuration, as script/server counts them */
+#define NOBODY_UID 65534
 #define RESERVE_DEFAULT UINT32_MAX /* an eighth of the cells */
 
 static bool
@@ -94,9 +98,9 @@ static const struct conf_key runner_keys[] = {
 	{ .name = "worker_user", .type = CONF_STRING, AT(worker_user), .max = 255, .form = &form_user },
 	/*
 	 * A cell's uid must be below (uid_t)-1 and differ from 65534, which stands for every uid
-	 * that is not mapped.
+	 * that is not mapped (check_first_uid).
 	 */
-	{ .name = "first_uid", .type = CONF_UINT32, AT(first_uid), .min = 65536, .max = 4000000000, .number = 2000000 },
+	{ .name = "first_uid", .type = CONF_UINT32, AT(first_uid), .min = FIRST_UID_MIN, .max = 4000000000, .number = 2000000 },
 	{ .name = "cells", .type = CONF_UINT32, AT(cells), .min = 1, .max = 4096, .number = 32 },
 	{ .name = "reserve", .type = CONF_UINT32, AT(reserve), .min = 0, .max = 4095, .number = RESERVE_DEFAULT },
 	{ .name = "queue", .type = CONF_UINT32, AT(queue), .min = 0, .max = 65536, .number = 256 },
@@ -109,6 +113,7 @@ static const struct conf_key runner_keys[] = {
 
 static const struct conf_key isolation_keys[] = {
 	{ .name = "level", .type = CONF_CHOICE, AT(level), .choices = level_names, .number = LEVEL_NAMESPACES },
+	{ .name = "level_note", .type = CONF_STRING, AT(level_note), .max = NOTE_BYTES },
 	{ .name = "chroot_dir", .type = CONF_PATH, AT(chroot_dir), .max = PATH_BYTES, .string = "/var/lib/cellblock" },
 	{ .name = "chroot_leave_out", .type = CONF_STRINGS, AT(chroot_leave_out), .max = 64, .form = &conf_form_absolute },
 	{ .name = "cgroup", .type = CONF_CHOICE, AT(cgroup), .choices = requirement_names, .number = LAYER_REQUIRED },
@@ -116,17 +121,26 @@ static const struct conf_key isolation_keys[] = {
 	{ .name = "landlock", .type = CONF_CHOICE, AT(landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "uid_per_cell", .type = CONF_CHOICE, AT(uid_per_cell), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cpu_percent", .type = CONF_UINT32, AT(cpu_percent), .min = 1, .max = 100000, .number = 100 },
+	{ .name = "cell_runs", .type = CONF_UINT32, AT(cell_runs), .min = 1, .max = 1000000, .number = 32 },
 	{ .name = "threads", .type = CONF_MOVED, .string = "limits.threads" },
 	{ .name = "open_files", .type = CONF_MOVED, .string = "limits.open_files" },
 	{ .name = "inodes", .type = CONF_MOVED, .string = "limits.inodes" },
 	{ .name = NULL },
 };
 
+static const char *const preload_names[] = { [PRELOAD_RUN] = "run", [PRELOAD_IGNORE] = "ignore", NULL };
+
 static const struct conf_key worker_keys[] = {
 	{ .name = "requests", .type = CONF_UINT32, AT(requests), .min = 1, .max = 64, .number = 32 },
 	{ .name = "body_bytes", .type = CONF_UINT64, AT(body_bytes), .min = KIB(1), .max = GIB(1), .number = MIB(32) },
+	{ .name = "preload", .type = CONF_CHOICE, AT(preload), .choices = preload_names, .number = PRELOAD_RUN },
 	{ .name = "landlock", .type = CONF_CHOICE, AT(worker_landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cors", .type = CONF_STRINGS, AT(cors), .max = 64, .form = &form_origin },
+	{ .name = NULL },
+};
+
+static const struct conf_key files_keys[] = {
+	{ .name = "collect_bytes", .type = CONF_UINT64, AT(collect_bytes), .min = 0, .max = GIB(1), .number = MIB(16) },
 	{ .name = NULL },
 };
 
@@ -168,6 +182,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "runner", .type = CONF_GROUP, .keys = runner_keys },
 	{ .name = "isolation", .type = CONF_GROUP, .keys = isolation_keys },
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
+	{ .name = "files", .type = CONF_GROUP, .keys = files_keys },
 	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
 	{ .name = "etc", .type = CONF_GROUP, .keys = etc_keys },
@@ -249,6 +264,17 @@ check_reserve(struct config *config, const struct conf_file *file)
 	    "runner.reserve: %u cells are reserved of %u in runner.cells; allowed: fewer", config->reserve, config->cells);
 }
 
+/* The uids of the cells follow first_uid. */
+static int
+check_first_uid(const struct config *config, const struct conf_file *file)
+{
+	if (config->first_uid > NOBODY_UID + 1 || config->first_uid + FIRST_UID_UIDS <= NOBODY_UID)
+		return 0;
+	return conf_file_fail(file, config_lookup(&file->parsed, "runner.first_uid"),
+	    "runner.first_uid: %u is too near to %u, which is nobody; allowed: %u to %u, or %u to 4000000000", config->first_uid,
+	    NOBODY_UID, FIRST_UID_MIN, NOBODY_UID - FIRST_UID_UIDS, NOBODY_UID + 2);
+}
+
 struct config *
 config_load(const char *path, char *error, size_t error_size)
 {
@@ -265,9 +291,10 @@ config_load(const char *path, char *error, size_t error_size)
 	}
 	conf_schema_defaults(&file, config_keys, config);
 	if (conf_schema_read(&file, config_root_setting(&file.parsed), config_keys, config) != 0 ||
-	    check_reserve(config, &file) != 0 || config_limits_check(&file, &config->limits) != 0 ||
-	    config_network_read(&file, config) != 0 || config_dependencies_check(&file, config) != 0 ||
-	    read_languages(config, &file) != 0) {
+	    check_reserve(config, &file) != 0 || check_first_uid(config, &file) != 0 ||
+	    config_limits_check(&file, &config->limits) != 0 || config_network_read(&file, config) != 0 ||
+	    config_dependencies_check(&file, config) != 0 || read_languages(config, &file) != 0 ||
+	    config_language_check_families(config, error, error_size) != 0) {
 		config_free(config);
 		config = NULL;
 	} else {

@@ -48,7 +48,7 @@ static const struct conf_key file_keys[] = {
 	{ .name = "allow", .type = CONF_LIST, .max = 256 },
 	{ .name = "processes", .type = CONF_LIST, .max = 256 },
 	{ .name = "network", .type = CONF_LIST, .max = 256 },
-	{ .name = "ask", .type = CONF_LIST, .max = 256 },
+	{ .name = "internet", .type = CONF_LIST, .max = 256 },
 	{ .name = "sockets", .type = CONF_LIST, .max = 256 },
 	{ .name = "handed", .type = CONF_LIST, .max = 256 },
 	{ .name = "loopback", .type = CONF_LIST, .max = 256 },
@@ -59,6 +59,7 @@ static const struct conf_key file_keys[] = {
 	{ .name = "quiet", .type = CONF_LIST, .max = 256 },
 	{ .name = "answer", .type = CONF_LIST, .max = 256 },
 	{ .name = "deny", .type = CONF_LIST, .max = 256 },
+	{ .name = "ask", .type = CONF_LIST, .max = 256 },
 	{ .name = NULL },
 };
 
@@ -378,32 +379,36 @@ policy_free(struct policy *policy)
 	free(policy);
 }
 
-static bool
-fits(const struct policy_call *kind, int call, const uint64_t *args)
+/* The first kind of call in a list that fits a call; NULL: none. */
+static const struct policy_call *
+find(const struct policy_call *list, size_t count, int call, const uint64_t *args)
 {
-	bool result = kind->call == call;
+	for (size_t i = 0; i < count; i++) {
+		bool fits = list[i].call == call;
 
-	for (unsigned arg = 0; arg < RULE_ARGS; arg++)
-		result = result && ((args[arg] & kind->arg[arg].mask) == kind->arg[arg].value) != kind->arg[arg].differs;
-	return result;
+		for (unsigned arg = 0; arg < RULE_ARGS; arg++)
+			fits = fits &&
+			    ((args[arg] & list[i].arg[arg].mask) == list[i].arg[arg].value) != list[i].arg[arg].differs;
+		if (fits)
+			return &list[i];
+	}
+	return NULL;
 }
 
 int
 policy_denial_error(const struct policy *policy, int call, const uint64_t *args)
 {
-	for (size_t i = 0; i < policy->denials; i++) {
-		if (fits(&policy->denial[i], call, args))
-			return policy->denial[i].error;
-	}
-	return EPERM;
+	const struct policy_call *denial = find(policy->denial, policy->denials, call, args);
+
+	return denial != NULL ? denial->error : EPERM;
 }
 
-bool
-policy_is_asked(const struct policy *policy, int call, const uint64_t *args)
+enum policy_question
+policy_question(const struct policy *policy, int call, const uint64_t *args, bool has_proxy)
 {
-	for (size_t i = 0; i < policy->asked_count; i++) {
-		if (fits(&policy->asked[i], call, args))
-			return true;
-	}
-	return false;
+	const struct policy_call *asked = find(policy->asked, policy->asked_count, call, args);
+
+	if (asked == NULL || (asked->question == POLICY_ASKS_SOCKET && !has_proxy))
+		return POLICY_ASKS_NOTHING;
+	return asked->question;
 }

@@ -40,7 +40,7 @@ enum policy_grant {
  * More bits in `place`: how a guest with GRANT_NETWORK has its network. Neither: from its
  * namespace.
  */
-#define POLICY_ASKED (1u << GRANT_COUNT)        /* the rows of "ask" are reported, and the runner decides */
+#define POLICY_ASKED (1u << GRANT_COUNT)        /* the runner is asked about the rows of "internet" */
 #define POLICY_HANDED (1u << (GRANT_COUNT + 1)) /* and it has no socket but those that it is handed, which are connected */
 
 struct bpf {
@@ -60,10 +60,18 @@ struct rule_match {
 	bool differs;
 };
 
+/* A call that no filter decides about, and that is not denied at once either. */
+enum policy_question {
+	POLICY_ASKS_NOTHING,
+	POLICY_ASKS_LOOK,   /* "ask": to look at the network interfaces; denied like any other call, or made */
+	POLICY_ASKS_SOCKET, /* "internet": to make a socket, with a network by a proxy */
+};
+
 /* A kind of call, by its arguments. */
 struct policy_call {
 	int call;
-	int error; /* of a kind of denied call: the errno with which it fails */
+	int error;                     /* of a denied call: the errno with which it fails */
+	enum policy_question question; /* of an asked one */
 	struct rule_match arg[RULE_ARGS];
 };
 
@@ -73,7 +81,7 @@ struct policy {
 	struct bpf last;
 	struct policy_call *denial; /* denied with another errno than EPERM; the first that fits a call decides */
 	size_t denials;
-	struct policy_call *asked; /* see POLICY_ASKED */
+	struct policy_call *asked; /* the runner is asked about these */
 	size_t asked_count;
 };
 
@@ -92,8 +100,11 @@ struct policy *policy_load(const char *dir, const char *name, unsigned place, ch
  */
 int policy_denial_error(const struct policy *policy, int call, const uint64_t *args);
 
-/* Whether a call is one that the runner decides about, if the caller's policy has POLICY_ASKED. */
-bool policy_is_asked(const struct policy *policy, int call, const uint64_t *args);
+/*
+ * What a call asks of the runner, which is to decide about it. `has_proxy`: the policy was loaded
+ * with POLICY_ASKED, and its caller has GRANT_NETWORK. POLICY_ASKS_NOTHING: the call is denied.
+ */
+enum policy_question policy_question(const struct policy *policy, int call, const uint64_t *args, bool has_proxy);
 
 void policy_free(struct policy *policy);
 

@@ -190,14 +190,15 @@ finish(scmp_filter_ctx filter, int error, struct bpf *bpf)
 	return error == 0 && bpf->count > BPF_MAXINSNS ? -E2BIG : error;
 }
 
-/* Whether some calls that fit the rule are allowed to guests with `grant`. */
+/* Whether some calls that fit the rule are allowed to guests with `grant`, or asked about. */
 static bool
-is_allowed_too(const struct rules *rules, const struct rule *rule, unsigned grant, unsigned place)
+is_elsewhere_too(const struct rules *rules, const struct rule *rule, unsigned grant, unsigned place)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call == rule->call && policy_rules_permit(other->section, grant, place) &&
+		if (other->call == rule->call &&
+		    (policy_rules_ask(other->section, grant, place) || policy_rules_permit(other->section, grant, place)) &&
 		    policy_rules_overlap(other, rule))
 			return true;
 	}
@@ -221,7 +222,7 @@ compile_base(const struct rules *rules, unsigned grant, unsigned place, struct b
 		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL || rule->section == RULES_ANSWER ||
 		    (rule->section == RULES_HANDED && policy_rules_hand(grant, place)))
 			error = add_unmarked(filter, rules, rule, action_of(rule));
-		else if (rule->section == RULES_QUIET && !is_allowed_too(rules, rule, grant, place))
+		else if (rule->section == RULES_QUIET && !is_elsewhere_too(rules, rule, grant, place))
 			error = add_quiet(filter, has_listener, rule);
 		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant, place))
 			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
@@ -258,28 +259,26 @@ compile_last(const struct rules *rules, struct bpf *bpf)
 }
 
 /*
- * The calls of a section, for the listener. The filter cannot tell it which row has reported a
- * call: it looks at the call again. Returns their number.
+ * Append the calls of a section to a list for the listener. The filter cannot tell it which row has
+ * reported a call: it looks at the call again.
  */
-static size_t
-list_calls(const struct rules *rules, enum rule_section section, struct policy_call **list)
+static void
+list_calls(const struct rules *rules, enum rule_section section, enum policy_question question, struct policy_call **list,
+    size_t *count)
 {
-	size_t count = 0;
-
-	*list = calloc(rules->count + 1, sizeof **list);
+	*list = reallocarray(*list, *count + rules->count + 1, sizeof **list);
 	if (*list == NULL)
 		die("out of memory");
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->rule[i];
-		struct policy_call *call = &(*list)[count];
+		struct policy_call *call = &(*list)[*count];
 
 		if (rule->section != section)
 			continue;
-		*call = (struct policy_call){ .call = rule->call, .error = rule->error };
+		*call = (struct policy_call){ .call = rule->call, .error = rule->error, .question = question };
 		memcpy(call->arg, rule->arg, sizeof call->arg);
-		count++;
+		++*count;
 	}
-	return count;
 }
 
 int
@@ -287,8 +286,9 @@ policy_compile(const struct rules *rules, unsigned place, struct policy *policy,
 {
 	int failure = compile_last(rules, &policy->last);
 
-	policy->denials = list_calls(rules, RULES_DENY, &policy->denial);
-	policy->asked_count = list_calls(rules, RULES_ASK, &policy->asked);
+	list_calls(rules, RULES_DENY, POLICY_ASKS_NOTHING, &policy->denial, &policy->denials);
+	list_calls(rules, RULES_ASK, POLICY_ASKS_LOOK, &policy->asked, &policy->asked_count);
+	list_calls(rules, RULES_INTERNET, POLICY_ASKS_SOCKET, &policy->asked, &policy->asked_count);
 	for (unsigned grant = 0; failure == 0 && grant < GRANT_COUNT; grant++)
 		failure = compile_base(rules, grant, place, &policy->base[grant]);
 	if (failure == 0)

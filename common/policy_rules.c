@@ -11,7 +11,7 @@ const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_ALLOW] = "allow",
 	[RULES_PROCESSES] = "processes",
 	[RULES_NETWORK] = "network",
-	[RULES_ASK] = "ask",
+	[RULES_INTERNET] = "internet",
 	[RULES_SOCKETS] = "sockets",
 	[RULES_HANDED] = "handed",
 	[RULES_LOOPBACK] = "loopback",
@@ -22,6 +22,7 @@ const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_QUIET] = "quiet",
 	[RULES_ANSWER] = "answer",
 	[RULES_DENY] = "deny",
+	[RULES_ASK] = "ask",
 };
 
 static bool
@@ -43,10 +44,16 @@ policy_rules_permit(enum rule_section section, unsigned grant, unsigned place)
 
 	return section == RULES_ALLOW || (section == RULES_PROCESSES && (grant & GRANT_PROCESSES) != 0) ||
 	    (section == RULES_NETWORK && has_sockets) ||
-	    (section == RULES_ASK && has_sockets && !is_both(grant, place, POLICY_ASKED)) ||
+	    (section == RULES_INTERNET && has_sockets && !is_both(grant, place, POLICY_ASKED)) ||
 	    (section == RULES_SOCKETS && has_sockets && !policy_rules_hand(grant, place)) ||
 	    (section == RULES_LOOPBACK && (grant & GRANT_LOOPBACK) != 0) ||
 	    (section == RULES_UNIX && (place & POLICY_UNIX(grant)) != 0 && !policy_rules_hand(grant, place));
+}
+
+bool
+policy_rules_ask(enum rule_section section, unsigned grant, unsigned place)
+{
+	return section == RULES_ASK || (section == RULES_INTERNET && is_both(grant, place, POLICY_ASKED));
 }
 
 /* ENOSYS and kill apply to a call whatever its arguments are. */
@@ -92,9 +99,9 @@ policy_rules_conflict(const struct rules *rules, const struct rule *rule)
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		/* A denial is for calls that no other rule is about. */
+		/* A denial, and a question, are for calls that no other rule is about. */
 		if (other->call != rule->call || other->section == RULES_ZYGOTE || rule->section == RULES_ZYGOTE ||
-		    other->section == RULES_DENY || rule->section == RULES_DENY)
+		    other->section >= RULES_DENY || rule->section >= RULES_DENY)
 			continue;
 		if ((other->section != rule->section && (is_unconditional(other) || is_unconditional(rule))) ||
 		    is_ambiguous(other, rule))

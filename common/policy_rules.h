@@ -12,7 +12,7 @@ enum rule_section {
 	RULES_ALLOW,     /* for every guest */
 	RULES_PROCESSES, /* for a guest with GRANT_PROCESSES */
 	RULES_NETWORK,   /* for a guest with GRANT_NETWORK or GRANT_LOOPBACK */
-	RULES_ASK,       /* the same; with POLICY_ASKED and GRANT_NETWORK it is reported, and the runner decides */
+	RULES_INTERNET,  /* the same; with POLICY_ASKED and GRANT_NETWORK the runner decides instead */
 	RULES_SOCKETS,   /* the same, but not with POLICY_HANDED and GRANT_NETWORK */
 	RULES_HANDED,    /* like RULES_ANSWER, for a guest with GRANT_NETWORK and POLICY_HANDED */
 	RULES_LOOPBACK,  /* for a guest with GRANT_LOOPBACK */
@@ -23,6 +23,7 @@ enum rule_section {
 	RULES_QUIET,     /* denied with EPERM and not reported: libraries try it and go on without it */
 	RULES_ANSWER,    /* not made, and not reported: returns the answer of its row */
 	RULES_DENY,      /* denied and reported like a call without a rule, but with the error of its row */
+	RULES_ASK,       /* the runner decides: it denies a call, or lets it be made */
 	RULES_SECTIONS   /* their number; a call without a rule is denied with EPERM */
 };
 
@@ -65,6 +66,9 @@ const struct rule *policy_rules_conflict(const struct rules *rules, const struct
  * see policy_load.
  */
 bool policy_rules_permit(enum rule_section section, unsigned grant, unsigned place);
+
+/* Whether the runner decides about the calls of a section, for a guest with `grant` in `place`. */
+bool policy_rules_ask(enum rule_section section, unsigned grant, unsigned place);
 
 /* Whether a guest with `grant` in `place` has no socket of the internet but those it is handed. */
 bool policy_rules_hand(unsigned grant, unsigned place);

@@ -22,7 +22,9 @@
 #define PREFIX "cellblock: "
 #define TITLE_SIZE 64
 
-static char *area; /* the arguments, and unset variables behind them; NULL: none */
+static char *area;      /* the arguments, and unset variables behind them; NULL: none */
+static char *arguments; /* a copy of them: those that main() gets */
+static size_t arguments_bytes;
 static char *area_end;
 static char *environment_end; /* the end of the variables, which follow the arguments */
 static size_t dirty_bytes;    /* of the area: the arguments, then the last title */
@@ -57,6 +59,8 @@ static void __attribute__((constructor(101))) find_area(int argc, char **argv, c
 	if (copy == NULL)
 		return;
 	area = argv[0];
+	arguments = copy;
+	arguments_bytes = dirty_bytes;
 	/*
 	 * One block, as before: libuv and Perl take the first and the last argument for the ends of
 	 * one.
@@ -91,11 +95,28 @@ extend_area(void)
 	}
 }
 
+/* Show `size` bytes of text, the last a NUL, or as much of it as there is room for. */
+static void
+show(const char *text, size_t size)
+{
+	size_t room = (size_t)(area_end - area);
+
+	if (size > room)
+		size = room;
+	memcpy(area, text, size);
+	area[size - 1] = '\0';
+	/*
+	 * Write no more than necessary: a forked process gets a copy of each page that it writes.
+	 */
+	if (size < dirty_bytes)
+		memset(area + size, 0, dirty_bytes - size);
+	dirty_bytes = size;
+}
+
 void
 process_title_set(const char *format, ...)
 {
 	char title[TITLE_SIZE] = PREFIX;
-	size_t size, room;
 	va_list args;
 
 	va_start(args, format);
@@ -105,17 +126,27 @@ process_title_set(const char *format, ...)
 	if (area == NULL)
 		return;
 	extend_area();
-	room = (size_t)(area_end - area);
-	size = strlen(title) + 1;
-	if (size > room) {
-		size = room;
-		title[size - 1] = '\0';
-	}
-	memcpy(area, title, size);
-	/*
-	 * Write no more than necessary: a forked process gets a copy of each page that it writes.
-	 */
-	if (size < dirty_bytes)
-		memset(area + size, 0, dirty_bytes - size);
-	dirty_bytes = size;
+	show(title, strlen(title) + 1);
+}
+
+void
+process_title_stand_in(const char *word)
+{
+	char *last = arguments;
+
+	for (char *at = arguments; at != NULL && at < arguments + arguments_bytes; at += strlen(at) + 1)
+		last = at;
+	if (last != NULL && strlen(last) == strlen(word))
+		strcpy(last, word);
+}
+
+void
+process_title_restore(void)
+{
+	const char *slash = arguments == NULL ? NULL : strrchr(arguments, '/');
+
+	if (arguments == NULL)
+		return;
+	prctl(PR_SET_NAME, slash == NULL ? arguments : slash + 1, 0, 0, 0);
+	show(arguments, arguments_bytes);
 }

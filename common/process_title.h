@@ -18,4 +18,16 @@
  */
 void process_title_set(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * Give the process back the names that it had when its program was started, for instance
+ * "/usr/bin/perl main.pl" and "perl". Costs the same. Never fails.
+ */
+void process_title_restore(void);
+
+/*
+ * Have process_title_restore show `word` in the place of the last argument. Does nothing if that
+ * has another length: the kernel shows no more and no less bytes than there were.
+ */
+void process_title_stand_in(const char *word);
+
 #endif

@@ -25,7 +25,7 @@
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 6u
+#define PROTO_VERSION 7u
 #define PROTO_NAME_SIZE 32
 #define PROTO_KEY_NAME_SIZE 64
 #define PROTO_TEXT_SIZE 192
@@ -33,7 +33,11 @@
 
 enum proto_kind {
 	/* to the runner */
-	PROTO_RUN = 1,  /* with 3 or 4 descriptors: job memfd (job.h), stdout, stderr; and stdin, a pipe, unless it is empty */
+	/*
+	 * With 3 to 5 descriptors: job memfd (job.h), stdout, stderr; stdin, a pipe, unless it is
+	 * empty; and the patterns of the files to collect (collection.h), if RUN_COLLECT is set.
+	 */
+	PROTO_RUN = 1,
 	PROTO_FIND,     /* has the source with `digest` been compiled for language `index`? */
 	PROTO_COMPILE,  /* with 3 descriptors: job memfd, stdout, stderr */
 	PROTO_CANCEL,   /* end run `id`; `cancel` says why */
@@ -43,7 +47,7 @@ enum proto_kind {
 	PROTO_METRICS,  /* its figures: the reply comes with a memfd of struct metrics (metrics.h), to be mapped for reading */
 	/* to the worker */
 	PROTO_WELCOME,
-	PROTO_RESULT,
+	PROTO_RESULT, /* with the collected files (collection.h), if RUN_COLLECT was set, unless they could not be collected */
 	PROTO_REFUSED,
 	PROTO_MOVED,
 };
@@ -56,6 +60,8 @@ enum proto_cancel {
 enum proto_run_flag {
 	RUN_NETWORK = 1u << 0,  /* the client asked for the configured network */
 	RUN_LOOPBACK = 1u << 2, /* the client asked for a loopback of the run's own; RUN_NETWORK does not matter then */
+	RUN_COLD = 1u << 4,     /* the program begins with another file than the main file of the language */
+	RUN_COLLECT = 1u << 3,  /* files are to be collected at the end */
 	RUN_ARGUED = 1u << 1,   /* the job has arguments or environment, for which some interpreters must start anew */
 };
 

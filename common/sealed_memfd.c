@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -51,7 +52,7 @@ write_all(int fd, struct iovec *iov, int iov_count)
 	off_t at = 0;
 
 	while (iov_count > 0) {
-		ssize_t n = pwritev(fd, iov, iov_count, at);
+		ssize_t n = pwritev(fd, iov, iov_count < IOV_MAX ? iov_count : IOV_MAX, at);
 
 		if (n < 0) {
 			if (errno == EINTR)

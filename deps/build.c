@@ -274,22 +274,43 @@ wall_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* By these words an installer, a compiler or an interpreter says that memory is short. */
+static const char *const memory_words[] = { "MemoryError", "bad_alloc", "annot allocate memory", "ut of memory",
+	"virtual memory exhausted" };
+
+/* Say which key of the configuration helps, if the installer has asked for memory in vain. */
+static void
+append_hint(const char *said, const struct dependencies_config *from, char reason[SET_REASON_SIZE])
+{
+	size_t used = strlen(reason);
+
+	for (size_t i = 0; i < sizeof memory_words / sizeof memory_words[0]; i++) {
+		if (strstr(said, memory_words[i]) == NULL)
+			continue;
+		snprintf(reason + used, SET_REASON_SIZE - used,
+		    "; it got no more memory than dependencies.memory_bytes, %" PRIu64, from->memory_bytes);
+		return;
+	}
+}
+
 /* Append the last lines that the installer printed to a reason. */
 static void
-append_last_lines(int log_fd, char reason[SET_REASON_SIZE])
+append_last_lines(int log_fd, const struct dependencies_config *from, char reason[SET_REASON_SIZE])
 {
 	char text[3000];
 	off_t end = lseek(log_fd, 0, SEEK_END);
 	off_t begin = end > (off_t)sizeof text - 1 ? end - ((off_t)sizeof text - 1) : 0;
 	ssize_t n = pread(log_fd, text, sizeof text - 1, begin);
 	char *line;
-	size_t used = strlen(reason);
+	size_t used;
 
 	if (n <= 0)
 		return;
 	while (n > 0 && isspace((unsigned char)text[n - 1]))
 		n--;
 	text[n] = '\0';
+	append_hint(text, from, reason);
+	used = strlen(reason);
 	line = text + n;
 	for (int lines = 0; line > text; line--) {
 		if (line[-1] == '\n' && ++lines == LINES)
@@ -321,7 +342,7 @@ make_set(const struct config *config, const struct language_config *language, co
 	result = language->packages == PACKAGES_PIP ? install_by_pip(&cell, requirements, reason, SET_REASON_SIZE) :
 	                                              install_by_npm(&cell, requirements, reason, SET_REASON_SIZE);
 	if (result != 0)
-		append_last_lines(cell.out_fd, reason);
+		append_last_lines(cell.out_fd, &config->dependencies, reason);
 	close(cell.out_fd);
 	if (result == 0 && set_bytes(path) > config->dependencies.bytes) {
 		snprintf(reason, SET_REASON_SIZE, "the set is larger than dependencies.bytes, %" PRIu64,

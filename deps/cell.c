@@ -23,11 +23,13 @@
 #include "clock.h"
 #include "config_dependencies.h"
 #include "log.h"
+#include "memory.h"
 #include "set.h"
 #include "units.h"
 
 #define BUBBLEWRAP "/usr/bin/bwrap"
-#define LOOK_MS 500 /* from one look at the size of the set to the next */
+#define LOOK_MS 100  /* from one look at the memory of an installer to the next */
+#define SIZE_LOOKS 5 /* the size of the set is looked at each time after so many */
 #define OPEN_FILES 4096
 #define PROCESSES 4096 /* of the user that installs */
 #define PATH_VARIABLE "/usr/local/bin:/usr/bin:/bin"
@@ -236,7 +238,8 @@ static void __attribute__((noreturn)) become(const struct cell *cell, char *cons
 	    sigprocmask(SIG_SETMASK, &none, NULL) != 0 || signal(SIGPIPE, SIG_DFL) == SIG_ERR ||
 	    prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
 	    !limit(RLIMIT_NOFILE, OPEN_FILES) || !limit(RLIMIT_NPROC, PROCESSES) || !limit(RLIMIT_CORE, 0) ||
-	    !limit(RLIMIT_FSIZE, cell->config->dependencies.bytes)) {
+	    !limit(RLIMIT_FSIZE, cell->config->dependencies.bytes) ||
+	    !limit(RLIMIT_DATA, cell->config->dependencies.memory_bytes)) {
 		dprintf(STDERR_FILENO, "prepare an installer: %s\n", strerror(errno));
 		_exit(126);
 	}
@@ -246,6 +249,17 @@ static void __attribute__((noreturn)) become(const struct cell *cell, char *cons
 	_exit(127);
 }
 
+/* Say that an installer took more than a key of the configuration allows. */
+static void
+say_limit(char *error, size_t size, const char *what, const char *key, uint64_t most)
+{
+	char text[UNITS_TEXT_SIZE];
+	bool has_unit = units_of_limit(strcmp(key, "bytes") == 0 ? "set_bytes" : key, most, text);
+
+	snprintf(error, size, "it took %s than dependencies.%s, %" PRIu64 "%s%s%s", what, key, most, has_unit ? " (" : "", text,
+	    has_unit ? ")" : "");
+}
+
 /* Wait for the child. Returns its wait status; or -1 with a text, after it was killed. */
 static int
 wait_for(const struct cell *cell, pid_t pid, char *error, size_t size)
@@ -253,7 +267,7 @@ wait_for(const struct cell *cell, pid_t pid, char *error, size_t size)
 	const struct dependencies_config *from = &cell->config->dependencies;
 	uint64_t until_us = clock_us() + from->build_ms * 1000;
 	struct pollfd end = { .fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-	char text[UNITS_TEXT_SIZE];
+	unsigned looks = 0;
 	int status = 0;
 
 	error[0] = '\0';
@@ -261,11 +275,12 @@ wait_for(const struct cell *cell, pid_t pid, char *error, size_t size)
 		snprintf(error, size, "watch the installer: %s", strerror(errno));
 	while (error[0] == '\0' && poll(&end, 1, LOOK_MS) <= 0) {
 		if (clock_us() > until_us)
-			snprintf(error, size, "it took longer than dependencies.build_ms, %" PRIu64 "%s%s%s", from->build_ms,
-			    units_of_limit("build_ms", from->build_ms, text) ? " (" : "", text, text[0] != '\0' ? ")" : "");
-		else if (cell->is_building && cell->set != NULL && set_bytes(cell->set) > from->bytes)
-			snprintf(error, size, "it took more disk space than dependencies.bytes, %" PRIu64 "%s%s%s", from->bytes,
-			    units_of_limit("set_bytes", from->bytes, text) ? " (" : "", text, text[0] != '\0' ? ")" : "");
+			say_limit(error, size, "longer", "build_ms", from->build_ms);
+		else if (memory_of_tree(pid) > from->memory_bytes)
+			say_limit(error, size, "more memory", "memory_bytes", from->memory_bytes);
+		else if (cell->is_building && cell->set != NULL && ++looks % SIZE_LOOKS == 0 &&
+		    set_bytes(cell->set) > from->bytes)
+			say_limit(error, size, "more disk space", "bytes", from->bytes);
 	}
 	if (end.fd >= 0)
 		close(end.fd);

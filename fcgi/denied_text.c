@@ -21,6 +21,7 @@ enum purpose {
 	FOR_OTHERS,
 	FOR_NETWORK,
 	FOR_PROCESSES,
+	FOR_DEBUGGING,
 };
 
 static const struct {
@@ -34,6 +35,7 @@ static const struct {
 	{ "vfork", FOR_PROCESSES },
 	{ "execve", FOR_PROCESSES },
 	{ "execveat", FOR_PROCESSES },
+	{ "ptrace", FOR_DEBUGGING },
 };
 
 /*
@@ -59,6 +61,10 @@ static const struct {
 	{ "getaddrinfo", FOR_NETWORK },
 	{ "eai_again", FOR_NETWORK },
 	{ "resolve host", FOR_NETWORK },
+	{ "resolve hostname", FOR_NETWORK },
+	{ "failed to connect", FOR_NETWORK },
+	{ "couldn't connect", FOR_NETWORK },
+	{ "unable to connect", FOR_NETWORK },
 	{ "unknownhostexception", FOR_NETWORK },
 	{ "cannot fork", FOR_PROCESSES },
 	{ "can't fork", FOR_PROCESSES },
@@ -248,7 +254,7 @@ denied_json(const struct denied_calls *denied, const struct denied_context *cont
 void
 denied_line(const struct denied_calls *denied, const struct denied_context *context, const char *err, size_t err_size, char *text)
 {
-	bool blamed[] = { [FOR_OTHERS] = false, [FOR_NETWORK] = false, [FOR_PROCESSES] = false };
+	bool blamed[] = { [FOR_OTHERS] = false, [FOR_NETWORK] = false, [FOR_PROCESSES] = false, [FOR_DEBUGGING] = false };
 	char hint[HINT_SIZE] = "", last_name[NAME_SIZE];
 	size_t at = 0, last = 0, words = last_words(err, err_size);
 	enum purpose last_purpose;
@@ -260,6 +266,9 @@ denied_line(const struct denied_calls *denied, const struct denied_context *cont
 		last++;
 	name_call(denied->call[last].number, last_name);
 	last_purpose = purpose_of(last_name);
+	/* A runtime that crashes has itself looked at, and says whether it was permitted to. */
+	if (last_purpose == FOR_DEBUGGING && context->by_signal)
+		return;
 	for (size_t i = 0; i < sizeof blamed / sizeof blamed[0]; i++)
 		blamed[i] = is_blamed(err + words, err_size - words, (enum purpose)i);
 	/*
@@ -267,6 +276,8 @@ denied_line(const struct denied_calls *denied, const struct denied_context *cont
 	 * several ways, by calls of one purpose.
 	 */
 	blamed[last_purpose] |= blamed[FOR_OTHERS];
+	/* Programs that fetch something can be told to be silent: only their exit code tells. */
+	blamed[FOR_NETWORK] |= err_size == 0 && !context->by_signal && last_purpose == FOR_NETWORK;
 	for (size_t i = 0; i < DENIED_CALLS && denied->call[i].count > 0; i++) {
 		enum purpose purpose;
 		char name[NAME_SIZE];

@@ -17,6 +17,7 @@ struct denied_context {
 	bool has_network;           /* the server has one */
 	bool key_has_network;       /* the key of the request may use it */
 	bool has_loopback;          /* the client may ask for a loopback */
+	bool by_signal;             /* it ended by a signal */
 	uint64_t processes;         /* that the run might have */
 	uint64_t maximum_processes; /* that the client may ask for */
 };

@@ -176,6 +176,29 @@ json_text_well_formed(const char *in, size_t size)
 }
 
 size_t
+json_text_repair(const char *in, size_t size, char *out)
+{
+	size_t at = 0, written = 0;
+
+	while (at < size) {
+		size_t good = json_text_well_formed(in + at, size - at);
+		bool valid, cut;
+
+		if (out != NULL)
+			memcpy(out + written, in + at, good);
+		at += good;
+		written += good;
+		if (at == size)
+			break;
+		at += sequence((const unsigned char *)in + at, size - at, &valid, &cut);
+		if (out != NULL)
+			memcpy(out + written, "\xef\xbf\xbd", 3);
+		written += 3;
+	}
+	return written;
+}
+
+size_t
 json_text_trim(const char *in, size_t size)
 {
 	const unsigned char *p = (const unsigned char *)in;

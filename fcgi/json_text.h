@@ -31,6 +31,12 @@ size_t json_text_fit(const char *in, size_t size, uint64_t most);
 size_t json_text_well_formed(const char *in, size_t size);
 
 /*
+ * Copy `in` to `out` with U+FFFD for each maximal part of an ill-formed sequence. Returns the size
+ * of the copy, at most three times that of `in`. `out` is NULL: it only counts.
+ */
+size_t json_text_repair(const char *in, size_t size, char *out);
+
+/*
  * The size of `in` without an incomplete UTF-8 sequence at its end, for a text that was cut at a
  * limit.
  */

@@ -1,12 +1,13 @@
 /* json_tree.c - see json_tree.h. Runs in the worker, over untrusted input. */
 #include "json_tree.h"
 
-#include <ctype.h>
 #include <json-c/json.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "form.h"
 #include "json_text.h"
 
 #define MAX_DEPTH 32
@@ -43,21 +44,9 @@ survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
 	}
 }
 
-/* Whether a body is what a browser or a client library sends for a form: name=value, or parts. */
-static bool
-is_form(const char *body, size_t size)
-{
-	size_t name = 0;
-
-	if (size > 2 && memcmp(body, "--", 2) == 0)
-		return true;
-	while (name < size && (isalnum((unsigned char)body[name]) || strchr("_-.%+", body[name]) != NULL) && body[name] != '\0')
-		name++;
-	return name > 0 && name < size && body[name] == '=';
-}
-
-struct json_object *
-json_tree_parse(const char *body, size_t size, struct http_error *error)
+/* Parse a body that is UTF-8. */
+static struct json_object *
+parse(const char *body, size_t size, struct http_error *error)
 {
 	struct json_tokener *tokener;
 	struct json_object *tree;
@@ -65,16 +54,10 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 	size_t end, values;
 	bool nul_in_name;
 
-	if (size > INT32_MAX) {
-		http_error_set(error, 413, "body: is too large");
-		return NULL;
-	}
-	/* json-c's own check accepts characters above U+10FFFF. */
-	end = json_text_well_formed(body, size);
-	if (end != size) {
-		http_error_set(error, 400, "body: must be UTF-8; byte %zu is not", end);
-		return NULL;
-	}
+	/* No form starts like an object. */
+	tree = size > 0 && body[0] != '{' ? form_parse(body, size) : NULL;
+	if (tree != NULL)
+		return tree;
 	survey(body, size, &values, &nul_in_name);
 	if (values > MAX_VALUES) {
 		http_error_set(error, 400, "body: must not contain more than %d values", MAX_VALUES);
@@ -89,27 +72,51 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 		http_error_set(error, 500, "out of memory");
 		return NULL;
 	}
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
+	/* The rest after the object is ignored, as dify-sandbox does. */
+	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	tree = json_tokener_parse_ex(tokener, body, (int)size);
 	result = json_tokener_get_error(tokener);
 	end = json_tokener_get_parse_end(tokener);
 	json_tokener_free(tokener);
 
-	if (result == json_tokener_continue) {
-		http_error_set(error, 400, "body: must be a JSON object; it ends too early");
-	} else if (result != json_tokener_success && is_form(body, size)) {
-		http_error_set(error, 400, "body: must be a JSON object; this is a form");
-	} else if (result != json_tokener_success) {
-		http_error_set(error, 400, "body: must be a JSON object: %s at byte %zu", json_tokener_error_desc(result), end);
-	} else if (!json_object_is_type(tree, json_type_object)) {
-		http_error_set(error, 400, "body: must be a JSON object");
-	} else {
-		while (end < size && strchr(" \t\r\n", body[end]) != NULL && body[end] != '\0')
-			end++;
-		if (end == size)
-			return tree;
-		http_error_set(error, 400, "body: must be one JSON object and nothing after it");
-	}
+	if (result == json_tokener_success && json_object_is_type(tree, json_type_object))
+		return tree;
 	json_object_put(tree);
+	if (result == json_tokener_continue)
+		http_error_set(error, 400, "body: must be a JSON object; it ends too early");
+	else if (result != json_tokener_success)
+		http_error_set(error, 400, "body: must be a JSON object: %s at byte %zu", json_tokener_error_desc(result), end);
+	else
+		http_error_set(error, 400, "body: must be a JSON object");
 	return NULL;
+}
+
+struct json_object *
+json_tree_parse(const char *body, size_t size, struct http_error *error)
+{
+	struct json_object *tree;
+	char *repaired;
+	size_t length;
+
+	if (size > INT32_MAX) {
+		http_error_set(error, 413, "body: is too large");
+		return NULL;
+	}
+	/* json-c's own check accepts characters above U+10FFFF. */
+	if (json_text_well_formed(body, size) == size)
+		return parse(body, size, error);
+	length = json_text_repair(body, size, NULL);
+	if (length > INT32_MAX) {
+		http_error_set(error, 413, "body: is too large");
+		return NULL;
+	}
+	repaired = malloc(length);
+	if (repaired == NULL) {
+		http_error_set(error, 500, "out of memory");
+		return NULL;
+	}
+	json_text_repair(body, size, repaired);
+	tree = parse(repaired, length, error);
+	free(repaired);
+	return tree;
 }

@@ -1,4 +1,4 @@
-/* json_tree.h - parses JSON into a tree of json-c, within bounds. */
+/* json_tree.h - parses a body of JSON into a tree of json-c, within bounds. */
 #ifndef CELLBLOCK_JSON_TREE_H
 #define CELLBLOCK_JSON_TREE_H
 
@@ -9,8 +9,8 @@
 struct json_object;
 
 /*
- * Parse a text that is one object and nothing else. Returns the tree, for json_object_put; or NULL
- * with `error` set.
+ * Parse a text that begins with an object, or a form (form.h). Bytes that are not UTF-8 become
+ * U+FFFD. Returns the tree, for json_object_put; or NULL with `error` set.
  *
  * The values are counted first: json-c needs a hundred times the two bytes of an empty list, so a
  * body of a few megabytes could otherwise take a gigabyte of memory.

@@ -86,7 +86,8 @@ limit(const char *name, int resource, rlim_t most)
 #ifndef CELLBLOCK_SANITIZERS
 /*
  * The memory that a request can need at most: its body, the tree that is made of it, with a string
- * that grows by doubling; its arguments and environment; and the output of its run.
+ * that grows by doubling; its arguments and environment; its files, decoded; and the output of its
+ * run.
  */
 static rlim_t
 memory_of_request(const struct config *config)
@@ -101,7 +102,7 @@ memory_of_request(const struct config *config)
 		if (config_is_compiled(language) && language->compile.limits.output_bytes > compiled)
 			compiled = language->compile.limits.output_bytes;
 	}
-	return 5 * config->body_bytes + 2 * output + compiled;
+	return 6 * config->body_bytes + 2 * output + compiled;
 }
 #endif
 

@@ -2,12 +2,42 @@
 #define _GNU_SOURCE
 #include "memfd.h"
 
+#include <errno.h>
+#include <stdlib.h>
+
+#include "collection.h"
 #include "job.h"
 #include "sealed_memfd.h"
+
+enum { JOB_PARTS = 7, FILE_PARTS = 3 };
+
+/*
+ * The parts of the files: `iov` has room for them, and `heads` for a head of each. Adds to `header`
+ * how many there are, and their bytes.
+ */
+static void
+add_files(const struct request_files *files, struct job_header *header, struct job_file *heads, struct iovec *iov)
+{
+	for (size_t i = 0; i < files->count; i++) {
+		const struct request_file *file = &files->file[i];
+
+		if (file->is_code)
+			continue;
+		heads[i] = (struct job_file){ .path_bytes = (uint32_t)file->path.size + 1,
+			.flags = file->is_executable ? JOB_FILE_EXECUTABLE : 0,
+			.size = file->content.size };
+		*iov++ = (struct iovec){ &heads[i], sizeof heads[i] };
+		*iov++ = (struct iovec){ (void *)file->path.bytes, file->path.size + 1 };
+		*iov++ = (struct iovec){ (void *)file->content.bytes, file->content.size };
+		header->files++;
+		header->files_bytes += sizeof heads[i] + file->path.size + 1 + file->content.size;
+	}
+}
 
 int
 memfd_job(const struct run_request *request)
 {
+	const struct request_files *files = &request->files;
 	struct job_header header = {
 		.magic = JOB_MAGIC,
 		.code_bytes = (uint32_t)request->code.size,
@@ -17,14 +47,47 @@ memfd_job(const struct run_request *request)
 		.envc = request->env.count,
 		.env_bytes = (uint32_t)request->env.size,
 		.compiler_options = request->compiler_options,
+		.needs = request->needs.count,
+		.needs_bytes = (uint32_t)request->needs.size,
+		.main_bytes = request->main.size == 0 ? 0 : (uint32_t)request->main.size + 1,
 	};
-	struct iovec iov[] = {
+	struct iovec few[JOB_PARTS] = {
 		{ &header, sizeof header },
 		{ (void *)request->code.bytes, request->code.size },
 		{ (void *)request->preload.bytes, request->preload.size },
 		{ request->args.bytes, request->args.size },
 		{ request->env.bytes, request->env.size },
+		{ request->needs.bytes, request->needs.size },
+		{ (void *)request->main.bytes, header.main_bytes },
 	};
+	struct job_file *heads;
+	struct iovec *iov;
+	int fd = -1, error;
 
-	return sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, sizeof iov / sizeof iov[0]);
+	if (files->count == 0)
+		return sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, few, JOB_PARTS);
+	heads = malloc(files->count * sizeof *heads);
+	iov = malloc((JOB_PARTS + files->count * FILE_PARTS) * sizeof *iov);
+	if (heads != NULL && iov != NULL) {
+		add_files(files, &header, heads, iov + JOB_PARTS);
+		for (size_t i = 0; i < JOB_PARTS; i++)
+			iov[i] = few[i];
+		fd = sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, (int)(JOB_PARTS + header.files * FILE_PARTS));
+	}
+	error = errno;
+	free(heads);
+	free(iov);
+	errno = error;
+	return fd;
+}
+
+int
+memfd_patterns(const struct run_request *request)
+{
+	struct collect_request header = { .magic = COLLECT_MAGIC,
+		.patterns = request->collect.count,
+		.bytes = request->collect.size };
+	struct iovec iov[] = { { &header, sizeof header }, { request->collect.bytes, request->collect.size } };
+
+	return sealed_memfd_make("cellblock-patterns", SEALED_MEMFD_DATA, iov, sizeof iov / sizeof iov[0]);
 }

@@ -1,4 +1,4 @@
-/* memfd.h - the sealed memfd with a run's job. */
+/* memfd.h - the sealed memfds with a run's job, and with the patterns of its files. */
 #ifndef CELLBLOCK_MEMFD_H
 #define CELLBLOCK_MEMFD_H
 
@@ -9,5 +9,10 @@
  * or -1 with errno.
  */
 int memfd_job(const struct run_request *request);
+
+/*
+ * The same for the patterns of the files to collect, in the format of collection.h.
+ */
+int memfd_patterns(const struct run_request *request);
 
 #endif

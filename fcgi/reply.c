@@ -21,6 +21,7 @@
 #include "clock.h"
 #include "denied_text.h"
 #include "json_text.h"
+#include "reply_files.h"
 #include "request_limits.h"
 #include "units.h"
 
@@ -101,8 +102,8 @@ put_part(struct reply *reply, const char *bytes, size_t size)
 		reply->is_cut = true;
 }
 
-static void
-put(struct reply *reply, const char *bytes, size_t size)
+void
+reply_put(struct reply *reply, const char *bytes, size_t size)
 {
 	for (size_t at = 0, part; at < size && !reply->is_cut; at += part) {
 		part = size - at < WAIT_BYTES ? size - at : WAIT_BYTES;
@@ -110,8 +111,8 @@ put(struct reply *reply, const char *bytes, size_t size)
 	}
 }
 
-static void
-put_escaped(struct reply *reply, const char *bytes, size_t size)
+void
+reply_put_escaped(struct reply *reply, const char *bytes, size_t size)
 {
 	char block[8192];
 	size_t used;
@@ -132,7 +133,7 @@ put_header(struct reply *reply, int status, const char *header, size_t size)
 	reply->bytes = size;
 	n = snprintf(text, sizeof text, "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n",
 	    status, phrase(status), is_replaced ? "" : "; charset=utf-8", size, reply->header, header != NULL ? header : "");
-	put(reply, text, (size_t)n);
+	reply_put(reply, text, (size_t)n);
 }
 
 void
@@ -156,7 +157,7 @@ void
 reply_send(struct reply *reply, int status, const char *header, const char *json, size_t size)
 {
 	put_header(reply, status, header, size);
-	put(reply, json, size);
+	reply_put(reply, json, size);
 }
 
 void
@@ -167,9 +168,9 @@ reply_data(struct reply *reply, struct json_object *data)
 	    &size);
 
 	put_header(reply, 200, NULL, strlen(SUCCESS) + size + 1);
-	put(reply, SUCCESS, strlen(SUCCESS));
-	put(reply, json, size);
-	put(reply, "}", 1);
+	reply_put(reply, SUCCESS, strlen(SUCCESS));
+	reply_put(reply, json, size);
+	reply_put(reply, "}", 1);
 	json_object_put(data);
 }
 
@@ -364,7 +365,7 @@ describe_rest(const struct run *run, const struct run_limits *limits, const stru
 	    "\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",%s\"truncated\":%s,\"denied\":%s,\"usage\":{"
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
 	    ",\"processes_peak\":%s,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64 ".%03u,\"spawn_ms\":%" PRIu64
-	    ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"}}",
+	    ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"",
 	    r->exit_code, name, proto_verdict_name(r->verdict), met, run->out.truncated || run->err.truncated ? "true" : "false",
 	    denied, r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
 	    r->memory_peak_bytes, peak, run->out.size, run->err.size, r->queue_us / 1000, (unsigned)(r->queue_us % 1000),
@@ -423,12 +424,14 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	static const char before_err[] = "\",\"stderr\":\"";
 	static const char before_error[] = "\",\"error\":\"";
 	static const char after_compilation[] = "\"},";
+	static const char end[] = "}}";
 	const struct compilation *compilation = &run->compilation;
 	const struct denied_context context = { .network = (enum network)run->result.network,
 		.wants_network = request->wants_network,
 		.has_network = config->network != NETWORK_NONE,
 		.key_has_network = !request->key_lacks_network,
 		.has_loopback = request->may_loopback,
+		.by_signal = run->result.verdict == VERDICT_SIGNAL,
 		.processes = request->limits.processes,
 		.maximum_processes = request->maximum.processes };
 	bool failed = run->result.verdict != VERDICT_OK;
@@ -454,26 +457,29 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	compiled_length = describe_compilation(compilation, compiled, sizeof compiled);
 	rest_length = describe_rest(run, &request->limits, &context, rest, sizeof rest);
 	length = strlen(before_out) + out_length + strlen(before_err) + err_length + strlen(before_error) + (size_t)error_length +
-	    (failed ? excerpt_length(&excerpt) : 0) + (size_t)compiled_length + (size_t)rest_length;
+	    (failed ? excerpt_length(&excerpt) : 0) + (size_t)compiled_length + (size_t)rest_length +
+	    reply_files_length(&run->files) + strlen(end);
 	if (compilation->took_place)
 		length += json_text_length(compilation->text.bytes, compilation->text.size) + strlen(after_compilation);
 
 	put_header(reply, 200, NULL, length);
-	put(reply, before_out, strlen(before_out));
-	put_escaped(reply, run->out.bytes, run->out.size);
-	put(reply, before_err, strlen(before_err));
-	put_escaped(reply, run->err.bytes, run->err.size);
-	put(reply, before_error, strlen(before_error));
-	put(reply, error, (size_t)error_length);
+	reply_put(reply, before_out, strlen(before_out));
+	reply_put_escaped(reply, run->out.bytes, run->out.size);
+	reply_put(reply, before_err, strlen(before_err));
+	reply_put_escaped(reply, run->err.bytes, run->err.size);
+	reply_put(reply, before_error, strlen(before_error));
+	reply_put(reply, error, (size_t)error_length);
 	if (failed) {
-		put_escaped(reply, excerpt.head.bytes, excerpt.head.size);
-		put(reply, excerpt.between, strlen(excerpt.between));
-		put_escaped(reply, excerpt.tail.bytes, excerpt.tail.size);
+		reply_put_escaped(reply, excerpt.head.bytes, excerpt.head.size);
+		reply_put(reply, excerpt.between, strlen(excerpt.between));
+		reply_put_escaped(reply, excerpt.tail.bytes, excerpt.tail.size);
 	}
-	put(reply, compiled, (size_t)compiled_length);
+	reply_put(reply, compiled, (size_t)compiled_length);
 	if (compilation->took_place) {
-		put_escaped(reply, compilation->text.bytes, compilation->text.size);
-		put(reply, after_compilation, strlen(after_compilation));
+		reply_put_escaped(reply, compilation->text.bytes, compilation->text.size);
+		reply_put(reply, after_compilation, strlen(after_compilation));
 	}
-	put(reply, rest, (size_t)rest_length);
+	reply_put(reply, rest, (size_t)rest_length);
+	reply_files_put(reply, &run->files);
+	reply_put(reply, end, strlen(end));
 }

@@ -10,15 +10,17 @@
 #include <string.h>
 #include <strings.h>
 
-#include "json_tree.h"
-#include "units.h"
 #include "config_language.h"
+#include "json_tree.h"
+#include "request_collect.h"
+#include "request_dependencies.h"
+#include "units.h"
 
 #define LOOPBACK "loopback"  /* the one value of the field "network" */
 #define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
 
 /* Fields of later versions. To ignore them would be to answer another request than the client's. */
-static const char *const later_fields[] = { "files", "collect", "tests" };
+static const char *const later_fields[] = { "tests" };
 
 /*
  * Variables that control a loader, libc or an interpreter before the program's first line.
@@ -55,14 +57,32 @@ valid_env_name(const char *name)
 	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
 }
 
-/* A field; NULL if it is missing or null. */
+/* A member of an object in a request; NULL if it is missing or null. */
 static struct json_object *
-field(struct json_object *object, const char *name)
+member(struct json_object *object, const char *name)
 {
 	struct json_object *value = NULL;
 
 	json_object_object_get_ex(object, name, &value);
 	return value;
+}
+
+/*
+ * A field of a request; NULL if it is missing or null. A name in other letters ("Code") is taken
+ * where the exact one is missing: dify-sandbox takes it.
+ */
+static struct json_object *
+field(struct json_object *tree, const char *name)
+{
+	struct json_object *value = NULL;
+
+	if (json_object_object_get_ex(tree, name, &value))
+		return value;
+	json_object_object_foreach(tree, given, other) {
+		if (strcasecmp(given, name) == 0)
+			return other;
+	}
+	return NULL;
 }
 
 static struct text
@@ -192,7 +212,7 @@ refuse_limit(const char *name, struct http_error *error)
 static void
 settle_threads(struct json_object *object, struct run_limits *limits)
 {
-	if (limits->processes > 1 && field(object, "processes") != NULL && field(object, "threads") == NULL)
+	if (limits->processes > 1 && member(object, "processes") != NULL && member(object, "threads") == NULL)
 		limits->threads = 0;
 }
 
@@ -236,7 +256,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 	}
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *f = &request_limits[i];
-		struct json_object *value = field(object, f->name);
+		struct json_object *value = member(object, f->name);
 		uint64_t maximum, number;
 
 		if (value == NULL)
@@ -510,10 +530,21 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
 	    take_compiler_options(config->language[request->language], tree, &request->compiler_options, error) != 0 ||
 	    take_limits(&config->language[request->language]->limits, tree, &request->limits, error) != 0 ||
-	    reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
+	    request_dependencies_take(config->language[request->language], tree, &request->needs, error) != 0 ||
+	    request_files_take(tree, config->language[request->language], &request->limits, &request->files, error) != 0 ||
+	    request_files_take_main(tree, config->language[request->language], &request->files, &request->main, &request->code,
+	        error) != 0 ||
+	    request_collect_take(config, tree, &request->collect, error) != 0 || reject_later_fields(tree, error) != 0 ||
+	    take_network(config, tree, request, error) != 0)
 		goto failed;
 	if (request->code.size == 0) {
 		http_error_set(error, 400, "code: is required and must not be empty");
+		goto failed;
+	}
+	if (config->preload == PRELOAD_IGNORE)
+		request->preload = (struct text){ NULL, 0 };
+	if (request->main.size > 0 && request->preload.size > 0) {
+		http_error_set(error, 400, "preload: must not be there together with main");
 		goto failed;
 	}
 	request->maximum = config->language[request->language]->limits.maximum;
@@ -531,7 +562,10 @@ request_free(struct run_request *request)
 	json_object_put(request->tree);
 	free(request->args.bytes);
 	free(request->env.bytes);
+	free(request->needs.bytes);
+	request_files_free(&request->files);
+	free(request->collect.bytes);
 	request->tree = NULL;
-	request->code = request->preload = request->input = (struct text){ NULL, 0 };
-	request->args = request->env = (struct block){ NULL, 0, 0 };
+	request->code = request->preload = request->input = request->main = (struct text){ NULL, 0 };
+	request->args = request->env = request->needs = request->collect = (struct block){ NULL, 0, 0 };
 }

@@ -13,15 +13,11 @@
 
 #include "config.h"
 #include "http_error.h"
+#include "request_files.h"
 #include "request_limits.h"
+#include "text.h"
 
 struct json_object;
-
-/* Bytes that may contain NUL. The struct does not own them. */
-struct text {
-	const char *bytes;
-	size_t size;
-};
 
 /* NUL-terminated entries, one after the other, as in a job (job.h). */
 struct block {
@@ -44,6 +40,10 @@ struct run_request {
 	struct run_limits maximum; /* of each limit, for this client */
 	struct text code, preload, input;
 	struct block args, env;
+	struct block needs;        /* packages that must be installed: a name, and a version or "", by turns */
+	struct request_files files;
+	struct text main;          /* the path of the file to start, if it is one of these, and not the language's main file */
+	struct block collect;      /* patterns of the files to return */
 	uint32_t compiler_options; /* bit N: the Nth that the language's file allows */
 };
 

@@ -62,6 +62,7 @@ run_init(struct run *run)
 	output_init(&run->out);
 	output_init(&run->err);
 	output_init(&run->compilation.text);
+	run->files_fd = -1;
 }
 
 void
@@ -93,6 +94,7 @@ run_release(struct run *run)
 	output_release(&run->out);
 	output_release(&run->err);
 	output_release(&run->compilation.text);
+	collected_release(&run->files);
 	run->compilation.took_place = false;
 	run->compilation.result.verdict = VERDICT_OK;
 	run->cause[0] = '\0';
@@ -173,6 +175,7 @@ struct watch {
 	uint64_t deadline_us;
 	struct pollfd polled[POLL_COUNT]; /* fd -1: no longer waited for */
 	bool answered;                    /* the result has arrived */
+	bool collects;                    /* files come with it */
 	bool limit_hit;                   /* a stream exceeded output_bytes */
 };
 
@@ -217,7 +220,8 @@ static enum run_end
 take_answer(struct run *run, struct watch *watch)
 {
 	struct proto_reply reply;
-	int received = runner_link_receive(watch->link, &reply);
+	int received = watch->collects ? runner_link_receive_fd(watch->link, &reply, &run->files_fd) :
+	                                 runner_link_receive(watch->link, &reply);
 
 	if (received > 0)
 		return RUN_ENDED;
@@ -355,7 +359,7 @@ settle(struct run *run, const struct watch *watch)
 }
 
 /* The descriptors of a run, in the order of PROTO_RUN. */
-enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_COUNT };
+enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_PATTERNS, FD_COUNT };
 
 /*
  * Open all descriptors, and the worker's `ends` of the pipes. Returns NULL, or the name of the step
@@ -379,7 +383,26 @@ open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends
 		if (fds[FD_INPUT] < 0)
 			return "make a pipe for stdin";
 	}
+	if (request->collect.count > 0 && !is_compile) {
+		fds[FD_PATTERNS] = memfd_patterns(request);
+		if (fds[FD_PATTERNS] < 0)
+			return "write the patterns";
+	}
 	return NULL;
+}
+
+/* Send the message with those of the descriptors that there are. */
+static int
+send_request(struct runner_link *link, const struct proto_request *message, const int *fds, enum reconnect reconnect)
+{
+	int sent[FD_COUNT];
+	size_t count = 0;
+
+	for (size_t i = 0; i < FD_COUNT; i++) {
+		if (fds[i] >= 0)
+			sent[count++] = fds[i];
+	}
+	return runner_link_send(link, message, sent, count, reconnect);
 }
 
 /*
@@ -395,7 +418,8 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 	bool is_compile = message->kind == PROTO_COMPILE;
 	/* A program that was compiled is held for this connection only. */
 	bool is_second = is_compile || run->compilation.took_place;
-	int fds[FD_COUNT] = { -1, -1, -1, -1 };
+	bool collects = request->collect.count > 0 && !is_compile;
+	int fds[FD_COUNT] = { -1, -1, -1, -1, -1 };
 	int ends[2] = { -1, -1 };
 	struct run_input input = { .fd = -1 };
 	enum run_end end;
@@ -407,8 +431,7 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 	if (failed != NULL) {
 		set_cause(run, "%s: %s", failed, strerror(errno));
 		end = RUN_FAULT;
-	} else if (runner_link_send(link, message, fds, fds[FD_INPUT] < 0 ? FD_INPUT : FD_COUNT,
-	               is_second ? RECONNECT_NEVER : RECONNECT_PATIENTLY) != 0) {
+	} else if (send_request(link, message, fds, is_second ? RECONNECT_NEVER : RECONNECT_PATIENTLY) != 0) {
 		set_cause(run, "%s", link->error);
 		*start_over = is_second;
 		end = RUN_NO_RUNNER;
@@ -416,6 +439,7 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 		struct watch watch = {
 			.link = link,
 			.input = &input,
+			.collects = collects,
 			.output_bytes = message->limits.output_bytes,
 			.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,
 			.polled = {
@@ -438,6 +462,11 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 		end = wait_for_end(run, &watch);
 		if (end == RUN_ENDED)
 			settle(run, &watch);
+		if (end == RUN_ENDED && collects) {
+			collected_take(&run->files, run->files_fd);
+			run->files_fd = -1;
+		}
+		fdpass_close(&run->files_fd, 1);
 		/* A compiler runs none of the client's code, and its output is kept for nobody. */
 		if (end == RUN_LOST && is_compile)
 			end = RUN_NO_RUNNER;
@@ -527,6 +556,13 @@ settle_memory(struct run *run, const struct language_config *language)
 		run->result.verdict = VERDICT_MEMORY_LIMIT;
 }
 
+/* Whether the interpreter must start anew: one that waits has looked for the main file already. */
+static bool
+starts_anew(const struct config *config, const struct run_request *request)
+{
+	return request->main.size > 0 && config->language[request->language]->run.count > 0;
+}
+
 static enum run_end
 compile_and_run(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
     const struct run_client *client, bool *start_over)
@@ -536,7 +572,8 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.index = (uint32_t)request->language,
 		.warm = request->warm,
 		.flags = (request->network ? RUN_NETWORK : 0u) | (request->loopback ? RUN_LOOPBACK : 0u) |
-		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u),
+		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u) |
+		    (request->collect.count > 0 ? RUN_COLLECT : 0u) | (starts_anew(config, request) ? RUN_COLD : 0u),
 		.proxy = request->proxy,
 		.queue_ms = client->queue_ms,
 		.waited_us = client->waited_us,

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "collected.h"
 #include "request.h"
 #include "runner_link.h"
 
@@ -44,6 +45,8 @@ struct run {
 	struct output out, err;
 	struct run_result result; /* VERDICT_COMPILE_ERROR: nothing was run; `compilation` says why */
 	struct compilation compilation;
+	struct collected files; /* that the run has left, if the request asks for some */
+	int files_fd;           /* the same, until they are taken out; -1: none */
 	struct proto_refused refused;
 	struct proto_account account;       /* of the client's key, with RUN_ENDED and RUN_REFUSED */
 	uint32_t id;                        /* of the last message that began a step */

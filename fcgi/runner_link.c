@@ -91,11 +91,25 @@ runner_link_receive(struct runner_link *link, struct proto_reply *reply)
 	return receive(link, reply, &no_fd, 0, &fd_count);
 }
 
+int
+runner_link_receive_fd(struct runner_link *link, struct proto_reply *reply, int *fd)
+{
+	size_t fd_count;
+	int received;
+
+	*fd = -1;
+	received = receive(link, reply, fd, 1, &fd_count);
+	if (received != 0)
+		fdpass_close(fd, 1);
+	return received;
+}
+
 static int
 connect_once(struct runner_link *link)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	struct proto_reply reply;
+	int received;
 
 	if (strlen(link->path) >= sizeof address.sun_path)
 		return fail(link, "connect: %s", strerror(ENAMETOOLONG));
@@ -111,8 +125,9 @@ connect_once(struct runner_link *link)
 		return fail(link, "connect: %s", strerror(errno));
 	if (!wait_readable(link->fd, ANSWER_MS))
 		return fail(link, "connect: no welcome in %d ms", ANSWER_MS);
-	if (runner_link_receive(link, &reply) != 0)
-		return -1;
+	received = runner_link_receive(link, &reply);
+	if (received != 0)
+		return received < 0 ? -1 : fail(link, "connect: message %u instead of a welcome", reply.kind);
 	link->other_config = reply.u.welcome.config_digest != link->config_digest;
 	link->stale = reply.kind != PROTO_WELCOME || reply.u.welcome.version != PROTO_VERSION ||
 	    (link->other_config && !link->any_config);

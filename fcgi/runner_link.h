@@ -65,6 +65,12 @@ int runner_link_send(struct runner_link *link, const struct proto_request *reque
 int runner_link_receive(struct runner_link *link, struct proto_reply *reply);
 
 /*
+ * The same for an answer that may come with a descriptor: *fd, close-on-exec and the caller's, or
+ * -1.
+ */
+int runner_link_receive_fd(struct runner_link *link, struct proto_reply *reply, int *fd);
+
+/*
  * Send a request that is answered at once, and wait for the reply, which is of the same kind.
  * Returns 0; or -1 with `error` set and no connection.
  */

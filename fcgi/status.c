@@ -159,6 +159,8 @@ describe_language(const struct language_config *config, const struct proto_langu
 
 	json_object_object_add(object, "name", json_object_new_string(config->name));
 	json_object_object_add(object, "aliases", list_of(&config->aliases));
+	json_object_object_add(object, "family", json_object_new_string(config->family));
+	json_object_object_add(object, "default", json_object_new_boolean(config->is_default));
 	json_object_object_add(object, "version", text(language->version, sizeof language->version));
 	json_object_object_add(object, "start", json_object_new_string(proto_start_name(language->start)));
 	json_object_object_add(object, "available", json_object_new_boolean(language->available != 0));
@@ -264,6 +266,8 @@ status_capabilities(struct status *status, struct exchange *exchange)
 	json_object_object_add(data, "version", json_object_new_string(PACKAGE_VERSION));
 	json_object_object_add(data, "layers", describe_layers(layers, count));
 	json_object_object_add(data, "level", json_object_new_string(proto_level_name(level)));
+	if (config->level_note != NULL)
+		json_object_object_add(data, "level_note", json_object_new_string(config->level_note));
 	json_object_object_add(data, "languages", describe_starts(config, languages));
 	json_object_object_add(data, "limits", describe_limits(&config->limits));
 	json_object_object_add(data, "network", json_object_new_string(proto_network_name(config->network)));

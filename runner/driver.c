@@ -7,8 +7,9 @@
 #include "paths.h"
 
 static const struct driver drivers[] = {
-	{ "python3", { "-q", "-i" }, { "PYTHONSTARTUP=" PATH_BOX "/driver.py" }, "probe.py", { "-I", "-" } },
-	{ "nodejs", { PATH_BOX "/main.js" }, { "LD_PRELOAD=" PATH_BOX "/start.so", "UV_USE_IO_URING=0" }, "probe.js", { "-" } },
+	{ "python3", { "-iq" }, 'q', { "PYTHONSTARTUP=" PATH_BOX "/driver.py" }, "probe.py", { "-I", "-" } },
+	{ "nodejs", { PATH_BOX "/main.js" }, '\0', { "LD_PRELOAD=" PATH_BOX "/start.so", "UV_USE_IO_URING=0" }, "probe.js",
+	    { "-" } },
 };
 
 const struct driver *

@@ -12,10 +12,15 @@
 /*
  * How an interpreter is started so that it loads its driver, which lies in the working directory;
  * and how it runs the driver's probe, a script on its stdin. Each list ends with a NULL.
+ *
+ * `filler`, if not NUL, is a letter that the last argument may have at its end any number of times.
+ * That makes the argument as long as the name of the main file, so ps(1) can show that instead
+ * (process_title.h).
  */
 struct driver {
 	const char *name;
 	const char *args[DRIVER_ARGS];
+	char filler;
 	const char *env[DRIVER_VARIABLES];
 	const char *probe; /* a file beside the driver; see start/probe.h */
 	const char *probe_args[DRIVER_ARGS];

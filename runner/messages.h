@@ -32,6 +32,8 @@ enum warden_request_kind {
 	/*
 	 * Make cell `cell`. Descriptors: the guest's end of its control socket; at level chroot the
 	 * reaper's end of its socket; its cgroups; for some networks one more, see cell_network.
+	 * With `is_renewal` the cell exists, and is emptied instead: level namespaces, and
+	 * CELL_NETWORK_EMPTY or CELL_NETWORK_RELAY.
 	 */
 	WARDEN_MAKE = 1,
 	/* Level namespaces: kill all that is left of `cell`. */
@@ -47,6 +49,12 @@ enum warden_request_kind {
 	 * is well, a sealed memfd.
 	 */
 	WARDEN_EXTRACT,
+	/*
+	 * Level namespaces: collect files of a run (common/collection.h). Descriptors: a socket to
+	 * answer on, the box of a cell in which nothing is left, and the patterns. Answered by a
+	 * guest_report with, if all is well, a sealed memfd.
+	 */
+	WARDEN_COLLECT,
 	/*
 	 * Report the identity of the language's compiler. Descriptor: a socket to answer on.
 	 * Answered by a warden_compiler.
@@ -89,6 +97,7 @@ struct warden_request {
 	uint32_t zygote;
 	uint32_t network; /* enum cell_network */
 	uint32_t tree;    /* level chroot: the number of the language's tree to use */
+	uint32_t is_renewal;
 	uint64_t bytes;
 };
 
@@ -132,6 +141,8 @@ struct guest_report {
 	char step[REQUEST_STEP_SIZE]; /* what failed */
 };
 
+#define GUEST_FAILED 127 /* exit status of a guest that reports that a step failed */
+
 /*
  * From the broker to an armed guest: start the run. Descriptors: job, stdout, stderr; stdin if
  * `has_stdin`; the compiled program if `has_output`.
@@ -164,7 +175,8 @@ struct guest_start {
 enum reaper_request_kind {
 	REAPER_WATCH = 1, /* a run begins, which may use `disk_bytes` and `inodes`: report when it uses more */
 	REAPER_MEASURE,   /* report whether it uses more now */
-	REAPER_COLLECT,   /* REAPER_END, but extract the output of the compiler first */
+	REAPER_EXTRACT,   /* REAPER_END, but extract the output of the compiler first */
+	REAPER_COLLECT,   /* REAPER_END, but collect files first. Descriptor: the patterns (common/collection.h) */
 	REAPER_END,       /* kill all processes of the cell, empty its directories, and end */
 };
 
@@ -176,7 +188,7 @@ struct reaper_request {
 
 /*
  * From the reaper: the answer to REAPER_WATCH, when the disk is full; to REAPER_MEASURE; to
- * REAPER_COLLECT, with a sealed memfd if the output could be extracted.
+ * REAPER_EXTRACT and REAPER_COLLECT, with a sealed memfd if that could be done.
  */
 struct reaper_report {
 	uint32_t kind;    /* enum reaper_request_kind */

@@ -11,7 +11,14 @@
 #define CELL_USER "user"
 #define CELL_SHELL "/bin/sh"
 #define CELL_HOST_NAME "cellblock" /* at level namespaces */
+/*
+ * passwd and group are links into PATH_CELL_IDS, which is a cell's own: the directory of its number
+ * in PATH_ALL_IDS. At level namespaces that is bound there; at level chroot it is a link.
+ */
+#define PATH_CELL_IDS "/etc/cell"
+#define PATH_ALL_IDS "/etc/cells"
 #define PATH_PROC "/proc"
+#define PATH_PROGRAMS "/cellblock"                             /* what interpreters and compiled programs are started with */
 #define PATH_CERTIFICATES "/etc/ssl/certs/ca-certificates.crt" /* of a run with a network */
 
 /*

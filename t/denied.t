@@ -153,6 +153,26 @@ PYTHON
     is_deeply [map { $_->{name} } @{ $reply->{data}{denied} }], [qw(clone chroot)], 'denied has them in the order of their last attempts';
 }
 
+# A program that was told to be silent has no words: its exit code is of the denied socket.
+for (['curl -s http://192.0.2.1/', 'curl'], ['curl http://example.org/', 'curl'], ['wget -q http://example.org/', 'wget'], ['wget http://192.0.2.1/', 'wget']) {
+    my ($command, $program) = @$_;
+    SKIP: {
+        skip "no $program here", 2 if system "command -v $program >/dev/null";
+        my $reply = $cb->run(language => 'bash', code => $command);
+        like $reply->{data}{error}, qr/\nerror: operation not permitted \(socket\); no network is configured/, "$command: the error has the cause"
+            or diag json->encode($reply->{data});
+        is $reply->{data}{status}, 'exit', "$command: the exit code is the program's";
+    }
+}
+
+# A runtime that crashes has a debugger look at it.
+SKIP: {
+    my $reply = $cb->run(language => 'csharp', code => 'class P { static void Main() { System.Environment.FailFast("enough"); } }');
+    skip 'no csharp here', 2 if $reply->{status} == 400;
+    is $reply->{data}{signal}, 'SIGABRT', 'C#: a program that aborts ends by that signal';
+    unlike $reply->{data}{error}, qr/not permitted \(/, 'C#: and no denied call is blamed for it' or diag json->encode($reply->{data});
+}
+
 # Calls that a library does without are no cause of an end.
 my @innocent = (
     [python3 => "import platform\nplatform.platform()\nraise ValueError('bad column')", qr/ValueError: bad column/, 'clone'],

@@ -163,6 +163,53 @@ subtest 'failures keep the old set' => sub {
     is readlink "$cb->{dir}/dependencies/python3/current", $before, 'no failure has switched';
 };
 
+subtest 'a run that needs packages' => sub {
+    my $needs = sub {
+        my ($language, $dependencies, %field) = @_;
+        return $cb->run(language => $language, dependencies => $dependencies, strict => \1, code => 'console.log(1)', %field)->{data} || {};
+    };
+    my @code = (code => "import sys\nprint(sorted(m for m in ('importlib.metadata', 'json', 're') if m in sys.modules))");
+    my %good = (
+        'names'                            => ['cbdemo', 'Jinja2'],
+        'a name and its version'           => [{ name => 'cbdemo', version => '1.0' }],
+        'no version is any version'        => [{ name => 'cbdemo', version => '' }, { name => 'cbdemo', version => undef }],
+        'another spelling of a name'       => ['CBspace_A', 'cbspace.b', 'jinja2'],
+        'modules of the standard library, which old clients list' => ['json', 'xml', 'math', '_sqlite3'],
+    );
+    for (sort keys %good) {
+        my $data = $needs->('python3', $good{$_}, @code);
+        is $data->{stdout}, "[]\n", "$_: the program runs, and finds nothing imported" or diag explain $data;
+    }
+    my %bad = (
+        'a package that is missing'  => [['cbdemo', 'cbother'], 'cbother is not installed'],
+        'another version'            => [[{ name => 'cbdemo', version => '2.0' }], 'cbdemo 2.0 is not installed, but 1.0 is'],
+        'a version of a module'      => [[{ name => 'json', version => '2.0' }], 'json is not installed'],
+    );
+    for (sort keys %bad) {
+        my $data = $needs->('python3', $bad{$_}[0], preload => 'print("began")', code => 'print("began")');
+        is_deeply [@{$data}{qw(status exit_code stdout error)}],
+            ['exit', 127, '', "process exited with code 127\nerror: dependencies: $bad{$_}[1]\n"], "$_: nothing of the program runs";
+    }
+    my $data = $cb->run(code => 'print(1)', dependencies => [{ name => 'cbother', version => '1' }, 3])->{data};
+    is $data->{stdout}, "1\n", 'without strict the field is ignored';
+    my $reply = $cb->run(code => 'print(1)', dependencies => [3], strict => \1);
+    envelope_ok($reply, 400, -400, 'a malformed list');
+    like $reply->{json}{message}, qr/^dependencies\[0\]: /, 'the message names the element';
+    my $host = versions($cb->get('/v1/sandbox/dependencies?language=python3'));
+    my @wrong = grep { $needs->('python3', [{ name => $_, version => $host->{$_} }], code => 'print(1)')->{stdout} ne "1\n" } sort keys %$host;
+    is "@wrong", '', 'every package that is listed is installed';
+    SKIP: {
+        my $why = missing('npm', -x '/usr/bin/npm');
+        skip $why, 1 if $why;
+        is $needs->('nodejs', ['cb-one', { name => 'cb-esm', version => '2.0.0' }, 'fs'], code => 'console.log(1)')->{stdout}, "1\n",
+            'nodejs: packages that are there, and modules of Node itself';
+        is $needs->('nodejs', [{ name => 'cb-one', version => '9.0.0' }])->{error},
+            "process exited with code 127\nerror: dependencies: cb-one 9.0.0 is not installed, but 1.2.3 is\n", 'nodejs: another version';
+        is $needs->('nodejs', ['@cb/none'])->{error},
+            "process exited with code 127\nerror: dependencies: \@cb/none is not installed\n", 'nodejs: a package that is missing';
+    }
+};
+
 subtest 'a switch under load' => sub {
     spew(requirements('python3') . '/requirements.txt', "cbdemo == 2.0\n");
     my ($child, %seen, @bad, $ended) = ();

@@ -30,6 +30,31 @@ for my $language (sort keys %whoami) {
     }
 }
 
+# Each cell has a uid of its own, and the name leads to it: so programs that look a user up by name
+# are right in every cell.
+my %by_name = (
+    bash    => 'set -e; touch f; [ "$(id -u)" = "$(id -u user)" ]; chown user f; chown user:user f; [ "$(stat -c %U:%G f)" = user:user ]; '
+        . '[ "$(find . -user user -name f)" = ./f ]; [ -O f ]; echo ~user $(whoami)',
+    python3 => 'import grp, os, pwd, shutil; open("f", "w").close(); shutil.chown("f", "user", "user"); '
+        . 'assert (pwd.getpwnam("user").pw_uid, grp.getgrnam("user").gr_gid) == (os.getuid(), os.getgid()); import getpass; print(os.path.expanduser("~user"), getpass.getuser())',
+    perl    => 'open F, ">", "f"; my ($u, $g) = (getpwnam("user"))[2, 3]; die "$u $<" if $u != $< || chown($u, $g, "f") != 1; print((getpwnam("user"))[7], " user\n")',
+    nodejs  => 'const { uid, username, homedir } = require("os").userInfo(); if (uid !== process.getuid()) throw uid; console.log(homedir, username)',
+);
+for my $language (sort keys %by_name) {
+  SKIP: {
+        skip "$language is not available", 1 if !$available{$language};
+        skip 'without ids of their own, programs have none to set', 1
+            if !$cb->get('/v1/sandbox/capabilities')->{data}{layers}{uid_per_cell}{in_force} && $language ne 'nodejs';
+        my %uids;
+        my $left = 12;
+        $cb->many(4, sub { $left-- > 0 ? { language => $language, code => $by_name{$language} } : undef },
+            sub { $uids{ $_[1]{data} ? $_[1]{data}{stdout} . $_[1]{data}{stderr} : $_[1]{body} }++ }, 60);
+        is_deeply \%uids, { "/box user\n" => 12 }, "$language: the name leads back to the user, in every cell" or diag explain \%uids;
+    }
+}
+is run_of('bash', 'ps -u user -o comm= | sort | xargs'), "bash ps sort xargs\n", 'ps finds the processes of a user by name'
+    if !system('command -v ps >/dev/null') && $cb->get('/v1/sandbox/capabilities')->{data}{layers}{proc}{in_force};
+
 is run_of('bash', 'hostname 2>/dev/null || cat /etc/hostname; getent hosts $(cat /etc/hostname) | cut -d" " -f1; getent hosts localhost | tail -1 | grep -c .'),
     "cellblock\n127.0.1.1\n1\n", 'the host has a name, which can be looked up';
 is run_of('bash', 'getent passwd | cut -d: -f1 | sort -u | xargs; getent group | cut -d: -f1 | sort -u | xargs'), "nobody root user\nnogroup root user\n",

@@ -98,6 +98,83 @@ prints 'Python has as many',   'python3', 'import os; print(os.cpu_count())', "$
 prints 'R has as many',        'r',       'cat(parallel::detectCores(), "\n")', qr/\A$count\s*\n\z/;
 prints 'lscpu has as many',    'bash',    'lscpu | sed -n "s/^CPU(s): *//p"', "$count\n" if !system 'command -v lscpu >/dev/null';
 
+prints 'Java has as many',     'java',    'public class Main { public static void main(String[] a) { System.out.println(Runtime.getRuntime().availableProcessors()); } }', "$count\n";
+prints 'nproc has as many',    'bash',    'nproc', "$count\n";
+prints 'lscpu knows cores and sockets', 'bash', 'lscpu | sed -n "s/^\(Thread(s) per core\|Socket(s)\): *//p" | xargs', "1 1\n" if !system 'command -v lscpu >/dev/null';
+prints 'free tells that some is used', 'bash', 'free | awk "/^Mem:/ { print (\$3 > 0 && \$3 + \$4 == \$2) }"', "1\n" if !system 'command -v free >/dev/null';
+prints 'uptime works', 'bash', 'uptime', qr/ up .*load average/ if !system 'command -v uptime >/dev/null';
+prints 'locks of open file descriptions', 'python3', <<'PYTHON', "1 refused\n";
+import fcntl, os, struct
+def lock(file, kind=fcntl.F_WRLCK): return fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0))
+one, two = open("f", "w"), open("f", "w")
+print(len(lock(one)) > 0 and 1, end=" ")
+try: lock(two); print("both")
+except BlockingIOError: print("refused")
+PYTHON
+
+# A program has the names that it has anywhere, however it was started.
+my %called = (
+    python3 => ['import sys; print(open("/proc/self/comm").read() + repr(open("/proc/self/cmdline").read()))', "python3\n'/usr/bin/python3\\x00main.py\\x00'\n"],
+    nodejs  => ['const { readFileSync: r } = require("fs"); console.log(r("/proc/self/comm") + JSON.stringify(r("/proc/self/cmdline", "utf8")))', qr{\Anode.*\n"/usr/bin/node\\u0000/box/main.js\\u0000"\n\z}],
+    perl    => ['print map { open my $f, "<", "/proc/self/$_"; tr/\0/|/r } map { <$_> } map { open my $f, "<", "/proc/self/$_"; $f } qw(comm cmdline)', qr{\Aperl\n/usr/bin/perl\|.*\|main\.pl\|\z}],
+    php     => ['<?php echo file_get_contents("/proc/self/comm"), strtr(file_get_contents("/proc/self/cmdline"), "\0", "|");', qr{\Aphp[\d.]*\n/usr/bin/php\S*\|.*main\.php\|\z}],
+    tcl     => ['set f [open /proc/self/comm]; puts -nonewline [read $f]; set f [open /proc/self/cmdline]; puts [string map {\u0000 |} [read $f]]', qr{\Atclsh\S*\n/usr/bin/tclsh\S*\|main\.tcl\|\n\z}],
+    c       => [qq(#include <stdio.h>\nint main(void) { char s[64]; FILE *f = fopen("/proc/self/comm", "r"); fgets(s, sizeof s, f); fputs(s, stdout); f = fopen("/proc/self/cmdline", "r"); puts(fgets(s, sizeof s, f)); }), "main\nmain\n"],
+    bash    => ['cat /proc/$$/comm; tr "\0" "|" </proc/$$/cmdline', qr{\Abash\n/usr/bin/bash\|main\.sh\|\z}],
+);
+prints "$_: the names of its process", $_, @{ $called{$_} } for sort keys %called;
+prints 'ps tells them, too', 'python3', 'import subprocess; print(subprocess.check_output(["ps", "-o", "comm=,args=", "-C", "python3"], text=True).split())',
+    "['python3', '/usr/bin/python3', 'main.py']\n" if !system 'command -v ps >/dev/null';
+
+# --- what the host has where ----------------------------------------------------------------------
+
+prints 'the control group is the root of all', 'bash', 'cut -d: -f3- /proc/self/cgroup | sort -u', "/\n";
+prints 'and children are below it', 'python3', 'import subprocess; print(subprocess.check_output(["cut", "-d:", "-f3-", "/proc/self/cgroup"], text=True).split().count("/") > 0)', "True\n";
+
+# --- network interfaces ---------------------------------------------------------------------------
+
+SKIP: {
+    skip 'cells share a network namespace', 8 if !$layers->{network_namespace}{in_force} || !$layers->{uid_per_cell}{in_force};
+    prints 'without a network there is one interface', 'python3', 'import socket; print(socket.if_nameindex(), socket.if_nametoindex("lo"), socket.if_indextoname(1))', "[(1, 'lo')] 1 lo\n";
+    prints 'Node.js lists those that are up', 'nodejs', 'console.log(Object.keys(require("os").networkInterfaces()).length)', "0\n";
+    prints 'C lists it', 'c', <<'C', "lo down\n";
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <stdio.h>
+int main(void)
+{
+	struct ifaddrs *list;
+	if (getifaddrs(&list) != 0)
+		return 1;
+	for (; list != NULL; list = list->ifa_next)
+		printf("%s %s\n", list->ifa_name, list->ifa_flags & IFF_UP ? "up" : "down");
+}
+C
+    my @loopback = (network => 'loopback');
+    prints 'with a loopback it has its addresses', 'nodejs', 'console.log(require("os").networkInterfaces().lo.map((a) => a.cidr).join(" "))', "127.0.0.1/8 ::1/128\n", @loopback;
+    prints 'Java asks in its own way', 'java', <<'JAVA', "lo true 127.0.0.1\n", @loopback;
+import java.net.*;
+import java.util.*;
+public class Main {
+	public static void main(String[] args) throws Exception {
+		for (NetworkInterface one : Collections.list(NetworkInterface.getNetworkInterfaces()))
+			for (InetAddress address : Collections.list(one.getInetAddresses()))
+				if (address instanceof Inet4Address) System.out.println(one.getName() + " " + one.isUp() + " " + address.getHostAddress());
+	}
+}
+JAVA
+    my $r = $cb->run(code => <<'PYTHON');
+import socket
+sockets = []
+try:
+    while True: sockets.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0))
+except OSError as error: print(len(sockets), error.strerror)
+PYTHON
+    is $r->{data}{stdout}, "32 Address family not supported by protocol\n", 'a run may make 32 sockets that list interfaces';
+    is_deeply [map { $_->{name} } @{ $r->{data}{denied} }], ['socket'], 'the next one is denied, and reported';
+    is_deeply $cb->run(code => 'import socket; socket.if_nameindex()')->{data}{denied}, [], 'a list of interfaces is not reported';
+}
+
 sub prints_number {
     my ($language, $code) = @_;
     my $r = $cb->run(language => $language, code => $code);

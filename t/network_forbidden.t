@@ -60,7 +60,7 @@ for address in ("2620:fe::fe", "fd00::1", "fe80::1%lo", "::ffff:10.1.2.3", "::ff
     try: s.connect((address, 80)); got.append(address)
     except OSError: pass
 for kind in ((socket.AF_INET, socket.SOCK_DGRAM, 0), (socket.AF_INET, socket.SOCK_RAW, 1), (socket.AF_UNIX, socket.SOCK_RAW, 0),
-             (socket.AF_NETLINK, socket.SOCK_RAW, 0), (socket.AF_PACKET, socket.SOCK_RAW, 0), (socket.AF_INET, socket.SOCK_STREAM, 132),
+             (socket.AF_NETLINK, socket.SOCK_RAW, 12), (socket.AF_PACKET, socket.SOCK_RAW, 0), (socket.AF_INET, socket.SOCK_STREAM, 132),
              (socket.AF_INET6, socket.SOCK_STREAM, 262), (40, socket.SOCK_STREAM, 0), (socket.AF_INET, socket.SOCK_SEQPACKET, 0)):
     try: socket.socket(*kind); got.append(kind)
     except OSError: pass

@@ -15,7 +15,7 @@ use POSIX ();
 use Test::More;
 
 my $python = $ENV{CELLBLOCK_TEST_PYTHON} // '/usr/bin/python3';
-my $cb = Cellblock->start;
+my $cb = Cellblock->start(conf => [['languages/python3.conf', qr{^interpreter = "/usr/bin/python3"}m, "interpreter = \"$python\""]]);
 
 my $here = $cb->run(code => 'import json, os, platform; print(json.dumps([platform.python_version(), dict(os.environ), os.getcwd()]))');
 my ($version, $env, $cwd) = @{ json->decode($here->{data}{stdout} || '[]') };
@@ -31,10 +31,12 @@ sub cold {
     mkdir $dir or die "$dir: $!";
     spew("$dir/main.py", $source);
     # The variables are those of a cell; two of the values are directories.
-    my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } qw(HOME LANG LOGNAME PATH SHELL TMPDIR USER);
+    my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } (qw(HOME LANG LOGNAME PATH SHELL TMPDIR USER), exists $env->{OMP_NUM_THREADS} ? 'OMP_NUM_THREADS' : ());
     # In a session of its own, as in a cell: the test's process group may be outside of the pid
     # namespace of a container, and then has the id 0.
-    my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, 'main.py', @args],
+    # Up to Python 3.8 a program that is named by a relative path has that in its tracebacks.
+    my $main = $version =~ /^3\.[0-8]\./ ? "$dir/main.py" : 'main.py';
+    my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, $main, @args],
         piped => $stdin);
     s/\Q$dir\E/\/box/g for $out, $err;
     return (same_form(decode('UTF-8', $out)), same_form(decode('UTF-8', $err)), $signal ? -1 : $exit, $signal ? signal_name($signal) : undef);

@@ -25,6 +25,10 @@ my @may_differ = (
     [qr/^(?:six\.moves|_cython_\w+) /,            'names that other modules of the shelf have asked for'],
 );
 
+# The Python to test.
+my $python = $ENV{CELLBLOCK_TEST_PYTHON} // '/usr/bin/python3';
+my ($home) = $python =~ m{\A(?!/usr/)(.*)/bin/};
+
 my $cold = <<'CONF';
 name = "coldpython";
 main_file = "main.py";
@@ -34,7 +38,13 @@ version = ["/usr/bin/python3", "--version"];
 root = ["/lib", "?/lib64", "/usr/lib", "?/usr/local/lib", "?/usr/share/zoneinfo", "?/etc/mime.types","?/etc/alternatives"];
 policy = "program";
 CONF
-my $cb = Cellblock->start(own => 1, conf => [['languages/coldpython.conf', undef, $cold]]);
+$cold =~ s{"/usr/bin/python3"}{"$python"}g;
+$cold =~ s{^root = \[}{root = ["$home", }m if $home;
+my $cb = Cellblock->start(own => 1,
+    conf => [
+        ['languages/coldpython.conf', undef, $cold],
+        ['languages/python3.conf', qr{^interpreter = "/usr/bin/python3"}m, "interpreter = \"$python\""],
+    ]);
 
 # Run programs in both ways. Calls $then with the name and the two replies of each.
 sub both_ways {
@@ -83,8 +93,20 @@ sub compare {
 
 my $dump = slurp(root() . '/t/python_shelf/dump.py');
 my ($imports) = slurp(root() . '/etc/languages/python3.conf') =~ /name = "shelf";\s*imports = \[(.*?)\]/s;
-my @packages = qw(dateutil.parser jinja2 requests yaml numpy pandas);
-my @modules = grep { my $module = $_; !grep { $_ eq $module } @packages } grep { $cb->run(language => 'coldpython', code => "import $_")->{data}{status} eq 'ok' } ($imports // '') =~ /"\??([\w.]+)"/g;
+my @packages = qw(dateutil.parser jinja2 requests yaml numpy pandas httpx socks bs4 lxml.etree PIL.Image openpyxl matplotlib.pyplot pydantic);
+my %is_package = map { $_ => 1 } @packages;
+my %never = map { $_ => 1 } slurp(root() . '/runner/guest/python3/never_shelved.txt') =~ /^(\w+)\s/mg;
+my %wanted = map { $_ => 1 } ($imports // '') =~ /"\??([\w.]+)"/g;
+# All other modules of the standard library, too: what they import may be on the shelf. Those with a
+# name of their own for C code are reached through their public ones. And these look at sysconfig at
+# their import, whose variables a module of the shelf has read already.
+my %asks_sysconfig = map { $_ => 1 } qw(cgitb ensurepip pydoc);
+$wanted{$_} = 1 for grep { !/^_/ && !$asks_sysconfig{$_} } split ' ', $cb->run(language => 'coldpython', code => 'import sys; print(*getattr(sys, "stdlib_module_names", ()))')->{data}{stdout};
+my %works;
+my @tried = grep { !$is_package{$_} && !$never{$_} } sort keys %wanted;
+$cb->many(4, sub { my $name = shift @tried // return; return { language => 'coldpython', code => "import $name" } },
+    sub { my ($request, $reply) = @_; $works{ $request->{code} } = $reply->{data}{status} eq 'ok' }, 600);
+my @modules = grep { $works{"import $_"} } sort keys %wanted;
 cmp_ok scalar @modules, '>', 120, 'the shelf has the modules of the standard library';
 my $seed = $ENV{CELLBLOCK_SEED} // time;
 srand $seed;
@@ -93,14 +115,20 @@ my @groups = map { [map { $modules[rand @modules] } 0 .. 2 + rand 6] } 1 .. 60;
 my $program_of = sub { join('', map { "import $_\n" } @_) . $dump };
 both_ways([(map { ["import $_", $program_of->($_)] } @modules), map { ["import @$_", $program_of->(@$_)] } @groups], \&compare);
 
-# Packages that are not the standard library's, where they are installed.
+# Packages that are not the standard library's, where they are installed: alone, and in groups.
+my @there;
 for my $package (@packages) {
     SKIP: {
         my $why = missing("$package is not installed", $cb->run(language => 'coldpython', code => "import $package")->{data}{status} eq 'ok');
         skip $why, 1 if $why;
+        push @there, $package;
         both_ways([["import $package", $program_of->($package)]], \&compare_unordered);
     }
 }
+# Those of one zygote together: docs/languages.md says what differs after a finder of six's.
+my @sets = grep { @$_ } [grep { /^(?:numpy|pandas)$/ } @there], [grep { !/^(?:numpy|pandas)$/ } @there];
+my @mixed = map { my $set = $_; map { [(map { $set->[rand @$set] } 0 .. 1 + rand 3), map { $modules[rand @modules] } 0 .. 1 + rand 3] } 1 .. 10 } @sets;
+both_ways([map { ["import @$_", $program_of->(@$_)] } @mixed], \&compare_unordered);
 is $cb->run(code => "import numpy\na = numpy.ones((300, 300))\nprint((a @ a)[0, 0])")->{data}{stdout} // '', "300.0\n", 'numpy computes with the threads of OpenBLAS'
     if $cb->run(code => 'import numpy')->{data}{status} eq 'ok';
 
@@ -333,6 +361,14 @@ is $cb->run(code => 'import xml.sax; print(xml.sax.default_parser_list)', env =>
 my %keys;
 $keys{ $cb->run(code => 'import multiprocessing.process as p; print(p.current_process().authkey.hex())')->{data}{stdout} }++ for 1 .. 6;
 is scalar keys %keys, 6, 'the key of multiprocessing differs from run to run';
+for my $numbers ('import random; print(random.random())', 'import uuid; print(uuid.uuid4())', 'import secrets; print(secrets.token_hex())',
+    'import tempfile; print(tempfile.mktemp())', 'import numpy; print(numpy.random.random(), numpy.random.default_rng().random())') {
+    my %seen;
+    my $reply = $cb->run(code => $numbers);
+    next if $reply->{data}{status} ne 'ok' && $numbers =~ /numpy/;
+    $seen{ $cb->run(code => $numbers)->{data}{stdout} }++ for 1 .. 6;
+    is scalar keys %seen, 6, "differs from run to run: $numbers";
+}
 like $cb->run(code => "import platform, socket, os\nprint(platform.node() == os.uname().nodename == socket.gethostname())")->{data}{stdout}, qr/True/, 'the name of the host is the cell\'s';
 
 # --- the zygote's memory ------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ for (['the runner alone', ['runner'], 778], ['the workers first', ['worker', 'ru
             is_logged(qr/$part: starting generation/, $before) or return 0;
             is_logged(qr/$part: generation \d+ serves; /, $before) or return 0 if $part eq 'runner';
         }
-        return eventually(90, sub { wall_ms() == $limit });
+        return eventually(90, sub { (wall_ms() // 0) == $limit });
     });
     is wall_ms(), $limit, "$name: the new limit is in force";
 }

@@ -10,7 +10,7 @@ use Test::More;
 
 my $user = Rootless->new;
 my ($kind, %option) = $user->with_ids;
-$user->test_file_ok($kind, $_, %option) for qw(api walls);
+$user->test_file_ok($kind, $_, %option) for qw(api walls files_collect);
 if ($ENV{CELLBLOCK_ROOTLESS_ALL}) {
     # Parts of limits, compile and the comparisons need control groups.
     $user->test_file_ok($kind, $_, %option) for qw(denied kill), $option{without} ? () : qw(limits compile nodejs python_semantics);

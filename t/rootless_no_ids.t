@@ -9,5 +9,5 @@ use Test::More;
 
 my $user = Rootless->new;
 my ($kind, %option) = $user->without_ids;
-$user->test_file_ok($kind, $_, %option) for qw(api walls), $ENV{CELLBLOCK_ROOTLESS_ALL} ? qw(denied kill) : ();
+$user->test_file_ok($kind, $_, %option) for qw(api walls files_collect), $ENV{CELLBLOCK_ROOTLESS_ALL} ? qw(denied kill) : ();
 done_testing;

@@ -52,6 +52,7 @@ my @cell_steps = (
     ['chown',       'their owner', 'uid_per_cell'],
     ['mount',       '/tmp', 'proc', 8],
     ['mount',       '/box', 'proc', 9],
+    ['mount',       'its user', 'uid_per_cell', $steps->is_made('proc') ? 10 : 4],
 );
 for (grep { $steps->is_made($_->[2]) } @cell_steps) {
     my ($call, $for, undef, $when) = @$_;

@@ -48,6 +48,7 @@ struct cell;
 struct client;
 struct isolation;
 struct language;
+struct policy;
 struct worker_process;
 
 #define BROKER_WORKER_HASHES 256
@@ -58,13 +59,16 @@ struct broker {
 	const struct isolation *isolation; /* of the configured level */
 	bool single_uid;                   /* no uid but 0 is mapped */
 	int landlock_abi;                  /* 0: none */
+	struct policy *collector_policy;   /* of the processes that collect the files of runs */
 	bool zygote_landlock;              /* around zygotes, too */
 	int proc_fd;                       /* level chroot: /proc, where zygotes read about themselves; -1: none */
 	uint32_t generation;               /* of the runner, counted from 1; 0: it has no parent */
 	int host_fd;                       /* level chroot: the root of the container, of which wardens make trees; -1: none */
 	int proc_files_fd;                 /* files that cells have in their /proc (meminfo.h); -1: cells have no /proc */
+	unsigned processors;               /* whose time a cell gets; 0: of all that it may run on */
 	int no_network_fd;                 /* level namespaces: the empty network namespace of cells without a network; else -1 */
 	int handed_fd;                     /* level chroot: the listener of handed_socket.h; -1: none */
+	int last_pid_fd;                   /* level namespaces: restarts a cell's pids (renewal.h); -1: no cell is renewed */
 	int null_fd;                       /* /dev/null */
 	struct cgroup_tree cgroup;
 	struct layer_list layers;
@@ -86,6 +90,7 @@ struct broker {
 	enum drain drain;        /* whether it comes to its end, and how */
 	uint64_t drain_until_us; /* when it ends at the latest */
 	uint32_t taken;          /* other cells from RUNNING on, until they are free again */
+	bool is_short;           /* of cells: a run waits for one that another pool gives up */
 	uint32_t emptying;       /* those of them whose guest has ended: ENDING or RECLAIMING */
 	LIST_HEAD(client_list, client) clients;
 	LIST_HEAD(worker_list, worker_process) workers[BROKER_WORKER_HASHES]; /* by pid */

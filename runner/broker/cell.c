@@ -36,11 +36,17 @@ static const unsigned transitions[CELL_STATES] = {
 	[CELL_FREE] = TO(CELL_ARMING),
 	[CELL_ARMING] = TO(CELL_ARMED) | TO(CELL_ENDING),
 	[CELL_ARMED] = TO(CELL_RUNNING) | TO(CELL_ENDING),
-	[CELL_RUNNING] = TO(CELL_SETTLING) | TO(CELL_ENDING),
+	[CELL_RUNNING] = TO(CELL_ARMING) | TO(CELL_SETTLING) | TO(CELL_ENDING),
 	[CELL_SETTLING] = TO(CELL_ENDING),
 	[CELL_ENDING] = TO(CELL_RECLAIMING) | TO(CELL_FREE),
 	[CELL_RECLAIMING] = TO(CELL_FREE),
 };
+
+static struct pool *
+pool_of(const struct cell *cell)
+{
+	return &cell->language->pool[cell->pool];
+}
 
 /* Count the cell among those that are taken, or no more, by its state. */
 static void
@@ -54,23 +60,27 @@ count_taken(struct broker *broker, const struct cell *cell, uint32_t by)
 }
 
 void
+cell_will_not_return(struct cell *cell)
+{
+	if (!cell->is_returning)
+		return;
+	pool_of(cell)->returning--;
+	cell->is_returning = false;
+}
+
+void
 cell_enter_state(struct broker *broker, struct cell *cell, enum cell_state state, uint64_t check_us)
 {
 	if ((transitions[cell->state] & TO(state)) == 0)
 		die("cell %u: from state %d to state %d: the broker is wrong about its cells", cell->number, (int)cell->state,
 		    (int)state);
 	count_taken(broker, cell, UINT32_MAX); /* one less */
+	cell_will_not_return(cell);
 	cell->state = state;
 	count_taken(broker, cell, 1);
 	cell->state_us = clock_us();
 	cell->check_us = check_us;
 	loop_wake_at(&broker->loop, check_us);
-}
-
-static struct pool *
-pool_of(const struct cell *cell)
-{
-	return &cell->language->pool[cell->pool];
 }
 
 void
@@ -162,6 +172,14 @@ is_left_much(const struct broker *broker, const struct cell *cell, uint64_t now_
 	    (cell->cgroup.kernel_now_fd < 0 || cgroup_kernel_now_bytes(&broker->cgroup, &cell->cgroup) > LEFT_MAX_BYTES);
 }
 
+/* Whether the control group is to be emptied before the next run, and what it is charged for. */
+static bool
+is_to_be_reclaimed(const struct broker *broker, const struct cell *cell, uint64_t *now_bytes)
+{
+	*now_bytes = broker->cgroup.version == 0 ? 0 : cgroup_memory_now_bytes(&cell->cgroup);
+	return cell->cgroup.memory_reclaim_fd >= 0 && (cell->is_crowded || is_left_much(broker, cell, *now_bytes));
+}
+
 /*
  * Have the warden empty the control group, if an earlier run has left much charged to it, or what
  * it left was in the way of a run. To write a limit below that would make the writer reclaim, which
@@ -170,10 +188,10 @@ is_left_much(const struct broker *broker, const struct cell *cell, uint64_t now_
 static bool
 reclaim(struct broker *broker, struct cell *cell)
 {
-	uint64_t now_bytes = broker->cgroup.version == 0 ? 0 : cgroup_memory_now_bytes(&cell->cgroup);
 	struct warden_request request = { .kind = WARDEN_RECLAIM, .cell = cell->number };
+	uint64_t now_bytes;
 
-	if (cell->cgroup.memory_reclaim_fd < 0 || (!cell->is_crowded && !is_left_much(broker, cell, now_bytes)))
+	if (!is_to_be_reclaimed(broker, cell, &now_bytes))
 		return false;
 	request.bytes = cgroup_reclaim_argument(&broker->cgroup, now_bytes);
 	return warden_link_ask(broker, cell->language, &request, &cell->cgroup.memory_reclaim_fd, 1, &cell->reclaim, reclaimed) ==
@@ -189,6 +207,8 @@ cell_gone(struct broker *broker, struct cell *cell)
 		run_refuse(broker, run, run_loss(run), "its cell ended before its program", 0);
 	else if (run != NULL && run->is_compile)
 		broker->isolation->extract(broker, cell, run);
+	else if (run != NULL && run->patterns_fd >= 0)
+		broker->isolation->collect(broker, cell, run);
 	else if (run != NULL)
 		run_answer(broker, run);
 	fdpass_close(&cell->box_fd, 1);
@@ -217,7 +237,7 @@ cell_take_down(struct broker *broker, struct cell *cell)
 	fdpass_close(&cell->control_fd, 1);
 	handed_socket_forget_cell(broker, cell);
 	cell_network_end(cell);
-	if (cell->run == NULL || cell->run->state != RUN_LEAVING || !cell->run->is_compile)
+	if (cell->run == NULL || !run_needs_box(cell->run))
 		fdpass_close(&cell->box_fd, 1);
 	cell_enter_state(broker, cell, CELL_ENDING, clock_us() + ENDING_LIMIT_US);
 	end(broker, cell);
@@ -274,6 +294,11 @@ cell_arming_failed(struct broker *broker, struct cell *cell, struct failure fail
 {
 	bool is_suspect = cell_is_suspect(cell, pool_of(cell));
 
+	if (cell->is_renewal) {
+		/* It was not as a run may leave it. The next one in its place is made anew. */
+		cell_take_down(broker, cell);
+		return;
+	}
 	cell->failures++;
 	cell->failed_us = clock_us();
 	refuse_reserved(broker, cell, failure);
@@ -369,7 +394,10 @@ read_bases(const struct broker *broker, struct cell *cell)
 static struct failure
 request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygote)
 {
-	struct warden_request request = { .kind = WARDEN_MAKE, .cell = cell->number, .zygote = zygote->number };
+	struct warden_request request = { .kind = WARDEN_MAKE,
+		.cell = cell->number,
+		.is_renewal = cell->is_renewal,
+		.zygote = zygote->number };
 	int fds[3 + REQUEST_CGROUPS_MAX], guest_fd = -1, level_fd = -1, network_fd = -1;
 	struct failure failure = { NULL, 0 };
 	size_t count = 0;
@@ -398,17 +426,19 @@ request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygo
 }
 
 /*
- * Returns 0, or -1 if the cell could not be requested: then it is free, and that counts as a
- * failure of the pool.
+ * Returns 0, or -1 if the cell could not be requested: then its state is what it was, and that
+ * counts as a failure of the pool.
  */
 static int
-arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
+arm(struct broker *broker, struct cell *cell, struct zygote *zygote, bool is_renewal)
 {
 	struct language *language = zygote->language;
 	struct failure failure;
 
 	cell->language = language;
 	cell->pool = zygote->pool;
+	cell->is_renewal = is_renewal;
+	cell->runs = is_renewal ? cell->runs + 1 : 0;
 	cell->pid_ns = 0;
 	cell->is_torn = false;
 	read_bases(broker, cell);
@@ -424,23 +454,73 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	return 0;
 }
 
+/* The guests of the self-test do not count: a zygote must not use itself up by its test. */
+static void
+count_fork(struct broker *broker, struct zygote *zygote)
+{
+	if (++zygote->forks == zygote->language->config->recycle_runs)
+		loop_wake_at(&broker->loop, 0);
+}
+
 int
 cell_arm(struct broker *broker, struct cell *cell, struct language *language, uint32_t pool)
 {
 	struct zygote *zygote = pick_zygote(language, pool);
 
-	if (zygote == NULL || arm(broker, cell, zygote) != 0)
+	if (zygote == NULL || arm(broker, cell, zygote, false) != 0)
 		return -1;
-	/* The guests of the self-test do not count: a zygote must not use itself up by its test. */
-	if (++zygote->forks == language->config->recycle_runs)
-		loop_wake_at(&broker->loop, 0);
+	count_fork(broker, zygote);
+	return 0;
+}
+
+bool
+cell_may_return(const struct broker *broker, const struct cell *cell)
+{
+	return !cell->is_reserved && cell->runs + 1 < broker->config->cell_runs && cell_network_may_stay(broker, cell) &&
+	    broker->isolation->may_renew(broker, cell);
+}
+
+/* Whether the run has ended as programs do that leave nothing behind. */
+static bool
+has_ended_well(const struct cell *cell)
+{
+	return cell->run == NULL && cell->end == END_ITSELF && WIFEXITED(cell->wait_status) &&
+	    WEXITSTATUS(cell->wait_status) != GUEST_FAILED && cell->denied.total == 0;
+}
+
+/* Whether its pool wants a cell more than any other pool does. */
+static bool
+is_wanted(const struct broker *broker, const struct cell *cell)
+{
+	const struct pool *pool = pool_of(cell);
+	uint32_t ahead = broker->is_short ? 0 : language_armed(cell->language, cell->pool);
+
+	return language_is_awake(cell->language) && !pool_backs_off(pool) &&
+	    pool->armed_count + pool->arming_count < pool->queued + ahead;
+}
+
+int
+cell_renew(struct broker *broker, struct cell *cell)
+{
+	struct zygote *zygote;
+	uint64_t now_bytes;
+
+	if (!cell->is_returning || !has_ended_well(cell) || !cell_network_may_stay(broker, cell) || !is_wanted(broker, cell) ||
+	    is_to_be_reclaimed(broker, cell, &now_bytes) || (zygote = pick_zygote(cell->language, cell->pool)) == NULL)
+		return -1;
+	fdpass_close(&cell->control_fd, 1);
+	if (arm(broker, cell, zygote, true) != 0)
+		return -1;
+	count_fork(broker, zygote);
+	run_queue_forget_charge(broker, &cell->charge);
+	loop_dispatch(&broker->loop);
 	return 0;
 }
 
 int
 cell_arm_for(struct broker *broker, struct cell *cell, struct zygote *zygote, struct run *run)
 {
-	if (arm(broker, cell, zygote) != 0)
+	if (arm(broker, cell, zygote, false) != 0)
 		return -1;
 	cell->is_reserved = true;
 	broker->reserved++;

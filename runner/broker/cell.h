@@ -1,6 +1,8 @@
 /*
  * cell.h - a cell's life: armed, given a run, ended, taken down.
  *
+ *                 .-------- renewed ---.
+ *                 v                     |
  *     FREE --> ARMING --> ARMED --> RUNNING --> SETTLING --> ENDING --> RECLAIMING --> FREE
  *                 \         \          \                      ^ \                       ^
  *                  `---------+----------+---------------------'  `----------------------'
@@ -57,6 +59,8 @@ struct cell {
 	uint64_t meminfo_bytes;  /* level namespaces: what its /proc/meminfo says; kept from one life to the next */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
 	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
+	uint32_t runs;           /* before this one, since it was made */
+	bool is_renewal;         /* it was not made for this run, but emptied */
 	bool is_torn;            /* level namespaces: its warden has died, and so has its init, unless that was new */
 	struct watch reaper;     /* level chroot: the connection to the cell's reaper */
 	uint32_t tree;           /* level chroot: the number of its tree */
@@ -65,6 +69,7 @@ struct cell {
 	struct run *run;          /* NULL: none, or nobody waits for its result any more */
 	uint32_t proxy;           /* of `run`, an index into config->proxy */
 	bool is_reserved;         /* made for `run`, and in no pool */
+	bool is_returning;        /* RUNNING: it is expected to serve its pool again */
 	bool is_crowded;          /* what earlier runs left charged to its control group was in the way of a run */
 	struct run_charge charge; /* until the cell is free */
 	struct run_limits limits;
@@ -81,6 +86,7 @@ struct cell {
 	uint64_t memory_base; /* file pages that the group is still charged for */
 	struct denied_calls denied;
 	uint64_t denied_until_us, asked_until_us; /* of seccomp_notify.c */
+	unsigned netlink_sockets;                 /* that the run was let make */
 
 	struct watch reclaim; /* RECLAIMING: where the warden answers */
 	unsigned failures;    /* to make it, in a row */
@@ -115,6 +121,19 @@ int cell_arm(struct broker *broker, struct cell *cell, struct language *language
  * requested, which counts as a failure of the pool.
  */
 int cell_arm_for(struct broker *broker, struct cell *cell, struct zygote *zygote, struct run *run);
+
+/* Whether the cell of a run that starts may serve another one, if the run leaves it in order. */
+bool cell_may_return(const struct broker *broker, const struct cell *cell);
+
+/* What the run has done rules that out. */
+void cell_will_not_return(struct cell *cell);
+
+/*
+ * A run has ended: have its cell emptied and armed for the next run of the pool. Returns 0 if that
+ * is under way. Returns -1 if the cell is not to serve again, or its pool has enough cells: then
+ * the caller takes it down.
+ */
+int cell_renew(struct broker *broker, struct cell *cell);
 
 /* Take down an armed cell, unused. */
 void cell_give_up(struct broker *broker, struct cell *cell);

@@ -46,6 +46,14 @@ cell_network_is_own(const struct broker *broker, const struct cell *cell)
 	return kind_of(broker, cell) != CELL_NETWORK_OF_ZYGOTE;
 }
 
+bool
+cell_network_may_stay(const struct broker *broker, const struct cell *cell)
+{
+	enum cell_network kind = kind_of(broker, cell);
+
+	return (kind == CELL_NETWORK_EMPTY || kind == CELL_NETWORK_RELAY) && !cell->net.has_sockets;
+}
+
 const char *
 cell_network_prepare(struct broker *broker, struct cell *cell, uint32_t *network, int *fd)
 {
@@ -117,6 +125,7 @@ cell_network_socket(struct broker *broker, struct cell *cell)
 
 	/* Before the kernel makes the socket: what becomes of the caller does not matter. */
 	cell->net.has_sockets = true;
+	cell_will_not_return(cell);
 	if (cell->net.link_fd >= 0)
 		return 0;
 	if (cell_network_link(broker, cell) != 0 ||

@@ -38,6 +38,12 @@ bool cell_network_is_own(const struct broker *broker, const struct cell *cell);
 bool cell_network_has_proxy(const struct broker *broker, const struct cell *cell);
 
 /*
+ * Whether the network is as it was made, as far as the broker knows, so that the cell may be renewed
+ * with it.
+ */
+bool cell_network_may_stay(const struct broker *broker, const struct cell *cell);
+
+/*
  * The network that the warden is to give the cell, in *network, and the descriptor that goes with
  * it, in *fd; it stays the cell's. -1: none. Returns NULL, or the step that failed, with errno.
  */

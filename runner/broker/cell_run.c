@@ -25,7 +25,6 @@
 #define CPU_RLIMIT_SPARE_S 2u
 #define THREAD_STACK_BYTES (UINT64_C(8) << 20)
 #define SMALL_REST_BYTES (UINT64_C(1) << 20) /* of earlier runs, not worth another look */
-#define GUEST_FAILED 127                     /* exit status of a guest that reports that a step failed */
 
 /* ---- the start of a run ----------------------------------------------------------------------------------------- */
 
@@ -177,6 +176,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell->denied = (struct denied_calls){ .total = 0 };
 	cell->denied_until_us = 0;
 	cell->asked_until_us = 0;
+	cell->netlink_sockets = 0;
 	room = broker->cgroup.version == 0 ? ROOM_ENOUGH : find_room(cell);
 	if (room == ROOM_TOO_SMALL) {
 		run->result = (struct run_result){ .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
@@ -205,6 +205,10 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell_enter_state(broker, cell, CELL_RUNNING,
 	    handed_us + earlier_us(run->limits.wall_ms * 1000, cpu_left_us(broker, cell, 0)));
 	cell->state_us = handed_us;
+	if (cell_may_return(broker, cell)) {
+		cell->is_returning = true;
+		cell->language->pool[cell->pool].returning++;
+	}
 	broker->running++;
 	return CELL_STARTED;
 }
@@ -281,6 +285,9 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 	 */
 	if (result->memory_peak_bytes < (uint64_t)cell->usage.ru_maxrss * 1024u)
 		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;
+	/* Pages that others are charged for, such as files, are under no limit of this run. */
+	if (broker->cgroup.version != 0 && result->memory_peak_bytes > cell->limits.memory_bytes)
+		result->memory_peak_bytes = cell->limits.memory_bytes;
 }
 
 /* Answer the run, or leave the answer for the time when nothing is left in its cell. */
@@ -309,7 +316,10 @@ finish_run(struct broker *broker, struct cell *cell)
 	if (!is_good)
 		facts.disk_full = cell->disk_full != DISK_FULL_NOT ? cell->disk_full : broker->isolation->disk_full(cell);
 	verdict_judge(&facts, &run->result);
-	if (cell->is_reserved || (run->is_compile && run->result.verdict == VERDICT_OK)) {
+	/* Nobody waits for the files of a run that its client has given up. */
+	if (run->result.verdict == VERDICT_CANCELLED)
+		fdpass_close(&run->patterns_fd, 1);
+	if (cell->is_reserved || (run->is_compile && run->result.verdict == VERDICT_OK) || run->patterns_fd >= 0) {
 		run->state = RUN_LEAVING;
 		return;
 	}
@@ -322,7 +332,8 @@ cell_run_settled(struct broker *broker, struct cell *cell)
 {
 	if (cell->run != NULL)
 		finish_run(broker, cell);
-	cell_take_down(broker, cell);
+	if (cell_renew(broker, cell) != 0)
+		cell_take_down(broker, cell);
 }
 
 void

@@ -26,6 +26,7 @@
 #include "log.h"
 
 #define SPARE_CONNECTIONS 4 /* of a worker process, besides one for each request: its own, and what is not closed yet */
+#define REQUEST_FDS_MOST (RUN_FDS + 1) /* with the patterns of the files to collect */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /*
@@ -102,11 +103,11 @@ static void
 refuse_unread(struct client *client)
 {
 	struct proto_request request;
-	int fds[RUN_FDS];
+	int fds[REQUEST_FDS_MOST];
 	size_t fd_count;
 
-	while (
-	    fdpass_recv(client->watch.fd, &request, sizeof request, fds, RUN_FDS, &fd_count, NULL) == (ssize_t)sizeof request) {
+	while (fdpass_recv(client->watch.fd, &request, sizeof request, fds, REQUEST_FDS_MOST, &fd_count, NULL) ==
+	    (ssize_t)sizeof request) {
 		fdpass_close(fds, fd_count);
 		if (request.kind == PROTO_RUN || request.kind == PROTO_COMPILE)
 			refuse_directly(client, request.id, REFUSED_STOPPING);
@@ -136,7 +137,7 @@ client_end_all(struct broker *broker)
 
 /* Answer a run, or a compilation. */
 static void
-reply_about_run(struct broker *broker, struct client *client, struct proto_reply *message)
+reply_about_run(struct broker *broker, struct client *client, struct proto_reply *message, const int *fds, size_t fd_count)
 {
 	uint64_t now_us = clock_us();
 
@@ -146,7 +147,7 @@ reply_about_run(struct broker *broker, struct client *client, struct proto_reply
 	key_account_release(&broker->accounts, client->account, now_us);
 	client->account = NULL;
 	client->state = CLIENT_IDLE;
-	reply(client, message);
+	reply_with(client, message, fds, fd_count);
 	tell_moved(broker, client);
 }
 
@@ -187,7 +188,8 @@ run_ended(struct broker *broker, struct run *run)
 		}
 	}
 	meter_ended(broker, run, result, client->account->share.name);
-	reply_about_run(broker, client, &message);
+	reply_about_run(broker, client, &message, &run->files_fd, run->files_fd >= 0);
+	fdpass_close(&run->files_fd, 1);
 }
 
 static void
@@ -197,7 +199,7 @@ run_refused(struct broker *broker, struct run *run, enum refusal refusal, uint32
 	struct client *client = client_of(run);
 
 	meter_refused(broker, run, refusal, client->account != NULL ? client->account->share.name : "");
-	reply_about_run(broker, client, &message);
+	reply_about_run(broker, client, &message, NULL, 0);
 }
 
 static const struct run_owner owner = { .ended = run_ended, .refused = run_refused };
@@ -335,8 +337,12 @@ static int
 take_run(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
 	const struct language_config *config;
+	bool has_patterns = (request->flags & RUN_COLLECT) != 0;
+	size_t run_fds = fd_count - has_patterns;
 
-	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, fd_count))
+	if (run_fds < 3 || run_fds > RUN_FDS || (has_patterns && !is_sealed(fds[run_fds])))
+		return -1;
+	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, run_fds))
 		return -1;
 	config = broker->language[request->index].config;
 	/* The worker has checked the limits; it is not trusted. */
@@ -344,7 +350,9 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	    !run_limits_within(&request->limits, &config->limits.maximum) ||
 	    (broker->config->network == NETWORK_PROXY && request->proxy >= broker->config->proxy_count))
 		return -1;
-	take(broker, client, request, &request->limits, fds, fd_count);
+	if (has_patterns)
+		client->run.patterns_fd = fds[run_fds];
+	take(broker, client, request, &request->limits, fds, run_fds);
 	return 0;
 }
 
@@ -522,7 +530,7 @@ static const struct request_kind {
 	int (*handle)(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds,
 	    size_t fd_count);
 } kinds[] = {
-	{ PROTO_RUN, IN(CLIENT_IDLE), 3, RUN_FDS, take_run },
+	{ PROTO_RUN, IN(CLIENT_IDLE), 3, REQUEST_FDS_MOST, take_run },
 	{ PROTO_FIND, IN(CLIENT_IDLE), 0, 0, take_find },
 	{ PROTO_COMPILE, IN(CLIENT_IDLE), 3, 3, take_compile },
 	{ PROTO_CANCEL, IN_ANY, 0, 0, cancel },
@@ -628,9 +636,9 @@ client_ready(void *context, struct watch *watch, uint32_t events)
 	struct broker *broker = context;
 	struct client *client = watch_owner(watch, struct client, watch);
 	struct proto_request request = { 0 };
-	int fds[RUN_FDS];
+	int fds[REQUEST_FDS_MOST];
 	size_t fd_count;
-	ssize_t n = fdpass_recv(watch->fd, &request, sizeof request, fds, RUN_FDS, &fd_count, NULL);
+	ssize_t n = fdpass_recv(watch->fd, &request, sizeof request, fds, REQUEST_FDS_MOST, &fd_count, NULL);
 
 	(void)events;
 	if (n < 0 && errno == EAGAIN)
@@ -676,7 +684,7 @@ client_add(struct broker *broker, int fd, pid_t pid)
 	}
 	client->worker = worker;
 	client->run.owner = &owner;
-	client->run.program_fd = client->run.extraction.fd = -1;
+	client->run.program_fd = client->run.patterns_fd = client->run.files_fd = client->run.extraction.fd = -1;
 	LIST_INSERT_HEAD(&broker->clients, client, in_all);
 	reply(client, &welcome);
 }

@@ -110,6 +110,18 @@ cell_to_reclaim(struct broker *broker)
 }
 
 /*
+ * The cells to keep ready by making some. Those that come back by themselves count, for half of
+ * the number at most: a program may run for long, or leave its cell in disorder.
+ */
+static uint32_t
+cells_ahead(const struct language *language, uint32_t number)
+{
+	uint32_t wanted = language_armed(language, number), returning = language->pool[number].returning;
+
+	return wanted - (returning < wanted / 2 ? returning : wanted / 2);
+}
+
+/*
  * Arm the cells that a pool wants: one for each run that waits, and with `ahead` those that it
  * keeps ready, too. Returns whether a cell was missing for a run.
  */
@@ -117,7 +129,7 @@ static bool
 replenish(struct broker *broker, struct language *language, uint32_t number, bool ahead)
 {
 	struct pool *pool = &language->pool[number];
-	uint32_t wanted = pool->queued + (ahead ? language_armed(language, number) : 0);
+	uint32_t wanted = pool->queued + (ahead ? cells_ahead(language, number) : 0);
 
 	if (pool_backs_off(pool))
 		return false;
@@ -175,6 +187,7 @@ arm_cells(struct broker *broker)
 				is_short = replenish(broker, &broker->language[l], w, ahead != 0) || is_short;
 		}
 	}
+	broker->is_short = is_short;
 	if (is_short) {
 		struct cell *cell = cell_to_reclaim(broker);
 

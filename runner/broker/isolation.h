@@ -55,6 +55,8 @@ struct isolation {
 	 * errno.
 	 */
 	int (*start)(struct broker *broker, struct cell *cell);
+	/* Whether the cell of a run that was started can be emptied and serve another run. */
+	bool (*may_renew)(const struct broker *broker, const struct cell *cell);
 	/*
 	 * The guest has ended. Returns whether the result has to wait for more: then
 	 * cell_run_settled is called later, or cell_check calls it at cell->check_us.
@@ -75,6 +77,11 @@ struct isolation {
 	 * done; answers the run, now or later.
 	 */
 	void (*extract)(struct broker *broker, struct cell *cell, struct run *run);
+	/*
+	 * Nothing is left in the cell. Have the files of its run collected, unless that is done;
+	 * answers the run, now or later, with or without them.
+	 */
+	void (*collect)(struct broker *broker, struct cell *cell, struct run *run);
 	/*
 	 * A program makes a socket. `cell`: its cell; NULL: not known. Returns 0: the kernel is to
 	 * make it; an errno: that is the answer; or SOCKET_IS_ANSWERED: the answer was given, or

@@ -46,10 +46,12 @@ static void
 tell(const struct cell *cell, enum reaper_request_kind kind)
 {
 	struct reaper_request request = { .kind = kind, .disk_bytes = cell->limits.disk_bytes, .inodes = cell->limits.inodes };
+	bool has_patterns = kind == REAPER_COLLECT;
 
 	/* The end of a reaper is an event of its own. */
 	if (cell->reaper.fd >= 0)
-		fdpass_send(cell->reaper.fd, &request, sizeof request, NULL, 0);
+		fdpass_send(cell->reaper.fd, &request, sizeof request, has_patterns ? &cell->run->patterns_fd : NULL,
+		    has_patterns);
 }
 
 static uid_t
@@ -122,11 +124,12 @@ reaper_ready(void *context, struct watch *watch, uint32_t events)
 		    report.is_full != 0                              ? DISK_FULL_BYTES :
 		                                                       DISK_FULL_NOT;
 		cell_run_settled(broker, cell);
-	} else if (report.kind == REAPER_COLLECT && cell->state == CELL_ENDING && cell->run != NULL && cell->run->is_compile) {
+	} else if ((report.kind == REAPER_EXTRACT || report.kind == REAPER_COLLECT) && cell->state == CELL_ENDING &&
+	    cell->run != NULL && run_needs_box(cell->run)) {
 		struct run *run = cell->run;
 
 		cell->run = NULL;
-		run->program_fd = fd;
+		*(run->is_compile ? &run->program_fd : &run->files_fd) = fd;
 		fd = -1;
 		run_answer(broker, run);
 	}
@@ -247,13 +250,13 @@ kill_all(const struct cell *cell)
 static bool
 end(struct broker *broker, struct cell *cell)
 {
-	bool has_output = cell->run != NULL && cell->run->state == RUN_LEAVING && cell->run->is_compile;
+	bool needs_box = cell->run != NULL && run_needs_box(cell->run);
 
 	if (cell->reaper.fd < 0 && !is_left(broker, cell))
 		return false;
 	if (cell->reaper.fd < 0)
 		replace_reaper(broker, cell);
-	tell(cell, has_output ? REAPER_COLLECT : REAPER_END);
+	tell(cell, !needs_box ? REAPER_END : cell->run->is_compile ? REAPER_EXTRACT : REAPER_COLLECT);
 	return true;
 }
 
@@ -277,6 +280,16 @@ make_socket(struct broker *broker, struct cell *cell, const struct asked_socket 
 		return ENOBUFS;
 	error = handed_socket_make(broker, cell, asked->notify_fd, asked->id, asked->domain, asked->type);
 	return error == 0 ? SOCKET_IS_ANSWERED : error;
+}
+
+/* The same. A run has its result, whatever becomes of its files. */
+static void
+collect(struct broker *broker, struct cell *cell, struct run *run)
+{
+	static struct log_limit limit;
+
+	log_limit_warn(&limit, "%s: the files of a run were not collected: its reaper ended", cell->language->config->name);
+	run_answer(broker, run);
 }
 
 /*
@@ -386,17 +399,28 @@ enter_root(int fds)
 		die("zygote: drop capabilities: %s", strerror(errno));
 }
 
+/* The tree of a cell serves all its runs already. A reaper empties it, and ends itself. */
+static bool
+may_renew(const struct broker *broker, const struct cell *cell)
+{
+	(void)broker;
+	(void)cell;
+	return false;
+}
+
 const struct isolation isolation_chroot = {
 	.begin = begin,
 	.abandon = abandon,
 	.armed = armed,
 	.start = start,
+	.may_renew = may_renew,
 	.settle = settle,
 	.disk_full = disk_full,
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,
 	.make_socket = make_socket,
+	.collect = collect,
 	.waken = waken,
 	.uid = uid,
 	.arming_limit_us = ARMING_LIMIT_US,

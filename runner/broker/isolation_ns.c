@@ -53,8 +53,26 @@ abandon(struct broker *broker, struct cell *cell)
 static void
 armed(struct cell *cell, int fds[2])
 {
+	/* Those of a cell that was renewed lead to the same. */
+	fdpass_close(&cell->init_fd, 1);
+	fdpass_close(&cell->box_fd, 1);
 	cell->init_fd = fds[0];
 	cell->box_fd = fds[1];
+}
+
+/* Whether the disk of this run is the one that every cell is made with. */
+static bool
+has_usual_disk(const struct cell *cell)
+{
+	const struct run_limits *mounted = &cell->language->config->limits.default_;
+
+	return cell->limits.disk_bytes == mounted->disk_bytes && cell->limits.inodes == mounted->inodes;
+}
+
+static bool
+may_renew(const struct broker *broker, const struct cell *cell)
+{
+	return broker->last_pid_fd >= 0 && !cell->is_torn && has_usual_disk(cell);
 }
 
 /* Have /proc/meminfo tell the memory of this run, if it tells something else. */
@@ -78,13 +96,12 @@ tell_memory(const struct broker *broker, struct cell *cell)
 static int
 start(struct broker *broker, struct cell *cell)
 {
-	const struct run_limits *mounted = &cell->language->config->limits.default_;
 	char size[24], inodes[24];
 	int fd, result, error;
 
 	if (tell_memory(broker, cell) != 0)
 		return -1;
-	if (cell->limits.disk_bytes == mounted->disk_bytes && cell->limits.inodes == mounted->inodes)
+	if (has_usual_disk(cell))
 		return 0;
 	snprintf(size, sizeof size, "%llu", (unsigned long long)cell->limits.disk_bytes);
 	snprintf(inodes, sizeof inodes, "%llu", (unsigned long long)cell->limits.inodes);
@@ -255,6 +272,45 @@ make_socket(struct broker *broker, struct cell *cell, const struct asked_socket 
 	return 0;
 }
 
+/* ---- the files of a run ------------------------------------------------------------------------------------------ */
+
+/* A run has its result, whatever becomes of its files. */
+static void
+collected(void *context, struct watch *watch, uint32_t events)
+{
+	static struct log_limit limit;
+	struct broker *broker = context;
+	struct run *run = watch_owner(watch, struct run, extraction);
+	struct guest_report report = { 0 };
+	size_t count = 0;
+	ssize_t n = fdpass_recv(watch->fd, &report, sizeof report, &run->files_fd, 1, &count, NULL);
+
+	(void)events;
+	loop_unwatch(&broker->loop, watch);
+	report.step[sizeof report.step - 1] = '\0';
+	if (n != (ssize_t)sizeof report)
+		log_limit_warn(&limit, "%s: the files of a run were not collected: the collector died",
+		    run->language->config->name);
+	else if (count == 0)
+		log_limit_warn(&limit, "%s: the files of a run were not collected: %s: %s", run->language->config->name,
+		    report.step, strerror(report.error));
+	run_answer(broker, run);
+}
+
+static void
+collect(struct broker *broker, struct cell *cell, struct run *run)
+{
+	static struct log_limit limit;
+	const struct warden_request request = { .kind = WARDEN_COLLECT, .cell = cell->number };
+	const int fds[] = { cell->box_fd, run->patterns_fd };
+
+	if (warden_link_ask(broker, cell->language, &request, fds, 2, &run->extraction, collected) == 0)
+		return;
+	log_limit_warn(&limit, "%s: the files of a run were not collected: ask the warden: %s", cell->language->config->name,
+	    strerror(errno));
+	run_answer(broker, run);
+}
+
 static uid_t
 uid(const struct config *config, const struct cell *cell)
 {
@@ -301,12 +357,14 @@ const struct isolation isolation_ns = {
 	.abandon = abandon,
 	.armed = armed,
 	.start = start,
+	.may_renew = may_renew,
 	.settle = settle,
 	.disk_full = disk_full,
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,
 	.make_socket = make_socket,
+	.collect = collect,
 	.waken = waken,
 	.uid = uid,
 	.arming_limit_us = ARMING_LIMIT_US,

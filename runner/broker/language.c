@@ -162,7 +162,10 @@ starts_ahead(const struct language *language)
 uint32_t
 language_pool(const struct language *language, uint32_t warm, uint32_t flags, unsigned grant)
 {
-	uint32_t kind = (flags & RUN_ARGUED) != 0 && starts_ahead(language) ? language->kinds - 1 : warm;
+	/* The last kind starts an interpreter for the run, if there is a command for that. */
+	bool has_cold = language->kinds > language->config->warm_count;
+	bool is_cold = ((flags & RUN_ARGUED) != 0 && starts_ahead(language)) || ((flags & RUN_COLD) != 0 && has_cold);
+	uint32_t kind = is_cold ? language->kinds - 1 : warm;
 
 	return kind * GRANT_COUNT + grant;
 }
@@ -183,7 +186,7 @@ language_pool_for_now(const struct language *language, uint32_t pool)
 	uint32_t first = pool % GRANT_COUNT;
 
 	if (language->config->driver == NULL || language->start != START_ZYGOTE || has_zygote(language, pool) ||
-	    !has_zygote(language, first))
+	    pool / GRANT_COUNT >= language->config->warm_count || !has_zygote(language, first))
 		return pool;
 	return first;
 }

@@ -23,6 +23,7 @@ struct pool {
 	struct cell *armed; /* list; the last one armed first */
 	uint32_t armed_count;
 	uint32_t arming_count;
+	uint32_t returning;       /* cells whose run is expected to leave them in order */
 	struct run_list parked;   /* runs that wait until it is served; see run_queue.h */
 	struct run_list admitted; /* runs that are to have its next armed cells */
 	uint32_t queued;          /* the number of these */

@@ -14,6 +14,7 @@ leave(struct broker *broker, struct run *run)
 {
 	fdpass_close(run->fds, run->fd_count);
 	run->fd_count = 0;
+	fdpass_close(&run->patterns_fd, 1);
 	loop_unwatch(&broker->loop, &run->extraction);
 	run->cell = NULL;
 	run->state = RUN_IDLE;
@@ -81,4 +82,5 @@ run_drop(struct broker *broker, struct run *run)
 {
 	leave(broker, run);
 	fdpass_close(&run->program_fd, 1);
+	fdpass_close(&run->files_fd, 1);
 }

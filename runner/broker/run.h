@@ -9,7 +9,7 @@
  *          `-- has its own cell ---'        `-----------------------'
  *
  * RUN_LEAVING: the result is known, and is given when nothing is left in the cell. A compilation's
- * output is extracted then, and the self-test looks at the empty cell.
+ * output is extracted then, files are collected, and the self-test looks at the empty cell.
  */
 #ifndef CELLBLOCK_RUN_H
 #define CELLBLOCK_RUN_H
@@ -22,7 +22,7 @@
 #include "broker/loop.h"
 #include "proto.h"
 
-#define RUN_FDS 4 /* of a request: its job, stdout, stderr, stdin */
+#define RUN_FDS 4 /* of a run: its job, stdout, stderr, stdin */
 
 struct broker;
 struct cell;
@@ -52,7 +52,10 @@ enum run_place {
  * closed.
  */
 struct run_owner {
-	/* It has come to an end: run->result. A compilation's output is run->program_fd. */
+	/*
+	 * It has come to an end: run->result. A compilation's output is run->program_fd. Collected
+	 * files are run->files_fd, which the owner closes.
+	 */
 	void (*ended)(struct broker *broker, struct run *run);
 	/* It was not carried out. `retry_ms`: when it may be tried again; 0: unknown. */
 	void (*refused)(struct broker *broker, struct run *run, enum refusal refusal, uint32_t retry_ms);
@@ -74,11 +77,13 @@ struct run {
 	bool is_compile;
 	int fds[RUN_FDS]; /* job, stdout, stderr, stdin; the broker's until they are handed to the guest */
 	size_t fd_count;
+	int patterns_fd;    /* of the files to collect at the end; -1: none */
+	int files_fd;       /* those files, if they could be collected; -1: none */
 	int program_fd;     /* the compiled program to run, or a compilation's output; -1: none */
 	uint64_t queued_us; /* since when it waits, which may be before it came here */
 	struct cell *cell;  /* NULL: none yet, or no more */
 	struct run_result result;
-	struct watch extraction; /* where the warden reports a compilation's output */
+	struct watch extraction; /* where the warden reports a compilation's output, or the collected files */
 
 	/* For run_queue.c. */
 	struct key_account *account; /* of its key; held. NULL: a run of the self-test */
@@ -91,6 +96,13 @@ struct run {
 	uint32_t heap_at;         /* its place in the heap of deadlines */
 	TAILQ_ENTRY(run) in_list; /* that of its place */
 };
+
+/* Whether the working directory of its cell is needed when nothing is left in the cell. */
+static inline bool
+run_needs_box(const struct run *run)
+{
+	return run->state == RUN_LEAVING && (run->is_compile || run->patterns_fd >= 0);
+}
 
 /*
  * How to refuse a run whose cell was destroyed after the hand-over. Its program may have begun; one

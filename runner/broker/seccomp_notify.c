@@ -29,13 +29,14 @@
 #define HELD_BATCH 8u
 #define HELD_RESUME (SECCOMP_NOTIFY_HELD - 8 * HELD_BATCH) /* with so many left, more calls are received */
 #define STATUS_BYTES 1024                                  /* of /proc/PID/status, with its uids */
-#define PIDFD_OF_THREAD O_EXCL                             /* PIDFD_THREAD of newer headers, Linux 6.9 */
+#define NETLINK_SOCKETS 32u    /* that a run may make: the kernel queues some 0.2 MB for each, which no control group counts */
+#define PIDFD_OF_THREAD O_EXCL /* PIDFD_THREAD of newer headers, Linux 6.9 */
 
 /* A zygote's listener. It outlives the zygote until its last guest has ended. */
 struct listener {
 	struct watch watch;
 	const struct policy *policy; /* of its guests; it stays as long as the broker */
-	bool is_asked;               /* its guests have a network by a proxy */
+	bool has_proxy;              /* its guests have a network by a proxy */
 	bool is_paused;
 	LIST_ENTRY(listener) in_paused;
 };
@@ -172,6 +173,28 @@ is_flood(uint64_t *until_us, uint32_t at_once, uint32_t every_us)
 	return false;
 }
 
+/*
+ * Whether a call that the policy asks about may be made. They all look at network interfaces, and
+ * their arguments that matter are in registers, which no other thread can change.
+ */
+static bool
+may_look(const struct broker *broker, struct cell *cell, int call)
+{
+	if (cell == NULL || !cell_network_is_own(broker, cell))
+		return false;
+	return call != SYS_socket || cell->netlink_sockets++ < NETLINK_SOCKETS;
+}
+
+/*
+ * Whether a denied call is worth a line in the reply. With a network libc looks at the interfaces
+ * before it looks up a name, and goes on without.
+ */
+static bool
+is_told(const struct cell *cell, bool is_look)
+{
+	return cell != NULL && !(is_look && (cell->pool % GRANT_COUNT & GRANT_NETWORK) != 0);
+}
+
 /* Hold an answer back. There is room for it: notified looks first. */
 static void
 hold(struct broker *broker, int fd, uint64_t id, int error)
@@ -234,7 +257,7 @@ close_listener(struct broker *broker, struct listener *listener)
  * answer, which a flood has to wait for.
  */
 static void
-decide(struct broker *broker, int fd, struct cell *cell, const struct seccomp_notif *request)
+decide_socket(struct broker *broker, int fd, struct cell *cell, const struct seccomp_notif *request)
 {
 	const struct isolation *isolation = broker->isolation;
 	bool waits = cell == NULL ||
@@ -254,15 +277,56 @@ decide(struct broker *broker, int fd, struct cell *cell, const struct seccomp_no
 		answer(fd, request->id, error);
 }
 
+/*
+ * A call that is denied, or one that looks at the network interfaces and may be made. The latter is
+ * about a namespace that no other cell is in.
+ */
+static void
+decide_other(struct broker *broker, struct listener *listener, struct cell *cell, const struct seccomp_notif *request,
+    bool is_look)
+{
+	int fd = listener->watch.fd, call = request->data.nr, error = 0;
+	uint64_t args[RULE_ARGS];
+
+	memcpy(args, request->data.args, sizeof args);
+	if (!is_look || !may_look(broker, cell, call)) {
+		error = policy_denial_error(listener->policy, call, args);
+		if (is_told(cell, is_look))
+			count(&cell->denied, (uint32_t)call);
+	}
+	if (cell == NULL || is_flood(&cell->denied_until_us, ANSWERED_AT_ONCE, ANSWERED_EVERY_US))
+		hold(broker, fd, request->id, error);
+	else
+		answer(fd, request->id, error);
+}
+
+/* Decide about a call, by what it asks. */
+static void
+decide(struct broker *broker, struct listener *listener, const struct seccomp_notif *request)
+{
+	struct cell *cell = find_cell(broker, (pid_t)request->pid);
+	uint64_t args[RULE_ARGS];
+
+	memcpy(args, request->data.args, sizeof args);
+	switch (policy_question(listener->policy, request->data.nr, args, listener->has_proxy)) {
+	case POLICY_ASKS_SOCKET:
+		decide_socket(broker, listener->watch.fd, cell, request);
+		break;
+	case POLICY_ASKS_LOOK:
+		decide_other(broker, listener, cell, request, true);
+		break;
+	case POLICY_ASKS_NOTHING:
+		decide_other(broker, listener, cell, request, false);
+		break;
+	}
+}
+
 static void
 notified(void *context, struct watch *watch, uint32_t events)
 {
 	struct broker *broker = context;
 	struct listener *listener = watch_owner(watch, struct listener, watch);
 	struct seccomp_notif request;
-	uint64_t args[RULE_ARGS];
-	struct cell *cell;
-	int error;
 
 	if ((events & EPOLLIN) == 0) {
 		/* No process is left that it could be about. */
@@ -283,19 +347,7 @@ notified(void *context, struct watch *watch, uint32_t events)
 			close_listener(broker, listener);
 		return;
 	}
-	memcpy(args, request.data.args, sizeof args);
-	cell = find_cell(broker, (pid_t)request.pid);
-	if (listener->is_asked && policy_is_asked(listener->policy, request.data.nr, args)) {
-		decide(broker, watch->fd, cell, &request);
-		return;
-	}
-	error = policy_denial_error(listener->policy, request.data.nr, args);
-	if (cell != NULL)
-		count(&cell->denied, (uint32_t)request.data.nr);
-	if (cell == NULL || is_flood(&cell->denied_until_us, ANSWERED_AT_ONCE, ANSWERED_EVERY_US))
-		hold(broker, watch->fd, request.id, error);
-	else
-		answer(watch->fd, request.id, error);
+	decide(broker, listener, &request);
 }
 
 void
@@ -311,7 +363,7 @@ seccomp_notify_listen(struct broker *broker, const struct zygote *zygote, int fd
 		return;
 	}
 	listener->policy = zygote->language->policy;
-	listener->is_asked = broker->config->network == NETWORK_PROXY && (zygote->pool % GRANT_COUNT & GRANT_NETWORK) != 0;
+	listener->has_proxy = broker->config->network == NETWORK_PROXY && (zygote->pool % GRANT_COUNT & GRANT_NETWORK) != 0;
 }
 
 uint64_t

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -35,9 +36,9 @@
 static const char *const standard_env[] = { "HOME=" PATH_BOX, "TMPDIR=" PATH_TMP, "PATH=/usr/local/bin:/usr/bin:/bin",
 	"LANG=C.UTF-8", "USER=" CELL_USER, "LOGNAME=" CELL_USER, "SHELL=" CELL_SHELL, NULL };
 
-#define ENV_MAX (75 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
+#define ENV_MAX (76 + CELL_ENV_NETWORK_MAX) /* variables: the standard ones, the configured ones, a driver's, and a network's */
 
-#define KEEP_MAX (2 + ISOLATION_FDS)
+#define KEEP_MAX (3 + ISOLATION_FDS)
 #define ZYGOTE_STACK_BYTES (UINT64_C(8) << 20)
 
 static void
@@ -90,8 +91,12 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 		.output = from->compile.output,
 		.output_bytes = from->compile.limits.disk_bytes,
 		.has_proc = broker->proc_files_fd >= 0,
+		.last_pid_fd = -1,
 		.single_uid = broker->single_uid,
 		.zygote_landlock = broker->zygote_landlock,
+		.collector_policy = &broker->collector_policy->base[0],
+		.collector_landlock = broker->landlock_abi,
+		.collect_bytes = config->collect_bytes,
 		.first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];
 	size_t count = 0;
@@ -109,6 +114,10 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 		return -1;
 	keep[count++] = pair[1];
 	count += broker->isolation->root_fds(broker, language, false, keep + count);
+	if (broker->last_pid_fd >= 0) {
+		settings.last_pid_fd = INHERIT_FDS_FIRST + (int)count;
+		keep[count++] = broker->last_pid_fd;
+	}
 	pid = fork_with(broker, false, keep, count);
 	if (pid == 0) {
 		process_title_set("warden %s", from->name);
@@ -171,10 +180,19 @@ static size_t
 make_env(const struct broker *broker, const struct zygote *zygote, char **env)
 {
 	const struct language_config *language = zygote->language->config;
+	static char processors[32];
 	size_t count = 0;
 
 	for (size_t i = 0; standard_env[i] != NULL; i++)
 		env[count++] = (char *)standard_env[i];
+	/*
+	 * The scheduler may use any processor for a cell, but only for so much time: nproc(1) and
+	 * numeric libraries take their number of threads from here.
+	 */
+	if (broker->processors != 0) {
+		snprintf(processors, sizeof processors, "OMP_NUM_THREADS=%u", broker->processors);
+		env[count++] = processors;
+	}
 	if (has_network(zygote))
 		count += cell_env_network(broker->config, (const char **)env + count);
 	for (size_t i = 0; i < language->env.count; i++)
@@ -183,24 +201,49 @@ make_env(const struct broker *broker, const struct zygote *zygote, char **env)
 	return count;
 }
 
+/* A copy of a driver's last argument, as long as `wanted` if it can be. */
+static char *
+filled(const struct driver *driver, const char *arg, const char *wanted)
+{
+	size_t size = strlen(arg), length = strlen(wanted);
+	char *copy = malloc((size > length ? size : length) + 1);
+
+	if (copy == NULL)
+		die("out of memory");
+	strcpy(copy, arg);
+	if (driver->filler != '\0' && size < length) {
+		memset(copy + size, driver->filler, length - size);
+		copy[length] = '\0';
+	}
+	return copy;
+}
+
 static void __attribute__((noreturn)) exec_interpreter(const struct broker *broker, const struct zygote *zygote)
 {
 	const char *interpreter = zygote->language->interpreter;
 	const struct driver *driver = driver_find(zygote->language->config->driver);
 	char *argv[DRIVER_ARGS + 2] = { (char *)interpreter };
-	char *env[ENV_MAX];
-	size_t count = 0;
+	char *env[ENV_MAX], *resolved = realpath(interpreter, NULL), *origin;
+	size_t count = 0, args = 0;
 
 	/*
 	 * Symbols are resolved once, in the zygote, not in every guest. First: the driver unsets
 	 * it, and the title of the process gets the room (process_title.c).
 	 */
 	env[count++] = (char *)"LD_BIND_NOW=1";
+	/*
+	 * The loader finds $ORIGIN, below which many a Python has its library, by /proc, which a
+	 * zygote has not. The driver unsets this, too.
+	 */
+	if (resolved != NULL && asprintf(&origin, "LD_ORIGIN_PATH=%s", dirname(resolved)) > 0)
+		env[count++] = origin;
 	count += make_env(broker, zygote, env + count);
 	for (size_t i = 0; driver->env[i] != NULL; i++)
 		env[count++] = (char *)driver->env[i];
 	env[count] = NULL;
-	memcpy(argv + 1, driver->args, sizeof driver->args);
+	for (; driver->args[args] != NULL; args++)
+		argv[args + 1] = (char *)driver->args[args];
+	argv[args] = filled(driver, argv[args], zygote->language->config->main_file);
 	execve(interpreter, argv, env);
 	die("zygote: run %s in its root: %s", interpreter, strerror(errno));
 }
@@ -229,6 +272,15 @@ static void __attribute__((noreturn)) exec_hooked(const struct broker *broker, c
 	die("zygote: run %s in its root: %s", argv[0], strerror(errno));
 }
 
+/* The number of processors that this process may run on. */
+static unsigned
+allowed_processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
 static void __attribute__((noreturn)) launch(const struct broker *broker, const struct zygote *zygote, bool is_spare)
 {
 	const struct language *language = zygote->language;
@@ -236,6 +288,7 @@ static void __attribute__((noreturn)) launch(const struct broker *broker, const 
 	struct launcher_config launcher = { .language = language->config,
 		.version = language->version,
 		.env = env,
+		.processors = broker->processors != 0 ? broker->processors : allowed_processors(),
 		.is_spare = is_spare };
 
 	make_env(broker, zygote, env);

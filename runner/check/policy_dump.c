@@ -16,7 +16,7 @@ static const char *const fates[RULES_SECTIONS] = {
 	[RULES_ALLOW] = "allowed",
 	[RULES_PROCESSES] = "allowed with processes",
 	[RULES_NETWORK] = "allowed with a network",
-	[RULES_ASK] = "the runner decides",
+	[RULES_INTERNET] = "allowed with a network",
 	[RULES_SOCKETS] = "allowed with a network",
 	[RULES_HANDED] = "not made, succeeds",
 	[RULES_LOOPBACK] = "allowed with a loopback",
@@ -27,6 +27,7 @@ static const char *const fates[RULES_SECTIONS] = {
 	[RULES_QUIET] = "EPERM, not reported",
 	[RULES_ANSWER] = "not made, succeeds",
 	[RULES_DENY] = "denied",
+	[RULES_ASK] = "as the runner decides",
 };
 
 static const char *

@@ -99,7 +99,7 @@ static const struct call calls[] = {
 	{ "msgget", SYS_msgget, { 1, 0 } },
 	{ "mq_open", SYS_mq_open, { 1 } },
 	{ "socket AF_UNIX, raw", SYS_socket, { 1, 3, 0 } },
-	{ "socket AF_NETLINK", SYS_socket, { 16, 3, 0 } },
+	{ "socket AF_NETLINK", SYS_socket, { 16, 3, 12 } },
 	/*
 	 * Type 15 is none, which the kernel reports before it looks for the family: one that this
 	 * kernel does not have would be EAFNOSUPPORT, as the answer of the policies.

@@ -17,10 +17,10 @@
 #include "fdpass.h"
 #include "guest/attack.h"
 #include "guest/hook.h"
+#include "guest/job_files.h"
 #include "kernel/inherit_fds.h"
 
 #define KEPT_FDS_MAX 18 /* an interpreter's, the job, and the compiler's output */
-#define EXIT_FAILED 127 /* the broker looks for a report then */
 
 struct guest_start guest_start;
 bool guest_has_interpreter;
@@ -65,9 +65,9 @@ guest_fail(const char *step)
 		 */
 		signal(SIGPIPE, SIG_IGN);
 		if (write(GUEST_CONTROL_FD, &report, sizeof report) < 0)
-			_exit(EXIT_FAILED);
+			_exit(GUEST_FAILED);
 	}
-	_exit(EXIT_FAILED);
+	_exit(GUEST_FAILED);
 }
 
 void
@@ -89,7 +89,7 @@ guest_begin(struct walls *of, int control_fd)
 	walls = of;
 	if (dup3(control_fd, GUEST_CONTROL_FD, O_CLOEXEC) < 0) {
 		guest_report_failure(control_fd, "place the control socket");
-		_exit(EXIT_FAILED);
+		_exit(GUEST_FAILED);
 	}
 	close(control_fd);
 }
@@ -179,11 +179,18 @@ guest_receive_run(void)
 	return fds[RUN_JOB];
 }
 
+/* The bytes in front of the files. */
+static uint64_t
+bytes_before_files(const struct job_header *head)
+{
+	return sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes +
+	    head->needs_bytes + head->main_bytes;
+}
+
 static bool
 is_well_formed(const struct job_header *head, size_t size)
 {
-	return head->magic == JOB_MAGIC &&
-	    sizeof *head + (uint64_t)head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes == size;
+	return head->magic == JOB_MAGIC && head->files_bytes <= size && bytes_before_files(head) == size - head->files_bytes;
 }
 
 const char *
@@ -204,7 +211,41 @@ guest_map_job(int fd, struct job_header *head, size_t *size)
 		guest_fail("read the job");
 	}
 	close(fd);
+	if (head->files > 0)
+		job_files_write(guest_files(head, map + sizeof *head), head->files);
 	return map + sizeof *head;
+}
+
+const char *
+guest_needs(const struct job_header *head, const char *code)
+{
+	return code + head->code_bytes + head->preload_bytes + head->args_bytes + head->env_bytes;
+}
+
+void
+guest_refuse_needs(const char *why)
+{
+	dprintf(STDERR_FILENO, "error: dependencies: %s\n", why);
+	_exit(EXIT_NOT_STARTED);
+}
+
+void
+guest_refuse_any_needs(const struct job_header *head)
+{
+	if (head->needs > 0)
+		guest_refuse_needs("they cannot be looked for while this language has no zygote");
+}
+
+struct job_files
+guest_files(const struct job_header *head, const char *code)
+{
+	return (struct job_files){ code - sizeof *head + bytes_before_files(head), head->files_bytes };
+}
+
+const char *
+guest_main_path(const struct job_header *head, const char *code)
+{
+	return head->main_bytes == 0 ? NULL : guest_needs(head, code) + head->needs_bytes;
 }
 
 bool

@@ -16,9 +16,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "guest/job_files.h"
 #include "guest/walls.h"
 #include "job.h"
 #include "messages.h"
+
+#define EXIT_NOT_STARTED 127 /* of a program that could not begin */
 
 extern struct guest_start guest_start; /* from guest_receive_run on */
 extern bool guest_has_interpreter;     /* set by a driver whose descriptors and threads stay */
@@ -72,11 +75,33 @@ void guest_keep_fd(int fd);
 int guest_receive_run(void);
 
 /*
- * Map the job and check its head. Returns the code, which is followed by the preload, the arguments
- * and the environment, in a mapping of *size bytes that starts at the head. Closes `fd`. Ends the
- * guest with guest_fail if the job is malformed.
+ * Map the job, check its head, and write the run's files into the working directory. Returns the
+ * code, which is followed by the preload, the arguments, the environment and the needs, in a
+ * mapping of *size bytes that starts at the head. Closes `fd`. Ends the guest with guest_fail if the job is
+ * malformed, and ends the program if its files do not fit on its disk.
  */
 const char *guest_map_job(int fd, struct job_header *head, size_t *size);
+
+/* The needs of a job: head->needs strings, each ended by a NUL. */
+const char *guest_needs(const struct job_header *head, const char *code);
+
+/*
+ * End the run before its program begins, because of a package that it needs: `why` names it. The
+ * client reads that in `error`.
+ */
+void guest_refuse_needs(const char *why) __attribute__((noreturn));
+
+/* The same, if the job has needs: for guests without code that could look for packages. */
+void guest_refuse_any_needs(const struct job_header *head);
+
+/* The run's files in the mapping behind the code. */
+struct job_files guest_files(const struct job_header *head, const char *code);
+
+/*
+ * The path of the file to start, in the mapping behind the code; NULL: the code is to be written to
+ * the language's main file.
+ */
+const char *guest_main_path(const struct job_header *head, const char *code);
 
 /*
  * Write a file of the program into the working directory. Returns true, or false with errno if it

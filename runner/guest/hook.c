@@ -30,7 +30,6 @@
 #include "paths.h"
 
 #define EXPORT __attribute__((visibility("default")))
-#define EXIT_NOT_STARTED 127
 
 static enum { PASSING_ON, ZYGOTE, SPARE } role;
 
@@ -98,10 +97,11 @@ wait_for_program(void)
 	 * An interpreter that has started takes no arguments any more. Such runs have cells of
 	 * their own.
 	 */
-	if (head.argc != 0 || head.envc != 0) {
+	if (head.argc != 0 || head.envc != 0 || head.main_bytes != 0) {
 		errno = EINVAL;
 		guest_fail("give arguments to a started interpreter");
 	}
+	guest_refuse_any_needs(&head);
 	if (!guest_write_program(zygote_setup.main_file, &head, code)) {
 		fprintf(stderr, "%s: %s\n", zygote_setup.main_file, strerror(errno));
 		_exit(EXIT_NOT_STARTED);

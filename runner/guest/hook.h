@@ -7,10 +7,12 @@
 #ifndef CELLBLOCK_HOOK_H
 #define CELLBLOCK_HOOK_H
 
-#define HOOK_LIBRARY "/cellblock/hook.so" /* in the roots of languages that have it */
-#define HOOK_VARIABLE "CELLBLOCK_HOOK"    /* an environment variable: one of the next two */
-#define HOOK_ZYGOTE "zygote"              /* fork a guest per program when the main file is opened */
-#define HOOK_SPARE "spare"                /* wait for one program there */
+#include "paths.h"
+
+#define HOOK_LIBRARY PATH_PROGRAMS "/hook.so" /* in the roots of languages that have it */
+#define HOOK_VARIABLE "CELLBLOCK_HOOK"        /* an environment variable: one of the next two */
+#define HOOK_ZYGOTE "zygote"                  /* fork a guest per program when the main file is opened */
+#define HOOK_SPARE "spare"                    /* wait for one program there */
 
 /* After GUEST_CONTROL_FD. */
 enum {

@@ -5,9 +5,11 @@
 #define _GNU_SOURCE
 #include "guest/launcher.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,10 +20,10 @@
 
 #include "guest/guest.h"
 #include "guest/hook.h"
+#include "guest/job_files.h"
 #include "guest/zygote.h"
 
 #define EXIT_NO_STDERR 126
-#define EXIT_NOT_STARTED 127
 
 static const char spare_env[] = "LD_PRELOAD=" HOOK_LIBRARY "\0" HOOK_VARIABLE "=" HOOK_SPARE;
 
@@ -84,33 +86,60 @@ new_list(size_t count)
 	return list;
 }
 
+/* A word of a command, with a number in the place of its name, once. */
+static char *
+replace(char *word, const char *name, uint64_t number)
+{
+	char *place = strstr(word, name), *text;
+
+	if (place == NULL)
+		return word;
+	if (asprintf(&text, "%.*s%" PRIu64 "%s", (int)(place - word), word, number, place + strlen(name)) < 0)
+		guest_fail("allocate argv and the environment");
+	return text;
+}
+
 /*
- * A word of a command, with the memory limit of the run in place of its name: a virtual machine
- * that does not know of it would use more than it may have. A spare is started before its run, and
- * gets the default.
+ * A word of a command, with the memory limit of the run and the number of processors in place of
+ * their names: a virtual machine that does not know of them would use more than it may have. A
+ * spare is started before its run, and gets the default.
  */
 static char *
 fill_in(char *word)
 {
 	uint64_t bytes = guest_start.memory_bytes != 0 ? guest_start.memory_bytes :
 	                                                 config->language->limits.default_.memory_bytes;
-	char *place = strstr(word, CONFIG_MEMORY_WORD), *text;
 
-	if (place == NULL)
-		return word;
-	if (asprintf(&text, "%.*s%" PRIu64 "%s", (int)(place - word), word, bytes, place + strlen(CONFIG_MEMORY_WORD)) < 0)
-		guest_fail("allocate argv and the environment");
-	return text;
+	return replace(replace(word, CONFIG_MEMORY_WORD, bytes), CONFIG_PROCESSORS_WORD, config->processors);
 }
 
+/*
+ * A path of the run's files as a word of a command. No command takes it for one of its options, or
+ * for a file with options.
+ */
+static char *
+path_word(const char *path)
+{
+	char *word;
+
+	if (isalnum((unsigned char)*path) || *path == '_' || *path == '.')
+		return (char *)path;
+	if (asprintf(&word, "./%s", path) < 0)
+		guest_fail("allocate argv and the environment");
+	return word;
+}
+
+/* `main_file`: the path of the file to start; NULL: the main file of the language. */
 static char **
-make_argv(const struct strings *command, uint32_t argc, const char *args)
+make_argv(const struct strings *command, const char *main_file, uint32_t argc, const char *args)
 {
 	char **argv = new_list(command->count + argc + 1);
 	size_t count = 0;
 
 	for (size_t i = 0; i < command->count; i++)
-		argv[count++] = fill_in(command->item[i]);
+		argv[count++] = main_file != NULL && strcmp(command->item[i], config->language->main_file) == 0 ?
+		    path_word(main_file) :
+		    fill_in(command->item[i]);
 	/* The compiler's output is started under its own file name. */
 	if (count == 0)
 		argv[count++] = config->language->compile.output;
@@ -131,18 +160,59 @@ has_variable(char *const *list, size_t count, const char *entry)
 	return false;
 }
 
-/* The compiler's command, with those options of the language's list that the request names. */
-static char **
-make_compiler_argv(uint32_t chosen)
+/* Whether a file is a source that the compiler is to be given, by the end of its name. */
+static bool
+is_source(const char *path)
 {
-	const struct strings *options = &config->language->compile.options;
-	char **argv = new_list(config->language->compile.command.count + options->count);
+	const struct strings *sources = &config->language->compile.sources;
+	size_t length = strlen(path);
+
+	for (size_t i = 0; i < sources->count; i++) {
+		size_t end = strlen(sources->item[i]);
+
+		if (length > end && strcmp(path + length - end, sources->item[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Append the sources among the run's files but the main file. Returns the new length. */
+static size_t
+append_sources(char **list, size_t at, const struct job_header *head, const char *code)
+{
+	const char *main_file = guest_main_path(head, code), *path, *content;
+	struct job_files files = guest_files(head, code);
+	struct job_file file;
+
+	while (job_files_next(&files, &file, &path, &content)) {
+		if (is_source(path) && (main_file == NULL || strcmp(path, main_file) != 0))
+			list[at++] = path_word(path);
+	}
+	return at;
+}
+
+/*
+ * The compiler's command, with the run's files, and with those options of the language's list that
+ * the request names.
+ */
+static char **
+make_compiler_argv(const struct job_header *head, const char *code)
+{
+	const struct strings *command = &config->language->compile.command, *options = &config->language->compile.options;
+	const char *main_file = guest_main_path(head, code);
+	char **argv = new_list(command->count + options->count + head->files);
 	size_t count = 0;
 
-	for (size_t i = 0; i < config->language->compile.command.count; i++)
-		argv[count++] = config->language->compile.command.item[i];
+	for (size_t i = 0; i < command->count; i++) {
+		if (strcmp(command->item[i], CONFIG_SOURCES_WORD) == 0)
+			count = append_sources(argv, count, head, code);
+		else if (main_file != NULL && strcmp(command->item[i], config->language->main_file) == 0)
+			argv[count++] = path_word(main_file);
+		else
+			argv[count++] = command->item[i];
+	}
 	for (size_t i = 0; i < options->count; i++) {
-		if ((chosen >> i & 1) != 0)
+		if ((head->compiler_options >> i & 1) != 0)
 			argv[count++] = options->item[i];
 	}
 	return argv;
@@ -197,17 +267,25 @@ static void __attribute__((noreturn)) become_program(int job_fd)
 	const struct language_config *language = config->language;
 	const struct strings *command = guest_start.is_compile != 0 ? &language->compile.command : &language->run;
 	struct job_header head;
+	char path[PATH_MAX];
 	size_t size;
 	const char *code = guest_map_job(job_fd, &head, &size);
 	const char *args = code + head.code_bytes + head.preload_bytes;
-	char **argv = guest_start.is_compile != 0 ? make_compiler_argv(head.compiler_options) :
-	                                            make_argv(command, head.argc, args);
+	const char *main_file = guest_main_path(&head, code);
+	char **argv = guest_start.is_compile != 0 ? make_compiler_argv(&head, code) :
+	                                            make_argv(command, main_file, head.argc, args);
 	char **env = make_env(guest_start.is_compile != 0 ? 0 : head.envc, args + head.args_bytes);
 
-	if (guest_start.has_output == 0 && !guest_write_program(language->main_file, &head, code))
+	guest_refuse_any_needs(&head);
+	if (guest_start.has_output == 0 && main_file == NULL && !guest_write_program(language->main_file, &head, code))
 		end_program(language->main_file);
 	if (command->count == 0) {
-		/* Without a path: nothing that a program can write is ever executed for another. */
+		/*
+		 * The link is in the read-only root, and leads to the descriptor: nothing that a
+		 * program can write is ever executed for another. It needs a /proc.
+		 */
+		snprintf(path, sizeof path, PATH_PROGRAMS "/%s", language->compile.output);
+		execve(path, argv, env);
 		execveat(GUEST_OUTPUT_FD, "", argv, env, AT_EMPTY_PATH);
 		if (errno == E2BIG || is_unfit_output())
 			end_program(argv[0]);
@@ -227,7 +305,7 @@ static void __attribute__((noreturn)) become_program(int job_fd)
  */
 static void __attribute__((noreturn)) become_spare(void)
 {
-	char **argv = make_argv(&config->language->run, 0, "");
+	char **argv = make_argv(&config->language->run, NULL, 0, "");
 	char **env = make_env(2, spare_env);
 
 	if (!guest_write_file(config->language->main_file, "", 0) || guest_take_along(setup_fd) != 0)
@@ -255,6 +333,7 @@ launcher_main(const struct launcher_config *launcher)
 		_exit(1);
 	}
 	zygote_report(0, launcher->version, "");
+	zygote_is_launcher = true;
 	zygote_make_guests();
 	if (config->is_spare)
 		become_spare();

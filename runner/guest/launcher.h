@@ -15,8 +15,9 @@
 struct launcher_config {
 	const struct language_config *language;
 	const char *version;
-	char *const *env; /* NULL-ended: the environment of all programs of the language */
-	bool is_spare;    /* start the interpreter when the cell is armed, not when the program comes */
+	char *const *env;    /* NULL-ended: the environment of all programs of the language */
+	unsigned processors; /* that a cell may use at the same time */
+	bool is_spare;       /* start the interpreter when the cell is armed, not when the program comes */
 };
 
 /*

@@ -257,6 +257,16 @@ join_cgroup(struct walls *walls)
 }
 
 /*
+ * /proc/self/cgroup then tells that the guest is in the root of all control groups, and not where
+ * its group is on the host. Its children inherit that.
+ */
+static int
+hide_cgroup(struct walls *walls)
+{
+	return walls->setup->has_proc == 0 ? 0 : (int)mark_syscall(SYS_unshare, CLONE_NEWCGROUP, 0, 0, 0, 0);
+}
+
+/*
  * With a single uid a guest gets a user namespace that nobody maps an id into: in it the guest is
  * no user at all. It also gets all capabilities of that namespace, which owns nothing. Later steps
  * drop them. The kernel counts processes by namespace and uid, and so for each cell.
@@ -420,6 +430,7 @@ static const struct wall guest_walls[] = {
 	{ "enter the cell's root", enter_root },
 	{ "leave the runner's session", leave_session },
 	{ "join the cell's cgroup", join_cgroup },
+	{ "hide the path of its cgroup", hide_cgroup },
 	{ "make the cell's user namespace", new_user_namespace },
 	{ "empty its bounding set", empty_its_bounding_set },
 	{ "lock its securebits", lock_its_securebits },

@@ -26,6 +26,7 @@
 #define EXIT_NO_TID 126 /* libc keeps the thread id where the kernel does not know */
 
 struct zygote_setup zygote_setup;
+bool zygote_is_launcher;
 struct walls zygote_walls = { .setup = &zygote_setup, .listener_fd = -1, .place_fd = -1, .box_fd = -1 };
 
 /* ---- the setup ----------------------------------------------------------------------------------- */
@@ -230,7 +231,11 @@ become_guest(const struct guest_request *request, const struct request_fds *fds)
 	struct walls *walls = &zygote_walls;
 	const char *failed;
 
-	process_title_set("guest %u", (unsigned)request->cell);
+	/* A program of an interpreter has the names that it has anywhere. */
+	if (zygote_is_launcher)
+		process_title_set("guest %u", (unsigned)request->cell);
+	else
+		process_title_restore();
 	guest_begin(walls, fds->control_fd);
 	walls->request = request;
 	walls->place_fd = fds->place_fd;

@@ -14,6 +14,7 @@
 #include "messages.h"
 
 extern struct zygote_setup zygote_setup; /* from zygote_begin or zygote_read_setup on */
+extern bool zygote_is_launcher;          /* set by one: its guests are no programs yet */
 extern struct walls zygote_walls;
 
 /*

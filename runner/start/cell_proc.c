@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,6 +22,7 @@
 #define STAGE "/proc"
 #define ANCHOR STAGE "/anchor"
 #define FILES STAGE "/files"
+#define MASK_SIZE (CPU_SETSIZE / 32 * 9 + 1)
 
 static int
 failed(char *error, size_t size, const char *step)
@@ -247,30 +249,81 @@ bind_parts(const struct cell_proc *proc)
 	    0;
 }
 
-/* The files of which libc and lscpu(1) learn how many processors there are. */
+/* Write a file of one line. Returns 0, or -1 with errno. */
+static int
+write_line(int directory_fd, const char *name, const char *line)
+{
+	FILE *file = create(directory_fd, name);
+
+	if (file == NULL)
+		return -1;
+	fprintf(file, "%s\n", line);
+	return finish(file);
+}
+
+/* Processors `first` to `last` as a mask, in words of 32 bits. */
+static const char *
+mask_of(unsigned first, unsigned last, char text[MASK_SIZE])
+{
+	size_t size = 0;
+
+	for (unsigned word = last / 32 + 1; word-- > 0;) {
+		uint32_t bits = 0;
+
+		for (unsigned bit = 0; bit < 32; bit++)
+			bits |= word * 32 + bit >= first && word * 32 + bit <= last ? UINT32_C(1) << bit : 0;
+		size += (size_t)snprintf(text + size, MASK_SIZE - size, "%s%0*" PRIx32, size > 0 ? "," : "", size > 0 ? 8 : 1,
+		    bits);
+	}
+	return text;
+}
+
+/* Each processor is a core of one thread; all of them are in one socket. */
+static int
+write_topology(int directory_fd, unsigned number, unsigned count)
+{
+	char path[32], id[16], mask[MASK_SIZE];
+	int fd, result;
+
+	snprintf(path, sizeof path, "cpu%u", number);
+	if (mkdirat(directory_fd, path, 0755) != 0)
+		return -1;
+	snprintf(path, sizeof path, "cpu%u/topology", number);
+	if (mkdirat(directory_fd, path, 0755) != 0 || (fd = openat(directory_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return -1;
+	snprintf(id, sizeof id, "%u", number);
+	result = write_line(fd, "core_id", id) != 0 || write_line(fd, "physical_package_id", "0") != 0 ||
+	        write_line(fd, "thread_siblings", mask_of(number, number, mask)) != 0 ||
+	        write_line(fd, "core_siblings", mask_of(0, count - 1, mask)) != 0 ?
+	    -1 :
+	    0;
+	close(fd);
+	return result;
+}
+
+/* The files of which libc and lscpu(1) learn which processors there are. */
 static int
 write_processors(unsigned count)
 {
 	static const char *const directories[] = { "sys", "sys/devices", "sys/devices/system", "sys/devices/system/cpu" };
 	static const char *const files[] = { "online", "possible", "present" };
-	int fd = -1, result = 0;
-	FILE *file;
+	char range[32] = "0";
+	int fd, result = 0;
 
 	for (size_t i = 0; i < sizeof directories / sizeof directories[0]; i++) {
 		if (mkdir(directories[i], 0755) != 0)
 			return -1;
-		fd = i + 1 < sizeof directories / sizeof directories[0] ?
-		    -1 :
-		    open(directories[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
-	for (size_t i = 0; result == 0 && i < sizeof files / sizeof files[0]; i++) {
-		file = create(fd, files[i]);
-		if (file != NULL)
-			fprintf(file, count == 1 ? "0\n" : "0-%u\n", count - 1);
-		result = file == NULL ? -1 : finish(file);
-	}
-	if (fd >= 0)
-		close(fd);
+	fd = open(directories[sizeof directories / sizeof directories[0] - 1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (count > 1)
+		snprintf(range, sizeof range, "0-%u", count - 1);
+	for (size_t i = 0; result == 0 && i < sizeof files / sizeof files[0]; i++)
+		result = write_line(fd, files[i], range);
+	for (unsigned i = 0; result == 0 && i < count; i++)
+		result = write_topology(fd, i, count);
+	close(fd);
 	return result;
 }
 

@@ -19,10 +19,10 @@
 #define CELL_CGROUP (REQUEST_CGROUPS_MAX + 12) /* to join its groups; the files of cgroup_cell */
 #define CELL_OWN 4                             /* control socket; init or reaper; working directory; network namespace */
 #define CELL_LINK 4                            /* network namespace, listener, link to the relay; a socket for a program */
-#define CELL_RUN 4                             /* the worker's connection; program; a compiler's directory, and its output */
+#define CELL_RUN 5 /* the worker's connection; program; the directory, and what is taken from it; patterns */
 
 /* Of a run that waits for a cell. */
-#define QUEUED_RUN 6 /* the worker's connection; job, stdout, stderr, stdin; the compiled program */
+#define QUEUED_RUN 7 /* the worker's connection; job, stdout, stderr, stdin; patterns of files; the compiled program */
 
 /* Of a language. */
 #define LANGUAGE_OWN 7     /* mount namespaces of cells and zygotes; root; trees; packages; warden; its answer */

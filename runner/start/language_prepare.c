@@ -20,6 +20,7 @@
 #include "driver.h"
 #include "fdpass.h"
 #include "guest/hook.h"
+#include "guest/walls.h"
 #include "landlock.h"
 #include "log.h"
 #include "messages.h"
@@ -28,7 +29,7 @@
 #include "start/probe.h"
 #include "start/rootfs.h"
 
-#define HUGE_PAGE_GUESTS 4 /* armed cells per zygote from which on huge pages cost each cell little memory */
+#define HUGE_PAGE_GUESTS 2 /* armed cells per zygote from which on huge pages cost each cell little memory */
 
 /*
  * Write the setup of the zygotes of pool `pool` (struct zygote_setup) into a memfd, and seal it: a
@@ -138,8 +139,24 @@ add_links(struct rootfs *fs, const struct language_config *from, char key[LANGUA
 }
 
 /*
- * Add the library that makes an interpreter a zygote or a spare, where it is needed; like
- * add_paths.
+ * A compiled program is a file without a name. By this link the launcher executes it under the name
+ * that it has outside, which the kernel shows in ps(1).
+ */
+static int
+add_program_name(struct rootfs *fs, const struct language_config *from, char *error, size_t size)
+{
+	char path[4096], target[64];
+
+	if (!config_is_compiled(from) || from->run.count > 0)
+		return 0;
+	snprintf(path, sizeof path, PATH_PROGRAMS "/%s", from->compile.output);
+	snprintf(target, sizeof target, PATH_PROC "/self/fd/%d", GUEST_OUTPUT_FD);
+	return rootfs_add_plain_link(fs, path, target, error, size);
+}
+
+/*
+ * Add the library that makes an interpreter a zygote or a spare, or the name of a compiled program,
+ * where they are needed; like add_paths.
  */
 static int
 add_hook(struct rootfs *fs, const struct language *language, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
@@ -148,7 +165,7 @@ add_hook(struct rootfs *fs, const struct language *language, char key[LANGUAGE_K
 	char path[4096];
 
 	if (from->start == START_COLD || from->run.count == 0)
-		return 0;
+		return add_program_name(fs, from, error, size);
 	snprintf(path, sizeof path, "%s/hook/hook.so", language->all->driver_dir);
 	blame(key, "start");
 	return rootfs_add_at(fs, HOOK_LIBRARY, path, error, size);

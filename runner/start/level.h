@@ -34,6 +34,7 @@ struct start {
 	const struct generation *generation;
 	bool has_proc;    /* level namespaces: cells can have a /proc */
 	bool is_root;     /* started as root of the host, or of a container */
+	bool may_mount;   /* and may mount there, which root of a container may not */
 	uid_t broker_uid; /* of the broker, as the host counts */
 	uid_t worker_uid; /* that may connect */
 	int uids_fd;      /* holds our range of uids; see uid_lock.h. -1: there is none */

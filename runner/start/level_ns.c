@@ -101,8 +101,11 @@ prepare(struct start *start)
 static int
 open_root(struct start *start, struct language *language, char *error, size_t size)
 {
-	/* An ordinary user can clone mounts only as root of the user namespace: see build_roots. */
-	return start->is_root ? language_prepare_clones(language, start->config, error, size) : 0;
+	/*
+	 * An ordinary user, or root of a container, can clone mounts only as root of the user
+	 * namespace: see build_roots.
+	 */
+	return start->may_mount ? language_prepare_clones(language, start->config, error, size) : 0;
 }
 
 static pid_t
@@ -149,6 +152,20 @@ make_etc(const struct broker *broker, struct etc_mount *etc)
 	close(fd);
 }
 
+/*
+ * A container's seccomp profile may deny this to all who were not given CAP_SYS_ADMIN there. Then
+ * cells show the name of that container, in a UTS namespace of their own.
+ */
+static void
+set_host_name(const struct start *start)
+{
+	if (sethostname(CELL_HOST_NAME, strlen(CELL_HOST_NAME)) == 0)
+		return;
+	if (errno != EPERM || start->may_mount)
+		die("set the cells' host name: %s", strerror(errno));
+	log_warn("cells show the host name of this container: set the host name: %s", strerror(errno));
+}
+
 /* Only root of the new user namespace may do this. */
 static void
 build_roots(struct start *start)
@@ -163,8 +180,7 @@ build_roots(struct start *start)
 
 	if (proc_fd < 0)
 		die("open /proc: %s (is it mounted?)", strerror(errno));
-	if (sethostname(CELL_HOST_NAME, strlen(CELL_HOST_NAME)) != 0)
-		die("set the cells' host name: %s", strerror(errno));
+	set_host_name(start);
 	home_fd = openat(proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	/* Not ours: /proc/net lists the sockets of a network namespace, and the runner has some. */
 	if ((broker->no_network_fd = netns_make_empty()) < 0)
@@ -176,10 +192,12 @@ build_roots(struct start *start)
 		die("make all mounts private: %s", strerror(errno));
 	if (start->has_proc && cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
 		die("prepare the cells' /proc: %s", error);
+	if (proc.processors < cell_proc_processors(0))
+		broker->processors = proc.processors;
 	common.has_proc = start->has_proc;
 	/* All clones come first: then the host's /etc is covered. */
 	for (size_t i = 0; i < broker->language_count; i++) {
-		if (!start->is_root && language_prepare_clones(&broker->language[i], config, error, sizeof error) != 0)
+		if (!start->may_mount && language_prepare_clones(&broker->language[i], config, error, sizeof error) != 0)
 			die("%s: %s", broker->language[i].config->name, error);
 	}
 	make_etc(broker, &etc);
@@ -191,6 +209,9 @@ build_roots(struct start *start)
 		if (setns(home_fd, CLONE_NEWNS) != 0)
 			die("return to our mount namespace: %s", strerror(errno));
 	}
+	/* A host without it, or on which it cannot be written to, makes a new cell for each run. */
+	if (config->cell_runs > 1 && !broker->single_uid)
+		broker->last_pid_fd = openat(proc_fd, "sys/kernel/ns_last_pid", O_WRONLY | O_CLOEXEC);
 	close(home_fd);
 	close(proc_fd);
 }

@@ -284,6 +284,12 @@ rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *e
 }
 
 int
+rootfs_add_plain_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size)
+{
+	return add_entry(fs, ROOTFS_LINK, path, NULL, target, false, error, size);
+}
+
+int
 rootfs_add_text(struct rootfs *fs, const char *path, const char *text, char *error, size_t size)
 {
 	return add_entry(fs, ROOTFS_TEXT, path, NULL, text, false, error, size);

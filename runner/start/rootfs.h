@@ -44,6 +44,9 @@ int rootfs_add_at(struct rootfs *fs, const char *path, const char *source, char 
  */
 int rootfs_add_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size);
 
+/* The same, to `target` as it is, which means something in a cell only. */
+int rootfs_add_plain_link(struct rootfs *fs, const char *path, const char *target, char *error, size_t size);
+
 /* Add a file of the root's own, with `text`. Returns 0, or -1 with a text in `error`. */
 int rootfs_add_text(struct rootfs *fs, const char *path, const char *text, char *error, size_t size);
 

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -19,12 +20,14 @@
 #include "broker/cell.h"
 #include "broker/language.h"
 #include "broker/serve.h"
+#include "capabilities.h"
 #include "door/door.h"
 #include "door/relay_supervisor.h"
 #include "fdpass.h"
 #include "kernel/inherit_fds.h"
 #include "landlock.h"
 #include "log.h"
+#include "policy.h"
 #include "start/cgroup_open.h"
 #include "start/fd_budget.h"
 #include "start/host.h"
@@ -202,6 +205,16 @@ open_cgroups(struct start *start)
 	log_warn("control groups cannot be had, so memory and process limits are rlimits only: %s", error);
 }
 
+static void
+load_collector_policy(struct start *start)
+{
+	char error[ERROR_SIZE];
+
+	start->broker.collector_policy = policy_load(start->config->policy_dir, "collector", 0, error, sizeof error);
+	if (start->broker.collector_policy == NULL)
+		die("%s", error);
+}
+
 /* ---- the broker ------------------------------------------------------------------------------ */
 
 static void
@@ -280,6 +293,8 @@ static void __attribute__((noreturn)) become_broker(struct start *start, int doo
 	 */
 	malloc_trim(0);
 	fd_budget_of_broker(config, &budget);
+	if (config->level_note != NULL)
+		log_warn("level %s: %s", proto_level_name(config->level), config->level_note);
 	log_info("level %s: serving %zu language(s) with up to %u cells, %" PRIu64 " descriptors",
 	    proto_level_name(config->level), available_languages(broker), config->cells, budget.total);
 	serve(broker, door_fd);
@@ -365,6 +380,7 @@ start_serve(struct config *config, const struct generation *generation)
 		.generation = generation,
 		.listen_fd = GENERATION_LISTEN_FD,
 		.is_root = geteuid() == 0,
+		.may_mount = geteuid() == 0 && capabilities_have(CAP_SYS_ADMIN),
 		.chroot_fd = -1,
 		.guard_fd = -1,
 		.broker = { .config = config,
@@ -375,6 +391,7 @@ start_serve(struct config *config, const struct generation *generation)
 		    .proc_files_fd = -1,
 		    .no_network_fd = -1,
 		    .handed_fd = -1,
+		    .last_pid_fd = -1,
 		    .null_fd = -1,
 		    .children = { .fd = -1 },
 		    .door = { .fd = -1 },
@@ -398,6 +415,7 @@ start_serve(struct config *config, const struct generation *generation)
 	start.level->prepare(&start);
 	prepare_languages(&start);
 	open_cgroups(&start);
+	load_collector_policy(&start);
 	relay = relay_supervisor_prepare(config, start.broker.landlock_abi);
 	walls_list(&start);
 	selftest_look_at_host(&start.host);

@@ -37,9 +37,9 @@ struct part {
 };
 
 static int
-write_text(const struct cell_etc *etc, const char *name, const char *text, size_t size)
+write_text(int directory_fd, const char *name, const char *text, size_t size)
 {
-	int fd = openat(etc->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	int fd = openat(directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 	size_t done = 0;
 	ssize_t n = 0;
 
@@ -51,34 +51,6 @@ write_text(const struct cell_etc *etc, const char *name, const char *text, size_
 }
 
 /* ---- users -------------------------------------------------------------------------------------- */
-
-/*
- * Write a file with a line for root, for each uid that a cell can have, and for nobody, made by
- * `add`. The first line that fits a uid counts: where cells are 65534 themselves, it is theirs.
- */
-static int
-write_ids(struct cell_etc *etc, const char *name, void (*add)(FILE *out, const char *user, unsigned id))
-{
-	const struct config *config = etc->config;
-	unsigned first = config->level == LEVEL_CHROOT ? config->first_uid + 1 : 1;
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-	int result = -1;
-
-	if (out == NULL)
-		return -1;
-	add(out, "root", 0);
-	for (uint32_t cell = 0; !etc->single_uid && cell < config->cells; cell++)
-		add(out, CELL_USER, first + cell);
-	if (etc->single_uid)
-		add(out, CELL_USER, NOBODY);
-	add(out, "nobody", NOBODY);
-	if (fclose(out) == 0)
-		result = write_text(etc, name, text, size);
-	free(text);
-	return result;
-}
 
 static void
 add_user(FILE *out, const char *user, unsigned id)
@@ -95,16 +67,92 @@ add_group(FILE *out, const char *user, unsigned id)
 	fprintf(out, "%s:x:%u:\n", strcmp(user, "nobody") == 0 ? "nogroup" : user, id);
 }
 
+/*
+ * Write a file with a line for root, for a cell's user, and for nobody, made by `add`. The first
+ * line that fits a uid counts: where the cell is 65534 itself, it is the cell's.
+ */
 static int
-make_passwd(struct cell_etc *etc)
+write_ids(int directory_fd, const char *name, void (*add)(FILE *out, const char *user, unsigned id), unsigned id)
 {
-	return write_ids(etc, "passwd", add_user);
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	int result = -1;
+
+	if (out == NULL)
+		return -1;
+	add(out, "root", 0);
+	add(out, CELL_USER, id);
+	add(out, "nobody", NOBODY);
+	if (fclose(out) == 0)
+		result = write_text(directory_fd, name, text, size);
+	free(text);
+	return result;
 }
 
 static int
-make_group(struct cell_etc *etc)
+write_user(int directory_fd, unsigned id)
 {
-	return write_ids(etc, "group", add_group);
+	return write_ids(directory_fd, "passwd", add_user, id) != 0 || write_ids(directory_fd, "group", add_group, id) != 0 ? -1 :
+	                                                                                                                      0;
+}
+
+/* Make a directory with the two files for one uid. */
+static int
+make_user_directory(int parent_fd, const char *name, unsigned id)
+{
+	int fd = mkdirat(parent_fd, name, 0755) != 0 ? -1 : openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result;
+
+	if (fd < 0)
+		return -1;
+	result = write_user(fd, id);
+	return close(fd) != 0 ? -1 : result;
+}
+
+static unsigned
+uid_of(const struct config *config, uint32_t cell)
+{
+	return (config->level == LEVEL_CHROOT ? config->first_uid : 0) + 1 + cell;
+}
+
+/* A directory for each cell. A program may go through the one above, but not list it. */
+static int
+make_all_ids(const struct cell_etc *etc)
+{
+	const char *const name = &PATH_ALL_IDS[strlen(ETC "/")];
+	int fd = mkdirat(etc->fd, name, 0711) != 0 ? -1 : openat(etc->fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char number[16];
+	int result = fd < 0 ? -1 : 0;
+
+	for (uint32_t cell = 0; result == 0 && cell < etc->config->cells; cell++) {
+		snprintf(number, sizeof number, "%u", (unsigned)cell);
+		result = make_user_directory(fd, number, uid_of(etc->config, cell));
+	}
+	if (fd >= 0)
+		close(fd);
+	return result;
+}
+
+/* Zygotes, which are in no cell, find the user of the first one. */
+static int
+make_users(struct cell_etc *etc)
+{
+	const char *const own = &PATH_CELL_IDS[strlen(ETC "/")];
+	char path[32];
+
+	if (etc->single_uid)
+		return write_user(etc->fd, NOBODY);
+	if (make_all_ids(etc) != 0)
+		return -1;
+	snprintf(path, sizeof path, "%s/0", &PATH_ALL_IDS[strlen(ETC "/")]);
+	if ((etc->config->level == LEVEL_CHROOT ? symlinkat(path, etc->fd, own) :
+	                                          make_user_directory(etc->fd, own, uid_of(etc->config, 0))) != 0)
+		return -1;
+	snprintf(path, sizeof path, "%s/passwd", own);
+	if (symlinkat(path, etc->fd, "passwd") != 0)
+		return -1;
+	snprintf(path, sizeof path, "%s/group", own);
+	return symlinkat(path, etc->fd, "group");
 }
 
 /* ---- host names --------------------------------------------------------------------------------- */
@@ -126,7 +174,7 @@ make_hostname(struct cell_etc *etc)
 
 	find_host_name(etc, name);
 	size = snprintf(text, sizeof text, "%s\n", name);
-	return write_text(etc, "hostname", text, (size_t)size);
+	return write_text(etc->fd, "hostname", text, (size_t)size);
 }
 
 /* The host's own names are of use only to programs that have the host's network. */
@@ -141,7 +189,7 @@ make_hosts(struct cell_etc *etc)
 	find_host_name(etc, name);
 	size = snprintf(text, sizeof text, "127.0.0.1\tlocalhost\n127.0.1.1\t%s\n::1\tlocalhost ip6-localhost ip6-loopback\n",
 	    name);
-	return write_text(etc, "hosts", text, (size_t)size);
+	return write_text(etc->fd, "hosts", text, (size_t)size);
 }
 
 static int
@@ -154,7 +202,7 @@ make_resolver(struct cell_etc *etc)
 	static const char text[] = "passwd: files\ngroup: files\nhosts: files dns\nnetworks: files\n"
 	                           "protocols: files\nservices: files\n";
 
-	if (write_text(etc, "nsswitch.conf", text, sizeof text - 1) != 0)
+	if (write_text(etc->fd, "nsswitch.conf", text, sizeof text - 1) != 0)
 		return -1;
 	return etc->config->network == NETWORK_HOST &&
 	        public_copy_file(ETC "/resolv.conf", etc->fd, "resolv.conf", &etc->left) != 0 && errno != ENOENT ?
@@ -201,7 +249,7 @@ make_timezone(struct cell_etc *etc)
 	/* Of a zone without a name the host may still have written one down. */
 	if (zone == NULL && public_copy_file(ETC "/timezone", etc->fd, "timezone", &etc->left) == 0)
 		return 0;
-	return write_text(etc, "timezone", text, (size_t)size);
+	return write_text(etc->fd, "timezone", text, (size_t)size);
 }
 
 int
@@ -245,8 +293,7 @@ copy_files(struct cell_etc *etc)
 
 /* Our own come first: a copy leaves alone whatever exists. */
 static const struct part parts[] = {
-	{ "passwd", make_passwd },
-	{ "group", make_group },
+	{ "passwd and group", make_users },
 	{ "hostname", make_hostname },
 	{ "hosts", make_hosts },
 	{ "nsswitch.conf", make_resolver },

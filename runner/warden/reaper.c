@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@
 #include "warden/extract_output.h"
 #include "fdpass.h"
 #include "kernel/dirtree.h"
+#include "log.h"
 #include "messages.h"
 #include "paths.h"
 
@@ -89,7 +92,7 @@ measure(const struct reaper *reaper, uint64_t disk_bytes, uint64_t inodes)
 static void
 extract(const struct reaper *reaper)
 {
-	struct reaper_report report = { .kind = REAPER_COLLECT };
+	struct reaper_report report = { .kind = REAPER_EXTRACT };
 	int box_fd = openat(reaper->tree_fd, directories[0], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	int fd = box_fd < 0 || reaper->output == NULL ? -1 : extract_output(box_fd, reaper->output, reaper->output_bytes);
 
@@ -98,9 +101,40 @@ extract(const struct reaper *reaper)
 	fdpass_close(&box_fd, 1);
 }
 
-/* Wait until the run has to end. Returns whether the output of a compiler is to be extracted. */
-static bool
-watch(const struct reaper *reaper)
+/*
+ * Have the files of the run collected by another process, which sees the tree of a stranger: this
+ * one must still empty it.
+ */
+static void
+collect(const struct reaper *reaper, int patterns_fd)
+{
+	struct reaper_report report = { .kind = REAPER_COLLECT };
+	struct guest_report answer = { 0 };
+	int box_fd = openat(reaper->tree_fd, directories[0], O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int pair[2] = { -1, -1 }, fd = -1;
+	size_t count = 0;
+	pid_t pid = -1;
+
+	if (box_fd >= 0 && patterns_fd >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0)
+		pid = collector_start(&reaper->collector, pair[1], box_fd, patterns_fd);
+	fdpass_close(&pair[1], 1);
+	if (pid > 0 && fdpass_recv(pair[0], &answer, sizeof answer, &fd, 1, &count, NULL) == (ssize_t)sizeof answer && count == 0)
+		log_warn("the files of a run were not collected: %.*s: %s", (int)sizeof answer.step, answer.step,
+		    strerror(answer.error));
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	fdpass_send(reaper->sock, &report, sizeof report, &fd, count);
+	fdpass_close(&fd, 1);
+	fdpass_close(&box_fd, 1);
+	fdpass_close(&pair[0], 1);
+}
+
+/*
+ * Wait until the run has to end. Returns the kind of the end: REAPER_END, REAPER_EXTRACT or
+ * REAPER_COLLECT, and then with *patterns_fd.
+ */
+static uint32_t
+watch(const struct reaper *reaper, int *patterns_fd)
 {
 	struct pollfd connection = { .fd = reaper->sock, .events = POLLIN };
 	struct reaper_report report = { .kind = REAPER_WATCH };
@@ -117,11 +151,10 @@ watch(const struct reaper *reaper)
 			}
 			continue;
 		}
-		if (fdpass_recv(reaper->sock, &request, sizeof request, NULL, 0, &count, NULL) != (ssize_t)sizeof request ||
-		    request.kind == REAPER_END)
-			return false;
-		if (request.kind == REAPER_COLLECT)
-			return true;
+		if (fdpass_recv(reaper->sock, &request, sizeof request, patterns_fd, 1, &count, NULL) != (ssize_t)sizeof request)
+			return REAPER_END;
+		if (request.kind == REAPER_END || request.kind == REAPER_EXTRACT || request.kind == REAPER_COLLECT)
+			return request.kind;
 		if (request.kind == REAPER_WATCH) {
 			disk_bytes = request.disk_bytes;
 			inodes = request.inodes;
@@ -137,14 +170,17 @@ watch(const struct reaper *reaper)
 void
 reaper_main(const struct reaper *reaper)
 {
-	bool has_output;
+	int patterns_fd = -1;
+	uint32_t end;
 
 	if (reaper_become(reaper->uid, reaper->own_uid) != 0)
 		_exit(1);
-	has_output = watch(reaper);
+	end = watch(reaper, &patterns_fd);
 	reaper_kill_all(reaper->uid);
-	if (has_output)
+	if (end == REAPER_EXTRACT)
 		extract(reaper);
+	else if (end == REAPER_COLLECT)
+		collect(reaper, patterns_fd);
 	/* A directory that cannot be emptied is a failure of the next cell in this tree. */
 	for (size_t i = 0; i < DIRECTORIES; i++)
 		dirtree_empty(reaper->tree_fd, directories[i]);

@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "warden/collector.h"
+
 struct reaper {
 	int sock;              /* to the broker: struct reaper_request, struct reaper_report */
 	int tree_fd;           /* the cell's root */
@@ -24,6 +26,7 @@ struct reaper {
 	uid_t own_uid;         /* of the reaper */
 	const char *output;    /* the file that a compiler makes; NULL: there is none */
 	uint64_t output_bytes; /* its size at most */
+	struct collector collector;
 };
 
 /*

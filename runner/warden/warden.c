@@ -23,8 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "warden/collector.h"
 #include "warden/extract_output.h"
 #include "warden/mount_proc.h"
+#include "warden/renewal.h"
 #include "warden/warden_requests.h"
 #include "fdpass.h"
 #include "log.h"
@@ -48,12 +50,14 @@ struct warden {
 	const struct warden_config *config;
 	int *zygote_fd; /* by number; -1: none */
 	int *init_fd;   /* pidfd of each cell's init, by cell; -1: none */
+	uint32_t *turn; /* futexes, by cell: an init that waits begins a renewal when this changes */
 	char *stacks;   /* of the inits */
 	int network_fd; /* of the cell that is being made: see enum cell_network; -1: none */
 	int control_fd; /* of that cell: the guest's end of its control socket */
 	struct making { /* of that cell */
 		uint32_t cell;
 		uint32_t network;            /* enum cell_network */
+		uint32_t is_renewal;         /* it exists, and is emptied */
 		uint32_t is_done;            /* a futex: the init has carried out its steps, or one has failed */
 		struct guest_report failure; /* of such a step */
 	} * making;
@@ -187,19 +191,67 @@ enter_relay_network(const struct warden *w, uint32_t cell)
 	return new_network(w, cell) != 0 || raise_loopback(w, cell) != 0 ? -1 : give_network(w, cell);
 }
 
-/* A table of its own for the init: it is to hold none of the warden's descriptors. */
+/*
+ * A table of its own for the init: it is to hold none of the warden's descriptors, but the one that
+ * a renewal needs.
+ */
 static int
 leave_descriptors(const struct warden *w, uint32_t cell)
 {
-	(void)w;
+	unsigned kept = (unsigned)w->config->last_pid_fd;
+
 	(void)cell;
-	return (int)syscall(SYS_close_range, 0u, ~0u, CLOSE_RANGE_UNSHARE);
+	if (w->config->last_pid_fd < 0)
+		return (int)syscall(SYS_close_range, 0u, ~0u, CLOSE_RANGE_UNSHARE);
+	return syscall(SYS_close_range, kept + 1, ~0u, CLOSE_RANGE_UNSHARE) != 0 ||
+	        syscall(SYS_close_range, 0u, kept - 1, 0u) != 0 ?
+	    -1 :
+	    0;
 }
 
 static int
 make_proc(const struct warden *w, uint32_t cell)
 {
 	return w->config->has_proc ? mount_proc(cell) : 0;
+}
+
+static int
+verify_alone(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return renewal_verify_alone();
+}
+
+static int
+verify_sockets(const struct warden *w, uint32_t cell)
+{
+	(void)w;
+	(void)cell;
+	return renewal_verify_sockets();
+}
+
+static int
+empty_disk(const struct warden *w, uint32_t cell)
+{
+	return renewal_empty_disk(cell_uid(w, cell));
+}
+
+static int
+restart_pids(const struct warden *w, uint32_t cell)
+{
+	(void)cell;
+	return renewal_restart_pids(w->config->last_pid_fd);
+}
+
+/* /etc/passwd and /etc/group lead there: the cell's user has the uid of this cell. */
+static int
+name_user(const struct warden *w, uint32_t cell)
+{
+	char path[sizeof PATH_ALL_IDS + 16];
+
+	snprintf(path, sizeof path, PATH_ALL_IDS "/%u", (unsigned)cell);
+	return w->config->single_uid ? 0 : mount(path, PATH_CELL_IDS, NULL, MS_BIND, NULL);
 }
 
 static const struct step empty_network_steps[] = {
@@ -233,6 +285,15 @@ static const struct step steps[] = {
 	{ "mount the cell's /proc", make_proc }, /* before /tmp is covered */
 	{ "mount the cell's tmpfs", mount_disk },
 	{ "make /tmp and /box", bind_directories },
+	{ "name the cell's user", name_user },
+};
+
+/* In the init of a cell that has served a run, which made no socket of the internet. */
+static const struct step renewal_steps[] = {
+	{ "verify that nothing runs in it", verify_alone }, /* first: now nothing changes any more */
+	{ "verify that it has no socket", verify_sockets },
+	{ "empty /tmp and /box", empty_disk },
+	{ "start its pids anew", restart_pids },
 };
 
 /*
@@ -256,29 +317,35 @@ carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t
 	}
 }
 
-/*
- * ---- the init -----------------------------------------------------------------------------------
- * -----------------
- */
+/* ---- the init ----------------------------------------------------------------------------------------------------------- */
 
 /*
  * Pid 1 of a cell. It shares the memory of the warden, which waits until the steps are done; errno
- * is the same one, too. After that it must touch none of it: system calls only.
+ * is the same one, too. After that it waits for its turn and touches nothing else: system calls
+ * only. SIGCHLD is ignored, as in the warden: orphans are reaped by the kernel.
  */
 static int
 init_main(void *of)
 {
 	const struct warden *w = of;
-	struct making *making = w->making;
+	const uint32_t cell = w->making->cell, *turn = &w->turn[cell];
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	carry_out(w, making->cell, networks[making->network].step, networks[making->network].count, &making->failure);
-	carry_out(w, making->cell, steps, sizeof steps / sizeof steps[0], &making->failure);
-	__atomic_store_n(&making->is_done, 1, __ATOMIC_RELEASE);
-	syscall(SYS_futex, &making->is_done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-	/* SIGCHLD is ignored, as in the warden: orphans are reaped by the kernel. */
-	for (;;)
-		pause();
+	for (;;) {
+		struct making *making = w->making;
+		uint32_t now = __atomic_load_n(turn, __ATOMIC_ACQUIRE);
+
+		if (making->is_renewal != 0) {
+			carry_out(w, cell, renewal_steps, sizeof renewal_steps / sizeof renewal_steps[0], &making->failure);
+		} else {
+			carry_out(w, cell, networks[making->network].step, networks[making->network].count, &making->failure);
+			carry_out(w, cell, steps, sizeof steps / sizeof steps[0], &making->failure);
+		}
+		__atomic_store_n(&making->is_done, 1, __ATOMIC_RELEASE);
+		syscall(SYS_futex, &making->is_done, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		while (__atomic_load_n(turn, __ATOMIC_ACQUIRE) == now)
+			syscall(SYS_futex, turn, FUTEX_WAIT_PRIVATE, now, NULL, NULL, 0);
+	}
 	return 0;
 }
 
@@ -290,11 +357,26 @@ has_ended(int pidfd)
 	return poll(&poller, 1, 0) != 0;
 }
 
+/* Wait until the init has carried out its steps. A failure is noted in w->making. */
+static void
+await_init(const struct warden *w)
+{
+	const struct timespec most = { .tv_nsec = LOOK_AGAIN_NS };
+	struct making *making = w->making;
+
+	while (__atomic_load_n(&making->is_done, __ATOMIC_ACQUIRE) == 0) {
+		if (syscall(SYS_futex, &making->is_done, FUTEX_WAIT_PRIVATE, 0, &most, NULL, 0) != 0 && errno == ETIMEDOUT &&
+		    has_ended(w->init_fd[making->cell])) {
+			making->failure = (struct guest_report){ .error = ESRCH, .step = "wait for the cell's init" };
+			return;
+		}
+	}
+}
+
 /* Start the init of a cell, which makes it. A failure is noted in w->making. */
 static void
 start_init(const struct warden *w)
 {
-	const struct timespec most = { .tv_nsec = LOOK_AGAIN_NS };
 	struct making *making = w->making;
 	char *stack = w->stacks + (size_t)(making->cell + 1) * INIT_STACK_BYTES;
 	int pidfd = -1;
@@ -306,19 +388,26 @@ start_init(const struct warden *w)
 		return;
 	}
 	w->init_fd[making->cell] = pidfd;
-	while (__atomic_load_n(&making->is_done, __ATOMIC_ACQUIRE) == 0) {
-		if (syscall(SYS_futex, &making->is_done, FUTEX_WAIT_PRIVATE, 0, &most, NULL, 0) != 0 && errno == ETIMEDOUT &&
-		    has_ended(pidfd)) {
-			making->failure = (struct guest_report){ .error = ESRCH, .step = "wait for the cell's init" };
-			return;
-		}
-	}
+	await_init(w);
 }
 
-/*
- * ---- requests -----------------------------------------------------------------------------------
- * -----------------
- */
+/* Have the init of a cell empty it. A failure is noted in w->making. */
+static void
+renew(const struct warden *w)
+{
+	struct making *making = w->making;
+	uint32_t *turn = &w->turn[making->cell];
+
+	if (w->init_fd[making->cell] < 0 || has_ended(w->init_fd[making->cell])) {
+		making->failure = (struct guest_report){ .error = ESRCH, .step = "find the cell's init" };
+		return;
+	}
+	__atomic_add_fetch(turn, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, turn, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	await_init(w);
+}
+
+/* ---- requests ----------------------------------------------------------------------------------------------------------- */
 
 static void
 drop(struct warden *w, uint32_t cell)
@@ -331,13 +420,13 @@ drop(struct warden *w, uint32_t cell)
 }
 
 /*
- * Make a cell and have a guest forked into it. A failure is reported on the control socket, and the
- * cell is dropped.
+ * Make a cell, or renew it, and have a guest forked into it. A failure is reported on the control
+ * socket, and the cell is dropped.
  */
 static void
 make(struct warden *w, const struct warden_request *request, const int *fds, size_t fd_count)
 {
-	struct making making = { .cell = request->cell, .network = request->network };
+	struct making making = { .cell = request->cell, .network = request->network, .is_renewal = request->is_renewal };
 	struct guest_report *failure = &making.failure;
 	struct guest_request guest = { .cell = request->cell,
 		.uid = cell_uid(w, request->cell),
@@ -345,11 +434,15 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 	int passed[GUEST_REQUEST_FDS];
 	size_t count = 0;
 
-	drop(w, request->cell);
 	w->making = &making;
 	w->network_fd = networks[request->network].has_fd ? fds[--fd_count] : -1;
 	w->control_fd = fds[0];
-	start_init(w);
+	if (request->is_renewal != 0) {
+		renew(w);
+	} else {
+		drop(w, request->cell);
+		start_init(w);
+	}
 	if (w->config->zygote_landlock)
 		carry_out(w, request->cell, namespaces_steps, guest.has_network != 0 ? 2 : 1, failure);
 	if (failure->error == 0) {
@@ -395,6 +488,21 @@ extract(struct warden *w, int answer_fd, int box_fd)
 	fdpass_close(&fd, 1);
 }
 
+/* Have the files of a run collected from a cell in which nothing runs any more. */
+static void
+collect(const struct warden *w, uint32_t cell, const int *fds)
+{
+	const struct collector collector = { .policy = w->config->collector_policy,
+		.landlock_abi = w->config->collector_landlock,
+		.most_bytes = w->config->collect_bytes,
+		.becomes_user = !w->config->single_uid,
+		.uid = cell_uid(w, cell) };
+
+	/* Without a collector nobody answers, and the broker sees that. */
+	if (collector_start(&collector, fds[0], fds[1], fds[2]) < 0)
+		log_warn("warden: start a collector: %s", strerror(errno));
+}
+
 void
 warden_main(int sock, const struct warden_config *config)
 {
@@ -413,8 +521,9 @@ warden_main(int sock, const struct warden_config *config)
 	prctl(PR_SET_DUMPABLE, 1);
 	w.zygote_fd = malloc(config->zygotes * sizeof *w.zygote_fd);
 	w.init_fd = malloc(config->cells * sizeof *w.init_fd);
+	w.turn = calloc(config->cells, sizeof *w.turn);
 	w.stacks = aligned_alloc(INIT_STACK_BYTES, (size_t)config->cells * INIT_STACK_BYTES);
-	if (w.zygote_fd == NULL || w.init_fd == NULL || w.stacks == NULL)
+	if (w.zygote_fd == NULL || w.init_fd == NULL || w.turn == NULL || w.stacks == NULL)
 		die("warden: out of memory");
 	for (uint32_t i = 0; i < config->zygotes; i++)
 		w.zygote_fd[i] = -1;
@@ -433,6 +542,8 @@ warden_main(int sock, const struct warden_config *config)
 			drop(&w, request.cell);
 		} else if (request.kind == WARDEN_EXTRACT && count == 2) {
 			extract(&w, fds[0], fds[1]);
+		} else if (request.kind == WARDEN_COLLECT && count == 3) {
+			collect(&w, request.cell, fds);
 		} else if (request.kind == WARDEN_IDENTIFY && count == 1) {
 			warden_requests_identify(config, root_fd, fds[0]);
 		} else if (request.kind == WARDEN_RECLAIM && count == 2) {

@@ -16,19 +16,24 @@
 #include <stdint.h>
 
 #include "messages.h"
+#include "policy.h"
 
 struct warden_config {
 	uint32_t cells;   /* the number of cells */
 	uint32_t zygotes; /* the number of zygotes of the language */
 	uint64_t inodes;  /* of a cell's tmpfs */
 	uint64_t disk_bytes;
-	const char *output;      /* the file that a compiler makes; NULL: there is none */
-	uint64_t output_bytes;   /* of it, at most */
-	const char *compiler[2]; /* paths of the files that identify the compiler; NULL: there is none */
-	int has_proc;            /* cells have a /proc */
-	int single_uid;          /* no uid but 0 is mapped */
-	int zygote_landlock;     /* zygotes cannot join namespaces by an init's pidfd */
-	uint32_t first_uid;      /* level chroot: of cell 0. The uids behind those of the cells are their reapers' */
+	const char *output;                 /* the file that a compiler makes; NULL: there is none */
+	uint64_t output_bytes;              /* of it, at most */
+	const struct bpf *collector_policy; /* of collectors */
+	int collector_landlock;             /* its ABI; 0: there is none around collectors */
+	uint64_t collect_bytes;             /* of the files of a run together, at most */
+	const char *compiler[2];            /* paths of the files that identify the compiler; NULL: there is none */
+	int has_proc;                       /* cells have a /proc */
+	int last_pid_fd;                    /* see renewal.h; -1: no cell is renewed */
+	int single_uid;                     /* no uid but 0 is mapped */
+	int zygote_landlock;                /* zygotes cannot join namespaces by an init's pidfd */
+	uint32_t first_uid;                 /* level chroot: of cell 0. The uids behind those of the cells are their reapers' */
 };
 
 /*

@@ -123,6 +123,27 @@ renew_directories(const struct warden *w, struct site *site)
 	return 0;
 }
 
+/*
+ * Have /etc/passwd and /etc/group, which are links into this one, tell the uid of this cell. A tree
+ * that was this cell's before has it.
+ */
+static int
+name_user(const struct warden *w, struct site *site)
+{
+	static const char *const own = &PATH_CELL_IDS[1], *const next = &(PATH_CELL_IDS ".next")[1];
+	char target[32], wanted[32];
+	ssize_t size;
+
+	(void)w;
+	snprintf(wanted, sizeof wanted, "%s/%u", strrchr(PATH_ALL_IDS, '/') + 1, (unsigned)site->cell);
+	size = readlinkat(site->tree_fd, own, target, sizeof target);
+	if (size == (ssize_t)strlen(wanted) && memcmp(target, wanted, strlen(wanted)) == 0)
+		return 0;
+	if ((unlinkat(site->tree_fd, next, 0) != 0 && errno != ENOENT) || symlinkat(wanted, site->tree_fd, next) != 0)
+		return -1;
+	return renameat(site->tree_fd, next, site->tree_fd, own);
+}
+
 static int
 start_reaper(const struct warden *w, struct site *site)
 {
@@ -132,7 +153,10 @@ start_reaper(const struct warden *w, struct site *site)
 		.uid = uid,
 		.own_uid = uid + w->config->cells,
 		.output = w->config->output,
-		.output_bytes = w->config->output_bytes };
+		.output_bytes = w->config->output_bytes,
+		.collector = { .policy = w->config->collector_policy,
+		    .landlock_abi = w->config->collector_landlock,
+		    .most_bytes = w->config->collect_bytes } };
 	const int kept[] = { site->reaper_sock, site->tree_fd };
 	pid_t pid = fork();
 
@@ -150,6 +174,7 @@ static const struct step steps[] = {
 	{ "find nothing left of the cell's uid", find_nothing_left },
 	{ "make the cell's tree", open_tree },
 	{ "make /tmp and /box", renew_directories },
+	{ "name the cell's user", name_user },
 	{ "start the cell's reaper", start_reaper },
 };
 

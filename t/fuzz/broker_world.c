@@ -237,6 +237,10 @@ warden_works(size_t l, uint8_t how)
 		must(count == 2);
 		extract(fds[0], how);
 		break;
+	case WARDEN_COLLECT:
+		must(count == 3);
+		extract(fds[0], how);
+		break;
 	case WARDEN_IDENTIFY:
 		must(count == 1);
 		identify(fds[0], how);

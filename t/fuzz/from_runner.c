@@ -60,6 +60,7 @@ static const struct config config = { .digest = DIGEST,
 	.socket_path = (char *)"/run/runner.sock",
 	.queue_ms = 500,
 	.body_bytes = 1024,
+	.collect_bytes = 65536,
 	.limits = LIMITS,
 	.language = { &languages[0], &languages[1] },
 	.language_count = 2 };
@@ -70,6 +71,8 @@ static const char *const bodies[] = {
 	"{\"language\":\"c\",\"code\":\"x\"}",
 	"{\"language\":\"cc\",\"code\":\"x\",\"preload\":\"y\",\"stdin\":\"z\"}",
 	"{\"language\":\"python3\",\"code\":\"x\",\"limits\":{\"processes\":8}}",
+	"{\"language\":\"python3\",\"code\":\"x\",\"files\":{\"a/b\":\"y\"},\"collect\":[\"*\"]}",
+	"{\"language\":\"c\",\"code\":\"x\",\"stdin\":\"y\",\"collect\":[\"out/**\"]}",
 	"{\"language\":\"cobol\",\"code\":\"x\"}",
 	"{\"language",
 	"",
@@ -180,7 +183,9 @@ take_request(const struct proto_request *request, int *fds, size_t count)
 		return;
 	last_id = request->id;
 	must(request->index < config.language_count && request->warm == 0);
-	must((is_run && (count == 3 || count == 4)) || (is_compile && count == 3 && request->index == 0));
+	must((is_run && count - ((request->flags & RUN_COLLECT) != 0) >= 3 &&
+	         count - ((request->flags & RUN_COLLECT) != 0) <= 4) ||
+	    (is_compile && count == 3 && request->index == 0));
 	must(limits->wall_ms > 0 && limits->wall_ms <= most->wall_ms && limits->processes > 0);
 	must(limits->memory_bytes > 0 && limits->memory_bytes <= most->memory_bytes);
 	for (int i = 0; i < 2; i++) {

@@ -53,7 +53,9 @@ connect_step(void)
 	close(fd);
 }
 
-#define RIGHT 0xffu /* a value of `which`: the descriptors that a run has */
+/* Values of `which`: the descriptors that a run has, without patterns of files and with them. */
+#define RIGHT 0xffu
+#define RIGHT_COLLECT 0xfeu
 
 static void
 worker_sends(struct worker *worker, const void *bytes, size_t size, uint8_t which, size_t count)
@@ -61,7 +63,8 @@ worker_sends(struct worker *worker, const void *bytes, size_t size, uint8_t whic
 	int fds[SENT_FDS];
 
 	for (size_t i = 0; i < SENT_FDS; i++)
-		fds[i] = which == RIGHT  ? things[i == 0 ? A_JOB : A_PIPE] :
+		fds[i] = which == RIGHT || which == RIGHT_COLLECT ?
+		    things[i == 0 || (which == RIGHT_COLLECT && i + 1 == count) ? A_JOB : A_PIPE] :
 		    (which + i) % 8 == 7 ? worker->fd :
 		                           things[(which + i) % THINGS];
 	send_anything(worker->fd, bytes, size, fds, count);
@@ -117,6 +120,8 @@ is_legal(const struct proto_request *request, size_t fd_count)
 		return false;
 	if ((is_run || is_compile || request->kind == PROTO_FIND) && !is_legal_share(&request->share))
 		return false;
+	if (is_run && (request->flags & RUN_COLLECT) != 0)
+		fd_count--; /* the patterns */
 	if ((is_run && fd_count != 3 && fd_count != 4) || (is_compile && fd_count != 3) ||
 	    (!is_run && !is_compile && fd_count != 0))
 		return false;
@@ -166,8 +171,10 @@ request_step(void)
 
 		((uint64_t *)&request.limits)[limit % 6] = values[(limit >> 3) % LENGTH(values)];
 	}
+	if (request.kind == PROTO_RUN && (fds & 2) != 0)
+		request.flags |= RUN_COLLECT;
 	fd_count = fds >= 0x80            ? fds % SENT_FDS :
-	    request.kind == PROTO_RUN     ? 3 + (fds & 1) :
+	    request.kind == PROTO_RUN     ? 3u + (fds & 1) + (fds >> 1 & 1) :
 	    request.kind == PROTO_COMPILE ? 3 :
 	                                    0;
 	if (!is_legal(&request, fd_count) || (fds >= 0x80 && (request.kind == PROTO_RUN || request.kind == PROTO_COMPILE)))
@@ -176,7 +183,11 @@ request_step(void)
 		worker->runs++;
 	else if (request.kind != PROTO_CANCEL)
 		worker->asked++;
-	worker_sends(worker, &request, sizeof request, fds < 0x80 ? RIGHT : fds >> 4, fd_count);
+	worker_sends(worker, &request, sizeof request,
+	    fds >= 0x80                            ? fds >> 4 :
+	        (request.flags & RUN_COLLECT) != 0 ? RIGHT_COLLECT :
+	                                             RIGHT,
+	    fd_count);
 }
 
 static void

@@ -12,6 +12,7 @@
 
 #include "fuzz.h"
 #include "guest/guest.h"
+#include "guest/job_files.h"
 #include "job.h"
 #include "json_text.h"
 #include "memfd.h"
@@ -20,7 +21,8 @@
 /* The beginnings of the error messages. */
 static const char *const subjects[] = { "body: ", "unsupported language \"",
 	"language: ", "code: ", "preload: ", "stdin: ", "args: ", "args[", "env: ", "env.", "limits: ", "limits.",
-	"enable_network: ", "files: ", "collect: ", "tests: " };
+	"enable_network: ", "network: ", "compiler_options: ", "files: ", "files[", "files.", "collect: ", "collect[",
+	"collect_as: ", "main: ", "tests: " };
 
 static void
 check_refusal(const struct http_error *error, const struct run_request *request)
@@ -37,7 +39,7 @@ check_refusal(const struct http_error *error, const struct run_request *request)
 	length = json_text_escape(error->text, size, &used, text, sizeof text);
 	must(used == size);
 	must(fuzz_is_utf8(text, length));
-	must(request->tree == NULL && request->args.bytes == NULL && request->env.bytes == NULL);
+	must(request->tree == NULL && request->args.bytes == NULL && request->env.bytes == NULL && request->files.file == NULL);
 }
 
 /* Check a block: the number of entries that it gives, each NUL-terminated. */
@@ -69,6 +71,21 @@ check_env(const struct block *env)
 	}
 }
 
+/* A guest opens a file by the name of a package. */
+static void
+check_needs(const struct block *needs)
+{
+	bool is_name = true;
+
+	must(needs->count % 2 == 0);
+	for (size_t at = 0; at < needs->size; at += strlen(needs->bytes + at) + 1, is_name = !is_name) {
+		const char *word = needs->bytes + at;
+
+		must(!is_name || (isalnum((unsigned char)word[0]) || word[0] == '@' || word[0] == '_'));
+		must(!is_name || strstr(word, "/.") == NULL);
+	}
+}
+
 static void
 check_text(const struct text *text)
 {
@@ -84,30 +101,84 @@ __wrap__exit(int status)
 	fuzz_fail(__FILE__, __LINE__, "a guest can read its job");
 }
 
+static const struct run_request *sent;
+
+/* In place of the guest's: check that it would write exactly what was sent, and where it may. */
+void __wrap_job_files_write(struct job_files files, uint32_t count);
+void
+__wrap_job_files_write(struct job_files files, uint32_t count)
+{
+	struct job_file head;
+	const char *path, *content;
+
+	for (size_t i = 0; i < sent->files.count; i++) {
+		const struct request_file *file = &sent->files.file[i];
+
+		if (file->is_code)
+			continue;
+		must(count-- > 0);
+		must(job_files_next(&files, &head, &path, &content));
+		must(head.path_bytes == file->path.size + 1 && memcmp(path, file->path.bytes, head.path_bytes) == 0);
+		must(head.size == file->content.size);
+		must(head.size == 0 || memcmp(content, file->content.bytes, head.size) == 0);
+		must(head.flags == (file->is_executable ? JOB_FILE_EXECUTABLE : 0));
+	}
+	must(files.left == 0 && count == 0);
+}
+
+/* Check that no path leads out of the working directory, and none is another's or its directory. */
+static void
+check_files(const struct request_files *files, const struct run_limits *limits)
+{
+	uint64_t bytes = 0;
+
+	must((files->count == 0) == (files->file == NULL) && files->count <= limits->inodes);
+	for (size_t i = 0; i < files->count; i++) {
+		const struct request_file *file = &files->file[i];
+		const char *path = file->path.bytes;
+
+		must(strlen(path) == file->path.size && path[0] != '/' && path[0] != '\0');
+		for (const char *at = path; at != NULL; at = strchr(at, '/') == NULL ? NULL : strchr(at, '/') + 1)
+			must(strcspn(at, "/") > 0 && strcmp(at, ".") != 0 && strcmp(at, "..") != 0 && strncmp(at, "./", 2) != 0 &&
+			    strncmp(at, "../", 3) != 0);
+		for (size_t j = 0; j < files->count; j++)
+			must(i == j || strncmp(path, files->file[j].path.bytes, file->path.size) != 0 ||
+			    (files->file[j].path.bytes[file->path.size] != '/' &&
+			        files->file[j].path.bytes[file->path.size] != '\0'));
+		bytes += file->content.size;
+	}
+	must(bytes == files->bytes && bytes <= limits->disk_bytes);
+}
+
 /* Check that the guest finds everything that was sent, in order and complete. */
 static void
 check_job(const struct run_request *request)
 {
-	const struct text args = { request->args.bytes, request->args.size }, env = { request->env.bytes, request->env.size };
-	const struct text *const parts[] = { &request->code, &request->preload, &args, &env };
+	const struct text args = { request->args.bytes, request->args.size }, env = { request->env.bytes, request->env.size },
+	                  needs = { request->needs.bytes, request->needs.size };
+	const struct text main_file = { request->main.bytes, request->main.size == 0 ? 0 : request->main.size + 1 };
+	const struct text *const parts[] = { &request->code, &request->preload, &args, &env, &needs, &main_file };
 	struct job_header head;
 	size_t size;
 	int fd = memfd_job(request);
 	const char *code, *at;
 
 	must(fd >= 0);
+	sent = request;
 	at = code = guest_map_job(fd, &head, &size);
-	size -= sizeof head;
+	must(head.files_bytes <= size - sizeof head && head.files <= request->files.count);
+	size -= sizeof head + head.files_bytes;
 	must(head.magic == JOB_MAGIC && head.argc == request->args.count && head.envc == request->env.count);
 	must(head.code_bytes == parts[0]->size && head.preload_bytes == parts[1]->size);
 	must(head.args_bytes == parts[2]->size && head.env_bytes == parts[3]->size);
+	must(head.needs == request->needs.count && head.needs_bytes == parts[4]->size);
 	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
 		must((size_t)(code + size - at) >= parts[i]->size);
 		must(parts[i]->size == 0 || memcmp(at, parts[i]->bytes, parts[i]->size) == 0);
 		at += parts[i]->size;
 	}
 	must(at == code + size);
-	must(munmap((void *)(code - sizeof head), sizeof head + size) == 0);
+	must(munmap((void *)(code - sizeof head), sizeof head + size + head.files_bytes) == 0);
 }
 
 static void
@@ -123,7 +194,9 @@ check_request(const struct run_request *request)
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		uint64_t limit = request_limit_of(&request_limits[i], &request->limits);
 
-		must(limit >= 1 && limit <= request_limit_of(&request_limits[i], &language->limits.maximum));
+		/* No threads besides the processes: a request that sets only these means that. */
+		must(limit >= 1 || strcmp(request_limits[i].name, "threads") == 0);
+		must(limit <= request_limit_of(&request_limits[i], &language->limits.maximum));
 	}
 	check_text(&request->code);
 	check_text(&request->preload);
@@ -131,6 +204,11 @@ check_request(const struct run_request *request)
 	check_block(&request->args);
 	check_block(&request->env);
 	check_env(&request->env);
+	check_block(&request->needs);
+	check_needs(&request->needs);
+	check_block(&request->collect);
+	must(request->collect.count <= 64);
+	check_files(&request->files, &request->limits);
 	check_job(request);
 }
 

@@ -31,7 +31,9 @@ my %tests = (
         "join the cell's namespaces"      => [['setns', when => 1]],
         "leave the runner's session"      => [['setsid']],
         "join the cell's cgroup"          => [['write', layer => 'cgroup_files']], # of version 2: the fork
-        "make the cell's user namespace"  => [['unshare', layer => '!uid_per_cell']],
+        # With a procfs, which every host has whose tests carry out these rows.
+        'hide the path of its cgroup'     => [['unshare', when => 1]],
+        "make the cell's user namespace"  => [['unshare', layer => '!uid_per_cell', when => 2]],
         'empty its bounding set'          => [['prctl', layer => '!uid_per_cell', when => 3]],
         'lock its securebits'             => [['prctl', layer => '!uid_per_cell', when => 2 * $capabilities + 3]],
         'become undumpable'               => [['prctl', layer => '!uid_per_cell', when => 2 * $capabilities + 4]],
@@ -47,7 +49,6 @@ my %tests = (
         'renew its random bytes'          => [['getrandom']],
         'have an empty stdin'             => [['pipe2']],
         'enter the working directory'     => [['chdir']],
-        # With a procfs, which every host has whose tests carry out these rows.
         'become dumpable'                 => [['prctl', layer => 'uid_per_cell', when => 3]],
         'enter the Landlock domain'       => [['landlock_create_ruleset'], ['landlock_add_rule'], ['landlock_restrict_self']],
     },
@@ -104,6 +105,7 @@ sub start {
     my $p = 'languages/python3.conf';
     my $cb = Cellblock->start(own => 1, allow => [@allow, qr/LeakSanitizer (?:has encountered|does not work under ptrace)/], conf => [
         ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 300'],
+        ['cellblock.conf', qr/cell_runs = \d+/, 'cell_runs = 1'], # a cell that is not made anew goes by the steps
         [$p,               qr/armed = 1;/,        'armed = 0;'],
         [$p,               qr/armed = 6/,        'armed = 1'],
         [$p,               qr/armed = 5/,        'armed = 0'],

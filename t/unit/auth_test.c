@@ -101,6 +101,29 @@ test_headers(void **state)
 	assert_false(present("", "second-key"));
 	assert_false(present("First-key", ""));
 	assert_false(present("first-key ", ""));
+	/* Of several headers, which nginx joins, the first counts. */
+	assert_true(present("first-key, second-key", ""));
+	assert_ptr_equal(exchange.key, &key[0]);
+	assert_true(present("first-key,first-key", ""));
+	assert_false(present("wrong, first-key", ""));
+	assert_false(present(", first-key", ""));
+	assert_false(present(",", ""));
+}
+
+/* A request without a key has the open one, if there is one; a wrong key does not. */
+static void
+test_open(void **state)
+{
+	(void)state;
+	key[1].is_open = true;
+	assert_true(present("", ""));
+	assert_ptr_equal(exchange.key, &key[1]);
+	assert_true(present("first-key", ""));
+	assert_ptr_equal(exchange.key, &key[0]);
+	assert_false(present("wrong", ""));
+	assert_false(present(",", ""));
+	key[1].is_open = false;
+	assert_false(present("", ""));
 }
 
 static void
@@ -295,6 +318,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_headers),
+		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_expired),
 		cmocka_unit_test(test_operator),
 		cmocka_unit_test(test_buffer),

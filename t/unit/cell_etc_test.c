@@ -209,14 +209,22 @@ each_cell_has_a_user(void **state)
 {
 	const struct config config = { .level = LEVEL_NAMESPACES, .cells = 2 };
 
+	struct stat st;
+
 	(void)state;
 	make(&config, false);
-	assert_text("to/passwd",
+	assert_text("to/cells/1/passwd",
 	    "root:x:0:0:root:/root:/bin/sh\n"
-	    "user:x:1:1:user:/box:/bin/sh\n"
 	    "user:x:2:2:user:/box:/bin/sh\n"
 	    "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n");
-	assert_text("to/group", "root:x:0:\nuser:x:1:\nuser:x:2:\nnogroup:x:65534:\n");
+	assert_text("to/cells/0/group", "root:x:0:\nuser:x:1:\nnogroup:x:65534:\n");
+	assert_text("to/cells/1/group", "root:x:0:\nuser:x:2:\nnogroup:x:65534:\n");
+	assert_false(exists("to/cells/2"));
+	/* The place that each cell covers by its own. */
+	assert_text("to/group", "root:x:0:\nuser:x:1:\nnogroup:x:65534:\n");
+	/* No program may list them. */
+	assert_int_equal(fstatat(base_fd, "to/cells", &st, 0), 0);
+	assert_int_equal(st.st_mode, S_IFDIR | 0711);
 	assert_text("to/hostname", "cellblock\n");
 	assert_text("to/hosts", "127.0.0.1\tlocalhost\n127.0.1.1\tcellblock\n::1\tlocalhost ip6-localhost ip6-loopback\n");
 	assert_false(exists("to/shadow"));
@@ -226,11 +234,16 @@ each_cell_has_a_user(void **state)
 static void
 users_at_level_chroot_are_the_containers(void **state)
 {
-	const struct config config = { .level = LEVEL_CHROOT, .cells = 1, .first_uid = 2000000 };
+	const struct config config = { .level = LEVEL_CHROOT, .cells = 2, .first_uid = 2000000 };
+	char target[PATH_MAX] = "";
 
 	(void)state;
 	make(&config, false);
 	assert_text("to/group", "root:x:0:\nuser:x:2000001:\nnogroup:x:65534:\n");
+	assert_text("to/cells/1/group", "root:x:0:\nuser:x:2000002:\nnogroup:x:65534:\n");
+	/* A link, which a warden replaces. */
+	assert_int_equal(readlinkat(base_fd, "to/cell", target, sizeof target - 1), 7);
+	assert_string_equal(target, "cells/0");
 }
 
 /* getpwuid(3) takes the first line that fits. */
@@ -291,7 +304,7 @@ failures_have_a_text(void **state)
 	(void)state;
 	assert_int_equal(cell_etc_make(&config, false, to, error, sizeof error), 0);
 	assert_int_equal(cell_etc_make(&config, false, to, error, sizeof error), -1);
-	assert_string_equal(error, "make the cells' /etc: passwd: File exists");
+	assert_string_equal(error, "make the cells' /etc: passwd and group: File exists");
 	close(to);
 }
 

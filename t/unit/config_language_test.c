@@ -53,7 +53,8 @@ test_compiled_languages(void **state)
 {
 	struct config *config = must_load_language(
 	    "name = \"c\"; main_file = \"main.c\"; policy = \"p\"; start = \"cold\"; "
-	    "version = [\"/bin/cc\"]; compile = { command = [\"/bin/cc\", \"main.c\"]; output = \"a.out\"; };");
+	    "version = [\"/bin/cc\"]; compile = { command = [\"/bin/cc\", \"main.c\", \"{sources}\"]; output = \"a.out\"; "
+	    "sources = [\".c\", \".c++\"]; };");
 	const struct language_config *language = config->language[0];
 	const struct run_limits *limits = &language->compile.limits;
 
@@ -61,7 +62,9 @@ test_compiled_languages(void **state)
 	assert_true(config_is_compiled(language));
 	assert_int_equal(language->start, START_COLD);
 	assert_int_equal(language->run.count, 0);
-	assert_int_equal(language->compile.command.count, 2);
+	assert_int_equal(language->compile.command.count, 3);
+	assert_int_equal(language->compile.sources.count, 2);
+	assert_string_equal(language->compile.sources.item[1], ".c++");
 	assert_string_equal(language->compile.command.item[1], "main.c");
 	assert_string_equal(language->compile.output, "a.out");
 	/* A compiler has limits of its own. */
@@ -104,7 +107,7 @@ static const struct bad_file language_refusals[] = {
 	    ":1: warm is missing; "
 	    "required with a driver" },
 	{ "nme = \"a\";",
-	    ":1: unknown key \"nme\"; allowed: name, aliases, main_file, start, driver, interpreter, packages, run, compile, "
+	    ":1: unknown key \"nme\"; allowed: name, aliases, family, main_file, start, driver, interpreter, packages, run, compile, "
 	    "out_of_memory, version, root, more_root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
 	{ "name = \"../a\";", ":1: name: \"../a\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";",
@@ -126,7 +129,8 @@ static const struct bad_file language_refusals[] = {
 	{ "run = [1];", ":1: run[0]: is not a string; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "version = 1;", ":1: version: is not a list of strings; allowed: [...] with 0 to 64 elements: any text, in quotes" },
 	{ "compile = [\"/bin/cc\"];", ":1: compile: is not a group; allowed: a group { ... }" },
-	{ "compile = { colour = 1; };", ":1: unknown key \"colour\" in compile; allowed: command, output, options, limits" },
+	{ "compile = { colour = 1; };",
+	    ":1: unknown key \"colour\" in compile; allowed: command, output, sources, options, limits" },
 	{ "compile = { output = \"main\"; };",
 	    ":1: compile.command is missing; allowed: [...] with 1 to 64 "
 	    "elements: any text, in quotes" },
@@ -159,6 +163,13 @@ static const struct bad_file language_refusals[] = {
 	{ HEAD RUN "\nstart = \"cold\";\ncompile = { command = [\"cc\"]; output = \"a\"; };",
 	    ":3: "
 	    "compile.command[0]: \"cc\" is malformed; allowed: an absolute path" },
+	{ HEAD "version = [\"/c\"]; start = \"cold\";\ncompile = { command = [\"/cc\", \"{sources}\"]; output = \"a\"; };",
+	    ":2: compile: has the word {sources} in its command, and no sources" },
+	{ HEAD "version = [\"/c\"]; start = \"cold\";\ncompile = { command = [\"/cc\"]; output = \"a\"; sources = [\".c\"]; };",
+	    ":2: compile: has sources, and no word {sources} in its command" },
+	{ "compile = { command = [\"/cc\"]; output = \"a\"; sources = [\"c\"]; };",
+	    ":1: compile.sources[0]: \"c\" is malformed; allowed: [...] with 0 to 8 elements: a point, and letters, digits, + or -, "
+	    "in quotes" },
 	{ HEAD RUN "\n" COMPILE, ":2: compile: is allowed only with start = \"cold\"" },
 	{ HEAD RUN "\nstart = \"spare\";\n" COMPILE, ":3: compile: is allowed only with start = \"cold\"" },
 	{ HEAD RUN "\nidle_s = 0;\narmed = 33;",
@@ -244,6 +255,53 @@ test_a_name_is_of_one_language(void **state)
 	unlink(other_path);
 }
 
+/* The default of a family is the language that is called like it. */
+static void
+test_families(void **state)
+{
+	static const char other[] = "main_file = \"a\"; driver = \"a\"; interpreter = \"/a\"; policy = \"a\"; " WARM;
+	char text[512], expected[256];
+	struct config *config;
+
+	(void)state;
+	snprintf(text, sizeof text, "name = \"python3.13\"; family = \"python3\"; %s", other);
+	write_file(other_path, text);
+	config = load("", LANGUAGE WARM);
+	assert_non_null(config);
+	assert_int_equal(config->language_count, 2);
+	assert_string_equal(config->language[0]->name, "python3");
+	assert_string_equal(config->language[0]->family, "python3");
+	assert_true(config->language[0]->is_default);
+	assert_string_equal(config->language[1]->family, "python3");
+	assert_false(config->language[1]->is_default);
+	config_free(config);
+	/* By an alias, too. */
+	snprintf(text, sizeof text, "name = \"python3.13\"; family = \"py\"; aliases = [\"PY\"]; %s", other);
+	write_file(other_path, text);
+	config = load("", LANGUAGE WARM "family = \"py\";");
+	assert_non_null(config);
+	assert_false(config->language[0]->is_default);
+	assert_true(config->language[1]->is_default);
+	config_free(config);
+	/* None is. */
+	snprintf(expected, sizeof expected, "%s: family: no language of the family \"py\" has that name or alias", language_path);
+	snprintf(text, sizeof text, "name = \"other\"; %s", other);
+	write_file(other_path, text);
+	assert_null(load("", LANGUAGE WARM "family = \"py\";"));
+	assert_memory_equal(error, expected, strlen(expected));
+	/* A language joins a family by the family's name; its own name is in it then. */
+	config = load("", LANGUAGE WARM "family = \"other\";");
+	assert_non_null(config);
+	assert_true(config->language[0]->is_default);
+	assert_string_equal(config->language[1]->family, "other");
+	config_free(config);
+	/* One that is called so is of another family. */
+	snprintf(text, sizeof text, "name = \"other\"; family = \"python3\"; %s", other);
+	write_file(other_path, text);
+	assert_null(load("", LANGUAGE WARM "family = \"other\";"));
+	unlink(other_path);
+}
+
 int
 main(void)
 {
@@ -252,6 +310,7 @@ main(void)
 		cmocka_unit_test(test_compiled_languages),
 		cmocka_unit_test(test_bad_language_files),
 		cmocka_unit_test(test_a_name_is_of_one_language),
+		cmocka_unit_test(test_families),
 	};
 
 	return cmocka_run_group_tests_name("config_language", tests, make_folder, remove_folder);

@@ -312,7 +312,7 @@ static const struct number {
 	uint64_t min, max;
 	bool is_language; /* a key of a language's file */
 } numbers[] = {
-	{ "runner", "first_uid", 65536, 4000000000, false },
+	{ "runner", "first_uid", 10000, 4000000000, false },
 	{ "runner", "cells", 1, 4096, false },
 	{ "runner", "queue", 0, 65536, false },
 	{ "runner", "queue_ms", 1, 600000, false },
@@ -406,14 +406,14 @@ test_numbers_have_a_range_and_a_type(void **state)
 
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;",
-	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, "
+	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, files, "
 	    "keys, network, etc, dependencies, log, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
 	{ "isolation = { x = 3; };",
-	    ":1: unknown key \"x\" in isolation; allowed: level, chroot_dir, chroot_leave_out, cgroup, "
-	    "cgroup_parent, landlock, uid_per_cell, cpu_percent" },
+	    ":1: unknown key \"x\" in isolation; allowed: level, level_note, chroot_dir, chroot_leave_out, cgroup, "
+	    "cgroup_parent, landlock, uid_per_cell, cpu_percent, cell_runs" },
 	{ "etc = { timezone = \"../../secret\"; };",
 	    ":1: etc.timezone: \"../../secret\" is malformed; allowed: the name of a time zone (\"Europe/Vienna\"), in quotes, "
 	    "1 to 255 bytes" },
@@ -422,7 +422,7 @@ static const struct bad_file main_refusals[] = {
 	    "pattern of such paths, without a part that starts with a point, in quotes" },
 	{ "isolation = {\n threads = 3; };",
 	    ":2: isolation.threads has moved; allowed: limits.threads = { default = ...; maximum = ...; }" },
-	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, landlock, cors" },
+	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, preload, landlock, cors" },
 	{ "log = { format = \"xml\"; };", ":1: log.format: \"xml\" is unknown; allowed: \"text\", \"json\"" },
 	{ "worker = { cors = [\"https://a.example/\"]; };",
 	    ":1: worker.cors[0]: \"https://a.example/\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },

@@ -115,7 +115,9 @@ test_blame(void **state)
 		const char *err;
 		const char *line;
 	} cases[] = {
-		{ "", "" },
+		/* A program that was told to be silent: curl -s. */
+		{ "", "(socket); enable_network" },
+		{ "curl: (7) Failed to connect to 192.0.2.1 port 80: Couldn't connect to server\n", "(socket); enable_network" },
 		{ "ValueError: bad column\n", "" },
 		{ "no FilePermissions here, PERMIT, whatEPERMit\n", "" },
 		{ "mknod: Operation not permitted", "(socket)" },
@@ -187,6 +189,26 @@ test_blame_the_last(void **state)
 	assert_non_null(strstr(line, "(execve); limits.processes"));
 }
 
+/* Runtimes have a debugger look at them when they crash. */
+static void
+test_crash(void **state)
+{
+	static const struct denied_calls calls = { .call = { { SYS_socket, 1 }, { SYS_ptrace, 1 } }, .total = 2 };
+	struct denied_context context = { .by_signal = true };
+	char line[DENIED_LINE_SIZE];
+
+	(void)state;
+	denied_line(&calls, &context, EPERM_TEXT, strlen(EPERM_TEXT), line);
+	assert_string_equal(line, "");
+	denied_line(&calls, &context, "", 0, line);
+	assert_string_equal(line, "");
+	context.by_signal = false;
+	denied_line(&calls, &context, EPERM_TEXT, strlen(EPERM_TEXT), line);
+	assert_string_equal(line, "error: operation not permitted (ptrace)\\n");
+	denied_line(&calls, &context, "", 0, line);
+	assert_string_equal(line, "");
+}
+
 /* No hint advises what this server would refuse. */
 static void
 test_hints_that_help(void **state)
@@ -236,6 +258,7 @@ main(void)
 		cmocka_unit_test(test_numbers_without_a_name),
 		cmocka_unit_test(test_blame),
 		cmocka_unit_test(test_blame_the_last),
+		cmocka_unit_test(test_crash),
 		cmocka_unit_test(test_hints_that_help),
 		cmocka_unit_test(test_as_many_as_there_can_be),
 	};

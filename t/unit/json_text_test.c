@@ -97,6 +97,25 @@ test_every_case_in_any_room(void **state)
 	}
 }
 
+/* A text that was repaired is escaped like the text that was not. */
+static void
+test_repair(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		char repaired[256];
+		size_t size = json_text_repair(cases[i].in, cases[i].size, NULL), length;
+		char *out;
+
+		assert_true(size <= sizeof repaired && size <= 3 * cases[i].size);
+		assert_int_equal(json_text_repair(cases[i].in, cases[i].size, repaired), size);
+		assert_int_equal(json_text_well_formed(repaired, size), size);
+		out = escape_by(repaired, size, 64, &length);
+		assert_string_equal(out, cases[i].out);
+		free(out);
+	}
+}
+
 /* Each byte at each place among plain ones: the fast path must agree with the slow one. */
 static void
 test_every_byte_at_every_place(void **state)
@@ -187,6 +206,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_case_in_any_room),
+		cmocka_unit_test(test_repair),
 		cmocka_unit_test(test_every_byte_at_every_place),
 		cmocka_unit_test(test_trim),
 		cmocka_unit_test(test_well_formed),

@@ -20,6 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "mark.h"
@@ -75,7 +76,7 @@ static const struct bad_file {
 	const char *text, *rest;
 } bad_files[] = {
 	{ "alow = ();",
-	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, ask, sockets, handed, loopback, unix, zygote, enosys, kill, quiet, answer, deny" },
+	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, internet, sockets, handed, loopback, unix, zygote, enosys, kill, quiet, answer, deny, ask" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = ( { calls = [\"read\"]; } );",
@@ -306,14 +307,15 @@ fits(const struct rule *rule, const struct seccomp_data *data)
 	return rule->call == data->nr;
 }
 
-/* A quiet row gives way to one that allows some of its calls. */
+/* A quiet row gives way to one that allows some of its calls, or asks about them. */
 static bool
 is_allowed_too(const struct rules *rules, const struct rule *rule, unsigned grant)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
-		if (other->call == rule->call && policy_rules_permit(other->section, grant, place) &&
+		if (other->call == rule->call &&
+		    (policy_rules_ask(other->section, grant, place) || policy_rules_permit(other->section, grant, place)) &&
 		    policy_rules_overlap(other, rule))
 			return true;
 	}
@@ -513,9 +515,10 @@ test_sockets_of_networks(void **state)
 			.args = { 3, 41, 26 } };
 		assert_int_equal(run_both(policy, cases[i].grant, &data), cases[i].v6only);
 		for (size_t j = 0; j < LENGTH(sockets); j++)
-			assert_int_equal(policy_is_asked(policy, seccomp_syscall_resolve_name("socket"), sockets[j].args),
-			    sockets[j].is_asked);
-		assert_false(policy_is_asked(policy, seccomp_syscall_resolve_name("connect"), sockets[0].args));
+			assert_int_equal(policy_question(policy, SYS_socket, sockets[j].args, true),
+			    sockets[j].is_asked ? POLICY_ASKS_SOCKET : POLICY_ASKS_NOTHING);
+		assert_int_equal(policy_question(policy, SYS_socket, sockets[0].args, false), POLICY_ASKS_NOTHING);
+		assert_int_equal(policy_question(policy, SYS_connect, sockets[0].args, true), POLICY_ASKS_NOTHING);
 		policy_free(policy);
 	}
 }
@@ -552,6 +555,32 @@ test_errors_of_denied_calls(void **state)
 		assert_int_equal(policy_denial_error(policy, seccomp_syscall_resolve_name(calls[i].call), calls[i].args),
 		    calls[i].error);
 	}
+	policy_free(policy);
+	check_filters(folder, "p");
+}
+
+/* The runner is notified of a call that it decides about, and has an error ready. */
+static void
+test_questions(void **state)
+{
+	static const uint64_t netlink[RULE_ARGS] = { 16, 3, 0 }, other[RULE_ARGS] = { 16, 3, 9 };
+	char error[512];
+	struct policy *policy;
+
+	(void)state;
+	write_file(policy_path,
+	    "ask = ( { reason = \"r\"; calls = [\"socket\"]; when = ( { arg = 0; one_of = [\"AF_NETLINK\"]; },\n"
+	    "    { arg = 2; one_of = [\"NETLINK_ROUTE\"]; } ); } );\n"
+	    "deny = ( { reason = \"r\"; calls = [\"socket\"]; with = \"EAFNOSUPPORT\"; } );\n"
+	    "zygote = ( { reason = \"r\"; calls = [\"setns\"]; } );\n");
+	policy = policy_load(folder, "p", 0, error, sizeof error);
+	assert_non_null(policy);
+	for (int has_proxy = 0; has_proxy < 2; has_proxy++) {
+		assert_int_equal(policy_question(policy, SYS_socket, netlink, has_proxy != 0), POLICY_ASKS_LOOK);
+		assert_int_equal(policy_question(policy, SYS_socket, other, has_proxy != 0), POLICY_ASKS_NOTHING);
+		assert_int_equal(policy_question(policy, SYS_bind, netlink, has_proxy != 0), POLICY_ASKS_NOTHING);
+	}
+	assert_int_equal(policy_denial_error(policy, SYS_socket, netlink), EAFNOSUPPORT);
 	policy_free(policy);
 	check_filters(folder, "p");
 }
@@ -656,6 +685,7 @@ main(void)
 		cmocka_unit_test(test_shipped_policies),
 		cmocka_unit_test(test_sockets_of_networks),
 		cmocka_unit_test(test_errors_of_denied_calls),
+		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_rules_side_by_side),
 		cmocka_unit_test(test_nothing_is_allowed_by_an_empty_file),
 		cmocka_unit_test(test_other_architectures_die),

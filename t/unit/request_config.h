@@ -20,6 +20,7 @@ static struct language_config c = {
 static struct language_config python = {
 	.name = "python3",
 	.aliases = { python_aliases, 2 },
+	.packages = PACKAGES_PIP,
 	.warm = { { .name = "base" }, { .name = "jinja2", .hints = { jinja_hints, 2 } },
 	    { .name = "numpy", .hints = { numpy_hints, 1 } } },
 	.warm_count = 3,
@@ -27,6 +28,6 @@ static struct language_config python = {
 	    { 120000, 60000, 1 << 30, 8, 5000, UINT64_MAX, 100, 1024, 5000, 64 << 20 } },
 };
 
-static struct config config = { .language = { &c, &python }, .language_count = 2 };
+static struct config config = { .language = { &c, &python }, .language_count = 2, .collect_bytes = 1 << 20 };
 
 #endif

@@ -54,11 +54,41 @@ for (let i = 0; i < 3; i++)
 	warm_up();
 /^/.exec(''); // clears RegExp.$1 and the other results of the last match
 
-return function rehearse() {
+// Where programs find packages, in the order of the search.
+const places = [...Module._nodeModulePaths('/box'), ...Module.globalPaths];
+
+function installed_version(name) {
+	for (const place of places) {
+		try {
+			return JSON.parse(fs.readFileSync(`${place}/${name}/package.json`, 'utf8')).version ?? '';
+		} catch {
+			// Not here.
+		}
+	}
+	return undefined;
+}
+
+// The first of these packages, a name and a version or '' by turns, that is missing: a text; or ''.
+rehearse.missing_need = function missing_need(needs) {
+	for (let i = 0; i < needs.length; i += 2) {
+		const [name, version] = [needs[i], needs[i + 1]];
+		const installed = installed_version(name);
+		// Old clients list modules of Node itself, too.
+		if (installed === undefined && (version !== '' || !Module.isBuiltin(name)))
+			return `${name} is not installed`;
+		if (version !== '' && version !== installed)
+			return `${name} ${version} is not installed, but ${installed} is`;
+	}
+	return '';
+};
+
+return rehearse;
+
+function rehearse() {
 	const module = new Module('/box/main.js');
 	module.filename = '/box/main.js';
 	module.paths = [];
 	fs.readFileSync('/dev/null', 'utf8');
 	module._compile('console.log(1)\n', '/box/main.js');
 	process._tickCallback();
-};
+}

@@ -596,6 +596,27 @@ rehearse()
 		rehearsal->Get(isolate)->Call(context(), v8::Undefined(isolate), 0, nullptr).FromMaybe(Local<Value>());
 }
 
+const char *
+missing_need(const char *needs, uint32_t count)
+{
+	static std::string text;
+	HandleScope scope(isolate);
+	v8::TryCatch caught(isolate);
+	Local<v8::Array> list = v8::Array::New(isolate, (int)count);
+	Local<Value> argument[] = { list }, result;
+
+	for (uint32_t i = 0; i < count; i++, needs += strlen(needs) + 1)
+		set(list, i, text_of(needs));
+
+	Local<Value> look = get(rehearsal->Get(isolate), "missing_need");
+
+	if (!look->IsFunction() || !look.As<Function>()->Call(context(), v8::Undefined(isolate), 1, argument).ToLocal(&result) ||
+	    !result->IsString())
+		return "they cannot be looked for";
+	text = *String::Utf8Value(isolate, result);
+	return text.empty() ? nullptr : text.c_str();
+}
+
 /* A fresh Node would have started now. */
 void
 begin(const char *args, uint32_t count)
@@ -687,6 +708,6 @@ run_module(const char *path)
 
 extern "C" {
 extern const struct engine cellblock_engine;
-const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin, environment_changed,
-	is_module, run_module };
+const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin, missing_need,
+	environment_changed, is_module, run_module };
 }

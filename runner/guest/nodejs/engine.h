@@ -49,6 +49,12 @@ struct engine {
 	/* Start the clock of the run, and set its arguments, each ended by a NUL. */
 	void (*begin)(const char *args, uint32_t count);
 
+	/*
+	 * The first of `count` needs, a name and a version or "" by turns, that is not installed: a
+	 * text that lasts, or NULL.
+	 */
+	const char *(*missing_need)(const char *needs, uint32_t count);
+
 	/* Have Node read environment variables again that C code has set. */
 	void (*environment_changed)(void);
 

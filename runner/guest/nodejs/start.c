@@ -91,6 +91,7 @@ main_with_flags(int argc, char **argv, char **env)
 
 	unsetenv("LD_PRELOAD");
 	unsetenv("LD_BIND_NOW");
+	unsetenv("LD_ORIGIN_PATH");
 	if (zygote_begin(&imports) != 0)
 		fail("", "malformed zygote setup");
 	heap_start = sbrk(0);
@@ -432,6 +433,16 @@ set_environment(const char *env, const char *end, uint32_t count)
 		engine->environment_changed();
 }
 
+/* End the run if a package that it needs is not installed. */
+static void
+look_for_needs(const struct job_header *head, const char *code)
+{
+	const char *missing = head->needs == 0 ? NULL : engine->missing_need(guest_needs(head, code), head->needs);
+
+	if (missing != NULL)
+		guest_refuse_needs(missing);
+}
+
 /* In the guest: from the job until Node has the program. Returns an open file. */
 static int
 begin_run(int job_fd)
@@ -444,7 +455,13 @@ begin_run(int job_fd)
 	bool is_written = guest_write_file(MAIN_FILE, text, size);
 	int fd = -1;
 
+	/* Such a run has a Node that was started for it. */
+	if (head.main_bytes != 0) {
+		errno = EINVAL;
+		guest_fail("give another main file to a started Node");
+	}
 	guest_close_control();
+	look_for_needs(&head, code);
 	set_environment(args + head.args_bytes, code - sizeof head + job_size, head.envc);
 	engine->begin(args, head.argc);
 	if (is_written && may_be_module(text, size) && engine->is_module(text, size) && rename(MAIN_FILE, MODULE_FILE) == 0) {

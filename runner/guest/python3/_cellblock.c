@@ -31,7 +31,9 @@
 #include "guest/python3/threads.h"
 #include "guest/zygote.h"
 #include "paths.h"
+#include "process_title.h"
 
+#define MAIN_PATH_MOST 1025    /* bytes of the main file's path in the working directory, with the NUL */
 #define STATUS_INTERRUPTED 256 /* not an exit status: the program dies of SIGINT, as Python does */
 
 /* Not in the stable ABI, but the same in every version. `flags` may be NULL. */
@@ -42,10 +44,11 @@ static PyObject *hook;    /* the interactive hook that ours replaces */
 static PyObject *globals; /* of the program's __main__; borrowed from sys.modules */
 static PyObject *gc_collect, *gc_get_count;
 static PyObject *name_main, *name_threading, *name_atexit;
-static Py_ssize_t module_count;            /* in sys.modules before the program */
-static bool generations_are_simple;        /* gc.get_count() shows which generations were collected */
-static void (*leave_recursive_call)(void); /* from Python 3.9 on */
-static char main_path[sizeof PATH_BOX + sizeof zygote_setup.main_file];
+static Py_ssize_t module_count;                            /* in sys.modules before the program */
+static bool generations_are_simple;                        /* gc.get_count() shows which generations were collected */
+static void (*leave_recursive_call)(void);                 /* from Python 3.9 on */
+static void (*format_unraisable)(const char *format, ...); /* from Python 3.13 on */
+static char main_path[sizeof PATH_BOX + MAIN_PATH_MOST];
 
 /* ---- the program of a guest ---------------------------------------------------------------------- */
 
@@ -97,7 +100,9 @@ begin(const struct job_header *head, const char *preload)
 	const char *args_text = preload + head->preload_bytes;
 	PyObject *args = strings_of(args_text, head->args_bytes, head->argc);
 	PyObject *env = args == NULL ? NULL : strings_of(args_text + head->args_bytes, head->env_bytes, head->envc);
-	PyObject *all = env == NULL ? NULL : Py_BuildValue("(y#OO)", preload, (Py_ssize_t)head->preload_bytes, args, env);
+	PyObject *all = env == NULL ? NULL :
+	                              Py_BuildValue("(y#OOz)", preload, (Py_ssize_t)head->preload_bytes, args, env,
+	                                  guest_main_path(head, preload - head->code_bytes));
 	PyObject *code = all == NULL ? NULL : call_driver("begin", all);
 
 	Py_XDECREF(all);
@@ -167,6 +172,24 @@ compile_program(const char *text, size_t size)
 }
 
 /*
+ * End the run if a package that it needs is not installed. Else this may set an error.
+ */
+static void
+look_for_needs(const struct job_header *head, const char *code)
+{
+	PyObject *needs = strings_of(guest_needs(head, code), head->needs_bytes, head->needs);
+	PyObject *args = needs == NULL ? NULL : PyTuple_Pack(1, needs);
+	PyObject *why = args == NULL ? NULL : call_driver("missing_need", args);
+	PyObject *text = why == NULL || why == Py_None ? NULL : PyUnicode_AsUTF8String(why);
+
+	if (text != NULL)
+		guest_refuse_needs(PyBytes_AsString(text));
+	Py_XDECREF(why);
+	Py_XDECREF(args);
+	Py_XDECREF(needs);
+}
+
+/*
  * Read the job. steps[0] becomes the preload, or NULL if there is none. steps[1] becomes the
  * program, or NULL if it must run from its file. Also writes the main file, which tracebacks and
  * inspect read. Returns 0, or -1 and an error.
@@ -177,10 +200,15 @@ read_job(int fd, PyObject *steps[2])
 	struct job_header head;
 	size_t size;
 	const char *code = guest_map_job(fd, &head, &size);
-	bool is_written = guest_write_file(zygote_setup.main_file, code, head.code_bytes);
+	const char *main_file = guest_main_path(&head, code);
+	bool is_written = main_file != NULL || guest_write_file(zygote_setup.main_file, code, head.code_bytes);
 
 	guest_close_control();
-	if (head.preload_bytes + head.argc + head.envc > 0)
+	if (main_file != NULL)
+		snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, main_file);
+	if (head.needs > 0)
+		look_for_needs(&head, code);
+	if (!PyErr_Occurred() && head.preload_bytes + head.argc + head.envc + head.main_bytes > 0)
 		steps[0] = begin(&head, code + head.code_bytes);
 	if (!PyErr_Occurred() && !(is_written && is_odd_source(code, head.code_bytes)))
 		steps[1] = compile_program(code, head.code_bytes);
@@ -198,7 +226,7 @@ run_code(PyObject *code)
 {
 	PyObject *result = code != NULL ?
 	    PyEval_EvalCode(code, globals, globals) :
-	    PyRun_FileExFlags(fopen(zygote_setup.main_file, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
+	    PyRun_FileExFlags(fopen(main_path, "rb"), main_path, Py_file_input, globals, globals, 1, NULL);
 	PyObject *type, *value, *trace, *args, *answer;
 	int status;
 
@@ -258,6 +286,18 @@ flush(PyObject *stream)
 }
 
 /*
+ * Print an exception at the end of the program, which no code can catch, in the version's words.
+ */
+static void
+print_ignored(PyObject *object, const char *step)
+{
+	if (format_unraisable != NULL)
+		format_unraisable("Exception ignored on %s", step);
+	else
+		PyErr_WriteUnraisable(object);
+}
+
+/*
  * Flush sys.stdout and sys.stderr, which the program may have replaced. Returns 0, or -1 if that
  * fails.
  */
@@ -268,7 +308,7 @@ flush_streams(void)
 	int result = 0;
 
 	if (out != NULL && out != Py_None && flush(out) != 0) {
-		PyErr_WriteUnraisable(out);
+		print_ignored(out, "flushing sys.stdout");
 		result = -1;
 	}
 	if (err != NULL && err != Py_None && flush(err) != 0) {
@@ -316,8 +356,11 @@ call_if_imported(PyObject *modules, PyObject *name, const char *function)
 	PyObject *module = PyDict_GetItem(modules, name);
 	PyObject *done = module == NULL ? NULL : PyObject_CallMethod(module, function, NULL);
 
-	if (done == NULL && PyErr_Occurred())
-		PyErr_WriteUnraisable(module);
+	/* atexit has printed what its functions raised. Up to 3.9 it raises the last one, too. */
+	if (name == name_atexit)
+		PyErr_Clear();
+	else if (done == NULL && PyErr_Occurred())
+		print_ignored(module, "threading shutdown");
 	Py_XDECREF(done);
 }
 
@@ -441,6 +484,7 @@ serve(PyObject *self, PyObject *unused)
 	/* The program finds the hook of a fresh interpreter. */
 	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
 	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
+	format_unraisable = (void (*)(const char *, ...))dlsym(RTLD_DEFAULT, "PyErr_FormatUnraisable");
 	memory_fill_heap();
 	if (zygote_setup.huge_pages != 0)
 		memory_use_huge_pages();
@@ -462,8 +506,10 @@ load_setup(PyObject *self, PyObject *unused)
 
 	(void)self;
 	(void)unused;
-	if (zygote_begin(&names) == 0)
+	if (zygote_begin(&names) == 0) {
+		process_title_stand_in(zygote_setup.main_file);
 		imports = strings_of(names, zygote_setup.imports_bytes, zygote_setup.imports);
+	}
 	if (zygote_setup.imports > 0)
 		arenas_begin();
 	if (imports == NULL)

@@ -83,7 +83,7 @@ def warm_up(driver):
 def prepare():
     """Do everything that a zygote does before it serves."""
     os.dup2(2, 1)  # imports print to the log
-    for name in ("PYTHONSTARTUP", "LD_BIND_NOW"):
+    for name in ("PYTHONSTARTUP", "LD_BIND_NOW", "LD_ORIGIN_PATH"):
         os.environ.pop(name, None)
     main_file, imports = _cellblock.load_setup()
     State.main_path = f"{HOME}/{main_file}"
@@ -125,8 +125,22 @@ def prepare():
     os.close(null)
 
 
-def begin(preload, args, env):
-    """Prepare a run with a preload, arguments or environment. Return the compiled preload."""
+def begin_with(path):
+    """Have the program begin with this file, as `python3 path` does in the working directory."""
+    full = f"{HOME}/{path}"
+    main = vars(sys.modules["__main__"])
+    main["__file__"] = full
+    main["__loader__"] = type(main["__loader__"])("__main__", full)
+    sys.path[0] = os.path.dirname(full)
+    sys.argv[0] = path
+    if hasattr(sys, "orig_argv"):
+        sys.orig_argv[1] = path
+
+
+def begin(preload, args, env, path):
+    """Prepare a run with a preload, arguments, environment, or a main file of its own. Return the compiled preload."""
+    if path is not None:
+        begin_with(path)
     for entry in env:
         key, _, value = entry.partition("=")
         os.environ[key] = value
@@ -139,6 +153,69 @@ def begin(preload, args, env):
     if hasattr(sys, "orig_argv"):
         sys.orig_argv += args
     return compile(preload, "<preload>", "exec", dont_inherit=True)
+
+
+def plain_name(name):
+    """Of a package: as pip compares names."""
+    name = name.lower().replace("_", "-").replace(".", "-")
+    while "--" in name:
+        name = name.replace("--", "-")
+    return name
+
+
+def installed_version(place):
+    """Of the package whose metadata are at this path, which does not have it in its name."""
+    for name in ("METADATA", "PKG-INFO", ""):
+        try:
+            with open(os.path.join(place, name) if name else place, encoding="utf-8", errors="replace") as lines:
+                for line in lines:
+                    if line.startswith("Version:"):
+                        return line[8:].strip()
+        except OSError:
+            pass
+    return ""
+
+
+def installed_packages():
+    """The names and versions of the packages that the program can import, with no import of their own."""
+    found = {}
+    for directory in sys.path[1:]:
+        try:
+            entries = os.listdir(directory)
+        except OSError:
+            continue
+        for entry in sorted(entries):
+            stem, _, suffix = entry.rpartition(".")
+            if suffix not in ("dist-info", "egg-info"):
+                continue
+            name, _, version = stem.partition("-")
+            if suffix == "egg-info":
+                version = version.partition("-py")[0]
+            # The first one on the path is the one that is imported.
+            found.setdefault(plain_name(name), version or installed_version(os.path.join(directory, entry)))
+    return found
+
+
+def is_standard(name):
+    """Old clients list modules of the standard library, too."""
+    library = os.path.dirname(os.__file__)
+    return (
+        name in getattr(sys, "stdlib_module_names", sys.builtin_module_names)
+        or os.path.isfile(f"{library}/{name}.py")
+        or os.path.isfile(f"{library}/{name}/__init__.py")
+    )
+
+
+def missing_need(needs):
+    """The first of these packages, a name and a version or "" by turns, that is missing: a text; or None."""
+    packages = installed_packages()
+    for name, version in zip(needs[::2], needs[1::2]):
+        installed = packages.get(plain_name(name))
+        if installed is None and (version or not is_standard(name)):
+            return f"{name} is not installed"
+        if version and version != installed:
+            return f"{name} {version} is not installed, but {installed} is"
+    return None
 
 
 def exit_status(error):

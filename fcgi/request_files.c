@@ -1,0 +1,329 @@
+/* request_files.c - see request_files.h. Runs in the worker, over untrusted input. */
+#define _GNU_SOURCE
+#include "request_files.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base64.h"
+#include "path_fault.h"
+
+#define LABEL_SIZE 160   /* the name of a field in an error */
+#define SHOWN_BYTES "96" /* of a path in an error */
+#define ID_PREFIX "sha256:"
+#define ID_DIGITS 64
+
+/* ---- paths ------------------------------------------------------------------------------------------------------ */
+
+/* The order in which the files of a directory follow its own name. */
+static int
+compare_paths(const void *a, const void *b)
+{
+	const char *left = (*(const struct request_file *const *)a)->path.bytes;
+	const char *right = (*(const struct request_file *const *)b)->path.bytes;
+
+	for (;; left++, right++) {
+		int l = *left == '/' ? 1 : (unsigned char)*left == 1 ? 2 : (unsigned char)*left;
+		int r = *right == '/' ? 1 : (unsigned char)*right == 1 ? 2 : (unsigned char)*right;
+
+		if (l != r)
+			return l - r;
+		if (l == 0)
+			return 0;
+	}
+}
+
+/* Whether a path is the same as `name`, or has it as a directory. */
+static bool
+is_at_or_below(const char *path, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(path, name, length) == 0 && (path[length] == '\0' || path[length] == '/');
+}
+
+/* ---- the list --------------------------------------------------------------------------------------------------- */
+
+static struct json_object *
+field(struct json_object *object, const char *name)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(object, name, &value);
+	return value;
+}
+
+static struct text
+text_of(struct json_object *string)
+{
+	return (struct text){ json_object_get_string(string), (size_t)json_object_get_string_len(string) };
+}
+
+static bool
+is_id(const struct text *text)
+{
+	return text->size == strlen(ID_PREFIX) + ID_DIGITS && strncmp(text->bytes, ID_PREFIX, strlen(ID_PREFIX)) == 0 &&
+	    strspn(text->bytes + strlen(ID_PREFIX), "0123456789abcdef") == ID_DIGITS;
+}
+
+static int
+refuse_id(const char *label, struct http_error *error)
+{
+	return http_error_set(error, 400, "%s: this server keeps no files; send the content instead", label);
+}
+
+static int
+decode(struct request_file *file, const char *label, struct http_error *error)
+{
+	size_t size = file->content.size;
+
+	if (size == 0)
+		return 0;
+	file->decoded = malloc(size);
+	if (file->decoded == NULL)
+		return http_error_set(error, 500, "out of memory");
+	size = base64_decode(file->content.bytes, size, file->decoded);
+	if (size == (size_t)-1)
+		return http_error_set(error, 400, "%s.content: must be base64, with its padding and without spaces", label);
+	file->content = (struct text){ file->decoded, size };
+	return 0;
+}
+
+/* The content of an entry of the list, by its fields. */
+static int
+take_content(struct json_object *object, struct request_file *file, const char *label, struct http_error *error)
+{
+	struct json_object *content = field(object, "content"), *encoding = field(object, "encoding"), *id = field(object, "id");
+	const char *name = encoding == NULL ? "utf-8" : json_object_get_string(encoding);
+	char of_id[LABEL_SIZE + 8];
+
+	if (id != NULL && content != NULL)
+		return http_error_set(error, 400, "%s: must have content or id, not both", label);
+	if (id != NULL) {
+		snprintf(of_id, sizeof of_id, "%s.id", label);
+		return refuse_id(of_id, error);
+	}
+	if (content == NULL)
+		return http_error_set(error, 400, "%s.content: is required, unless there is an id", label);
+	if (!json_object_is_type(content, json_type_string))
+		return http_error_set(error, 400, "%s.content: must be a string", label);
+	file->content = text_of(content);
+	if (encoding != NULL && !json_object_is_type(encoding, json_type_string))
+		name = "";
+	if (strcmp(name, "base64") == 0)
+		return decode(file, label, error);
+	return strcmp(name, "utf-8") == 0 ? 0 : http_error_set(error, 400, "%s.encoding: must be \"utf-8\" or \"base64\"", label);
+}
+
+static int
+take_entry(struct json_object *object, struct request_file *file, const char *label, struct http_error *error)
+{
+	struct json_object *path, *executable;
+	const char *fault;
+
+	if (!json_object_is_type(object, json_type_object))
+		return http_error_set(error, 400, "%s: must be an object with path and content", label);
+	path = field(object, "path");
+	executable = field(object, "executable");
+	if (path == NULL)
+		return http_error_set(error, 400, "%s.path: is required", label);
+	if (!json_object_is_type(path, json_type_string))
+		return http_error_set(error, 400, "%s.path: must be a string", label);
+	file->path = text_of(path);
+	fault = path_fault(&file->path);
+	if (fault != NULL)
+		return http_error_set(error, 400, "%s.path: %s", label, fault);
+	if (executable != NULL && !json_object_is_type(executable, json_type_boolean))
+		return http_error_set(error, 400, "%s.executable: must be true or false", label);
+	file->is_executable = executable != NULL && json_object_get_boolean(executable);
+	return take_content(object, file, label, error);
+}
+
+/* Make room for the files. Returns 0, or -1 with `error` set. */
+static int
+begin(struct request_files *files, size_t count, const struct run_limits *limits, struct http_error *error)
+{
+	if (count > limits->inodes)
+		return http_error_set(error, 400, "files: must not be more than limits.inodes, %" PRIu64, limits->inodes);
+	if (count == 0)
+		return 0;
+	files->file = calloc(count, sizeof *files->file);
+	return files->file != NULL ? 0 : http_error_set(error, 500, "out of memory");
+}
+
+static int
+take_list(struct json_object *list, const struct run_limits *limits, struct request_files *files, struct http_error *error)
+{
+	size_t count = json_object_array_length(list);
+	char label[LABEL_SIZE];
+
+	if (begin(files, count, limits, error) != 0)
+		return -1;
+	for (size_t i = 0; i < count; i++) {
+		struct request_file *file = &files->file[files->count++];
+
+		snprintf(label, sizeof label, "files[%zu]", i);
+		if (take_entry(json_object_array_get_idx(list, i), file, label, error) != 0)
+			return -1;
+		files->bytes += file->content.size;
+	}
+	return 0;
+}
+
+/* The short form: {"path": "content"}. With the id of a stored file as the content it is Dify's. */
+static int
+take_object(struct json_object *object, const struct run_limits *limits, struct request_files *files, struct http_error *error)
+{
+	char label[LABEL_SIZE];
+
+	if (begin(files, (size_t)json_object_object_length(object), limits, error) != 0)
+		return -1;
+	json_object_object_foreach(object, path, content) {
+		struct request_file *file = &files->file[files->count++];
+		const char *fault;
+
+		snprintf(label, sizeof label, "files.%." SHOWN_BYTES "s", path);
+		file->path = (struct text){ path, strlen(path) };
+		fault = path_fault(&file->path);
+		if (fault != NULL)
+			return http_error_set(error, 400, "%s: its path %s", label, fault);
+		if (!json_object_is_type(content, json_type_string))
+			return http_error_set(error, 400, "%s: must be a string, its content", label);
+		file->content = text_of(content);
+		if (is_id(&file->content))
+			return refuse_id(label, error);
+		files->bytes += file->content.size;
+	}
+	return 0;
+}
+
+/* ---- all of them together --------------------------------------------------------------------------------------- */
+
+/* Find two files of which one is the other, or its directory. */
+static int
+check_conflicts(const struct request_files *files, struct http_error *error)
+{
+	const struct request_file **sorted = malloc(files->count * sizeof *sorted);
+	size_t i;
+
+	if (sorted == NULL)
+		return http_error_set(error, 500, "out of memory");
+	for (i = 0; i < files->count; i++)
+		sorted[i] = &files->file[i];
+	qsort(sorted, files->count, sizeof *sorted, compare_paths);
+	for (i = 1; i < files->count; i++) {
+		const char *path = sorted[i]->path.bytes, *before = sorted[i - 1]->path.bytes;
+
+		if (!is_at_or_below(path, before))
+			continue;
+		if (strcmp(path, before) == 0)
+			http_error_set(error, 400, "files[%zu].path: \"%." SHOWN_BYTES "s\" is there twice",
+			    (size_t)((sorted[i] > sorted[i - 1] ? sorted[i] : sorted[i - 1]) - files->file), path);
+		else
+			http_error_set(error, 400, "files[%zu].path: \"%." SHOWN_BYTES "s\" is a directory of another file",
+			    (size_t)(sorted[i - 1] - files->file), before);
+		break;
+	}
+	free(sorted);
+	return i < files->count ? -1 : 0;
+}
+
+/* The names that the program and what is made of it have in the working directory. */
+static int
+check_reserved(const struct request_files *files, const struct language_config *language, bool has_main, struct http_error *error)
+{
+	const char *const reserved[][2] = { { has_main ? NULL : language->main_file, "the program, which is in code" },
+		{ language->compile.output, "what the compiler makes" } };
+
+	for (size_t i = 0; i < files->count; i++) {
+		for (size_t j = 0; j < 2; j++) {
+			if (reserved[j][0] != NULL && is_at_or_below(files->file[i].path.bytes, reserved[j][0]))
+				return http_error_set(error, 400, "files[%zu].path: %s is the name of %s", i, reserved[j][0],
+				    reserved[j][1]);
+		}
+	}
+	return 0;
+}
+
+int
+request_files_take(struct json_object *tree, const struct language_config *language, const struct run_limits *limits,
+    struct request_files *files, struct http_error *error)
+{
+	struct json_object *value = field(tree, "files");
+
+	if (value == NULL)
+		return 0;
+	if (json_object_is_type(value, json_type_array) ? take_list(value, limits, files, error) != 0 :
+	        json_object_is_type(value, json_type_object) ?
+	                                                  take_object(value, limits, files, error) != 0 :
+	                                                  http_error_set(error, 400, "files: must be a list or an object") != 0)
+		return -1;
+	if (files->count == 0)
+		return 0;
+	if (files->bytes > limits->disk_bytes)
+		return http_error_set(error, 400, "files: have %" PRIu64 " bytes together, and limits.disk_bytes is %" PRIu64,
+		    files->bytes, limits->disk_bytes);
+	return check_conflicts(files, error) != 0 ? -1 : check_reserved(files, language, field(tree, "main") != NULL, error);
+}
+
+/* Whether a program of the language can begin with another file than the main file. */
+static bool
+can_start_any(const struct language_config *language)
+{
+	const struct strings *command = config_is_compiled(language) ? &language->compile.command : &language->run;
+
+	if (language->driver != NULL && command->count == 0)
+		return true; /* the driver can */
+	for (size_t i = 0; i < command->count; i++) {
+		if (strcmp(command->item[i], language->main_file) == 0)
+			return true;
+	}
+	return false;
+}
+
+int
+request_files_take_main(struct json_object *tree, const struct language_config *language, struct request_files *files,
+    struct text *main, struct text *code, struct http_error *error)
+{
+	struct json_object *value = field(tree, "main");
+	struct text path;
+
+	if (value == NULL)
+		return 0;
+	if (!json_object_is_type(value, json_type_string))
+		return http_error_set(error, 400, "main: must be a string");
+	if (code->size > 0)
+		return http_error_set(error, 400, "main: must not be there together with code");
+	path = text_of(value);
+	for (size_t i = 0; i < files->count; i++) {
+		struct request_file *file = &files->file[i];
+
+		if (file->path.size != path.size || memcmp(file->path.bytes, path.bytes, path.size) != 0)
+			continue;
+		if (file->content.size == 0)
+			return http_error_set(error, 400, "main: \"%." SHOWN_BYTES "s\" must not be empty", path.bytes);
+		*code = file->content;
+		if (language->main_file != NULL && strcmp(path.bytes, language->main_file) == 0) {
+			file->is_code = true;
+			return 0;
+		}
+		*main = file->path;
+		return can_start_any(language) ?
+		    0 :
+		    http_error_set(error, 400, "main: a program in %s begins with the file %s; give the file this name",
+		        language->name, language->main_file);
+	}
+	return http_error_set(error, 400, "main: \"%." SHOWN_BYTES "s\" is none of the files", path.bytes);
+}
+
+void
+request_files_free(struct request_files *files)
+{
+	for (size_t i = 0; i < files->count; i++)
+		free(files->file[i].decoded);
+	free(files->file);
+	*files = (struct request_files){ NULL, 0, 0 };
+}

@@ -1,0 +1,51 @@
+/* request_files.h - parses and checks the files of a run: the field `files` of its request. */
+#ifndef CELLBLOCK_REQUEST_FILES_H
+#define CELLBLOCK_REQUEST_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "config.h"
+#include "http_error.h"
+#include "text.h"
+
+struct json_object;
+
+/*
+ * A file that a program finds in its working directory. Its path is relative: components of at most
+ * NAME_MAX bytes between single slashes, none of them "." or "..".
+ */
+struct request_file {
+	struct text path;
+	struct text content;
+	char *decoded; /* owns the content; NULL: the request's tree does */
+	bool is_executable;
+	bool is_code; /* it is the program, and has the name of the language's main file: nobody else writes it */
+};
+
+/* No path occurs twice, and none is a directory of another one. */
+struct request_files {
+	struct request_file *file; /* NULL: there are none */
+	size_t count;
+	uint64_t bytes; /* of all contents */
+};
+
+/*
+ * Take the file that the field `main` names, out of the files: it is the code then, and `main` its
+ * path, unless that is the name of the language's main file. Returns 0, or -1 with `error` set.
+ */
+int request_files_take_main(struct json_object *tree, const struct language_config *language, struct request_files *files,
+    struct text *main, struct text *code, struct http_error *error);
+
+/*
+ * Take the files of a request in one of its forms. The texts stay the tree's. Returns 0, or -1 with
+ * `error` set; request_files_free is right either way.
+ */
+int request_files_take(struct json_object *tree, const struct language_config *language, const struct run_limits *limits,
+    struct request_files *files, struct http_error *error);
+
+/* Free the list and what it owns. May be called again. */
+void request_files_free(struct request_files *files);
+
+#endif
