@@ -125,7 +125,10 @@ cell_network_socket(struct broker *broker, struct cell *cell)
 
 	/* Before the kernel makes the socket: what becomes of the caller does not matter. */
 	cell->net.has_sockets = true;
-	cell_will_not_return(cell);
+	if (cell->is_returning) {
+		cell_will_not_return(cell);
+		loop_dispatch(&broker->loop); /* its pool may want another one */
+	}
 	if (cell->net.link_fd >= 0)
 		return 0;
 	if (cell_network_link(broker, cell) != 0 ||
