@@ -101,8 +101,8 @@ struct policy *policy_load(const char *dir, const char *name, unsigned place, ch
 int policy_denial_error(const struct policy *policy, int call, const uint64_t *args);
 
 /*
- * What a call asks of the runner, which is to decide about it. `has_proxy`: the policy was loaded
- * with POLICY_ASKED, and its caller has GRANT_NETWORK. POLICY_ASKS_NOTHING: the call is denied.
+ * The question to the runner that a call stands for. `has_proxy`: the policy was loaded with
+ * POLICY_ASKED, and the caller has GRANT_NETWORK. POLICY_ASKS_NOTHING: the call is denied.
  */
 enum policy_question policy_question(const struct policy *policy, int call, const uint64_t *args, bool has_proxy);
 

@@ -125,7 +125,7 @@ int cell_arm_for(struct broker *broker, struct cell *cell, struct zygote *zygote
 /* Whether the cell of a run that starts may serve another one, if the run leaves it in order. */
 bool cell_may_return(const struct broker *broker, const struct cell *cell);
 
-/* What the run has done rules that out. */
+/* The run has done something that rules that out. */
 void cell_will_not_return(struct cell *cell);
 
 /*

@@ -38,7 +38,7 @@ bool cell_network_is_own(const struct broker *broker, const struct cell *cell);
 bool cell_network_has_proxy(const struct broker *broker, const struct cell *cell);
 
 /*
- * Whether the network is as it was made, as far as the broker knows, so that the cell may be renewed
+ * Whether the network is as it was made, as far as the broker knows: then the cell may be renewed
  * with it.
  */
 bool cell_network_may_stay(const struct broker *broker, const struct cell *cell);

@@ -1,15 +1,15 @@
 /*
  * seccomp_notify.h - system calls that a policy denies: answered, counted, and reported by name.
- * And those that it asks about (enum policy_question): a look at the network interfaces, and sockets
- * of a run with a network by a proxy.
+ * And those that it asks about (enum policy_question): a look at the network interfaces, and
+ * sockets of a run with a network by a proxy.
  *
  * The kernel notifies us of each one (seccomp user notification, seccomp_unotify(2)) and keeps the
  * caller waiting. The answer to a denied call is always an error: EPERM, or that of a row of "deny"
- * in the policy. A call that is asked about may be made instead: all that decides about it is in its
- * registers. About sockets the level decides (isolation.h). No memory of the caller is read. A run that makes very many such calls in a short
- * time has to wait for its answers, so that it cannot keep the broker busy. So has a caller whose
- * cell is not found. If too many answers wait, no more calls are received for a moment: the kernel
- * keeps their callers.
+ * in the policy. A call that is asked about may be made instead: all that decides about it is in
+ * its registers. About sockets the level decides (isolation.h). No memory of the caller is read. A
+ * run that makes very many such calls in a short time has to wait for its answers, so that it
+ * cannot keep the broker busy. So has a caller whose cell is not found. If too many answers wait,
+ * no more calls are received for a moment: the kernel keeps their callers.
  */
 #ifndef CELLBLOCK_SECCOMP_NOTIFY_H
 #define CELLBLOCK_SECCOMP_NOTIFY_H
