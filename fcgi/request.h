@@ -40,7 +40,7 @@ struct run_request {
 	struct run_limits maximum; /* of each limit, for this client */
 	struct text code, preload, input;
 	struct block args, env;
-	struct block needs;        /* packages that must be installed: a name, and a version or "", by turns */
+	struct block needs; /* packages that must be installed: a name, and a version or "", by turns */
 	struct request_files files;
 	struct text main;          /* the path of the file to start, if it is one of these, and not the language's main file */
 	struct block collect;      /* patterns of the files to return */

@@ -94,7 +94,7 @@ request_dependencies_take(const struct language_config *language, struct json_ob
     struct http_error *error)
 {
 	struct json_object *list = NULL, *strict = NULL;
-	struct need need;
+	struct need need = { "", "" };
 	size_t count;
 	char *to;
 
@@ -122,7 +122,8 @@ request_dependencies_take(const struct language_config *language, struct json_ob
 		return http_error_set(error, 500, "out of memory");
 	needs->count = (uint32_t)(2 * count);
 	for (size_t i = 0; i < count; i++) {
-		(void)take_need(json_object_array_get_idx(list, i), i, language->packages, &need, error);
+		if (take_need(json_object_array_get_idx(list, i), i, language->packages, &need, error) != 0)
+			return -1;
 		to = append(append(to, need.name), need.version);
 	}
 	return 0;

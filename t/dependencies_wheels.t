@@ -15,8 +15,8 @@ sub output {
     return ($reply->{data}{stdout} // $reply->{body}) . ($reply->{data}{error} // '');
 }
 
-# What is on the shelf is not read again: its import opens next to no file. A run does not wait for
-# the zygote that has it.
+# The shelf's modules are not read again: their import opens next to no file. A run does not wait
+# for the zygote that has it.
 sub is_on_shelf {
     my ($module) = @_;
     my $opened;

@@ -190,7 +190,7 @@ for (
 {
     my ($reply) = slurp("$cb->{dir}/site.conf") =~ /fastcgi_max_temp_file_size (\d+)k;/;
     $reply *= 1024;
-    is $reply, 4 * (64 << 20) + (3 << 20), 'the bound of a reply follows the configuration';
+    is $reply, 4 * (64 << 20) + 2 * (16 << 20) + (10 << 20), 'the bound of a reply follows the configuration';
     my $code = 'import os; b = b"\x01" * (1 << 20); [os.write(1, b) for _ in range(63)]';
     my $run = $cb->run_bytes(code => $code, limits => { output_bytes => 64 << 20 });
     my @open = map { connect_from(address(), $run) } 1 .. 2;

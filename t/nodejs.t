@@ -30,6 +30,9 @@ is run_node('console.log(process.version)')->{data}{stdout}, $cold_version, "the
 my ($major, $minor) = $cold_version =~ /v(\d+)\.(\d+)/;
 my $detects_modules = $major > 22 || ($major == 22 && $minor >= 7);
 
+# A cell has this where it has fewer processors than the host.
+$ENV{processors} = run_node('if ("OMP_NUM_THREADS" in process.env) console.log("OMP_NUM_THREADS=" + process.env.OMP_NUM_THREADS)')->{data}{stdout} =~ s/\n//r;
+
 # A program's cold run: (stdout, stderr, exit code, signal). Its directory has a name as long as
 # that of a cell's, since Node.js breaks lines. Its streams are pipes, since Node.js writes to files
 # in another way. Arguments: the program's directory, its name, node, "mount" or "directory", the
@@ -45,7 +48,7 @@ cp "$1/$2" "$home" && cd "$home" || exit 125
 shift 5
 {
 	{
-		env -i HOME="$home" LANG=C.UTF-8 LOGNAME=user PATH=/usr/local/bin:/usr/bin:/bin SHELL=/bin/sh TMPDIR=/tmp USER=user "$node" "$name" "$@" 2>&3 | cat >&4
+		env -i HOME="$home" LANG=C.UTF-8 LOGNAME=user $processors PATH=/usr/local/bin:/usr/bin:/bin SHELL=/bin/sh TMPDIR=/tmp USER=user "$node" "$name" "$@" 2>&3 | cat >&4
 		exit ${PIPESTATUS[0]}
 	} 3>&1 | cat >&2
 	exit ${PIPESTATUS[0]}

@@ -24,7 +24,7 @@ isnt $first, '', 'there are zygotes';
 my ($good, @ill) = (0);
 for (1 .. 120) {
     my $r = $cb->run(code => 'print(6 * 7)');
-    $good++ if $r->{status} == 200 && $r->{data}{stdout} eq "42\n";
+    $r->{status} == 200 && $r->{data}{stdout} eq "42\n" ? $good++ : diag $r->{body};
     my $health = $cb->get('/health', key => undef);
     push @ill, $health->{body} if $health->{status} != 200;
 }

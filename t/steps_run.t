@@ -25,7 +25,7 @@ my @others = (
 );
 my @walls = (
     ['setns',     "join the cell's pid namespace"],
-    $steps->layers->{uid_per_cell}{in_force} ? ['setresuid', "become the cell's user"] : ['unshare', "make the cell's user namespace"],
+    $steps->layers->{uid_per_cell}{in_force} ? ['setresuid', "become the cell's user"] : ['unshare', 'hide the path of its cgroup'],
     ['capset',    'drop all capabilities'],
     ['landlock_restrict_self', 'enter the Landlock domain'],
     ['prlimit64', "set the run's rlimits", 1],

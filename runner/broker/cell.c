@@ -488,6 +488,13 @@ has_ended_well(const struct cell *cell)
 	    WEXITSTATUS(cell->wait_status) != GUEST_FAILED && cell->denied.total == 0;
 }
 
+/* Whether something runs in the cell still, whose guest has ended. */
+static bool
+has_processes(const struct broker *broker, const struct cell *cell)
+{
+	return broker->cgroup.version != 0 && cgroup_pids_now(&cell->cgroup) != 0;
+}
+
 /* Whether its pool wants a cell more than any other pool does. */
 static bool
 is_wanted(const struct broker *broker, const struct cell *cell)
@@ -506,6 +513,7 @@ cell_renew(struct broker *broker, struct cell *cell)
 	uint64_t now_bytes;
 
 	if (!cell->is_returning || !has_ended_well(cell) || !cell_network_may_stay(broker, cell) || !is_wanted(broker, cell) ||
+	    has_processes(broker, cell) ||
 	    is_to_be_reclaimed(broker, cell, &now_bytes) || (zygote = pick_zygote(cell->language, cell->pool)) == NULL)
 		return -1;
 	fdpass_close(&cell->control_fd, 1);

@@ -43,11 +43,10 @@
 
 /*
  * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics,
- * the directory of the pids groups, the
- * listener for sockets of programs;
- * the two ends of what is being handed over; and one message with all descriptors that it can have.
+ * the directory of the pids groups, the count of pids, the listener for sockets of programs; the
+ * two ends of what is being handed over; and one message with all descriptors that it can have.
  */
-#define BROKER_OWN (18 + FDPASS_MAX)
+#define BROKER_OWN (19 + FDPASS_MAX)
 
 /* Of the relay. */
 #define RELAY_OWN 16

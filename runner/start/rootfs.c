@@ -419,7 +419,7 @@ place_etc(const struct etc_mount *etc)
 
 	if (fd < 0)
 		return -1;
-	result = rootfs_attach(fd, ETC_MOUNT_PATH + 1);
+	result = rootfs_attach(fd, &ETC_MOUNT_PATH[1]);
 	close(fd);
 	return result;
 }
