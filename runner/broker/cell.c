@@ -513,8 +513,8 @@ cell_renew(struct broker *broker, struct cell *cell)
 	uint64_t now_bytes;
 
 	if (!cell->is_returning || !has_ended_well(cell) || !cell_network_may_stay(broker, cell) || !is_wanted(broker, cell) ||
-	    has_processes(broker, cell) ||
-	    is_to_be_reclaimed(broker, cell, &now_bytes) || (zygote = pick_zygote(cell->language, cell->pool)) == NULL)
+	    has_processes(broker, cell) || is_to_be_reclaimed(broker, cell, &now_bytes) ||
+	    (zygote = pick_zygote(cell->language, cell->pool)) == NULL)
 		return -1;
 	fdpass_close(&cell->control_fd, 1);
 	if (arm(broker, cell, zygote, true) != 0)
