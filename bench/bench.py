@@ -15,7 +15,6 @@ import operator
 import os
 import random
 import shutil
-import signal
 import statistics
 import subprocess
 import time
@@ -317,8 +316,7 @@ class Bench:
             self.measure(self.networks)
         finally:
             self.tell("")
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            instance.ignore_signals()
             service.stop()
             self.group.remove()
         load_average.append(os.getloadavg()[0])
@@ -335,8 +333,7 @@ def main():
     options.rounds, options.seconds = (3, 0.1) if options.quick else (7, 0.4)
     if options.json:
         instance.write(options.json, "")  # fail now instead of at the end
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: sys.exit(1))
+    instance.exit_on_signals()
     try:
         result = Bench(options).run()
     except KeyboardInterrupt:

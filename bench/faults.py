@@ -430,6 +430,7 @@ def main():
             instance.write(f"{group}/cgroup.procs", "0")
     service.group.enter = enter_all
     bad = 1
+    instance.exit_on_signals()
     try:
         why = service.start()
         if why:
@@ -437,6 +438,7 @@ def main():
         prepare(service, marks, f"{own_dir}/own-sh")
         bad = asyncio.run(measure(service, marks, f"{own_dir}/own-sh", options))
     finally:
+        instance.ignore_signals()
         shutil.copytree(f"{service.dir}/service/log", "/tmp/cellblock-faults-log", dirs_exist_ok=True)
         service.stop()
         for group in service.more_groups:

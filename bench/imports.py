@@ -106,14 +106,8 @@ def main():
     parser.add_argument("--programs", default="bench", help="where http_load is")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    service = instance.Instance(options.prefix)
-    try:
-        why = service.start()
-        if why:
-            sys.exit(why)
+    with instance.serving(options.prefix) as service:
         bad = table(service, options)
-    finally:
-        service.stop()
     sys.exit(1 if bad else 0)
 
 

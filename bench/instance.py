@@ -3,6 +3,7 @@
 script/server starts it in a new directory, on free ports, in a control group of its own if one can be made. A stop
 leaves nothing behind. Its processes are the descendants of its supervisord.
 """
+import contextlib
 import ctypes
 import hashlib
 import os
@@ -10,8 +11,10 @@ import platform
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -277,3 +280,29 @@ class Instance:
             for name in (kind, "all"):
                 used.setdefault(name, []).append(sizes)
         return used
+
+
+def exit_on_signals():
+    """Have a signal end the program as an exception does, so that what it made is removed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(1))
+
+
+def ignore_signals():
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def serving(prefix):
+    """An Instance that serves. It is stopped at the end, also when a signal ends the program. Exits if it cannot start."""
+    exit_on_signals()
+    service = Instance(prefix)
+    try:
+        why = service.start()
+        if why:
+            sys.exit(why)
+        yield service
+    finally:
+        ignore_signals()
+        service.stop()

@@ -168,14 +168,8 @@ def main():
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", choices=("fairness", "overload"))
     options = parser.parse_args()
-    service = instance.Instance(options.prefix)
-    try:
-        why = service.start()
-        if why:
-            sys.exit(why)
+    with instance.serving(options.prefix) as service:
         asyncio.run(measure(service, options))
-    finally:
-        service.stop()
 
 
 if __name__ == "__main__":

@@ -158,17 +158,11 @@ def main():
     parser.add_argument("--every", type=float, default=30, help="seconds from one measurement to the next")
     parser.add_argument("--csv", default="soak.csv")
     options = parser.parse_args()
-    service = instance.Instance(options.prefix)
-    try:
-        why = service.start()
-        if why:
-            sys.exit(why)
+    with instance.serving(options.prefix) as service:
         with open(options.csv, "w", encoding="utf-8", newline="", buffering=1) as file:
             writer = csv.DictWriter(file, COLUMNS)
             writer.writeheader()
             bad = asyncio.run(measure(service, options, writer))
-    finally:
-        service.stop()
     sys.exit(1 if bad else 0)
 
 

@@ -42,8 +42,9 @@ spew("$cb->{dir}/live/conf/dependencies/python3/requirements.txt", "numpy >= 2\n
 my (undef, $body) = command(['curl', '-s', '-m', '900', '-H', "X-Api-Key: $cb->{key}", "$cb->{url}/v1/sandbox/dependencies/refresh?language=python3"], seconds => 1000);
 my $reply = Cellblock::json()->decode($body || '{}');
 SKIP: {
-    my $why = missing('the index of pip cannot be reached', ($reply->{code} // 0) != -422 || $reply->{message} !~ /No matching distribution|Could not find a version|connection/i);
-    skip $why, 1 if $why;
+    # No failure anywhere: t/dependencies.t installs wheels of its own.
+    skip "the index of pip cannot be reached: $body", 1
+        if ($reply->{code} // -422) != 0 && ($reply->{message} // '') =~ /No matching distribution|Could not find a version|connection|timed? ?out|\A\z/i;
     subtest 'wheels' => sub {
         is $reply->{code}, 0, 'refresh' or return diag $body;
         my %version = map { $_->{name} => $_->{version} } @{ $reply->{data}{dependencies} };

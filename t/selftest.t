@@ -145,10 +145,19 @@ sub take_away {
     eventually(20, sub {
         my (undef, $out) = command(['find', '/sys/fs/cgroup', '-path', "*/$name/cell-*/*", '-name', '[mp]*']);
         @files = grep { m{/([^/]+)\z} && $1 =~ $file } split /\n/, $out;
-        return grep { m{/cell-$last/} } @files; # they are made in order
+        return grep { m{/cell-$last(?:-b)?/} } @files; # they are made in order
     });
-    my @limits = map { open my $limit, '>', $_ or die "$_: $!"; [$limit, /limit_in_bytes/ ? '-1' : 'max'] } @files;
-    while (1) { syswrite $_->[0], $_->[1] for @limits }
+    # A group of pids may be replaced, by turns by one of each name.
+    my %value;
+    for my $file (@files) {
+        $value{ $file =~ s{/(cell-\d+)(?:-b)?/}{/$1$_/}r } = $file =~ /limit_in_bytes/ ? '-1' : 'max' for '', '-b';
+    }
+    while (1) {
+        for my $path (keys %value) {
+            open my $limit, '>', $path or next;
+            syswrite $limit, $value{$path};
+        }
+    }
 }
 
 my $cells = 12; # of which python3 keeps all armed

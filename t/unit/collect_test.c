@@ -340,22 +340,28 @@ test_bounds(void **state)
 	assert_string_equal(collected.incomplete, "files");
 }
 
+/* Make a directory in `dir`, which is closed unless it is AT_FDCWD. Returns it, opened. */
+static int
+make_below(int dir, const char *name)
+{
+	int made;
+
+	assert_int_equal(mkdirat(dir, name, 0755), 0);
+	made = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_true(made >= 0);
+	if (dir != AT_FDCWD)
+		close(dir);
+	return made;
+}
+
 static void
 test_depth(void **state)
 {
 	int dir = AT_FDCWD;
 
 	(void)state;
-	for (int i = 0; i < 1000; i++) {
-		int next;
-
-		assert_int_equal(mkdirat(dir, "d", 0755), 0);
-		next = openat(dir, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		assert_true(next >= 0);
-		if (dir != AT_FDCWD)
-			close(dir);
-		dir = next;
-	}
+	for (int i = 0; i < 1000; i++)
+		dir = make_below(dir, "d");
 	close(dir);
 	COLLECT("**");
 	assert_int_equal(collected.count, 1);
@@ -366,14 +372,10 @@ test_depth(void **state)
 	dir = open("long", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	for (int i = 0; i < 5; i++) {
 		char name[256];
-		int next;
 
 		memset(name, 'n', 255);
 		name[255] = '\0';
-		assert_int_equal(mkdirat(dir, name, 0755), 0);
-		next = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		close(dir);
-		dir = next;
+		dir = make_below(dir, name);
 	}
 	close(dir);
 	COLLECT("long/**");
