@@ -133,7 +133,8 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.measures = Measures()
-        self.languages = Measures()  # measured last: it wakes languages that an idle service has not in memory
+        self.languages = Measures()  # measured late: it wakes languages that an idle service has not in memory
+        self.networks = Measures()  # measured last: its service has another configuration
         self.group = instance.Group()
         self.service = None  # a serving Instance
         self.why_no_service = None
@@ -240,6 +241,23 @@ class Bench:
             self.languages.add(f"{name}_first", 1, asked(first, path), why_not=self.why_no_service)
             self.languages.get(f"{name}_first").runs = FIRST_RUNS if name == "c" else 2
 
+    def add_networks(self, directory):
+        """Runs that may use a network, which they do not, beside runs that may not."""
+        http, why_not = self.program("http_load")
+        url = f"https://127.0.0.1:{self.service.tls_port if self.service else 0}/v1/sandbox/run"
+
+        def asked(clients, path):
+            return lambda runs: [http, url, str(clients), str(runs), path, '"stdout":"1\\n"']
+
+        for way, is_asked in (("without", False), ("with", True)):
+            path = f"{directory}/network_{way}.json"
+            instance.write(path, json.dumps({"language": "python3", "code": PRINT + "\n", "enable_network": is_asked}))
+            for clients in NODE_CLIENTS:
+                self.networks.add(way, clients, asked(clients, path), hot=True, why_not=self.why_no_service or why_not)
+        if self.service:
+            self.service.have_proxy()
+            self.service.reload()
+
     # ---- measuring ----
 
     def tell(self, text):
@@ -294,6 +312,8 @@ class Bench:
                 self.measure_memory()
             self.add_languages(service.dir)
             self.measure(self.languages)
+            self.add_networks(service.dir)
+            self.measure(self.networks)
         finally:
             self.tell("")
             instance.ignore_signals()

@@ -207,6 +207,15 @@ class Instance:
             raise ValueError(f"{path}: {key} is there {count} times")
         write(path, text)
 
+    def have_proxy(self):
+        """Give runs a network by a proxy, which nobody has to serve. It is in force after the next reload."""
+        path = f"{self.dir}/service/conf/cellblock.conf"
+        proxy = 'mode = "proxy"; proxies = ( { name = "all"; address = "127.0.0.1:3128"; } );'
+        text, count = re.subn(r'^(\s*)mode = "none";', rf"\g<1>{proxy}", read(path), flags=re.MULTILINE)
+        if count != 1:
+            raise ValueError(f"{path}: network.mode is there {count} times")
+        write(path, text)
+
     def reload(self):
         done = self.server("--reload")
         if done.returncode != 0:

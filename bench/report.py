@@ -24,6 +24,10 @@ NODE_JS = (
     ("node_bare", "node -e 'console.log(1)'"),
     ("node_tls", "Cellblock, through nginx with TLS"),
 )
+NETWORKS = (
+    ("without", "Cellblock with TLS, without a network"),
+    ("with", "Cellblock with TLS, with a network by a proxy"),
+)
 RUNNER_KINDS = ("door", "broker", "warden")
 TARGETS = (  # name, description, limit, aim beyond it (None: none), whether more is better
     ("latency_per_bare", "p50 through TLS / p50 of bare -I -S", 0.15, 0.10, False),
@@ -31,6 +35,8 @@ TARGETS = (  # name, description, limit, aim beyond it (None: none), whether mor
     ("throughput_per_bare", "runs/s with 8 clients through TLS / bare -I -S, 8 at once", 6, 8, True),
     ("node_latency", "Node.js: p50 through TLS / p50 of bare node", 0.10, 0.06, False),
     ("node_throughput", "Node.js: runs/s with 8 clients through TLS / bare, 8 at once", 10, None, True),
+    ("network_latency", "p50 of a run with a network / of one without", 1.1, None, False),
+    ("network_throughput", "runs/s with 8 clients, with a network / without", 0.9, None, True),
     ("bash_per_bare", "bash: p50 through nginx / p50 of bash", 2.5, None, False),
     ("known_per_first", "C: p50 of a known program / of one to be compiled", 0.1, None, False),
     ("armed_cell_mb", "PSS of an armed cell, MB", 2, None, False),
@@ -51,6 +57,7 @@ def collect(bench, interpreter, load_average, seconds):
                        for clients in sorted({clients for way, clients in measures.every if way == "bare"})
                        for way in THROUGHPUT],
         "node_js": [node_js_row(bench.languages, clients, way, what) for clients in (1, 8) for way, what in NODE_JS],
+        "networks": [network_row(bench.networks, clients, way, what) for clients in (1, 8) for way, what in NETWORKS],
         "nodes": [node_row(measures, *node) for node in NODES],
         "languages": [language_row(bench.languages, name) for name in
                       dict.fromkeys(way.rsplit("_", 1)[0] for way, _ in bench.languages.every) if name != "node"],
@@ -58,7 +65,7 @@ def collect(bench, interpreter, load_average, seconds):
         "cpu": cpu(bench),
         "memory": {"idle": memory(bench.idle), "8 clients": memory(bench.loaded)},
     }
-    result["targets"] = targets(measures, bench.languages, result)
+    result["targets"] = targets(measures, bench.languages, bench.networks, result)
     return result
 
 
@@ -105,6 +112,15 @@ def node_js_row(measures, clients, way, what):
         row[key] = measures.value(way, key, clients)
     row["p50_per_bare"] = measures.ratio(way, "node_bare", "p50_ms", clients)
     row["per_second_per_bare"] = measures.ratio(way, "node_bare", "per_second", clients)
+    return row
+
+
+def network_row(measures, clients, way, what):
+    row = common_row(measures.get(way, clients), f"{what}, {clients} at once" if clients > 1 else what)
+    for key in ("p50_ms", "p95_ms", "per_second"):
+        row[key] = measures.value(way, key, clients)
+    row["p50_per_without"] = measures.ratio(way, "without", "p50_ms", clients)
+    row["per_second_per_without"] = measures.ratio(way, "without", "per_second", clients)
     return row
 
 
@@ -165,7 +181,7 @@ def memory(used):
                      for kind, sizes in used.items()}
 
 
-def targets(measures, languages, result):
+def targets(measures, languages, networks, result):
     idle = result["memory"]["idle"] or {}
     cells = idle.get("guest")
     quiet = {
@@ -173,6 +189,8 @@ def targets(measures, languages, result):
         "latency_per_floor": best_ratio(measures, "tls", "floor", "p50_ms"),
         "node_latency": best_ratio(languages, "node_tls", "node_bare", "p50_ms"),
         "node_throughput": best_ratio(languages, "node_tls", "node_bare", "per_second", 8),
+        "network_latency": best_ratio(networks, "with", "without", "p50_ms"),
+        "network_throughput": best_ratio(networks, "with", "without", "per_second", 8),
         "throughput_per_bare": best_ratio(measures, "tls", "bare", "per_second", 8),
         "bash_per_bare": best_ratio(languages, "bash_known", "bash_bare", "p50_ms"),
         "known_per_first": best_ratio(languages, "c_known", "c_first", "p50_ms"),
@@ -182,6 +200,8 @@ def targets(measures, languages, result):
         "latency_per_floor": measures.ratio("tls", "floor", "p50_ms"),
         "node_latency": languages.ratio("node_tls", "node_bare", "p50_ms"),
         "node_throughput": languages.ratio("node_tls", "node_bare", "per_second", 8),
+        "network_latency": networks.ratio("with", "without", "p50_ms"),
+        "network_throughput": networks.ratio("with", "without", "per_second", 8),
         "throughput_per_bare": measures.ratio("tls", "bare", "per_second", 8),
         "bash_per_bare": languages.ratio("bash_known", "bash_bare", "p50_ms"),
         "known_per_first": languages.ratio("c_known", "c_first", "p50_ms"),
@@ -228,6 +248,7 @@ def show(result):
     show_latency(result["latency"])
     show_throughput(result["throughput"])
     show_node_js(result["node_js"])
+    show_networks(result["networks"])
     show_nodes(result["nodes"])
     show_languages(result["languages"])
     show_stages(result["stages"])
@@ -252,6 +273,13 @@ def show_throughput(rows):
             print(f"\n{title:<45}{'runs/s':>9}{'ms/run':>9}{'p50':>9}{'p95':>9}{'p99':>9}{'/ -I -S':>10}")
         line(row, number(row["per_second"], 9, 1) + "".join(number(row[key], 9) for key in
              ("ms_per_run", "p50_ms", "p95_ms", "p99_ms")) + number(row["per_bare"], 10, 2, "x"))
+
+
+def show_networks(rows):
+    print(f"\n{'print(1), with a proxy configured, ms':<45}{'p50':>9}{'p95':>9}{'/ without':>10}{'runs/s':>9}{'/ without':>10}")
+    for row in rows:
+        line(row, number(row["p50_ms"], 9) + number(row["p95_ms"], 9) + number(row["p50_per_without"], 10, 3, "x") +
+             number(row["per_second"], 9, 1) + number(row["per_second_per_without"], 10, 3, "x"))
 
 
 def show_node_js(rows):

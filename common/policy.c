@@ -48,6 +48,9 @@ static const struct conf_key file_keys[] = {
 	{ .name = "allow", .type = CONF_LIST, .max = 256 },
 	{ .name = "processes", .type = CONF_LIST, .max = 256 },
 	{ .name = "network", .type = CONF_LIST, .max = 256 },
+	{ .name = "internet", .type = CONF_LIST, .max = 256 },
+	{ .name = "sockets", .type = CONF_LIST, .max = 256 },
+	{ .name = "handed", .type = CONF_LIST, .max = 256 },
 	{ .name = "loopback", .type = CONF_LIST, .max = 256 },
 	{ .name = "unix", .type = CONF_LIST, .max = 256 },
 	{ .name = "zygote", .type = CONF_LIST, .max = 256 },
@@ -227,17 +230,19 @@ find_answer(const struct answer *list, size_t count, const char *name, int *erro
 	return -1;
 }
 
-/* Read the answer of a row, which two lists have and the others have not. */
+/* Read the answer of a row, which three lists have and the others have not. */
 static int
 read_answer(const struct reader *reader, const char *with, int *error)
 {
 	bool is_denial = reader->section == RULES_DENY;
+	bool is_answer = reader->section == RULES_ANSWER || reader->section == RULES_HANDED;
 	char where[WHERE_BYTES];
 
 	conf_file_where(reader->row, where, sizeof where);
-	if (reader->section != RULES_ANSWER && !is_denial && with != NULL)
-		return conf_file_fail(reader->file, reader->row, "%s.with: allowed: only in \"answer\" and \"deny\"", where);
-	if (reader->section != RULES_ANSWER && !is_denial)
+	if (!is_answer && !is_denial && with != NULL)
+		return conf_file_fail(reader->file, reader->row, "%s.with: allowed: only in \"answer\", \"handed\" and \"deny\"",
+		    where);
+	if (!is_answer && !is_denial)
 		return 0;
 	if (is_denial ? find_answer(denials, sizeof denials / sizeof denials[0], with, error) == 0 :
 	                find_answer(answers, sizeof answers / sizeof answers[0], with, error) == 0)
@@ -330,7 +335,7 @@ policy_rules_load(struct rules *rules, const char *dir, const char *name, char *
 }
 
 struct policy *
-policy_load(const char *dir, const char *name, unsigned unix_grants, char *error, size_t error_size)
+policy_load(const char *dir, const char *name, unsigned place, char *error, size_t error_size)
 {
 	struct policy *policy = calloc(1, sizeof *policy);
 	struct rules rules;
@@ -339,7 +344,7 @@ policy_load(const char *dir, const char *name, unsigned unix_grants, char *error
 		die("out of memory");
 	policy->name = conf_strdup(name);
 	if (policy_rules_load(&rules, dir, name, error, error_size) != 0 ||
-	    policy_compile(&rules, unix_grants, policy, error, error_size) != 0) {
+	    policy_compile(&rules, place, policy, error, error_size) != 0) {
 		policy_free(policy);
 		policy = NULL;
 	}
@@ -369,23 +374,23 @@ policy_free(struct policy *policy)
 		return;
 	policy_forget_filters(policy);
 	free(policy->denial);
+	free(policy->asked);
 	free(policy->name);
 	free(policy);
 }
 
-/* The first denial, or question, that fits a call; NULL: none. */
-static const struct policy_denial *
-find_denial(const struct policy *policy, int call, const uint64_t *args, bool is_question)
+/* The first kind of call in a list that fits a call; NULL: none. */
+static const struct policy_call *
+find(const struct policy_call *list, size_t count, int call, const uint64_t *args)
 {
-	for (size_t i = 0; i < policy->denials; i++) {
-		const struct policy_denial *denial = &policy->denial[i];
-		bool fits = denial->call == call && denial->is_question == is_question;
+	for (size_t i = 0; i < count; i++) {
+		bool fits = list[i].call == call;
 
 		for (unsigned arg = 0; arg < RULE_ARGS; arg++)
 			fits = fits &&
-			    ((args[arg] & denial->arg[arg].mask) == denial->arg[arg].value) != denial->arg[arg].differs;
+			    ((args[arg] & list[i].arg[arg].mask) == list[i].arg[arg].value) != list[i].arg[arg].differs;
 		if (fits)
-			return denial;
+			return &list[i];
 	}
 	return NULL;
 }
@@ -393,13 +398,17 @@ find_denial(const struct policy *policy, int call, const uint64_t *args, bool is
 int
 policy_denial_error(const struct policy *policy, int call, const uint64_t *args)
 {
-	const struct policy_denial *denial = find_denial(policy, call, args, false);
+	const struct policy_call *denial = find(policy->denial, policy->denials, call, args);
 
 	return denial != NULL ? denial->error : EPERM;
 }
 
-bool
-policy_asks(const struct policy *policy, int call, const uint64_t *args)
+enum policy_question
+policy_question(const struct policy *policy, int call, const uint64_t *args, bool has_proxy)
 {
-	return find_denial(policy, call, args, true) != NULL;
+	const struct policy_call *asked = find(policy->asked, policy->asked_count, call, args);
+
+	if (asked == NULL || (asked->question == POLICY_ASKS_SOCKET && !has_proxy))
+		return POLICY_ASKS_NOTHING;
+	return asked->question;
 }

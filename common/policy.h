@@ -33,8 +33,15 @@ enum policy_grant {
 	GRANT_COUNT = 6            /* the number of sets */
 };
 
-#define POLICY_UNIX(grant) (1u << (grant))              /* the bit of a set of grants in `unix_grants` */
+#define POLICY_UNIX(grant) (1u << (grant))              /* the bit of a set of grants in `place` */
 #define POLICY_UNIX_ALL (POLICY_UNIX(GRANT_COUNT) - 1u) /* all of them */
+
+/*
+ * More bits in `place`: how a guest with GRANT_NETWORK has its network. Neither: from its
+ * namespace.
+ */
+#define POLICY_ASKED (1u << GRANT_COUNT)        /* the runner is asked about the rows of "internet" */
+#define POLICY_HANDED (1u << (GRANT_COUNT + 1)) /* and it has no socket but those that it is handed, which are connected */
 
 struct bpf {
 	struct sock_filter *code;
@@ -53,14 +60,18 @@ struct rule_match {
 	bool differs;
 };
 
-/*
- * A kind of denied call that fails with another errno than EPERM; or one about which the runner is
- * to be asked.
- */
-struct policy_denial {
+/* A call that no filter decides about, and that is not denied at once either. */
+enum policy_question {
+	POLICY_ASKS_NOTHING,
+	POLICY_ASKS_LOOK,   /* "ask": to look at the network interfaces; denied like any other call, or made */
+	POLICY_ASKS_SOCKET, /* "internet": to make a socket, with a network by a proxy */
+};
+
+/* A kind of call, by its arguments. */
+struct policy_call {
 	int call;
-	int error;
-	bool is_question;
+	int error;                     /* of a denied call: the errno with which it fails */
+	enum policy_question question; /* of an asked one */
 	struct rule_match arg[RULE_ARGS];
 };
 
@@ -68,17 +79,20 @@ struct policy {
 	char *name;
 	struct bpf base[GRANT_COUNT];
 	struct bpf last;
-	struct policy_denial *denial; /* the first that fits a call decides */
+	struct policy_call *denial; /* denied with another errno than EPERM; the first that fits a call decides */
 	size_t denials;
+	struct policy_call *asked; /* the runner is asked about these */
+	size_t asked_count;
 };
 
 /*
- * Read DIR/NAME.conf and the files that it includes, and compile them. `unix_grants`: POLICY_UNIX
- * of the sets of grants whose guests have the rows of "unix", because no abstract name of a socket
- * leads out of their cells: a filter cannot look at names. Returns a policy for policy_free; or
- * NULL with one line in `error`: FILE:LINE, the fault, and the allowed values.
+ * Read DIR/NAME.conf and the files that it includes, and compile them. `place` says where its
+ * guests are: POLICY_UNIX of the sets of grants whose guests have the rows of "unix", because no
+ * abstract name of a socket leads out of their cells, for a filter cannot look at names; and
+ * POLICY_ASKED and POLICY_HANDED. Returns a policy for policy_free; or NULL with one line in
+ * `error`: FILE:LINE, the fault, and the allowed values.
  */
-struct policy *policy_load(const char *dir, const char *name, unsigned unix_grants, char *error, size_t error_size);
+struct policy *policy_load(const char *dir, const char *name, unsigned place, char *error, size_t error_size);
 
 /*
  * The errno with which a denied call fails. `args`: RULE_ARGS of them, as in struct
@@ -87,10 +101,10 @@ struct policy *policy_load(const char *dir, const char *name, unsigned unix_gran
 int policy_denial_error(const struct policy *policy, int call, const uint64_t *args);
 
 /*
- * Whether the policy leaves it to the runner to let a call be made. If it is not let, it is denied
- * like any other.
+ * The question to the runner that a call stands for. `has_proxy`: the policy was loaded with
+ * POLICY_ASKED, and the caller has GRANT_NETWORK. POLICY_ASKS_NOTHING: the call is denied.
  */
-bool policy_asks(const struct policy *policy, int call, const uint64_t *args);
+enum policy_question policy_question(const struct policy *policy, int call, const uint64_t *args, bool has_proxy);
 
 void policy_free(struct policy *policy);
 

@@ -164,6 +164,7 @@ action_of(const struct rule *rule)
 	case RULES_ENOSYS:
 		return SCMP_ACT_ERRNO(ENOSYS);
 	case RULES_ANSWER: /* by the filter itself, so that the call is neither made nor reported */
+	case RULES_HANDED:
 		return SCMP_ACT_ERRNO((uint32_t)rule->error);
 	case RULES_KILL:
 		return SCMP_ACT_KILL_PROCESS;
@@ -191,13 +192,13 @@ finish(scmp_filter_ctx filter, int error, struct bpf *bpf)
 
 /* Whether some calls that fit the rule are allowed to guests with `grant`, or asked about. */
 static bool
-is_elsewhere_too(const struct rules *rules, const struct rule *rule, unsigned grant, unsigned unix_grants)
+is_elsewhere_too(const struct rules *rules, const struct rule *rule, unsigned grant, unsigned place)
 {
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *other = &rules->rule[i];
 
 		if (other->call == rule->call &&
-		    (other->section == RULES_ASK || policy_rules_permit(other->section, grant, unix_grants)) &&
+		    (policy_rules_ask(other->section, grant, place) || policy_rules_permit(other->section, grant, place)) &&
 		    policy_rules_overlap(other, rule))
 			return true;
 	}
@@ -206,7 +207,7 @@ is_elsewhere_too(const struct rules *rules, const struct rule *rule, unsigned gr
 
 /* The filter of guests with `grant`, and of their zygotes. */
 static int
-compile_base(const struct rules *rules, unsigned grant, unsigned unix_grants, struct bpf *bpf)
+compile_base(const struct rules *rules, unsigned grant, unsigned place, struct bpf *bpf)
 {
 	/* Guests have the runner as their listener; other programs have none. */
 	bool has_listener = has_section(rules, RULES_ZYGOTE, -1);
@@ -218,11 +219,12 @@ compile_base(const struct rules *rules, unsigned grant, unsigned unix_grants, st
 	for (size_t i = 0; i < rules->count && error == 0; i++) {
 		const struct rule *rule = &rules->rule[i];
 
-		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL || rule->section == RULES_ANSWER)
+		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL || rule->section == RULES_ANSWER ||
+		    (rule->section == RULES_HANDED && policy_rules_hand(grant, place)))
 			error = add_unmarked(filter, rules, rule, action_of(rule));
-		else if (rule->section == RULES_QUIET && !is_elsewhere_too(rules, rule, grant, unix_grants))
+		else if (rule->section == RULES_QUIET && !is_elsewhere_too(rules, rule, grant, place))
 			error = add_quiet(filter, has_listener, rule);
-		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant, unix_grants))
+		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant, place))
 			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
 	}
 	error = finish(filter, error, bpf);
@@ -256,35 +258,39 @@ compile_last(const struct rules *rules, struct bpf *bpf)
 	return finish(filter, error, bpf);
 }
 
-/* The filter cannot tell its listener the error: the listener looks at the call again. */
+/*
+ * Append the calls of a section to a list for the listener. The filter cannot tell it which row has
+ * reported a call: it looks at the call again.
+ */
 static void
-list_denials(const struct rules *rules, struct policy *policy)
+list_calls(const struct rules *rules, enum rule_section section, enum policy_question question, struct policy_call **list,
+    size_t *count)
 {
-	policy->denial = calloc(rules->count + 1, sizeof *policy->denial);
-	if (policy->denial == NULL)
+	*list = reallocarray(*list, *count + rules->count + 1, sizeof **list);
+	if (*list == NULL)
 		die("out of memory");
 	for (size_t i = 0; i < rules->count; i++) {
 		const struct rule *rule = &rules->rule[i];
-		struct policy_denial *denial = &policy->denial[policy->denials];
+		struct policy_call *call = &(*list)[*count];
 
-		if (rule->section != RULES_DENY && rule->section != RULES_ASK)
+		if (rule->section != section)
 			continue;
-		*denial = (struct policy_denial){ .call = rule->call,
-			.error = rule->error,
-			.is_question = rule->section == RULES_ASK };
-		memcpy(denial->arg, rule->arg, sizeof denial->arg);
-		policy->denials++;
+		*call = (struct policy_call){ .call = rule->call, .error = rule->error, .question = question };
+		memcpy(call->arg, rule->arg, sizeof call->arg);
+		++*count;
 	}
 }
 
 int
-policy_compile(const struct rules *rules, unsigned unix_grants, struct policy *policy, char *error, size_t error_size)
+policy_compile(const struct rules *rules, unsigned place, struct policy *policy, char *error, size_t error_size)
 {
 	int failure = compile_last(rules, &policy->last);
 
-	list_denials(rules, policy);
+	list_calls(rules, RULES_DENY, POLICY_ASKS_NOTHING, &policy->denial, &policy->denials);
+	list_calls(rules, RULES_ASK, POLICY_ASKS_LOOK, &policy->asked, &policy->asked_count);
+	list_calls(rules, RULES_INTERNET, POLICY_ASKS_SOCKET, &policy->asked, &policy->asked_count);
 	for (unsigned grant = 0; failure == 0 && grant < GRANT_COUNT; grant++)
-		failure = compile_base(rules, grant, unix_grants, &policy->base[grant]);
+		failure = compile_base(rules, grant, place, &policy->base[grant]);
 	if (failure == 0)
 		return 0;
 	snprintf(error, error_size, "policy %s: libseccomp cannot compile it: %s", policy->name, strerror(-failure));

@@ -11,6 +11,9 @@ const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_ALLOW] = "allow",
 	[RULES_PROCESSES] = "processes",
 	[RULES_NETWORK] = "network",
+	[RULES_INTERNET] = "internet",
+	[RULES_SOCKETS] = "sockets",
+	[RULES_HANDED] = "handed",
 	[RULES_LOOPBACK] = "loopback",
 	[RULES_UNIX] = "unix",
 	[RULES_ZYGOTE] = "zygote",
@@ -22,13 +25,35 @@ const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_ASK] = "ask",
 };
 
-bool
-policy_rules_permit(enum rule_section section, unsigned grant, unsigned unix_grants)
+static bool
+is_both(unsigned grant, unsigned place, unsigned bit)
 {
+	return (grant & GRANT_NETWORK) != 0 && (place & bit) != 0;
+}
+
+bool
+policy_rules_hand(unsigned grant, unsigned place)
+{
+	return is_both(grant, place, POLICY_HANDED);
+}
+
+bool
+policy_rules_permit(enum rule_section section, unsigned grant, unsigned place)
+{
+	bool has_sockets = (grant & (GRANT_NETWORK | GRANT_LOOPBACK)) != 0;
+
 	return section == RULES_ALLOW || (section == RULES_PROCESSES && (grant & GRANT_PROCESSES) != 0) ||
-	    (section == RULES_NETWORK && (grant & (GRANT_NETWORK | GRANT_LOOPBACK)) != 0) ||
+	    (section == RULES_NETWORK && has_sockets) ||
+	    (section == RULES_INTERNET && has_sockets && !is_both(grant, place, POLICY_ASKED)) ||
+	    (section == RULES_SOCKETS && has_sockets && !policy_rules_hand(grant, place)) ||
 	    (section == RULES_LOOPBACK && (grant & GRANT_LOOPBACK) != 0) ||
-	    (section == RULES_UNIX && (unix_grants & POLICY_UNIX(grant)) != 0);
+	    (section == RULES_UNIX && (place & POLICY_UNIX(grant)) != 0 && !policy_rules_hand(grant, place));
+}
+
+bool
+policy_rules_ask(enum rule_section section, unsigned grant, unsigned place)
+{
+	return section == RULES_ASK || (section == RULES_INTERNET && is_both(grant, place, POLICY_ASKED));
 }
 
 /* ENOSYS and kill apply to a call whatever its arguments are. */

@@ -12,6 +12,9 @@ enum rule_section {
 	RULES_ALLOW,     /* for every guest */
 	RULES_PROCESSES, /* for a guest with GRANT_PROCESSES */
 	RULES_NETWORK,   /* for a guest with GRANT_NETWORK or GRANT_LOOPBACK */
+	RULES_INTERNET,  /* the same; with POLICY_ASKED and GRANT_NETWORK the runner decides instead */
+	RULES_SOCKETS,   /* the same, but not with POLICY_HANDED and GRANT_NETWORK */
+	RULES_HANDED,    /* like RULES_ANSWER, for a guest with GRANT_NETWORK and POLICY_HANDED */
 	RULES_LOOPBACK,  /* for a guest with GRANT_LOOPBACK */
 	RULES_UNIX,      /* where no socket name leads out of the cell; see policy_load */
 	RULES_ZYGOTE,    /* for zygotes, and for guests until their program starts: marked, see mark.h */
@@ -29,7 +32,7 @@ struct rule {
 	enum rule_section section;
 	char *reason; /* of its row, or NULL; in a list, owned by the list */
 	int call;
-	int error; /* RULES_ANSWER, RULES_DENY: the errno that the call fails with; 0: it succeeds */
+	int error; /* RULES_ANSWER, RULES_HANDED, RULES_DENY: the errno that the call fails with; 0: it succeeds */
 	struct rule_match arg[RULE_ARGS];
 };
 
@@ -59,19 +62,25 @@ void policy_rules_add(struct rules *rules, const struct rule *rule);
 const struct rule *policy_rules_conflict(const struct rules *rules, const struct rule *rule);
 
 /*
- * Whether the rules of a section allow calls to a guest with `grant`, a set of GRANT_*.
- * `unix_grants`: see policy_load.
+ * Whether the rules of a section allow calls to a guest with `grant`, a set of GRANT_*. `place`:
+ * see policy_load.
  */
-bool policy_rules_permit(enum rule_section section, unsigned grant, unsigned unix_grants);
+bool policy_rules_permit(enum rule_section section, unsigned grant, unsigned place);
+
+/* Whether the runner decides about the calls of a section, for a guest with `grant` in `place`. */
+bool policy_rules_ask(enum rule_section section, unsigned grant, unsigned place);
+
+/* Whether a guest with `grant` in `place` has no socket of the internet but those it is handed. */
+bool policy_rules_hand(unsigned grant, unsigned place);
 
 /* Whether the arguments of some call fit both rules. */
 bool policy_rules_overlap(const struct rule *one, const struct rule *other);
 
 /*
- * Compile the rules into the filters and the denials of `policy`. `unix_grants`: see policy_load.
- * Returns 0, or -1 with libseccomp's error in `error`.
+ * Compile the rules into the filters of `policy`, its denials and what is asked. `place`: see
+ * policy_load. Returns 0, or -1 with libseccomp's error in `error`.
  */
-int policy_compile(const struct rules *rules, unsigned unix_grants, struct policy *policy, char *error, size_t error_size);
+int policy_compile(const struct rules *rules, unsigned place, struct policy *policy, char *error, size_t error_size);
 
 /*
  * The value of a number, or of a name from the kernel's headers ("CLONE_VM"). Returns 0, or -1 if

@@ -33,7 +33,7 @@ enum warden_request_kind {
 	 * Make cell `cell`. Descriptors: the guest's end of its control socket; at level chroot the
 	 * reaper's end of its socket; its cgroups; for some networks one more, see cell_network.
 	 * With `is_renewal` the cell exists, and is emptied instead: level namespaces, and
-	 * CELL_NETWORK_EMPTY.
+	 * CELL_NETWORK_EMPTY or CELL_NETWORK_RELAY.
 	 */
 	WARDEN_MAKE = 1,
 	/* Level namespaces: kill all that is left of `cell`. */
@@ -78,8 +78,17 @@ enum cell_network {
 	CELL_NETWORK_OF_ZYGOTE, /* the host's, or that of all cells: nothing is joined */
 	CELL_NETWORK_EMPTY,     /* one without any interface that is up. Descriptor: the namespace */
 	CELL_NETWORK_LOOPBACK,  /* a new one with a loopback */
-	CELL_NETWORK_RELAY,     /* the same, with the way to a proxy. Descriptor: the cell's link to the relay */
+	CELL_NETWORK_RELAY_NEW, /* the same, with a listener of the relay: see cell_network_made */
+	CELL_NETWORK_RELAY,     /* one that was made so for an earlier run, which had no socket. Descriptor: the namespace */
 	CELL_NETWORKS
+};
+
+/*
+ * On a cell's control socket, before the report of its guest: from its warden, which has made a
+ * network namespace with a listener of the relay. Descriptors: the namespace, and the listener.
+ */
+struct cell_network_made {
+	uint8_t is_made; /* 1 */
 };
 
 struct warden_request {
@@ -220,13 +229,18 @@ struct broker_notice {
 
 #define RELAY_PORT 3128 /* of the listener on the loopback of a cell */
 
+enum relay_kind {
+	RELAY_LISTEN, /* once: accept connections on the descriptor, a listener in the cell's network namespace */
+	RELAY_CARRY,  /* level chroot: the descriptor is one side of a connection, whose other side a program has */
+};
+
 /*
- * To the relay, on a cell's link (relay/relay.h): from the warden with the cell's listener as a
- * descriptor, where `proxy` means nothing; from the broker without a descriptor, when the cell's
- * run starts.
+ * From the broker to the relay, on a cell's link (relay/relay.h), with one descriptor: carry the
+ * connections of its run.
  */
-struct relay_start {
-	uint32_t proxy; /* an index into config->proxy */
+struct relay_order {
+	uint32_t kind;  /* enum relay_kind */
+	uint32_t proxy; /* an index into config->proxy, the same in all orders of a link */
 };
 
 /*

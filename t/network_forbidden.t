@@ -49,11 +49,12 @@ for address in ("9.9.9.9", "10.1.2.3", "169.254.169.254", "224.0.0.1", "255.255.
         try: s.connect((address, port)); got.append((address, port))
         except OSError: pass
         s.close()
-for port in range(1, 65536):
-    s = socket.socket()
+s = socket.socket()
+for port in range(1, 65536): # a socket that was refused can be used again
     try: s.connect(("127.0.0.1", port)); got.append(port) if port != 3128 and s.getsockname() != s.getpeername() else None
+    except ConnectionRefusedError: continue
     except OSError: pass
-    s.close()
+    s.close(); s = socket.socket()
 for address in ("2620:fe::fe", "fd00::1", "fe80::1%lo", "::ffff:10.1.2.3", "::ffff:9.9.9.9"):
     s = socket.socket(socket.AF_INET6); s.settimeout(1)
     try: s.connect((address, 80)); got.append(address)

@@ -141,6 +141,32 @@ SKIP: {
 }
 $cb->finish;
 
+# --- a network by a proxy --------------------------------------------------------------------------------------------------------
+
+# Nobody listens there: a program that makes a socket is answered by the relay.
+$cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/mode = "none";/, <<'CONF']]);
+mode = "proxy";
+	proxies = ( { name = "p"; address = "127.0.0.1:9"; } );
+CONF
+# The number of a file tells how many files its tmpfs has had.
+my $number = "import os, socket\nf = open('/tmp/x', 'w'); print(os.fstat(f.fileno()).st_ino)\n";
+my $new; # in a new cell, it is the least
+sub new_cells {
+    my ($code) = @_;
+    my @runs = map { $cb->run(code => $number . $code, enable_network => JSON::PP::true) } 1 .. 12;
+    is scalar(grep { $_->{data}{network} eq 'proxy' && $_->{data}{exit_code} == 0 } @runs), 12, 'runs have a network by a proxy' or diag $runs[0]{body};
+    $new //= (sort { $a <=> $b } map { $_->{data}{stdout} } @runs)[0];
+    return scalar grep { $_->{data}{stdout} == $new } @runs;
+}
+cmp_ok new_cells(''), '<', 12, 'runs with a network that make no socket: their cells serve again';
+new_cells('socket.socket()'); # those that come first may have a cell that served
+is new_cells('socket.socket()'), 12, 'runs that make one: each has a new cell';
+is new_cells(<<'PYTHON'), 12, 'a child with a session of its own makes one: the same';
+if os.fork() == 0: os.setsid(); socket.socket(); os._exit(0)
+os.wait()
+PYTHON
+$cb->finish;
+
 # --- one run for each cell -------------------------------------------------------------------------------------------------------
 
 $cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/cell_runs = \d+;/, 'cell_runs = 1;']]);

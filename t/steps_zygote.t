@@ -11,21 +11,23 @@ use Tracer;
 my $steps = Steps->start(qr/fatal: relay: (?:Landlock|load its policy|no_new_privs)/);
 my $cb    = $steps->service;
 
-# Steps that only a run with a network has.
+# Steps that only a run with a network has. A namespace is kept until a run has made a socket.
 my @networked = (language => 'python3', enable_network => JSON::PP::true);
+my $uses_it = 'import socket; socket.socket(); print("out")';
 my @network_steps = (
     ['warden', 'unshare', 'a network namespace'],
     ['warden', 'socket',  'a socket to bring its loopback up'],
     ['warden', 'ioctl',   'which is done by this'],
     ['warden', 'bind',    'the listener'],
     ['warden', 'listen',  'which listens'],
+    ['warden', 'setns,unshare', 'a namespace that was kept, or another one'],
     ['zygote', 'setns',   'joining the namespaces'],
     ['zygote', 'landlock_restrict_self', 'Landlock'],
     ['zygote', 'seccomp', 'the last filter'],
 );
 for (@network_steps) {
     my ($role, $call, $for) = @$_;
-    $steps->fail_step("with a network: $role $call ($for)", $call, \@networked, 'print("out")', [$cb->pids($role)]);
+    $steps->fail_step("with a network: $role $call ($for)", $call, \@networked, $uses_it, [$cb->pids($role)]);
 }
 # Steps of a run with a loopback.
 my @loopback_steps = (['warden', 'unshare', 'a network namespace'], ['warden', 'socket', 'a socket to bring its loopback up'], ['warden', 'ioctl', 'which is done by this']);

@@ -14,6 +14,8 @@
  *     cell.c          a cell's life
  *     isolation_ns.c  isolation_chroot.c
  *                     the two levels, called through isolation.h
+ *     handed_socket.c  cell_network.c
+ *                     sockets and networks of cells
  *     language.c  pool.c  run_queue.c  run.c
  *     key_account.c  pace.c  deadline_heap.c
  *     spawn.c  warden_link.c  compiler_id.c  health.c  seccomp_notify.c  compile_cache.c
@@ -32,6 +34,7 @@
 #include "broker/cgroup.h"
 #include "broker/compile_cache.h"
 #include "broker/drain.h"
+#include "broker/handed_socket.h"
 #include "broker/key_account.h"
 #include "broker/layers.h"
 #include "broker/loop.h"
@@ -64,6 +67,7 @@ struct broker {
 	int proc_files_fd;                 /* files that cells have in their /proc (meminfo.h); -1: cells have no /proc */
 	unsigned processors;               /* whose time a cell gets; 0: of all that it may run on */
 	int no_network_fd;                 /* level namespaces: the empty network namespace of cells without a network; else -1 */
+	int handed_fd;                     /* level chroot: the listener of handed_socket.h; -1: none */
 	int last_pid_fd;                   /* level namespaces: restarts a cell's pids (renewal.h); -1: no cell is renewed */
 	int null_fd;                       /* /dev/null */
 	struct cgroup_tree cgroup;
@@ -92,6 +96,7 @@ struct broker {
 	LIST_HEAD(worker_list, worker_process) workers[BROKER_WORKER_HASHES]; /* by pid */
 	struct compile_cache compile_cache;
 	struct seccomp_notify notify;
+	struct handed_sockets handed;
 	struct log_limit protocol_broken, connected_too_often, no_descriptors;
 	struct metrics *metrics;       /* see broker/meter.h */
 	int metrics_fd;                /* the same memory, to be handed out */

@@ -18,7 +18,6 @@
 #include "broker/warden_link.h"
 #include "clock.h"
 #include "fdpass.h"
-#include "kernel/netns.h"
 #include "log.h"
 #include "messages.h"
 
@@ -61,16 +60,22 @@ count_taken(struct broker *broker, const struct cell *cell, uint32_t by)
 }
 
 void
+cell_will_not_return(struct cell *cell)
+{
+	if (!cell->is_returning)
+		return;
+	pool_of(cell)->returning--;
+	cell->is_returning = false;
+}
+
+void
 cell_enter_state(struct broker *broker, struct cell *cell, enum cell_state state, uint64_t check_us)
 {
 	if ((transitions[cell->state] & TO(state)) == 0)
 		die("cell %u: from state %d to state %d: the broker is wrong about its cells", cell->number, (int)cell->state,
 		    (int)state);
 	count_taken(broker, cell, UINT32_MAX); /* one less */
-	if (cell->is_returning) {
-		pool_of(cell)->returning--;
-		cell->is_returning = false;
-	}
+	cell_will_not_return(cell);
 	cell->state = state;
 	count_taken(broker, cell, 1);
 	cell->state_us = clock_us();
@@ -86,8 +91,7 @@ cell_init(struct cell *cell, uint32_t number)
 		.cgroup = cgroup_no_cell,
 		.control = { .fd = -1 },
 		.control_fd = -1,
-		.link_fd = -1,
-		.net_fd = -1,
+		.net = CELL_NET_NONE,
 		.box_fd = -1,
 		.init_fd = -1,
 		.init = { .fd = -1 },
@@ -231,7 +235,8 @@ cell_take_down(struct broker *broker, struct cell *cell)
 		pool_of(cell)->arming_count--;
 	loop_unwatch(&broker->loop, &cell->control);
 	fdpass_close(&cell->control_fd, 1);
-	fdpass_close(&cell->link_fd, 1);
+	handed_socket_forget_cell(broker, cell);
+	cell_network_end(cell);
 	if (cell->run == NULL || !run_needs_box(cell->run))
 		fdpass_close(&cell->box_fd, 1);
 	cell_enter_state(broker, cell, CELL_ENDING, clock_us() + ENDING_LIMIT_US);
@@ -323,6 +328,8 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 		loop_unwatch(&broker->loop, watch);
 		return;
 	}
+	if (n == (ssize_t)sizeof(struct cell_network_made) && count == 2 && cell_network_made(broker, cell, fds) == 0)
+		return; /* its guest reports next */
 	report.step[sizeof report.step - 1] = '\0';
 	if (n != (ssize_t)sizeof report || report.error != 0 || count != 2 || pid <= 0) {
 		fdpass_close(fds, count);
@@ -348,27 +355,6 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 	loop_dispatch(&broker->loop);
 }
 
-/* The network of the cells of this pool. */
-static enum cell_network
-network_for(const struct broker *broker, uint32_t pool)
-{
-	unsigned grant = pool % GRANT_COUNT;
-
-	if (broker->config->level != LEVEL_NAMESPACES)
-		return CELL_NETWORK_OF_ZYGOTE;
-	if ((grant & GRANT_LOOPBACK) != 0)
-		return CELL_NETWORK_LOOPBACK;
-	if ((grant & GRANT_NETWORK) == 0)
-		return CELL_NETWORK_EMPTY;
-	return broker->config->network == NETWORK_PROXY ? CELL_NETWORK_RELAY : CELL_NETWORK_OF_ZYGOTE;
-}
-
-bool
-cell_has_network_namespace(const struct broker *broker, const struct cell *cell)
-{
-	return network_for(broker, cell->pool) != CELL_NETWORK_OF_ZYGOTE;
-}
-
 /* The guest's end of the control socket becomes *guest_fd. Returns 0, or -1 with errno. */
 static int
 open_control(struct broker *broker, struct cell *cell, int *guest_fd)
@@ -387,49 +373,6 @@ open_control(struct broker *broker, struct cell *cell, int *guest_fd)
 	}
 	*guest_fd = pair[1];
 	return 0;
-}
-
-/* Make the cell's link to the relay. Returns 0, or -1 with errno. */
-static int
-open_link(struct broker *broker, struct cell *cell)
-{
-	int pair[2], error;
-
-	if (broker->relay.fd < 0) {
-		errno = ENOTCONN;
-		return -1;
-	}
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
-		return -1;
-	if (fdpass_send(broker->relay.fd, "", 1, &pair[1], 1) != 0) {
-		error = errno;
-		fdpass_close(pair, 2);
-		errno = error;
-		return -1;
-	}
-	close(pair[1]);
-	cell->link_fd = pair[0];
-	return 0;
-}
-
-/*
- * The descriptor that the warden needs for a network, in *fd; it stays the cell's. -1: none.
- * Returns NULL, or the step that failed, with errno.
- */
-static const char *
-open_network(struct broker *broker, struct cell *cell, uint32_t network, int *fd)
-{
-	*fd = -1;
-	if (network == CELL_NETWORK_RELAY) {
-		if (open_link(broker, cell) != 0)
-			return "make its link to the relay";
-		*fd = cell->link_fd;
-	} else if (network == CELL_NETWORK_EMPTY) {
-		if (cell->net_fd < 0 && (cell->net_fd = netns_make_empty()) < 0)
-			return "make its network namespace";
-		*fd = cell->net_fd;
-	}
-	return NULL;
 }
 
 /* Nothing is in the cell, so these figures stand still until the guest starts. */
@@ -454,15 +397,14 @@ request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygo
 	struct warden_request request = { .kind = WARDEN_MAKE,
 		.cell = cell->number,
 		.is_renewal = cell->is_renewal,
-		.zygote = zygote->number,
-		.network = network_for(broker, zygote->pool) };
+		.zygote = zygote->number };
 	int fds[3 + REQUEST_CGROUPS_MAX], guest_fd = -1, level_fd = -1, network_fd = -1;
 	struct failure failure = { NULL, 0 };
 	size_t count = 0;
 
 	if (open_control(broker, cell, &guest_fd) != 0)
 		failure = (struct failure){ "make its control socket", errno };
-	else if ((failure.step = open_network(broker, cell, request.network, &network_fd)) != NULL)
+	else if ((failure.step = cell_network_prepare(broker, cell, &request.network, &network_fd)) != NULL)
 		failure.error = errno;
 	else if (broker->isolation->begin(broker, cell, &level_fd) != 0)
 		failure = (struct failure){ "connect its reaper", errno };
@@ -502,7 +444,6 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote, bool is_ren
 	read_bases(broker, cell);
 	failure = request_cell(broker, cell, zygote);
 	if (failure.step != NULL) {
-		fdpass_close(&cell->link_fd, 1);
 		loop_unwatch(&broker->loop, &cell->control);
 		broker->isolation->abandon(broker, cell);
 		pool_failed(broker, language, &language->pool[zygote->pool], failure);
@@ -535,8 +476,8 @@ cell_arm(struct broker *broker, struct cell *cell, struct language *language, ui
 bool
 cell_may_return(const struct broker *broker, const struct cell *cell)
 {
-	return !cell->is_reserved && cell->runs + 1 < broker->config->cell_runs &&
-	    network_for(broker, cell->pool) == CELL_NETWORK_EMPTY && broker->isolation->may_renew(broker, cell);
+	return !cell->is_reserved && cell->runs + 1 < broker->config->cell_runs && cell_network_may_stay(broker, cell) &&
+	    broker->isolation->may_renew(broker, cell);
 }
 
 /* Whether the run has ended as programs do that leave nothing behind. */
@@ -571,8 +512,9 @@ cell_renew(struct broker *broker, struct cell *cell)
 	struct zygote *zygote;
 	uint64_t now_bytes;
 
-	if (!cell->is_returning || !has_ended_well(cell) || !is_wanted(broker, cell) || has_processes(broker, cell) ||
-	    is_to_be_reclaimed(broker, cell, &now_bytes) || (zygote = pick_zygote(cell->language, cell->pool)) == NULL)
+	if (!cell->is_returning || !has_ended_well(cell) || !cell_network_may_stay(broker, cell) || !is_wanted(broker, cell) ||
+	    has_processes(broker, cell) || is_to_be_reclaimed(broker, cell, &now_bytes) ||
+	    (zygote = pick_zygote(cell->language, cell->pool)) == NULL)
 		return -1;
 	fdpass_close(&cell->control_fd, 1);
 	if (arm(broker, cell, zygote, true) != 0)

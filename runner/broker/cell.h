@@ -23,6 +23,7 @@
 #include <sys/resource.h>
 #include <sys/types.h>
 
+#include "broker/cell_network.h"
 #include "broker/cgroup.h"
 #include "broker/failure.h"
 #include "broker/loop.h"
@@ -52,11 +53,10 @@ struct cell {
 	struct watch control;    /* the guest reports here; watched until a run is handed over */
 	int control_fd;          /* the same after that: a guest that fails before its program starts reports here; -1: none */
 	pid_t guest_pid;         /* our child; 0: none, or not known yet */
-	int link_fd;             /* to the relay; all that the relay has of the cell ends when this is closed; -1: none */
+	struct cell_net net;     /* its network */
 	int box_fd;              /* the working directory; -1: none */
 	uint64_t pid_ns;         /* level namespaces: the inode of its pid namespace; 0: not asked for yet */
 	uint64_t meminfo_bytes;  /* level namespaces: what its /proc/meminfo says; kept from one life to the next */
-	int net_fd;              /* its empty network namespace, which stays; -1: not made yet */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
 	struct watch init;       /* level namespaces: the same, watched; it can be read when the init is gone */
 	uint32_t runs;           /* before this one, since it was made */
@@ -67,6 +67,7 @@ struct cell {
 
 	/* From RUNNING on; for a cell that is made for one run only, from ARMING on. */
 	struct run *run;          /* NULL: none, or nobody waits for its result any more */
+	uint32_t proxy;           /* of `run`, an index into config->proxy */
 	bool is_reserved;         /* made for `run`, and in no pool */
 	bool is_returning;        /* RUNNING: it is expected to serve its pool again */
 	bool is_crowded;          /* what earlier runs left charged to its control group was in the way of a run */
@@ -84,8 +85,8 @@ struct cell {
 	uint64_t processes_base;
 	uint64_t memory_base; /* file pages that the group is still charged for */
 	struct denied_calls denied;
-	uint64_t denied_until_us; /* of seccomp_notify.c */
-	unsigned netlink_sockets; /* that the run was let make */
+	uint64_t denied_until_us, asked_until_us; /* of seccomp_notify.c */
+	unsigned netlink_sockets;                 /* that the run was let make */
 
 	struct watch reclaim; /* RECLAIMING: where the warden answers */
 	unsigned failures;    /* to make it, in a row */
@@ -94,9 +95,6 @@ struct cell {
 
 /* Make a struct cell free. Its control group is cgroup_no_cell. */
 void cell_init(struct cell *cell, uint32_t number);
-
-/* Whether the cell has a network namespace that no other cell is in. */
-bool cell_has_network_namespace(const struct broker *broker, const struct cell *cell);
 
 /*
  * Whether something is under way in the cell that must come to an end before its language can
@@ -126,6 +124,9 @@ int cell_arm_for(struct broker *broker, struct cell *cell, struct zygote *zygote
 
 /* Whether the cell of a run that starts may serve another one, if the run leaves it in order. */
 bool cell_may_return(const struct broker *broker, const struct cell *cell);
+
+/* The run has done something that rules that out. */
+void cell_will_not_return(struct cell *cell);
 
 /*
  * A run has ended: have its cell emptied and armed for the next run of the pool. Returns 0 if that

@@ -85,10 +85,8 @@ least_bytes(uint64_t a, uint64_t b)
 
 /* All that must be in force before the guest gets its code. */
 static struct failure
-prepare_run(struct broker *broker, struct cell *cell, const struct run *run)
+prepare_run(struct broker *broker, struct cell *cell)
 {
-	const struct relay_start relay = { run->proxy };
-
 	/* The kernel frees the files of an earlier run some time after its end. */
 	if (broker->cgroup.version != 0 && cell->memory_base > SMALL_REST_BYTES)
 		cell->memory_base = least_bytes(cell->memory_base, cgroup_memory_now_bytes(&cell->cgroup));
@@ -97,8 +95,6 @@ prepare_run(struct broker *broker, struct cell *cell, const struct run *run)
 		return (struct failure){ "set the limits of its control group", errno };
 	if (broker->isolation->start(broker, cell) != 0)
 		return (struct failure){ "set the size of its disk and memory", errno };
-	if (cell->link_fd >= 0 && fdpass_send(cell->link_fd, &relay, sizeof relay, NULL, 0) != 0)
-		return (struct failure){ "have the relay begin", errno };
 	return (struct failure){ NULL, 0 };
 }
 
@@ -174,10 +170,12 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 
 	cell_unlist_armed(cell);
 	cell->limits = run->limits;
+	cell->proxy = run->proxy;
 	cell->end = END_ITSELF;
 	cell->disk_full = DISK_FULL_NOT;
 	cell->denied = (struct denied_calls){ .total = 0 };
 	cell->denied_until_us = 0;
+	cell->asked_until_us = 0;
 	cell->netlink_sockets = 0;
 	room = broker->cgroup.version == 0 ? ROOM_ENOUGH : find_room(cell);
 	if (room == ROOM_TOO_SMALL) {
@@ -187,8 +185,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 		cell_take_down(broker, cell);
 		return CELL_STARTED;
 	}
-	failure = room == ROOM_CROWDED ? (struct failure){ "find room in its control group", EBUSY } :
-	                                 prepare_run(broker, cell, run);
+	failure = room == ROOM_CROWDED ? (struct failure){ "find room in its control group", EBUSY } : prepare_run(broker, cell);
 	cell->cpu_base_us = cell_cpu_us(broker, cell);
 	/* Before, not after: the guest may be done by the time that we are back. */
 	handed_us = clock_us();

@@ -24,6 +24,17 @@ struct cell;
 struct language;
 struct run;
 
+/* A call of socket(2) for TCP, by a program that has a network by a proxy. */
+struct asked_socket {
+	int notify_fd;        /* a seccomp listener */
+	uint64_t id;          /* of the call, there */
+	int domain;           /* AF_INET, AF_INET6 */
+	int type;             /* SOCK_STREAM, with flags */
+	bool is_one_too_many; /* its cell makes too many, or is not known */
+};
+
+#define SOCKET_IS_ANSWERED (-1)
+
 struct isolation {
 	/* ---- a cell ---- */
 
@@ -71,13 +82,21 @@ struct isolation {
 	 * answers the run, now or later, with or without them.
 	 */
 	void (*collect)(struct broker *broker, struct cell *cell, struct run *run);
+	/*
+	 * A program makes a socket. `cell`: its cell; NULL: not known. Returns 0: the kernel is to
+	 * make it; an errno: that is the answer; or SOCKET_IS_ANSWERED: the answer was given, or
+	 * will be.
+	 */
+	int (*make_socket)(struct broker *broker, struct cell *cell, const struct asked_socket *asked);
 	/* A language that slept is about to have a warden and zygotes again. */
 	void (*waken)(const struct broker *broker, const struct language *language);
 	/* The uid of the cell's processes, as they see it themselves. */
 	uid_t (*uid)(const struct config *config, const struct cell *cell);
-	uint64_t arming_limit_us; /* for a guest to report */
-	bool files_are_on_host;   /* a run's files take space of the host's file system: each is limited by an rlimit, too */
-	const char *root_layer;   /* that keeps the host's files out of sight; see layers.h */
+	uint64_t arming_limit_us;   /* for a guest to report */
+	uint32_t sockets_at_once;   /* that a program may make, before it has to wait for each, ... */
+	uint32_t sockets_in_second; /* ... and that time gives back */
+	bool files_are_on_host;     /* a run's files take space of the host's file system: each is limited by an rlimit, too */
+	const char *root_layer;     /* that keeps the host's files out of sight; see layers.h */
 
 	/* ---- a warden or zygote to be ---- */
 

@@ -15,7 +15,9 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_network.h"
 #include "broker/cell_run.h"
+#include "broker/handed_socket.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -266,6 +268,20 @@ extract(struct broker *broker, struct cell *cell, struct run *run)
 	run_refuse(broker, run, REFUSED_FAULT, "its reaper ended before it had extracted a compiler's output", 0);
 }
 
+/* The program must not have a socket of the container's network that is not connected. */
+static int
+make_socket(struct broker *broker, struct cell *cell, const struct asked_socket *asked)
+{
+	int error;
+
+	if (cell == NULL || cell->state != CELL_RUNNING || !cell_network_has_proxy(broker, cell))
+		return ENETDOWN;
+	if (asked->is_one_too_many)
+		return ENOBUFS;
+	error = handed_socket_make(broker, cell, asked->notify_fd, asked->id, asked->domain, asked->type);
+	return error == 0 ? SOCKET_IS_ANSWERED : error;
+}
+
 /* The same. A run has its result, whatever becomes of its files. */
 static void
 collect(struct broker *broker, struct cell *cell, struct run *run)
@@ -403,10 +419,13 @@ const struct isolation isolation_chroot = {
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,
+	.make_socket = make_socket,
 	.collect = collect,
 	.waken = waken,
 	.uid = uid,
 	.arming_limit_us = ARMING_LIMIT_US,
+	.sockets_at_once = 256,
+	.sockets_in_second = 100,
 	.files_are_on_host = true,
 	.root_layer = "chroot",
 	.root_fds = root_fds,

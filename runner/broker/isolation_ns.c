@@ -16,6 +16,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_network.h"
 #include "broker/cell_run.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
@@ -251,6 +252,26 @@ extract(struct broker *broker, struct cell *cell, struct run *run)
 		run_refuse(broker, run, REFUSED_FAULT, "have the warden extract a compiler's output", errno);
 }
 
+/*
+ * The socket is of the cell's network namespace, which leads to the relay alone. Before Linux 6.11
+ * the kernel does not tell whose a caller is that has begun a session of its own. Then it may be of
+ * any cell.
+ */
+static int
+make_socket(struct broker *broker, struct cell *cell, const struct asked_socket *asked)
+{
+	(void)asked;
+	if (cell != NULL)
+		return cell->state == CELL_RUNNING ? cell_network_socket(broker, cell) : ENETDOWN;
+	for (uint32_t i = 0; i < broker->config->cells; i++) {
+		if (broker->cell[i].state == CELL_RUNNING && cell_network_has_proxy(broker, &broker->cell[i]))
+			cell_network_socket(broker, &broker->cell[i]);
+		else
+			cell_network_suspect(&broker->cell[i]);
+	}
+	return 0;
+}
+
 /* ---- the files of a run ------------------------------------------------------------------------------------------ */
 
 /* A run has its result, whatever becomes of its files. */
@@ -342,10 +363,13 @@ const struct isolation isolation_ns = {
 	.kill = kill_all,
 	.end = end,
 	.extract = extract,
+	.make_socket = make_socket,
 	.collect = collect,
 	.waken = waken,
 	.uid = uid,
 	.arming_limit_us = ARMING_LIMIT_US,
+	.sockets_at_once = 256,
+	.sockets_in_second = 100,
 	.files_are_on_host = false,
 	.root_layer = "mount_namespace",
 	.root_fds = root_fds,

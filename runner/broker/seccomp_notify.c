@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/seccomp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,8 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/handed_socket.h"
+#include "broker/isolation.h"
 #include "broker/language.h"
 #include "clock.h"
 #include "kernel/pidfd_ns.h"
@@ -25,24 +28,29 @@
 #define HOLD_US 1000u            /* from one batch of held answers to the next */
 #define HELD_BATCH 8u
 #define HELD_RESUME (SECCOMP_NOTIFY_HELD - 8 * HELD_BATCH) /* with so many left, more calls are received */
+#define STATUS_BYTES 1024                                  /* of /proc/PID/status, with its uids */
 #define NETLINK_SOCKETS 32u    /* that a run may make: the kernel queues some 0.2 MB for each, which no control group counts */
-#define LET (-1)               /* in the place of an error: the call is made */
 #define PIDFD_OF_THREAD O_EXCL /* PIDFD_THREAD of newer headers, Linux 6.9 */
 
 /* A zygote's listener. It outlives the zygote until its last guest has ended. */
 struct listener {
 	struct watch watch;
 	const struct policy *policy; /* of its guests; it stays as long as the broker */
+	bool has_proxy;              /* its guests have a network by a proxy */
 	bool is_paused;
 	LIST_ENTRY(listener) in_paused;
 };
 
+/*
+ * `error` 0: the kernel makes the call. That is only for calls without a pointer among their
+ * arguments, of which nothing can change any more.
+ */
 static void
 answer(int fd, uint64_t id, int error)
 {
 	struct seccomp_notif_resp response = { .id = id,
-		.error = error == LET ? 0 : -error,
-		.flags = error == LET ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0 };
+		.error = -error,
+		.flags = error == 0 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0 };
 
 	/* The caller may be dead by now. */
 	ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
@@ -84,6 +92,37 @@ find_by_namespace(struct broker *broker, pid_t thread)
 }
 
 /*
+ * The cell of a thread by its uid, which only processes of the cell have. At level chroot, where
+ * the broker sees /proc.
+ */
+static struct cell *
+find_by_uid(struct broker *broker, pid_t thread)
+{
+	char name[32], text[STATUS_BYTES];
+	const char *line;
+	ssize_t n;
+	int fd;
+
+	snprintf(name, sizeof name, "%d/status", (int)thread);
+	fd = openat(broker->proc_fd, name, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return NULL;
+	text[n] = '\0';
+	line = strstr(text, "\nUid:\t");
+	for (uint32_t i = 0; line != NULL && i < broker->config->cells; i++) {
+		struct cell *cell = &broker->cell[i];
+
+		if (cell->state >= CELL_ARMED &&
+		    strtoul(line + strlen("\nUid:\t"), NULL, 10) == broker->isolation->uid(broker->config, cell))
+			return cell;
+	}
+	return NULL;
+}
+
+/*
  * The cell of a thread. A guest begins a session, and its children stay in it unless they begin
  * their own.
  */
@@ -96,7 +135,7 @@ find_cell(struct broker *broker, pid_t thread)
 		if (broker->cell[i].guest_pid == session)
 			return &broker->cell[i];
 	}
-	return find_by_namespace(broker, thread);
+	return broker->proc_fd >= 0 ? find_by_uid(broker, thread) : find_by_namespace(broker, thread);
 }
 
 /* Count a call, and make it the last of the list. In a full list it counts in the total only. */
@@ -118,20 +157,19 @@ count(struct denied_calls *denied, uint32_t call)
 }
 
 /*
- * Whether a call of this run is one of a flood. Each call takes ANSWERED_EVERY_US of an allowance,
- * which time gives back.
+ * Whether a call of a run is one of a flood. Each call takes `every_us` of an allowance, which time
+ * gives back. *until_us: when the whole allowance is there again.
  */
 static bool
-is_flood(struct cell *cell)
+is_flood(uint64_t *until_us, uint32_t at_once, uint32_t every_us)
 {
 	uint64_t now_us = clock_us();
 
-	/* The time at which the whole allowance is there again. */
-	if (cell->denied_until_us < now_us)
-		cell->denied_until_us = now_us;
-	if (cell->denied_until_us - now_us >= (uint64_t)ANSWERED_AT_ONCE * ANSWERED_EVERY_US)
+	if (*until_us < now_us)
+		*until_us = now_us;
+	if (*until_us - now_us >= (uint64_t)at_once * every_us)
 		return true;
-	cell->denied_until_us += ANSWERED_EVERY_US;
+	*until_us += every_us;
 	return false;
 }
 
@@ -142,7 +180,7 @@ is_flood(struct cell *cell)
 static bool
 may_look(const struct broker *broker, struct cell *cell, int call)
 {
-	if (cell == NULL || !cell_has_network_namespace(broker, cell))
+	if (cell == NULL || !cell_network_is_own(broker, cell))
 		return false;
 	return call != SYS_socket || cell->netlink_sockets++ < NETLINK_SOCKETS;
 }
@@ -152,9 +190,9 @@ may_look(const struct broker *broker, struct cell *cell, int call)
  * before it looks up a name, and goes on without.
  */
 static bool
-is_told(const struct cell *cell, bool is_asked)
+is_told(const struct cell *cell, bool is_look)
 {
-	return cell != NULL && !(is_asked && (cell->pool % GRANT_COUNT & GRANT_NETWORK) != 0);
+	return cell != NULL && !(is_look && (cell->pool % GRANT_COUNT & GRANT_NETWORK) != 0);
 }
 
 /* Hold an answer back. There is room for it: notified looks first. */
@@ -209,8 +247,78 @@ close_listener(struct broker *broker, struct listener *listener)
 	/* There is room now for what others have in the kernel. */
 	if (!LIST_EMPTY(&notify->paused))
 		loop_wake_at(&broker->loop, 0);
+	handed_socket_forget_listener(broker, listener->watch.fd);
 	loop_unwatch(&broker->loop, &listener->watch);
 	free(listener);
+}
+
+/*
+ * A program that has a network makes a socket. What has come into force for that comes before the
+ * answer, which a flood has to wait for.
+ */
+static void
+decide_socket(struct broker *broker, int fd, struct cell *cell, const struct seccomp_notif *request)
+{
+	const struct isolation *isolation = broker->isolation;
+	bool waits = cell == NULL ||
+	    is_flood(&cell->asked_until_us, isolation->sockets_at_once, 1000000u / isolation->sockets_in_second);
+	int error = isolation->make_socket(broker, cell,
+	    &(struct asked_socket){ .notify_fd = fd,
+	        .id = request->id,
+	        .domain = (int)request->data.args[0],
+	        .type = (int)request->data.args[1],
+	        .is_one_too_many = waits });
+
+	if (error == SOCKET_IS_ANSWERED)
+		return;
+	if (waits)
+		hold(broker, fd, request->id, error);
+	else
+		answer(fd, request->id, error);
+}
+
+/*
+ * A call that is denied, or one that looks at the network interfaces and may be made. The latter is
+ * about a namespace that no other cell is in.
+ */
+static void
+decide_other(struct broker *broker, struct listener *listener, struct cell *cell, const struct seccomp_notif *request,
+    bool is_look)
+{
+	int fd = listener->watch.fd, call = request->data.nr, error = 0;
+	uint64_t args[RULE_ARGS];
+
+	memcpy(args, request->data.args, sizeof args);
+	if (!is_look || !may_look(broker, cell, call)) {
+		error = policy_denial_error(listener->policy, call, args);
+		if (is_told(cell, is_look))
+			count(&cell->denied, (uint32_t)call);
+	}
+	if (cell == NULL || is_flood(&cell->denied_until_us, ANSWERED_AT_ONCE, ANSWERED_EVERY_US))
+		hold(broker, fd, request->id, error);
+	else
+		answer(fd, request->id, error);
+}
+
+/* Decide about a call, by what it asks. */
+static void
+decide(struct broker *broker, struct listener *listener, const struct seccomp_notif *request)
+{
+	struct cell *cell = find_cell(broker, (pid_t)request->pid);
+	uint64_t args[RULE_ARGS];
+
+	memcpy(args, request->data.args, sizeof args);
+	switch (policy_question(listener->policy, request->data.nr, args, listener->has_proxy)) {
+	case POLICY_ASKS_SOCKET:
+		decide_socket(broker, listener->watch.fd, cell, request);
+		break;
+	case POLICY_ASKS_LOOK:
+		decide_other(broker, listener, cell, request, true);
+		break;
+	case POLICY_ASKS_NOTHING:
+		decide_other(broker, listener, cell, request, false);
+		break;
+	}
 }
 
 static void
@@ -219,10 +327,6 @@ notified(void *context, struct watch *watch, uint32_t events)
 	struct broker *broker = context;
 	struct listener *listener = watch_owner(watch, struct listener, watch);
 	struct seccomp_notif request;
-	uint64_t args[RULE_ARGS];
-	struct cell *cell;
-	bool is_asked;
-	int error;
 
 	if ((events & EPOLLIN) == 0) {
 		/* No process is left that it could be about. */
@@ -243,22 +347,11 @@ notified(void *context, struct watch *watch, uint32_t events)
 			close_listener(broker, listener);
 		return;
 	}
-	memcpy(args, request.data.args, sizeof args);
-	is_asked = policy_asks(listener->policy, request.data.nr, args);
-	cell = find_cell(broker, (pid_t)request.pid);
-	error = is_asked && may_look(broker, cell, request.data.nr) ?
-	    LET :
-	    policy_denial_error(listener->policy, request.data.nr, args);
-	if (error != LET && is_told(cell, is_asked))
-		count(&cell->denied, (uint32_t)request.data.nr);
-	if (cell == NULL || is_flood(cell))
-		hold(broker, watch->fd, request.id, error);
-	else
-		answer(watch->fd, request.id, error);
+	decide(broker, listener, &request);
 }
 
 void
-seccomp_notify_listen(struct broker *broker, const struct language *language, int fd)
+seccomp_notify_listen(struct broker *broker, const struct zygote *zygote, int fd)
 {
 	struct listener *listener = calloc(1, sizeof *listener);
 
@@ -269,7 +362,8 @@ seccomp_notify_listen(struct broker *broker, const struct language *language, in
 		close(fd);
 		return;
 	}
-	listener->policy = language->policy;
+	listener->policy = zygote->language->policy;
+	listener->has_proxy = broker->config->network == NETWORK_PROXY && (zygote->pool % GRANT_COUNT & GRANT_NETWORK) != 0;
 }
 
 uint64_t

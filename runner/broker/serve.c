@@ -16,10 +16,12 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_network.h"
 #include "broker/cell_run.h"
 #include "broker/client.h"
 #include "broker/dispatch.h"
 #include "broker/drain.h"
+#include "broker/handed_socket.h"
 #include "broker/health.h"
 #include "broker/language.h"
 #include "broker/meter.h"
@@ -69,8 +71,9 @@ children_ready(void *context, struct watch *watch, uint32_t events)
 /* ---- the door and the relay ------------------------------------------------------------------------------------- */
 
 /*
- * The relay has died, and with it the links of the cells: those that wait for a run have no network
- * any more.
+ * The relay has died, and with it the connections of the runs. The next relay serves the sockets
+ * that they make then. Runs that have not begun wait for it: the cells that were armed for them
+ * would have no network.
  */
 static void
 relay_gone(void *context, struct watch *watch, uint32_t events)
@@ -79,8 +82,9 @@ relay_gone(void *context, struct watch *watch, uint32_t events)
 
 	(void)events;
 	loop_unwatch(&broker->loop, watch);
+	cell_network_relay_gone(broker);
 	for (uint32_t i = 0; i < broker->config->cells; i++) {
-		if (broker->cell[i].state == CELL_ARMED && broker->cell[i].link_fd >= 0)
+		if (broker->cell[i].state == CELL_ARMED && cell_network_has_proxy(broker, &broker->cell[i]))
 			cell_give_up(broker, &broker->cell[i]);
 	}
 }
@@ -153,6 +157,7 @@ keep_time(struct broker *broker)
 
 	broker->loop.wake_us = NEVER_US;
 	next_us = seccomp_notify_keep_time(broker, now_us);
+	next_us = earlier_us(next_us, handed_socket_keep_time(broker, now_us));
 	next_us = earlier_us(next_us, zygotes_keep_time(broker, now_us));
 	for (uint32_t i = 0; i < broker->config->cells; i++)
 		next_us = earlier_us(next_us, cell_run_check(broker, &broker->cell[i], now_us));
@@ -192,7 +197,8 @@ begin(struct broker *broker, int door_fd)
 	child_fd = signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (poller_open(&broker->loop.poller) != 0 || child_fd < 0 ||
 	    loop_watch(&broker->loop, &broker->children, child_fd, children_ready) != 0 ||
-	    loop_watch(&broker->loop, &broker->door, door_fd, door_ready) != 0)
+	    loop_watch(&broker->loop, &broker->door, door_fd, door_ready) != 0 ||
+	    (broker->handed_fd >= 0 && handed_socket_watch(broker, broker->handed_fd) != 0))
 		die("the broker cannot wait for events: %s", strerror(errno));
 }
 

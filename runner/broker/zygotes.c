@@ -129,7 +129,7 @@ reported(void *context, struct watch *watch, uint32_t events)
 
 	(void)events;
 	if (count == 1)
-		seccomp_notify_listen(broker, language, listener_fd);
+		seccomp_notify_listen(broker, zygote, listener_fd);
 	if (n != (ssize_t)sizeof report) {
 		log_warn("%s: a zygote could not start: its interpreter ended at its start; the log may say more",
 		    language->config->name);

@@ -153,9 +153,10 @@ check_level(struct check *check)
 
 	if (config->level != LEVEL_CHROOT)
 		return;
-	if (config->network != NETWORK_NONE)
+	if (config->network == NETWORK_HOST)
 		mistake(check, config->path, "network.mode",
-		    "network.mode: at level \"chroot\" there is \"none\" only, since cells have no network of their own");
+		    "network.mode: at level \"chroot\" there are \"none\" and \"proxy\" only, since cells have no network of "
+		    "their own");
 	if (geteuid() != 0)
 		warning(check, config->path, "isolation.level", "isolation.level: \"chroot\" needs a start as root");
 }

@@ -63,6 +63,12 @@ netns_listen(unsigned short port)
 	    sizeof address, BACKLOG);
 }
 
+int
+netns_of_socket(int fd)
+{
+	return ioctl(fd, SIOCGSKNS);
+}
+
 /* The network namespace of the caller. It comes from a socket: /proc may be out of reach. */
 static int
 open_own(const void *unused)
@@ -70,7 +76,7 @@ open_own(const void *unused)
 	int socket_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	(void)unused;
-	return socket_fd < 0 ? -1 : ioctl(socket_fd, SIOCGSKNS);
+	return socket_fd < 0 ? -1 : netns_of_socket(socket_fd);
 }
 
 static int

@@ -12,6 +12,12 @@ int netns_raise_loopback(void);
 int netns_listen(unsigned short port);
 
 /*
+ * The network namespace of a socket. Returns a descriptor for setns(2) that the caller owns, or -1
+ * with errno. The caller needs CAP_NET_ADMIN there.
+ */
+int netns_of_socket(int fd);
+
+/*
  * Make a network namespace without any process, its loopback down. The caller stays in its own; it
  * needs CAP_SYS_ADMIN. Takes half a millisecond. Returns a descriptor for setns(2) that the caller
  * owns, or -1 with errno.

@@ -32,11 +32,12 @@
 /* A cell that has a network. */
 struct relay_cell {
 	struct watch link;
-	struct relay_socket listener; /* none until the warden has sent it */
-	bool is_started;
+	struct relay_socket listener; /* none before RELAY_LISTEN, and none at level chroot */
 	uint32_t proxy;
 	struct relay_conn *conns;
 	uint32_t conn_count;
+	int *waiting; /* level chroot: connections that are not carried yet, the oldest first */
+	uint32_t waiting_count;
 	uint32_t begun; /* connections since `second_us` */
 	uint64_t second_us;
 	bool is_over;
@@ -98,21 +99,26 @@ log_proxy(uint32_t index, int error)
 static watch_ready listener_ready;
 
 /*
- * Accept from the cell, unless it has as many connections as it may have, or has begun as many as
- * it may in a second.
+ * Whether a cell may have one more connection: it has not as many as it may have, nor has it begun
+ * as many as it may in a second. Sees to it that it is looked at again.
  */
+static bool
+may_begin(const struct relay_cell *cell)
+{
+	uint32_t most = relay.config->config->connections;
+
+	if (cell->begun >= most)
+		wake_at(cell->second_us + SECOND_US);
+	return cell->begun < most && cell->conn_count < most;
+}
+
+/* Accept from the cell, unless it has to wait. */
 static void
 set_accepting(struct relay_cell *cell)
 {
-	uint32_t most = relay.config->config->connections;
-	bool is_resting = cell->begun >= most;
-
-	if (!cell->is_started || cell->listener.fd < 0)
+	if (cell->listener.fd < 0)
 		return;
-	if (is_resting)
-		wake_at(cell->second_us + SECOND_US);
-	if (relay_socket_wait(&relay.poller, &cell->listener, !is_resting && cell->conn_count < most ? EPOLLIN : 0,
-	        listener_ready) != 0)
+	if (relay_socket_wait(&relay.poller, &cell->listener, may_begin(cell) ? EPOLLIN : 0, listener_ready) != 0)
 		log_warn("wait for a cell's connections: %s", strerror(errno));
 }
 
@@ -145,70 +151,126 @@ conn_changed(struct relay_conn *conn, bool was_connecting)
 		log_proxy(cell->proxy, conn->error);
 }
 
+/*
+ * Count a connection that begins, or one that fails: a failure that lasts must not keep the relay
+ * busy.
+ */
+static void
+count(struct relay_cell *cell, uint64_t now)
+{
+	if (now >= cell->second_us + SECOND_US) {
+		cell->second_us = now;
+		cell->begun = 0;
+	}
+	cell->begun++;
+}
+
+/* Connect one side of a connection, which the relay owns from now on, to the cell's proxy. */
+static void
+carry(struct relay_cell *cell, int fd, uint64_t now)
+{
+	const struct relay_config *config = relay.config;
+	struct relay_conn *conn = relay_conn_new(&relay.poller, fd, (const struct sockaddr *)&config->address[cell->proxy],
+	    config->address_size[cell->proxy], now + CONNECT_LIMIT_US, conn_changed, cell);
+
+	if (conn == NULL)
+		return;
+	conn->next = cell->conns;
+	cell->conns = conn;
+	cell->conn_count++;
+	conn_changed(conn, true);
+	wake_at(now + CONNECT_LIMIT_US);
+}
+
 /* Accept one connection; other cells have their turn before the next one. */
 static void
 listener_ready(void *context, struct watch *watch, uint32_t events)
 {
 	struct relay_cell *cell = watch_owner(watch, struct relay_cell, listener.watch);
-	const struct relay_config *config = relay.config;
 	uint64_t now = clock_us();
-	struct relay_conn *conn;
 	int fd;
 
 	(void)context;
 	(void)events;
 	fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (now >= cell->second_us + SECOND_US) {
-		cell->second_us = now;
-		cell->begun = 0;
-	}
-	/* A failure counts too: one that lasts must not keep the relay busy. */
-	cell->begun++;
-	if (fd >= 0) {
-		conn = relay_conn_new(&relay.poller, fd, (const struct sockaddr *)&config->address[cell->proxy],
-		    config->address_size[cell->proxy], now + CONNECT_LIMIT_US, conn_changed, cell);
-		if (conn != NULL) {
-			conn->next = cell->conns;
-			cell->conns = conn;
-			cell->conn_count++;
-			conn_changed(conn, true);
-			wake_at(now + CONNECT_LIMIT_US);
-		}
-	} else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+	count(cell, now);
+	if (fd >= 0)
+		carry(cell, fd, now);
+	else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
 		log_limit_warn(&relay.accept_failed, "accept a cell's connection: %s", strerror(errno));
-	}
 	set_accepting(cell);
+}
+
+/* Close a socket by a reset. */
+static void
+reset(int fd)
+{
+	struct relay_socket socket = RELAY_SOCKET(fd);
+
+	relay_socket_close(&relay.poller, &socket, true);
+}
+
+/* Begin with connections that wait, as far as the cell may have them. */
+static void
+carry_waiting(struct relay_cell *cell)
+{
+	uint32_t begun = 0;
+
+	while (begun < cell->waiting_count && may_begin(cell)) {
+		uint64_t now = clock_us();
+
+		count(cell, now);
+		carry(cell, cell->waiting[begun++], now);
+	}
+	cell->waiting_count -= begun;
+	if (begun > 0)
+		memmove(cell->waiting, cell->waiting + begun, cell->waiting_count * sizeof *cell->waiting);
+}
+
+/* Take on a connection of the cell. One that there is no room for is closed. */
+static void
+take_connection(struct relay_cell *cell, int fd)
+{
+	if (cell->waiting == NULL)
+		cell->waiting = calloc(RELAY_WAITING_MAX, sizeof *cell->waiting);
+	if (cell->waiting == NULL || cell->waiting_count == RELAY_WAITING_MAX) {
+		reset(fd);
+		return;
+	}
+	cell->waiting[cell->waiting_count++] = fd;
+	carry_waiting(cell);
 }
 
 /* ---- cells ----------------------------------------------------------------------------------- */
 
-/* The listener comes from the warden, the start from the broker; or the cell has ended. */
+/* An order of the broker; or the cell has ended. */
 static void
 link_ready(void *context, struct watch *watch, uint32_t events)
 {
 	struct relay_cell *cell = watch_owner(watch, struct relay_cell, link);
-	struct relay_start start;
-	size_t count = 0;
+	struct relay_order order;
+	size_t descriptors = 0;
 	int fd = -1;
 	ssize_t n;
 
 	(void)context;
 	(void)events;
-	n = fdpass_recv(watch->fd, &start, sizeof start, &fd, 1, &count, NULL);
+	n = fdpass_recv(watch->fd, &order, sizeof order, &fd, 1, &descriptors, NULL);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
-	if (n == (ssize_t)sizeof start && count == 1 && cell->listener.fd < 0) {
-		cell->listener.fd = fd;
-		return;
+	if (n == (ssize_t)sizeof order && descriptors == 1 && order.proxy < relay.config->config->proxy_count) {
+		cell->proxy = order.proxy;
+		if (order.kind == RELAY_LISTEN && cell->listener.fd < 0) {
+			cell->listener.fd = fd;
+			set_accepting(cell);
+			return;
+		}
+		if (order.kind == RELAY_CARRY) {
+			take_connection(cell, fd);
+			return;
+		}
 	}
-	fdpass_close(&fd, count);
-	if (n == (ssize_t)sizeof start && count == 0 && !cell->is_started && cell->listener.fd >= 0 &&
-	    start.proxy < relay.config->config->proxy_count) {
-		cell->is_started = true;
-		cell->proxy = start.proxy;
-		set_accepting(cell);
-		return;
-	}
+	fdpass_close(&fd, descriptors);
 	cell->is_over = true;
 }
 
@@ -256,11 +318,15 @@ clean_up(void)
 		sweep(cell);
 		if (!cell->is_over) {
 			set_accepting(cell);
+			carry_waiting(cell);
 			link = &cell->next;
 			continue;
 		}
 		*link = cell->next;
-		relay_socket_close(&relay.poller, &cell->listener, true);
+		relay_socket_close(&relay.poller, &cell->listener, false);
+		for (uint32_t i = 0; i < cell->waiting_count; i++)
+			reset(cell->waiting[i]);
+		free(cell->waiting);
 		poller_close(&relay.poller, &cell->link);
 		free(cell);
 	}

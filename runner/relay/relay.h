@@ -3,16 +3,18 @@
  * else.
  *
  *     program --TCP--> listener on the cell's loopback --relay--> HTTP proxy --> where that lets it
+ *     program --TCP, level chroot--------------------->--relay--> HTTP proxy --> where that lets it
  *
  * A listening socket belongs to the network namespace in which it was made. So the warden makes one
  * in each cell that gets a network. The relay, which stays on the host, accepts the connections and
- * carries their bytes. It knows no HTTP, and connects to the proxies only. It has the runner's uid,
- * no capability, no file, a policy of its own (etc/seccomp/relay.conf), and Landlock.
+ * carries their bytes. At level chroot there is no such namespace: the relay gets each connection
+ * from the broker, which has made it and given a program its other end. The relay knows no HTTP,
+ * and connects to the proxies only. It has the runner's uid, no capability, no file, a policy of
+ * its own (etc/seccomp/relay.conf), and Landlock.
  *
- * A cell is known to the relay by one end of a socket pair, its link, which the broker sends. The
- * other end speaks for the cell: first the warden, which sends the listener, then the broker, which
- * sends a relay_start when the cell gets its run. Before that no connection is accepted. When the
- * broker closes its end, the relay closes everything of the cell.
+ * A cell is known to the relay by one end of a socket pair, its link, which the broker makes when
+ * the program of a run makes its first socket. By the other end the broker sends relay_orders. When
+ * it closes its end, the relay closes everything of the cell.
  */
 #ifndef CELLBLOCK_RELAY_H
 #define CELLBLOCK_RELAY_H
@@ -24,6 +26,8 @@
 #include "landlock.h"
 #include "messages.h"
 #include "policy.h"
+
+#define RELAY_WAITING_MAX 64 /* level chroot: connections of a cell that it cannot have yet; more are reset */
 
 /* All that the relay needs from the time before its walls are up. */
 struct relay_config {

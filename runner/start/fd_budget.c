@@ -13,11 +13,12 @@
 #include "fdpass.h"
 #include "messages.h"
 #include "policy.h"
+#include "relay/relay.h"
 
 /* Of a cell, in the broker. */
 #define CELL_CGROUP (REQUEST_CGROUPS_MAX + 12) /* to join its groups; the files of cgroup_cell */
 #define CELL_OWN 4                             /* control socket; init or reaper; working directory; network namespace */
-#define CELL_LINK 1                            /* to the relay, if it has a network by that */
+#define CELL_LINK 4                            /* network namespace, listener, link to the relay; a socket for a program */
 #define CELL_RUN 5 /* the worker's connection; program; the directory, and what is taken from it; patterns */
 
 /* Of a run that waits for a cell. */
@@ -42,10 +43,10 @@
 
 /*
  * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics,
- * the directory of the pids groups, the count of pids; the two ends of what is being handed over;
- * and one message with all descriptors that it can have.
+ * the directory of the pids groups, the count of pids, the listener for sockets of programs; the
+ * two ends of what is being handed over; and one message with all descriptors that it can have.
  */
-#define BROKER_OWN (18 + FDPASS_MAX)
+#define BROKER_OWN (19 + FDPASS_MAX)
 
 /* Of the relay. */
 #define RELAY_OWN 16
@@ -106,10 +107,12 @@ fd_budget_of_broker(const struct config *config, struct fd_budget *budget)
 uint64_t
 fd_budget_of_relay(const struct config *config)
 {
+	uint64_t waiting = config->level == LEVEL_CHROOT ? RELAY_WAITING_MAX : 0;
+
 	/*
 	 * Two sockets for each connection of each cell, so that no cell can take what is another's.
 	 */
-	return RELAY_OWN + (uint64_t)config->cells * (RELAY_CELL + (uint64_t)RELAY_CONNECTION * config->connections);
+	return RELAY_OWN + (uint64_t)config->cells * (RELAY_CELL + (uint64_t)RELAY_CONNECTION * config->connections + waiting);
 }
 
 /* Allow `need` descriptors. Returns 0, or -1 where this process may not. */

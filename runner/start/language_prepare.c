@@ -57,7 +57,8 @@ write_setup(const struct language *language, size_t pool, const struct zygote_se
 	setup.imports = (uint32_t)imports->count;
 	setup.huge_pages = set->armed >= HUGE_PAGE_GUESTS * set->zygotes;
 	setup.landlock_flags = LANDLOCK_QUIET |
-	    ((pool % GRANT_COUNT & (GRANT_NETWORK | GRANT_LOOPBACK)) != 0 ? LANDLOCK_FREE_TCP : 0u);
+	    ((pool % GRANT_COUNT & (GRANT_NETWORK | GRANT_LOOPBACK)) != 0 && common->level != LEVEL_CHROOT ? LANDLOCK_FREE_TCP :
+	                                                                                                     0u);
 	snprintf(setup.language, sizeof setup.language, "%s", language->config->name);
 	snprintf(setup.main_file, sizeof setup.main_file, "%s", language->config->main_file);
 	iov[0] = (struct iovec){ &setup, sizeof setup };
@@ -298,7 +299,7 @@ zygotes_of(const struct language *language, uint32_t pool)
  * is then the setting to blame.
  */
 static int
-read_policy(struct language *language, unsigned unix_grants, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+read_policy(struct language *language, unsigned place, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
 {
 	const struct language_config *from = language->config;
 	const char *policy_dir = language->all->policy_dir;
@@ -315,7 +316,7 @@ read_policy(struct language *language, unsigned unix_grants, char key[LANGUAGE_K
 		snprintf(error, size, "%s: policy \"%s\": %s: %s", from->file, from->policy, path, strerror(errno));
 		return -1;
 	}
-	language->policy = policy_load(policy_dir, from->policy, unix_grants, error, size);
+	language->policy = policy_load(policy_dir, from->policy, place, error, size);
 	if (language->policy != NULL && language->policy->last.count == 0) {
 		snprintf(error, size, "%s: has no calls for zygotes: not a policy for a language", path);
 		return -1;
@@ -349,7 +350,7 @@ language_prepare_check(const struct config *config, const struct language_config
 
 int
 language_prepare(struct language *language, const struct config *config, const struct language_config *from, uid_t probe_uid,
-    unsigned unix_grants, char *error, size_t size)
+    unsigned place, char *error, size_t size)
 {
 	uint32_t pairs = 0;
 	char key[LANGUAGE_KEY_SIZE];
@@ -368,7 +369,7 @@ language_prepare(struct language *language, const struct config *config, const s
 		.compiler = { .answer = { .fd = -1 } } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
-	if (read_policy(language, unix_grants, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
+	if (read_policy(language, place, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
 		return -1;
 	if (look_up(language, probe_uid, key, language->reason, sizeof language->reason) != 0) {
 		language->state = LANGUAGE_MISSING;

@@ -28,12 +28,12 @@ enum language_check language_prepare_check(const struct config *config, const st
 
 /*
  * Fill *language: compile its policy, ask its interpreter or compiler for the version, look up the
- * paths of its root. `probe_uid`: the uid that asks; see probe.h. `unix_grants`: see policy_load. A
+ * paths of its root. `probe_uid`: the uid that asks; see probe.h. `place`: see policy_load. A
  * language that is not installed is LANGUAGE_MISSING, which is no failure. Returns 0, or -1 with a
  * text in `error`.
  */
 int language_prepare(struct language *language, const struct config *config, const struct language_config *from, uid_t probe_uid,
-    unsigned unix_grants, char *error, size_t size);
+    unsigned place, char *error, size_t size);
 
 /*
  * Level chroot: make the directory of its trees in `dir_fd`, and write the setups. `common`: the

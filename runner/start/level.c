@@ -35,10 +35,23 @@ level_unix_grants(const struct broker *broker)
 	for (unsigned grant = 0; grant < GRANT_COUNT && !broker->single_uid; grant++) {
 		bool has_host = (grant & GRANT_NETWORK) != 0 && broker->config->network == NETWORK_HOST;
 
+		/* There connect(2) is not made: see the rows of "handed". */
+		if ((grant & GRANT_NETWORK) != 0 && broker->config->level == LEVEL_CHROOT)
+			continue;
 		if (is_scoped || (broker->config->level == LEVEL_NAMESPACES && !has_host))
 			grants |= POLICY_UNIX(grant);
 	}
 	return grants;
+}
+
+unsigned
+level_place(const struct broker *broker)
+{
+	unsigned place = level_unix_grants(broker);
+
+	if (broker->config->network == NETWORK_PROXY)
+		place |= POLICY_ASKED | (broker->config->level == LEVEL_CHROOT ? POLICY_HANDED : 0u);
+	return place;
 }
 
 struct zygote_setup

@@ -102,6 +102,9 @@ struct language *level_first_language(const struct broker *broker);
  */
 unsigned level_unix_grants(const struct broker *broker);
 
+/* The place of the cells, for policy_load: level_unix_grants, and how runs have a network. */
+unsigned level_place(const struct broker *broker);
+
 /* The part of a zygote's setup that is the same for all. */
 struct zygote_setup level_common_setup(const struct broker *broker);
 

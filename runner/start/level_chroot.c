@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "broker/handed_socket.h"
 #include "fdpass.h"
 #include "log.h"
 #include "start/chroot_dir.h"
@@ -18,6 +19,28 @@ static void
 describe_uids(const struct start *start, char *text, size_t size)
 {
 	snprintf(text, size, "%s; after a run every process that has it is killed", start->ids.detail);
+}
+
+static bool
+has_proxy(const struct start *start)
+{
+	return start->config->network == NETWORK_PROXY;
+}
+
+static void
+describe_network(const struct start *start, char *text, size_t size)
+{
+	snprintf(text, size, "level chroot: %s",
+	    has_proxy(start) ? "see handed_sockets" : "sockets of the internet are denied by seccomp");
+}
+
+static void
+describe_handed_sockets(const struct start *start, char *text, size_t size)
+{
+	snprintf(text, size, "%s",
+	    has_proxy(start) ? "a run that asked for a network has TCP sockets that are connected to its proxy from the start, "
+	                       "and seccomp keeps them so" :
+	                       "none: no network is configured");
 }
 
 /*
@@ -33,7 +56,8 @@ static const struct wall walls[] = {
 	{ "proc", wall_never, wall_never, "level chroot: none", NULL },
 	{ "ipc_namespace", wall_never, wall_never, "level chroot: ipc is denied by seccomp", NULL },
 	{ "uts_namespace", wall_never, wall_never, "level chroot: the container's host name shows", NULL },
-	{ "network_namespace", wall_never, wall_never, "level chroot: sockets of the internet are denied by seccomp", NULL },
+	{ "network_namespace", wall_never, wall_never, NULL, describe_network },
+	{ "handed_sockets", has_proxy, has_proxy, NULL, describe_handed_sockets },
 	{ "chroot", NULL, NULL, "per cell; a tree of hard links that belong to root", NULL },
 	{ "uid_per_cell", NULL, NULL, NULL, describe_uids },
 	{ "disk", NULL, NULL, "no file larger than disk_bytes; all files with a name are added up every 50 ms", NULL },
@@ -45,8 +69,9 @@ check(const struct config *config)
 	if (geteuid() != 0)
 		die("%s: isolation.level: \"chroot\" needs a start as root, with the capabilities that a container has",
 		    config->path);
-	if (config->network != NETWORK_NONE)
-		die("%s: network.mode: at level \"chroot\" there is \"none\" only, since cells have no network of their own",
+	if (config->network == NETWORK_HOST)
+		die("%s: network.mode: at level \"chroot\" there are \"none\" and \"proxy\" only, since cells have no network of "
+		    "their own",
 		    config->path);
 }
 
@@ -111,6 +136,8 @@ build_roots(struct start *start)
 	broker->host_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (broker->proc_fd < 0 || broker->host_fd < 0)
 		die("open /proc: %s (is it mounted?)", strerror(errno));
+	if (start->config->network == NETWORK_PROXY && (broker->handed_fd = handed_socket_listen()) < 0)
+		die("listen on 127.0.0.1 for the sockets of programs: %s", strerror(errno));
 }
 
 static void

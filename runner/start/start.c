@@ -177,8 +177,7 @@ prepare_languages(struct start *start)
 		die("out of memory");
 	for (size_t i = 0; i < config->language_count; i++) {
 		if (language_prepare(&broker->language[i], config, config->language[i],
-		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, level_unix_grants(broker), error,
-		        sizeof error) != 0 ||
+		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, level_place(broker), error, sizeof error) != 0 ||
 		    start->level->open_root(start, &broker->language[i], error, sizeof error) != 0)
 			die("%s", error);
 	}
@@ -391,6 +390,7 @@ start_serve(struct config *config, const struct generation *generation)
 		    .host_fd = -1,
 		    .proc_files_fd = -1,
 		    .no_network_fd = -1,
+		    .handed_fd = -1,
 		    .last_pid_fd = -1,
 		    .null_fd = -1,
 		    .children = { .fd = -1 },

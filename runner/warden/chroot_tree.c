@@ -206,6 +206,12 @@ add_entry(struct walk *walk, const struct rootfs_entry *entry, int tree_fd)
 	else if (entry->kind == ROOTFS_BIND && stat(source, &st) == 0) {
 		add_to_stamp(walk, source, &st);
 		snprintf(walk->path, sizeof walk->path, "%s", source);
+		/*
+		 * A file with another source takes the place of the host's: certificates, which
+		 * etc.files names.
+		 */
+		if (entry->source != NULL && !entry->is_dir)
+			unlinkat(parent, name, 0);
 		result = is_left_out(walk) ?
 		    0 :
 		    entry->is_dir ?

@@ -53,6 +53,7 @@ struct warden {
 	uint32_t *turn; /* futexes, by cell: an init that waits begins a renewal when this changes */
 	char *stacks;   /* of the inits */
 	int network_fd; /* of the cell that is being made: see enum cell_network; -1: none */
+	int control_fd; /* of that cell: the guest's end of its control socket */
 	struct making { /* of that cell */
 		uint32_t cell;
 		uint32_t network;            /* enum cell_network */
@@ -156,19 +157,38 @@ raise_loopback(const struct warden *w, uint32_t cell)
 	return netns_raise_loopback();
 }
 
-/* The relay accepts the connections that the cell's programs make to their proxy. */
+/*
+ * Listen for the relay, which is to accept the connections that programs make to their proxy. The
+ * broker keeps both for the cell.
+ */
 static int
-give_listener(const struct warden *w, uint32_t cell)
+give_network(const struct warden *w, uint32_t cell)
 {
-	const struct relay_start unused = { 0 };
-	int fd = netns_listen(RELAY_PORT);
-	int result = fd < 0 ? -1 : fdpass_send(w->network_fd, &unused, sizeof unused, &fd, 1);
-	int error = errno;
+	const struct cell_network_made made = { .is_made = 1 };
+	int fds[2] = { -1, netns_listen(RELAY_PORT) };
+	int result = -1, error;
 
 	(void)cell;
-	fdpass_close(&fd, 1);
+	if (fds[1] >= 0 && (fds[0] = netns_of_socket(fds[1])) >= 0)
+		result = fdpass_send(w->control_fd, &made, sizeof made, fds, 2);
+	error = errno;
+	fdpass_close(fds, 2);
 	errno = error;
 	return result;
+}
+
+/*
+ * The namespace was the cell's before. Its runs had no socket of the internet there, but perhaps
+ * some of AF_UNIX: see enter_network.
+ */
+static int
+enter_relay_network(const struct warden *w, uint32_t cell)
+{
+	if (setns(w->network_fd, CLONE_NEWNET) != 0)
+		return -1;
+	if (netns_has_unix_sockets() == 0)
+		return 0;
+	return new_network(w, cell) != 0 || raise_loopback(w, cell) != 0 ? -1 : give_network(w, cell);
 }
 
 /*
@@ -241,7 +261,11 @@ static const struct step empty_network_steps[] = {
 static const struct step network_steps[] = {
 	{ "make a network namespace", new_network },
 	{ "bring the loopback up", raise_loopback },
-	{ "listen for the relay", give_listener },
+	{ "listen for the relay", give_network },
+};
+
+static const struct step relay_steps[] = {
+	{ "enter the cell's network with a listener", enter_relay_network },
 };
 
 /* First, for each kind of network. In the init, as those that follow. */
@@ -252,7 +276,8 @@ static const struct {
 } networks[CELL_NETWORKS] = {
 	[CELL_NETWORK_EMPTY] = { empty_network_steps, sizeof empty_network_steps / sizeof empty_network_steps[0], true },
 	[CELL_NETWORK_LOOPBACK] = { network_steps, 2, false },
-	[CELL_NETWORK_RELAY] = { network_steps, sizeof network_steps / sizeof network_steps[0], true },
+	[CELL_NETWORK_RELAY_NEW] = { network_steps, sizeof network_steps / sizeof network_steps[0], false },
+	[CELL_NETWORK_RELAY] = { relay_steps, sizeof relay_steps / sizeof relay_steps[0], true },
 };
 
 static const struct step steps[] = {
@@ -263,7 +288,7 @@ static const struct step steps[] = {
 	{ "name the cell's user", name_user },
 };
 
-/* In the init of a cell that has served a run, which had no network. */
+/* In the init of a cell that has served a run, which made no socket of the internet. */
 static const struct step renewal_steps[] = {
 	{ "verify that nothing runs in it", verify_alone }, /* first: now nothing changes any more */
 	{ "verify that it has no socket", verify_sockets },
@@ -292,7 +317,7 @@ carry_out(const struct warden *w, uint32_t cell, const struct step *step, size_t
 	}
 }
 
-/* ---- the init ---------------------------------------------------------------------------------------------------- */
+/* ---- the init ----------------------------------------------------------------------------------------------------------- */
 
 /*
  * Pid 1 of a cell. It shares the memory of the warden, which waits until the steps are done; errno
@@ -382,7 +407,7 @@ renew(const struct warden *w)
 	await_init(w);
 }
 
-/* ---- requests ---------------------------------------------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------------------------------------------------------- */
 
 static void
 drop(struct warden *w, uint32_t cell)
@@ -411,6 +436,7 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 
 	w->making = &making;
 	w->network_fd = networks[request->network].has_fd ? fds[--fd_count] : -1;
+	w->control_fd = fds[0];
 	if (request->is_renewal != 0) {
 		renew(w);
 	} else {

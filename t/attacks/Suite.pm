@@ -26,7 +26,7 @@ my %share = (
     limits => { themes => [qw(disk memory processes)], skipped => 1, skipped_chroot => 19 },
     next   => { themes => [qw(next)], skipped => 1 },
     output => { themes => [qw(compiler files output source)], skipped => 1, skipped_chroot => 1 },
-    reach  => { themes => [qw(network node others proc reach)], skipped => 36, skipped_chroot => 37 },
+    reach  => { themes => [qw(handed network node others proc reach)], skipped => 47, skipped_chroot => 48 },
 );
 
 my $only = $ENV{CELLBLOCK_ATTACKS};

@@ -517,6 +517,7 @@ world_begin(size_t seed)
 	broker.config = &config;
 	broker.isolation = &isolation_ns;
 	broker.null_fd = things[A_NULL];
+	broker.proc_fd = broker.handed_fd = broker.relay.fd = broker.handed.listener.fd = -1;
 	broker.relay.fd = broker.no_network_fd = -1;
 	broker.language = languages;
 	broker.language_count = LANGUAGES;
@@ -537,7 +538,7 @@ world_begin(size_t seed)
 		set_up_language(l, seed);
 	for (uint32_t c = 0; c < CELLS; c++) {
 		cell_init(&cells[c], c);
-		cells[c].net_fd = things[A_NULL];
+		cells[c].net.empty_fd = things[A_NULL];
 		guest_end[c] = init_end[c] = -1;
 	}
 	for (size_t i = 0; i < LISTENERS; i++)

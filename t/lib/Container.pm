@@ -40,7 +40,7 @@ sub headers {
     spew("$self->{dir}/all.c", join "\n", '#define _GNU_SOURCE', (sort keys %lines), '');
     my (undef, $made) = command(['cc', '-M', '-MG', "$self->{dir}/all.c"]);
     my %files = map { $_ => 1 } $made =~ m{(/usr/include/[^/\s]+)\s}g;
-    return sort(keys %files), glob('/usr/include/*-linux-gnu'), grep { -d } map {"/usr/include/$_"} qw(asm asm-generic linux sys);
+    return sort(keys %files), glob('/usr/include/*-linux-gnu'), grep { -d } map {"/usr/include/$_"} qw(arpa asm asm-generic linux netinet sys);
 }
 
 # Changes of the shipped configuration; see Cellblock::write_configuration.

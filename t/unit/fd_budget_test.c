@@ -76,7 +76,7 @@ each_setting_has_its_price(void **state)
 	 */
 	assert_int_equal(COST(config.cells += 100), 100 * 25 + 10 * 15 * 2);
 	assert_int_equal(COST(config.cells = 4096), (4096 - 8) * 25 + 409 * 15 * 2);
-	assert_int_equal(COST(config.network = NETWORK_PROXY), 8);
+	assert_int_equal(COST(config.network = NETWORK_PROXY), 8 * 4);
 	assert_int_equal(COST(config.network = NETWORK_HOST), 0);
 	assert_int_equal(COST(config.cgroup = LAYER_OPTIONAL), 0);
 	assert_int_equal(COST(config.queue += 7), 7 * 7 + 15 * 2);
@@ -121,6 +121,10 @@ the_relay(void **state)
 
 	(void)state;
 	assert_int_equal(fd_budget_of_relay(&config), 16 + 8 * (2 + 2 * 32));
+	/* At level chroot connections wait in the relay. */
+	config.level = LEVEL_CHROOT;
+	assert_int_equal(fd_budget_of_relay(&config), 16 + 8 * (2 + 2 * 32 + 64));
+	config.level = LEVEL_NAMESPACES;
 	config.cells = 4096;
 	config.connections = 1024;
 	assert_int_equal(fd_budget_of_relay(&config), 16 + 4096ull * 2050);

@@ -32,7 +32,7 @@
 static char folder[] = "/tmp/policy_test.XXXXXX";
 static char policy_path[sizeof folder + 16], other_path[sizeof folder + 16];
 static char shipped[512];
-static unsigned unix_grants = POLICY_UNIX_ALL; /* of the policies that check_filters loads */
+static unsigned place = POLICY_UNIX_ALL; /* of the guests of the policies that check_filters loads */
 
 static int
 make_folder(void **state)
@@ -76,7 +76,7 @@ static const struct bad_file {
 	const char *text, *rest;
 } bad_files[] = {
 	{ "alow = ();",
-	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, loopback, unix, zygote, enosys, kill, quiet, answer, deny, ask" },
+	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, internet, sockets, handed, loopback, unix, zygote, enosys, kill, quiet, answer, deny, ask" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = ( { calls = [\"read\"]; } );",
@@ -152,7 +152,7 @@ static const struct bad_file {
 	{ "deny = " ROW("calls = [\"read\"]; with = \"success\";"),
 	    ":1: deny[0].with: \"success\" is no answer; allowed: EACCES, EAFNOSUPPORT, ENOPROTOOPT" },
 	{ "allow = " ROW("calls = [\"read\"]; with = \"success\";"),
-	    ":1: allow[0].with: allowed: only in \"answer\" and \"deny\"" },
+	    ":1: allow[0].with: allowed: only in \"answer\", \"handed\" and \"deny\"" },
 	{ "allow = " ROW("calls = [\"read\"];") "answer = " ROW("calls = [\"read\"]; with = \"success\";"),
 	    ":2: answer[0]: read is already in \"allow\"; allowed: rows of which no arguments fit both" },
 	{ "allow = " WHEN("read",
@@ -315,7 +315,7 @@ is_allowed_too(const struct rules *rules, const struct rule *rule, unsigned gran
 		const struct rule *other = &rules->rule[i];
 
 		if (other->call == rule->call &&
-		    (other->section == RULES_ASK || policy_rules_permit(other->section, grant, unix_grants)) &&
+		    (policy_rules_ask(other->section, grant, place) || policy_rules_permit(other->section, grant, place)) &&
 		    policy_rules_overlap(other, rule))
 			return true;
 	}
@@ -345,7 +345,7 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 
 		if (!fits(rule, data))
 			continue;
-		if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, who % ZYGOTE, unix_grants))
+		if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, who % ZYGOTE, place))
 			is_allowed = true;
 		else if (rule->section == RULES_ENOSYS)
 			answer = SECCOMP_RET_ERRNO | ENOSYS;
@@ -353,7 +353,9 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 			answer = SECCOMP_RET_KILL_PROCESS;
 		else if (rule->section == RULES_QUIET && has_zygotes && !is_allowed_too(rules, rule, who % ZYGOTE))
 			answer = SECCOMP_RET_ERRNO | EPERM;
-		else if (rule->section == RULES_ANSWER && !is_zygotes)
+		else if ((rule->section == RULES_ANSWER ||
+		             (rule->section == RULES_HANDED && policy_rules_hand(who % ZYGOTE, place))) &&
+		    !is_zygotes)
 			answer = SECCOMP_RET_ERRNO | (uint32_t)rule->error;
 	}
 	if (who < ZYGOTE && is_zygotes)
@@ -424,7 +426,7 @@ static void
 check_filters(const char *dir, const char *name)
 {
 	char error[512];
-	struct policy *policy = policy_load(dir, name, unix_grants, error, sizeof error);
+	struct policy *policy = policy_load(dir, name, place, error, sizeof error);
 	int newest = newest_call();
 	struct rules rules;
 
@@ -452,11 +454,73 @@ test_shipped_policies(void **state)
 	check_filters(shipped, "python3");
 	check_filters(shipped, "worker");
 	/* Where names could lead out of the cells: of runs with a network, and of all. */
-	unix_grants = POLICY_UNIX(0) | POLICY_UNIX(GRANT_PROCESSES);
+	place = POLICY_UNIX(0) | POLICY_UNIX(GRANT_PROCESSES);
 	check_filters(shipped, "python3");
-	unix_grants = 0;
+	place = 0;
 	check_filters(shipped, "python3");
-	unix_grants = POLICY_UNIX_ALL;
+	/* With a network by a proxy, at both levels. */
+	place = POLICY_UNIX_ALL | POLICY_ASKED;
+	check_filters(shipped, "python3");
+	place = POLICY_UNIX_ALL | POLICY_ASKED | POLICY_HANDED;
+	check_filters(shipped, "python3");
+	place = POLICY_UNIX_ALL;
+}
+
+/*
+ * The fate of sockets of the internet, with each kind of network. No guest that is handed its
+ * sockets can make, connect or bind one by itself, whatever the arguments are.
+ */
+static void
+test_sockets_of_networks(void **state)
+{
+	static const struct {
+		unsigned place, grant;
+		uint32_t socket, connect, bind, v6only;
+	} cases[] = {
+		{ 0, 0, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_USER_NOTIF },
+		{ 0, GRANT_NETWORK, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW },
+		{ POLICY_ASKED, GRANT_NETWORK, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW },
+		{ POLICY_ASKED, GRANT_LOOPBACK, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW },
+		{ POLICY_ASKED | POLICY_HANDED, GRANT_NETWORK, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF,
+		    SECCOMP_RET_ERRNO },
+		{ POLICY_ASKED | POLICY_HANDED | POLICY_UNIX_ALL, GRANT_NETWORK | GRANT_PROCESSES, SECCOMP_RET_USER_NOTIF,
+		    SECCOMP_RET_ERRNO, SECCOMP_RET_USER_NOTIF, SECCOMP_RET_ERRNO },
+	};
+	static const struct {
+		uint64_t args[RULE_ARGS];
+		bool is_asked;
+	} sockets[] = { { { 2, 1, 0 }, true }, { { 10, 1 | 02000000 | 04000, 6 }, true }, { { 2, 2, 0 }, false },
+		{ { 2, 1, 262 }, false }, { { 1, 1, 0 }, false }, { { UINT64_C(1) << 32 | 2, 1, 0 }, false } };
+	char error[512];
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct policy *policy = policy_load(shipped, "python3", cases[i].place, error, sizeof error);
+		struct seccomp_data data = { .arch = seccomp_arch_native() };
+
+		assert_non_null(policy);
+		data.nr = seccomp_syscall_resolve_name("socket");
+		data.args[0] = 2;
+		data.args[1] = 1;
+		assert_int_equal(run_both(policy, cases[i].grant, &data), cases[i].socket);
+		for (int length = 0; length < 256; length++) {
+			data.args[2] = (uint64_t)length;
+			data.nr = seccomp_syscall_resolve_name("connect");
+			assert_int_equal(run_both(policy, cases[i].grant, &data), cases[i].connect);
+			data.nr = seccomp_syscall_resolve_name("bind");
+			assert_int_equal(run_both(policy, cases[i].grant, &data), cases[i].bind);
+		}
+		data = (struct seccomp_data){ .nr = seccomp_syscall_resolve_name("setsockopt"),
+			.arch = seccomp_arch_native(),
+			.args = { 3, 41, 26 } };
+		assert_int_equal(run_both(policy, cases[i].grant, &data), cases[i].v6only);
+		for (size_t j = 0; j < LENGTH(sockets); j++)
+			assert_int_equal(policy_question(policy, SYS_socket, sockets[j].args, true),
+			    sockets[j].is_asked ? POLICY_ASKS_SOCKET : POLICY_ASKS_NOTHING);
+		assert_int_equal(policy_question(policy, SYS_socket, sockets[0].args, false), POLICY_ASKS_NOTHING);
+		assert_int_equal(policy_question(policy, SYS_connect, sockets[0].args, true), POLICY_ASKS_NOTHING);
+		policy_free(policy);
+	}
 }
 
 /* The errors of denied calls: that of the first row that fits, or EPERM. */
@@ -511,9 +575,11 @@ test_questions(void **state)
 	    "zygote = ( { reason = \"r\"; calls = [\"setns\"]; } );\n");
 	policy = policy_load(folder, "p", 0, error, sizeof error);
 	assert_non_null(policy);
-	assert_true(policy_asks(policy, SYS_socket, netlink));
-	assert_false(policy_asks(policy, SYS_socket, other));
-	assert_false(policy_asks(policy, SYS_bind, netlink));
+	for (int has_proxy = 0; has_proxy < 2; has_proxy++) {
+		assert_int_equal(policy_question(policy, SYS_socket, netlink, has_proxy != 0), POLICY_ASKS_LOOK);
+		assert_int_equal(policy_question(policy, SYS_socket, other, has_proxy != 0), POLICY_ASKS_NOTHING);
+		assert_int_equal(policy_question(policy, SYS_bind, netlink, has_proxy != 0), POLICY_ASKS_NOTHING);
+	}
 	assert_int_equal(policy_denial_error(policy, SYS_socket, netlink), EAFNOSUPPORT);
 	policy_free(policy);
 	check_filters(folder, "p");
@@ -536,6 +602,9 @@ test_rules_side_by_side(void **state)
 	    "  { reason = \"allowed anyhow\"; calls = [\"read\"]; when = ( { arg = 3; one_of = [\"9\"]; } ); } );\n"
 	    "network = ( { reason = \"granted twice\"; calls = [\"write\"]; },\n"
 	    "  { reason = \"r\"; calls = [\"socket\"]; when = ( { arg = 0; one_of = [\"2\", \"10\"]; } ); } );\n"
+	    "ask = ( { reason = \"r\"; calls = [\"accept\"]; when = ( { arg = 0; one_of = [\"2\"]; } ); } );\n"
+	    "sockets = ( { reason = \"r\"; calls = [\"connect\", \"bind\"]; } );\n"
+	    "handed = ( { reason = \"r\"; calls = [\"connect\"]; with = \"success\"; } );\n"
 	    "answer = ( { reason = \"r\"; calls = [\"fsync\", \"setns\"]; with = \"success\"; },\n"
 	    "  { reason = \"r\"; calls = [\"open\", \"openat\"]; with = \"EINVAL\";\n"
 	    "    when = ( { arg = 2; mask = [\"O_DIRECT\"]; equals = [\"O_DIRECT\"]; } ); },\n"
@@ -558,6 +627,9 @@ test_rules_side_by_side(void **state)
 	    "answer = ( { reason = \"r\"; calls = [\"prlimit64\"]; with = \"success\";\n"
 	    "    when = ( { arg = 1; one_of = [\"4\"]; }, { arg = 2; not = \"0\"; } ); } );\n");
 	check_filters(folder, "p");
+	place = POLICY_UNIX_ALL | POLICY_ASKED | POLICY_HANDED;
+	check_filters(folder, "p");
+	place = POLICY_UNIX_ALL;
 	unlink(other_path);
 }
 
@@ -611,6 +683,7 @@ main(void)
 		cmocka_unit_test(test_bad_files),
 		cmocka_unit_test(test_bad_names_and_includes),
 		cmocka_unit_test(test_shipped_policies),
+		cmocka_unit_test(test_sockets_of_networks),
 		cmocka_unit_test(test_errors_of_denied_calls),
 		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_rules_side_by_side),
