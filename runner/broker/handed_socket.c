@@ -102,7 +102,7 @@ static void
 accept_all(struct broker *broker)
 {
 	struct handed_sockets *sockets = &broker->handed;
-	struct sockaddr_in peer;
+	struct sockaddr_in peer = { 0 };
 	socklen_t size = sizeof peer;
 	int fd;
 
@@ -141,8 +141,8 @@ handed_socket_watch(struct broker *broker, int fd)
 static uint16_t
 begin_connecting(const struct broker *broker, int fd, int domain)
 {
-	struct sockaddr_in to;
-	struct sockaddr_in6 name, to6 = { .sin6_family = AF_INET6 };
+	struct sockaddr_in to = { 0 };
+	struct sockaddr_in6 name = { 0 }, to6 = { .sin6_family = AF_INET6 };
 	socklen_t size = sizeof to, name_size = sizeof name;
 	int result;
 
