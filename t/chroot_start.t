@@ -57,7 +57,7 @@ use strict; use warnings; use Time::HiRes qw(time);
 $| = 1;
 my ($log, @command) = @ARGV;
 sub text { open my $in, '<', $log or return ''; local $/; return <$in> // '' }
-sub until_true { my ($seconds, $probe) = @_; my $end = time + $seconds; while (time < $end) { return 1 if $probe->(); select undef, undef, undef, .02 } return 0 }
+sub until_true { my ($seconds, $probe) = @_; my $end = time + 4 * $seconds; while (time < $end) { return 1 if $probe->(); select undef, undef, undef, .02 } return 0 }
 sub start { unlink $log; my $pid = fork // die; if (!$pid) { open STDERR, '>', $log; open STDOUT, '>&STDERR'; exec @command; exit 127 } return $pid }
 sub state_of { open my $in, '<', "/proc/$_[0]/stat" or return 'gone'; my ($state) = <$in> =~ /\) (\S)/; return $state }
 sub broker { for my $stat (glob '/proc/[0-9]*/stat') { open my $in, '<', $stat or next; my $line = <$in> // next; return $1 if $line =~ /^(\d+) \(broker\) [^Z]/ } return }

@@ -33,14 +33,14 @@ sub start {
 sub served {
     my ($dir, @under) = @_;
     my $pid = start($dir, @under);
-    eventually(30, sub { (slurp("$dir/log") // '') =~ /serving/ }) or diag slurp("$dir/log");
+    eventually(60, sub { (slurp("$dir/log") // '') =~ /serving/ }) or diag slurp("$dir/log");
     return $pid;
 }
 
 sub stop {
     my ($pid) = @_;
     kill 'TERM', $pid;
-    my $ended = eventually(15, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
+    my $ended = eventually(60, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
     return $? if $ended;
     kill 'KILL', $pid;
     waitpid $pid, 0;
@@ -96,16 +96,16 @@ sub descriptors {
 {
     my $dir = prepared();
     my $pid = start($dir);
-    ok eventually(30, sub { -S "$dir/run/runner.sock" }), 'with the shipped configuration it starts' or diag slurp("$dir/log");
-    ok eventually(10, sub { slurp("$dir/log") =~ /serving/ }), 'and serves';
+    ok eventually(60, sub { -S "$dir/run/runner.sock" }), 'with the shipped configuration it starts' or diag slurp("$dir/log");
+    ok eventually(60, sub { slurp("$dir/log") =~ /serving/ }), 'and serves';
     is waitpid($pid, POSIX::WNOHANG()), 0, 'and stays';
     my @cgroups;
-    ok eventually(10, sub { @cgroups = (bless { dir => $dir }, 'Cellblock')->cgroups }), 'with cells in control groups';
+    ok eventually(60, sub { @cgroups = (bless { dir => $dir }, 'Cellblock')->cgroups }), 'with cells in control groups';
     kill 'TERM', $pid;
-    my $gone = eventually(10, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
+    my $gone = eventually(60, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
     ok $gone, 'SIGTERM ends it' or do { kill 9, $pid; waitpid $pid, 0 };
     is $?, 0, 'with exit 0';
-    ok eventually(5, sub { !processes_of($dir) }), 'and nothing is left of it';
+    ok eventually(60, sub { !processes_of($dir) }), 'and nothing is left of it';
     is join("\n", grep { -d } @cgroups), '', 'no control group';
     ok !-e "$dir/run/runner.sock", 'no socket';
     unlike slurp("$dir/log"), qr/fatal/, 'nothing fatal in its log';
@@ -121,7 +121,7 @@ sub descriptors {
         spew("$leaf/cgroup.procs", $$);
         exec 'sleep', '0.5';
     }
-    ok eventually(5, sub { (slurp("$leaf/cgroup.procs") // '') =~ /^$late$/m }), 'a process is in a group';
+    ok eventually(60, sub { (slurp("$leaf/cgroup.procs") // '') =~ /^$late$/m }), 'a process is in a group';
     is clean($dir), 0, '--clean with a process that is about to end: exit 0';
     is join("\n", grep { -d } @cgroups), '', '--clean waits for its end, and removes the control groups';
     waitpid $late, 0;
@@ -225,7 +225,7 @@ sub cpu_ticks {
         return \%found;
     };
     my ($ones, $others);
-    ok eventually(20, sub { ($ones, $others) = ($uids->($one), $uids->($other)); keys %$ones > 2 && keys %$others > 2 }), 'two runners have cells';
+    ok eventually(60, sub { ($ones, $others) = ($uids->($one), $uids->($other)); keys %$ones > 2 && keys %$others > 2 }), 'two runners have cells';
     is join(' ', grep { $others->{$_} } keys %$ones), '', 'their uids on the host are others';
     Cellblock::spew("$third/conf/$_", slurp("$third/conf/$_") =~ s/first_uid = \d+/'first_uid = ' . ($first_uid + 32)/er) for 'cellblock.conf';
     my ($exit, $out, $err) = command([$runner, '-c', "$third/conf/cellblock.conf"], seconds => 20);
@@ -272,7 +272,7 @@ for (@impossible) {
     # A runner serves the other languages when one is missing; t/languages.t tests that.
     unlink grep { !m{/python3\.conf\z} } glob "$dir/conf/languages/*.conf";
     my $pid = start($dir);
-    my $ended = eventually(30, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
+    my $ended = eventually(60, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
     my $status = $?;
     my $log = slurp("$dir/log");
     ok $ended, "$name: it does not stay" or do { kill 'TERM', $pid; waitpid $pid, 0 };
@@ -281,7 +281,7 @@ for (@impossible) {
     like $log, $says, "$name: it says why";
     unlike $log, qr/Sanitizer|runtime error/, "$name: no sanitizer speaks";
     ok !-e "$dir/run/runner.sock", "$name: no socket is left";
-    ok eventually(5, sub { !processes_of($dir) }), "$name: nothing is left";
+    ok eventually(60, sub { !processes_of($dir) }), "$name: nothing is left";
     clean($dir);
 }
 
@@ -290,11 +290,11 @@ for (@impossible) {
 {
     my $dir = prepared([$p, qr/"abc", "argparse"/, '"no_such_module_here"']);
     my $pid = start($dir);
-    ok eventually(30, sub { (slurp("$dir/log") // '') =~ /no_such_module_here/ }), 'a module to warm that is not there: it is named';
+    ok eventually(60, sub { (slurp("$dir/log") // '') =~ /no_such_module_here/ }), 'a module to warm that is not there: it is named';
     is waitpid($pid, POSIX::WNOHANG()), 0, 'a module to warm that is not there: the runner stays';
     kill 'TERM', $pid;
-    ok eventually(10, sub { waitpid($pid, POSIX::WNOHANG()) == $pid }), 'and ends when told to';
-    ok eventually(5, sub { !processes_of($dir) }), 'with all its processes';
+    ok eventually(60, sub { waitpid($pid, POSIX::WNOHANG()) == $pid }), 'and ends when told to';
+    ok eventually(60, sub { !processes_of($dir) }), 'with all its processes';
     clean($dir);
 }
 
@@ -330,7 +330,7 @@ SKIP: {
             $runner, '-c', "$dir/conf/cellblock.conf"], seconds => 30);
         ok $exit != 0 && $exit != 124, "$call fails: no start" or diag $exit;
         like "$out$err", $says, "$call fails: it says why";
-        ok eventually(5, sub { !processes_of($dir) }), "$call fails: nothing is left";
+        ok eventually(60, sub { !processes_of($dir) }), "$call fails: nothing is left";
         clean($dir);
     }
 }

@@ -136,7 +136,7 @@ PYTHON
 );
 for (@inside) {
     my ($name, $code, $prints) = @$_;
-    my $r = $cb->run(code => $code);
+    my $r = $cb->run(code => $code, limits => { wall_ms => 60_000 });
     my $d = $r->{data} || {};
     (ref $prints ? like $d->{stdout}, $prints, $name : is $d->{stdout}, $prints, $name) or diag $r->{body};
 }

@@ -53,10 +53,11 @@ sub spew {
     return $path;
 }
 
-# Call $probe until it returns a true value, for $seconds at most. Returns the last value.
+# Call $probe until it returns a true value. Returns the last value. It is given up after four times
+# $seconds: those are for a machine that does nothing else.
 sub eventually {
     my ($seconds, $probe) = @_;
-    my $end = time + $seconds;
+    my $end = time + 4 * $seconds;
     while (1) {
         my $found = $probe->();
         return $found if $found || time > $end;
