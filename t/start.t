@@ -82,7 +82,7 @@ sub process_named {
 
 sub children_of {
     my ($dir, $pid) = @_;
-    return grep { (Cellblock::process_status($_)->{PPid} // 0) == $pid } processes_of($dir);
+    return grep { ((Cellblock::process_status($_) // {})->{PPid} // 0) == $pid } processes_of($dir);
 }
 
 # Returns the descriptors of a process, as number => path.

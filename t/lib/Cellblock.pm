@@ -220,7 +220,9 @@ sub start {
     $self->{url} = "http://127.0.0.1:$self->{port}";
     $self->{tls_url} = "https://127.0.0.1:$self->{tls_port}";
     $self->{mounts_before} = { map { $_ => 1 } host_mounts() };
-    write_configuration("$self->{dir}/conf", @{ $option{conf} }) if $option{conf};
+    # A busy machine wakes a language in more than the seconds that a run may wait.
+    my @patient = (grep { ($_->[2] // '') =~ /queue_ms = / } @{ $option{conf} || [] }) ? () : ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 60000'];
+    write_configuration("$self->{dir}/conf", @{ $option{conf} || [] }, @patient);
     $self->write_key($_, $option{keys}{$_}) for sort keys %{ $option{keys} || {} };
     my ($exit, $out, $err) = $self->up(@{ $option{args} || [] });
     $self->{said} = $out;
