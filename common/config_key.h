@@ -34,6 +34,7 @@ struct key_config {
 	bool no_network;
 	bool loopback;      /* its runs may have a loopback of their own, where the configuration allows that */
 	uint32_t proxy;     /* index of the proxy of its runs */
+	uint64_t store_bytes; /* that it may have in the store */
 	bool is_operator;   /* it may use the routes for operators */
 	bool is_open;       /* requests without a key have it */
 	uint64_t expires_s; /* it is valid before this time, in seconds since 1970; 0: for ever */

@@ -76,8 +76,6 @@ take_entry(const struct collected *collected, size_t *at, struct collected_file 
 		file->reason = "name";
 	if (file->reason != NULL)
 		file->content.size = 0;
-	else
-		describe(file);
 	return 0;
 }
 
@@ -88,6 +86,29 @@ compare(const void *a, const void *b)
 	int order = memcmp(left->bytes, right->bytes, left->size < right->size ? left->size : right->size);
 
 	return order != 0 ? order : left->size < right->size ? -1 : left->size > right->size;
+}
+
+/*
+ * Decide which files go into the store, and cut the content of those that do not fit into the reply.
+ */
+static void
+settle(struct collected *collected, const struct collect_form *form)
+{
+	uint64_t left = form->content_bytes;
+
+	for (size_t i = 0; i < collected->count; i++) {
+		struct collected_file *file = &collected->file[i];
+
+		if (file->reason != NULL)
+			continue;
+		file->is_for_store = form->can_store && file->content.size == file->size && (form->as_id || file->size > left);
+		if (!file->is_for_store) {
+			if (file->content.size > left)
+				file->content.size = left;
+			left -= file->content.size;
+		}
+		describe(file);
+	}
 }
 
 /* Map the memfd, if nobody can change it any more. Returns 0, or -1. */
@@ -135,15 +156,20 @@ take_entries(struct collected *collected)
 }
 
 void
-collected_take(struct collected *collected, int fd)
+collected_take(struct collected *collected, int fd, const struct collect_form *form)
 {
-	*collected = (struct collected){ .was_asked = true };
+	*collected = (struct collected){ .was_asked = true, .fd = -1 };
 	if (fd < 0 || map(collected, fd) != 0 || take_entries(collected) != 0) {
 		collected_release(collected);
 		collected->was_asked = true;
 		collected->incomplete = FAILED;
 	}
-	if (fd >= 0)
+	settle(collected, form);
+	for (size_t i = 0; i < collected->count && collected->fd < 0; i++) {
+		if (collected->file[i].is_for_store)
+			collected->fd = fd;
+	}
+	if (fd >= 0 && collected->fd < 0)
 		close(fd);
 }
 
@@ -153,5 +179,7 @@ collected_release(struct collected *collected)
 	free(collected->file);
 	if (collected->map != NULL)
 		munmap(collected->map, collected->map_size);
-	*collected = (struct collected){ .map = NULL };
+	if (collected->was_asked && collected->fd >= 0)
+		close(collected->fd);
+	*collected = (struct collected){ .fd = -1 };
 }

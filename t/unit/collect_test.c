@@ -159,6 +159,7 @@ test_stars(void **state)
 static char place[64];
 static int box_fd;
 static struct collected collected;
+static struct collect_form form = { .content_bytes = UINT64_MAX };
 
 static int
 set_up(void **state)
@@ -205,7 +206,7 @@ collect(const char *patterns, size_t size, uint64_t most)
 	request_fd = memfd_patterns(&request);
 	assert_true(request_fd >= 0);
 	collected_release(&collected);
-	collected_take(&collected, collect_files(box_fd, request_fd, most));
+	collected_take(&collected, collect_files(box_fd, request_fd, most), &form);
 	close(request_fd);
 }
 
@@ -393,7 +394,7 @@ take_bytes(const void *bytes, size_t size, bool is_sealed)
 
 	if (!is_sealed)
 		assert_int_equal(write(fd, bytes, size), size);
-	collected_take(&collected, fd);
+	collected_take(&collected, fd, &form);
 }
 
 static void
@@ -422,7 +423,7 @@ test_lies(void **state)
 		assert_failed(&good, size);
 	take_bytes(&good, sizeof good, false);
 	assert_string_equal(collected.incomplete, "service");
-	collected_take(&collected, -1);
+	collected_take(&collected, -1, &form);
 	assert_string_equal(collected.incomplete, "service");
 #define LIE(field, value) (bad = good, bad.field = (value), assert_failed(&bad, sizeof bad))
 	LIE(head.magic, 0);
