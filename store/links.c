@@ -74,6 +74,12 @@ links_begin(const struct config *of, const struct key_list *list, struct store *
 	umask(mask);
 }
 
+void
+links_end(int dir_fd)
+{
+	unlinkat(dir_fd, STORE_SOCKET, 0);
+}
+
 uint64_t
 links_quota(const char *key)
 {

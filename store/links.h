@@ -24,6 +24,9 @@ void links_begin(const struct config *config, const struct key_list *keys, struc
 /* Serve connections until `stop_fd` can be read. A thread calls this. */
 void links_serve(int stop_fd);
 
+/* Remove the socket. */
+void links_end(int dir_fd);
+
 /* What a key may have in the store, in bytes. */
 uint64_t links_quota(const char *key);
 

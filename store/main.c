@@ -28,7 +28,7 @@
 
 #define LISTEN_FD 0
 #define GENERATIONS_MOST 2
-#define DRAIN_MS 25000 /* more than server.c takes */
+#define DRAIN_MS 10000 /* more than server.c takes */
 
 static void
 usage(FILE *to)

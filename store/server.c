@@ -31,7 +31,7 @@
 #define LISTEN_FD 0
 #define SERVERS 32
 #define THREADS_MOST (SERVERS + LINKS_THREADS)
-#define STOP_S 20 /* for the requests in progress when this process stops */
+#define STOP_S 6  /* for the requests in progress when this process stops */
 #define FILES (32 + LINKS_MOST + 4 * SERVERS + 4 * LINKS_THREADS)
 #define STACK_BYTES (512 * 1024)
 #define SWEEP_MIN_MS 500
@@ -171,6 +171,9 @@ server_serve(const struct config *config, const struct key_list *keys, const str
 	log_info("%s: %s", config->store_dir, store != NULL ? "the store serves" : "files.store_bytes is 0: no files are kept");
 	sweep_until(signal_fd);
 	generation_report(GENERATION_LEAVING);
+	/* The next process, which makes its own, waits for the lock. */
+	if (store != NULL)
+		links_end(dir_fd);
 	stop_threads(thread);
 	log_info("stopped by SIGTERM");
 }
