@@ -446,7 +446,7 @@ test_bad_requests(void **state)
 	struct __attribute__((packed)) {
 		struct collect_request head;
 		char patterns[4];
-	} good = { { COLLECT_MAGIC, 2, 4 }, "a\0b" }, bad;
+	} good = { { COLLECT_MAGIC, 2, 4, 0 }, "a\0b" }, bad;
 	int fd;
 
 	(void)state;
