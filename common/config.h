@@ -209,11 +209,11 @@ struct config {
 	/* files */
 	uint64_t collect_bytes; /* of the files that a run has left, in its reply; 0: there are none */
 	char *store_dir;
-	uint64_t store_bytes;      /* of all files in the store; 0: there is no store */
-	uint64_t store_key_bytes;  /* of a key whose file does not say otherwise */
-	uint64_t store_file_bytes; /* of one */
-	uint64_t store_run_bytes;  /* that all runs in progress may have from the store */
-	uint64_t store_s;          /* for how long a file is kept that nobody uses; 0: for ever */
+	uint64_t store_bytes;         /* of all files in the store; 0: there is no store */
+	uint64_t store_key_bytes;     /* of a key whose file does not say otherwise */
+	uint64_t store_file_bytes;    /* of one */
+	uint64_t store_run_bytes;     /* that all runs in progress may have from the store */
+	uint64_t store_s;             /* for how long a file is kept that nobody uses; 0: for ever */
 	uint64_t collect_store_bytes; /* of the files of a run that go into the store */
 
 	/* keys */

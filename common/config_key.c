@@ -160,7 +160,9 @@ config_key_load(const struct config *config, const char *path, const char *name,
 	struct conf_file file;
 	int failed;
 
-	*key = (struct key_config){ .share = config->key_limits, .busy_status = config->busy_status, .loopback = true,
+	*key = (struct key_config){ .share = config->key_limits,
+		.busy_status = config->busy_status,
+		.loopback = true,
 		.store_bytes = config->store_key_bytes };
 	memset(&key->maximum, 0xff, sizeof key->maximum);
 	if (!config_key_is_name(name)) {

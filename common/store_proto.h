@@ -49,7 +49,7 @@ struct store_request {
 };
 
 struct store_figures {
-	uint64_t bytes;     /* of all files, in whole blocks, with uploads in progress */
+	uint64_t bytes; /* of all files, in whole blocks, with uploads in progress */
 	uint64_t files;
 	uint64_t keys;      /* that have files */
 	uint64_t uploads;   /* in progress */
@@ -62,9 +62,9 @@ struct store_figures {
 };
 
 struct store_reply {
-	uint32_t kind;  /* as in the request */
-	uint32_t fault; /* enum store_fault */
-	uint64_t size;  /* STORE_OPEN */
+	uint32_t kind;                     /* as in the request */
+	uint32_t fault;                    /* enum store_fault */
+	uint64_t size;                     /* STORE_OPEN */
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* STORE_KEEP */
 	struct store_figures figures;      /* STORE_FIGURES */
 };

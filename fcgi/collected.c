@@ -89,7 +89,8 @@ compare(const void *a, const void *b)
 }
 
 /*
- * Decide which files go into the store, and cut the content of those that do not fit into the reply.
+ * Decide which files go into the store, and cut the content of those that do not fit into the
+ * reply.
  */
 static void
 settle(struct collected *collected, const struct collect_form *form)

@@ -31,7 +31,8 @@
 #define FILES_OF_PROCESS 16
 /*
  * Of a request: its connection, those to two runners while one replaces the other, epoll, both ends
- * of three pipes, a memfd, the connection to the store, a file of it, and the job made of its files.
+ * of three pipes, a memfd, the connection to the store, a file of it, and the job that has its
+ * files.
  */
 #define FILES_OF_REQUEST 14
 #define MEMORY_OF_PROCESS ((rlim_t)128 << 20) /* code, configuration, stacks, and what malloc(3) keeps */

@@ -14,8 +14,8 @@
 enum { JOB_PARTS = 7, FILE_PARTS = 3 };
 
 /*
- * The parts of the files that are here: `iov` has room for them, and `heads` for a head of each. Adds to `header`
- * how many there are, and their bytes.
+ * The parts of the files that are here: `iov` has room for them, and `heads` for a head of each.
+ * Adds to `header` how many there are, and their bytes.
  */
 static void
 add_files(const struct request_files *files, struct job_header *header, struct job_file *heads, struct iovec *iov)
@@ -36,7 +36,7 @@ add_files(const struct request_files *files, struct job_header *header, struct j
 	}
 }
 
-/* What comes before the files. */
+/* Fill in the header, but for the files. */
 static struct job_header
 describe_job(const struct run_request *request)
 {
@@ -116,7 +116,8 @@ write_job(const struct request_files *files, struct job_header *header, struct i
 	count_stored(files, header);
 	fd = sealed_memfd_begin("cellblock-job", SEALED_MEMFD_DATA);
 	if (fd < 0 ||
-	    (sealed_memfd_write(fd, 0, iov, count) == 0 && write_stored(files, fd, end, source) == 0 && sealed_memfd_finish(fd) == 0))
+	    (sealed_memfd_write(fd, 0, iov, count) == 0 && write_stored(files, fd, end, source) == 0 &&
+	        sealed_memfd_finish(fd) == 0))
 		return fd;
 	error = errno;
 	close(fd);

@@ -14,7 +14,10 @@ int memfd_job(const struct run_request *request);
 
 /* Where the contents of files come from that are in the store. */
 struct memfd_source {
-	/* Write the file->stored_bytes bytes of a file to `fd` at offset `at`. Returns 0, or -1 with errno. */
+	/*
+	 * Write the file->stored_bytes bytes of a file to `fd` at offset `at`. Returns 0, or -1
+	 * with errno.
+	 */
 	int (*write)(void *context, const struct request_file *file, int fd, off_t at);
 	void *context;
 };

@@ -29,7 +29,8 @@ describe_file(const struct collected_file *file, char *text)
 		    file->reason);
 	if (file->is_for_store)
 		return snprintf(text, REST_SIZE,
-		    "\",\"size\":%" PRIu64 ",\"sha256\":\"%s\",\"mime\":\"%s\",\"id\":\"sha256:%s\",\"truncated\":false,\"content\":null",
+		    "\",\"size\":%" PRIu64
+		    ",\"sha256\":\"%s\",\"mime\":\"%s\",\"id\":\"sha256:%s\",\"truncated\":false,\"content\":null",
 		    file->size, file->sha256, file->mime, file->sha256);
 	return snprintf(text, REST_SIZE,
 	    "\",\"size\":%" PRIu64 ",\"sha256\":\"%s\",\"mime\":\"%s\",\"encoding\":\"%s\",\"truncated\":%s,\"content\":\"",
@@ -64,8 +65,7 @@ reply_files_length(const struct collected *collected)
 		const struct collected_file *file = &collected->file[i];
 
 		length += (i > 0) + strlen(before_path) + json_text_length(file->path.bytes, file->path.size) +
-		    (size_t)describe_file(file, text) + (has_content(file) ? file->json_length : 0) +
-		    strlen(after_content(file));
+		    (size_t)describe_file(file, text) + (has_content(file) ? file->json_length : 0) + strlen(after_content(file));
 	}
 	return length + (size_t)describe_collection(collected, text);
 }

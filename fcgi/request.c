@@ -536,8 +536,8 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    request_files_take(tree, config->language[request->language], &request->limits, &request->files, error) != 0 ||
 	    request_files_take_main(tree, config->language[request->language], &request->files, &request->main, &request->code,
 	        error) != 0 ||
-	    request_collect_take(config, tree, &request->collect, &request->collect_form, error) != 0 || reject_later_fields(tree, error) != 0 ||
-	    take_network(config, tree, request, error) != 0)
+	    request_collect_take(config, tree, &request->collect, &request->collect_form, error) != 0 ||
+	    reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
 		goto failed;
 	if (request->code.size == 0 && request->files.stored_main == NULL) {
 		http_error_set(error, 400, "code: is required and must not be empty");

@@ -76,8 +76,8 @@ take_id(const struct text *id, struct request_files *files, struct request_file 
 	if (!files->has_store)
 		return http_error_set(error, 400, "%s: this server keeps no files; send the content instead", label);
 	if (!is_id(id))
-		return http_error_set(error, 400, "%s: must be " STORE_ID_PREFIX " and %d hexadecimal digits, in small letters", label,
-		    STORE_DIGITS);
+		return http_error_set(error, 400, "%s: must be " STORE_ID_PREFIX " and %d hexadecimal digits, in small letters",
+		    label, STORE_DIGITS);
 	if (++files->stored > STORE_IDS_MOST)
 		return http_error_set(error, 400, "%s: there must not be more than %d ids", label, STORE_IDS_MOST);
 	file->id = id->bytes;
@@ -273,8 +273,8 @@ request_files_check_bytes(const struct request_files *files, const struct run_li
 {
 	if (files->bytes <= limits->disk_bytes)
 		return 0;
-	return http_error_set(error, 400, "files: have %" PRIu64 " bytes together, and limits.disk_bytes is %" PRIu64, files->bytes,
-	    limits->disk_bytes);
+	return http_error_set(error, 400, "files: have %" PRIu64 " bytes together, and limits.disk_bytes is %" PRIu64,
+	    files->bytes, limits->disk_bytes);
 }
 
 int

@@ -26,8 +26,8 @@ struct fetch {
 	uint64_t *size;
 	uint32_t count;
 	char *block;
-	enum store_fault fault;     /* of the last file */
-	const char *lost;           /* the id of a file that went meanwhile; NULL: none */
+	enum store_fault fault; /* of the last file */
+	const char *lost;       /* the id of a file that went meanwhile; NULL: none */
 };
 
 void
@@ -71,7 +71,7 @@ read_id(const char *id, uint8_t digest[PROTO_DIGEST_SIZE])
 		digest[i] = (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
 }
 
-/* Open a file. Returns 0, or -1 with fetch->fault set, or with the link's error and STORE_FAILED. */
+/* Open a file. Returns 0; or -1 with fetch->fault, for STORE_FAILED with the link's error, too. */
 static int
 open_stored(struct fetch *fetch, const char *id, int *fd)
 {
@@ -198,8 +198,9 @@ find_files(struct fetch *fetch, struct run_request *run, uint64_t most, struct h
 	if (request_files_check_bytes(&run->files, &run->limits, error) != 0)
 		return -1;
 	if (bytes > most)
-		return http_error_set(error, 400, "files: those in the store have %" PRIu64 " bytes together; a run may have %" PRIu64
-		    " from there", bytes, most);
+		return http_error_set(error, 400,
+		    "files: those in the store have %" PRIu64 " bytes together; a run may have %" PRIu64 " from there", bytes,
+		    most);
 	return 0;
 }
 

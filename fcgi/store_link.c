@@ -74,7 +74,8 @@ store_link_connect(struct store_link *link, const struct config *config)
 static int
 receive(struct store_link *link, const struct store_request *request, struct store_more *more, struct store_reply *reply)
 {
-	size_t count = request->kind == STORE_FIND ? request->count : 0, size = sizeof *reply + count * sizeof(uint64_t), fd_count = 0;
+	size_t count = request->kind == STORE_FIND ? request->count : 0, size = sizeof *reply + count * sizeof(uint64_t),
+	       fd_count = 0;
 	struct pollfd store = { .fd = link->fd, .events = POLLIN };
 	char *answer = malloc(size);
 	int n, given = -1, wait_ms = link->is_hasty ? HASTY_MS : ANSWER_MS;
@@ -105,8 +106,7 @@ receive(struct store_link *link, const struct store_request *request, struct sto
 }
 
 int
-store_link_ask(struct store_link *link, const struct store_request *request, struct store_more *more,
-    struct store_reply *reply)
+store_link_ask(struct store_link *link, const struct store_request *request, struct store_more *more, struct store_reply *reply)
 {
 	size_t bytes = request->kind == STORE_FIND ? (size_t)request->count * PROTO_DIGEST_SIZE : 0;
 	char *message = malloc(sizeof *request + bytes);

@@ -16,7 +16,7 @@ struct store_link {
 	char error[STORE_LINK_ERROR_SIZE]; /* after a call returned -1: the failed step, for the log */
 };
 
-/* What is sent and received besides the request and its reply. */
+/* The parts of an exchange besides the request and its reply. */
 struct store_more {
 	const uint8_t (*digests)[PROTO_DIGEST_SIZE]; /* STORE_FIND: request->count of them */
 	uint64_t *sizes;                             /* the same */
@@ -25,8 +25,8 @@ struct store_more {
 };
 
 /*
- * Connect to the store of the configuration, unless there is a connection. Tries for a second, which
- * the store needs to restart. Returns 0, or -1 with `error` set.
+ * Connect to the store of the configuration, unless there is a connection. Tries for a second,
+ * which the store needs to restart. Returns 0, or -1 with `error` set.
  */
 int store_link_connect(struct store_link *link, const struct config *config);
 
@@ -37,7 +37,10 @@ int store_link_connect(struct store_link *link, const struct config *config);
 int store_link_ask(struct store_link *link, const struct store_request *request, struct store_more *more,
     struct store_reply *reply);
 
-/* Close the connection: what STORE_OPEN has handed out does not count any more. May be called again. */
+/*
+ * Close the connection: the files that STORE_OPEN has handed out do not count any more. May be
+ * called again.
+ */
 void store_link_close(struct store_link *link);
 
 #endif

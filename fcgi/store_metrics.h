@@ -1,4 +1,7 @@
-/* store_metrics.h - the store's figures in Prometheus' text format. docs/monitoring.md lists them. */
+/*
+ * store_metrics.h - the figures of the store in Prometheus' text format. docs/monitoring.md lists
+ * them.
+ */
 #ifndef CELLBLOCK_STORE_METRICS_H
 #define CELLBLOCK_STORE_METRICS_H
 

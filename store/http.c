@@ -25,12 +25,12 @@
 #define ROUTE "/v1/sandbox/files"
 #define METHODS "PUT, HEAD, GET, DELETE"
 #define BLOCK_BYTES (64 * 1024)
-#define UPLOAD_MS 30000             /* for an upload to end, ... */
+#define UPLOAD_MS 30000                /* for an upload to end, ... */
 #define UPLOAD_BYTES_PER_S (64 * 1024) /* ... and the slowest pace on top of that */
-#define STOP_MS 5000                /* for uploads in progress when the store stops */
-#define UPLOADS_MOST 24             /* threads that uploads may have; the others have one always */
+#define STOP_MS 5000                   /* for uploads in progress when the store stops */
+#define UPLOADS_MOST 24                /* threads that uploads may have; the others have one always */
 #define UPLOADS_OF_KEY 8
-#define DRAIN_MS 2000               /* for nginx to take an answer that came before the end of the body */
+#define DRAIN_MS 2000 /* for nginx to take an answer that came before the end of the body */
 
 /* ---- ids --------------------------------------------------------------------------------------------------------- */
 
@@ -91,8 +91,8 @@ explain(struct http_context *context, struct exchange *exchange, enum store_faul
 		    "too many requests: this key may have %d uploads at a time", UPLOADS_OF_KEY);
 		break;
 	case STORE_KEY_FULL:
-		http_error_set(&error, 507, "insufficient storage: uploads in progress take all that this key may have, %" PRIu64 " bytes",
-		    quota);
+		http_error_set(&error, 507,
+		    "insufficient storage: uploads in progress take all that this key may have, %" PRIu64 " bytes", quota);
 		break;
 	case STORE_FULL:
 		http_error_set(&error, 507, "insufficient storage: uploads in progress take all of the store; try again later");
@@ -109,8 +109,8 @@ explain(struct http_context *context, struct exchange *exchange, enum store_faul
 }
 
 /*
- * Wait for a part of the body, and find how much of it is there. Returns a positive number; 0 at the
- * end of the body; or -1: it was broken off.
+ * Wait for a part of the body, and find how much of it is there. Returns a positive number; 0 at
+ * the end of the body; or -1: it was broken off.
  */
 static int
 next_part(FCGX_Stream *in)
@@ -254,7 +254,7 @@ answer_unknown(struct exchange *exchange)
 	reply_error(&exchange->reply, &error, NULL);
 }
 
-/* The size of a file as its client sees it. A body is never left out in silence: the length was sent. */
+/* A client that gets less than all of it can tell: it has the length. */
 static void
 send_content(struct exchange *exchange, int fd, uint64_t size)
 {
@@ -326,7 +326,8 @@ serve_file(struct http_context *context, struct exchange *exchange, const char *
 	struct http_error error;
 
 	if (read_id(id, digest) != 0) {
-		http_error_set(&error, 400, "id: must be " STORE_ID_PREFIX " and %d hexadecimal digits, in small letters", STORE_DIGITS);
+		http_error_set(&error, 400, "id: must be " STORE_ID_PREFIX " and %d hexadecimal digits, in small letters",
+		    STORE_DIGITS);
 		exchange_fail(exchange, &error, NULL);
 	} else if (strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0) {
 		get_file(context, exchange, digest, *method == 'G');
@@ -393,7 +394,8 @@ end_request(FCGX_Request *fcgi)
 	nginx.fd = fcgi->ipcFd;
 	if (!is_whole && shutdown(fcgi->ipcFd, SHUT_WR) == 0) {
 		for (uint64_t now_us = clock_us(); now_us < until_us; now_us = clock_us()) {
-			if (poll(&nginx, 1, (int)((until_us - now_us) / 1000) + 1) <= 0 || read(fcgi->ipcFd, rest, sizeof rest) <= 0)
+			if (poll(&nginx, 1, (int)((until_us - now_us) / 1000) + 1) <= 0 ||
+			    read(fcgi->ipcFd, rest, sizeof rest) <= 0)
 				break;
 		}
 	}

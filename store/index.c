@@ -109,8 +109,8 @@ index_find(const struct index *index, const char *name, const uint8_t digest[PRO
 {
 	struct index_entry *entry = *bucket_of(index, name, digest);
 
-	while (entry != NULL &&
-	    (memcmp(entry->digest, digest, sizeof entry->digest) != 0 || strcmp(entry->owner->name, name) != 0))
+	while (
+	    entry != NULL && (memcmp(entry->digest, digest, sizeof entry->digest) != 0 || strcmp(entry->owner->name, name) != 0))
 		entry = entry->next;
 	return entry;
 }

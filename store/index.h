@@ -18,7 +18,7 @@
 struct index_entry {
 	uint8_t digest[PROTO_DIGEST_SIZE];
 	uint64_t size;
-	uint64_t used_s;            /* of the last use, in seconds since 1970 */
+	uint64_t used_s; /* of the last use, in seconds since 1970 */
 	struct index_owner *owner;
 	struct index_entry *newer, *older; /* of the same owner */
 	struct index_entry *next;          /* in its bucket */
@@ -47,7 +47,7 @@ struct index {
 	void *context;
 };
 
-/* What a file of this size is charged. */
+/* The charge of a file of this size. */
 uint64_t index_charge(uint64_t size);
 
 /* Make an empty index. Returns 0, or -1 with errno. index_free frees it. */
@@ -80,7 +80,8 @@ void index_release(struct index *index, struct index_owner *owner, uint64_t byte
  * Add a file, whose charge was reserved and is the file's from now on. Entries must come in the
  * order of their use. Returns 0, or -1 if there is no memory.
  */
-int index_add(struct index *index, struct index_owner *owner, const uint8_t digest[PROTO_DIGEST_SIZE], uint64_t size, uint64_t used_s);
+int index_add(struct index *index, struct index_owner *owner, const uint8_t digest[PROTO_DIGEST_SIZE], uint64_t size,
+    uint64_t used_s);
 
 /* Remove the file and forget it. Its owner is forgotten, too, if it has nothing else. */
 void index_drop(struct index *index, struct index_entry *entry);

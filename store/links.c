@@ -1,4 +1,7 @@
-/* links.c - see links.h. Runs in the store. The peers are processes of this user, and checked all the same. */
+/*
+ * links.c - see links.h. Runs in the store. The peers are processes of this user, and checked all
+ * the same.
+ */
 #define _GNU_SOURCE
 #include "links.h"
 
@@ -137,7 +140,8 @@ accept_link(int epoll_fd)
 	}
 	pthread_mutex_unlock(&lock);
 	if (fd >= 0) {
-		log_limit_warn(&limit, "files.store: a connection is refused: there are %d, or it is not of this user", LINKS_MOST);
+		log_limit_warn(&limit, "files.store: a connection is refused: there are %d, or it is not of this user",
+		    LINKS_MOST);
 		close(fd);
 	}
 	free(link);
@@ -234,8 +238,8 @@ keep_file(const struct store_request *request, int fd, struct store_reply *reply
 	enum store_fault fault;
 	struct stat st;
 
-	if (seals < 0 || (seals & NEEDED_SEALS) != NEEDED_SEALS || fstat(fd, &st) != 0 || request->offset > (uint64_t)st.st_size ||
-	    request->size > (uint64_t)st.st_size - request->offset)
+	if (seals < 0 || (seals & NEEDED_SEALS) != NEEDED_SEALS || fstat(fd, &st) != 0 ||
+	    request->offset > (uint64_t)st.st_size || request->size > (uint64_t)st.st_size - request->offset)
 		return STORE_FAILED;
 	fault = store_begin(store, request->key, links_quota(request->key), 0, request->size, &upload);
 	if (fault != STORE_OK)

@@ -27,7 +27,7 @@ void links_serve(int stop_fd);
 /* Remove the socket. */
 void links_end(int dir_fd);
 
-/* What a key may have in the store, in bytes. */
+/* The most bytes that a key may have in the store. */
 uint64_t links_quota(const char *key);
 
 /* The bytes that runs in progress have. */

@@ -97,7 +97,7 @@ serve(const struct config *config, const struct generation *generation)
 	policy = policy_load(config->policy_dir, "store", 0, error, sizeof error);
 	if (policy == NULL)
 		die("%s", error);
-	/* From now on the one before it makes room. What is still to be done is as likely to fail there. */
+	/* From now on the process before it makes room. */
 	generation_report(GENERATION_READY);
 	if (config->store_bytes > 0)
 		store = store_open(config, &dir_fd);

@@ -31,14 +31,14 @@
 #define LISTEN_FD 0
 #define SERVERS 32
 #define THREADS_MOST (SERVERS + LINKS_THREADS)
-#define STOP_S 6  /* for the requests in progress when this process stops */
+#define STOP_S 6 /* for the requests in progress when this process stops */
 #define FILES (32 + LINKS_MOST + 4 * SERVERS + 4 * LINKS_THREADS)
 #define STACK_BYTES (512 * 1024)
 #define SWEEP_MIN_MS 500
 #define SWEEP_MAX_MS 60000
 
 static struct http_context context;
-static size_t threads; /* without a store there are no links */
+static size_t threads;            /* without a store there are no links */
 static pthread_barrier_t in_step; /* of all threads: a thread makes calls at its start that the policy denies */
 static int stop_fd = -1;          /* can be read when the threads are to end */
 
@@ -157,7 +157,8 @@ server_serve(const struct config *config, const struct key_list *keys, const str
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
 	stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 || pthread_barrier_init(&in_step, NULL, (unsigned)threads + 1) != 0)
+	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 ||
+	    pthread_barrier_init(&in_step, NULL, (unsigned)threads + 1) != 0)
 		die("prepare the store: %s", strerror(errno));
 	signal_fd = set_signals();
 	if (store != NULL)

@@ -10,10 +10,12 @@
 #include "store.h"
 
 /*
- * Confine this process to the store's directory `dir_fd`, and serve the requests that arrive at descriptor
- * 0, a listening socket, and those of the workers, until SIGTERM. Uploads that last longer than a
- * few seconds then are broken off. Dies if a step of the start fails. `store` is NULL, and `dir_fd`
- * -1, if the configuration has no store: then each request is answered with 404.
+ * Confine this process to the store's directory `dir_fd`, and serve the requests that arrive at
+ * descriptor 0, a listening socket, and those of the workers, until SIGTERM. Uploads that last
+ * longer than a few seconds then are broken off. Dies if a step of the start fails.
+ *
+ * `store` is NULL, and `dir_fd` -1, if the configuration has no store: then each request is
+ * answered with 404.
  */
 void server_serve(const struct config *config, const struct key_list *keys, const struct policy *policy, struct store *store,
     int dir_fd);

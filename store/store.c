@@ -379,7 +379,7 @@ reserve(struct store *store, struct store_upload *upload, uint64_t size)
 	if (need <= upload->reserved)
 		return STORE_OK;
 	more = need - upload->reserved;
-	/* Ahead, so that the lock is taken less often; but what does not fit must not be refused for that. */
+	/* Ahead, so that the lock is taken less often; but nothing is refused for that. */
 	fault = size < STEP_BYTES ? STORE_FULL : index_reserve(&store->index, upload->owner, upload->quota, more + STEP_BYTES);
 	if (fault == STORE_OK)
 		more += STEP_BYTES;

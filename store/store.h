@@ -8,9 +8,9 @@
  *       tmp/N           uploads in progress; removed at the start
  *       keys/NAME/HEX   a file of the key NAME, named by its SHA-256; 0400
  *
- * A file gets its name when it is whole and its digest is known, by one rename(2). So there is never
- * half a file, whatever ends this process. After a crash of the host a disk may have a name and not
- * its content, so a store of an earlier boot is emptied.
+ * A file gets its name when it is whole and its digest is known, by one rename(2). So there is
+ * never half a file, whatever ends this process. After a crash of the host a disk may have a name
+ * and not its content, so a store of an earlier boot is emptied.
  *
  * For several threads.
  */

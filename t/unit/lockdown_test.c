@@ -55,7 +55,7 @@ static int listening;
 static enum requirement landlock = LAYER_OPTIONAL;
 static struct policy *store_policy;
 static int store_fd = -1; /* the directory of a store; -1: become a worker */
-static pid_t sibling; /* waits, with the same user and the same layers */
+static pid_t sibling;     /* waits, with the same user and the same layers */
 
 static void
 become_worker(void)
@@ -498,8 +498,9 @@ cannot_store(void)
 	static const char *const outside[] = { "..", "../..", "/", "/etc/passwd", "/proc/self/mem" };
 	int fd = openat(store_fd, "a", O_WRONLY | O_CREAT | O_EXCL, 0400);
 
-	if (fd < 0 || write(fd, "x", 1) != 1 || mkdirat(store_fd, "d", 0700) != 0 || renameat(store_fd, "a", store_fd, "d/b") != 0 ||
-	    openat(store_fd, "d/b", O_RDONLY) < 0 || unlinkat(store_fd, "d/b", 0) != 0 || unlinkat(store_fd, "d", AT_REMOVEDIR) != 0)
+	if (fd < 0 || write(fd, "x", 1) != 1 || mkdirat(store_fd, "d", 0700) != 0 ||
+	    renameat(store_fd, "a", store_fd, "d/b") != 0 || openat(store_fd, "d/b", O_RDONLY) < 0 ||
+	    unlinkat(store_fd, "d/b", 0) != 0 || unlinkat(store_fd, "d", AT_REMOVEDIR) != 0)
 		return true;
 	for (size_t i = 0; i < LENGTH(outside); i++) {
 		if (openat(store_fd, outside[i], O_RDONLY) >= 0)

@@ -555,8 +555,9 @@ test_stored_job(void **state)
 static void
 test_ids(void **state)
 {
-	static const char *const bad[] = { "\"\"", "\"sha256:\"", "\"SHA256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
-		"\"" ID "0\"", "\"" ID "\\u0000\"", "\"sha256:../../../../../../../../../../../../../../../../../../../../../etc/\"",
+	static const char *const bad[] = { "\"\"", "\"sha256:\"",
+		"\"SHA256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"", "\"" ID "0\"", "\"" ID "\\u0000\"",
+		"\"sha256:../../../../../../../../../../../../../../../../../../../../../etc/\"",
 		"\"sha256:0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef\"" };
 	char text[512];
 

@@ -141,7 +141,7 @@ test_reservations(void **state)
 	(void)state;
 	a->uploads = 1;
 	assert_int_equal(index_reserve(&files, a, 10 * INDEX_BLOCK, 6 * INDEX_BLOCK), STORE_OK);
-	/* What is reserved cannot go. */
+	/* A reservation cannot go. */
 	assert_int_equal(index_reserve(&files, a, 10 * INDEX_BLOCK, 5 * INDEX_BLOCK), STORE_KEY_FULL);
 	assert_int_equal(index_reserve(&files, a, 200 * INDEX_BLOCK, 94 * INDEX_BLOCK), STORE_OK);
 	b = index_owner(&files, "b");
