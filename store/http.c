@@ -30,6 +30,7 @@
 #define STOP_MS 5000                   /* for uploads in progress when the store stops */
 #define UPLOADS_MOST 24                /* threads that uploads may have; the others have one always */
 #define UPLOADS_OF_KEY 8
+#define REQUESTS_OF_KEY 16          /* half of the threads */
 #define DRAIN_MS 2000 /* for nginx to take an answer that came before the end of the body */
 
 /* ---- ids --------------------------------------------------------------------------------------------------------- */
@@ -338,6 +339,28 @@ serve_file(struct http_context *context, struct exchange *exchange, const char *
 	}
 }
 
+/* Serve a request of a key, unless the key has as many as it may. `path`: behind that of the route. */
+static void
+serve_key(struct http_context *context, struct exchange *exchange, const char *path, const char *method)
+{
+	atomic_uint *of_key = &context->of_key[exchange->key - context->keys->key];
+	struct http_error error;
+
+	if (atomic_fetch_add(of_key, 1) >= REQUESTS_OF_KEY) {
+		exchange->outcome = "busy";
+		http_error_set(&error, exchange->key->busy_status == BUSY_503 ? 503 : 429,
+		    "too many requests: this key may have %d for files at a time", REQUESTS_OF_KEY);
+		exchange_fail(exchange, &error, NULL);
+	} else if (*path == '/') {
+		serve_file(context, exchange, path + 1, method);
+	} else if (strcmp(method, "PUT") == 0) {
+		put_file(context, exchange);
+	} else {
+		refuse_method(exchange, "Allow: PUT\r\n");
+	}
+	atomic_fetch_sub(of_key, 1);
+}
+
 /* Returns the route for the log. */
 static const char *
 dispatch(struct http_context *context, struct exchange *exchange)
@@ -366,12 +389,7 @@ dispatch(struct http_context *context, struct exchange *exchange)
 		exchange_fail(exchange, &error, NULL);
 		return ROUTE;
 	}
-	if (path[length] == '/')
-		serve_file(context, exchange, path + length + 1, method);
-	else if (strcmp(method, "PUT") == 0)
-		put_file(context, exchange);
-	else
-		refuse_method(exchange, "Allow: PUT\r\n");
+	serve_key(context, exchange, path + length, method);
 	return path[length] == '/' ? ROUTE "/ID" : ROUTE;
 }
 

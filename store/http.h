@@ -17,6 +17,7 @@ struct http_context {
 	const struct key_list *keys;
 	struct store *store;
 	atomic_uint uploads;     /* in progress */
+	atomic_uint *of_key;     /* requests in progress of each key of the list */
 	atomic_bool is_stopping; /* uploads in progress have a few seconds */
 };
 

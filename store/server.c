@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
@@ -152,6 +153,9 @@ server_serve(const struct config *config, const struct key_list *keys, const str
 	context.config = config;
 	context.keys = keys;
 	context.store = store;
+	context.of_key = calloc(keys->count + 1, sizeof *context.of_key);
+	if (context.of_key == NULL)
+		die("out of memory");
 	threads = store != NULL ? THREADS_MOST : SERVERS;
 	json_object_put(json_tokener_parse("{\"a\":1.5}")); /* json-c reads a seed, which the lockdown denies */
 	if (FCGX_Init() != 0)

@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually slurp);
 use Digest::SHA qw(sha256_hex);
+use IO::Socket::UNIX;
 use Test::More;
 
 my $other = 'another-key-for-the-store';
@@ -180,6 +181,24 @@ is put('of one that is not slow')->{status}, 200, 'uploads that stall: another k
 is $cb->run(code => 'print(1)')->{data}{stdout}, "1\n", 'uploads that stall: runs are served';
 close $_ for @stalled;
 ok eventually(20, sub { in_progress() == 0 }), 'uploads that stall: nothing is left';
+
+# A key whose answers nobody takes, past nginx, which would take them: it has half of the threads.
+sub fastcgi {
+    my (%parameter) = @_;
+    my $pairs = join '', map { pack('CN', length $_, length($parameter{$_}) | 1 << 31) . $_ . $parameter{$_} } sort keys %parameter;
+    my $record = sub { pack('CCnnCx', 1, $_[0], 1, length $_[1], 0) . $_[1] };
+    return $record->(1, pack 'nCx5', 1, 0) . $record->(4, $pairs) . $record->(4, '');
+}
+my @unread = map {
+    my $socket = IO::Socket::UNIX->new(Peer => "$cb->{dir}/live/sock/store.sock") or die "store.sock: $!";
+    print {$socket} fastcgi(REQUEST_METHOD => 'GET', DOCUMENT_URI => "$files/" . id_of($large), CELLBLOCK_KEY => $cb->{key});
+    $socket->flush;
+    $socket;
+} 1 .. 16;
+ok eventually(10, sub { $cb->get("$files/$id")->{status} == 429 }), 'a key that takes none of its answers is refused more';
+is put($bytes, key => $other)->{status}, 200, 'a key that takes none of its answers: another key has room';
+close $_ for @unread;
+ok eventually(20, sub { $cb->get("$files/$id")->{status} == 200 }), 'a key that takes none of its answers: it has room again';
 
 # --- restarts ------------------------------------------------------------------------------------------------------------------------
 
