@@ -25,13 +25,13 @@
 #define ROUTE "/v1/sandbox/files"
 #define METHODS "PUT, HEAD, GET, DELETE"
 #define BLOCK_BYTES (64 * 1024)
-#define UPLOAD_MS 30000                /* for an upload to end, ... */
-#define UPLOAD_BYTES_PER_S (64 * 1024) /* ... and the slowest pace on top of that */
-#define STOP_MS 5000                   /* for uploads in progress when the store stops */
-#define UPLOADS_MOST 24                /* threads that uploads may have; the others have one always */
+#define SLOW_MS 30000                /* for a file to be sent or taken, ... */
+#define SLOW_BYTES_PER_S (64 * 1024) /* ... and the slowest pace on top of that */
+#define STOP_MS 5000                 /* for uploads in progress when the store stops */
+#define UPLOADS_MOST 24              /* threads that uploads may have; the others have one always */
 #define UPLOADS_OF_KEY 8
-#define REQUESTS_OF_KEY 16          /* half of the threads */
-#define DRAIN_MS 2000 /* for nginx to take an answer that came before the end of the body */
+#define REQUESTS_OF_KEY 16 /* half of the threads */
+#define DRAIN_MS 2000      /* for nginx to take an answer that came before the end of the body */
 
 /* ---- ids --------------------------------------------------------------------------------------------------------- */
 
@@ -138,10 +138,10 @@ check_pace(struct http_context *context, const struct store_upload *upload, uint
 		if (now_us - *stopping_us > STOP_MS * 1000)
 			return http_error_set(error, 503, "the store stops; nothing was stored");
 	}
-	if (now_us - begun_us <= UPLOAD_MS * 1000 + upload->size * 1000000 / UPLOAD_BYTES_PER_S)
+	if (now_us - begun_us <= SLOW_MS * 1000 + upload->size * 1000000 / SLOW_BYTES_PER_S)
 		return 0;
 	return http_error_set(error, 408, "body: comes too slowly: a file may take %d s, and a second for each %d bytes",
-	    UPLOAD_MS / 1000, UPLOAD_BYTES_PER_S);
+	    SLOW_MS / 1000, SLOW_BYTES_PER_S);
 }
 
 /*
@@ -287,6 +287,7 @@ get_file(struct http_context *context, struct exchange *exchange, const uint8_t 
 	}
 	exchange->reply.status = 200;
 	exchange->reply.bytes = (size_t)size;
+	exchange->reply.deadline_us = clock_us() + SLOW_MS * 1000 + size * 1000000 / SLOW_BYTES_PER_S;
 	/* A browser must not take a stranger's file for a page of this host. */
 	n = snprintf(head, sizeof head,
 	    "Status: 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: %" PRIu64

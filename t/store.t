@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually slurp);
 use Digest::SHA qw(sha256_hex);
+use IO::Select;
 use IO::Socket::UNIX;
 use Test::More;
 
@@ -199,6 +200,16 @@ ok eventually(10, sub { $cb->get("$files/$id")->{status} == 429 }), 'a key that 
 is put($bytes, key => $other)->{status}, 200, 'a key that takes none of its answers: another key has room';
 close $_ for @unread;
 ok eventually(20, sub { $cb->get("$files/$id")->{status} == 200 }), 'a key that takes none of its answers: it has room again';
+
+# A client that sends a byte in a second never makes nginx wait for long.
+$socket = $cb->connect_raw("PUT $files HTTP/1.1\r\nHost: x\r\nX-Api-Key: $other\r\nContent-Length: 1000000\r\n\r\n");
+my $answered = IO::Select->new($socket);
+for (1 .. 60) {
+    last if $answered->can_read(1);
+    syswrite $socket, 'x' or last;
+}
+envelope_ok($cb->read_reply($socket), 408, -408, 'a client that sends a byte in a second');
+ok eventually(20, sub { in_progress() == 0 }), 'a client that sends a byte in a second: nothing is left';
 
 # --- restarts ------------------------------------------------------------------------------------------------------------------------
 
