@@ -18,7 +18,8 @@
 
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 #define FAILED "service"
-#define TEXT_GROWTH 2 /* a text that is more times as long as JSON is sent as base64 */
+#define HEAD_BYTES 4096 /* of a file for the store, to guess its type by */
+#define TEXT_GROWTH 2   /* a text that is more times as long as JSON is sent as base64 */
 
 static const char *const reasons[COLLECT_KINDS] = { [COLLECT_FILE] = NULL,
 	[COLLECT_SYMLINK] = "symlink",
@@ -32,6 +33,24 @@ static const char *const ends[COLLECT_ENDS] = {
 	[COLLECT_ALL] = NULL, [COLLECT_END_FILES] = "files", [COLLECT_END_LOOKED] = "names", [COLLECT_END_TIME] = "time"
 };
 
+static bool
+is_text(const struct text *content)
+{
+	return memchr(content->bytes, '\0', content->size) == NULL &&
+	    json_text_well_formed(content->bytes, content->size) == content->size;
+}
+
+/* The store computes the digest of a file for it. */
+static void
+describe_for_store(struct collected_file *file)
+{
+	struct text head = file->content;
+
+	if (head.size > HEAD_BYTES)
+		head.size = json_text_trim(head.bytes, HEAD_BYTES);
+	file->mime = mime_guess(&file->path, &head, is_text(&head));
+}
+
 static void
 describe(struct collected_file *file)
 {
@@ -40,8 +59,7 @@ describe(struct collected_file *file)
 	SHA2_CTX context;
 	size_t length = json_text_length(content->bytes, content->size);
 
-	file->is_text = memchr(content->bytes, '\0', content->size) == NULL &&
-	    json_text_well_formed(content->bytes, content->size) == content->size && length <= TEXT_GROWTH * content->size;
+	file->is_text = is_text(content) && length <= TEXT_GROWTH * content->size;
 	file->json_length = file->is_text ? length : BASE64_LENGTH(content->size);
 	file->mime = mime_guess(&file->path, content, file->is_text);
 	SHA256Init(&context);
@@ -103,11 +121,13 @@ settle(struct collected *collected, const struct collect_form *form)
 		if (file->reason != NULL)
 			continue;
 		file->is_for_store = form->can_store && file->content.size == file->size && (form->as_id || file->size > left);
-		if (!file->is_for_store) {
-			if (file->content.size > left)
-				file->content.size = left;
-			left -= file->content.size;
+		if (file->is_for_store) {
+			describe_for_store(file);
+			continue;
 		}
+		if (file->content.size > left)
+			file->content.size = left;
+		left -= file->content.size;
 		describe(file);
 	}
 }

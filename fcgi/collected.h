@@ -32,7 +32,7 @@ struct collected_file {
 	size_t json_length;  /* of the content, as the inside of a JSON string */
 	bool is_for_store;   /* it is whole, and is to be kept; then it is in the store, or has a reason */
 	const char *mime;
-	char sha256[COLLECTED_DIGITS + 1]; /* of the content */
+	char sha256[COLLECTED_DIGITS + 1]; /* of the content; of a file for the store, when it is there */
 };
 
 struct collected {

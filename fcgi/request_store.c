@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config_key.h"
 #include "log_limit.h"
 #include "memfd.h"
 #include "sealed_memfd.h"
@@ -315,23 +316,21 @@ request_store_fetch(struct request_store *store, const struct config *config, co
 
 /* Returns NULL; or why the file is not in the store, for the log. */
 static const char *
-keep_file(struct request_store *store, const char *key, const struct collected *collected, const struct collected_file *file)
+keep_file(struct request_store *store, const char *key, const struct collected *collected, struct collected_file *file)
 {
 	struct store_request request = { .kind = STORE_KEEP,
 		.offset = (uint64_t)(file->content.bytes - collected->map),
 		.size = file->size };
 	struct store_more more = { .sent_fd = collected->fd };
-	uint8_t digest[PROTO_DIGEST_SIZE];
 	struct store_reply reply;
 
 	name_key(&request, key);
 	if (store_link_ask(&store->link, &request, &more, &reply) != 0)
 		return store->link.error;
-	for (size_t i = 0; i < PROTO_DIGEST_SIZE; i++)
-		digest[i] = (uint8_t)(digit(file->sha256[2 * i]) << 4 | digit(file->sha256[2 * i + 1]));
 	if (reply.fault != STORE_OK)
 		return reply.fault == STORE_FAILED ? "the store could not" : "";
-	return memcmp(digest, reply.digest, sizeof digest) == 0 ? NULL : "the store has another content";
+	config_key_hex(reply.digest, file->sha256);
+	return NULL;
 }
 
 void
