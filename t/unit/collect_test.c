@@ -273,6 +273,44 @@ test_files(void **state)
 	assert_null(collected.incomplete);
 }
 
+/* The files that go into the store, and those that are in the reply. */
+static void
+test_forms(void **state)
+{
+	(void)state;
+	write_file("a", "12", 2);
+	write_file("b.csv", "1,2\n", 4);
+	write_file("c", "3", 1);
+	form = (struct collect_form){ .content_bytes = 3, .can_store = true };
+	COLLECT("*");
+	assert_int_equal(collected.count, 3);
+	assert_file(0, "a", "12", 2);
+	assert_false(collected.file[0].is_for_store);
+	assert_file(1, "b.csv", "1,2\n", 4);
+	assert_true(collected.file[1].is_for_store);
+	assert_string_equal(collected.file[1].mime, "text/csv");
+	assert_file(2, "c", "3", 1);
+	assert_false(collected.file[2].is_for_store);
+	assert_true(collected.fd > 2);
+	form.as_id = true;
+	COLLECT("*");
+	for (size_t i = 0; i < 3; i++)
+		assert_true(collected.file[i].is_for_store);
+	/* A file that was cut is not the file. */
+	collect("*", 2, 3);
+	assert_int_equal(collected.count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(collected.file[i].is_for_store, collected.file[i].content.size == collected.file[i].size);
+	/* Without a store, a file that does not fit is cut. */
+	form = (struct collect_form){ .content_bytes = 3 };
+	COLLECT("*");
+	assert_file(1, "b.csv", "1", 1);
+	assert_int_equal(collected.file[1].size, 4);
+	assert_file(2, "c", "", 0);
+	assert_int_equal(collected.fd, -1);
+	form = (struct collect_form){ .content_bytes = UINT64_MAX };
+}
+
 static void
 test_strange_files(void **state)
 {
@@ -488,6 +526,7 @@ main(void)
 		cmocka_unit_test(test_directories),
 		cmocka_unit_test(test_stars),
 		cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forms, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_strange_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),
