@@ -24,6 +24,7 @@ struct collect_request {
 	uint32_t magic;
 	uint32_t patterns;
 	uint64_t bytes; /* of all patterns, with their NULs */
+	uint64_t most;  /* bytes of all contents; 0: as many as the configuration allows */
 };
 
 /* Why the content of a file is not there. */

@@ -208,6 +208,13 @@ struct config {
 
 	/* files */
 	uint64_t collect_bytes; /* of the files that a run has left, in its reply; 0: there are none */
+	char *store_dir;
+	uint64_t store_bytes;         /* of all files in the store; 0: there is no store */
+	uint64_t store_key_bytes;     /* of a key whose file does not say otherwise */
+	uint64_t store_file_bytes;    /* of one */
+	uint64_t store_run_bytes;     /* that all runs in progress may have from the store */
+	uint64_t store_s;             /* for how long a file is kept that nobody uses; 0: for ever */
+	uint64_t collect_store_bytes; /* of the files of a run that go into the store */
 
 	/* keys */
 	char *key_dir;                /* a file for each API key */
@@ -234,6 +241,21 @@ struct config {
 	struct language_config *language[CONFIG_MAX_LANGUAGES]; /* sorted by name */
 	size_t language_count;
 };
+
+/* Whether files that runs leave can go into the store. */
+static inline bool
+config_can_store(const struct config *config)
+{
+	return config->store_bytes > 0 && config->collect_store_bytes > 0;
+}
+
+/* The most bytes of the files of a run that a collector copies. */
+static inline uint64_t
+config_collected_most(const struct config *config)
+{
+	return config_can_store(config) && config->collect_store_bytes > config->collect_bytes ? config->collect_store_bytes :
+	                                                                                         config->collect_bytes;
+}
 
 /* Whether runs can have a loopback. That takes a network namespace, which level chroot has not. */
 static inline bool

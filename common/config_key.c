@@ -87,6 +87,7 @@ static const struct conf_key key_keys[] = {
 	    .form = &conf_form_name },
 	{ .name = "network", .type = CONF_STRING, AT(network), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "loopback", .type = CONF_BOOL, AT(loopback) },
+	{ .name = "store_bytes", .type = CONF_UINT64, AT(store_bytes), .max = UINT64_C(1) << 50 },
 	{ .name = "operator", .type = CONF_BOOL, AT(is_operator) },
 	{ .name = "open", .type = CONF_BOOL, AT(is_open) },
 	{ .name = "expires", .type = CONF_STRING, AT(expires), .max = 32, .form = &form_time },
@@ -159,7 +160,10 @@ config_key_load(const struct config *config, const char *path, const char *name,
 	struct conf_file file;
 	int failed;
 
-	*key = (struct key_config){ .share = config->key_limits, .busy_status = config->busy_status, .loopback = true };
+	*key = (struct key_config){ .share = config->key_limits,
+		.busy_status = config->busy_status,
+		.loopback = true,
+		.store_bytes = config->store_key_bytes };
 	memset(&key->maximum, 0xff, sizeof key->maximum);
 	if (!config_key_is_name(name)) {
 		snprintf(error, error_size,

@@ -32,11 +32,12 @@ struct key_config {
 	bool all_languages;
 	bool language[CONFIG_MAX_LANGUAGES]; /* those that it may use, by their index */
 	bool no_network;
-	bool loopback;      /* its runs may have a loopback of their own, where the configuration allows that */
-	uint32_t proxy;     /* index of the proxy of its runs */
-	bool is_operator;   /* it may use the routes for operators */
-	bool is_open;       /* requests without a key have it */
-	uint64_t expires_s; /* it is valid before this time, in seconds since 1970; 0: for ever */
+	bool loopback;        /* its runs may have a loopback of their own, where the configuration allows that */
+	uint32_t proxy;       /* index of the proxy of its runs */
+	uint64_t store_bytes; /* that it may have in the store */
+	bool is_operator;     /* it may use the routes for operators */
+	bool is_open;         /* requests without a key have it */
+	uint64_t expires_s;   /* it is valid before this time, in seconds since 1970; 0: for ever */
 
 	/* as in the file, for config_keys_load and cellblock-key; NULL without the setting */
 	char *sha256;

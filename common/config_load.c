@@ -141,6 +141,18 @@ static const struct conf_key worker_keys[] = {
 
 static const struct conf_key files_keys[] = {
 	{ .name = "collect_bytes", .type = CONF_UINT64, AT(collect_bytes), .min = 0, .max = GIB(1), .number = MIB(16) },
+	{ .name = "collect_store_bytes",
+	    .type = CONF_UINT64,
+	    AT(collect_store_bytes),
+	    .min = 0,
+	    .max = GIB(16),
+	    .number = MIB(64) },
+	{ .name = "store", .type = CONF_PATH, AT(store_dir), .max = PATH_BYTES, .string = "/var/lib/cellblock-store" },
+	{ .name = "store_bytes", .type = CONF_UINT64, AT(store_bytes), .min = 0, .max = GIB(1 << 20), .number = GIB(2) },
+	{ .name = "store_key_bytes", .type = CONF_UINT64, AT(store_key_bytes), .min = 0, .max = GIB(1 << 20), .number = GIB(1) },
+	{ .name = "store_file_bytes", .type = CONF_UINT64, AT(store_file_bytes), .min = 1, .max = GIB(1024), .number = MIB(512) },
+	{ .name = "store_run_bytes", .type = CONF_UINT64, AT(store_run_bytes), .min = 0, .max = GIB(1024), .number = GIB(1) },
+	{ .name = "store_s", .type = CONF_UINT64, AT(store_s), .min = 0, .max = 31536000, .number = 86400 },
 	{ .name = NULL },
 };
 

@@ -42,15 +42,9 @@ sealed_memfd_finish(int fd)
 	return fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }
 
-/*
- * Write all of `iov`, which is used up, from offset 0. The file's own offset stays at 0. Returns 0,
- * or -1 with errno.
- */
-static int
-write_all(int fd, struct iovec *iov, int iov_count)
+int
+sealed_memfd_write(int fd, off_t at, struct iovec *iov, int iov_count)
 {
-	off_t at = 0;
-
 	while (iov_count > 0) {
 		ssize_t n = pwritev(fd, iov, iov_count < IOV_MAX ? iov_count : IOV_MAX, at);
 
@@ -75,7 +69,7 @@ sealed_memfd_make(const char *name, enum sealed_memfd_use use, struct iovec *iov
 {
 	int fd = sealed_memfd_begin(name, use), error;
 
-	if (fd < 0 || (write_all(fd, iov, iov_count) == 0 && sealed_memfd_finish(fd) == 0))
+	if (fd < 0 || (sealed_memfd_write(fd, 0, iov, iov_count) == 0 && sealed_memfd_finish(fd) == 0))
 		return fd;
 	error = errno;
 	close(fd);

@@ -8,6 +8,7 @@
 #ifndef CELLBLOCK_SEALED_MEMFD_H
 #define CELLBLOCK_SEALED_MEMFD_H
 
+#include <sys/types.h>
 #include <sys/uio.h>
 
 enum sealed_memfd_use {
@@ -29,5 +30,11 @@ int sealed_memfd_make(const char *name, enum sealed_memfd_use use, struct iovec 
  */
 int sealed_memfd_begin(const char *name, enum sealed_memfd_use use);
 int sealed_memfd_finish(int fd);
+
+/*
+ * Write all of `iov`, which is used up, to an unsealed memfd at offset `at`. The descriptor's own
+ * offset does not change. Returns 0, or -1 with errno.
+ */
+int sealed_memfd_write(int fd, off_t at, struct iovec *iov, int iov_count);
 
 #endif

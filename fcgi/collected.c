@@ -18,7 +18,8 @@
 
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 #define FAILED "service"
-#define TEXT_GROWTH 2 /* a text that is more times as long as JSON is sent as base64 */
+#define HEAD_BYTES 4096 /* of a file for the store, to guess its type by */
+#define TEXT_GROWTH 2   /* a text that is more times as long as JSON is sent as base64 */
 
 static const char *const reasons[COLLECT_KINDS] = { [COLLECT_FILE] = NULL,
 	[COLLECT_SYMLINK] = "symlink",
@@ -32,6 +33,24 @@ static const char *const ends[COLLECT_ENDS] = {
 	[COLLECT_ALL] = NULL, [COLLECT_END_FILES] = "files", [COLLECT_END_LOOKED] = "names", [COLLECT_END_TIME] = "time"
 };
 
+static bool
+is_text(const struct text *content)
+{
+	return memchr(content->bytes, '\0', content->size) == NULL &&
+	    json_text_well_formed(content->bytes, content->size) == content->size;
+}
+
+/* The store computes the digest of a file for it. */
+static void
+describe_for_store(struct collected_file *file)
+{
+	struct text head = file->content;
+
+	if (head.size > HEAD_BYTES)
+		head.size = json_text_trim(head.bytes, HEAD_BYTES);
+	file->mime = mime_guess(&file->path, &head, is_text(&head));
+}
+
 static void
 describe(struct collected_file *file)
 {
@@ -40,8 +59,7 @@ describe(struct collected_file *file)
 	SHA2_CTX context;
 	size_t length = json_text_length(content->bytes, content->size);
 
-	file->is_text = memchr(content->bytes, '\0', content->size) == NULL &&
-	    json_text_well_formed(content->bytes, content->size) == content->size && length <= TEXT_GROWTH * content->size;
+	file->is_text = is_text(content) && length <= TEXT_GROWTH * content->size;
 	file->json_length = file->is_text ? length : BASE64_LENGTH(content->size);
 	file->mime = mime_guess(&file->path, content, file->is_text);
 	SHA256Init(&context);
@@ -76,8 +94,6 @@ take_entry(const struct collected *collected, size_t *at, struct collected_file 
 		file->reason = "name";
 	if (file->reason != NULL)
 		file->content.size = 0;
-	else
-		describe(file);
 	return 0;
 }
 
@@ -88,6 +104,32 @@ compare(const void *a, const void *b)
 	int order = memcmp(left->bytes, right->bytes, left->size < right->size ? left->size : right->size);
 
 	return order != 0 ? order : left->size < right->size ? -1 : left->size > right->size;
+}
+
+/*
+ * Decide which files go into the store, and cut the content of those that do not fit into the
+ * reply.
+ */
+static void
+settle(struct collected *collected, const struct collect_form *form)
+{
+	uint64_t left = form->content_bytes;
+
+	for (size_t i = 0; i < collected->count; i++) {
+		struct collected_file *file = &collected->file[i];
+
+		if (file->reason != NULL)
+			continue;
+		file->is_for_store = form->can_store && file->content.size == file->size && (form->as_id || file->size > left);
+		if (file->is_for_store) {
+			describe_for_store(file);
+			continue;
+		}
+		if (file->content.size > left)
+			file->content.size = left;
+		left -= file->content.size;
+		describe(file);
+	}
 }
 
 /* Map the memfd, if nobody can change it any more. Returns 0, or -1. */
@@ -135,15 +177,20 @@ take_entries(struct collected *collected)
 }
 
 void
-collected_take(struct collected *collected, int fd)
+collected_take(struct collected *collected, int fd, const struct collect_form *form)
 {
-	*collected = (struct collected){ .was_asked = true };
+	*collected = (struct collected){ .was_asked = true, .fd = -1 };
 	if (fd < 0 || map(collected, fd) != 0 || take_entries(collected) != 0) {
 		collected_release(collected);
 		collected->was_asked = true;
 		collected->incomplete = FAILED;
 	}
-	if (fd >= 0)
+	settle(collected, form);
+	for (size_t i = 0; i < collected->count && collected->fd < 0; i++) {
+		if (collected->file[i].is_for_store)
+			collected->fd = fd;
+	}
+	if (fd >= 0 && collected->fd < 0)
 		close(fd);
 }
 
@@ -153,5 +200,7 @@ collected_release(struct collected *collected)
 	free(collected->file);
 	if (collected->map != NULL)
 		munmap(collected->map, collected->map_size);
-	*collected = (struct collected){ .map = NULL };
+	if (collected->was_asked && collected->fd >= 0)
+		close(collected->fd);
+	*collected = (struct collected){ .fd = -1 };
 }

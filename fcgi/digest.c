@@ -4,6 +4,8 @@
 #include <sha2.h>
 #include <string.h>
 
+#include "store_proto.h"
+
 _Static_assert(SHA256_DIGEST_LENGTH == PROTO_DIGEST_SIZE, "a digest is SHA-256");
 
 static void
@@ -11,11 +13,16 @@ add_files(SHA2_CTX *context, const struct request_files *files)
 {
 	for (size_t i = 0; i < files->count; i++) {
 		const struct request_file *file = &files->file[i];
-		const uint64_t head[] = { file->path.size, file->content.size, file->is_executable };
+		/* The id of a stored file stands for its content. */
+		const uint64_t head[] = { file->path.size, file->id != NULL ? file->stored_bytes : file->content.size,
+			(uint64_t)file->is_executable | (uint64_t)(file->id != NULL) << 1 };
 
 		SHA256Update(context, (const uint8_t *)head, sizeof head);
 		SHA256Update(context, (const uint8_t *)file->path.bytes, file->path.size);
-		SHA256Update(context, (const uint8_t *)file->content.bytes, file->content.size);
+		if (file->id != NULL)
+			SHA256Update(context, (const uint8_t *)file->id, STORE_ID_LENGTH);
+		else
+			SHA256Update(context, (const uint8_t *)file->content.bytes, file->content.size);
 	}
 }
 

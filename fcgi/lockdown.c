@@ -31,9 +31,10 @@
 #define FILES_OF_PROCESS 16
 /*
  * Of a request: its connection, those to two runners while one replaces the other, epoll, both ends
- * of three pipes, and a memfd.
+ * of three pipes, a memfd, the connection to the store, a file of it, and the job that has its
+ * files.
  */
-#define FILES_OF_REQUEST 11
+#define FILES_OF_REQUEST 14
 #define MEMORY_OF_PROCESS ((rlim_t)128 << 20) /* code, configuration, stacks, and what malloc(3) keeps */
 
 void
@@ -107,16 +108,14 @@ memory_of_request(const struct config *config)
 #endif
 
 static void
-set_limits(const struct config *config)
+set_limits(const struct config *config, rlim_t files)
 {
-	rlim_t files = FILES_OF_PROCESS + (rlim_t)config->requests * FILES_OF_REQUEST;
-
 	limit("RLIMIT_CORE", RLIMIT_CORE, 0);
 	/* RLIMIT_FSIZE stays: it would limit the memfds too, and stop logging to a big file. */
 	limit("RLIMIT_NPROC", RLIMIT_NPROC, 0);
 	if (files > FD_SETSIZE)
-		die("worker.requests: %u requests need %llu descriptors, and libfcgi, which uses select(2), can have %d",
-		    config->requests, (unsigned long long)files, FD_SETSIZE);
+		die("worker.requests: %llu descriptors are needed, and libfcgi, which uses select(2), can have %d",
+		    (unsigned long long)files, FD_SETSIZE);
 	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, files);
 #ifndef CELLBLOCK_SANITIZERS
 	/* A worker that was taken over must not use up the host. The sanitizers map terabytes. */
@@ -125,8 +124,9 @@ set_limits(const struct config *config)
 }
 
 static void
-enter_landlock(enum requirement wanted)
+enter_landlock(enum requirement wanted, int dir_fd)
 {
+	const struct landlock_rule rule = { .fd = dir_fd, .allowed = LANDLOCK_READ | LANDLOCK_WRITE | LANDLOCK_MAKE };
 	int abi, fd;
 
 	if (wanted == LAYER_OFF) {
@@ -138,7 +138,7 @@ enter_landlock(enum requirement wanted)
 	 * access.
 	 */
 	abi = landlock_abi();
-	if (abi > 0 && landlock_enter(abi, 0, NULL, 0) == 0) {
+	if (abi > 0 && landlock_enter(abi, 0, &rule, dir_fd >= 0) == 0) {
 		fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd >= 0)
 			die("Landlock is in force, and still a directory could be opened");
@@ -199,7 +199,7 @@ __lsan_is_turned_off(void)
 #endif
 
 void
-lockdown_begin(const struct config *config)
+lockdown_begin_in(const struct config *config, int dir_fd)
 {
 #ifdef CELLBLOCK_SANITIZERS
 	is_confined = true;
@@ -209,13 +209,25 @@ lockdown_begin(const struct config *config)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		die("PR_SET_NO_NEW_PRIVS: %s", strerror(errno));
 	drop_capabilities();
-	enter_landlock(config->worker_landlock);
+	enter_landlock(config->worker_landlock, dir_fd);
+}
+
+void
+lockdown_begin(const struct config *config)
+{
+	lockdown_begin_in(config, -1);
+}
+
+void
+lockdown_complete_with(const struct config *config, const struct policy *policy, unsigned files)
+{
+	set_limits(config, files);
+	/* Last, because the filter denies calls that the steps above need. */
+	enter_seccomp(&policy->base[0]);
 }
 
 void
 lockdown_complete(const struct config *config, const struct policy *policy)
 {
-	set_limits(config);
-	/* Last, because the filter denies calls that the steps above need. */
-	enter_seccomp(&policy->base[0]);
+	lockdown_complete_with(config, policy, FILES_OF_PROCESS + config->requests * FILES_OF_REQUEST);
 }

@@ -23,10 +23,19 @@ void lockdown_check(int first_fd);
 void lockdown_begin(const struct config *config);
 
 /*
+ * Part 1 for a process that keeps the directory `dir_fd`, in which it may read, write, make and
+ * remove files; -1: it keeps none.
+ */
+void lockdown_begin_in(const struct config *config, int dir_fd);
+
+/*
  * Part 2: limit what this process may use, and leave all of its threads no system calls but those
  * of the policy. Each thread then calls lockdown_verify. Dies if that fails.
  */
 void lockdown_complete(const struct config *config, const struct policy *policy);
+
+/* Part 2 for a process that may have `files` descriptors. */
+void lockdown_complete_with(const struct config *config, const struct policy *policy, unsigned files);
 
 /* Check that the policy holds for the calling thread. Dies otherwise. */
 void lockdown_verify(void);

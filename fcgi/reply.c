@@ -52,12 +52,16 @@ phrase(int status)
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 408:
+		return "Request Timeout";
 	case 413:
 		return "Content Too Large";
 	case 429:
 		return "Too Many Requests";
 	case 503:
 		return "Service Unavailable";
+	case 507:
+		return "Insufficient Storage";
 	default:
 		return "Internal Server Error";
 	}
@@ -175,7 +179,7 @@ reply_data(struct reply *reply, struct json_object *data)
 }
 
 void
-reply_error(struct reply *reply, const struct http_error *error, const char *header)
+reply_error_with(struct reply *reply, const struct http_error *error, const char *header, const char *more)
 {
 	char text[HTTP_ERROR_TEXT_SIZE * JSON_TEXT_MAX];
 	char json[sizeof text + 64];
@@ -183,8 +187,17 @@ reply_error(struct reply *reply, const struct http_error *error, const char *hea
 	int n;
 
 	length = json_text_escape(error->text, strlen(error->text), &used, text, sizeof text);
-	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null}", error->code, (int)length, text);
-	reply_send(reply, error->status, header, json, (size_t)n);
+	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null", error->code, (int)length, text);
+	put_header(reply, error->status, header, (size_t)n + strlen(more) + 1);
+	reply_put(reply, json, (size_t)n);
+	reply_put(reply, more, strlen(more));
+	reply_put(reply, "}", 1);
+}
+
+void
+reply_error(struct reply *reply, const struct http_error *error, const char *header)
+{
+	reply_error_with(reply, error, header, "");
 }
 
 /* The signal in words: "segmentation fault". */

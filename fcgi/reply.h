@@ -44,6 +44,9 @@ void reply_data(struct reply *reply, struct json_object *data);
  */
 void reply_error(struct reply *reply, const struct http_error *error, const char *header);
 
+/* The same with more members of the envelope: a text such as ",\"name\":[1]". */
+void reply_error_with(struct reply *reply, const struct http_error *error, const char *header, const char *more);
+
 /*
  * Send the outcome of a run that ended (RUN_ENDED). Of `request` its numbers are enough: its texts
  * may be freed. A client, or nginx, that does not take the reply in time gets a part of it.

@@ -9,10 +9,16 @@
 #include "base64.h"
 #include "json_text.h"
 
-#define REST_SIZE 320    /* of an entry, without its path and content */
+#define REST_SIZE 384    /* of an entry, without its path and content */
 #define BLOCK_BYTES 6144 /* of content at a time; a multiple of 3 */
 
 static const char begin[] = ",\"files\":[", before_path[] = "{\"path\":\"", before_end[] = "]";
+
+static bool
+has_content(const struct collected_file *file)
+{
+	return file->reason == NULL && !file->is_for_store;
+}
 
 /* An entry from behind its path up to its content. */
 static int
@@ -21,6 +27,11 @@ describe_file(const struct collected_file *file, char *text)
 	if (file->reason != NULL)
 		return snprintf(text, REST_SIZE, "\",\"size\":%" PRIu64 ",\"reason\":\"%s\",\"content\":null", file->size,
 		    file->reason);
+	if (file->is_for_store)
+		return snprintf(text, REST_SIZE,
+		    "\",\"size\":%" PRIu64
+		    ",\"sha256\":\"%s\",\"mime\":\"%s\",\"id\":\"sha256:%s\",\"truncated\":false,\"content\":null",
+		    file->size, file->sha256, file->mime, file->sha256);
 	return snprintf(text, REST_SIZE,
 	    "\",\"size\":%" PRIu64 ",\"sha256\":\"%s\",\"mime\":\"%s\",\"encoding\":\"%s\",\"truncated\":%s,\"content\":\"",
 	    file->size, file->sha256, file->mime, file->is_text ? "utf-8" : "base64",
@@ -30,7 +41,7 @@ describe_file(const struct collected_file *file, char *text)
 static const char *
 after_content(const struct collected_file *file)
 {
-	return file->reason != NULL ? "}" : "\"}";
+	return has_content(file) ? "\"}" : "}";
 }
 
 static int
@@ -54,8 +65,7 @@ reply_files_length(const struct collected *collected)
 		const struct collected_file *file = &collected->file[i];
 
 		length += (i > 0) + strlen(before_path) + json_text_length(file->path.bytes, file->path.size) +
-		    (size_t)describe_file(file, text) + (file->reason == NULL ? file->json_length : 0) +
-		    strlen(after_content(file));
+		    (size_t)describe_file(file, text) + (has_content(file) ? file->json_length : 0) + strlen(after_content(file));
 	}
 	return length + (size_t)describe_collection(collected, text);
 }
@@ -87,9 +97,9 @@ reply_files_put(struct reply *reply, const struct collected *collected)
 		reply_put(reply, before_path, strlen(before_path));
 		reply_put_escaped(reply, file->path.bytes, file->path.size);
 		reply_put(reply, text, (size_t)describe_file(file, text));
-		if (file->reason == NULL && file->is_text)
+		if (has_content(file) && file->is_text)
 			reply_put_escaped(reply, file->content.bytes, file->content.size);
-		else if (file->reason == NULL)
+		else if (has_content(file))
 			put_base64(reply, &file->content);
 		reply_put(reply, after_content(file), strlen(after_content(file)));
 	}

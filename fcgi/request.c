@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 #include "config_language.h"
 #include "json_tree.h"
@@ -525,6 +526,7 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	if (tree == NULL)
 		return -1;
 	request->tree = tree;
+	request->files.has_store = config->store_bytes > 0;
 	if (take_language(config, tree, request, error) != 0 || take_text(tree, "code", &request->code, error) != 0 ||
 	    take_text(tree, "preload", &request->preload, error) != 0 || take_text(tree, "stdin", &request->input, error) != 0 ||
 	    take_args(tree, &request->args, error) != 0 || take_env(tree, &request->env, error) != 0 ||
@@ -534,10 +536,10 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    request_files_take(tree, config->language[request->language], &request->limits, &request->files, error) != 0 ||
 	    request_files_take_main(tree, config->language[request->language], &request->files, &request->main, &request->code,
 	        error) != 0 ||
-	    request_collect_take(config, tree, &request->collect, error) != 0 || reject_later_fields(tree, error) != 0 ||
-	    take_network(config, tree, request, error) != 0)
+	    request_collect_take(config, tree, &request->collect, &request->collect_form, error) != 0 ||
+	    reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
 		goto failed;
-	if (request->code.size == 0) {
+	if (request->code.size == 0 && request->files.stored_main == NULL) {
 		http_error_set(error, 400, "code: is required and must not be empty");
 		goto failed;
 	}
@@ -557,6 +559,13 @@ failed:
 }
 
 void
+request_set_code(const struct config *config, struct run_request *request, const struct text *code)
+{
+	request->code = *code;
+	request->warm = choose_warm(config->language[request->language], request);
+}
+
+void
 request_free(struct run_request *request)
 {
 	json_object_put(request->tree);
@@ -565,6 +574,9 @@ request_free(struct run_request *request)
 	free(request->needs.bytes);
 	request_files_free(&request->files);
 	free(request->collect.bytes);
+	if (request->job_fd > 0)
+		close(request->job_fd);
+	request->job_fd = 0;
 	request->tree = NULL;
 	request->code = request->preload = request->input = request->main = (struct text){ NULL, 0 };
 	request->args = request->env = request->needs = request->collect = (struct block){ NULL, 0, 0 };

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "collected.h"
 #include "config.h"
 #include "http_error.h"
 #include "request_files.h"
@@ -42,8 +43,10 @@ struct run_request {
 	struct block args, env;
 	struct block needs; /* packages that must be installed: a name, and a version or "", by turns */
 	struct request_files files;
-	struct text main;          /* the path of the file to start, if it is one of these, and not the language's main file */
-	struct block collect;      /* patterns of the files to return */
+	struct text main;     /* the path of the file to start, if it is one of these, and not the language's main file */
+	struct block collect; /* patterns of the files to return */
+	struct collect_form collect_form;
+	int job_fd; /* the job, if files of it came from the store (request_store.c); 0: it is still to be written */
 	uint32_t compiler_options; /* bit N: the Nth that the language's file allows */
 };
 
@@ -60,7 +63,10 @@ int request_parse(const struct config *config, const char *body, size_t size, st
  */
 int request_leave_network(const struct config *config, struct run_request *request, struct http_error *error);
 
-/* Free the texts of a request; its numbers stay. May be called again. */
+/* Set the code, which comes from a file in the store; it stays the request's. */
+void request_set_code(const struct config *config, struct run_request *request, const struct text *code);
+
+/* Free the texts of a request, and close its job; its numbers stay. May be called again. */
 void request_free(struct run_request *request);
 
 #endif

@@ -22,27 +22,34 @@ check_pattern(struct json_object *value, size_t at, struct http_error *error)
 	return fault == NULL ? 0 : http_error_set(error, 400, "collect[%zu]: %s", at, fault);
 }
 
-/* How the files come back: as their content. */
+/* How the files come back: as their content, or as ids of files in the store. */
 static int
-check_form(struct json_object *tree, struct http_error *error)
+take_form(const struct config *config, struct json_object *tree, struct collect_form *form, struct http_error *error)
 {
-	struct json_object *form = NULL;
+	struct json_object *value = NULL;
+	const char *name = "content";
 
-	if (!json_object_object_get_ex(tree, "collect_as", &form) || form == NULL)
+	*form = (struct collect_form){ .content_bytes = config->collect_bytes,
+		.most_bytes = config_collected_most(config),
+		.can_store = config_can_store(config) };
+	if (json_object_object_get_ex(tree, "collect_as", &value) && value != NULL)
+		name = json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
+	form->as_id = strcmp(name, "id") == 0;
+	if (form->as_id ? form->can_store : strcmp(name, "content") == 0)
 		return 0;
-	if (json_object_is_type(form, json_type_string) && strcmp(json_object_get_string(form), "content") == 0)
-		return 0;
-	return http_error_set(error, 400, "collect_as: must be \"content\"; this server keeps no files");
+	return http_error_set(error, 400, "collect_as: must be \"content\"%s",
+	    form->can_store ? " or \"id\"" : "; this server keeps no files");
 }
 
 int
-request_collect_take(const struct config *config, struct json_object *tree, struct block *patterns, struct http_error *error)
+request_collect_take(const struct config *config, struct json_object *tree, struct block *patterns, struct collect_form *form,
+    struct http_error *error)
 {
 	struct json_object *list = NULL;
 	size_t count;
 	char *to;
 
-	if (check_form(tree, error) != 0)
+	if (take_form(config, tree, form, error) != 0)
 		return -1;
 	if (!json_object_object_get_ex(tree, "collect", &list) || list == NULL)
 		return 0;
@@ -51,7 +58,7 @@ request_collect_take(const struct config *config, struct json_object *tree, stru
 	count = json_object_array_length(list);
 	if (count == 0)
 		return 0;
-	if (config->collect_bytes == 0)
+	if (form->most_bytes == 0)
 		return http_error_set(error, 400, "collect: this server returns no files");
 	if (count > COLLECT_PATTERNS_MOST)
 		return http_error_set(error, 400, "collect: must not be more than %d patterns", COLLECT_PATTERNS_MOST);

@@ -7,9 +7,10 @@
 #include "request.h"
 
 /*
- * Take the patterns of a request. Returns 0, or -1 with `error` set; patterns->bytes is for free()
- * either way.
+ * Take the patterns of a request, and how the files come back. Returns 0, or -1 with `error` set;
+ * patterns->bytes is for free() either way.
  */
-int request_collect_take(const struct config *config, struct json_object *tree, struct block *patterns, struct http_error *error);
+int request_collect_take(const struct config *config, struct json_object *tree, struct block *patterns, struct collect_form *form,
+    struct http_error *error);
 
 #endif

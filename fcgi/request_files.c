@@ -10,11 +10,10 @@
 
 #include "base64.h"
 #include "path_fault.h"
+#include "store_proto.h"
 
 #define LABEL_SIZE 160   /* the name of a field in an error */
 #define SHOWN_BYTES "96" /* of a path in an error */
-#define ID_PREFIX "sha256:"
-#define ID_DIGITS 64
 
 /* ---- paths ------------------------------------------------------------------------------------------------------ */
 
@@ -65,14 +64,24 @@ text_of(struct json_object *string)
 static bool
 is_id(const struct text *text)
 {
-	return text->size == strlen(ID_PREFIX) + ID_DIGITS && strncmp(text->bytes, ID_PREFIX, strlen(ID_PREFIX)) == 0 &&
-	    strspn(text->bytes + strlen(ID_PREFIX), "0123456789abcdef") == ID_DIGITS;
+	return text->size == STORE_ID_LENGTH && strncmp(text->bytes, STORE_ID_PREFIX, strlen(STORE_ID_PREFIX)) == 0 &&
+	    strspn(text->bytes + strlen(STORE_ID_PREFIX), "0123456789abcdef") == STORE_DIGITS;
 }
 
+/* The content is in the store: `id` is its id, as far as is_id says so. */
 static int
-refuse_id(const char *label, struct http_error *error)
+take_id(const struct text *id, struct request_files *files, struct request_file *file, const char *label,
+    struct http_error *error)
 {
-	return http_error_set(error, 400, "%s: this server keeps no files; send the content instead", label);
+	if (!files->has_store)
+		return http_error_set(error, 400, "%s: this server keeps no files; send the content instead", label);
+	if (!is_id(id))
+		return http_error_set(error, 400, "%s: must be " STORE_ID_PREFIX " and %d hexadecimal digits, in small letters",
+		    label, STORE_DIGITS);
+	if (++files->stored > STORE_IDS_MOST)
+		return http_error_set(error, 400, "%s: there must not be more than %d ids", label, STORE_IDS_MOST);
+	file->id = id->bytes;
+	return 0;
 }
 
 static int
@@ -94,7 +103,8 @@ decode(struct request_file *file, const char *label, struct http_error *error)
 
 /* The content of an entry of the list, by its fields. */
 static int
-take_content(struct json_object *object, struct request_file *file, const char *label, struct http_error *error)
+take_content(struct json_object *object, struct request_files *files, struct request_file *file, const char *label,
+    struct http_error *error)
 {
 	struct json_object *content = field(object, "content"), *encoding = field(object, "encoding"), *id = field(object, "id");
 	const char *name = encoding == NULL ? "utf-8" : json_object_get_string(encoding);
@@ -104,7 +114,13 @@ take_content(struct json_object *object, struct request_file *file, const char *
 		return http_error_set(error, 400, "%s: must have content or id, not both", label);
 	if (id != NULL) {
 		snprintf(of_id, sizeof of_id, "%s.id", label);
-		return refuse_id(of_id, error);
+		if (!json_object_is_type(id, json_type_string))
+			return http_error_set(error, 400, "%s: must be a string", of_id);
+		file->content = text_of(id);
+		if (take_id(&file->content, files, file, of_id, error) != 0)
+			return -1;
+		file->content = (struct text){ NULL, 0 };
+		return 0;
 	}
 	if (content == NULL)
 		return http_error_set(error, 400, "%s.content: is required, unless there is an id", label);
@@ -119,7 +135,8 @@ take_content(struct json_object *object, struct request_file *file, const char *
 }
 
 static int
-take_entry(struct json_object *object, struct request_file *file, const char *label, struct http_error *error)
+take_entry(struct json_object *object, struct request_files *files, struct request_file *file, const char *label,
+    struct http_error *error)
 {
 	struct json_object *path, *executable;
 	const char *fault;
@@ -139,7 +156,7 @@ take_entry(struct json_object *object, struct request_file *file, const char *la
 	if (executable != NULL && !json_object_is_type(executable, json_type_boolean))
 		return http_error_set(error, 400, "%s.executable: must be true or false", label);
 	file->is_executable = executable != NULL && json_object_get_boolean(executable);
-	return take_content(object, file, label, error);
+	return take_content(object, files, file, label, error);
 }
 
 /* Make room for the files. Returns 0, or -1 with `error` set. */
@@ -166,7 +183,7 @@ take_list(struct json_object *list, const struct run_limits *limits, struct requ
 		struct request_file *file = &files->file[files->count++];
 
 		snprintf(label, sizeof label, "files[%zu]", i);
-		if (take_entry(json_object_array_get_idx(list, i), file, label, error) != 0)
+		if (take_entry(json_object_array_get_idx(list, i), files, file, label, error) != 0)
 			return -1;
 		files->bytes += file->content.size;
 	}
@@ -193,8 +210,11 @@ take_object(struct json_object *object, const struct run_limits *limits, struct 
 		if (!json_object_is_type(content, json_type_string))
 			return http_error_set(error, 400, "%s: must be a string, its content", label);
 		file->content = text_of(content);
-		if (is_id(&file->content))
-			return refuse_id(label, error);
+		if (is_id(&file->content)) {
+			if (take_id(&file->content, files, file, label, error) != 0)
+				return -1;
+			file->content = (struct text){ NULL, 0 };
+		}
 		files->bytes += file->content.size;
 	}
 	return 0;
@@ -249,6 +269,15 @@ check_reserved(const struct request_files *files, const struct language_config *
 }
 
 int
+request_files_check_bytes(const struct request_files *files, const struct run_limits *limits, struct http_error *error)
+{
+	if (files->bytes <= limits->disk_bytes)
+		return 0;
+	return http_error_set(error, 400, "files: have %" PRIu64 " bytes together, and limits.disk_bytes is %" PRIu64,
+	    files->bytes, limits->disk_bytes);
+}
+
+int
 request_files_take(struct json_object *tree, const struct language_config *language, const struct run_limits *limits,
     struct request_files *files, struct http_error *error)
 {
@@ -263,9 +292,8 @@ request_files_take(struct json_object *tree, const struct language_config *langu
 		return -1;
 	if (files->count == 0)
 		return 0;
-	if (files->bytes > limits->disk_bytes)
-		return http_error_set(error, 400, "files: have %" PRIu64 " bytes together, and limits.disk_bytes is %" PRIu64,
-		    files->bytes, limits->disk_bytes);
+	if (request_files_check_bytes(files, limits, error) != 0)
+		return -1;
 	return check_conflicts(files, error) != 0 ? -1 : check_reserved(files, language, field(tree, "main") != NULL, error);
 }
 
@@ -303,9 +331,10 @@ request_files_take_main(struct json_object *tree, const struct language_config *
 
 		if (file->path.size != path.size || memcmp(file->path.bytes, path.bytes, path.size) != 0)
 			continue;
-		if (file->content.size == 0)
+		if (file->content.size == 0 && file->id == NULL)
 			return http_error_set(error, 400, "main: \"%." SHOWN_BYTES "s\" must not be empty", path.bytes);
 		*code = file->content;
+		files->stored_main = file->id != NULL ? file : NULL;
 		if (language->main_file != NULL && strcmp(path.bytes, language->main_file) == 0) {
 			file->is_code = true;
 			return 0;
@@ -325,5 +354,5 @@ request_files_free(struct request_files *files)
 	for (size_t i = 0; i < files->count; i++)
 		free(files->file[i].decoded);
 	free(files->file);
-	*files = (struct request_files){ NULL, 0, 0 };
+	*files = (struct request_files){ .file = NULL };
 }

@@ -18,8 +18,10 @@ struct json_object;
  */
 struct request_file {
 	struct text path;
-	struct text content;
-	char *decoded; /* owns the content; NULL: the request's tree does */
+	struct text content;   /* nothing, as long as the file is in the store */
+	const char *id;        /* of a file in the store, ended by NUL; NULL: the content is here */
+	uint64_t stored_bytes; /* of a file in the store; request_store.c finds out */
+	char *decoded;         /* owns the content; NULL: the request's tree does */
 	bool is_executable;
 	bool is_code; /* it is the program, and has the name of the language's main file: nobody else writes it */
 };
@@ -28,12 +30,16 @@ struct request_file {
 struct request_files {
 	struct request_file *file; /* NULL: there are none */
 	size_t count;
-	uint64_t bytes; /* of all contents */
+	size_t stored;                    /* how many of them are in the store */
+	struct request_file *stored_main; /* one of them, whose content is to be the code; NULL: none */
+	bool has_store;                   /* set by the caller: there may be such */
+	uint64_t bytes;                   /* of all contents */
 };
 
 /*
  * Take the file that the field `main` names, out of the files: it is the code then, and `main` its
- * path, unless that is the name of the language's main file. Returns 0, or -1 with `error` set.
+ * path, unless that is the name of the language's main file. A file in the store has no content
+ * yet, and so there is no code. Returns 0, or -1 with `error` set.
  */
 int request_files_take_main(struct json_object *tree, const struct language_config *language, struct request_files *files,
     struct text *main, struct text *code, struct http_error *error);
@@ -44,6 +50,9 @@ int request_files_take_main(struct json_object *tree, const struct language_conf
  */
 int request_files_take(struct json_object *tree, const struct language_config *language, const struct run_limits *limits,
     struct request_files *files, struct http_error *error);
+
+/* The bytes of all files together are within the limit. Returns 0, or -1 with `error` set. */
+int request_files_check_bytes(const struct request_files *files, const struct run_limits *limits, struct http_error *error);
 
 /* Free the list and what it owns. May be called again. */
 void request_files_free(struct request_files *files);

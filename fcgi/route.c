@@ -18,6 +18,7 @@
 #include "cors.h"
 #include "fcgi_end.h"
 #include "log.h"
+#include "request_store.h"
 #include "traceparent.h"
 
 #define WAITED_MAX_US 3600000000u /* a request that says that it has waited for longer has met a jump of the clock */
@@ -192,7 +193,8 @@ name_languages(struct worker *worker, struct http_error *error)
 
 /* Read and check the request. Returns 0 and a request for request_free; or -1 with `error` set. */
 static int
-take_request(struct worker *worker, struct exchange *exchange, struct run_request *request, struct http_error *error)
+take_request(struct worker *worker, struct exchange *exchange, struct run_request *request, struct request_store *store,
+    struct http_error *error)
 {
 	size_t size;
 	char *body = read_body(worker, exchange, &size, error);
@@ -208,7 +210,8 @@ take_request(struct worker *worker, struct exchange *exchange, struct run_reques
 		return -1;
 	}
 	access_log_request(&exchange->log, worker->config->language[request->language]->name, request, size);
-	if (auth_check_request(worker->config, exchange->key, request, error) == 0)
+	if (auth_check_request(worker->config, exchange->key, request, error) == 0 &&
+	    (request->files.stored == 0 || request_store_fetch(store, worker->config, exchange->key->name, request, error) == 0))
 		return 0;
 	request_free(request);
 	return -1;
@@ -256,16 +259,25 @@ static void
 serve_run(struct worker *worker, struct exchange *exchange)
 {
 	struct run_request request;
+	struct request_store store;
 	struct run_share share;
 	struct http_error error;
 	struct run_client client = { .fd = exchange->fcgi->ipcFd, .cut_fd = worker->cut_fd, .share = &share };
+	enum run_end end;
 
-	if (take_queue_timeout(worker->config, exchange, &error) != 0 || take_request(worker, exchange, &request, &error) != 0) {
-		exchange_fail(exchange, &error, NULL);
+	request_store_init(&store);
+	if (take_queue_timeout(worker->config, exchange, &error) != 0 ||
+	    take_request(worker, exchange, &request, &store, &error) != 0) {
+		if (store.missing != NULL)
+			reply_error_with(&exchange->reply, &error, NULL, store.missing);
+		else
+			exchange_fail(exchange, &error, store.cause);
+		request_store_end(&store);
 		return;
 	}
 	if (exchange->waited_us >= exchange->queue_ms * 1000) {
 		request_free(&request);
+		request_store_end(&store);
 		exchange->outcome = "busy";
 		http_error_set(&error, 503, "busy: no worker came free in time");
 		exchange_fail(exchange, &error, NULL);
@@ -274,7 +286,10 @@ serve_run(struct worker *worker, struct exchange *exchange)
 	auth_share(exchange->key, &share);
 	client.queue_ms = exchange->queue_ms;
 	client.waited_us = exchange->waited_us;
-	answer_run(worker, exchange, run_perform(&worker->run, &worker->link, worker->config, &request, &client), &request);
+	end = run_perform(&worker->run, &worker->link, worker->config, &request, &client);
+	request_store_keep(&store, worker->config, exchange->key->name, &worker->run.files);
+	request_store_end(&store);
+	answer_run(worker, exchange, end, &request);
 	run_release(&worker->run);
 }
 

@@ -62,7 +62,7 @@ run_init(struct run *run)
 	output_init(&run->out);
 	output_init(&run->err);
 	output_init(&run->compilation.text);
-	run->files_fd = -1;
+	run->files_fd = run->files.fd = -1;
 }
 
 void
@@ -463,7 +463,7 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 		if (end == RUN_ENDED)
 			settle(run, &watch);
 		if (end == RUN_ENDED && collects) {
-			collected_take(&run->files, run->files_fd);
+			collected_take(&run->files, run->files_fd, &request->collect_form);
 			run->files_fd = -1;
 		}
 		fdpass_close(&run->files_fd, 1);

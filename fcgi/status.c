@@ -13,6 +13,7 @@
 #include "autoconfig.h"
 #include "json_text.h"
 #include "metrics_text.h"
+#include "store_metrics.h"
 
 #define OK_BODY "\"ok\""
 
@@ -309,6 +310,7 @@ status_metrics(struct status *status, struct exchange *exchange)
 	}
 	is_known = runner_view_metrics(&status->view, metrics, &level, error) == 0;
 	metrics_text_service(out, is_known ? metrics : NULL, level);
+	store_metrics_put(out, status->config);
 	free(metrics);
 	if (fclose(out) != 0) {
 		free(text);

@@ -48,6 +48,7 @@ static const struct setting {
 	{ "languages", "languages", LIST },
 	{ "network", "network", STRING },
 	{ "no-loopback", "loopback", FLAG_OFF },
+	{ "store-bytes", "store_bytes", NUMBER },
 	{ "operator", "operator", FLAG },
 	{ "expires", "expires", STRING },
 };
@@ -91,6 +92,7 @@ usage(FILE *to)
 	      "  --no-loopback         its runs may not have a loopback\n"
 	      "  --limit NAME=N        the most that it may ask for, as wall_ms=60000; may be repeated\n"
 	      "  --expires TIME        YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ, in UTC\n"
+	      "  --store-bytes N       the most bytes of its files in the store\n"
 	      "  --operator            it may use the routes for operators\n"
 	      "  -V, --version         print the version, and end\n"
 	      "  -h, --help            print this, and end\n\n"
@@ -409,6 +411,8 @@ list(const struct config *config, const struct key_list *keys)
 			printf(" network=%s", key->network);
 		if (!key->loopback)
 			printf(" no-loopback");
+		if (key->store_bytes != config->store_key_bytes)
+			printf(" store_bytes=%" PRIu64, key->store_bytes);
 		if (key->is_operator)
 			printf(" operator");
 		if (key->expires != NULL)

@@ -96,7 +96,7 @@ spawn_warden(const struct broker *broker, const struct language *language, int *
 		.zygote_landlock = broker->zygote_landlock,
 		.collector_policy = &broker->collector_policy->base[0],
 		.collector_landlock = broker->landlock_abi,
-		.collect_bytes = config->collect_bytes,
+		.collect_bytes = config_collected_most(config),
 		.first_uid = config->first_uid + 1 };
 	int pair[2], keep[KEEP_MAX];
 	size_t count = 0;

@@ -306,6 +306,7 @@ check_config(const struct config *config)
 		check_language(&check, config->language[i], probe_uid);
 	check_policy(&check, "worker");
 	check_policy(&check, "status");
+	check_policy(&check, "store");
 	check_policy(&check, "relay");
 	check_memory(&check);
 	check_time_zone(&check);

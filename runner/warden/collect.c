@@ -52,6 +52,8 @@ take_patterns(struct collection *c, const char *bytes, size_t size)
 			return -1;
 		c->pattern[c->patterns++] = at;
 	}
+	if (head.most > 0 && head.most < c->left)
+		c->left = head.most;
 	return c->patterns == head.patterns ? 0 : -1;
 }
 

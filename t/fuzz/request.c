@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "fuzz.h"
 #include "guest/guest.h"
@@ -16,6 +17,7 @@
 #include "job.h"
 #include "json_text.h"
 #include "memfd.h"
+#include "store_proto.h"
 #include "../unit/request_config.h"
 
 /* The beginnings of the error messages. */
@@ -103,25 +105,56 @@ __wrap__exit(int status)
 
 static const struct run_request *sent;
 
+static char
+stored_byte(const struct request_file *file, uint64_t at)
+{
+	return (char)(file->path.bytes[0] + at);
+}
+
+/* In place of the store's: files of some bytes each. */
+static int
+write_stored(void *context, const struct request_file *file, int fd, off_t at)
+{
+	(void)context;
+	for (uint64_t i = 0; i < file->stored_bytes; i++) {
+		char byte = stored_byte(file, i);
+
+		if (pwrite(fd, &byte, 1, at + (off_t)i) != 1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Check that the next file of the job is the one that was sent. */
+static void
+check_next(struct job_files *files, const struct request_file *file)
+{
+	struct job_file head;
+	const char *path, *content;
+
+	must(job_files_next(files, &head, &path, &content));
+	must(head.path_bytes == file->path.size + 1 && memcmp(path, file->path.bytes, head.path_bytes) == 0);
+	must(head.flags == (file->is_executable ? JOB_FILE_EXECUTABLE : 0));
+	must(head.size == (file->id != NULL ? file->stored_bytes : file->content.size));
+	if (file->id == NULL)
+		must(head.size == 0 || memcmp(content, file->content.bytes, head.size) == 0);
+	for (uint64_t i = 0; file->id != NULL && i < head.size; i++)
+		must(content[i] == stored_byte(file, i));
+}
+
 /* In place of the guest's: check that it would write exactly what was sent, and where it may. */
 void __wrap_job_files_write(struct job_files files, uint32_t count);
 void
 __wrap_job_files_write(struct job_files files, uint32_t count)
 {
-	struct job_file head;
-	const char *path, *content;
+	/* Those of the store come last. */
+	for (size_t i = 0; i < 2 * sent->files.count; i++) {
+		const struct request_file *file = &sent->files.file[i % sent->files.count];
 
-	for (size_t i = 0; i < sent->files.count; i++) {
-		const struct request_file *file = &sent->files.file[i];
-
-		if (file->is_code)
+		if (file->is_code || (file->id != NULL) != (i >= sent->files.count))
 			continue;
 		must(count-- > 0);
-		must(job_files_next(&files, &head, &path, &content));
-		must(head.path_bytes == file->path.size + 1 && memcmp(path, file->path.bytes, head.path_bytes) == 0);
-		must(head.size == file->content.size);
-		must(head.size == 0 || memcmp(content, file->content.bytes, head.size) == 0);
-		must(head.flags == (file->is_executable ? JOB_FILE_EXECUTABLE : 0));
+		check_next(&files, file);
 	}
 	must(files.left == 0 && count == 0);
 }
@@ -145,6 +178,7 @@ check_files(const struct request_files *files, const struct run_limits *limits)
 			must(i == j || strncmp(path, files->file[j].path.bytes, file->path.size) != 0 ||
 			    (files->file[j].path.bytes[file->path.size] != '/' &&
 			        files->file[j].path.bytes[file->path.size] != '\0'));
+		must(file->id == NULL || (strlen(file->id) == STORE_ID_LENGTH && file->content.size == 0));
 		bytes += file->content.size;
 	}
 	must(bytes == files->bytes && bytes <= limits->disk_bytes);
@@ -158,11 +192,15 @@ check_job(const struct run_request *request)
 	                  needs = { request->needs.bytes, request->needs.size };
 	const struct text main_file = { request->main.bytes, request->main.size == 0 ? 0 : request->main.size + 1 };
 	const struct text *const parts[] = { &request->code, &request->preload, &args, &env, &needs, &main_file };
+	const struct memfd_source source = { .write = write_stored };
 	struct job_header head;
 	size_t size;
-	int fd = memfd_job(request);
+	int fd;
 	const char *code, *at;
 
+	for (size_t i = 0; i < request->files.count; i++)
+		request->files.file[i].stored_bytes = request->files.file[i].id == NULL ? 0 : request->files.file[i].path.size % 7;
+	fd = memfd_job_from(request, request->files.stored > 0 ? &source : NULL);
 	must(fd >= 0);
 	sent = request;
 	at = code = guest_map_job(fd, &head, &size);
@@ -190,7 +228,7 @@ check_request(const struct run_request *request)
 	language = config.language[request->language];
 	must(request->warm < language->warm_count);
 	must(!request->network || config.network != NETWORK_NONE);
-	must(request->code.size > 0);
+	must(request->code.size > 0 || request->files.stored_main != NULL);
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		uint64_t limit = request_limit_of(&request_limits[i], &request->limits);
 
@@ -233,6 +271,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* One of three configurations, chosen by the input. */
 	config.network = size % 3 == 2 ? NETWORK_HOST : NETWORK_NONE;
 	config.network_strict = size % 3 == 1;
+	config.store_bytes = config.collect_store_bytes = size % 2;
 	do {
 		fuzz_begin();
 		try((const char *)data, size);

@@ -17,8 +17,8 @@ skip_all('systemd is not the first process') if !-d '/run/systemd/system';
 my $slow = $ENV{CELLBLOCK_SLOW} || 1;
 my $prefix = Cellblock::prefix();
 my $examples = "$prefix/share/doc/cellblock/examples";
-my @services = ('cellblock-runner.service', 'cellblock-fcgi.service', 'cellblock-status.service', 'cellblock-deps.service');
-my @units = (@services, 'cellblock-fcgi.socket', 'cellblock-status.socket', 'cellblock-deps.socket');
+my @services = ('cellblock-runner.service', 'cellblock-fcgi.service', 'cellblock-status.service', 'cellblock-store.service', 'cellblock-deps.service');
+my @units = (@services, 'cellblock-fcgi.socket', 'cellblock-status.socket', 'cellblock-store.socket', 'cellblock-deps.socket');
 my $site = '/etc/nginx/sites-enabled/cellblock';
 my $key = 'test-key-of-systemd';
 my @mounts_before = Cellblock::host_mounts();
@@ -73,7 +73,7 @@ spew($config, slurp($config) =~ s/drain_ms = \d+/drain_ms = 2000/r);
 my %paths = (BINDIR => "$prefix/bin", CONFIG => $config);
 filled('etc/systemd/cellblock-runner.service.in', '/etc/systemd/system/cellblock-runner.service', %paths);
 filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-fcgi.service', %paths);
-done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-deps.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
+done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-store.socket cellblock-deps.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
 done(['cp', "$examples/etc/systemd/nginx-cellblock.conf", '/etc/systemd/system/nginx.service.d/cellblock.conf']);
 filled('etc/logrotate/cellblock.in', '/etc/cellblock/logrotate.conf', LOG => '/var/log/cellblock');
 filled("etc/systemd/cellblock-$_.service.in", "/etc/systemd/system/cellblock-$_.service", %paths) for qw(status deps);
@@ -87,7 +87,8 @@ done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -
 filled('nginx/cellblock.conf.in', $site, CONNECTIONS => 320,
     ADDRESS_CONNECTIONS => 1280, BODY => '32m', REPLY => '265216k', ERROR_LOG => '/var/log/cellblock/nginx.log', READ_TIMEOUT => '1h', LISTEN => 'listen 127.0.0.1:8194; listen 8443 ssl;', TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
-    FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock', DEPS_SOCKET => '/run/cellblock-deps.sock');
+    FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock', DEPS_SOCKET => '/run/cellblock-deps.sock',
+    STORE_SOCKET => '/run/cellblock-store.sock', FILE => '512m');
 
 # --- it starts --------------------------------------------------------------------------------------------------------------
 

@@ -159,6 +159,7 @@ test_stars(void **state)
 static char place[64];
 static int box_fd;
 static struct collected collected;
+static struct collect_form form = { .content_bytes = UINT64_MAX };
 
 static int
 set_up(void **state)
@@ -205,7 +206,7 @@ collect(const char *patterns, size_t size, uint64_t most)
 	request_fd = memfd_patterns(&request);
 	assert_true(request_fd >= 0);
 	collected_release(&collected);
-	collected_take(&collected, collect_files(box_fd, request_fd, most));
+	collected_take(&collected, collect_files(box_fd, request_fd, most), &form);
 	close(request_fd);
 }
 
@@ -270,6 +271,44 @@ test_files(void **state)
 	assert_int_equal(collected.count, 0);
 	assert_true(collected.was_asked);
 	assert_null(collected.incomplete);
+}
+
+/* The files that go into the store, and those that are in the reply. */
+static void
+test_forms(void **state)
+{
+	(void)state;
+	write_file("a", "12", 2);
+	write_file("b.csv", "1,2\n", 4);
+	write_file("c", "3", 1);
+	form = (struct collect_form){ .content_bytes = 3, .can_store = true };
+	COLLECT("*");
+	assert_int_equal(collected.count, 3);
+	assert_file(0, "a", "12", 2);
+	assert_false(collected.file[0].is_for_store);
+	assert_file(1, "b.csv", "1,2\n", 4);
+	assert_true(collected.file[1].is_for_store);
+	assert_string_equal(collected.file[1].mime, "text/csv");
+	assert_file(2, "c", "3", 1);
+	assert_false(collected.file[2].is_for_store);
+	assert_true(collected.fd > 2);
+	form.as_id = true;
+	COLLECT("*");
+	for (size_t i = 0; i < 3; i++)
+		assert_true(collected.file[i].is_for_store);
+	/* A file that was cut is not the file. */
+	collect("*", 2, 3);
+	assert_int_equal(collected.count, 3);
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(collected.file[i].is_for_store, collected.file[i].content.size == collected.file[i].size);
+	/* Without a store, a file that does not fit is cut. */
+	form = (struct collect_form){ .content_bytes = 3 };
+	COLLECT("*");
+	assert_file(1, "b.csv", "1", 1);
+	assert_int_equal(collected.file[1].size, 4);
+	assert_file(2, "c", "", 0);
+	assert_int_equal(collected.fd, -1);
+	form = (struct collect_form){ .content_bytes = UINT64_MAX };
 }
 
 static void
@@ -393,7 +432,7 @@ take_bytes(const void *bytes, size_t size, bool is_sealed)
 
 	if (!is_sealed)
 		assert_int_equal(write(fd, bytes, size), size);
-	collected_take(&collected, fd);
+	collected_take(&collected, fd, &form);
 }
 
 static void
@@ -422,7 +461,7 @@ test_lies(void **state)
 		assert_failed(&good, size);
 	take_bytes(&good, sizeof good, false);
 	assert_string_equal(collected.incomplete, "service");
-	collected_take(&collected, -1);
+	collected_take(&collected, -1, &form);
 	assert_string_equal(collected.incomplete, "service");
 #define LIE(field, value) (bad = good, bad.field = (value), assert_failed(&bad, sizeof bad))
 	LIE(head.magic, 0);
@@ -445,7 +484,7 @@ test_bad_requests(void **state)
 	struct __attribute__((packed)) {
 		struct collect_request head;
 		char patterns[4];
-	} good = { { COLLECT_MAGIC, 2, 4 }, "a\0b" }, bad;
+	} good = { { COLLECT_MAGIC, 2, 4, 0 }, "a\0b" }, bad;
 	int fd;
 
 	(void)state;
@@ -487,6 +526,7 @@ main(void)
 		cmocka_unit_test(test_directories),
 		cmocka_unit_test(test_stars),
 		cmocka_unit_test_setup_teardown(test_files, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_forms, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_strange_files, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bounds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_depth, set_up, tear_down),

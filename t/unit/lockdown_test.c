@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "autoconfig.h"
+#include "landlock.h"
 #include "lockdown.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
@@ -52,7 +53,9 @@ static struct policy *policy;
 static char key_file[64], unix_path[64];
 static int listening;
 static enum requirement landlock = LAYER_OPTIONAL;
-static pid_t sibling; /* waits, with the same user and the same layers */
+static struct policy *store_policy;
+static int store_fd = -1; /* the directory of a store; -1: become a worker */
+static pid_t sibling;     /* waits, with the same user and the same layers */
 
 static void
 become_worker(void)
@@ -65,8 +68,13 @@ become_worker(void)
 	        (setgroups(0, NULL) != 0 || setresgid(WORKER_UID, WORKER_UID, WORKER_UID) != 0 ||
 	            setresuid(WORKER_UID, WORKER_UID, WORKER_UID) != 0)))
 		_exit(NOT_TRIED);
-	lockdown_begin(&config);
-	lockdown_complete(&config, policy);
+	if (store_fd >= 0) {
+		lockdown_begin_in(&config, store_fd);
+		lockdown_complete_with(&config, store_policy, 64);
+	} else {
+		lockdown_begin(&config);
+		lockdown_complete(&config, policy);
+	}
 	lockdown_verify();
 }
 
@@ -176,10 +184,8 @@ static bool
 own_descriptor(void)
 {
 	struct f_owner_ex owner = { F_OWNER_PID, sibling };
-	int pipes[2];
 
-	return pipe2(pipes, O_CLOEXEC) != 0 || fcntl(pipes[0], F_SETOWN, sibling) == 0 ||
-	    fcntl(pipes[0], F_SETOWN_EX, &owner) == 0;
+	return fcntl(listening, F_SETOWN, sibling) == 0 || fcntl(listening, F_SETOWN_EX, &owner) == 0;
 }
 
 static bool
@@ -188,7 +194,7 @@ signal_by_descriptor(void)
 	int pipes[2];
 
 	if (pipe2(pipes, O_CLOEXEC) != 0)
-		return true;
+		return store_fd < 0; /* the store cannot make a pipe */
 	fcntl(pipes[0], F_SETOWN, sibling);
 	return fcntl(pipes[0], F_SETSIG, SIGKILL) == 0 || fcntl(pipes[0], F_SETFL, O_ASYNC) == 0 || write(pipes[1], "", 1) != 1;
 }
@@ -199,7 +205,9 @@ empty_file(void)
 {
 	int fd = memfd_create("log", 0);
 
-	return fd < 0 || write(fd, "line", 4) != 4 || ftruncate(fd, 0) == 0;
+	if (fd < 0)
+		return store_fd < 0; /* nor a memfd */
+	return write(fd, "line", 4) != 4 || ftruncate(fd, 0) == 0;
 }
 
 static bool
@@ -484,6 +492,50 @@ test_can_serve(void **state)
 	assert_int_equal(carry_out(cannot_serve, true), STOPPED);
 }
 
+static bool
+cannot_store(void)
+{
+	static const char *const outside[] = { "..", "../..", "/", "/etc/passwd", "/proc/self/mem" };
+	int fd = openat(store_fd, "a", O_WRONLY | O_CREAT | O_EXCL, 0400);
+
+	if (fd < 0 || write(fd, "x", 1) != 1 || mkdirat(store_fd, "d", 0700) != 0 ||
+	    renameat(store_fd, "a", store_fd, "d/b") != 0 || openat(store_fd, "d/b", O_RDONLY) < 0 ||
+	    unlinkat(store_fd, "d/b", 0) != 0 || unlinkat(store_fd, "d", AT_REMOVEDIR) != 0)
+		return true;
+	for (size_t i = 0; i < LENGTH(outside); i++) {
+		if (openat(store_fd, outside[i], O_RDONLY) >= 0)
+			return true;
+	}
+	return mkdirat(store_fd, "../planted", 0700) == 0 || unlinkat(AT_FDCWD, key_file, 0) == 0 ||
+	    renameat(AT_FDCWD, key_file, store_fd, "stolen") == 0;
+}
+
+/* The store, which may open files, has those of its directory, and no other. */
+static void
+test_store(void **state)
+{
+	char dir[] = "/tmp/lockdown-test-store-XXXXXX";
+	int fd;
+
+	(void)state;
+	if (!HAS_FILTER || landlock_abi() < 2) {
+		print_message("# the store needs Landlock of ABI 2, and a filter\n");
+		return;
+	}
+	assert_non_null(mkdtemp(dir));
+	assert_true(geteuid() != 0 || chown(dir, WORKER_UID, WORKER_UID) == 0);
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	store_fd = fd;
+	landlock = LAYER_REQUIRED;
+	carry_out_attacks();
+	assert_int_equal(carry_out(cannot_store, true), STOPPED);
+	landlock = LAYER_OPTIONAL;
+	store_fd = -1;
+	close(fd);
+	rmdir(dir);
+}
+
 /* A file with a key, a socket that is not the runner's, and another worker. */
 static int
 set_up(void **state)
@@ -497,9 +549,10 @@ set_up(void **state)
 	(void)state;
 	snprintf(dir, sizeof dir, "%s/etc/seccomp", srcdir != NULL ? srcdir : ".");
 	policy = policy_load(dir, "worker", 0, error, sizeof error);
+	store_policy = policy_load(dir, "store", 0, error, sizeof error);
 	snprintf(key_file, sizeof key_file, "/tmp/lockdown-test-key-XXXXXX");
 	fd = mkstemp(key_file);
-	if (policy == NULL || fd < 0 || fchmod(fd, 0644) != 0)
+	if (policy == NULL || store_policy == NULL || fd < 0 || fchmod(fd, 0644) != 0)
 		return -1;
 	close(fd);
 	snprintf(unix_path, sizeof unix_path, "/tmp/lockdown-test-%ld", (long)getpid());
@@ -530,6 +583,7 @@ tear_down(void **state)
 	unlink(unix_path);
 	close(listening);
 	policy_free(policy);
+	policy_free(store_policy);
 	return 0;
 }
 
@@ -541,6 +595,7 @@ main(void)
 		cmocka_unit_test(test_attacks),
 		cmocka_unit_test(test_attacks_without_landlock),
 		cmocka_unit_test(test_attacks_without_walls),
+		cmocka_unit_test(test_store),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

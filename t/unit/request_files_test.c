@@ -489,6 +489,121 @@ test_malformed(void **state)
 	assert_false(job_files_next(&files, &head, &path, &content));
 }
 
+#define ID "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+static int
+write_stored(void *context, const struct request_file *file, int fd, off_t at)
+{
+	assert_ptr_equal(context, &request);
+	assert_string_equal(file->id, ID);
+	return pwrite(fd, "stored", file->stored_bytes, at) == (ssize_t)file->stored_bytes ? 0 : -1;
+}
+
+static void
+assert_next(struct job_files *files, const char *path, const char *content)
+{
+	const char *its_path, *its_content;
+	struct job_file head;
+
+	assert_true(job_files_next(files, &head, &its_path, &its_content));
+	assert_string_equal(its_path, path);
+	assert_int_equal(head.size, strlen(content));
+	assert_memory_equal(its_content, content, head.size);
+}
+
+/* The job has the files of the request first, and then those of the store. */
+static void
+test_stored_job(void **state)
+{
+	const struct memfd_source source = { write_stored, &request };
+	struct job_files files;
+	struct job_header head;
+	struct stat st;
+	char *map;
+	int fd;
+
+	(void)state;
+	config.store_bytes = 1;
+	accept("[{\"path\":\"a\",\"id\":\"" ID "\"},{\"path\":\"b\",\"content\":\"here\"},{\"path\":\"c\",\"id\":\"" ID "\"}]");
+	assert_int_equal(request.files.stored, 2);
+	request.files.file[0].stored_bytes = 6;
+	request.files.file[2].stored_bytes = 3;
+	request.job_fd = memfd_job_from(&request, &source);
+	assert_true(request.job_fd > 0);
+	fd = memfd_job(&request);
+	assert_true(fd >= 0 && fd != request.job_fd);
+	assert_true((fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE) != 0);
+	assert_int_equal(fstat(fd, &st), 0);
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	assert_true(map != MAP_FAILED);
+	memcpy(&head, map, sizeof head);
+	assert_int_equal(head.files, 3);
+	files = guest_files(&head, map + sizeof head);
+	assert_next(&files, "b", "here");
+	assert_next(&files, "a", "stored");
+	assert_next(&files, "c", "sto");
+	assert_int_equal(files.left, 0);
+	munmap(map, (size_t)st.st_size);
+	close(fd);
+	fd = request.job_fd;
+	request_free(&request);
+	assert_int_equal(fcntl(fd, F_GETFD), -1);
+	request_free(&request);
+	config.store_bytes = 0;
+}
+
+static void
+test_ids(void **state)
+{
+	static const char *const bad[] = { "\"\"", "\"sha256:\"",
+		"\"SHA256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"", "\"" ID "0\"", "\"" ID "\\u0000\"",
+		"\"sha256:../../../../../../../../../../../../../../../../../../../../../etc/\"",
+		"\"sha256:0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef\"" };
+	char text[512];
+
+	(void)state;
+	refuse("[{\"path\":\"a\",\"id\":\"" ID "\"}]", "files[0].id: this server keeps no files; send the content instead");
+	refuse("{\"a\":\"" ID "\"}", "files.a: this server keeps no files; send the content instead");
+	config.store_bytes = 1;
+	for (size_t i = 0; i < LENGTH(bad); i++) {
+		snprintf(text, sizeof text, "[{\"path\":\"a\",\"id\":%s}]", bad[i]);
+		refuse(text, "files[0].id: must be sha256: and 64 hexadecimal digits, in small letters");
+	}
+	refuse("[{\"path\":\"a\",\"id\":1}]", "files[0].id: must be a string");
+	refuse("[{\"path\":\"a\",\"id\":\"" ID "\",\"content\":\"\"}]", "files[0]: must have content or id, not both");
+	refuse("[{\"path\":\"a\"}]", "files[0].content: is required, unless there is an id");
+	accept("{\"a\":\"" ID "\",\"b\":\"" ID "\",\"c\":\"sha256:1\"}");
+	assert_int_equal(request.files.stored, 2);
+	assert_string_equal(request.files.file[0].id, ID);
+	assert_int_equal(request.files.file[0].content.size, 0);
+	assert_null(request.files.file[2].id);
+	request_free(&request);
+	config.store_bytes = 0;
+}
+
+static void
+test_forms_of_collection(void **state)
+{
+	(void)state;
+	config.store_bytes = 1;
+	config.collect_store_bytes = 1 << 21;
+	accept("[],\"collect\":[\"a\"],\"collect_as\":\"id\"");
+	assert_true(request.collect_form.as_id);
+	assert_int_equal(request.collect_form.most_bytes, 1 << 21);
+	request_free(&request);
+	accept("[],\"collect\":[\"a\"]");
+	assert_false(request.collect_form.as_id);
+	assert_true(request.collect_form.can_store);
+	assert_int_equal(request.collect_form.content_bytes, 1 << 20);
+	request_free(&request);
+	refuse("[],\"collect\":[\"a\"],\"collect_as\":\"\"", "collect_as: must be \"content\" or \"id\"");
+	config.store_bytes = config.collect_store_bytes = 0;
+	accept("[],\"collect\":[\"a\"]");
+	assert_false(request.collect_form.can_store);
+	assert_int_equal(request.collect_form.most_bytes, 1 << 20);
+	request_free(&request);
+}
+
 int
 main(void)
 {
@@ -502,6 +617,9 @@ main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_collect),
 		cmocka_unit_test(test_main),
+		cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_stored_job),
+		cmocka_unit_test(test_forms_of_collection),
 		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_many),
 		cmocka_unit_test(test_malformed),
