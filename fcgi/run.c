@@ -177,6 +177,7 @@ struct watch {
 	uint64_t deadline_us;
 	struct pollfd polled[POLL_COUNT]; /* fd -1: no longer waited for */
 	bool answered;                    /* the result has arrived */
+	bool is_compile;                  /* what is written is the compiler's, and no output of the run */
 	bool collects;                    /* files come with it */
 	bool limit_hit;                   /* a stream exceeded output_bytes */
 };
@@ -231,7 +232,9 @@ take_answer(struct run *run, struct watch *watch)
 		set_cause(run, "%s", watch->link->error);
 		return RUN_LOST;
 	}
-	if (reply.id == run->id && reply.kind == PROTO_PROGRESS && watch->follower != NULL) {
+	if (reply.id == run->id && reply.kind == PROTO_PROGRESS && watch->follower != NULL &&
+	    (reply.u.progress.progress == PROGRESS_QUEUED ||
+	        (reply.u.progress.progress == PROGRESS_STARTED && !watch->is_compile))) {
 		watch->follower->progress(watch->follower, &reply.u.progress, &reply.account);
 		return RUN_ENDED;
 	}
@@ -464,6 +467,7 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 			.link = link,
 			.input = &input,
 			.follower = client->follower,
+			.is_compile = is_compile,
 			.collects = collects,
 			.output_bytes = message->limits.output_bytes,
 			.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,

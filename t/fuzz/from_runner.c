@@ -483,15 +483,16 @@ __wrap_poll(struct pollfd *waits, nfds_t count, int timeout_ms)
 static void
 check_events(const char *events)
 {
-	static const char *const order[] = { "queued", "compiled", "started", "stdout", "stderr", "heartbeat", "file", "result",
-		"error" };
-	size_t before = 0;
+	static const char *const order[] = { "queued", "compiled", "started", "stdout", "stderr", "file", "result", "error",
+		"heartbeat" };
+	enum { STDOUT = 3, RESULT = 6, HEARTBEAT = 8 };
+	int step = -1;
 
 	must(fuzz_is_utf8(events, strlen(events)));
 	for (const char *line = events, *end; *line != '\0'; line = end + 1) {
 		struct json_tokener *parser = json_tokener_new();
 		struct json_object *event, *kind, *ms, *data;
-		size_t is = 0;
+		int is = 0;
 
 		must((end = strchr(line, '\n')) != NULL);
 		event = json_tokener_parse_ex(parser, line, (int)(end - line));
@@ -499,16 +500,17 @@ check_events(const char *events)
 		    json_object_object_length(event) == 3);
 		must(json_object_object_get_ex(event, "event", &kind) && json_object_object_get_ex(event, "ms", &ms) &&
 		    json_object_object_get_ex(event, "data", &data));
-		while (is < LENGTH(order) && strcmp(order[is], json_object_get_string(kind)) != 0)
+		while (is < HEARTBEAT && strcmp(order[is], json_object_get_string(kind)) != 0)
 			is++;
-		must(is < LENGTH(order) && before < 7 && (line > events || is == 0));
-		/* A heartbeat may come before the start, and output after either kind of output. */
-		must(is >= 5 || is > before || (is >= 3 && before < 6) || before == 5);
-		before = is;
+		must(strcmp(order[is], json_object_get_string(kind)) == 0);
+		/* The two kinds of output take turns. */
+		must(is == HEARTBEAT ? step >= 0 : is > step || (is == STDOUT && step == STDOUT + 1) || (is == step && is > 2));
+		must(step < RESULT && (step >= 0 || is == 0));
+		step = is == HEARTBEAT ? step : is;
 		json_object_put(event);
 		json_tokener_free(parser);
 	}
-	must(before >= 7);
+	must(step >= RESULT);
 }
 
 /* Check the reply to nginx: its header agrees with the body, and any client can parse the body. */

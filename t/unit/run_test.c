@@ -41,6 +41,7 @@ enum step {
 	RUN_BUSY,         /* PROTO_RUN: refused */
 	RUN_TOLD,         /* PROTO_RUN: its progress is told, then it writes, and succeeds when that was passed on */
 	COMPILE_TOLD,     /* PROTO_COMPILE: the same without a start */
+	COMPILE_STARTS,   /* PROTO_COMPILE: a start is told, which a compilation has not */
 	RUN_TOLD_UNASKED, /* PROTO_RUN: its progress is told, though nobody wants to know */
 	RUN_DIE,          /* PROTO_RUN: taken, and the connection ends */
 	RUN_SILENT,       /* PROTO_RUN: taken, and not answered */
@@ -116,9 +117,9 @@ receive(int sock, enum step step)
 	struct proto_reply reply = { 0 };
 	int fds[4] = { -1, -1, -1, -1 };
 	size_t count = 0;
-	uint32_t expected = step == FIND || step == FIND_HIT               ? PROTO_FIND :
-	    step == COMPILE || step == COMPILE_BIG || step == COMPILE_TOLD ? PROTO_COMPILE :
-	                                                                     PROTO_RUN;
+	uint32_t expected = step == FIND || step == FIND_HIT                                         ? PROTO_FIND :
+	    step == COMPILE || step == COMPILE_BIG || step == COMPILE_TOLD || step == COMPILE_STARTS ? PROTO_COMPILE :
+	                                                                                               PROTO_RUN;
 	ssize_t n = readable(sock) ? fdpass_recv(sock, &request, sizeof request, fds, 4, &count, NULL) : -2;
 
 	if (n != (ssize_t)sizeof request || request.kind != expected) {
@@ -135,12 +136,17 @@ receive(int sock, enum step step)
 		return true;
 	}
 	reply.id = request.id;
-	if (((request.flags & RUN_EVENTS) != 0) != (step == RUN_TOLD || step == COMPILE_TOLD))
+	if (((request.flags & RUN_EVENTS) != 0) != (step == RUN_TOLD || step == COMPILE_TOLD || step == COMPILE_STARTS))
 		snprintf(mismatch, sizeof mismatch, "flags %u", request.flags);
 	if (step == RUN_TOLD || step == COMPILE_TOLD || step == RUN_TOLD_UNASKED) {
 		reply.kind = PROTO_PROGRESS;
 		reply.account.rate_left = 4;
 		reply.u.progress.progress = PROGRESS_QUEUED;
+		answer(sock, &reply);
+	}
+	if (step == COMPILE_STARTS) {
+		reply.kind = PROTO_PROGRESS;
+		reply.u.progress.progress = PROGRESS_STARTED;
 		answer(sock, &reply);
 	}
 	if (step == RUN_TOLD) {
@@ -558,6 +564,23 @@ test_followed(void **state)
 	finish(thread);
 }
 
+/* The text of a compiler must never be taken for output of the program. */
+static void
+test_a_compilation_that_starts(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND, COMPILE_STARTS, GONE, END };
+	pthread_t thread;
+
+	(void)state;
+	is_followed = true;
+	told[0] = '\0';
+	begin(&thread, steps, false);
+	assert_int_equal(perform(C), RUN_FAULT);
+	assert_string_equal(told, "");
+	is_followed = false;
+	finish(thread);
+}
+
 static void
 test_progress_of_a_plain_run(void **state)
 {
@@ -633,6 +656,7 @@ main(void)
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_followed),
+		cmocka_unit_test(test_a_compilation_that_starts),
 		cmocka_unit_test(test_progress_of_a_plain_run),
 		cmocka_unit_test(test_no_runner),
 	};
