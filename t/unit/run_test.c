@@ -149,6 +149,10 @@ receive(int sock, enum step step)
 		reply.u.progress.progress = PROGRESS_STARTED;
 		answer(sock, &reply);
 	}
+	if (step == COMPILE_STARTS || step == RUN_TOLD_UNASKED) { /* the worker hangs up */
+		fdpass_close(fds, 4);
+		return true;
+	}
 	if (step == RUN_TOLD) {
 		reply.u.progress = (struct proto_progress){ .progress = PROGRESS_STARTED, .queue_us = 9 };
 		answer(sock, &reply);
