@@ -205,6 +205,7 @@ struct config {
 	uint64_t body_bytes; /* the largest request body */
 	enum preload preload;
 	enum requirement worker_landlock; /* for the worker itself */
+	uint64_t heartbeat_ms;            /* from one event to the next, of a client that asked for events; 0: no heartbeat */
 
 	/* files */
 	uint64_t collect_bytes; /* of the files that a run has left, in its reply; 0: there are none */

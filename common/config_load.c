@@ -136,6 +136,7 @@ static const struct conf_key worker_keys[] = {
 	{ .name = "preload", .type = CONF_CHOICE, AT(preload), .choices = preload_names, .number = PRELOAD_RUN },
 	{ .name = "landlock", .type = CONF_CHOICE, AT(worker_landlock), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cors", .type = CONF_STRINGS, AT(cors), .max = 64, .form = &form_origin },
+	{ .name = "heartbeat_ms", .type = CONF_UINT64, AT(heartbeat_ms), .min = 0, .max = 3600000, .number = 10000 },
 	{ .name = NULL },
 };
 

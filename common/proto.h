@@ -19,13 +19,17 @@
  * PROTO_MOVED is the one message that the runner sends without a request: a newer runner serves on
  * the same path. A thread that has no run under way connects again then; one that has a run gets
  * its result first. The runner sends it at any time, so it may cross a request, which is served.
+ *
+ * A run with RUN_EVENTS has PROTO_PROGRESS as well, before its answer: PROGRESS_QUEUED when the
+ * runner has accepted it, and PROGRESS_STARTED when a guest has it. A compilation with RUN_EVENTS
+ * has only the first.
  */
 #ifndef CELLBLOCK_PROTO_H
 #define CELLBLOCK_PROTO_H
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 7u
+#define PROTO_VERSION 8u
 #define PROTO_NAME_SIZE 32
 #define PROTO_KEY_NAME_SIZE 64
 #define PROTO_TEXT_SIZE 192
@@ -50,6 +54,7 @@ enum proto_kind {
 	PROTO_RESULT, /* with the collected files (collection.h), if RUN_COLLECT was set, unless they could not be collected */
 	PROTO_REFUSED,
 	PROTO_MOVED,
+	PROTO_PROGRESS, /* how far a run with RUN_EVENTS is; its answer is still to come */
 };
 
 enum proto_cancel {
@@ -63,6 +68,7 @@ enum proto_run_flag {
 	RUN_COLD = 1u << 4,     /* the program begins with another file than the main file of the language */
 	RUN_COLLECT = 1u << 3,  /* files are to be collected at the end */
 	RUN_ARGUED = 1u << 1,   /* the job has arguments or environment, for which some interpreters must start anew */
+	RUN_EVENTS = 1u << 9,   /* PROTO_PROGRESS is wanted; of PROTO_COMPILE, too */
 };
 
 /* How a run ended, in the order of API.md. The names are in proto_names.c. */
@@ -133,7 +139,7 @@ struct proto_request {
 	uint32_t id;     /* PROTO_RUN, PROTO_COMPILE: chosen by the worker; PROTO_CANCEL: that of the run */
 	uint32_t index;  /* of a language, in the configuration's order, or of a layer */
 	uint32_t warm;   /* PROTO_RUN: the language's warm set that suits the program best; a hint */
-	uint32_t flags;  /* PROTO_RUN: enum proto_run_flag */
+	uint32_t flags;  /* PROTO_RUN: enum proto_run_flag; PROTO_COMPILE: RUN_EVENTS or nothing */
 	uint32_t cancel; /* PROTO_CANCEL: enum proto_cancel */
 	uint32_t proxy;  /* PROTO_RUN: index of a configured proxy, if there are any */
 	uint32_t reserved;
@@ -207,6 +213,18 @@ struct proto_refused {
 	uint32_t retry_ms; /* when a client should try again; 0: unknown */
 };
 
+enum progress {
+	PROGRESS_QUEUED = 1, /* accepted: it waits, or starts at once */
+	PROGRESS_STARTED,    /* handed to its guest */
+};
+
+struct proto_progress {
+	uint32_t progress; /* enum progress */
+	uint32_t reserved;
+	uint64_t queue_us; /* PROGRESS_STARTED: as in struct run_result */
+	uint64_t spawn_us; /* the same */
+};
+
 /* The account of the run's key. */
 struct proto_account {
 	uint32_t rate_left;     /* requests that it may still send at once */
@@ -215,7 +233,7 @@ struct proto_account {
 
 struct proto_reply {
 	uint32_t kind;
-	uint32_t id;                  /* PROTO_RESULT, PROTO_REFUSED: the run's */
+	uint32_t id;                  /* PROTO_RESULT, PROTO_REFUSED, PROTO_PROGRESS: the run's */
 	struct proto_account account; /* the same */
 	union {
 		struct proto_welcome welcome;
@@ -225,6 +243,7 @@ struct proto_reply {
 		struct proto_language language;
 		struct proto_layer layer;
 		struct proto_state state;
+		struct proto_progress progress;
 	} u;
 };
 

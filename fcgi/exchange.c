@@ -1,6 +1,7 @@
 /* exchange.c - see exchange.h. Runs in the worker. */
 #include "exchange.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -44,6 +45,19 @@ limit_of(int status, const char *outcome)
 }
 
 void
+exchange_add_rate(struct exchange *exchange, const struct proto_account *account)
+{
+	const struct key_limits *share = &exchange->key->share;
+
+	if (share->rate == 0)
+		return;
+	/* The runner counts the burst, and the one request that the rate gives. */
+	reply_add_header(&exchange->reply, "X-RateLimit-Limit: %" PRIu64, (uint64_t)share->burst + 1);
+	reply_add_header(&exchange->reply, "X-RateLimit-Remaining: %u", account->rate_left);
+	reply_add_header(&exchange->reply, "X-RateLimit-Reset: %" PRIu64, ((uint64_t)account->rate_reset_ms + 999) / 1000);
+}
+
+void
 exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause)
 {
 	if (error->status == 500 || error->status == 503)
@@ -54,8 +68,9 @@ exchange_fail(struct exchange *exchange, struct http_error *error, const char *c
 		    exchange->request_id);
 	else if (error->status == 500)
 		http_error_set(error, 500, "internal error; see the log for request %s", exchange->request_id);
-	if (error->status == 429 || error->status == 503)
-		reply_add_header(&exchange->reply, "Retry-After: %u",
-		    exchange->retry_ms <= 1000 ? 1 : (exchange->retry_ms - 1) / 1000 + 1);
+	if (error->status == 429 || error->status == 503) {
+		exchange->reply.retry_s = exchange->retry_ms <= 1000 ? 1 : (exchange->retry_ms - 1) / 1000 + 1;
+		reply_add_header(&exchange->reply, "Retry-After: %u", exchange->reply.retry_s);
+	}
 	reply_error(&exchange->reply, error, NULL);
 }

@@ -47,6 +47,9 @@ struct exchange {
 /* A FastCGI parameter that nginx has set, or "". */
 const char *exchange_parameter(const struct exchange *exchange, const char *name);
 
+/* Tell the client how many requests its key has left, if their number is limited. */
+void exchange_add_rate(struct exchange *exchange, const struct proto_account *account);
+
 /*
  * Answer with `error`, and with Retry-After if its status is 429 or 503. An error of the service
  * (status 500 or 503) is logged beside the request's id: `cause` if there is one, else the error's

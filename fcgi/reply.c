@@ -67,6 +67,12 @@ phrase(int status)
 	}
 }
 
+void
+reply_expect(struct reply *reply, uint64_t bytes)
+{
+	reply->deadline_us = clock_us() + REPLY_MS * 1000 + bytes * 1000000 / REPLY_BYTES_PER_S;
+}
+
 /*
  * Wait until nginx takes more. It does so at once up to fastcgi_max_temp_file_size; of a longer
  * reply it takes as much as the client does, and a client that stands still, or nearly so, must not
@@ -79,7 +85,7 @@ wait_for_room(struct reply *reply)
 	uint64_t now_us = clock_us();
 
 	if (reply->deadline_us == 0)
-		reply->deadline_us = now_us + REPLY_MS * 1000 + reply->bytes * 1000000 / REPLY_BYTES_PER_S;
+		reply_expect(reply, reply->bytes);
 	while (now_us < reply->deadline_us) {
 		uint64_t left_ms = (reply->deadline_us - now_us) / 1000 + 1;
 
@@ -102,6 +108,8 @@ put_part(struct reply *reply, const char *bytes, size_t size)
 		wait_for_room(reply);
 		reply->unwaited = size;
 	}
+	if (reply->has_begun)
+		reply->bytes += size;
 	if (!reply->is_cut && FCGX_PutStr(bytes, (int)size, reply->out) < 0)
 		reply->is_cut = true;
 }
@@ -186,6 +194,10 @@ reply_error_with(struct reply *reply, const struct http_error *error, const char
 	size_t used, length;
 	int n;
 
+	if (reply->has_begun) {
+		event_error(reply, error);
+		return;
+	}
 	length = json_text_escape(error->text, strlen(error->text), &used, text, sizeof text);
 	n = snprintf(json, sizeof json, "{\"code\":%d,\"message\":\"%.*s\",\"data\":null", error->code, (int)length, text);
 	put_header(reply, error->status, header, (size_t)n + strlen(more) + 1);
@@ -438,6 +450,7 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	static const char before_error[] = "\",\"error\":\"";
 	static const char after_compilation[] = "\"},";
 	static const char end[] = "}}";
+	static const char begin_event[] = "{\"error\":\"";
 	const struct compilation *compilation = &run->compilation;
 	const struct denied_context context = { .network = (enum network)run->result.network,
 		.wants_network = request->wants_network,
@@ -475,12 +488,17 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	if (compilation->took_place)
 		length += json_text_length(compilation->text.bytes, compilation->text.size) + strlen(after_compilation);
 
-	put_header(reply, 200, NULL, length);
-	reply_put(reply, before_out, strlen(before_out));
-	reply_put_escaped(reply, run->out.bytes, run->out.size);
-	reply_put(reply, before_err, strlen(before_err));
-	reply_put_escaped(reply, run->err.bytes, run->err.size);
-	reply_put(reply, before_error, strlen(before_error));
+	if (reply->form == EVENT_NONE) {
+		put_header(reply, 200, NULL, length);
+		reply_put(reply, before_out, strlen(before_out));
+		reply_put_escaped(reply, run->out.bytes, run->out.size);
+		reply_put(reply, before_err, strlen(before_err));
+		reply_put_escaped(reply, run->err.bytes, run->err.size);
+		reply_put(reply, before_error, strlen(before_error));
+	} else {
+		event_begin(reply, "result");
+		reply_put(reply, begin_event, strlen(begin_event));
+	}
 	reply_put(reply, error, (size_t)error_length);
 	if (failed) {
 		reply_put_escaped(reply, excerpt.head.bytes, excerpt.head.size);
@@ -494,5 +512,10 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	}
 	reply_put(reply, rest, (size_t)rest_length);
 	reply_files_put(reply, &run->files);
-	reply_put(reply, end, strlen(end));
+	if (reply->form == EVENT_NONE) {
+		reply_put(reply, end, strlen(end));
+	} else {
+		reply_put(reply, end, 1); /* of the data; the envelope is the event */
+		event_end(reply);
+	}
 }

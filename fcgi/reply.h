@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "event.h"
 #include "http_error.h"
 #include "run.h"
 
@@ -22,6 +23,10 @@ struct reply {
 	uint64_t deadline_us;           /* for all of the reply; 0: not set yet */
 	bool is_cut;                    /* the rest is not sent: the client is gone, or does not take it */
 	char header[REPLY_HEADER_SIZE]; /* more header lines of the answer, each ending in CR LF; or "" */
+	enum event_form form;           /* the client wants events */
+	bool has_begun;                 /* status and header of an answer with events are sent */
+	uint64_t begin_us;              /* when the request came; their times count from here */
+	unsigned retry_s;               /* as in Retry-After; 0: there is none */
 	/* for the log */
 	int status;
 	size_t bytes; /* of the body */
@@ -41,6 +46,7 @@ void reply_data(struct reply *reply, struct json_object *data);
 
 /*
  * Send the envelope of an error. `header`: NULL, or additional header lines, each ending in CR LF.
+ * An answer with events that has begun gets the event of an error instead.
  */
 void reply_error(struct reply *reply, const struct http_error *error, const char *header);
 
@@ -49,11 +55,19 @@ void reply_error_with(struct reply *reply, const struct http_error *error, const
 
 /*
  * Send the outcome of a run that ended (RUN_ENDED). Of `request` its numbers are enough: its texts
- * may be freed. A client, or nginx, that does not take the reply in time gets a part of it.
+ * may be freed. A client, or nginx, that does not take the reply in time gets a part of it. In an
+ * answer with events it is the event `result`, and has neither output nor files: they were sent
+ * before.
  */
 void reply_run(struct reply *reply, const struct run *run, const struct config *config, const struct run_request *request);
 
-/* ---- for reply_files.c ---- */
+/* ---- for reply_files.c, event.c and events.c ---- */
+
+/*
+ * From now on nginx has as long to take what is sent as it has for a reply of so many bytes. Only
+ * for an answer with events: a plain one has its size.
+ */
+void reply_expect(struct reply *reply, uint64_t bytes);
 
 /* Send a part of a body, as it is, or as the inside of a JSON string. */
 void reply_put(struct reply *reply, const char *bytes, size_t size);

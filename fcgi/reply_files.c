@@ -48,9 +48,8 @@ static int
 describe_collection(const struct collected *collected, char *text)
 {
 	if (collected->incomplete == NULL)
-		return snprintf(text, REST_SIZE, "%s,\"collect\":{\"complete\":true,\"reason\":null}", before_end);
-	return snprintf(text, REST_SIZE, "%s,\"collect\":{\"complete\":false,\"reason\":\"%s\"}", before_end,
-	    collected->incomplete);
+		return snprintf(text, REST_SIZE, ",\"collect\":{\"complete\":true,\"reason\":null}");
+	return snprintf(text, REST_SIZE, ",\"collect\":{\"complete\":false,\"reason\":\"%s\"}", collected->incomplete);
 }
 
 size_t
@@ -67,7 +66,7 @@ reply_files_length(const struct collected *collected)
 		length += (i > 0) + strlen(before_path) + json_text_length(file->path.bytes, file->path.size) +
 		    (size_t)describe_file(file, text) + (has_content(file) ? file->json_length : 0) + strlen(after_content(file));
 	}
-	return length + (size_t)describe_collection(collected, text);
+	return length + strlen(before_end) + (size_t)describe_collection(collected, text);
 }
 
 static void
@@ -83,25 +82,34 @@ put_base64(struct reply *reply, const struct text *content)
 }
 
 void
+reply_files_put_one(struct reply *reply, const struct collected_file *file)
+{
+	char text[REST_SIZE];
+
+	reply_put(reply, before_path, strlen(before_path));
+	reply_put_escaped(reply, file->path.bytes, file->path.size);
+	reply_put(reply, text, (size_t)describe_file(file, text));
+	if (has_content(file) && file->is_text)
+		reply_put_escaped(reply, file->content.bytes, file->content.size);
+	else if (has_content(file))
+		put_base64(reply, &file->content);
+	reply_put(reply, after_content(file), strlen(after_content(file)));
+}
+
+void
 reply_files_put(struct reply *reply, const struct collected *collected)
 {
 	char text[REST_SIZE];
 
 	if (!collected->was_asked)
 		return;
-	reply_put(reply, begin, strlen(begin));
-	for (size_t i = 0; i < collected->count; i++) {
-		const struct collected_file *file = &collected->file[i];
-
-		reply_put(reply, ",", i > 0);
-		reply_put(reply, before_path, strlen(before_path));
-		reply_put_escaped(reply, file->path.bytes, file->path.size);
-		reply_put(reply, text, (size_t)describe_file(file, text));
-		if (has_content(file) && file->is_text)
-			reply_put_escaped(reply, file->content.bytes, file->content.size);
-		else if (has_content(file))
-			put_base64(reply, &file->content);
-		reply_put(reply, after_content(file), strlen(after_content(file)));
+	if (reply->form == EVENT_NONE) {
+		reply_put(reply, begin, strlen(begin));
+		for (size_t i = 0; i < collected->count; i++) {
+			reply_put(reply, ",", i > 0);
+			reply_files_put_one(reply, &collected->file[i]);
+		}
+		reply_put(reply, before_end, strlen(before_end));
 	}
 	reply_put(reply, text, (size_t)describe_collection(collected, text));
 }

@@ -16,6 +16,7 @@
 #include "auth.h"
 #include "clock.h"
 #include "cors.h"
+#include "events.h"
 #include "fcgi_end.h"
 #include "log.h"
 #include "request_store.h"
@@ -158,20 +159,6 @@ take_queue_timeout(const struct config *config, struct exchange *exchange, struc
 	return 0;
 }
 
-/* Tell the client how many requests its key has left, where their number is limited. */
-static void
-add_rate_headers(struct exchange *exchange, const struct proto_account *account)
-{
-	const struct key_limits *share = &exchange->key->share;
-
-	if (share->rate == 0)
-		return;
-	/* The runner counts the burst, and the one request that the rate gives. */
-	reply_add_header(&exchange->reply, "X-RateLimit-Limit: %" PRIu64, (uint64_t)share->burst + 1);
-	reply_add_header(&exchange->reply, "X-RateLimit-Remaining: %u", account->rate_left);
-	reply_add_header(&exchange->reply, "X-RateLimit-Reset: %" PRIu64, ((uint64_t)account->rate_reset_ms + 999) / 1000);
-}
-
 /* Append the names of the languages that are installed to an error. */
 static void
 name_languages(struct worker *worker, struct http_error *error)
@@ -218,23 +205,28 @@ take_request(struct worker *worker, struct exchange *exchange, struct run_reques
 }
 
 static void
-answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, const struct run_request *request)
+answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, const struct run_request *request,
+    struct events *events)
 {
 	struct run *run = &worker->run;
 	struct http_error error;
 
+	if (events != NULL && end == RUN_ENDED)
+		events_finish(events, run);
+	else if (events != NULL)
+		events_break_off(events, run);
 	switch (end) {
 	case RUN_ENDED:
 		access_log_result(&exchange->log, run);
 		exchange->outcome = proto_verdict_name(run->result.verdict);
-		add_rate_headers(exchange, &run->account);
+		exchange_add_rate(exchange, &run->account);
 		reply_run(&exchange->reply, run, worker->config, request);
 		break;
 	case RUN_REFUSED:
 		exchange->outcome = explain_refusal(run->refused.refusal, exchange->key,
 		    worker->config->language[request->language]->name, &error);
 		exchange->retry_ms = run->refused.retry_ms;
-		add_rate_headers(exchange, &run->account);
+		exchange_add_rate(exchange, &run->account);
 		exchange_fail(exchange, &error, NULL);
 		break;
 	case RUN_NO_RUNNER:
@@ -263,6 +255,7 @@ serve_run(struct worker *worker, struct exchange *exchange)
 	struct run_share share;
 	struct http_error error;
 	struct run_client client = { .fd = exchange->fcgi->ipcFd, .cut_fd = worker->cut_fd, .share = &share };
+	struct events events;
 	enum run_end end;
 
 	request_store_init(&store);
@@ -286,10 +279,15 @@ serve_run(struct worker *worker, struct exchange *exchange)
 	auth_share(exchange->key, &share);
 	client.queue_ms = exchange->queue_ms;
 	client.waited_us = exchange->waited_us;
+	exchange->reply.form = event_form_of(exchange_parameter(exchange, "CELLBLOCK_EVENTS"));
+	if (exchange->reply.form != EVENT_NONE) {
+		events_init(&events, exchange, worker->config, &request.limits);
+		client.follower = &events.follower;
+	}
 	end = run_perform(&worker->run, &worker->link, worker->config, &request, &client);
 	request_store_keep(&store, worker->config, exchange->key->name, &worker->run.files);
 	request_store_end(&store);
-	answer_run(worker, exchange, end, &request);
+	answer_run(worker, exchange, end, &request, client.follower != NULL ? &events : NULL);
 	run_release(&worker->run);
 }
 
@@ -378,7 +376,7 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 		.reply = { .out = fcgi->out, .fd = fcgi->ipcFd },
 		.key_name = "-",
 		.outcome = "-" };
-	uint64_t start_us = clock_us();
+	uint64_t start_us = exchange.reply.begin_us = clock_us();
 	char traceparent[TRACEPARENT_SIZE] = "";
 	const char *route;
 

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -171,10 +172,12 @@ output_read(struct output *output, int fd, uint64_t limit)
 struct watch {
 	struct runner_link *link;
 	struct run_input *input;
+	struct run_follower *follower; /* NULL: none */
 	uint64_t output_bytes;
 	uint64_t deadline_us;
 	struct pollfd polled[POLL_COUNT]; /* fd -1: no longer waited for */
 	bool answered;                    /* the result has arrived */
+	bool is_compile;                  /* what is written is the compiler's, and no output of the run */
 	bool collects;                    /* files come with it */
 	bool limit_hit;                   /* a stream exceeded output_bytes */
 };
@@ -229,6 +232,12 @@ take_answer(struct run *run, struct watch *watch)
 		set_cause(run, "%s", watch->link->error);
 		return RUN_LOST;
 	}
+	if (reply.id == run->id && reply.kind == PROTO_PROGRESS && watch->follower != NULL &&
+	    (reply.u.progress.progress == PROGRESS_QUEUED ||
+	        (reply.u.progress.progress == PROGRESS_STARTED && !watch->is_compile))) {
+		watch->follower->progress(watch->follower, &reply.u.progress, &reply.account);
+		return RUN_ENDED;
+	}
 	if (reply.id == run->id && reply.kind == PROTO_REFUSED) {
 		run->refused = reply.u.refused;
 		run->account = reply.account;
@@ -265,6 +274,20 @@ deadline_passed(struct run *run, struct watch *watch)
 	return RUN_ENDED;
 }
 
+/*
+ * Have poll(2) announce room for what the follower has to send, if it is time for that. Returns how
+ * long to wait for anything else: `left_ms`, or less.
+ */
+static int64_t
+await_turn(const struct run *run, struct watch *watch, int64_t left_ms)
+{
+	struct pollfd *client = &watch->polled[POLL_CLIENT];
+	int due_ms = client->fd < 0 ? INT_MAX : watch->follower->due_ms(watch->follower, run);
+
+	client->events = due_ms == 0 ? POLLRDHUP | POLLOUT : POLLRDHUP;
+	return due_ms > 0 && due_ms < left_ms ? due_ms : left_ms;
+}
+
 static enum run_end
 wait_for_end(struct run *run, struct watch *watch)
 {
@@ -282,6 +305,8 @@ wait_for_end(struct run *run, struct watch *watch)
 
 		if (left_ms <= 0)
 			return deadline_passed(run, watch);
+		if (watch->follower != NULL)
+			left_ms = await_turn(run, watch, left_ms);
 		if (skipped > 0 && left_ms > SHORT_RUN_MS)
 			left_ms = SHORT_RUN_MS;
 		n = poll(polled + skipped, POLL_COUNT - skipped, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX);
@@ -298,7 +323,9 @@ wait_for_end(struct run *run, struct watch *watch)
 			run_pipe_feed(watch->input);
 			polled[POLL_INPUT].fd = watch->input->fd;
 		}
-		if (polled[POLL_CLIENT].revents != 0) {
+		if (polled[POLL_CLIENT].revents == POLLOUT) {
+			watch->follower->send(watch->follower, run);
+		} else if (polled[POLL_CLIENT].revents != 0) {
 			polled[POLL_CLIENT].fd = -1;
 			if (!watch->answered)
 				cancel(watch->link, run->id, CANCEL_CLIENT_GONE);
@@ -439,6 +466,8 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
 		struct watch watch = {
 			.link = link,
 			.input = &input,
+			.follower = client->follower,
+			.is_compile = is_compile,
 			.collects = collects,
 			.output_bytes = message->limits.output_bytes,
 			.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,
@@ -519,6 +548,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	if (compilation->was_cached)
 		return RUN_ENDED;
 	message.kind = PROTO_COMPILE;
+	message.flags = client->follower != NULL ? RUN_EVENTS : 0;
 	message.limits = *compilation->limits;
 	end = execute(run, link, &message, request, client, start_over);
 	compilation->result = run->result;
@@ -573,7 +603,8 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.warm = request->warm,
 		.flags = (request->network ? RUN_NETWORK : 0u) | (request->loopback ? RUN_LOOPBACK : 0u) |
 		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u) |
-		    (request->collect.count > 0 ? RUN_COLLECT : 0u) | (starts_anew(config, request) ? RUN_COLD : 0u),
+		    (request->collect.count > 0 ? RUN_COLLECT : 0u) | (starts_anew(config, request) ? RUN_COLD : 0u) |
+		    (client->follower != NULL ? RUN_EVENTS : 0u),
 		.proxy = request->proxy,
 		.queue_ms = client->queue_ms,
 		.waited_us = client->waited_us,
@@ -590,6 +621,8 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		/* The wait of the compilation, in which the runner counts the one before it. */
 		if (!run->compilation.was_cached)
 			message.waited_us = run->compilation.result.queue_us;
+		if (client->follower != NULL)
+			client->follower->compiled(client->follower, run);
 	}
 	end = execute(run, link, &message, request, client, start_over);
 	if (end == RUN_ENDED)

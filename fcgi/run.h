@@ -54,6 +54,22 @@ struct run {
 	char cause[RUNNER_LINK_ERROR_SIZE]; /* the failed step and errno, for the log; clients never see it */
 };
 
+/*
+ * Functions that follow a run while it goes on, and tell the client of it. The thread of the run
+ * calls them.
+ */
+struct run_follower {
+	/* The runner has accepted the run, or has given it to a guest. */
+	void (
+	    *progress)(struct run_follower *follower, const struct proto_progress *progress, const struct proto_account *account);
+	/* Its program is compiled, and not started yet: run->compilation. */
+	void (*compiled)(struct run_follower *follower, const struct run *run);
+	/* How soon it has something to send, in ms; INT_MAX: only when something has happened. */
+	int (*due_ms)(struct run_follower *follower, const struct run *run);
+	/* It has something to send, and the client's connection has room. */
+	void (*send)(struct run_follower *follower, const struct run *run);
+};
+
 /* For whom a run is, and how long that one waits. */
 struct run_client {
 	int fd;                        /* closed by its peer if the client goes away; -1: none */
@@ -61,6 +77,7 @@ struct run_client {
 	const struct run_share *share; /* what the client's key may have */
 	uint64_t queue_ms;             /* how long the run may wait for a cell in all */
 	uint64_t waited_us;            /* how long of that has passed */
+	struct run_follower *follower; /* NULL: the client waits for the end */
 };
 
 /* Allocate the buffers that all runs of this thread share. Dies if there is no memory. */

@@ -42,6 +42,7 @@ my @attacks = (
     ['connections',      qr/^holds (?:[1-9]|[12]\d|3[0-6])$/],
     ['lying_jobs',       qr/^xrxrrxx$/], # x: the guest reports a job that it cannot read
     ['leave',            qr/^left 200 runs$/],
+    ['followed',         qr/^q(?:sr|r) left 200 runs$/],
 );
 $cb->run(code => 'print(1)') for 1 .. 20;
 # A question for a compiled program wakes its language, which has descriptors from then on.

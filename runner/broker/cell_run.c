@@ -210,6 +210,8 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 		cell->language->pool[cell->pool].returning++;
 	}
 	broker->running++;
+	if (run->is_followed)
+		run->owner->started(broker, run, handed_us - cell->spawn_us - run->queued_us, cell->spawn_us);
 	return CELL_STARTED;
 }
 

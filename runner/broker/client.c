@@ -202,7 +202,28 @@ run_refused(struct broker *broker, struct run *run, enum refusal refusal, uint32
 	reply_about_run(broker, client, &message, NULL, 0);
 }
 
-static const struct run_owner owner = { .ended = run_ended, .refused = run_refused };
+/* Tell the worker how far its run is. The answer comes later. */
+static void
+tell_progress(struct client *client, struct proto_progress progress)
+{
+	const struct proto_reply message = { .kind = PROTO_PROGRESS,
+		.id = client->id,
+		.account = key_account_report(client->account, clock_us()),
+		.u.progress = progress };
+
+	reply(client, &message);
+}
+
+static void
+run_started(struct broker *broker, struct run *run, uint64_t queue_us, uint64_t spawn_us)
+{
+	(void)broker;
+	if (!run->is_compile)
+		tell_progress(client_of(run),
+		    (struct proto_progress){ .progress = PROGRESS_STARTED, .queue_us = queue_us, .spawn_us = spawn_us });
+}
+
+static const struct run_owner owner = { .ended = run_ended, .refused = run_refused, .started = run_started };
 
 /* ---- runs ------------------------------------------------------------------------------------------------------- */
 
@@ -325,10 +346,13 @@ take(struct broker *broker, struct client *client, const struct proto_request *r
 	run->limits = *limits;
 	run->proxy = request->proxy;
 	run->is_compile = request->kind == PROTO_COMPILE;
+	run->is_followed = (request->flags & RUN_EVENTS) != 0;
 	memcpy(run->fds, fds, fd_count * sizeof *fds);
 	run->fd_count = fd_count;
 	queue_or_refuse(broker, client, request,
 	    language_pool(run->language, request->warm, request->flags, grant_of(broker, request, limits->processes)));
+	if (run->is_followed && run->state == RUN_QUEUED)
+		tell_progress(client, (struct proto_progress){ .progress = PROGRESS_QUEUED });
 }
 
 /* ---- requests --------------------------------------------------------------------------------------------------- */

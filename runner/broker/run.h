@@ -64,6 +64,8 @@ struct run_owner {
 	 * runs that wait in the queue.
 	 */
 	int (*armed)(struct broker *broker, struct run *run);
+	/* It was handed to a guest. Called for a run that is followed; else it may be NULL. */
+	void (*started)(struct broker *broker, struct run *run, uint64_t queue_us, uint64_t spawn_us);
 };
 
 struct run {
@@ -75,6 +77,7 @@ struct run {
 	uint32_t proxy;  /* an index into config->proxy */
 	uint32_t attack; /* enum attack_kind: of the self-test */
 	bool is_compile;
+	bool is_followed; /* its owner wants to know when it starts */
 	int fds[RUN_FDS]; /* job, stdout, stderr, stdin; the broker's until they are handed to the guest */
 	size_t fd_count;
 	int patterns_fd;    /* of the files to collect at the end; -1: none */

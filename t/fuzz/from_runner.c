@@ -28,7 +28,7 @@
 #include "route.h"
 
 #define CLIENTS 4     /* the most requests of one input, one after the other */
-#define TURNS_MAX 200 /* the most waits of the worker in one request */
+#define TURNS_MAX 999 /* the most waits of the worker in one request */
 #define DIGEST 0x1234567890abcdefu
 #define API_KEY "key-of-the-fuzzer"
 
@@ -61,6 +61,7 @@ static const struct config config = { .digest = DIGEST,
 	.queue_ms = 500,
 	.body_bytes = 1024,
 	.collect_bytes = 65536,
+	.heartbeat_ms = 50,
 	.limits = LIMITS,
 	.language = { &languages[0], &languages[1] },
 	.language_count = 2 };
@@ -99,6 +100,7 @@ static int memfd;
 
 static struct {
 	const char *path, *method, *length, *body;
+	const char *events; /* the form that it asks for; NULL: none */
 	size_t body_left;
 	char key[sizeof API_KEY];
 } client;
@@ -116,6 +118,8 @@ FCGX_GetParam(const char *name, FCGX_ParamArray envp)
 		return (char *)client.method;
 	if (strcmp(name, "CELLBLOCK_KEY") == 0)
 		return client.key;
+	if (strcmp(name, "CELLBLOCK_EVENTS") == 0)
+		return (char *)client.events;
 	return strcmp(name, "CONTENT_LENGTH") == 0 ? (char *)client.length : NULL;
 }
 
@@ -158,6 +162,13 @@ FCGX_PutStr(const char *bytes, int size, FCGX_Stream *stream)
 	memcpy(reply + reply_size, bytes, (size_t)size);
 	reply_size += (size_t)size;
 	return size;
+}
+
+int
+FCGX_FFlush(FCGX_Stream *stream)
+{
+	(void)stream;
+	return 0;
 }
 
 void
@@ -269,7 +280,7 @@ fill_result(struct run_result *result)
 static void
 reply_step(void)
 {
-	struct proto_reply message = { .kind = next() % (PROTO_REFUSED + 2) };
+	struct proto_reply message = { .kind = next() % (PROTO_PROGRESS + 1) };
 	uint8_t id = next(), bytes[2 * sizeof message] = { 0 };
 
 	/* Mostly the id of the present run, or of the one that was not read yet. */
@@ -295,6 +306,11 @@ reply_step(void)
 		message.u.layer.required = id & 1;
 		fill(message.u.layer.name, sizeof message.u.layer.name);
 		fill(message.u.layer.detail, sizeof message.u.layer.detail);
+		break;
+	case PROTO_PROGRESS:
+		message.u.progress = (struct proto_progress){ .progress = id % 4,
+			.queue_us = UINT64_MAX >> (id % 64),
+			.spawn_us = UINT64_MAX >> (id % 61) };
 		break;
 	case PROTO_STATE:
 		message.u.state.healthy = id & 1;
@@ -460,6 +476,43 @@ __wrap_poll(struct pollfd *waits, nfds_t count, int timeout_ms)
 
 /* ---- an input, from its beginning to its end ------------------------------------------------ */
 
+/*
+ * Check an answer with events: each is an object of its own on a line; they come in their order,
+ * and the last one is a result or an error.
+ */
+static void
+check_events(const char *events)
+{
+	static const char *const order[] = { "queued", "compiled", "started", "stdout", "stderr", "file", "result", "error",
+		"heartbeat" };
+	enum { STDOUT = 3, RESULT = 6, HEARTBEAT = 8 };
+	int step = -1;
+
+	must(fuzz_is_utf8(events, strlen(events)));
+	for (const char *line = events, *end; *line != '\0'; line = end + 1) {
+		struct json_tokener *parser = json_tokener_new();
+		struct json_object *event, *kind, *ms, *data;
+		int is = 0;
+
+		must((end = strchr(line, '\n')) != NULL);
+		event = json_tokener_parse_ex(parser, line, (int)(end - line));
+		must(event != NULL && json_tokener_get_error(parser) == json_tokener_success &&
+		    json_object_object_length(event) == 3);
+		must(json_object_object_get_ex(event, "event", &kind) && json_object_object_get_ex(event, "ms", &ms) &&
+		    json_object_object_get_ex(event, "data", &data));
+		while (is < HEARTBEAT && strcmp(order[is], json_object_get_string(kind)) != 0)
+			is++;
+		must(strcmp(order[is], json_object_get_string(kind)) == 0);
+		/* The two kinds of output take turns. */
+		must(is == HEARTBEAT ? step >= 0 : is > step || (is == STDOUT && step == STDOUT + 1) || (is == step && is > 2));
+		must(step < RESULT && (step >= 0 || is == 0));
+		step = is == HEARTBEAT ? step : is;
+		json_object_put(event);
+		json_tokener_free(parser);
+	}
+	must(step >= RESULT);
+}
+
 /* Check the reply to nginx: its header agrees with the body, and any client can parse the body. */
 static void
 check_reply(void)
@@ -474,8 +527,14 @@ check_reply(void)
 	status = atoi(reply + 8);
 	end = strstr(reply, "\r\n\r\n");
 	length = strstr(reply, "\r\nContent-Length: ");
-	must(end != NULL && length != NULL && length < end);
+	must(end != NULL);
 	end += 4;
+	if (strstr(reply, "\r\nContent-Type: application/x-ndjson") != NULL) {
+		must(status == 200);
+		check_events(end);
+		return;
+	}
+	must(length != NULL && length < end);
 	must(strtoul(length + 18, NULL, 10) == reply_size - 1 - (size_t)(end - reply));
 	must(strlen(end) == reply_size - 1 - (size_t)(end - reply));
 	must(fuzz_is_utf8(end, strlen(end)));
@@ -509,6 +568,7 @@ ask(void)
 	client.method = what < 0xa0 && client.path == paths[0] ? methods[0] : methods[1 + (what >> 3) % 2];
 	client.body = bodies[how % LENGTH(bodies)];
 	client.body_left = strlen(client.body);
+	client.events = (how & 0x20) != 0 ? "ndjson" : NULL;
 	strcpy(client.key, API_KEY); /* the worker wipes it */
 	snprintf(length, sizeof length, "%zu", client.body_left);
 	client.length = how < 0xc0 ? length : lengths[(how >> 3) % LENGTH(lengths)];

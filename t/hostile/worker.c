@@ -367,12 +367,46 @@ leave(void)
 	printf("left 200 runs\n");
 }
 
+/* Runs whose progress is asked for, by a worker that leaves before it has read all of it. */
+static void
+followed(void)
+{
+	struct proto_request request = a_run();
+	int pipes[2], fds[3], fd;
+	struct proto_reply reply;
+
+	if (pipe2(pipes, O_CLOEXEC) != 0)
+		exit(1);
+	fds[0] = runner_client_job("import time\ntime.sleep(2)");
+	fds[1] = fds[2] = pipes[1];
+	request.flags = RUN_EVENTS;
+	for (unsigned i = 0; i < 200; i++) {
+		fd = open_link();
+		fdpass_send(fd, &request, sizeof request, fds, 3);
+		for (unsigned read = 0; read < i % 3; read++)
+			await(fd, PROTO_PROGRESS, &reply);
+		close(fd);
+	}
+	/* All flags there are, and those there are not; but RUN_COLLECT comes with a descriptor. */
+	fds[0] = runner_client_job("print(1)");
+	request.flags = ~(uint32_t)RUN_COLLECT;
+	fd = open_link();
+	fdpass_send(fd, &request, sizeof request, fds, 3);
+	do {
+		if (recv(fd, &reply, sizeof reply, 0) != (ssize_t)sizeof reply)
+			break;
+		putchar(reply.kind == PROTO_PROGRESS ? (reply.u.progress.progress == PROGRESS_QUEUED ? 'q' : 's') : 'r');
+	} while (reply.kind == PROTO_PROGRESS);
+	close(fd);
+	printf(" left 200 runs\n");
+}
+
 static const struct {
 	const char *name;
 	void (*carry_out)(void);
 } attacks[] = { { "garbage", garbage }, { "empty", empty }, { "many_descriptors", many_descriptors }, { "kinds", kinds },
 	{ "out_of_turn", out_of_turn }, { "twice", twice }, { "never_reads", never_reads }, { "flood", flood },
-	{ "connections", connections }, { "lying_jobs", lying_jobs }, { "leave", leave } };
+	{ "connections", connections }, { "lying_jobs", lying_jobs }, { "leave", leave }, { "followed", followed } };
 
 int
 main(int argc, char **argv)

@@ -32,6 +32,7 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->uid_per_cell, LAYER_REQUIRED);
 	assert_int_equal(config->cpu_percent, 100);
 	assert_int_equal(config->body_bytes, 32 << 20);
+	assert_int_equal(config->heartbeat_ms, 10000);
 	assert_int_equal(config->landlock, LAYER_REQUIRED);
 	assert_int_equal(config->worker_landlock, LAYER_REQUIRED);
 	assert_int_equal(config->network, NETWORK_NONE);
@@ -318,6 +319,7 @@ static const struct number {
 	{ "runner", "queue_ms", 1, 600000, false },
 	{ "isolation", "cpu_percent", 1, 100000, false },
 	{ "worker", "body_bytes", 1024, 1 << 30, false },
+	{ "worker", "heartbeat_ms", 0, 3600000, false },
 	{ "limits.wall_ms", "maximum", 1, 86400000, false },
 	{ "limits.cpu_ms", "maximum", 1, 86400000, false },
 	{ "limits.memory_bytes", "maximum", 1 << 20, UINT64_C(1) << 40, false },
@@ -422,7 +424,8 @@ static const struct bad_file main_refusals[] = {
 	    "pattern of such paths, without a part that starts with a point, in quotes" },
 	{ "isolation = {\n threads = 3; };",
 	    ":2: isolation.threads has moved; allowed: limits.threads = { default = ...; maximum = ...; }" },
-	{ "worker = { x = 3; };", ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, preload, landlock, cors" },
+	{ "worker = { x = 3; };",
+	    ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, preload, landlock, cors, heartbeat_ms" },
 	{ "log = { format = \"xml\"; };", ":1: log.format: \"xml\" is unknown; allowed: \"text\", \"json\"" },
 	{ "worker = { cors = [\"https://a.example/\"]; };",
 	    ":1: worker.cors[0]: \"https://a.example/\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -30,22 +31,26 @@
 
 /* A step of the runner. */
 enum step {
-	END,         /* of the script */
-	CONNECT,     /* the worker connects */
-	FIND,        /* PROTO_FIND: not found */
-	FIND_HIT,    /* PROTO_FIND: found */
-	COMPILE,     /* PROTO_COMPILE: the compiler succeeds */
-	COMPILE_BIG, /* the same, and its output, over the limit, is in the pipe only after the result */
-	RUN,         /* PROTO_RUN: the program succeeds */
-	RUN_BUSY,    /* PROTO_RUN: refused */
-	RUN_DIE,     /* PROTO_RUN: taken, and the connection ends */
-	RUN_SILENT,  /* PROTO_RUN: taken, and not answered */
-	MOVE,        /* the runner says that a newer one serves */
-	MOVED_TO,    /* the worker connects to the newer one, which has the same configuration, and leaves the older */
-	MOVED_OTHER, /* the same, but the configuration is another */
-	HANG_UP,     /* the runner closes the connection */
-	GO,          /* the worker waits in memfd_create(2) until the script is here */
-	GONE,        /* the worker closes the connection */
+	END,              /* of the script */
+	CONNECT,          /* the worker connects */
+	FIND,             /* PROTO_FIND: not found */
+	FIND_HIT,         /* PROTO_FIND: found */
+	COMPILE,          /* PROTO_COMPILE: the compiler succeeds */
+	COMPILE_BIG,      /* the same, and its output, over the limit, is in the pipe only after the result */
+	RUN,              /* PROTO_RUN: the program succeeds */
+	RUN_BUSY,         /* PROTO_RUN: refused */
+	RUN_TOLD,         /* PROTO_RUN: its progress is told, then it writes, and succeeds when that was passed on */
+	COMPILE_TOLD,     /* PROTO_COMPILE: the same without a start */
+	COMPILE_STARTS,   /* PROTO_COMPILE: a start is told, which a compilation has not */
+	RUN_TOLD_UNASKED, /* PROTO_RUN: its progress is told, though nobody wants to know */
+	RUN_DIE,          /* PROTO_RUN: taken, and the connection ends */
+	RUN_SILENT,       /* PROTO_RUN: taken, and not answered */
+	MOVE,             /* the runner says that a newer one serves */
+	MOVED_TO,         /* the worker connects to the newer one, which has the same configuration, and leaves the older */
+	MOVED_OTHER,      /* the same, but the configuration is another */
+	HANG_UP,          /* the runner closes the connection */
+	GO,               /* the worker waits in memfd_create(2) until the script is here */
+	GONE,             /* the worker closes the connection */
 };
 
 static char *command[] = { (char *)"cc" };
@@ -112,9 +117,9 @@ receive(int sock, enum step step)
 	struct proto_reply reply = { 0 };
 	int fds[4] = { -1, -1, -1, -1 };
 	size_t count = 0;
-	uint32_t expected = step == FIND || step == FIND_HIT ? PROTO_FIND :
-	    step == COMPILE || step == COMPILE_BIG           ? PROTO_COMPILE :
-	                                                       PROTO_RUN;
+	uint32_t expected = step == FIND || step == FIND_HIT                                         ? PROTO_FIND :
+	    step == COMPILE || step == COMPILE_BIG || step == COMPILE_TOLD || step == COMPILE_STARTS ? PROTO_COMPILE :
+	                                                                                               PROTO_RUN;
 	ssize_t n = readable(sock) ? fdpass_recv(sock, &request, sizeof request, fds, 4, &count, NULL) : -2;
 
 	if (n != (ssize_t)sizeof request || request.kind != expected) {
@@ -131,6 +136,31 @@ receive(int sock, enum step step)
 		return true;
 	}
 	reply.id = request.id;
+	if (((request.flags & RUN_EVENTS) != 0) != (step == RUN_TOLD || step == COMPILE_TOLD || step == COMPILE_STARTS))
+		snprintf(mismatch, sizeof mismatch, "flags %u", request.flags);
+	if (step == RUN_TOLD || step == COMPILE_TOLD || step == RUN_TOLD_UNASKED) {
+		reply.kind = PROTO_PROGRESS;
+		reply.account.rate_left = 4;
+		reply.u.progress.progress = PROGRESS_QUEUED;
+		answer(sock, &reply);
+	}
+	if (step == COMPILE_STARTS) {
+		reply.kind = PROTO_PROGRESS;
+		reply.u.progress.progress = PROGRESS_STARTED;
+		answer(sock, &reply);
+	}
+	if (step == COMPILE_STARTS || step == RUN_TOLD_UNASKED) { /* the worker hangs up */
+		fdpass_close(fds, 4);
+		return true;
+	}
+	if (step == RUN_TOLD) {
+		reply.u.progress = (struct proto_progress){ .progress = PROGRESS_STARTED, .queue_us = 9 };
+		answer(sock, &reply);
+		if (write(fds[1], "hello", 5) != 5)
+			snprintf(mismatch, sizeof mismatch, "the pipe took less");
+		sem_wait(&go);
+	}
+	reply.u = (typeof(reply.u)){ .result.verdict = VERDICT_OK };
 	if (expected == PROTO_FIND) {
 		reply.kind = PROTO_FIND;
 		reply.u.found = step == FIND_HIT;
@@ -216,6 +246,45 @@ play(void *unused)
 	return unused;
 }
 
+/* A follower, which notes what it is told. */
+static char told[256];
+static int client_fds[2] = { -1, -1 };
+static size_t passed_on;
+
+static void
+hear_progress(struct run_follower *follower, const struct proto_progress *progress, const struct proto_account *account)
+{
+	(void)follower;
+	assert_int_equal(account->rate_left, 4);
+	strcat(told, progress->progress == PROGRESS_QUEUED ? "queued " : "started ");
+}
+
+static void
+hear_compiled(struct run_follower *follower, const struct run *its_run)
+{
+	(void)follower;
+	strcat(told, its_run->compilation.was_cached ? "cached " : "compiled ");
+}
+
+static int
+due_ms(struct run_follower *follower, const struct run *its_run)
+{
+	(void)follower;
+	return its_run->out.size > passed_on ? 0 : INT_MAX;
+}
+
+static void
+pass_on(struct run_follower *follower, const struct run *its_run)
+{
+	(void)follower;
+	strcat(told, "output ");
+	passed_on = its_run->out.size;
+	sem_post(&go);
+}
+
+static struct run_follower follower = { .progress = hear_progress, .compiled = hear_compiled, .due_ms = due_ms, .send = pass_on };
+static bool is_followed;
+
 static enum run_end
 perform(size_t language)
 {
@@ -224,7 +293,12 @@ perform(size_t language)
 		.limits = { .wall_ms = 1000, .output_bytes = OUTPUT_BYTES } };
 
 	static const struct run_share share = { .name = "key", .weight = 1 };
-	const struct run_client client = { .fd = -1, .cut_fd = cut_fd, .share = &share, .queue_ms = 1000, .waited_us = 7 };
+	const struct run_client client = { .fd = client_fds[0],
+		.cut_fd = cut_fd,
+		.share = &share,
+		.queue_ms = 1000,
+		.waited_us = 7,
+		.follower = is_followed ? &follower : NULL };
 
 	return run_perform(&run, &runner, &config, &request, &client);
 }
@@ -467,6 +541,62 @@ test_cut(void **state)
 	finish(thread);
 }
 
+/* Output is passed on while the program runs: the script ends the run only after that. */
+static void
+test_followed(void **state)
+{
+	static const enum step steps[] = { CONNECT, RUN_TOLD, FIND, COMPILE_TOLD, RUN_TOLD, FIND_HIT, RUN_TOLD, END };
+	static const char *const tales[] = { "queued started output ", "queued compiled queued started output ",
+		"cached queued started output " };
+	pthread_t thread;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, client_fds), 0);
+	is_followed = true;
+	begin(&thread, steps, false);
+	for (int i = 0; i < 3; i++) {
+		told[0] = '\0';
+		passed_on = 0;
+		assert_int_equal(perform(i == 0 ? PYTHON3 : C), RUN_ENDED);
+		assert_string_equal(told, tales[i]);
+		assert_memory_equal(run.out.bytes, "hello", 5);
+		run_release(&run);
+	}
+	is_followed = false;
+	fdpass_close(client_fds, 2);
+	client_fds[0] = client_fds[1] = -1;
+	finish(thread);
+}
+
+/* The text of a compiler must never be taken for output of the program. */
+static void
+test_a_compilation_that_starts(void **state)
+{
+	static const enum step steps[] = { CONNECT, FIND, COMPILE_STARTS, GONE, END };
+	pthread_t thread;
+
+	(void)state;
+	is_followed = true;
+	told[0] = '\0';
+	begin(&thread, steps, false);
+	assert_int_equal(perform(C), RUN_FAULT);
+	assert_string_equal(told, "");
+	is_followed = false;
+	finish(thread);
+}
+
+static void
+test_progress_of_a_plain_run(void **state)
+{
+	static const enum step steps[] = { CONNECT, RUN_TOLD_UNASKED, GONE, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(PYTHON3), RUN_FAULT);
+	finish(thread);
+}
+
 static void
 test_no_runner(void **state)
 {
@@ -529,6 +659,9 @@ main(void)
 		cmocka_unit_test(test_moved_to_another_configuration),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_followed),
+		cmocka_unit_test(test_a_compilation_that_starts),
+		cmocka_unit_test(test_progress_of_a_plain_run),
 		cmocka_unit_test(test_no_runner),
 	};
 
