@@ -209,6 +209,11 @@ struct config {
 	/* files */
 	uint64_t collect_bytes; /* of the files that a run has left, in its reply; 0: there are none */
 
+	/* tests */
+	uint32_t tests_most;    /* of a request; 0: none */
+	uint32_t tests_at_once; /* of a request, at the same time */
+	uint64_t tests_ms;      /* the longest time of a request with tests */
+
 	/* keys */
 	char *key_dir;                /* a file for each API key */
 	struct key_limits key_limits; /* of a key whose file does not say otherwise */

@@ -24,16 +24,18 @@
 
 #include "autoconfig.h"
 #include "capabilities.h"
+#include "crew.h"
 #include "landlock.h"
 #include "log.h"
 
 /* Descriptors: 0 to 2, those of worker.c, and a few to spare. */
-#define FILES_OF_PROCESS 16
+#define FILES_OF_PROCESS (16 + CREW_LINKS)
 /*
  * Of a request: its connection, those to two runners while one replaces the other, epoll, both ends
  * of three pipes, and a memfd.
  */
 #define FILES_OF_REQUEST 11
+#define MEMORY_OF_TEST 8192
 #define MEMORY_OF_PROCESS ((rlim_t)128 << 20) /* code, configuration, stacks, and what malloc(3) keeps */
 
 void
@@ -102,7 +104,8 @@ memory_of_request(const struct config *config)
 		if (config_is_compiled(language) && language->compile.limits.output_bytes > compiled)
 			compiled = language->compile.limits.output_bytes;
 	}
-	return 6 * config->body_bytes + 2 * output + compiled;
+	/* With tests: what each has shown, all outputs in the reply, and the one that is being checked. */
+	return 6 * config->body_bytes + 4 * output + 2 * compiled + config->tests_most * MEMORY_OF_TEST;
 }
 #endif
 

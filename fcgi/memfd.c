@@ -37,7 +37,8 @@ add_files(const struct request_files *files, struct job_header *header, struct j
 int
 memfd_job(const struct run_request *request)
 {
-	const struct request_files *files = &request->files;
+	const struct request_files *files = &request->files, *more = &request->more;
+	size_t count = files->count + more->count;
 	struct job_header header = {
 		.magic = JOB_MAGIC,
 		.code_bytes = (uint32_t)request->code.size,
@@ -64,12 +65,13 @@ memfd_job(const struct run_request *request)
 	struct iovec *iov;
 	int fd = -1, error;
 
-	if (files->count == 0)
+	if (count == 0)
 		return sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, few, JOB_PARTS);
-	heads = malloc(files->count * sizeof *heads);
-	iov = malloc((JOB_PARTS + files->count * FILE_PARTS) * sizeof *iov);
+	heads = malloc(count * sizeof *heads);
+	iov = malloc((JOB_PARTS + count * FILE_PARTS) * sizeof *iov);
 	if (heads != NULL && iov != NULL) {
 		add_files(files, &header, heads, iov + JOB_PARTS);
+		add_files(more, &header, heads + files->count, iov + JOB_PARTS + header.files * FILE_PARTS);
 		for (size_t i = 0; i < JOB_PARTS; i++)
 			iov[i] = few[i];
 		fd = sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, (int)(JOB_PARTS + header.files * FILE_PARTS));

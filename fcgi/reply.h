@@ -50,7 +50,10 @@ void reply_error(struct reply *reply, const struct http_error *error, const char
  */
 void reply_run(struct reply *reply, const struct run *run, const struct config *config, const struct run_request *request);
 
-/* ---- for reply_files.c ---- */
+/* ---- for reply_files.c and reply_tests.c ---- */
+
+/* The name of a signal as JSON: "SIGSEGV" in quotes, or null. */
+void reply_name_signal(int number, char *text, size_t size);
 
 /* Send a part of a body, as it is, or as the inside of a JSON string. */
 void reply_put(struct reply *reply, const char *bytes, size_t size);

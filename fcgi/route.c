@@ -18,6 +18,7 @@
 #include "cors.h"
 #include "fcgi_end.h"
 #include "log.h"
+#include "tests.h"
 #include "traceparent.h"
 
 #define WAITED_MAX_US 3600000000u /* a request that says that it has waited for longer has met a jump of the clock */
@@ -252,6 +253,24 @@ answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, c
 	}
 }
 
+/* A request with tests: many runs, and one reply. */
+static void
+serve_tests(struct worker *worker, struct exchange *exchange, struct run_request *request, const struct run_client *client)
+{
+	struct http_error bad;
+	struct tests tests;
+	enum run_end end = tests_perform(&tests, worker, request, client, &bad);
+
+	if (bad.status != 0)
+		exchange_fail(exchange, &bad, NULL);
+	else
+		answer_run(worker, exchange, end, request);
+	worker->run.tests = NULL;
+	run_release(&worker->run);
+	tests_release(&tests);
+	request_free(request);
+}
+
 static void
 serve_run(struct worker *worker, struct exchange *exchange)
 {
@@ -274,6 +293,10 @@ serve_run(struct worker *worker, struct exchange *exchange)
 	auth_share(exchange->key, &share);
 	client.queue_ms = exchange->queue_ms;
 	client.waited_us = exchange->waited_us;
+	if (request.tests != NULL) {
+		serve_tests(worker, exchange, &request, &client);
+		return;
+	}
 	answer_run(worker, exchange, run_perform(&worker->run, &worker->link, worker->config, &request, &client), &request);
 	run_release(&worker->run);
 }

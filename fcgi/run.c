@@ -503,9 +503,11 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 		.waited_us = client->waited_us,
 		.share = *client->share,
 	};
+	struct run_request source = *request;
 	struct proto_reply reply;
 	enum run_end end;
 
+	source.more = (struct request_files){ NULL, 0, 0 };
 	*start_over = false;
 	compilation->took_place = true;
 	compilation->limits = &config->language[request->language]->compile.limits;
@@ -520,7 +522,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 		return RUN_ENDED;
 	message.kind = PROTO_COMPILE;
 	message.limits = *compilation->limits;
-	end = execute(run, link, &message, request, client, start_over);
+	end = execute(run, link, &message, &source, client, start_over);
 	compilation->result = run->result;
 	swap(&compilation->text, &run->out);
 	if (end == RUN_ENDED && run->result.verdict != VERDICT_OK) {
@@ -594,6 +596,25 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 	end = execute(run, link, &message, request, client, start_over);
 	if (end == RUN_ENDED)
 		settle_memory(run, language);
+	return end;
+}
+
+enum run_end
+run_compile(struct run *run, struct runner_link *link, const struct config *config, const struct run_request *request,
+    const struct run_client *client)
+{
+	struct run_request source = *request;
+	enum run_end end = RUN_FAULT;
+	bool start_over = true;
+
+	source.is_part = true;
+	for (int i = 0; i < ATTEMPTS && start_over; i++) {
+		output_release(&run->compilation.text);
+		end = compile(run, link, config, &source, client, &start_over);
+	}
+	if (end != RUN_ENDED && end != RUN_REFUSED)
+		runner_link_close(link);
+	run->level = link->level;
 	return end;
 }
 

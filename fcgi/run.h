@@ -9,6 +9,8 @@
 #include "request.h"
 #include "runner_link.h"
 
+struct tests;
+
 /*
  * A byte of output becomes up to JSON_TEXT_MAX bytes of the reply. All of them count: a stream may
  * take this many times output_bytes of the reply. So the reply to any run has a known most size,
@@ -51,6 +53,7 @@ struct run {
 	struct proto_account account;       /* of the client's key, with RUN_ENDED and RUN_REFUSED */
 	uint32_t id;                        /* of the last message that began a step */
 	enum level level;                   /* of the cell that it had */
+	const struct tests *tests;          /* what the tests of the request have shown; NULL: it has none */
 	char cause[RUNNER_LINK_ERROR_SIZE]; /* the failed step and errno, for the log; clients never see it */
 };
 
@@ -73,6 +76,14 @@ void run_init(struct run *run);
  */
 enum run_end run_perform(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
     const struct run_client *client);
+
+/*
+ * The first half of that, for a language that is compiled: have the runner hold the program of
+ * `request` for this connection. RUN_ENDED: it does, or run->compilation says why not. The request
+ * stays as it is. The runner drops the program with the connection, or for its next request.
+ */
+enum run_end run_compile(struct run *run, struct runner_link *link, const struct config *config,
+    const struct run_request *request, const struct run_client *client);
 
 /* Free the buffers. */
 void run_free(struct run *run);
