@@ -5,7 +5,7 @@ use Cellblock qw(envelope_ok eventually);
 use JSON::PP;
 use Test::More;
 
-my $cb = Cellblock->start(own => 1);
+my $cb = Cellblock->start(own => 1, conf => [['cellblock.conf', qr/output_bytes = \{[^}]*\}/, 'output_bytes = { default = 1000000; maximum = 2000000; }']]);
 my $available = { map { $_->{name} => $_->{available} } @{ $cb->get('/v1/sandbox/languages')->{data}{languages} } };
 
 # Send tests; returns data.
@@ -92,9 +92,10 @@ $data = tests(code => 'print("x" * 10000)', test_output_bytes => 10, tests => [{
 is verdicts($data), 'accepted wrong_answer', 'the whole output is judged';
 is_deeply [@{ $data->{tests}[0] }{qw(stdout truncated)}, $data->{tests}[0]{usage}{stdout_bytes}], ['x' x 10, JSON::PP::true, 10001],
     'and as much of it is in the reply as the request asks for';
-$data = tests(code => 'print("\0" * 6000000)', test_output_bytes => 6000000, tests => [({}) x 12]);
+$data = tests(code => 'print("\0" * 200000)', test_output_bytes => 200000, tests => [({}) x 12]);
 is $data->{summary}{accepted}, 12, 'outputs that are too large for the reply, all together, are left out';
-cmp_ok length(join '', map { $_->{stdout} } @{ $data->{tests} }), '<=', 64 << 20, 'and the reply has a bound';
+cmp_ok length(join '', map { $_->{stdout} } @{ $data->{tests} }), '>', 0, 'some are there';
+cmp_ok length(join '', map { $_->{stdout} } @{ $data->{tests} }), '<=', 400000, 'and the reply has a bound';
 
 # --- many at a time -------------------------------------------------------------------------------------------------------
 
