@@ -101,21 +101,23 @@ async def near(service, client, key, count):
 
 
 async def measure(service, options):
-    client, key = Client(service.port), service.add_key("bench", rate=0)
+    key = service.add_key("bench", rate=0)
     service.reload()
     for language in PROGRAMS:
-        rows = []
+        rows, client = [], Client(service.port)
         if language == "python3":
             await one_each(client, key, language, 64)  # its cells are armed then
         rows.append(("one request", *await in_one(client, key, language, options.tests)))
         rows.append(("one request, known", *await in_one(client, key, language, options.tests)))
         rows.append(("a request each", *await one_each(client, key, language, options.tests)))
+        client.close()
         rows.append(("bare processes", *await asyncio.to_thread(bare, language, options.tests)))
         for name, seconds, good in rows:
             print(f"{language:8} {name:20} {seconds:8.2f} s  {options.tests / seconds:8.0f} tests/s  {good} right", flush=True)
     if options.near:
+        client = Client(service.port)
         await near(service, client, key, options.near)
-    client.close()
+        client.close()
 
 
 def main():

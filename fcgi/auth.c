@@ -191,7 +191,7 @@ check_tests(const struct config *config, const struct key_config *key, struct ru
 		if (auth_check_request(config, key, tests->program[i], error) != 0)
 			return -1;
 	}
-	return 0;
+	return tests == NULL || tests->interactor == NULL ? 0 : auth_check_request(config, key, tests->interactor, error);
 }
 
 int

@@ -29,7 +29,8 @@
 #include "log.h"
 
 /* Descriptors: 0 to 2, those of worker.c, and a few to spare. */
-#define FILES_OF_PROCESS (16 + CREW_LINKS)
+/* A connection of tests may be that of an interactor, with its three pipes. */
+#define FILES_OF_PROCESS (16 + 4 * CREW_LINKS)
 /*
  * Of a request: its connection, those to two runners while one replaces the other, epoll, both ends
  * of three pipes, and a memfd.
@@ -104,8 +105,8 @@ memory_of_request(const struct config *config)
 		if (config_is_compiled(language) && language->compile.limits.output_bytes > compiled)
 			compiled = language->compile.limits.output_bytes;
 	}
-	/* With tests: what each has shown, all outputs in the reply, and the one that is being checked. */
-	return 6 * config->body_bytes + 4 * output + 2 * compiled + config->tests_most * MEMORY_OF_TEST;
+	/* With tests: what each has shown, all outputs in the reply, the one that is being checked, and an interactor's. */
+	return 6 * config->body_bytes + 6 * output + 2 * compiled + config->tests_most * MEMORY_OF_TEST;
 }
 #endif
 

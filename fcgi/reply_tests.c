@@ -141,11 +141,11 @@ put_difference(struct sink *sink, const struct test_outcome *outcome)
 }
 
 static void
-put_checker(struct sink *sink, const struct test_outcome *outcome)
+put_checker(struct sink *sink, const char *name, const struct test_outcome *outcome)
 {
 	if (!outcome->has_checker)
 		return;
-	put_format(sink, ",\"checker\":{\"status\":\"%s\",\"exit_code\":%d",
+	put_format(sink, ",\"%s\":{\"status\":\"%s\",\"exit_code\":%d", name,
 	    proto_verdict_name((enum verdict)outcome->checker.verdict), outcome->checker.exit_code);
 	put_kept(sink, "message", &outcome->checker_text);
 	put(sink, "}");
@@ -167,7 +167,7 @@ put_test(struct sink *sink, const struct tests *tests, size_t number)
 	put_kept(sink, "stderr", &outcome->err);
 	put_format(sink, ",\"truncated\":%s", is_cut ? "true" : "false");
 	put_difference(sink, outcome);
-	put_checker(sink, outcome);
+	put_checker(sink, tests->request->tests->interactor != NULL ? "interactor" : "checker", outcome);
 	put(sink, ",\"reason\":");
 	put_name(sink, outcome->reason[0] != '\0' ? outcome->reason : NULL);
 	put(sink, "}");

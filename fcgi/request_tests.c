@@ -118,11 +118,29 @@ take_program(const struct config *config, struct json_object *object, const char
 	return 0;
 }
 
+/* A program of the request's own has arguments, and finds files, that are not the request's. */
+static int
+check_own_files(const struct run_request *program, const char *label, struct http_error *error)
+{
+	static const char *const names[] = { REQUEST_TESTS_INPUT, REQUEST_TESTS_OUTPUT, REQUEST_TESTS_ANSWER };
+
+	if (program->args.count > 0 || program->input.size > 0)
+		return http_error_set(error, 400, "%s: must have neither args nor stdin: it gets %s, %s and %s", label, names[0],
+		    names[1], names[2]);
+	for (size_t i = 0; i < program->files.count; i++) {
+		for (size_t j = 0; j < 3; j++) {
+			if (strcmp(program->files.file[i].path.bytes, names[j]) == 0)
+				return http_error_set(error, 400, "%s.files: %s is the name of a file that it gets", label,
+				    names[j]);
+		}
+	}
+	return 0;
+}
+
 static int
 take_checker_program(const struct config *config, struct json_object *object, const char *label, struct request_tests *tests,
     struct run_request **program, struct http_error *error)
 {
-	static const char *const names[] = { REQUEST_TESTS_INPUT, REQUEST_TESTS_OUTPUT, REQUEST_TESTS_ANSWER };
 	struct run_request **more = realloc(tests->program, (tests->programs + 1) * sizeof *more);
 
 	if (more == NULL)
@@ -132,17 +150,24 @@ take_checker_program(const struct config *config, struct json_object *object, co
 	if (take_program(config, object, label, &more[tests->programs - 1], error) != 0)
 		return -1;
 	*program = more[tests->programs - 1];
-	if ((*program)->args.count > 0 || (*program)->input.size > 0)
-		return http_error_set(error, 400, "%s: must have neither args nor stdin: it gets %s, %s and %s", label, names[0],
-		    names[1], names[2]);
-	for (size_t i = 0; i < (*program)->files.count; i++) {
-		for (size_t j = 0; j < 3; j++) {
-			if (strcmp((*program)->files.file[i].path.bytes, names[j]) == 0)
-				return http_error_set(error, 400, "%s.files: %s is the name of a file that it gets", label,
-				    names[j]);
-		}
-	}
-	return 0;
+	return check_own_files(*program, label, error);
+}
+
+/* The program with which the tested one talks. */
+static int
+take_interactor(const struct config *config, struct json_object *tree, struct request_tests *tests, struct http_error *error)
+{
+	struct json_object *value = field(tree, "interactor");
+
+	if (value == NULL)
+		return 0;
+	if (!json_object_is_type(value, json_type_object))
+		return http_error_set(error, 400, "interactor: must be a program with language and code");
+	if (field(tree, "checker") != NULL)
+		return http_error_set(error, 400, "interactor: must not be there together with checker");
+	if (take_program(config, value, "interactor", &tests->interactor, error) != 0)
+		return -1;
+	return check_own_files(tests->interactor, "interactor", error);
 }
 
 /* A checker in one of its forms, over what *checker and *program have. */
@@ -353,7 +378,11 @@ take_test(const struct config *config, struct request_tests *tests, const struct
 		if (!(test->weight >= 0 && test->weight <= WEIGHT_MOST))
 			return http_error_set(error, 400, "weight: must be a number from 0 to 1000000000");
 	}
-	fault = test->has_answer && test->program == NULL ? checker_fault(&test->checker, &test->answer) : NULL;
+	if (tests->interactor != NULL && (test->expects.count > 0 || field(object, "checker") != NULL))
+		return http_error_set(error, 400, ": must have neither expected.files nor a checker beside an interactor");
+	fault = test->has_answer && test->program == NULL && tests->interactor == NULL ?
+	    checker_fault(&test->checker, &test->answer) :
+	    NULL;
 	return fault == NULL ? 0 : http_error_set(error, 400, "expected.stdout: %s", fault);
 }
 
@@ -404,6 +433,7 @@ take_all(const struct config *config, struct json_object *tree, struct json_obje
 	if (request->collect.count > 0)
 		return http_error_set(error, 400, "collect: must not be there together with tests; see expected.files");
 	if (take_stop(tree, tests, error) != 0 || take_output_bytes(tree, request, tests, error) != 0 ||
+	    take_interactor(config, tree, tests, error) != 0 ||
 	    take_checker(config, field(tree, "checker"), "checker", tests, &usual.checker, &usual.program, error) != 0)
 		return -1;
 	tests->test = calloc(count, sizeof *tests->test);

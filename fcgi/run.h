@@ -2,11 +2,13 @@
 #ifndef CELLBLOCK_RUN_H
 #define CELLBLOCK_RUN_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "collected.h"
 #include "request.h"
+#include "run_pipe.h"
 #include "runner_link.h"
 
 struct tests;
@@ -84,6 +86,62 @@ enum run_end run_perform(struct run *run, struct runner_link *link, const struct
  */
 enum run_end run_compile(struct run *run, struct runner_link *link, const struct config *config,
     const struct run_request *request, const struct run_client *client);
+
+/* ---- for run_pair.c: the steps of a run, one by one ---- */
+
+enum { WATCH_OUT, WATCH_ERR, WATCH_RUNNER, WATCH_CLIENT, WATCH_CUT, WATCH_INPUT, WATCH_COUNT };
+
+/* The wait for a run. */
+struct watch {
+	struct runner_link *link;
+	struct run_input *input; /* NULL: somebody else feeds it */
+	uint64_t output_bytes;
+	uint64_t deadline_us;
+	struct pollfd polled[WATCH_COUNT]; /* fd -1: no longer waited for */
+	bool answered;                     /* the result has arrived */
+	bool collects;                     /* files come with it */
+	bool limit_hit;                    /* a stream exceeded output_bytes */
+};
+
+#define RUN_SENT_FDS 5
+
+/* A run that is under way. */
+struct execution {
+	bool is_relayed; /* its stdin is a pipe that run_begin leaves empty and open; set before */
+	bool collects;
+	int fds[RUN_SENT_FDS], ends[2];
+	struct run_input input;
+	struct watch watch; /* refers to `input`: the struct stays where it is */
+};
+
+/* The message that runs a request. A program that is compiled is held for the connection first. */
+void run_message(const struct config *config, const struct run_request *request, const struct run_client *client,
+    struct proto_request *message);
+
+/*
+ * Send the message with the descriptors made of `request`. RUN_ENDED: it is under way. *start_over:
+ * see run_perform. Call run_finish either way.
+ */
+enum run_end run_begin(struct execution *execution, struct run *run, struct runner_link *link, struct proto_request *message,
+    const struct run_request *request, const struct run_client *client, bool *start_over);
+
+/* Whether there is something to wait for. */
+bool run_is_awaited(const struct watch *watch);
+
+/* Deal with what poll(2) has found. RUN_ENDED: go on; anything else ends the wait. */
+enum run_end run_take_events(struct run *run, struct watch *watch);
+
+/*
+ * The deadline has passed: either the runner is late with the result, or the pipes stay open after
+ * it.
+ */
+enum run_end run_deadline_passed(struct run *run, struct watch *watch);
+
+/* Ask the runner to end the run, which is under way. */
+void run_cancel(struct run *run, struct watch *watch);
+
+/* Settle the outcome, and close what run_begin has opened. */
+void run_finish(struct execution *execution, struct run *run, enum run_end end);
 
 /* Free the buffers. */
 void run_free(struct run *run);

@@ -19,6 +19,7 @@
 #include "log.h"
 #include "log_limit.h"
 #include "test_checker.h"
+#include "test_interactor.h"
 
 #define PAUSE_MIN_MS 20 /* before a test that was refused is tried again */
 #define PAUSE_MAX_MS 1000
@@ -110,12 +111,8 @@ take_next(struct tests *tests, size_t *number)
 	return has_next;
 }
 
-/*
- * Wait before another attempt. Returns false if there is none: the client is gone, this process
- * ends, or the time of the request is up.
- */
-static bool
-pause_ms(struct tests *tests, uint64_t ms)
+bool
+tests_pause(struct tests *tests, uint64_t ms)
 {
 	struct pollfd wait[] = { { .fd = tests->client->fd, .events = POLLRDHUP },
 		{ .fd = tests->client->cut_fd, .events = POLLIN } };
@@ -134,18 +131,8 @@ pause_ms(struct tests *tests, uint64_t ms)
 	return false;
 }
 
-/* The attempts at one test. */
-struct attempts {
-	uint64_t away_us; /* since when no runner was to be had; 0: one is there */
-	unsigned faults;
-};
-
-/*
- * Whether what has not been run can be tried again, and is to be now. Waits before that. A run that
- * may have begun is not tried again.
- */
-static bool
-try_again(struct tests *tests, const struct run *run, enum run_end end, struct attempts *attempts)
+bool
+tests_try_again(struct tests *tests, const struct run *run, enum run_end end, struct tests_attempts *attempts)
 {
 	bool is_away = end == RUN_NO_RUNNER || (end == RUN_REFUSED && run->refused.refusal == REFUSED_STOPPING);
 
@@ -156,17 +143,17 @@ try_again(struct tests *tests, const struct run *run, enum run_end end, struct a
 	else if (clock_us() - attempts->away_us > AWAY_MS * 1000)
 		return false;
 	if (is_away)
-		return pause_ms(tests, PAUSE_MIN_MS);
+		return tests_pause(tests, PAUSE_MIN_MS);
 	if (end != RUN_REFUSED)
 		return false;
 	switch ((enum refusal)run->refused.refusal) {
 	case REFUSED_BUSY:
 	case REFUSED_RATE:
 	case REFUSED_SHARE:
-		return pause_ms(tests, run->refused.retry_ms);
+		return tests_pause(tests, run->refused.retry_ms);
 	case REFUSED_UNAVAILABLE:
 	case REFUSED_FAULT:
-		return ++attempts->faults < FAULTS_MOST && pause_ms(tests, PAUSE_MAX_MS);
+		return ++attempts->faults < FAULTS_MOST && tests_pause(tests, PAUSE_MAX_MS);
 	case REFUSED_MISSING:
 	case REFUSED_MALFORMED:
 	case REFUSED_STOPPING:
@@ -176,10 +163,28 @@ try_again(struct tests *tests, const struct run *run, enum run_end end, struct a
 	return false;
 }
 
+void
+tests_note_left(struct tests *tests, const struct run *run, enum run_end end)
+{
+	if (end == RUN_ENDED)
+		end_all(tests, "the client has gone");
+	else if (end == RUN_NO_RUNNER || (end == RUN_REFUSED && run->refused.refusal == REFUSED_STOPPING))
+		end_all(tests, "the runner is away");
+	else if (end == RUN_LOST)
+		tests_pause(tests, PAUSE_MIN_MS); /* it may be this process that ends: this sees to that */
+	pthread_mutex_lock(&tests->lock);
+	if (tests->left == RUN_ENDED && end != RUN_ENDED) {
+		tests->left = end;
+		tests->refused = run->refused;
+		memcpy(tests->cause, run->cause, sizeof tests->cause);
+	}
+	pthread_mutex_unlock(&tests->lock);
+}
+
 bool
 tests_run(struct tests *tests, struct worker *worker, const struct run_request *request)
 {
-	struct attempts attempts = { 0 };
+	struct tests_attempts attempts = { 0 };
 	struct run *run = &worker->run;
 	struct run_client client = *tests->client;
 	enum run_end end;
@@ -189,25 +194,13 @@ tests_run(struct tests *tests, struct worker *worker, const struct run_request *
 		struct run_request part = *request;
 
 		end = run_perform(run, &worker->link, tests->config, &part, &client);
-		if (end == RUN_ENDED || !try_again(tests, run, end, &attempts))
+		if (end == RUN_ENDED || !tests_try_again(tests, run, end, &attempts))
 			break;
 		run_release(run);
 	}
 	if (end == RUN_ENDED && run->result.verdict != VERDICT_CANCELLED)
 		return true;
-	if (end == RUN_ENDED)
-		end_all(tests, "the client has gone");
-	else if (end == RUN_NO_RUNNER || (end == RUN_REFUSED && run->refused.refusal == REFUSED_STOPPING))
-		end_all(tests, "the runner is away");
-	else if (end == RUN_LOST)
-		pause_ms(tests, PAUSE_MIN_MS); /* it may be this process that ends: this sees to that */
-	pthread_mutex_lock(&tests->lock);
-	if (tests->left == RUN_ENDED && end != RUN_ENDED) {
-		tests->left = end;
-		tests->refused = run->refused;
-		memcpy(tests->cause, run->cause, sizeof tests->cause);
-	}
-	pthread_mutex_unlock(&tests->lock);
+	tests_note_left(tests, run, end);
 	return false;
 }
 
@@ -298,11 +291,14 @@ carry_out(struct tests *tests, struct worker *worker, size_t number)
 {
 	const struct test_case *test = &tests->request->tests->test[number];
 	struct test_outcome *outcome = &tests->outcome[number];
+	bool is_interactive = tests->request->tests->interactor != NULL;
 	struct run *run = &worker->run;
 	struct run_request part;
 
 	request_tests_run(tests->request, test, &part);
-	if (tests_run(tests, worker, &part)) {
+	if (is_interactive && test_interactor_run(tests, worker, test, outcome)) {
+		/* It has its verdict. */
+	} else if (!is_interactive && tests_run(tests, worker, &part)) {
 		outcome->has_run = true;
 		outcome->result = run->result;
 		tests_keep(tests, &run->out, tests->request->tests->output_bytes, &outcome->out);
@@ -333,9 +329,9 @@ perform(struct crew_work *work, struct worker *worker)
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */
 
-/* How many threads help: as many runs at a time as the key and the configuration allow. */
-static uint32_t
-helpers(const struct tests *tests)
+/* How many runs at a time the key and the configuration allow. */
+static uint64_t
+most_at_once(const struct tests *tests)
 {
 	const struct config *config = tests->config;
 	uint64_t most = config->cells - config->reserve;
@@ -345,9 +341,16 @@ helpers(const struct tests *tests)
 		most = running;
 	if (config->tests_at_once < most)
 		most = config->tests_at_once;
-	if (tests->count < most)
-		most = tests->count;
-	return (uint32_t)most - 1;
+	return most;
+}
+
+/* How many threads help. A test with an interactor is two runs, which wait for each other. */
+static uint32_t
+helpers(const struct tests *tests)
+{
+	uint64_t most = most_at_once(tests) / (tests->request->tests->interactor != NULL ? 2 : 1);
+
+	return (uint32_t)(tests->count < most ? tests->count : most) - 1;
 }
 
 /*
@@ -376,7 +379,7 @@ keeper_close(struct keeper *keeper, struct crew *crew)
 static enum run_end
 compile(struct tests *tests, struct worker *worker, const struct run_request *request, struct keeper *keeper)
 {
-	struct attempts attempts = { 0 };
+	struct tests_attempts attempts = { 0 };
 	struct run_client client = *tests->client;
 	enum run_end end;
 
@@ -386,7 +389,7 @@ compile(struct tests *tests, struct worker *worker, const struct run_request *re
 		end = run_compile(&worker->run, keeper->is_open ? &keeper->link : &worker->link, tests->config, request, &client);
 		if (end == RUN_NO_RUNNER && keeper->is_open)
 			keeper_close(keeper, worker->crew);
-		else if (end == RUN_ENDED || !try_again(tests, &worker->run, end, &attempts))
+		else if (end == RUN_ENDED || !tests_try_again(tests, &worker->run, end, &attempts))
 			break;
 		client.waited_us = 0;
 	}
@@ -485,12 +488,11 @@ skip_all(struct tests *tests)
 	}
 }
 
-/* Compile the checker that most tests have. It is the request's fault if it does not compile. */
+/* Compile a program of the request's own. It is the request's fault if it does not compile. */
 static enum run_end
-compile_checker(struct tests *tests, struct worker *worker, struct keeper *keeper, struct http_error *bad)
+compile_own(struct tests *tests, struct worker *worker, const struct run_request *program, const char *name,
+    struct keeper *keeper, struct http_error *bad)
 {
-	const struct request_tests *all = tests->request->tests;
-	const struct run_request *program = all->programs > 0 ? all->program[0] : NULL;
 	struct run *run = &worker->run;
 	enum run_end end;
 
@@ -498,8 +500,9 @@ compile_checker(struct tests *tests, struct worker *worker, struct keeper *keepe
 		return RUN_ENDED;
 	end = compile(tests, worker, program, keeper);
 	if (end == RUN_ENDED && run->compilation.result.verdict != VERDICT_OK)
-		http_error_set(bad, 400, "checker: it does not compile: %.*s",
+		http_error_set(bad, 400, "%s: it does not compile: %.*s", name,
 		    (int)(run->err.size < SHOWN_MOST ? run->err.size : SHOWN_MOST), run->err.bytes);
+	run_release(run);
 	return end;
 }
 
@@ -518,9 +521,14 @@ static enum run_end
 perform_all(struct tests *tests, struct worker *worker, struct keeper *keepers, struct kept_compilation *kept,
     struct http_error *bad)
 {
+	const struct request_tests *all = tests->request->tests;
 	struct run *run = &worker->run;
 	enum run_end end = RUN_ENDED;
 
+	if (all->interactor != NULL && most_at_once(tests) < 2) {
+		http_error_set(bad, 400, "interactor: needs two runs at the same time, and only one is allowed here");
+		return RUN_ENDED;
+	}
 	if (config_is_compiled(tests->config->language[tests->request->language])) {
 		end = compile(tests, worker, tests->request, &keepers[0]);
 		if (end != RUN_ENDED)
@@ -533,10 +541,11 @@ perform_all(struct tests *tests, struct worker *worker, struct keeper *keepers, 
 		run_release(run);
 	}
 	if (end == RUN_ENDED)
-		end = compile_checker(tests, worker, &keepers[1], bad);
+		end = compile_own(tests, worker, all->programs > 0 ? all->program[0] : NULL, "checker", &keepers[1], bad);
+	if (end == RUN_ENDED && bad->status == 0)
+		end = compile_own(tests, worker, all->interactor, "interactor", &keepers[2], bad);
 	if (end != RUN_ENDED || bad->status != 0)
 		return end;
-	run_release(run);
 	run_all(tests, worker);
 	run_release(run);
 	if (!has_any_run(tests) && tests->left != RUN_ENDED) {
@@ -552,7 +561,7 @@ tests_perform(struct tests *tests, struct worker *worker, const struct run_reque
     struct http_error *bad)
 {
 	struct kept_compilation kept = { .is_kept = false };
-	struct keeper keepers[2] = { { .is_open = false }, { .is_open = false } };
+	struct keeper keepers[3] = { { .is_open = false }, { .is_open = false }, { .is_open = false } };
 	struct run *run = &worker->run;
 	enum run_end end;
 

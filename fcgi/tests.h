@@ -80,7 +80,28 @@ struct tests {
 enum run_end tests_perform(struct tests *tests, struct worker *worker, const struct run_request *request,
     const struct run_client *client, struct http_error *bad);
 
-/* ---- for test_checker.c ---- */
+/* ---- for test_checker.c and test_interactor.c ---- */
+
+/* The attempts at one test. */
+struct tests_attempts {
+	uint64_t away_us; /* since when no runner was to be had; 0: one is there */
+	unsigned faults;
+};
+
+/*
+ * Whether what has not been run can be tried again, and is to be now. Waits before that. A run that
+ * may have begun is not tried again.
+ */
+bool tests_try_again(struct tests *tests, const struct run *run, enum run_end end, struct tests_attempts *attempts);
+
+/*
+ * Wait before another attempt. Returns false if there is none: the client is gone, this process
+ * ends, or the time of the request is up.
+ */
+bool tests_pause(struct tests *tests, uint64_t ms);
+
+/* Note how a test ended that came to no result. */
+void tests_note_left(struct tests *tests, const struct run *run, enum run_end end);
 
 /*
  * Run a part of the request, with as many attempts as it takes. Returns whether it has ended; the
