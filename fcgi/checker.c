@@ -33,7 +33,7 @@ is_space(char c)
 
 /* ---- differences ------------------------------------------------------------------------------------------------- */
 
-/* The rest of the line at `at`, as far as it is shown. */
+/* The rest of the line at `at`, or the part of it that is shown. */
 static struct text
 excerpt(const struct text *text, size_t at)
 {
@@ -264,7 +264,7 @@ compare_unordered(const struct text *answer, const struct text *output, struct c
 	struct text *wanted_lines, *found_lines;
 	enum check check = CHECK_FAILED;
 
-	/* What cannot be equal is not sorted: the output may have any number of lines. */
+	/* Lines that cannot be equal are not sorted: the output may have any number of them. */
 	if (count_lines(&found) != count) {
 		note(difference, answer, wanted.size, output, found.size);
 		return CHECK_WRONG;

@@ -179,7 +179,9 @@ is_class_letter(uint32_t c)
 	return c < 0x80 && c != 0 && strchr("dwsDWS", (int)c) != NULL;
 }
 
-/* The character of \n and its like; any other that is neither letter nor digit stands for itself. */
+/*
+ * The character of \n and its like. Any other that is neither letter nor digit stands for itself.
+ */
 static int
 escaped(struct parser *parser, uint32_t c, uint32_t *meant)
 {
@@ -448,7 +450,7 @@ parse_choice(struct parser *parser)
 		return -1;
 	while (parser->at < parser->end && *parser->at == '|') {
 		parser->at++;
-		/* What came so far, and a jump over what comes now. */
+		/* The part before, and a jump over the part behind. */
 		if (put_in_front(parser, start, OP_SPLIT, 1, (int32_t)(parser->regex->size - start) + 2) != 0 ||
 		    put(parser, OP_JUMP, 0, 0) != 0)
 			return -1;
@@ -607,7 +609,9 @@ enum regex_match
 checker_regex_match(const struct checker_regex *regex, const struct text *text)
 {
 	size_t size = regex->size;
-	/* Two lists, what was seen, and a stack of twice the size: each instruction puts two on it. */
+	/*
+	 * Two lists, what was seen, and a stack of twice the size: each instruction puts two on it.
+	 */
 	uint32_t *memory = calloc(5 * size + 2, sizeof *memory);
 	struct states states = { .list = memory };
 	enum regex_match found;

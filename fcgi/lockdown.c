@@ -105,7 +105,10 @@ memory_of_request(const struct config *config)
 		if (config_is_compiled(language) && language->compile.limits.output_bytes > compiled)
 			compiled = language->compile.limits.output_bytes;
 	}
-	/* With tests: what each has shown, all outputs in the reply, the one that is being checked, and an interactor's. */
+	/*
+	 * With tests: what each has shown, all outputs in the reply, the one that is being checked,
+	 * and an interactor's.
+	 */
 	return 6 * config->body_bytes + 6 * output + 2 * compiled + config->tests_most * MEMORY_OF_TEST;
 }
 #endif

@@ -502,7 +502,8 @@ choose_warm(const struct language_config *language, const struct run_request *re
 }
 
 /*
- * Take the fields of an object. The object stays the caller's, and must last as long as the request.
+ * Take the fields of an object. The object stays the caller's, and must last as long as the
+ * request.
  */
 static int
 take_fields(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)

@@ -65,9 +65,9 @@ int request_parse(const struct config *config, const char *body, size_t size, st
 int request_leave_network(const struct config *config, struct run_request *request, struct http_error *error);
 
 /*
- * For request_tests.c: take stdin, args, env, limits and files of an object, where it has them, over
- * those of `part`, which is a copy of a request. What is new in args.bytes, env.bytes and files is
- * the caller's to free, also after an error. Returns 0, or -1 with `error` set.
+ * For request_tests.c: take stdin, args, env, limits and files of an object, where it has them,
+ * over those of `part`, which is a copy of a request. What is new in args.bytes, env.bytes and
+ * files is the caller's to free, also after an error. Returns 0, or -1 with `error` set.
  */
 int request_take_part(const struct config *config, struct json_object *object, struct run_request *part,
     struct http_error *error);

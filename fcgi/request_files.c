@@ -231,7 +231,10 @@ request_files_collides(const struct request_files_index *index, const struct req
 		else
 			high = middle;
 	}
-	/* What is below it comes next; its directory comes just before it, as nothing else is in that. */
+	/*
+	 * Files below it come next. Its directory would come just before it: nothing else is in
+	 * that.
+	 */
 	return (low < index->count && is_at_or_below(index->file[low]->path.bytes, file->path.bytes)) ||
 	    (low > 0 && is_at_or_below(file->path.bytes, index->file[low - 1]->path.bytes));
 }

@@ -33,8 +33,8 @@ text_of(struct json_object *string)
 }
 
 /*
- * A name that would be ignored, and nobody would notice, is an error. `names` ends in NULL; `prefix`
- * stands before a name in a message.
+ * A name that would be ignored, and nobody would notice, is an error. `names` ends in NULL;
+ * `prefix` stands before a name in a message.
  */
 static int
 check_names(struct json_object *object, const char *const *names, const char *prefix, struct http_error *error)

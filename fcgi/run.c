@@ -450,7 +450,9 @@ run_begin(struct execution *execution, struct run *run, struct runner_link *link
 			[WATCH_INPUT] = { .fd = is_relayed ? -1 : execution->input.fd, .events = POLLOUT },
 		},
 	};
-	/* A pipe ends when its last writer has closed it, so this process must not be one of them. */
+	/*
+	 * A pipe ends when its last writer has closed it, so this process must not be one of them.
+	 */
 	fdpass_close(execution->fds, FD_COUNT);
 	return RUN_ENDED;
 }

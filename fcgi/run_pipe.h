@@ -38,8 +38,8 @@ int run_pipe_input(const struct text *text, struct run_input *input);
 int run_pipe_relayed(struct run_input *input);
 
 /*
- * Write as much of input->left as the pipe has room for, and leave it open. Closes it when nobody can
- * read it any more.
+ * Write as much of input->left as the pipe has room for, and leave it open. Closes it when nobody
+ * can read it any more.
  */
 void run_pipe_pass(struct run_input *input);
 

@@ -16,7 +16,7 @@ name_of(const char *name)
 	return (struct text){ name, strlen(name) };
 }
 
-/* What it wrote, and how it ended. */
+/* Keep its words, and how it ended. */
 static enum test_verdict
 hear(struct tests *tests, const struct run *run, struct test_outcome *outcome)
 {

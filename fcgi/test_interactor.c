@@ -63,7 +63,8 @@ judge(const struct test_case *test, const struct run_side side[2], struct test_o
 	}
 	/*
 	 * An interactor that has ended with its verdict takes the program's input away, so what the
-	 * program does then says nothing. Only its use of resources counts after an accepted dialogue.
+	 * program does then says nothing. Only its use of resources counts after an accepted
+	 * dialogue.
 	 */
 	if (has_judged && word != TEST_ACCEPTED)
 		return word;

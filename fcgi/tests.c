@@ -428,7 +428,7 @@ restore_compilation(struct run *run, struct kept_compilation *kept)
 	run->compilation = kept->compilation;
 }
 
-/* What did not run: why not. */
+/* Say of the tests that did not run why not. */
 static void
 settle_rest(struct tests *tests)
 {

@@ -29,7 +29,7 @@ struct kept {
 	size_t written; /* by the program, up to its limit */
 };
 
-/* What a test has shown. */
+/* The results of a test. */
 struct test_outcome {
 	enum test_verdict verdict;
 	enum fault fault;
@@ -74,8 +74,8 @@ struct tests {
 /*
  * Carry out the tests of `request`, with the help of other threads of this process. The outcome is
  * in worker->run and `tests`, and both are for tests_release and run_release. RUN_ENDED: as for a
- * run; the texts of `request` stay until it is freed. Anything else: no test was run. If bad->status
- * is not 0 afterwards, the request itself is at fault, and `bad` says how.
+ * run; the texts of `request` stay until it is freed. Anything else: no test was run. If
+ * bad->status is not 0 afterwards, the request itself is at fault, and `bad` says how.
  */
 enum run_end tests_perform(struct tests *tests, struct worker *worker, const struct run_request *request,
     const struct run_client *client, struct http_error *bad);
@@ -84,7 +84,7 @@ enum run_end tests_perform(struct tests *tests, struct worker *worker, const str
 
 /* The attempts at one test. */
 struct tests_attempts {
-	uint64_t away_us; /* since when no runner was to be had; 0: one is there */
+	uint64_t away_us; /* since when no runner was there; 0: one is */
 	unsigned faults;
 };
 

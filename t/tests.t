@@ -1,4 +1,5 @@
-# The tests of a submission: one request, one compilation, a clean cell for each test, a verdict on each.
+# The tests of a submission: one request, one compilation, a clean cell for each test, a verdict on
+# each.
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually);

@@ -1,4 +1,5 @@
-# Tests whose program talks to an interactor: two programs in two cells, each with the other's output as its input.
+# Tests whose program talks to an interactor: two programs in two cells, each with the output of the
+# other as its input.
 use strict;
 use warnings;
 use Cellblock qw(eventually);

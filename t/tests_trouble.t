@@ -1,5 +1,6 @@
-# Tests of a submission where things go wrong: no cache, few cells, a low rate, a client that goes away, a service that
-# stops, and checkers that are attacked. Whatever happens, no test has a wrong verdict.
+# Tests of a submission where things go wrong: no cache, few cells, a low rate, a client that goes
+# away, a service that stops, and checkers that are attacked. Whatever happens, no test has a wrong
+# verdict.
 use strict;
 use warnings;
 use Cellblock qw(eventually json process_status);
@@ -70,7 +71,8 @@ for my $row (@hang) {
     $data = $cb->run(code => 'print(1)', checker => { language => 'python3', code => $row->[0], limits => $row->[1] }, tests => [{ expected => '1' }])->{data};
     is_deeply [@{ $data->{tests}[0] }{qw(verdict fault)}], ['service_fault', 'service'], "a checker does not judge: $row->[0]" or diag explain $data;
 }
-# What a program leaves cannot reach its checker: it has another cell, and gets the output as a file that it made itself.
+# A program's files cannot reach its checker: that has another cell, and its own guest writes the
+# output for it.
 $data = $cb->run(code => 'import os, sys; os.symlink("/etc/passwd", "answer.txt"); os.mkdir("output.txt"); print("mine")',
     checker => { language => 'python3', code => 'import sys; print(open(sys.argv[2]).read() + open(sys.argv[3]).read(), file=sys.stderr)' },
     tests => [{ expected => 'the answer' }])->{data};

@@ -25,7 +25,10 @@
 #include "fdpass.h"
 #include "log.h"
 
-/* Of a worker process, besides one for each request: its own, what is not closed yet, and those of tests. */
+/*
+ * Of a worker process, besides one for each request: its own, what is not closed yet, and those of
+ * tests.
+ */
 #define SPARE_CONNECTIONS (4 + PROTO_MORE_CONNECTIONS)
 #define REQUEST_FDS_MOST (RUN_FDS + 1) /* with the patterns of the files to collect */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)

@@ -31,10 +31,10 @@ try_checker(enum checker_kind kind, const struct text *answer, const struct text
 		must(difference.line > 0 && difference.column > 0 && difference.column <= output->size + 1);
 		must(is_part(&difference.expected, answer) && is_part(&difference.got, output));
 	}
-	/* What is the same is right, but for a pattern. */
+	/* Equal texts are right, but for a pattern. */
 	if (kind != CHECKER_REGEX && answer->size == output->size && memcmp(answer->bytes, output->bytes, output->size) == 0)
 		must(check == CHECK_ACCEPTED);
-	/* Whoever accepts less accepts nothing more. */
+	/* The exact checker accepts nothing that these do not. */
 	if (kind == CHECKER_EXACT && check == CHECK_ACCEPTED) {
 		try_checker(CHECKER_LINES, answer, output);
 		try_checker(CHECKER_TOKENS, answer, output);

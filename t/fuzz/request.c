@@ -210,7 +210,10 @@ check_request(const struct run_request *request)
 	check_needs(&request->needs);
 	check_block(&request->collect);
 	must(request->collect.count <= 64);
-	/* The limits of a test may be lower than those under which the request's files were checked. */
+	/*
+	 * The limits of a test may be lower than those under which the request's files were
+	 * checked.
+	 */
 	if (!request->is_part)
 		check_files(&request->files, &request->limits);
 	check_files(&request->more, &request->limits);
