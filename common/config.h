@@ -217,6 +217,11 @@ struct config {
 	uint64_t store_s;             /* for how long a file is kept that nobody uses; 0: for ever */
 	uint64_t collect_store_bytes; /* of the files of a run that go into the store */
 
+	/* tests */
+	uint32_t tests_most;    /* of a request; 0: none */
+	uint32_t tests_at_once; /* of a request, at the same time */
+	uint64_t tests_ms;      /* the longest time of a request with tests */
+
 	/* keys */
 	char *key_dir;                /* a file for each API key */
 	struct key_limits key_limits; /* of a key whose file does not say otherwise */

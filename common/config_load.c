@@ -157,6 +157,13 @@ static const struct conf_key files_keys[] = {
 	{ .name = NULL },
 };
 
+static const struct conf_key tests_keys[] = {
+	{ .name = "most", .type = CONF_UINT32, AT(tests_most), .min = 0, .max = 10000, .number = 2000 },
+	{ .name = "at_once", .type = CONF_UINT32, AT(tests_at_once), .min = 1, .max = 64, .number = 8 },
+	{ .name = "request_ms", .type = CONF_UINT64, AT(tests_ms), .min = 1000, .max = 3600000, .number = 600000 },
+	{ .name = NULL },
+};
+
 static const char *const busy_names[] = { [BUSY_429] = "429", [BUSY_503] = "503", NULL };
 
 static const struct conf_key key_keys[] = {
@@ -196,6 +203,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "isolation", .type = CONF_GROUP, .keys = isolation_keys },
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
 	{ .name = "files", .type = CONF_GROUP, .keys = files_keys },
+	{ .name = "tests", .type = CONF_GROUP, .keys = tests_keys },
 	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },
 	{ .name = "etc", .type = CONF_GROUP, .keys = etc_keys },

@@ -14,7 +14,8 @@
  * A run of a compiled language takes two steps. PROTO_FIND asks for the result of an earlier
  * PROTO_COMPILE of the same source. If there is none, and only then, PROTO_COMPILE compiles the
  * source. Either way the runner then holds the program for this connection, whose next request must
- * be the PROTO_RUN of it.
+ * be the PROTO_RUN of it, or another PROTO_FIND, which drops the program. PROTO_FIND also finds
+ * what another connection holds at that time for the same key and source.
  *
  * PROTO_MOVED is the one message that the runner sends without a request: a newer runner serves on
  * the same path. A thread that has no run under way connects again then; one that has a run gets
@@ -34,6 +35,7 @@
 #define PROTO_KEY_NAME_SIZE 64
 #define PROTO_TEXT_SIZE 192
 #define PROTO_DIGEST_SIZE 32
+#define PROTO_MORE_CONNECTIONS 8 /* of a worker process, besides one for each of its threads */
 
 enum proto_kind {
 	/* to the runner */

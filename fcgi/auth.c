@@ -10,6 +10,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "request_tests.h"
+
 _Static_assert(SHA256_DIGEST_LENGTH == CONFIG_KEY_DIGEST_SIZE, "a digest is SHA-256");
 
 #define BEARER "bearer "
@@ -170,11 +172,34 @@ check_limits(const struct config *config, const struct key_config *key, struct r
 	return 0;
 }
 
+/* Hold each test to the key's limits, and each program of the request's own to all of them. */
+static int
+check_tests(const struct config *config, const struct key_config *key, struct run_request *request, struct http_error *error)
+{
+	struct request_tests *tests = request->tests;
+
+	for (size_t i = 0; tests != NULL && i < tests->count; i++) {
+		struct run_request part = *request;
+
+		part.tree = tests->test[i].object;
+		part.limits = tests->test[i].limits;
+		if (check_limits(config, key, &part, error) != 0)
+			return request_tests_blame(i, error);
+		tests->test[i].limits = part.limits;
+	}
+	for (size_t i = 0; tests != NULL && i < tests->programs; i++) {
+		if (auth_check_request(config, key, tests->program[i], error) != 0)
+			return -1;
+	}
+	return tests == NULL || tests->interactor == NULL ? 0 : auth_check_request(config, key, tests->interactor, error);
+}
+
 int
 auth_check_request(const struct config *config, const struct key_config *key, struct run_request *request,
     struct http_error *error)
 {
-	if (check_language(config, key, request, error) != 0 || check_limits(config, key, request, error) != 0)
+	if (check_language(config, key, request, error) != 0 || check_limits(config, key, request, error) != 0 ||
+	    check_tests(config, key, request, error) != 0)
 		return -1;
 	request->proxy = key->proxy;
 	request->key_lacks_network = key->no_network;

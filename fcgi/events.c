@@ -17,6 +17,8 @@
 #include "event.h"
 #include "json_text.h"
 #include "reply_files.h"
+#include "reply_tests.h"
+#include "tests.h"
 
 #define FIRST_US 2000      /* a run that ends within this time is one write(2) for all of its events */
 #define GATHER_US 5000     /* output within this time is one event, so that many small writes are few events */
@@ -280,6 +282,27 @@ events_break_off(struct events *events, struct run *run)
 		;
 	while (!reply->is_cut && put_now(events, "stderr", &events->err, &run->err))
 		;
+}
+
+void
+events_test(struct events *events, const struct tests *tests, size_t number, const struct proto_account *account)
+{
+	struct reply *reply = &events->exchange->reply;
+	const struct test_outcome *outcome = &tests->outcome[number];
+
+	if (reply->is_cut)
+		return;
+	reply_expect(reply, (outcome->out.size + outcome->err.size + outcome->checker_text.size) * RUN_ESCAPES);
+	if (!events->is_accepted)
+		events->account = *account;
+	events->is_accepted = true;
+	tell_steps(events, NULL);
+	event_begin(reply, "test");
+	reply_tests_put_one(reply, tests, number);
+	event_end(reply);
+	if (FCGX_FFlush(reply->out) != 0)
+		reply->is_cut = true;
+	events->last_us = clock_us();
 }
 
 void

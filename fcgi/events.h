@@ -23,6 +23,8 @@ struct events_stream {
 	bool is_full;     /* only the end of the run tells where it is to be cut */
 };
 
+struct tests;
+
 struct events {
 	struct run_follower follower; /* for run_perform */
 	struct exchange *exchange;
@@ -51,6 +53,12 @@ void events_finish(struct events *events, struct run *run);
  * error follows.
  */
 void events_break_off(struct events *events, struct run *run);
+
+/*
+ * A test of the request has its verdict: tell the client of it. Waits for the client as reply_run
+ * does.
+ */
+void events_test(struct events *events, const struct tests *tests, size_t number, const struct proto_account *account);
 
 /*
  * Send an event of another kind at once: `kind` is one of our own words, and `json` the one value

@@ -15,6 +15,8 @@
 #include "run.h"
 #include "runner_link.h"
 
+struct crew;
+
 #define EXCHANGE_NAME_SIZE 80 /* of the name that nginx gives to a request, and of a key's */
 
 #define EXCHANGE_LOST "lost" /* the outcome of a run that may have begun, and whose result is lost */
@@ -28,7 +30,8 @@ struct worker {
 	const struct key_list *keys;
 	struct runner_link link;
 	struct run run;
-	int cut_fd; /* can be read when the run in hand must be given up, because the process ends; -1: never */
+	int cut_fd;        /* can be read when the run in hand must be given up, because the process ends; -1: never */
+	struct crew *crew; /* the threads of this process that help with tests */
 };
 
 struct exchange {

@@ -11,7 +11,6 @@
 #include "json_text.h"
 
 #define MAX_DEPTH 32
-#define MAX_VALUES 16384
 
 /*
  * Count, before json-c runs, the most values that it would make (no more than one per byte), and
@@ -46,7 +45,7 @@ survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
 
 /* Parse a body that is UTF-8. */
 static struct json_object *
-parse(const char *body, size_t size, struct http_error *error)
+parse(const char *body, size_t size, size_t most_values, struct http_error *error)
 {
 	struct json_tokener *tokener;
 	struct json_object *tree;
@@ -59,8 +58,8 @@ parse(const char *body, size_t size, struct http_error *error)
 	if (tree != NULL)
 		return tree;
 	survey(body, size, &values, &nul_in_name);
-	if (values > MAX_VALUES) {
-		http_error_set(error, 400, "body: must not contain more than %d values", MAX_VALUES);
+	if (values > most_values) {
+		http_error_set(error, 400, "body: must not contain more than %zu values", most_values);
 		return NULL;
 	}
 	if (nul_in_name) {
@@ -92,7 +91,7 @@ parse(const char *body, size_t size, struct http_error *error)
 }
 
 struct json_object *
-json_tree_parse(const char *body, size_t size, struct http_error *error)
+json_tree_parse(const char *body, size_t size, size_t most_values, struct http_error *error)
 {
 	struct json_object *tree;
 	char *repaired;
@@ -104,7 +103,7 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 	}
 	/* json-c's own check accepts characters above U+10FFFF. */
 	if (json_text_well_formed(body, size) == size)
-		return parse(body, size, error);
+		return parse(body, size, most_values, error);
 	length = json_text_repair(body, size, NULL);
 	if (length > INT32_MAX) {
 		http_error_set(error, 413, "body: is too large");
@@ -116,7 +115,7 @@ json_tree_parse(const char *body, size_t size, struct http_error *error)
 		return NULL;
 	}
 	json_text_repair(body, size, repaired);
-	tree = parse(repaired, length, error);
+	tree = parse(repaired, length, most_values, error);
 	free(repaired);
 	return tree;
 }

@@ -10,11 +10,12 @@ struct json_object;
 
 /*
  * Parse a text that begins with an object, or a form (form.h). Bytes that are not UTF-8 become
- * U+FFFD. Returns the tree, for json_object_put; or NULL with `error` set.
+ * U+FFFD. It has at most `most_values` values. Returns the tree, for json_object_put; or NULL with
+ * `error` set.
  *
  * The values are counted first: json-c needs a hundred times the two bytes of an empty list, so a
  * body of a few megabytes could otherwise take a gigabyte of memory.
  */
-struct json_object *json_tree_parse(const char *body, size_t size, struct http_error *error);
+struct json_object *json_tree_parse(const char *body, size_t size, size_t most_values, struct http_error *error);
 
 #endif

@@ -24,17 +24,22 @@
 
 #include "autoconfig.h"
 #include "capabilities.h"
+#include "crew.h"
 #include "landlock.h"
 #include "log.h"
 
-/* Descriptors: 0 to 2, those of worker.c, and a few to spare. */
-#define FILES_OF_PROCESS 16
+/*
+ * Descriptors: 0 to 2, those of worker.c, and a few to spare. A connection of tests may be that of
+ * an interactor, with its three pipes.
+ */
+#define FILES_OF_PROCESS (16 + 4 * CREW_LINKS)
 /*
  * Of a request: its connection, those to two runners while one replaces the other, epoll, both ends
  * of three pipes, a memfd, the connection to the store, a file of it, and the job that has its
  * files.
  */
 #define FILES_OF_REQUEST 14
+#define MEMORY_OF_TEST 8192
 #define MEMORY_OF_PROCESS ((rlim_t)128 << 20) /* code, configuration, stacks, and what malloc(3) keeps */
 
 void
@@ -103,7 +108,11 @@ memory_of_request(const struct config *config)
 		if (config_is_compiled(language) && language->compile.limits.output_bytes > compiled)
 			compiled = language->compile.limits.output_bytes;
 	}
-	return 6 * config->body_bytes + 2 * output + compiled;
+	/*
+	 * With tests: what each has shown, all outputs in the reply, the one that is being checked,
+	 * and an interactor's.
+	 */
+	return 6 * config->body_bytes + 6 * output + 2 * compiled + config->tests_most * MEMORY_OF_TEST;
 }
 #endif
 

@@ -128,23 +128,25 @@ write_job(const struct request_files *files, struct job_header *header, struct i
 int
 memfd_job_from(const struct run_request *request, const struct memfd_source *source)
 {
-	const struct request_files *files = &request->files;
+	const struct request_files *files = &request->files, *more = &request->more;
+	size_t most = files->count + more->count;
 	struct job_header header = describe_job(request);
 	struct iovec few[JOB_PARTS], *iov;
 	struct job_file *heads;
 	int fd = -1, error;
 
-	if (files->count == 0) {
+	if (most == 0) {
 		add_parts(request, &header, few);
 		return sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, few, JOB_PARTS);
 	}
-	heads = malloc(files->count * sizeof *heads);
-	iov = malloc((JOB_PARTS + files->count * FILE_PARTS) * sizeof *iov);
+	heads = malloc(most * sizeof *heads);
+	iov = malloc((JOB_PARTS + most * FILE_PARTS) * sizeof *iov);
 	if (heads != NULL && iov != NULL) {
 		int count;
 
 		add_parts(request, &header, iov);
 		add_files(files, &header, heads, iov + JOB_PARTS);
+		add_files(more, &header, heads + files->count, iov + JOB_PARTS + header.files * FILE_PARTS);
 		count = (int)(JOB_PARTS + header.files * FILE_PARTS);
 		fd = source == NULL ? sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, count) :
 		                      write_job(files, &header, iov, count, source);

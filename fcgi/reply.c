@@ -22,6 +22,7 @@
 #include "denied_text.h"
 #include "json_text.h"
 #include "reply_files.h"
+#include "reply_tests.h"
 #include "request_limits.h"
 #include "units.h"
 
@@ -222,9 +223,8 @@ describe_signal(int number, char *text, size_t size)
 	text[0] = (char)tolower((unsigned char)text[0]);
 }
 
-/* The name of the signal as JSON: "SIGSEGV" in quotes, or null. */
-static void
-name_signal(int number, char *text, size_t size)
+void
+reply_name_signal(int number, char *text, size_t size)
 {
 	const char *known = sigabbrev_np(number);
 
@@ -362,15 +362,20 @@ describe_compilation(const struct compilation *compilation, char *text, size_t s
 	    (unsigned)(compilation->result.cpu_us % 1000));
 }
 
-/* The member `limit`, if one was met: its name and its value, for programs. */
+/* The members `fault`, unless all went well, and `limit`, if one was met: for programs. */
 static void
 describe_met(const struct run_result *result, const struct run_limits *limits, char *text, size_t size)
 {
 	const struct met *met = limit_met(result, limits);
+	const char *fault = test_fault_name(test_fault_of_run((enum verdict)result->verdict));
+	int at = 0;
 
 	text[0] = '\0';
+	if (fault != NULL)
+		at = snprintf(text, size, "\"fault\":\"%s\",", fault);
 	if (met->name != NULL)
-		snprintf(text, size, "\"limit\":{\"name\":\"%s\",\"value\":%" PRIu64 "},", met->name, limit_value(met, limits));
+		snprintf(text + at, size - (size_t)at, "\"limit\":{\"name\":\"%s\",\"value\":%" PRIu64 "},", met->name,
+		    limit_value(met, limits));
 }
 
 /* The members after the texts. */
@@ -379,11 +384,11 @@ describe_rest(const struct run *run, const struct run_limits *limits, const stru
     size_t size)
 {
 	const struct run_result *r = &run->result;
-	char name[32], met[96], denied[DENIED_JSON_SIZE], peak[16] = "null";
+	char name[32], met[128], denied[DENIED_JSON_SIZE], peak[16] = "null";
 
 	if (r->processes_peak != 0)
 		snprintf(peak, sizeof peak, "%u", r->processes_peak);
-	name_signal(r->signal, name, sizeof name);
+	reply_name_signal(r->signal, name, sizeof name);
 	describe_met(r, limits, met, sizeof met);
 	denied_json(&r->denied, context, denied);
 	return snprintf(text, size,
@@ -484,7 +489,7 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	rest_length = describe_rest(run, &request->limits, &context, rest, sizeof rest);
 	length = strlen(before_out) + out_length + strlen(before_err) + err_length + strlen(before_error) + (size_t)error_length +
 	    (failed ? excerpt_length(&excerpt) : 0) + (size_t)compiled_length + (size_t)rest_length +
-	    reply_files_length(&run->files) + strlen(end);
+	    reply_files_length(&run->files) + reply_tests_length(run->tests) + strlen(end);
 	if (compilation->took_place)
 		length += json_text_length(compilation->text.bytes, compilation->text.size) + strlen(after_compilation);
 
@@ -512,6 +517,7 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	}
 	reply_put(reply, rest, (size_t)rest_length);
 	reply_files_put(reply, &run->files);
+	reply_tests_put(reply, run->tests);
 	if (reply->form == EVENT_NONE) {
 		reply_put(reply, end, strlen(end));
 	} else {

@@ -61,7 +61,10 @@ void reply_error_with(struct reply *reply, const struct http_error *error, const
  */
 void reply_run(struct reply *reply, const struct run *run, const struct config *config, const struct run_request *request);
 
-/* ---- for reply_files.c, event.c and events.c ---- */
+/* ---- for reply_files.c, reply_tests.c, event.c and events.c ---- */
+
+/* The name of a signal as JSON: "SIGSEGV" in quotes, or null. */
+void reply_name_signal(int number, char *text, size_t size);
 
 /*
  * From now on nginx has as long to take what is sent as it has for a reply of so many bytes. Only

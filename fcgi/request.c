@@ -15,13 +15,12 @@
 #include "json_tree.h"
 #include "request_collect.h"
 #include "request_dependencies.h"
+#include "request_tests.h"
 #include "units.h"
 
+#define MAX_VALUES 16384     /* of JSON, in a request without tests */
 #define LOOPBACK "loopback"  /* the one value of the field "network" */
 #define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
-
-/* Fields of later versions. To ignore them would be to answer another request than the client's. */
-static const char *const later_fields[] = { "tests" };
 
 /*
  * Variables that control a loader, libc or an interpreter before the program's first line.
@@ -466,20 +465,6 @@ request_leave_network(const struct config *config, struct run_request *request, 
 	return request->network ? do_without_network(config, &request->network, error) : 0;
 }
 
-static int
-reject_later_fields(struct json_object *tree, struct http_error *error)
-{
-	for (size_t i = 0; i < sizeof later_fields / sizeof later_fields[0]; i++) {
-		struct json_object *value = field(tree, later_fields[i]);
-
-		if (value == NULL)
-			continue;
-		if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) > 0)
-			return http_error_set(error, 400, "%s: is not supported by this version", later_fields[i]);
-	}
-	return 0;
-}
-
 static bool
 in_word(char c)
 {
@@ -517,15 +502,13 @@ choose_warm(const struct language_config *language, const struct run_request *re
 	return 0;
 }
 
-int
-request_parse(const struct config *config, const char *body, size_t size, struct run_request *request, struct http_error *error)
+/*
+ * Take the fields of an object. The object stays the caller's, and must last as long as the
+ * request.
+ */
+static int
+take_fields(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
 {
-	struct json_object *tree = json_tree_parse(body, size, error);
-
-	memset(request, 0, sizeof *request);
-	if (tree == NULL)
-		return -1;
-	request->tree = tree;
 	request->files.has_store = config->store_bytes > 0;
 	if (take_language(config, tree, request, error) != 0 || take_text(tree, "code", &request->code, error) != 0 ||
 	    take_text(tree, "preload", &request->preload, error) != 0 || take_text(tree, "stdin", &request->input, error) != 0 ||
@@ -537,25 +520,68 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 	    request_files_take_main(tree, config->language[request->language], &request->files, &request->main, &request->code,
 	        error) != 0 ||
 	    request_collect_take(config, tree, &request->collect, &request->collect_form, error) != 0 ||
-	    reject_later_fields(tree, error) != 0 || take_network(config, tree, request, error) != 0)
-		goto failed;
-	if (request->code.size == 0 && request->files.stored_main == NULL) {
-		http_error_set(error, 400, "code: is required and must not be empty");
-		goto failed;
-	}
+	    take_network(config, tree, request, error) != 0)
+		return -1;
+	if (request->code.size == 0 && request->files.stored_main == NULL)
+		return http_error_set(error, 400, "code: is required and must not be empty");
 	if (config->preload == PRELOAD_IGNORE)
 		request->preload = (struct text){ NULL, 0 };
-	if (request->main.size > 0 && request->preload.size > 0) {
-		http_error_set(error, 400, "preload: must not be there together with main");
-		goto failed;
-	}
+	if (request->main.size > 0 && request->preload.size > 0)
+		return http_error_set(error, 400, "preload: must not be there together with main");
 	request->maximum = config->language[request->language]->limits.maximum;
 	request->warm = choose_warm(config->language[request->language], request);
 	return 0;
+}
 
-failed:
+/* Each test is a job of its own, and the store fills one. */
+static int
+refuse_stored(const struct request_files *files, struct http_error *error)
+{
+	if (files->stored == 0)
+		return 0;
+	return http_error_set(error, 400, "files: must not have ids where there are tests; send the contents instead");
+}
+
+int
+request_parse(const struct config *config, const char *body, size_t size, struct run_request *request, struct http_error *error)
+{
+	struct json_object *tree = json_tree_parse(body, size, MAX_VALUES + config->tests_most * REQUEST_TESTS_VALUES, error);
+
+	memset(request, 0, sizeof *request);
+	if (tree == NULL)
+		return -1;
+	request->tree = tree;
+	if (take_fields(config, tree, request, error) == 0 && request_tests_take(config, tree, request, error) == 0 &&
+	    (request->tests == NULL || refuse_stored(&request->files, error) == 0))
+		return 0;
 	request_free(request);
 	return -1;
+}
+
+int
+request_take_part(const struct config *config, struct json_object *object, struct run_request *part, struct http_error *error)
+{
+	const struct language_config *language = config->language[part->language];
+	const struct limits_config allowed = { .default_ = part->limits, .maximum = language->limits.maximum };
+
+	if (field(object, "args") != NULL)
+		part->args = (struct block){ NULL, 0, 0 };
+	if (field(object, "env") != NULL)
+		part->env = (struct block){ NULL, 0, 0 };
+	part->files = (struct request_files){ .has_store = config->store_bytes > 0 };
+	if (take_text(object, "stdin", &part->input, error) != 0 || take_args(object, &part->args, error) != 0 ||
+	    take_env(object, &part->env, error) != 0 || take_limits(&allowed, object, &part->limits, error) != 0)
+		return -1;
+	if (request_files_take(object, language, &part->limits, &part->files, error) != 0)
+		return -1;
+	return refuse_stored(&part->files, error);
+}
+
+int
+request_take_program(const struct config *config, struct json_object *object, struct run_request *part, struct http_error *error)
+{
+	part->tree = json_object_get(object);
+	return take_fields(config, object, part, error) != 0 ? -1 : refuse_stored(&part->files, error);
 }
 
 void
@@ -568,16 +594,21 @@ request_set_code(const struct config *config, struct run_request *request, const
 void
 request_free(struct run_request *request)
 {
-	json_object_put(request->tree);
-	free(request->args.bytes);
-	free(request->env.bytes);
-	free(request->needs.bytes);
-	request_files_free(&request->files);
-	free(request->collect.bytes);
-	if (request->job_fd > 0)
-		close(request->job_fd);
+	if (!request->is_part) {
+		request_tests_free(request->tests);
+		json_object_put(request->tree);
+		free(request->args.bytes);
+		free(request->env.bytes);
+		free(request->needs.bytes);
+		request_files_free(&request->files);
+		free(request->collect.bytes);
+		if (request->job_fd > 0)
+			close(request->job_fd);
+	}
 	request->job_fd = 0;
 	request->tree = NULL;
+	request->tests = NULL;
 	request->code = request->preload = request->input = request->main = (struct text){ NULL, 0 };
 	request->args = request->env = request->needs = request->collect = (struct block){ NULL, 0, 0 };
+	request->files = request->more = (struct request_files){ .file = NULL };
 }

@@ -19,6 +19,7 @@
 #include "text.h"
 
 struct json_object;
+struct request_tests;
 
 /* NUL-terminated entries, one after the other, as in a job (job.h). */
 struct block {
@@ -43,11 +44,14 @@ struct run_request {
 	struct block args, env;
 	struct block needs; /* packages that must be installed: a name, and a version or "", by turns */
 	struct request_files files;
-	struct text main;     /* the path of the file to start, if it is one of these, and not the language's main file */
-	struct block collect; /* patterns of the files to return */
+	struct text main;            /* the path of the file to start, if it is one of these, and not the language's main file */
+	struct block collect;        /* patterns of the files to return */
 	struct collect_form collect_form;
 	int job_fd; /* the job, if files of it came from the store (request_store.c); 0: it is still to be written */
-	uint32_t compiler_options; /* bit N: the Nth that the language's file allows */
+	uint32_t compiler_options;   /* bit N: the Nth that the language's file allows */
+	bool is_part;                /* its texts and blocks are another request's */
+	struct request_files more;   /* files that the program has, and its compiler has not; another request's */
+	struct request_tests *tests; /* NULL: none */
 };
 
 /*
@@ -62,6 +66,18 @@ int request_parse(const struct config *config, const char *body, size_t size, st
  * or -1 with `error` set if the configuration does not allow that.
  */
 int request_leave_network(const struct config *config, struct run_request *request, struct http_error *error);
+
+/*
+ * For request_tests.c: take stdin, args, env, limits and files of an object, where it has them,
+ * over those of `part`, which is a copy of a request. What is new in args.bytes, env.bytes and
+ * files is the caller's to free, also after an error. Returns 0, or -1 with `error` set.
+ */
+int request_take_part(const struct config *config, struct json_object *object, struct run_request *part,
+    struct http_error *error);
+
+/* The same for all fields of a program of its own, with `part` zeroed, for request_free. */
+int request_take_program(const struct config *config, struct json_object *object, struct run_request *part,
+    struct http_error *error);
 
 /* Set the code, which comes from a file in the store; it stays the request's. */
 void request_set_code(const struct config *config, struct run_request *request, const struct text *code);

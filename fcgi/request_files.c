@@ -222,18 +222,54 @@ take_object(struct json_object *object, const struct run_limits *limits, struct 
 
 /* ---- all of them together --------------------------------------------------------------------------------------- */
 
+int
+request_files_index(const struct request_files *files, struct request_files_index *index, struct http_error *error)
+{
+	*index = (struct request_files_index){ NULL, 0 };
+	if (files->count == 0)
+		return 0;
+	index->file = malloc(files->count * sizeof *index->file);
+	if (index->file == NULL)
+		return http_error_set(error, 500, "out of memory");
+	for (; index->count < files->count; index->count++)
+		index->file[index->count] = &files->file[index->count];
+	qsort(index->file, index->count, sizeof *index->file, compare_paths);
+	return 0;
+}
+
+bool
+request_files_collides(const struct request_files_index *index, const struct request_file *file)
+{
+	size_t low = 0, high = index->count;
+
+	/* The first that is not before it. */
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_paths(&index->file[middle], &file) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	/*
+	 * Files below it come next. Its directory would come just before it: nothing else is in
+	 * that.
+	 */
+	return (low < index->count && is_at_or_below(index->file[low]->path.bytes, file->path.bytes)) ||
+	    (low > 0 && is_at_or_below(file->path.bytes, index->file[low - 1]->path.bytes));
+}
+
 /* Find two files of which one is the other, or its directory. */
 static int
 check_conflicts(const struct request_files *files, struct http_error *error)
 {
-	const struct request_file **sorted = malloc(files->count * sizeof *sorted);
+	struct request_files_index index;
+	const struct request_file **sorted;
 	size_t i;
 
-	if (sorted == NULL)
-		return http_error_set(error, 500, "out of memory");
-	for (i = 0; i < files->count; i++)
-		sorted[i] = &files->file[i];
-	qsort(sorted, files->count, sizeof *sorted, compare_paths);
+	if (request_files_index(files, &index, error) != 0)
+		return -1;
+	sorted = index.file;
 	for (i = 1; i < files->count; i++) {
 		const char *path = sorted[i]->path.bytes, *before = sorted[i - 1]->path.bytes;
 

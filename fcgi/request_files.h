@@ -54,6 +54,18 @@ int request_files_take(struct json_object *tree, const struct language_config *l
 /* The bytes of all files together are within the limit. Returns 0, or -1 with `error` set. */
 int request_files_check_bytes(const struct request_files *files, const struct run_limits *limits, struct http_error *error);
 
+/* The files of a list in an order in which a path is found quickly. */
+struct request_files_index {
+	const struct request_file **file; /* for free(); NULL: there are none */
+	size_t count;
+};
+
+/* Make an index of files, which must last as long. Returns 0, or -1 with `error` set. */
+int request_files_index(const struct request_files *files, struct request_files_index *index, struct http_error *error);
+
+/* Whether the path of `file` is that of one in the index, or one of the two is below the other. */
+bool request_files_collides(const struct request_files_index *index, const struct request_file *file);
+
 /* Free the list and what it owns. May be called again. */
 void request_files_free(struct request_files *files);
 

@@ -20,6 +20,7 @@
 #include "fcgi_end.h"
 #include "log.h"
 #include "request_store.h"
+#include "tests.h"
 #include "traceparent.h"
 
 #define WAITED_MAX_US 3600000000u /* a request that says that it has waited for longer has met a jump of the clock */
@@ -247,6 +248,25 @@ answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, c
 	}
 }
 
+/* A request with tests: many runs, and one reply. `events`: NULL, or what tells of each test. */
+static void
+serve_tests(struct worker *worker, struct exchange *exchange, struct run_request *request, const struct run_client *client,
+    struct events *events)
+{
+	struct http_error bad;
+	struct tests tests;
+	enum run_end end = tests_perform(&tests, worker, request, client, events, &bad);
+
+	if (bad.status != 0)
+		exchange_fail(exchange, &bad, NULL);
+	else
+		answer_run(worker, exchange, end, request, events);
+	worker->run.tests = NULL;
+	run_release(&worker->run);
+	tests_release(&tests);
+	request_free(request);
+}
+
 static void
 serve_run(struct worker *worker, struct exchange *exchange)
 {
@@ -280,10 +300,15 @@ serve_run(struct worker *worker, struct exchange *exchange)
 	client.queue_ms = exchange->queue_ms;
 	client.waited_us = exchange->waited_us;
 	exchange->reply.form = event_form_of(exchange_parameter(exchange, "CELLBLOCK_EVENTS"));
-	if (exchange->reply.form != EVENT_NONE) {
+	if (exchange->reply.form != EVENT_NONE)
 		events_init(&events, exchange, worker->config, &request.limits);
-		client.follower = &events.follower;
+	if (request.tests != NULL) {
+		request_store_end(&store);
+		serve_tests(worker, exchange, &request, &client, exchange->reply.form != EVENT_NONE ? &events : NULL);
+		return;
 	}
+	if (exchange->reply.form != EVENT_NONE)
+		client.follower = &events.follower;
 	end = run_perform(&worker->run, &worker->link, worker->config, &request, &client);
 	request_store_keep(&store, worker->config, exchange->key->name, &worker->run.files);
 	request_store_end(&store);

@@ -36,8 +36,6 @@
 #define DRAIN_GRACE_MS 5000          /* how much later than the result the pipes may end */
 #define ATTEMPTS 3                   /* how often a compiled run is begun, if the runner restarts between its steps */
 
-enum { POLL_OUT, POLL_ERR, POLL_RUNNER, POLL_CLIENT, POLL_CUT, POLL_INPUT, POLL_COUNT };
-
 /* Note why the run fails, for the log. */
 static void __attribute__((format(printf, 2, 3))) set_cause(struct run *run, const char *format, ...)
 {
@@ -168,27 +166,13 @@ output_read(struct output *output, int fd, uint64_t limit)
 	return 1;
 }
 
-/* The wait for a run. */
-struct watch {
-	struct runner_link *link;
-	struct run_input *input;
-	struct run_follower *follower; /* NULL: none */
-	uint64_t output_bytes;
-	uint64_t deadline_us;
-	struct pollfd polled[POLL_COUNT]; /* fd -1: no longer waited for */
-	bool answered;                    /* the result has arrived */
-	bool is_compile;                  /* what is written is the compiler's, and no output of the run */
-	bool collects;                    /* files come with it */
-	bool limit_hit;                   /* a stream exceeded output_bytes */
-};
-
 /* Read the pipes that have data or have ended. Returns 0; or -1 with the run's cause set. */
 static int
 take_output(struct run *run, struct watch *watch)
 {
-	struct output *const outputs[] = { [POLL_OUT] = &run->out, [POLL_ERR] = &run->err };
+	struct output *const outputs[] = { [WATCH_OUT] = &run->out, [WATCH_ERR] = &run->err };
 
-	for (int i = POLL_OUT; i <= POLL_ERR; i++) {
+	for (int i = WATCH_OUT; i <= WATCH_ERR; i++) {
 		int more;
 
 		if (watch->polled[i].revents == 0)
@@ -250,17 +234,13 @@ take_answer(struct run *run, struct watch *watch)
 	run->result = reply.u.result;
 	run->account = reply.account;
 	watch->answered = true;
-	watch->polled[POLL_RUNNER].fd = -1;
+	watch->polled[WATCH_RUNNER].fd = -1;
 	watch->deadline_us = clock_us() + DRAIN_GRACE_MS * 1000;
 	return RUN_ENDED;
 }
 
-/*
- * The deadline has passed: either the runner is late with the result, or the pipes stay open after
- * it.
- */
-static enum run_end
-deadline_passed(struct run *run, struct watch *watch)
+enum run_end
+run_deadline_passed(struct run *run, struct watch *watch)
 {
 	static struct log_limit limit;
 
@@ -269,8 +249,55 @@ deadline_passed(struct run *run, struct watch *watch)
 		return RUN_LOST;
 	}
 	log_limit_warn(&limit, "run %u: its pipes stay open after the result; the output may be incomplete", run->id);
-	run->out.truncated |= watch->polled[POLL_OUT].fd >= 0;
-	run->err.truncated |= watch->polled[POLL_ERR].fd >= 0;
+	run->out.truncated |= watch->polled[WATCH_OUT].fd >= 0;
+	run->err.truncated |= watch->polled[WATCH_ERR].fd >= 0;
+	return RUN_ENDED;
+}
+
+void
+run_cancel(struct run *run, struct watch *watch)
+{
+	if (!watch->answered)
+		cancel(watch->link, run->id, CANCEL_CLIENT_GONE);
+}
+
+bool
+run_is_awaited(const struct watch *watch)
+{
+	return !watch->answered || watch->polled[WATCH_OUT].fd >= 0 || watch->polled[WATCH_ERR].fd >= 0;
+}
+
+enum run_end
+run_take_events(struct run *run, struct watch *watch)
+{
+	struct pollfd *polled = watch->polled;
+
+	if (take_output(run, watch) != 0)
+		return RUN_FAULT;
+	if (polled[WATCH_INPUT].revents != 0 && watch->input != NULL) {
+		run_pipe_feed(watch->input);
+		polled[WATCH_INPUT].fd = watch->input->fd;
+	}
+	if (polled[WATCH_CLIENT].revents == POLLOUT) {
+		watch->follower->send(watch->follower, run);
+	} else if (polled[WATCH_CLIENT].revents != 0) {
+		polled[WATCH_CLIENT].fd = -1;
+		if (!watch->answered)
+			cancel(watch->link, run->id, CANCEL_CLIENT_GONE);
+	}
+	if (polled[WATCH_RUNNER].revents != 0) {
+		enum run_end end = take_answer(run, watch);
+
+		if (end != RUN_ENDED)
+			return end;
+	}
+	if (polled[WATCH_CUT].revents != 0) {
+		polled[WATCH_CUT].fd = -1;
+		if (!watch->answered) {
+			set_cause(run, "run %u: this worker ends, and cannot wait any longer", run->id);
+			return RUN_LOST;
+		}
+	}
 	return RUN_ENDED;
 }
 
@@ -281,7 +308,7 @@ deadline_passed(struct run *run, struct watch *watch)
 static int64_t
 await_turn(const struct run *run, struct watch *watch, int64_t left_ms)
 {
-	struct pollfd *client = &watch->polled[POLL_CLIENT];
+	struct pollfd *client = &watch->polled[WATCH_CLIENT];
 	int due_ms = client->fd < 0 ? INT_MAX : watch->follower->due_ms(watch->follower, run);
 
 	client->events = due_ms == 0 ? POLLRDHUP | POLLOUT : POLLRDHUP;
@@ -291,25 +318,24 @@ await_turn(const struct run *run, struct watch *watch, int64_t left_ms)
 static enum run_end
 wait_for_end(struct run *run, struct watch *watch)
 {
-	struct pollfd *polled = watch->polled;
-
 	/*
 	 * Most runs end soon. Waking up for their output as well would only take CPU time from
 	 * them.
 	 */
-	nfds_t skipped = POLL_RUNNER;
+	nfds_t skipped = WATCH_RUNNER;
 
-	while (!watch->answered || polled[POLL_OUT].fd >= 0 || polled[POLL_ERR].fd >= 0) {
+	while (run_is_awaited(watch)) {
 		int64_t left_ms = (int64_t)(watch->deadline_us - clock_us()) / 1000;
+		enum run_end end;
 		int n;
 
 		if (left_ms <= 0)
-			return deadline_passed(run, watch);
+			return run_deadline_passed(run, watch);
 		if (watch->follower != NULL)
 			left_ms = await_turn(run, watch, left_ms);
 		if (skipped > 0 && left_ms > SHORT_RUN_MS)
 			left_ms = SHORT_RUN_MS;
-		n = poll(polled + skipped, POLL_COUNT - skipped, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX);
+		n = poll(watch->polled + skipped, WATCH_COUNT - skipped, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX);
 		skipped = 0;
 		if (n < 0 && errno != EINTR) {
 			set_cause(run, "poll: %s", strerror(errno));
@@ -317,32 +343,9 @@ wait_for_end(struct run *run, struct watch *watch)
 		}
 		if (n <= 0)
 			continue;
-		if (take_output(run, watch) != 0)
-			return RUN_FAULT;
-		if (polled[POLL_INPUT].revents != 0) {
-			run_pipe_feed(watch->input);
-			polled[POLL_INPUT].fd = watch->input->fd;
-		}
-		if (polled[POLL_CLIENT].revents == POLLOUT) {
-			watch->follower->send(watch->follower, run);
-		} else if (polled[POLL_CLIENT].revents != 0) {
-			polled[POLL_CLIENT].fd = -1;
-			if (!watch->answered)
-				cancel(watch->link, run->id, CANCEL_CLIENT_GONE);
-		}
-		if (polled[POLL_RUNNER].revents != 0) {
-			enum run_end end = take_answer(run, watch);
-
-			if (end != RUN_ENDED)
-				return end;
-		}
-		if (polled[POLL_CUT].revents != 0) {
-			polled[POLL_CUT].fd = -1;
-			if (!watch->answered) {
-				set_cause(run, "run %u: this worker ends, and cannot wait any longer", run->id);
-				return RUN_LOST;
-			}
-		}
+		end = run_take_events(run, watch);
+		if (end != RUN_ENDED)
+			return end;
 	}
 	return RUN_ENDED;
 }
@@ -387,13 +390,14 @@ settle(struct run *run, const struct watch *watch)
 
 /* The descriptors of a run, in the order of PROTO_RUN. */
 enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_PATTERNS, FD_COUNT };
+_Static_assert(FD_COUNT == RUN_SENT_FDS, "struct execution has room for them");
 
 /*
  * Open all descriptors, and the worker's `ends` of the pipes. Returns NULL, or the name of the step
  * that failed, with errno. The caller closes the descriptors either way.
  */
 static const char *
-open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends, struct run_input *input)
+open_fds(const struct run_request *request, bool is_compile, bool is_relayed, int *fds, int *ends, struct run_input *input)
 {
 	fds[FD_OUT] = run_pipe_output(&ends[0]);
 	if (fds[FD_OUT] < 0)
@@ -405,8 +409,8 @@ open_fds(const struct run_request *request, bool is_compile, int *fds, int *ends
 	fds[FD_JOB] = memfd_job(request);
 	if (fds[FD_JOB] < 0)
 		return "write the job";
-	if (request->input.size > 0 && !is_compile) {
-		fds[FD_INPUT] = run_pipe_input(&request->input, input);
+	if ((request->input.size > 0 || is_relayed) && !is_compile) {
+		fds[FD_INPUT] = is_relayed ? run_pipe_relayed(input) : run_pipe_input(&request->input, input);
 		if (fds[FD_INPUT] < 0)
 			return "make a pipe for stdin";
 	}
@@ -432,6 +436,70 @@ send_request(struct runner_link *link, const struct proto_request *message, cons
 	return runner_link_send(link, message, sent, count, reconnect);
 }
 
+enum run_end
+run_begin(struct execution *execution, struct run *run, struct runner_link *link, struct proto_request *message,
+    const struct run_request *request, const struct run_client *client, bool *start_over)
+{
+	bool is_compile = message->kind == PROTO_COMPILE, is_relayed = execution->is_relayed;
+	/* A program that was compiled is held for this connection only. */
+	bool is_second = is_compile || run->compilation.took_place;
+	const char *failed;
+
+	*execution = (struct execution){ .fds = { -1, -1, -1, -1, -1 }, .ends = { -1, -1 }, .input = { .fd = -1 } };
+	execution->is_relayed = is_relayed;
+	execution->collects = request->collect.count > 0 && !is_compile;
+	execution->collect_form = request->collect_form;
+	*start_over = false;
+	message->id = ++run->id;
+	failed = open_fds(request, is_compile, is_relayed, execution->fds, execution->ends, &execution->input);
+	if (failed != NULL) {
+		set_cause(run, "%s: %s", failed, strerror(errno));
+		return RUN_FAULT;
+	}
+	if (send_request(link, message, execution->fds, is_second ? RECONNECT_NEVER : RECONNECT_PATIENTLY) != 0) {
+		set_cause(run, "%s", link->error);
+		*start_over = is_second;
+		return RUN_NO_RUNNER;
+	}
+	execution->watch = (struct watch){
+		.link = link,
+		.input = is_relayed ? NULL : &execution->input,
+		.follower = client->follower,
+		.is_compile = is_compile,
+		.collects = execution->collects,
+		.output_bytes = message->limits.output_bytes,
+		.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,
+		.polled = {
+			[WATCH_OUT] = { .fd = execution->ends[0], .events = POLLIN },
+			[WATCH_ERR] = { .fd = execution->ends[1], .events = POLLIN },
+			[WATCH_RUNNER] = { .fd = link->fd, .events = POLLIN },
+			[WATCH_CLIENT] = { .fd = client->fd, .events = POLLRDHUP },
+			[WATCH_CUT] = { .fd = client->cut_fd, .events = POLLIN },
+			[WATCH_INPUT] = { .fd = is_relayed ? -1 : execution->input.fd, .events = POLLOUT },
+		},
+	};
+	/*
+	 * A pipe ends when its last writer has closed it, so this process must not be one of them.
+	 */
+	fdpass_close(execution->fds, FD_COUNT);
+	return RUN_ENDED;
+}
+
+void
+run_finish(struct execution *execution, struct run *run, enum run_end end)
+{
+	if (end == RUN_ENDED)
+		settle(run, &execution->watch);
+	if (end == RUN_ENDED && execution->collects) {
+		collected_take(&run->files, run->files_fd, &execution->collect_form);
+		run->files_fd = -1;
+	}
+	fdpass_close(&run->files_fd, 1);
+	fdpass_close(execution->fds, FD_COUNT);
+	fdpass_close(execution->ends, 2);
+	run_pipe_drop(&execution->input);
+}
+
 /*
  * Send PROTO_RUN or PROTO_COMPILE with the descriptors made of `request`, and wait for the end. The
  * request of a run is freed when it has been handed over, unless its stdin is longer than a pipe
@@ -443,67 +511,17 @@ execute(struct run *run, struct runner_link *link, struct proto_request *message
     const struct run_client *client, bool *start_over)
 {
 	bool is_compile = message->kind == PROTO_COMPILE;
-	/* A program that was compiled is held for this connection only. */
-	bool is_second = is_compile || run->compilation.took_place;
-	bool collects = request->collect.count > 0 && !is_compile;
-	int fds[FD_COUNT] = { -1, -1, -1, -1, -1 };
-	int ends[2] = { -1, -1 };
-	struct run_input input = { .fd = -1 };
-	enum run_end end;
-	const char *failed;
+	struct execution execution = { .is_relayed = false };
+	enum run_end end = run_begin(&execution, run, link, message, request, client, start_over);
 
-	*start_over = false;
-	message->id = ++run->id;
-	failed = open_fds(request, is_compile, fds, ends, &input);
-	if (failed != NULL) {
-		set_cause(run, "%s: %s", failed, strerror(errno));
-		end = RUN_FAULT;
-	} else if (send_request(link, message, fds, is_second ? RECONNECT_NEVER : RECONNECT_PATIENTLY) != 0) {
-		set_cause(run, "%s", link->error);
-		*start_over = is_second;
-		end = RUN_NO_RUNNER;
-	} else {
-		struct watch watch = {
-			.link = link,
-			.input = &input,
-			.follower = client->follower,
-			.is_compile = is_compile,
-			.collects = collects,
-			.output_bytes = message->limits.output_bytes,
-			.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,
-			.polled = {
-				[POLL_OUT] = { .fd = ends[0], .events = POLLIN },
-				[POLL_ERR] = { .fd = ends[1], .events = POLLIN },
-				[POLL_RUNNER] = { .fd = link->fd, .events = POLLIN },
-				[POLL_CLIENT] = { .fd = client->fd, .events = POLLRDHUP },
-				[POLL_CUT] = { .fd = client->cut_fd, .events = POLLIN },
-				[POLL_INPUT] = { .fd = input.fd, .events = POLLOUT },
-			},
-		};
-
-		/*
-		 * A pipe ends when its last writer has closed it, so this process must not be one
-		 * of them.
-		 */
-		fdpass_close(fds, FD_COUNT);
-		if (!is_compile && input.fd < 0)
+	if (end == RUN_ENDED) {
+		if (!is_compile && execution.input.fd < 0)
 			request_free(request);
-		end = wait_for_end(run, &watch);
-		if (end == RUN_ENDED)
-			settle(run, &watch);
-		if (end == RUN_ENDED && collects) {
-			collected_take(&run->files, run->files_fd, &request->collect_form);
-			run->files_fd = -1;
-		}
-		fdpass_close(&run->files_fd, 1);
-		/* A compiler runs none of the client's code, and its output is kept for nobody. */
-		if (end == RUN_LOST && is_compile)
-			end = RUN_NO_RUNNER;
+		end = wait_for_end(run, &execution.watch);
 	}
-	fdpass_close(fds, FD_COUNT);
-	fdpass_close(ends, 2);
-	run_pipe_drop(&input);
-	return end;
+	run_finish(&execution, run, end);
+	/* A compiler runs none of the client's code, and its output is kept for nobody. */
+	return end == RUN_LOST && is_compile ? RUN_NO_RUNNER : end;
 }
 
 static void
@@ -532,9 +550,11 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 		.waited_us = client->waited_us,
 		.share = *client->share,
 	};
+	struct run_request source = *request;
 	struct proto_reply reply;
 	enum run_end end;
 
+	source.more = (struct request_files){ .file = NULL };
 	*start_over = false;
 	compilation->took_place = true;
 	compilation->limits = &config->language[request->language]->compile.limits;
@@ -550,7 +570,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	message.kind = PROTO_COMPILE;
 	message.flags = client->follower != NULL ? RUN_EVENTS : 0;
 	message.limits = *compilation->limits;
-	end = execute(run, link, &message, request, client, start_over);
+	end = execute(run, link, &message, &source, client, start_over);
 	compilation->result = run->result;
 	swap(&compilation->text, &run->out);
 	if (end == RUN_ENDED && run->result.verdict != VERDICT_OK) {
@@ -593,11 +613,11 @@ starts_anew(const struct config *config, const struct run_request *request)
 	return request->main.size > 0 && config->language[request->language]->run.count > 0;
 }
 
-static enum run_end
-compile_and_run(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
-    const struct run_client *client, bool *start_over)
+void
+run_message(const struct config *config, const struct run_request *request, const struct run_client *client,
+    struct proto_request *message)
 {
-	struct proto_request message = {
+	*message = (struct proto_request){
 		.kind = PROTO_RUN,
 		.index = (uint32_t)request->language,
 		.warm = request->warm,
@@ -611,9 +631,17 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		.limits = request->limits,
 		.share = *client->share,
 	};
+}
+
+static enum run_end
+compile_and_run(struct run *run, struct runner_link *link, const struct config *config, struct run_request *request,
+    const struct run_client *client, bool *start_over)
+{
 	const struct language_config *language = config->language[request->language];
+	struct proto_request message;
 	enum run_end end;
 
+	run_message(config, request, client, &message);
 	if (config_is_compiled(language)) {
 		end = compile(run, link, config, request, client, start_over);
 		if (end != RUN_ENDED || run->compilation.result.verdict != VERDICT_OK)
@@ -627,6 +655,25 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 	end = execute(run, link, &message, request, client, start_over);
 	if (end == RUN_ENDED)
 		settle_memory(run, language);
+	return end;
+}
+
+enum run_end
+run_compile(struct run *run, struct runner_link *link, const struct config *config, const struct run_request *request,
+    const struct run_client *client)
+{
+	struct run_request source = *request;
+	enum run_end end = RUN_FAULT;
+	bool start_over = true;
+
+	source.is_part = true;
+	for (int i = 0; i < ATTEMPTS && start_over; i++) {
+		output_release(&run->compilation.text);
+		end = compile(run, link, config, &source, client, &start_over);
+	}
+	if (end != RUN_ENDED && end != RUN_REFUSED)
+		runner_link_close(link);
+	run->level = link->level;
 	return end;
 }
 

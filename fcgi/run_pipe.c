@@ -54,8 +54,19 @@ run_pipe_input(const struct text *text, struct run_input *input)
 	return both[0];
 }
 
+int
+run_pipe_relayed(struct run_input *input)
+{
+	int both[2];
+
+	if (open_pipe(both, 1, MODE_INPUT) != 0)
+		return -1;
+	*input = (struct run_input){ .fd = both[1] };
+	return both[0];
+}
+
 void
-run_pipe_feed(struct run_input *input)
+run_pipe_pass(struct run_input *input)
 {
 	while (input->fd >= 0 && input->left > 0) {
 		ssize_t n = write(input->fd, input->bytes, input->left);
@@ -64,12 +75,21 @@ run_pipe_feed(struct run_input *input)
 			continue;
 		if (n < 0 && errno == EAGAIN)
 			return;
-		if (n < 0)
-			break; /* EPIPE: the program has ended, or has closed its stdin */
+		if (n < 0) {
+			run_pipe_drop(input); /* EPIPE: the program has ended, or has closed its stdin */
+			return;
+		}
 		input->bytes += n;
 		input->left -= (size_t)n;
 	}
-	run_pipe_drop(input);
+}
+
+void
+run_pipe_feed(struct run_input *input)
+{
+	run_pipe_pass(input);
+	if (input->left == 0)
+		run_pipe_drop(input);
 }
 
 void

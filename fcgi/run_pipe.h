@@ -32,6 +32,18 @@ int run_pipe_output(int *end);
 int run_pipe_input(const struct text *text, struct run_input *input);
 
 /*
+ * Make a pipe that somebody fills later, by run_pipe_pass. Returns the end to read from, which the
+ * caller owns; or -1 with errno.
+ */
+int run_pipe_relayed(struct run_input *input);
+
+/*
+ * Write as much of input->left as the pipe has room for, and leave it open. Closes it when nobody
+ * can read it any more.
+ */
+void run_pipe_pass(struct run_input *input);
+
+/*
  * Write what the pipe has room for. Closes it when all is written, and when nobody can read it any
  * more.
  */

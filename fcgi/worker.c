@@ -35,6 +35,7 @@
 
 #include "autoconfig.h"
 #include "clock.h"
+#include "crew.h"
 #include "generation.h"
 #include "lockdown.h"
 #include "log.h"
@@ -71,9 +72,10 @@ struct thread {
 /* The state that the threads of a worker share. */
 struct process {
 	uint64_t start_us;
-	int stop_fd;            /* can be read when no more requests are to be accepted */
-	int cut_fd;             /* can be read when no more runs are to be waited for */
-	int found_fd;           /* changes when the first thread has connected to a runner */
+	int stop_fd;  /* can be read when no more requests are to be accepted */
+	int cut_fd;   /* can be read when no more runs are to be waited for */
+	int found_fd; /* changes when the first thread has connected to a runner */
+	struct crew crew;
 	pthread_barrier_t step; /* passed when all threads are there, and again when they are confined */
 	struct thread *thread;
 	uint32_t count;
@@ -163,8 +165,8 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 	 * may find one with another configuration.
 	 */
 	bool is_first = thread == thread->process->thread;
-	bool has_connection, has_message = false, is_found = false, is_stopped = false;
-	struct epoll_event event[4];
+	bool has_connection, has_message = false, is_found = false, is_stopped = false, is_called = false;
+	struct epoll_event event[5];
 	int n = epoll_wait(thread->epoll_fd, event, sizeof event / sizeof event[0], is_first ? LOOK_MS : -1);
 
 	if (n < 0 && errno != EINTR)
@@ -178,6 +180,7 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 		has_connection |= event[i].data.fd == WORKER_LISTEN_FD;
 		has_message |= event[i].data.fd == link->fd;
 		is_found |= event[i].data.fd == thread->process->found_fd;
+		is_called |= event[i].data.fd == thread->process->crew.call_fd;
 	}
 	/* First the runner, so that the request goes to the right one. */
 	if (has_message)
@@ -190,6 +193,8 @@ take_turn(struct thread *thread, FCGX_Request *fcgi)
 	 */
 	if (has_connection && accept_request(fcgi) == 0)
 		route_serve(&thread->worker, fcgi);
+	if (is_called)
+		crew_help(&thread->process->crew, &thread->worker);
 	if (is_stopped)
 		return false;
 	tend_link(thread);
@@ -335,7 +340,10 @@ start_threads(struct process *process, const struct config *config, const struct
 		struct thread *thread = &process->thread[i];
 
 		thread->process = process;
-		thread->worker = (struct worker){ .config = config, .keys = keys, .cut_fd = process->cut_fd };
+		thread->worker = (struct worker){ .config = config,
+			.keys = keys,
+			.cut_fd = process->cut_fd,
+			.crew = &process->crew };
 		runner_link_init(&thread->worker.link, config);
 		thread->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 		if (thread->epoll_fd < 0)
@@ -343,6 +351,7 @@ start_threads(struct process *process, const struct config *config, const struct
 		watch(thread->epoll_fd, WORKER_LISTEN_FD, EPOLLIN | EPOLLEXCLUSIVE);
 		watch(thread->epoll_fd, process->stop_fd, EPOLLIN);
 		watch(thread->epoll_fd, process->found_fd, EPOLLIN | EPOLLET);
+		watch(thread->epoll_fd, process->crew.call_fd, EPOLLIN | EPOLLEXCLUSIVE);
 	}
 	wait_for_runner(process, replaces, stop_fd);
 	connect_threads(process);
@@ -401,6 +410,7 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 	process.stop_fd = make_event_fd();
 	process.cut_fd = make_event_fd();
 	process.found_fd = make_event_fd();
+	crew_init(&process.crew, process.count);
 	process.thread = calloc(process.count, sizeof *process.thread);
 	if (process.thread == NULL)
 		die("out of memory");

@@ -39,7 +39,7 @@ my @attacks = (
     ['twice',            qr/^disconnected$/],
     ['never_reads',      qr/^cut off 10 of 10$/],
     ['flood',            qr/^answered 20000 of 20000$/],
-    ['connections',      qr/^holds (?:[1-9]|[12]\d|3[0-6])$/],
+    ['connections',      qr/^holds (?:[1-9]|[1-3]\d|4[0-4])$/],
     ['lying_jobs',       qr/^xrxrrxx$/], # x: the guest reports a job that it cannot read
     ['leave',            qr/^left 200 runs$/],
     ['followed',         qr/^q(?:sr|r) left 200 runs$/],

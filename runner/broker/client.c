@@ -25,7 +25,11 @@
 #include "fdpass.h"
 #include "log.h"
 
-#define SPARE_CONNECTIONS 4 /* of a worker process, besides one for each request: its own, and what is not closed yet */
+/*
+ * Of a worker process, besides one for each request: its own, what is not closed yet, and those of
+ * tests.
+ */
+#define SPARE_CONNECTIONS (4 + PROTO_MORE_CONNECTIONS)
 #define REQUEST_FDS_MOST (RUN_FDS + 1) /* with the patterns of the files to collect */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
@@ -436,6 +440,26 @@ take_find(struct broker *broker, struct client *client, const struct proto_reque
 	return 0;
 }
 
+/*
+ * The program of this source that another connection holds. A request with many runs holds it so,
+ * even where the cache does not. Returns a new descriptor, or -1.
+ */
+static int
+find_held(const struct broker *broker, const struct client *client)
+{
+	static const struct compile_key nothing;
+	const struct client *other;
+
+	if (memcmp(client->key.compiler, nothing.compiler, sizeof nothing.compiler) == 0)
+		return -1;
+	LIST_FOREACH(other, &broker->clients, in_all) {
+		if (other->state == CLIENT_IDLE && other->run.program_fd >= 0 &&
+		    memcmp(&other->key, &client->key, sizeof client->key) == 0)
+			return fcntl(other->run.program_fd, F_DUPFD_CLOEXEC, 0);
+	}
+	return -1;
+}
+
 void
 client_answer_finds(struct broker *broker, struct language *language)
 {
@@ -453,6 +477,8 @@ client_answer_finds(struct broker *broker, struct language *language)
 			memcpy(client->key.compiler, language->compiler.file, sizeof client->key.compiler);
 			if (!client->is_over_rate)
 				client->run.program_fd = compile_cache_find(&broker->compile_cache, &client->key);
+			if (!client->is_over_rate && client->run.program_fd < 0)
+				client->run.program_fd = find_held(broker, client);
 		}
 		message.u.found = client->run.program_fd >= 0;
 		meter_looked_for(broker, language, message.u.found != 0);

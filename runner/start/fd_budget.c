@@ -37,8 +37,8 @@
  * Connections of workers that have no run: of as many processes as take all requests that may run
  * or wait, and of those that replace them in the meantime.
  */
-#define WORKER_SPARE 32            /* requests that are about to be answered, or refused */
-#define WORKER_SPARE_CONNECTIONS 5 /* of a process, as in broker/client.c */
+#define WORKER_SPARE 32                                       /* requests that are about to be answered, or refused */
+#define WORKER_SPARE_CONNECTIONS (5 + PROTO_MORE_CONNECTIONS) /* of a process, as in broker/client.c */
 #define WORKER_GENERATIONS 2
 
 /*

@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "request.h"
+#include "request_tests.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -147,11 +148,14 @@ void __wrap_job_files_write(struct job_files files, uint32_t count);
 void
 __wrap_job_files_write(struct job_files files, uint32_t count)
 {
-	/* Those of the store come last. */
-	for (size_t i = 0; i < 2 * sent->files.count; i++) {
-		const struct request_file *file = &sent->files.file[i % sent->files.count];
+	size_t here = sent->files.count + sent->more.count;
 
-		if (file->is_code || (file->id != NULL) != (i >= sent->files.count))
+	/* Those of the store come last. */
+	for (size_t i = 0; i < here + sent->files.count; i++) {
+		bool is_more = i >= sent->files.count && i < here;
+		const struct request_file *file = is_more ? &sent->more.file[i - sent->files.count] : &sent->files.file[i % here];
+
+		if (file->is_code || (file->id != NULL) != (i >= here))
 			continue;
 		must(count-- > 0);
 		check_next(&files, file);
@@ -204,7 +208,7 @@ check_job(const struct run_request *request)
 	must(fd >= 0);
 	sent = request;
 	at = code = guest_map_job(fd, &head, &size);
-	must(head.files_bytes <= size - sizeof head && head.files <= request->files.count);
+	must(head.files_bytes <= size - sizeof head && head.files <= request->files.count + request->more.count);
 	size -= sizeof head + head.files_bytes;
 	must(head.magic == JOB_MAGIC && head.argc == request->args.count && head.envc == request->env.count);
 	must(head.code_bytes == parts[0]->size && head.preload_bytes == parts[1]->size);
@@ -246,8 +250,57 @@ check_request(const struct run_request *request)
 	check_needs(&request->needs);
 	check_block(&request->collect);
 	must(request->collect.count <= 64);
-	check_files(&request->files, &request->limits);
+	/*
+	 * The limits of a test may be lower than those under which the request's files were
+	 * checked.
+	 */
+	if (!request->is_part)
+		check_files(&request->files, &request->limits);
+	check_files(&request->more, &request->limits);
+	must(request->more.count == 0 || request->files.bytes + request->more.bytes <= request->limits.disk_bytes);
 	check_job(request);
+}
+
+/* No file of a test is one of the request's, or in one, or has one in it. */
+static void
+check_apart(const struct request_files *own, const struct request_files *others)
+{
+	for (size_t i = 0; i < own->count; i++) {
+		for (size_t j = 0; j < others->count; j++) {
+			const struct text *a = &own->file[i].path, *b = &others->file[j].path;
+			const char *longer = a->size > b->size ? a->bytes : b->bytes;
+			size_t shorter = a->size > b->size ? b->size : a->size;
+
+			must(strncmp(a->bytes, b->bytes, shorter) != 0 || (longer[shorter] != '/' && longer[shorter] != '\0'));
+		}
+	}
+}
+
+static void
+check_tests(const struct run_request *request)
+{
+	const struct request_tests *tests = request->tests;
+
+	must(tests->count > 0 && tests->count <= config.tests_most && request->collect.count == 0);
+	for (size_t i = 0; i < tests->count; i++) {
+		const struct test_case *test = &tests->test[i];
+		struct run_request part;
+
+		must(test->weight >= 0 && test->exit_code >= 0 && test->exit_code < 256);
+		must(test->id.bytes == NULL || test->is_id_text || strspn(test->id.bytes, "-0123456789") == test->id.size);
+		check_text(&test->id);
+		check_text(&test->answer);
+		must(test->checker.kind < CHECKER_KINDS && test->checker.absolute >= 0 && test->checker.relative >= 0);
+		must(test->program != NULL || !test->has_answer || checker_fault(&test->checker, &test->answer) == NULL);
+		check_apart(&test->files, &request->files);
+		request_tests_run(request, test, &part);
+		check_request(&part);
+		request_free(&part);
+	}
+	for (size_t i = 0; i < tests->programs; i++) {
+		must(!tests->program[i]->wants_network && tests->program[i]->collect.count == 0);
+		check_request(tests->program[i]);
+	}
 }
 
 static void
@@ -258,6 +311,8 @@ try(const char *body, size_t size)
 
 	if (request_parse(&config, body, size, &request, &error) == 0) {
 		check_request(&request);
+		if (request.tests != NULL)
+			check_tests(&request);
 		request_free(&request);
 	} else {
 		check_refusal(&error, &request);

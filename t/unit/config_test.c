@@ -408,7 +408,7 @@ test_numbers_have_a_range_and_a_type(void **state)
 
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;",
-	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, files, "
+	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, files, tests, "
 	    "keys, network, etc, dependencies, log, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "

@@ -74,13 +74,13 @@ each_setting_has_its_price(void **state)
 	 * 16 of the control group, 4 of the cell, 5 of its run; and 10 more processes of workers,
 	 * twice.
 	 */
-	assert_int_equal(COST(config.cells += 100), 100 * 25 + 10 * 15 * 2);
-	assert_int_equal(COST(config.cells = 4096), (4096 - 8) * 25 + 409 * 15 * 2);
+	assert_int_equal(COST(config.cells += 100), 100 * 25 + 10 * 23 * 2);
+	assert_int_equal(COST(config.cells = 4096), (4096 - 8) * 25 + 409 * 23 * 2);
 	assert_int_equal(COST(config.network = NETWORK_PROXY), 8 * 4);
 	assert_int_equal(COST(config.network = NETWORK_HOST), 0);
 	assert_int_equal(COST(config.cgroup = LAYER_OPTIONAL), 0);
-	assert_int_equal(COST(config.queue += 7), 7 * 7 + 15 * 2);
-	assert_int_equal(COST(config.requests = 1), 50 * 6 * 2 - 5 * 15 * 2);
+	assert_int_equal(COST(config.queue += 7), 7 * 7 + 23 * 2);
+	assert_int_equal(COST(config.requests = 1), 50 * 14 * 2 - 5 * 23 * 2);
 	assert_int_equal(COST(config.compiled_bytes = 1), COMPILE_CACHE_ENTRIES_MAX);
 	assert_int_equal(COST(language[0].warm[0].zygotes = 5), 4 * 8);
 	/* One more kind of zygotes, with each grant: a setup and a zygote. */

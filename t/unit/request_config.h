@@ -28,6 +28,6 @@ static struct language_config python = {
 	    { 120000, 60000, 1 << 30, 8, 5000, UINT64_MAX, 100, 1024, 5000, 64 << 20 } },
 };
 
-static struct config config = { .language = { &c, &python }, .language_count = 2, .collect_bytes = 1 << 20 };
+static struct config config = { .language = { &c, &python }, .language_count = 2, .collect_bytes = 1 << 20, .tests_most = 50 };
 
 #endif
