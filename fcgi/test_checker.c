@@ -57,7 +57,9 @@ test_checker_judge(struct tests *tests, struct worker *worker, const struct test
 	part.is_part = true;
 	part.tree = NULL;
 	part.args = (struct block){ arguments, sizeof arguments, 3 };
-	part.more = (struct request_files){ files, 3, test->input.size + output.size + test->answer.size };
+	part.more = (struct request_files){ .file = files,
+		.count = 3,
+		.bytes = test->input.size + output.size + test->answer.size };
 	if (part.more.bytes + part.files.bytes > part.limits.disk_bytes)
 		snprintf(outcome->reason, sizeof outcome->reason,
 		    "the files of the checker are larger than its limits.disk_bytes");

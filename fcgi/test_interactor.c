@@ -160,7 +160,7 @@ test_interactor_run(struct tests *tests, struct worker *worker, const struct tes
 	interactor.is_part = true;
 	interactor.tree = NULL;
 	interactor.args = (struct block){ arguments, sizeof arguments, 3 };
-	interactor.more = (struct request_files){ files, 2, test->input.size + test->answer.size };
+	interactor.more = (struct request_files){ .file = files, .count = 2, .bytes = test->input.size + test->answer.size };
 	settle_time(test, &interactor);
 	run_init(&other);
 	has_ended = try_pair(tests, worker, side);
