@@ -44,7 +44,7 @@ limit_of(int status, const char *outcome)
 }
 
 void
-exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause)
+exchange_note_failure(struct exchange *exchange, struct http_error *error, const char *cause)
 {
 	if (error->status == 500 || error->status == 503)
 		log_limit_warn(limit_of(error->status, exchange->outcome), "request=%s: %s%s%s", exchange->request_id,
@@ -57,5 +57,11 @@ exchange_fail(struct exchange *exchange, struct http_error *error, const char *c
 	if (error->status == 429 || error->status == 503)
 		reply_add_header(&exchange->reply, "Retry-After: %u",
 		    exchange->retry_ms <= 1000 ? 1 : (exchange->retry_ms - 1) / 1000 + 1);
+}
+
+void
+exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause)
+{
+	exchange_note_failure(exchange, error, cause);
 	reply_error(&exchange->reply, error, NULL);
 }

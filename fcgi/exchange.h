@@ -55,4 +55,10 @@ const char *exchange_parameter(const struct exchange *exchange, const char *name
  */
 void exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause);
 
+/*
+ * The same without the answer, for a caller that gives it in another form: logs the error, sets its
+ * text to what a client may see, and adds Retry-After.
+ */
+void exchange_note_failure(struct exchange *exchange, struct http_error *error, const char *cause);
+
 #endif

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "denied_text.h"
 #include "http_error.h"
 #include "run.h"
 
@@ -50,7 +51,13 @@ void reply_error(struct reply *reply, const struct http_error *error, const char
  */
 void reply_run(struct reply *reply, const struct run *run, const struct config *config, const struct run_request *request);
 
-/* ---- for reply_files.c ---- */
+/* The facts of a run for the hints about its denied calls. */
+struct denied_context reply_denied_context(const struct run *run, const struct config *config, const struct run_request *request);
+
+/* ---- for reply_files.c, and for adapters/ ---- */
+
+/* Begin an answer whose body has `size` bytes. */
+void reply_begin(struct reply *reply, int status, size_t size);
 
 /* Send a part of a body, as it is, or as the inside of a JSON string. */
 void reply_put(struct reply *reply, const char *bytes, size_t size);

@@ -521,9 +521,16 @@ request_parse(const struct config *config, const char *body, size_t size, struct
 {
 	struct json_object *tree = json_tree_parse(body, size, error);
 
+	if (tree != NULL)
+		return request_take(config, tree, request, error);
 	memset(request, 0, sizeof *request);
-	if (tree == NULL)
-		return -1;
+	return -1;
+}
+
+int
+request_take(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
+{
+	memset(request, 0, sizeof *request);
 	request->tree = tree;
 	if (take_language(config, tree, request, error) != 0 || take_text(tree, "code", &request->code, error) != 0 ||
 	    take_text(tree, "preload", &request->preload, error) != 0 || take_text(tree, "stdin", &request->input, error) != 0 ||

@@ -45,6 +45,9 @@ int request_files_take_main(struct json_object *tree, const struct language_conf
 int request_files_take(struct json_object *tree, const struct language_config *language, const struct run_limits *limits,
     struct request_files *files, struct http_error *error);
 
+/* Whether a program of the language can begin with another file than the main file. */
+bool request_files_can_start(const struct language_config *language);
+
 /* Free the list and what it owns. May be called again. */
 void request_files_free(struct request_files *files);
 

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "adapters/adapter.h"
 #include "auth.h"
 #include "clock.h"
 #include "cors.h"
@@ -36,9 +37,8 @@ static const struct route {
 	{ "/.key", "GET", "Allow: GET, HEAD\r\n", serve_key },
 };
 
-/* Read the whole body. Returns it, for free(); or NULL with `error` set. */
-static char *
-read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct http_error *error)
+char *
+route_read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct http_error *error)
 {
 	const char *length = exchange_parameter(exchange, "CONTENT_LENGTH");
 	unsigned long long n;
@@ -195,7 +195,7 @@ static int
 take_request(struct worker *worker, struct exchange *exchange, struct run_request *request, struct http_error *error)
 {
 	size_t size;
-	char *body = read_body(worker, exchange, &size, error);
+	char *body = route_read_body(worker, exchange, &size, error);
 	int parsed;
 
 	if (body == NULL)
@@ -214,67 +214,69 @@ take_request(struct worker *worker, struct exchange *exchange, struct run_reques
 	return -1;
 }
 
-static void
-answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, const struct run_request *request)
+int
+route_run(struct worker *worker, struct exchange *exchange, struct run_request *request, struct http_error *error,
+    const char **cause)
 {
 	struct run *run = &worker->run;
-	struct http_error error;
+	struct run_share share;
+	struct run_client client = { .fd = exchange->fcgi->ipcFd,
+		.cut_fd = worker->cut_fd,
+		.share = &share,
+		.queue_ms = exchange->queue_ms,
+		.waited_us = exchange->waited_us };
 
-	switch (end) {
+	*cause = NULL;
+	if (exchange->waited_us >= exchange->queue_ms * 1000) {
+		request_free(request);
+		exchange->outcome = "busy";
+		return http_error_set(error, 503, "busy: no worker came free in time");
+	}
+	auth_share(exchange->key, &share);
+	switch (run_perform(run, &worker->link, worker->config, request, &client)) {
 	case RUN_ENDED:
 		access_log_result(&exchange->log, run);
 		exchange->outcome = proto_verdict_name(run->result.verdict);
 		add_rate_headers(exchange, &run->account);
-		reply_run(&exchange->reply, run, worker->config, request);
-		break;
+		return 0;
 	case RUN_REFUSED:
 		exchange->outcome = explain_refusal(run->refused.refusal, exchange->key,
-		    worker->config->language[request->language]->name, &error);
+		    worker->config->language[request->language]->name, error);
 		exchange->retry_ms = run->refused.retry_ms;
 		add_rate_headers(exchange, &run->account);
-		exchange_fail(exchange, &error, NULL);
-		break;
+		return -1;
 	case RUN_NO_RUNNER:
 		exchange->outcome = "no_runner";
-		http_error_set(&error, 503, "the runner cannot be reached");
-		exchange_fail(exchange, &error, run->cause);
+		http_error_set(error, 503, "the runner cannot be reached");
 		break;
 	case RUN_LOST:
 		exchange->outcome = EXCHANGE_LOST;
-		http_error_set(&error, 500, "the run is lost");
-		exchange_fail(exchange, &error, run->cause);
+		http_error_set(error, 500, "the run is lost");
 		break;
 	case RUN_FAULT:
 		exchange->outcome = "fault";
-		http_error_set(&error, 500, "the worker could not complete the run");
-		exchange_fail(exchange, &error, run->cause);
+		http_error_set(error, 500, "the worker could not complete the run");
 		break;
 	}
+	*cause = run->cause;
+	return -1;
 }
 
 static void
 serve_run(struct worker *worker, struct exchange *exchange)
 {
 	struct run_request request;
-	struct run_share share;
 	struct http_error error;
-	struct run_client client = { .fd = exchange->fcgi->ipcFd, .cut_fd = worker->cut_fd, .share = &share };
+	const char *cause;
 
 	if (take_queue_timeout(worker->config, exchange, &error) != 0 || take_request(worker, exchange, &request, &error) != 0) {
 		exchange_fail(exchange, &error, NULL);
 		return;
 	}
-	if (exchange->waited_us >= exchange->queue_ms * 1000) {
-		request_free(&request);
-		exchange->outcome = "busy";
-		http_error_set(&error, 503, "busy: no worker came free in time");
-		exchange_fail(exchange, &error, NULL);
-		return;
-	}
-	auth_share(exchange->key, &share);
-	client.queue_ms = exchange->queue_ms;
-	client.waited_us = exchange->waited_us;
-	answer_run(worker, exchange, run_perform(&worker->run, &worker->link, worker->config, &request, &client), &request);
+	if (route_run(worker, exchange, &request, &error, &cause) == 0)
+		reply_run(&exchange->reply, &worker->run, worker->config, &request);
+	else
+		exchange_fail(exchange, &error, cause);
 	run_release(&worker->run);
 }
 
@@ -294,6 +296,7 @@ dispatch(struct worker *worker, struct exchange *exchange)
 	const char *method = exchange_parameter(exchange, "REQUEST_METHOD");
 	bool is_shared = cors_add_headers(worker->config, exchange_parameter(exchange, "CELLBLOCK_ORIGIN"), &exchange->reply);
 	struct http_error error;
+	const char *served;
 
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		const struct route *route = &routes[i];
@@ -314,6 +317,9 @@ dispatch(struct worker *worker, struct exchange *exchange)
 		}
 		return route->path;
 	}
+	served = adapter_serve(worker, exchange, path, method);
+	if (served != NULL)
+		return served;
 	/* Only who has a key learns which routes there are. */
 	if (auth_check(worker->keys, exchange) != 0)
 		return "-";
