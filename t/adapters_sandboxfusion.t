@@ -154,9 +154,11 @@ subtest 'more than there is room for' => sub {
     my $late = $cb->read_reply($raw->('trainer-key-1', 'print(1)'));
     is $late->{status}, 504, 'one that has waited for too long: 504';
     like $late->{json}{detail}, qr/busy/, 'the reason';
+    $cb->read_reply($_) for @long;
     my $busy = $raw->('idle-key-123', $long);
-    ok eventually(5, sub { $cb->pids('guest') >= 1 && $cb->read_reply($raw->('idle-key-123', 'print(1)'))->{status} == 504 }), 'a key that may not wait: 504';
-    $cb->read_reply($_) for @long, $busy;
+    ok eventually(10, sub { $cb->pids('guest') }), 'a long run';
+    ok eventually(5, sub { $cb->read_reply($raw->('idle-key-123', 'print(1)'))->{status} == 504 }), 'a key that may not wait: 504';
+    $cb->read_reply($_) for $busy;
 };
 
 $cb->finish;
