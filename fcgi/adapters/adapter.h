@@ -71,7 +71,10 @@ int adapter_run(struct worker *worker, struct exchange *exchange, struct json_ob
 /* The most that the client may ask of a limit, by its name in API.md. */
 uint64_t adapter_most(const struct worker *worker, const struct exchange *exchange, size_t language, const char *limit);
 
-/* Set a limit of `ours`: to `value`, or to the most that the client may ask for, and to 1 or more. */
+/*
+ * Set a limit of `ours`: to `value`, but to no more than the client may ask for, and no less than
+ * the least that there is.
+ */
 void adapter_limit(const struct worker *worker, const struct exchange *exchange, size_t language, struct json_object *ours,
     const char *limit, uint64_t value);
 

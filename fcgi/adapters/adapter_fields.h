@@ -32,7 +32,10 @@ enum adapter_fault {
 	ADAPTER_WRONG_ELEMENT, /* of an array or object */
 };
 
-/* Told of each fault, in the order of the table. `element`: the place or name of that element, or NULL. */
+/*
+ * Told of each fault, in the order of the table. `element`: the place or name of a wrong element,
+ * or NULL.
+ */
 typedef void (*adapter_on_fault)(void *context, const struct adapter_field *field, enum adapter_fault fault, const char *element);
 
 /*

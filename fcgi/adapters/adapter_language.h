@@ -1,4 +1,7 @@
-/* adapter_language.h - the languages by their names in a protocol, with the versions that are installed. */
+/*
+ * adapter_language.h - the languages by their names in a protocol, with the versions that are
+ * installed.
+ */
 #ifndef CELLBLOCK_ADAPTER_LANGUAGE_H
 #define CELLBLOCK_ADAPTER_LANGUAGE_H
 
@@ -16,8 +19,8 @@ const char *adapter_language_name(const struct language_config *language, enum a
 int adapter_language_next(const struct config *config, enum adapter_protocol protocol, const char *name, int from);
 
 /*
- * What the runner knows of a language, at most some seconds old. Returns 0, or -1: the runner cannot
- * be reached. The texts end with NUL.
+ * Ask the runner for the state of a language, which may be some seconds old. Returns 0, or -1: the
+ * runner cannot be reached. The texts end with NUL.
  */
 int adapter_language_ask(struct worker *worker, size_t language, struct proto_language *answer);
 

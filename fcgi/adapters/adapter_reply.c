@@ -175,6 +175,15 @@ adapter_reply_send(struct adapter_reply *reply, struct reply *to, int status)
 	*reply = (struct adapter_reply){ NULL, 0, false };
 }
 
+struct json_object *
+adapter_reply_clean(const char *text)
+{
+	char repaired[3 * HTTP_ERROR_TEXT_SIZE];
+	size_t size = json_text_repair(text, strnlen(text, HTTP_ERROR_TEXT_SIZE), repaired);
+
+	return json_object_new_string_len(repaired, (int)size);
+}
+
 void
 adapter_reply_value(struct reply *to, int status, const char *header, struct json_object *value)
 {

@@ -49,6 +49,12 @@ void adapter_reply_facts(struct adapter_reply *reply, const struct run *run, con
 /* Send the pieces, and free them. */
 void adapter_reply_send(struct adapter_reply *reply, struct reply *to, int status);
 
+/*
+ * A string of json-c, for a text that may be cut within a character: what is not UTF-8 becomes
+ * U+FFFD. It has at most HTTP_ERROR_TEXT_SIZE bytes of the text.
+ */
+struct json_object *adapter_reply_clean(const char *text);
+
 /* Send a value of json-c, and free it. `header`: as that of reply_send. */
 void adapter_reply_value(struct reply *to, int status, const char *header, struct json_object *value);
 

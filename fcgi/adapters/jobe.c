@@ -47,8 +47,8 @@ static const struct {
 #define UNOPTIMIZED "-O0"
 
 /*
- * What a program that was never run has on stderr. The original checks the syntax of these
- * languages first, and reports what is wrong as an error of the compiler.
+ * Signs on stderr of a program that was never run. The original checks the syntax of these
+ * languages first, and reports a fault as an error of the compiler.
  */
 static const struct {
 	const char *language;
@@ -62,7 +62,7 @@ static const struct {
 	{ "php", "Parse error:", "" },
 };
 
-/* The parameters of a run that are numbers. Those without a default leave it to the configuration. */
+/* The parameters that are numbers. One without a usual value is left to the configuration. */
 static const struct parameter {
 	const char *name;
 	const char *limit; /* in API.md */
@@ -94,9 +94,7 @@ struct submission {
 static void
 fail(struct exchange *exchange, const struct http_error *error, const char *header)
 {
-	size_t size = json_text_trim(error->text, strlen(error->text));
-
-	adapter_reply_value(&exchange->reply, error->status, header, json_object_new_string_len(error->text, (int)size));
+	adapter_reply_value(&exchange->reply, error->status, header, adapter_reply_clean(error->text));
 }
 
 static void
@@ -193,7 +191,7 @@ required_text(struct json_object *spec, const char *name, struct http_error *err
 	return NULL;
 }
 
-/* Whether a name has none of the characters that the original refuses, and begins with no point or dash. */
+/* Whether a name is free of what the original refuses: some characters, a point or dash first. */
 static bool
 is_source_name(const char *name, size_t size)
 {
@@ -280,7 +278,7 @@ take_parameter(const struct submission *submission, const struct parameter *para
 {
 	double number;
 
-	/* What is no number is as if it were missing; 0 and below is no limit. */
+	/* A value that is no number counts as missing; 0 and below is no limit. */
 	if (!take_number(adapter_member(given, parameter->name), &number))
 		number = parameter->usual;
 	if (number <= 0 || (parameter->not_java && strcmp(submission->name, "java") == 0))
@@ -575,7 +573,7 @@ describe(const struct run *run, const char *language, char *line, size_t size)
 	return run->err.size > 0 ? OUTCOME_RUNTIME_ERROR : OUTCOME_SUCCESS;
 }
 
-/* What a compiler that met a limit does not say. */
+/* The line that is missing in the output of a compiler that met a limit. */
 static const char *
 compiler_line(const struct run *run)
 {

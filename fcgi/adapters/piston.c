@@ -16,7 +16,6 @@
 #include "adapters/adapter_language.h"
 #include "adapters/adapter_reply.h"
 #include "adapters/semver.h"
-#include "json_text.h"
 #include "path_fault.h"
 
 #define NAME_SIZE 256 /* of a file without a name, and of texts in errors */
@@ -27,12 +26,8 @@ static void
 fail(struct exchange *exchange, const struct http_error *error, const char *header)
 {
 	struct json_object *body = json_object_new_object();
-	char text[HTTP_ERROR_TEXT_SIZE];
 
-	/* The text may have bytes of the client's, cut within a character. */
-	snprintf(text, sizeof text, "%s", error->text);
-	text[json_text_trim(text, strlen(text))] = '\0';
-	json_object_object_add(body, "message", json_object_new_string(text));
+	json_object_object_add(body, "message", adapter_reply_clean(error->text));
 	adapter_reply_value(&exchange->reply, error->status, header, body);
 }
 
@@ -242,7 +237,7 @@ take_constraint(struct execution *execution, const struct constraint *constraint
 	return 0;
 }
 
-/* Base64 of a content in another encoding than UTF-8. Returns a string of json-c; NULL: no memory. */
+/* Base64 of a content that is not UTF-8. Returns a string of json-c; NULL: no memory. */
 static struct json_object *
 recode(struct json_object *content, const char *encoding)
 {
@@ -366,7 +361,10 @@ check_files(struct json_object *files, struct http_error *error)
 	return 0;
 }
 
-/* Make ours of the request, in the order of the original's checks. Returns 0, or -1 with `error` set. */
+/*
+ * Make ours of the request, in the order of the original's checks. Returns 0, or -1 with `error`
+ * set.
+ */
 static int
 translate(struct execution *execution, struct json_object *tree, struct semver *version, struct http_error *error)
 {

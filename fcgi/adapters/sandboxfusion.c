@@ -17,7 +17,6 @@
 #include "adapters/adapter_fields.h"
 #include "adapters/adapter_language.h"
 #include "adapters/adapter_reply.h"
-#include "json_text.h"
 
 #define MIB 1048576.0
 #define MEMORY_EXIT 137         /* what a shell reports of a program that was killed for its memory or output */
@@ -53,18 +52,12 @@ static const struct adapter_field fields[] = {
 
 /* ---- errors ------------------------------------------------------------------------------------------------------ */
 
-static struct json_object *
-text_of(const char *text)
-{
-	return json_object_new_string_len(text, (int)json_text_trim(text, strlen(text)));
-}
-
 static void
 fail(struct exchange *exchange, const struct http_error *error, const char *header)
 {
 	struct json_object *body = json_object_new_object();
 
-	json_object_object_add(body, "detail", text_of(error->text));
+	json_object_object_add(body, "detail", adapter_reply_clean(error->text));
 	adapter_reply_value(&exchange->reply, error->status, header, body);
 }
 
@@ -78,10 +71,10 @@ add_fault(struct json_object *list, const char *type, const char *name, const ch
 	if (name != NULL)
 		json_object_array_add(place, json_object_new_string(name));
 	if (element != NULL)
-		json_object_array_add(place, text_of(element));
+		json_object_array_add(place, adapter_reply_clean(element));
 	json_object_object_add(fault, "type", json_object_new_string(type));
 	json_object_object_add(fault, "loc", place);
-	json_object_object_add(fault, "msg", text_of(text));
+	json_object_object_add(fault, "msg", adapter_reply_clean(text));
 	json_object_array_add(list, fault);
 }
 
@@ -134,7 +127,7 @@ answer_fault(struct exchange *exchange, const char *text)
 	struct adapter_reply reply = { .piece = NULL };
 
 	adapter_reply_json(&reply, "{\"status\":\"SandboxError\",\"message\":");
-	adapter_reply_text(&reply, text, json_text_trim(text, strlen(text)));
+	adapter_reply_string(&reply, text);
 	adapter_reply_json(&reply, ",\"compile_result\":null,\"run_result\":null,\"executor_pod_name\":null,\"files\":{}}");
 	adapter_reply_send(&reply, &exchange->reply, 200);
 }

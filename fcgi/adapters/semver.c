@@ -119,7 +119,7 @@ after(const struct semver *version, int count)
 	return next;
 }
 
-/* What "^" leaves open: all after the first part that is not 0. */
+/* The parts that "^" holds fixed: up to the first one that is not 0. */
 static int
 fixed_parts(const struct partial *partial)
 {
@@ -130,7 +130,7 @@ fixed_parts(const struct partial *partial)
 	return partial->count;
 }
 
-/* The bounds of one comparator. `operation` is its sign, and `or_equal` whether a "=" follows it. */
+/* The bounds of one comparator: `operation` is its sign, and `or_equal` says that "=" follows. */
 static struct bounds
 bounds_of(char operation, bool or_equal, const struct partial *partial)
 {
