@@ -174,7 +174,7 @@ is_adapter(const char *text)
 	return config_adapter_find(text) >= 0;
 }
 
-static const struct conf_form form_adapter = { is_adapter, "\"piston\", \"sandboxfusion\" and \"jobe\"" };
+static const struct conf_form form_adapter = { is_adapter, "\"piston\", \"sandboxfusion\" or \"jobe\"" };
 
 static const struct conf_form form_key_name = { config_key_is_name, "the name of a key" };
 
