@@ -73,7 +73,7 @@ static const struct conf_key compile_keys[] = {
 	{ .name = NULL },
 };
 
-/* Names in the protocols of other services. They come from clients, and are compared with nothing else. */
+/* Names in the protocols of other services, to be compared with those of their clients. */
 static const struct conf_key adapter_keys[] = {
 	{ .name = "piston", .type = CONF_STRINGS, AT(adapter_names[ADAPTER_PISTON]), .max = 16 },
 	{ .name = "sandboxfusion", .type = CONF_STRINGS, AT(adapter_names[ADAPTER_SANDBOXFUSION]), .max = 16 },

@@ -100,6 +100,6 @@ END
     is_deeply $got->{error}, { message => 'version is required as a string' }, 'an error';
 };
 
-unlike $cb->log_text, qr/\Q$cb->{key}\E/, 'no log has the key';
+ok index($cb->log_text, $cb->{key}) < 0, 'no log has the key';
 $cb->finish;
 done_testing;

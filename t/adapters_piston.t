@@ -207,7 +207,7 @@ subtest 'a key in the path' => sub {
     $cb->get("/%6b/$cb->{key}/api/v2/runtimes", key => undef);
     $cb->get("//k/$cb->{key}/api/v2/runtimes", key => undef);
     $cb->get("/x/../k/$cb->{key}/nope", key => undef);
-    unlike $cb->log_text, qr/\Q$cb->{key}\E/, 'no log has it';
+    ok index($cb->log_text, $cb->{key}) < 0, 'no log has it';
 };
 
 is $cb->get('/run_code')->{status}, 404, 'a protocol that is not served has no routes';

@@ -135,7 +135,7 @@ subtest 'keys' => sub {
     is $cb->request('POST', '/run_code', content => $large, key => undef)->{status}, 200, 'one from this host';
     is $cb->request('POST', '/k/wrong-key-1/run_code', content => $large, key => undef)->{status}, 401, 'one with a wrong key';
     like $cb->log_text, qr{path=/k/- }, 'the access log has a dash for the key';
-    unlike $cb->log_text, qr/\Q$cb->{key}\E/, 'no log has the key';
+    ok index($cb->log_text, $cb->{key}) < 0, 'no log has the key';
     like $cb->log_text, qr/"key":"trainer"/, 'requests from this host have the key that is configured for them';
 };
 
