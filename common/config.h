@@ -107,7 +107,7 @@ struct language_config {
 	size_t warm_count;                     /* at least 1 */
 	struct limits_config limits;           /* the global ones, overridden here */
 
-	/* its names in each protocol, of which lists have the first; none: see adapter_language.h */
+	/* its names in each protocol; lists have the first one. None: see adapter_language.h */
 	struct strings adapter_names[ADAPTER_COUNT];
 };
 

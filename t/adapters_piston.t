@@ -1,7 +1,7 @@
 # Piston's protocol: runtimes, execute and packages, with every field and every error.
 use strict;
 use warnings;
-use Cellblock qw(json);
+use Cellblock qw(command eventually json root slurp spew);
 use Test::More;
 
 my $cb = Cellblock->start(
@@ -212,6 +212,16 @@ subtest 'a key in the path' => sub {
 
 is $cb->get('/run_code')->{status}, 404, 'a protocol that is not served has no routes';
 is $cb->get('/jobe/index.php/restapi/languages')->{status}, 404, 'nor has another';
+subtest 'a reload' => sub {
+    my $conf = "$cb->{dir}/conf/cellblock.conf";
+    spew($conf, slurp($conf) =~ s/protocols = \["piston"\]/protocols = ["jobe", "sandboxfusion"]/r);
+    my ($exit, undef, $err) = command([root() . '/script/server', '--reload', '--dir', $cb->{dir}], seconds => 120);
+    is $exit, 0, 'it succeeds' or diag $err;
+    ok eventually(30, sub { $cb->get('/jobe/index.php/restapi/languages')->{status} == 200 }), 'a protocol that is new is served';
+    is $cb->get('/v1/ping')->{status}, 200, 'so is another';
+    ok eventually(30, sub { call('GET', 'runtimes')->{status} == 404 }), 'one that is gone is not';
+};
+
 like $cb->log_text, qr{"route":"/api/v2/execute"}, 'the log has the routes';
 $cb->finish;
 done_testing;

@@ -7,6 +7,7 @@ use Test::More;
 
 my $cb = Cellblock->start(
     own  => 1,
+    args => ['--connections', 6],
     conf => [
         ['cellblock.conf', qr/protocols = \[\]/,      'protocols = ["sandboxfusion"]'],
         ['cellblock.conf', qr/#local_key = "trainer"/, 'local_key = "trainer"'],
@@ -158,7 +159,10 @@ subtest 'more than there is room for' => sub {
     my $busy = $raw->('idle-key-123', $long);
     ok eventually(10, sub { $cb->pids('guest') }), 'a long run';
     ok eventually(5, sub { $cb->read_reply($raw->('idle-key-123', 'print(1)'))->{status} == 504 }), 'a key that may not wait: 504';
-    $cb->read_reply($_) for $busy;
+    $cb->read_reply($busy);
+    my @reply = map { $cb->read_reply($_) } map { $raw->('trainer-key-1', $wait) } 1 .. 12;
+    is join(' ', grep { $_ != 200 && $_ != 504 } map { $_->{status} } @reply), '', 'more than nginx takes of a key: no other status';
+    ok scalar(grep { $_->{status} == 504 && $_->{json}{detail} eq 'busy: try again' } @reply), 'some are answered by nginx';
 };
 
 $cb->finish;
