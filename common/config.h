@@ -58,6 +58,14 @@ struct warm_set {
 #define CONFIG_MEMORY_WORD "{memory_bytes}"
 /* The number of processors whose time a cell gets. */
 #define CONFIG_PROCESSORS_WORD "{processors}"
+/* The protocols of other services (fcgi/adapters/), in the order of config_adapter_names. */
+enum adapter_protocol {
+	ADAPTER_PISTON,
+	ADAPTER_SANDBOXFUSION,
+	ADAPTER_JOBE,
+	ADAPTER_COUNT,
+};
+
 /* The program that installs the packages of a language (deps/). */
 enum packages {
 	PACKAGES_NONE,
@@ -98,6 +106,9 @@ struct language_config {
 	struct warm_set warm[CONFIG_MAX_WARM]; /* without a driver: one, of which only `armed` is used */
 	size_t warm_count;                     /* at least 1 */
 	struct limits_config limits;           /* the global ones, overridden here */
+
+	/* its names in each protocol; lists have the first one. None: see adapter_language.h */
+	struct strings adapter_names[ADAPTER_COUNT];
 };
 
 /* Whether its programs are compiled first. */
@@ -221,6 +232,10 @@ struct config {
 	uint32_t tests_most;    /* of a request; 0: none */
 	uint32_t tests_at_once; /* of a request, at the same time */
 	uint64_t tests_ms;      /* the longest time of a request with tests */
+
+	/* adapters */
+	struct strings adapters; /* the protocols of other services that are served, by name; none: no other */
+	char *adapter_local_key; /* the key that requests without one have there, from this host; NULL: none */
 
 	/* keys */
 	char *key_dir;                /* a file for each API key */

@@ -73,6 +73,14 @@ static const struct conf_key compile_keys[] = {
 	{ .name = NULL },
 };
 
+/* Names in the protocols of other services, to be compared with those of their clients. */
+static const struct conf_key adapter_keys[] = {
+	{ .name = "piston", .type = CONF_STRINGS, AT(adapter_names[ADAPTER_PISTON]), .max = 16 },
+	{ .name = "sandboxfusion", .type = CONF_STRINGS, AT(adapter_names[ADAPTER_SANDBOXFUSION]), .max = 16 },
+	{ .name = "jobe", .type = CONF_STRINGS, AT(adapter_names[ADAPTER_JOBE]), .max = 16 },
+	{ .name = NULL },
+};
+
 static const struct conf_key language_keys[] = {
 	{ .name = "name", .type = CONF_STRING, .required = true, AT(name), .max = PROTO_NAME_SIZE - 1, .form = &conf_form_name },
 	{ .name = "aliases", .type = CONF_STRINGS, AT(aliases), .max = 16, .form = &conf_form_name },
@@ -106,6 +114,7 @@ static const struct conf_key language_keys[] = {
 	{ .name = "recycle_runs", .type = CONF_UINT64, AT(recycle_runs), .min = 1, .max = 1000000000, .number = 10000 },
 	{ .name = "warm", .type = CONF_LIST, .min = 1, .max = CONFIG_MAX_WARM },
 	{ .name = "limits", .type = CONF_GROUP, AT(limits), .keys = config_limits_keys },
+	{ .name = "adapters", .type = CONF_GROUP, .keys = adapter_keys },
 	{ .name = NULL },
 };
 

@@ -29,6 +29,30 @@
 #define NOBODY_UID 65534
 #define RESERVE_DEFAULT UINT32_MAX /* an eighth of the cells */
 
+static const char *const adapter_names[] = {
+	[ADAPTER_PISTON] = "piston", [ADAPTER_SANDBOXFUSION] = "sandboxfusion", [ADAPTER_JOBE] = "jobe"
+};
+
+int
+config_adapter_find(const char *name)
+{
+	for (int i = 0; i < ADAPTER_COUNT; i++) {
+		if (strcmp(adapter_names[i], name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+bool
+config_has_adapter(const struct config *config, enum adapter_protocol protocol)
+{
+	for (size_t i = 0; i < config->adapters.count; i++) {
+		if (strcmp(config->adapters.item[i], adapter_names[protocol]) == 0)
+			return true;
+	}
+	return false;
+}
+
 static bool
 is_user(const char *text)
 {
@@ -164,6 +188,22 @@ static const struct conf_key tests_keys[] = {
 	{ .name = NULL },
 };
 
+static bool
+is_adapter(const char *text)
+{
+	return config_adapter_find(text) >= 0;
+}
+
+static const struct conf_form form_adapter = { is_adapter, "\"piston\", \"sandboxfusion\" or \"jobe\"" };
+
+static const struct conf_form form_key_name = { config_key_is_name, "the name of a key" };
+
+static const struct conf_key adapters_keys[] = {
+	{ .name = "protocols", .type = CONF_STRINGS, AT(adapters), .max = ADAPTER_COUNT, .form = &form_adapter },
+	{ .name = "local_key", .type = CONF_STRING, AT(adapter_local_key), .max = 63, .form = &form_key_name },
+	{ .name = NULL },
+};
+
 static const char *const busy_names[] = { [BUSY_429] = "429", [BUSY_503] = "503", NULL };
 
 static const struct conf_key key_keys[] = {
@@ -203,6 +243,7 @@ static const struct conf_key config_keys[] = {
 	{ .name = "isolation", .type = CONF_GROUP, .keys = isolation_keys },
 	{ .name = "worker", .type = CONF_GROUP, .keys = worker_keys },
 	{ .name = "files", .type = CONF_GROUP, .keys = files_keys },
+	{ .name = "adapters", .type = CONF_GROUP, .keys = adapters_keys },
 	{ .name = "tests", .type = CONF_GROUP, .keys = tests_keys },
 	{ .name = "keys", .type = CONF_GROUP, .keys = key_keys },
 	{ .name = "network", .type = CONF_GROUP, .keys = config_network_keys },

@@ -14,4 +14,10 @@ struct config *config_load(const char *path, char *error, size_t error_size);
 
 void config_free(struct config *config);
 
+/* The protocol of this name, as in adapters.protocols; -1: there is none. */
+int config_adapter_find(const char *name);
+
+/* Whether the protocol is served. */
+bool config_has_adapter(const struct config *config, enum adapter_protocol protocol);
+
 #endif

@@ -147,7 +147,7 @@ struct proto_request {
 	uint32_t reserved;
 	uint64_t queue_ms;                 /* PROTO_RUN, PROTO_COMPILE: the longest wait; 0: that of the configuration */
 	uint64_t waited_us;                /* the same: how long the request has waited before it came here */
-	struct run_limits limits;          /* PROTO_RUN; a compiler's limits come from the configuration */
+	struct run_limits limits;          /* PROTO_RUN; PROTO_COMPILE can lower wall_ms, cpu_ms and memory_bytes */
 	uint8_t digest[PROTO_DIGEST_SIZE]; /* PROTO_FIND, PROTO_COMPILE: of the key's name and the source */
 	struct run_share share;            /* PROTO_RUN, PROTO_FIND, PROTO_COMPILE */
 };

@@ -88,8 +88,21 @@ refuse(struct exchange *exchange, const char *text, const char *header)
 	return -1;
 }
 
-int
-auth_check(const struct key_list *keys, struct exchange *exchange)
+/* The key of a request that presents none. `otherwise`: its name; NULL: the open key. */
+static const struct key_config *
+key_of_none(const struct key_list *keys, const char *otherwise)
+{
+	if (otherwise == NULL)
+		return config_key_open(keys);
+	for (size_t i = 0; i < keys->count; i++) {
+		if (strcmp(keys->key[i].name, otherwise) == 0)
+			return &keys->key[i];
+	}
+	return NULL;
+}
+
+enum auth
+auth_find(const struct key_list *keys, struct exchange *exchange, const char *otherwise)
 {
 	const char *presented = exchange_parameter(exchange, "CELLBLOCK_KEY");
 	uint8_t digest[CONFIG_KEY_DIGEST_SIZE];
@@ -98,17 +111,31 @@ auth_check(const struct key_list *keys, struct exchange *exchange)
 	if (*presented == '\0')
 		presented = bearer_token(exchange_parameter(exchange, "CELLBLOCK_AUTHORIZATION"));
 	digest_of(presented, digest);
-	key = *presented != '\0' ? config_key_find(keys, digest) : config_key_open(keys);
+	key = *presented != '\0' ? config_key_find(keys, digest) : key_of_none(keys, otherwise);
 	explicit_bzero(digest, sizeof digest);
 	wipe_parameter(exchange, "CELLBLOCK_KEY");
 	wipe_parameter(exchange, "CELLBLOCK_AUTHORIZATION");
 	wipe_buffer(exchange->fcgi->in);
 	if (key == NULL)
-		return refuse(exchange, "unauthorized: a valid X-Api-Key header is required", SLOWED);
+		return AUTH_UNKNOWN;
 	snprintf(exchange->key_name, sizeof exchange->key_name, "%s", key->name);
 	if (key->expires_s > 0 && (uint64_t)time(NULL) >= key->expires_s)
-		return refuse(exchange, "unauthorized: this key has expired", SLOWED_EXPIRED);
+		return AUTH_EXPIRED;
 	exchange->key = key;
+	return AUTH_GOOD;
+}
+
+int
+auth_check(const struct key_list *keys, struct exchange *exchange)
+{
+	switch (auth_find(keys, exchange, NULL)) {
+	case AUTH_UNKNOWN:
+		return refuse(exchange, "unauthorized: a valid X-Api-Key header is required", SLOWED);
+	case AUTH_EXPIRED:
+		return refuse(exchange, "unauthorized: this key has expired", SLOWED_EXPIRED);
+	case AUTH_GOOD:
+		break;
+	}
 	return 0;
 }
 

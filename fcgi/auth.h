@@ -18,6 +18,18 @@
  */
 int auth_check(const struct key_list *keys, struct exchange *exchange);
 
+enum auth {
+	AUTH_GOOD,
+	AUTH_UNKNOWN, /* there is no key, or a wrong one */
+	AUTH_EXPIRED,
+};
+
+/*
+ * The same without an answer. `otherwise`: the name of the key of a request that presents none;
+ * NULL: it is that of the open key, if there is one. Sets exchange->key for AUTH_GOOD only.
+ */
+enum auth auth_find(const struct key_list *keys, struct exchange *exchange, const char *otherwise);
+
 /* Whether the key of a request that passed auth_check may use the routes for operators. */
 bool auth_is_operator(const struct exchange *exchange);
 

@@ -58,7 +58,7 @@ exchange_add_rate(struct exchange *exchange, const struct proto_account *account
 }
 
 void
-exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause)
+exchange_note_failure(struct exchange *exchange, struct http_error *error, const char *cause)
 {
 	if (error->status == 500 || error->status == 503)
 		log_limit_warn(limit_of(error->status, exchange->outcome), "request=%s: %s%s%s", exchange->request_id,
@@ -72,5 +72,11 @@ exchange_fail(struct exchange *exchange, struct http_error *error, const char *c
 		exchange->reply.retry_s = exchange->retry_ms <= 1000 ? 1 : (exchange->retry_ms - 1) / 1000 + 1;
 		reply_add_header(&exchange->reply, "Retry-After: %u", exchange->reply.retry_s);
 	}
+}
+
+void
+exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause)
+{
+	exchange_note_failure(exchange, error, cause);
 	reply_error(&exchange->reply, error, NULL);
 }

@@ -61,4 +61,10 @@ void exchange_add_rate(struct exchange *exchange, const struct proto_account *ac
  */
 void exchange_fail(struct exchange *exchange, struct http_error *error, const char *cause);
 
+/*
+ * The same without the answer, for a caller that gives it in another form: logs the error, sets its
+ * text to what a client may see, and adds Retry-After.
+ */
+void exchange_note_failure(struct exchange *exchange, struct http_error *error, const char *cause);
+
 #endif

@@ -6,6 +6,8 @@
 
 #include "http_error.h"
 
+#define JSON_TREE_VALUES 16384 /* of a request without tests */
+
 struct json_object;
 
 /*

@@ -49,6 +49,8 @@ phrase(int status)
 		return "Bad Request";
 	case 401:
 		return "Unauthorized";
+	case 403:
+		return "Forbidden";
 	case 404:
 		return "Not Found";
 	case 405:
@@ -57,10 +59,16 @@ phrase(int status)
 		return "Request Timeout";
 	case 413:
 		return "Content Too Large";
+	case 415:
+		return "Unsupported Media Type";
+	case 422:
+		return "Unprocessable Content";
 	case 429:
 		return "Too Many Requests";
 	case 503:
 		return "Service Unavailable";
+	case 504:
+		return "Gateway Timeout";
 	case 507:
 		return "Insufficient Storage";
 	default:
@@ -147,6 +155,12 @@ put_header(struct reply *reply, int status, const char *header, size_t size)
 	n = snprintf(text, sizeof text, "Status: %d %s\r\nContent-Type: application/json%s\r\nContent-Length: %zu\r\n%s%s\r\n",
 	    status, phrase(status), is_replaced ? "" : "; charset=utf-8", size, reply->header, header != NULL ? header : "");
 	reply_put(reply, text, (size_t)n);
+}
+
+void
+reply_begin(struct reply *reply, int status, size_t size)
+{
+	put_header(reply, status, NULL, size);
 }
 
 void
@@ -447,6 +461,19 @@ excerpt_length(const struct excerpt *excerpt)
 	    json_text_length(excerpt->tail.bytes, excerpt->tail.size);
 }
 
+struct denied_context
+reply_denied_context(const struct run *run, const struct config *config, const struct run_request *request)
+{
+	return (struct denied_context){ .network = (enum network)run->result.network,
+		.wants_network = request->wants_network,
+		.has_network = config->network != NETWORK_NONE,
+		.key_has_network = !request->key_lacks_network,
+		.has_loopback = request->may_loopback,
+		.by_signal = run->result.verdict == VERDICT_SIGNAL,
+		.processes = request->limits.processes,
+		.maximum_processes = request->maximum.processes };
+}
+
 void
 reply_run(struct reply *reply, const struct run *run, const struct config *config, const struct run_request *request)
 {
@@ -457,14 +484,7 @@ reply_run(struct reply *reply, const struct run *run, const struct config *confi
 	static const char end[] = "}}";
 	static const char begin_event[] = "{\"error\":\"";
 	const struct compilation *compilation = &run->compilation;
-	const struct denied_context context = { .network = (enum network)run->result.network,
-		.wants_network = request->wants_network,
-		.has_network = config->network != NETWORK_NONE,
-		.key_has_network = !request->key_lacks_network,
-		.has_loopback = request->may_loopback,
-		.by_signal = run->result.verdict == VERDICT_SIGNAL,
-		.processes = request->limits.processes,
-		.maximum_processes = request->maximum.processes };
+	const struct denied_context context = reply_denied_context(run, config, request);
 	bool failed = run->result.verdict != VERDICT_OK;
 	char why[WHY_SIZE] = "", denied[DENIED_LINE_SIZE] = "", error[64 + WHY_SIZE + DENIED_LINE_SIZE] = "", compiled[160];
 	char rest[1024 + DENIED_JSON_SIZE];

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "denied_text.h"
 #include "event.h"
 #include "http_error.h"
 #include "run.h"
@@ -61,7 +62,13 @@ void reply_error_with(struct reply *reply, const struct http_error *error, const
  */
 void reply_run(struct reply *reply, const struct run *run, const struct config *config, const struct run_request *request);
 
-/* ---- for reply_files.c, reply_tests.c, event.c and events.c ---- */
+/* The facts of a run for the hints about its denied calls. */
+struct denied_context reply_denied_context(const struct run *run, const struct config *config, const struct run_request *request);
+
+/* ---- for reply_files.c, reply_tests.c, event.c, events.c and adapters/ ---- */
+
+/* Begin an answer whose body has `size` bytes. */
+void reply_begin(struct reply *reply, int status, size_t size);
 
 /* The name of a signal as JSON: "SIGSEGV" in quotes, or null. */
 void reply_name_signal(int number, char *text, size_t size);

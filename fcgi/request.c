@@ -18,7 +18,6 @@
 #include "request_tests.h"
 #include "units.h"
 
-#define MAX_VALUES 16384     /* of JSON, in a request without tests */
 #define LOOPBACK "loopback"  /* the one value of the field "network" */
 #define NAME_MAX_COMPARED 64 /* of a name that may be a misspelt limit */
 
@@ -543,18 +542,25 @@ refuse_stored(const struct request_files *files, struct http_error *error)
 }
 
 int
-request_parse(const struct config *config, const char *body, size_t size, struct run_request *request, struct http_error *error)
+request_take(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
 {
-	struct json_object *tree = json_tree_parse(body, size, MAX_VALUES + config->tests_most * REQUEST_TESTS_VALUES, error);
-
 	memset(request, 0, sizeof *request);
-	if (tree == NULL)
-		return -1;
 	request->tree = tree;
 	if (take_fields(config, tree, request, error) == 0 && request_tests_take(config, tree, request, error) == 0 &&
 	    (request->tests == NULL || refuse_stored(&request->files, error) == 0))
 		return 0;
 	request_free(request);
+	return -1;
+}
+
+int
+request_parse(const struct config *config, const char *body, size_t size, struct run_request *request, struct http_error *error)
+{
+	struct json_object *tree = json_tree_parse(body, size, JSON_TREE_VALUES + config->tests_most * REQUEST_TESTS_VALUES, error);
+
+	if (tree != NULL)
+		return request_take(config, tree, request, error);
+	memset(request, 0, sizeof *request);
 	return -1;
 }
 

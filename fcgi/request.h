@@ -39,7 +39,8 @@ struct run_request {
 	bool may_loopback;        /* the client may ask for one; auth.c sets it */
 	uint32_t proxy;           /* index of the proxy of the client's key; auth.c sets it */
 	struct run_limits limits;
-	struct run_limits maximum; /* of each limit, for this client */
+	struct run_limits maximum;  /* of each limit, for this client */
+	struct run_limits compiler; /* of the compiler: lower ones than configured. wall_ms is 0: as configured */
 	struct text code, preload, input;
 	struct block args, env;
 	struct block needs; /* packages that must be installed: a name, and a version or "", by turns */
@@ -60,6 +61,12 @@ struct run_request {
  */
 int request_parse(const struct config *config, const char *body, size_t size, struct run_request *request,
     struct http_error *error);
+
+/*
+ * The same of an object of JSON that is parsed already, which is the request's from then on; if
+ * this fails, it is freed.
+ */
+int request_take(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error);
 
 /*
  * Do without the network that the client may have asked for, because its key has none. Returns 0,

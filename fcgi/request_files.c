@@ -333,9 +333,8 @@ request_files_take(struct json_object *tree, const struct language_config *langu
 	return check_conflicts(files, error) != 0 ? -1 : check_reserved(files, language, field(tree, "main") != NULL, error);
 }
 
-/* Whether a program of the language can begin with another file than the main file. */
-static bool
-can_start_any(const struct language_config *language)
+bool
+request_files_can_start(const struct language_config *language)
 {
 	const struct strings *command = config_is_compiled(language) ? &language->compile.command : &language->run;
 
@@ -376,7 +375,7 @@ request_files_take_main(struct json_object *tree, const struct language_config *
 			return 0;
 		}
 		*main = file->path;
-		return can_start_any(language) ?
+		return request_files_can_start(language) ?
 		    0 :
 		    http_error_set(error, 400, "main: a program in %s begins with the file %s; give the file this name",
 		        language->name, language->main_file);

@@ -65,6 +65,8 @@ int request_files_index(const struct request_files *files, struct request_files_
 
 /* Whether the path of `file` is that of one in the index, or one of the two is below the other. */
 bool request_files_collides(const struct request_files_index *index, const struct request_file *file);
+/* Whether a program of the language can begin with another file than the main file. */
+bool request_files_can_start(const struct language_config *language);
 
 /* Free the list and what it owns. May be called again. */
 void request_files_free(struct request_files *files);

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "adapters/adapter.h"
 #include "auth.h"
 #include "clock.h"
 #include "cors.h"
@@ -39,9 +40,8 @@ static const struct route {
 	{ "/.key", "GET", "Allow: GET, HEAD\r\n", serve_key },
 };
 
-/* Read the whole body. Returns it, for free(); or NULL with `error` set. */
-static char *
-read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct http_error *error)
+char *
+route_read_body(struct worker *worker, struct exchange *exchange, size_t *size, struct http_error *error)
 {
 	const char *length = exchange_parameter(exchange, "CONTENT_LENGTH");
 	unsigned long long n;
@@ -185,7 +185,7 @@ take_request(struct worker *worker, struct exchange *exchange, struct run_reques
     struct http_error *error)
 {
 	size_t size;
-	char *body = read_body(worker, exchange, &size, error);
+	char *body = route_read_body(worker, exchange, &size, error);
 	int parsed;
 
 	if (body == NULL)
@@ -205,47 +205,102 @@ take_request(struct worker *worker, struct exchange *exchange, struct run_reques
 	return -1;
 }
 
-static void
-answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, const struct run_request *request,
-    struct events *events)
+/*
+ * Note how a run has ended, for the log and the client's headers. Returns 0 if it has an outcome;
+ * or -1 with `error` set, and in *cause the reason for the log, or NULL.
+ */
+static int
+note_end(struct worker *worker, struct exchange *exchange, const struct run_request *request, enum run_end end,
+    struct http_error *error, const char **cause)
 {
 	struct run *run = &worker->run;
-	struct http_error error;
 
-	if (events != NULL && end == RUN_ENDED)
-		events_finish(events, run);
-	else if (events != NULL)
-		events_break_off(events, run);
+	*cause = NULL;
 	switch (end) {
 	case RUN_ENDED:
 		access_log_result(&exchange->log, run);
 		exchange->outcome = proto_verdict_name(run->result.verdict);
 		exchange_add_rate(exchange, &run->account);
-		reply_run(&exchange->reply, run, worker->config, request);
-		break;
+		return 0;
 	case RUN_REFUSED:
 		exchange->outcome = explain_refusal(run->refused.refusal, exchange->key,
-		    worker->config->language[request->language]->name, &error);
+		    worker->config->language[request->language]->name, error);
 		exchange->retry_ms = run->refused.retry_ms;
 		exchange_add_rate(exchange, &run->account);
-		exchange_fail(exchange, &error, NULL);
-		break;
+		return -1;
 	case RUN_NO_RUNNER:
 		exchange->outcome = "no_runner";
-		http_error_set(&error, 503, "the runner cannot be reached");
-		exchange_fail(exchange, &error, run->cause);
+		http_error_set(error, 503, "the runner cannot be reached");
 		break;
 	case RUN_LOST:
 		exchange->outcome = EXCHANGE_LOST;
-		http_error_set(&error, 500, "the run is lost");
-		exchange_fail(exchange, &error, run->cause);
+		http_error_set(error, 500, "the run is lost");
 		break;
 	case RUN_FAULT:
 		exchange->outcome = "fault";
-		http_error_set(&error, 500, "the worker could not complete the run");
-		exchange_fail(exchange, &error, run->cause);
+		http_error_set(error, 500, "the worker could not complete the run");
 		break;
 	}
+	*cause = run->cause;
+	return -1;
+}
+
+/* Whether there is time left to wait for a cell. Else `error` is set. */
+static bool
+has_time(struct exchange *exchange, struct http_error *error)
+{
+	if (exchange->waited_us < exchange->queue_ms * 1000)
+		return true;
+	exchange->outcome = "busy";
+	http_error_set(error, 503, "busy: no worker came free in time");
+	return false;
+}
+
+/* The client of the exchange. `share` is filled in, and must last as long. */
+static struct run_client
+client_of(const struct worker *worker, const struct exchange *exchange, struct run_share *share)
+{
+	auth_share(exchange->key, share);
+	return (struct run_client){ .fd = exchange->fcgi->ipcFd,
+		.cut_fd = worker->cut_fd,
+		.share = share,
+		.queue_ms = exchange->queue_ms,
+		.waited_us = exchange->waited_us };
+}
+
+int
+route_run(struct worker *worker, struct exchange *exchange, struct run_request *request, struct http_error *error,
+    const char **cause)
+{
+	struct run_share share;
+	struct run_client client;
+
+	*cause = NULL;
+	if (!has_time(exchange, error)) {
+		request_free(request);
+		return -1;
+	}
+	client = client_of(worker, exchange, &share);
+	return note_end(worker, exchange, request, run_perform(&worker->run, &worker->link, worker->config, request, &client),
+	    error, cause);
+}
+
+/* `events`: NULL, or what has told of the run so far. */
+static void
+answer_run(struct worker *worker, struct exchange *exchange, enum run_end end, const struct run_request *request,
+    struct events *events)
+{
+	struct http_error error;
+	const char *cause;
+
+	if (events != NULL && end == RUN_ENDED)
+		events_finish(events, &worker->run);
+	else if (events != NULL)
+		events_break_off(events, &worker->run);
+	if (note_end(worker, exchange, request, end, &error, &cause) == 0)
+		reply_run(&exchange->reply, &worker->run, worker->config, request);
+	else
+		exchange_fail(exchange, &error, cause);
 }
 
 /* A request with tests: many runs, and one reply. `events`: NULL, or what tells of each test. */
@@ -267,16 +322,37 @@ serve_tests(struct worker *worker, struct exchange *exchange, struct run_request
 	request_free(request);
 }
 
+/* The runs of a request that is good. `store` has what it needs of the store. */
+static void
+perform_run(struct worker *worker, struct exchange *exchange, struct run_request *request, struct request_store *store)
+{
+	struct run_share share;
+	struct run_client client = client_of(worker, exchange, &share);
+	struct events events, *followed = NULL;
+	enum run_end end;
+
+	exchange->reply.form = event_form_of(exchange_parameter(exchange, "CELLBLOCK_EVENTS"));
+	if (exchange->reply.form != EVENT_NONE) {
+		events_init(&events, exchange, worker->config, &request->limits);
+		followed = &events;
+	}
+	if (request->tests != NULL) {
+		serve_tests(worker, exchange, request, &client, followed);
+		return;
+	}
+	client.follower = followed != NULL ? &followed->follower : NULL;
+	end = run_perform(&worker->run, &worker->link, worker->config, request, &client);
+	request_store_keep(store, worker->config, exchange->key->name, &worker->run.files);
+	answer_run(worker, exchange, end, request, followed);
+	run_release(&worker->run);
+}
+
 static void
 serve_run(struct worker *worker, struct exchange *exchange)
 {
 	struct run_request request;
 	struct request_store store;
-	struct run_share share;
 	struct http_error error;
-	struct run_client client = { .fd = exchange->fcgi->ipcFd, .cut_fd = worker->cut_fd, .share = &share };
-	struct events events;
-	enum run_end end;
 
 	request_store_init(&store);
 	if (take_queue_timeout(worker->config, exchange, &error) != 0 ||
@@ -285,35 +361,13 @@ serve_run(struct worker *worker, struct exchange *exchange)
 			reply_error_with(&exchange->reply, &error, NULL, store.missing);
 		else
 			exchange_fail(exchange, &error, store.cause);
-		request_store_end(&store);
-		return;
-	}
-	if (exchange->waited_us >= exchange->queue_ms * 1000) {
+	} else if (!has_time(exchange, &error)) {
 		request_free(&request);
-		request_store_end(&store);
-		exchange->outcome = "busy";
-		http_error_set(&error, 503, "busy: no worker came free in time");
 		exchange_fail(exchange, &error, NULL);
-		return;
+	} else {
+		perform_run(worker, exchange, &request, &store);
 	}
-	auth_share(exchange->key, &share);
-	client.queue_ms = exchange->queue_ms;
-	client.waited_us = exchange->waited_us;
-	exchange->reply.form = event_form_of(exchange_parameter(exchange, "CELLBLOCK_EVENTS"));
-	if (exchange->reply.form != EVENT_NONE)
-		events_init(&events, exchange, worker->config, &request.limits);
-	if (request.tests != NULL) {
-		request_store_end(&store);
-		serve_tests(worker, exchange, &request, &client, exchange->reply.form != EVENT_NONE ? &events : NULL);
-		return;
-	}
-	if (exchange->reply.form != EVENT_NONE)
-		client.follower = &events.follower;
-	end = run_perform(&worker->run, &worker->link, worker->config, &request, &client);
-	request_store_keep(&store, worker->config, exchange->key->name, &worker->run.files);
 	request_store_end(&store);
-	answer_run(worker, exchange, end, &request, client.follower != NULL ? &events : NULL);
-	run_release(&worker->run);
 }
 
 /* nginx asks whether a key is right, before it takes a large body. No client can ask this. */
@@ -332,6 +386,7 @@ dispatch(struct worker *worker, struct exchange *exchange)
 	const char *method = exchange_parameter(exchange, "REQUEST_METHOD");
 	bool is_shared = cors_add_headers(worker->config, exchange_parameter(exchange, "CELLBLOCK_ORIGIN"), &exchange->reply);
 	struct http_error error;
+	const char *served;
 
 	for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
 		const struct route *route = &routes[i];
@@ -352,6 +407,9 @@ dispatch(struct worker *worker, struct exchange *exchange)
 		}
 		return route->path;
 	}
+	served = adapter_serve(worker, exchange, path, method);
+	if (served != NULL)
+		return served;
 	/* Only who has a key learns which routes there are. */
 	if (auth_check(worker->keys, exchange) != 0)
 		return "-";

@@ -557,7 +557,8 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	source.more = (struct request_files){ .file = NULL };
 	*start_over = false;
 	compilation->took_place = true;
-	compilation->limits = &config->language[request->language]->compile.limits;
+	compilation->limits = request->compiler.wall_ms != 0 ? &request->compiler :
+	                                                       &config->language[request->language]->compile.limits;
 	compilation->result = (struct run_result){ .verdict = VERDICT_OK };
 	digest_source(request, client->share->name, message.digest);
 	if (runner_link_ask(link, &message, RECONNECT_PATIENTLY, &reply) != 0) {

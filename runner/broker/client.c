@@ -384,10 +384,29 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 	return 0;
 }
 
+/*
+ * A compiler's limits come from the configuration; a worker can only lower them.
+ */
+static struct run_limits
+compiler_limits(const struct run_limits *configured, const struct run_limits *asked)
+{
+	struct run_limits limits = *configured;
+
+	/* 0 does not lower anything, and is above all of them here */
+	if (asked->wall_ms - 1 < limits.wall_ms)
+		limits.wall_ms = asked->wall_ms;
+	if (asked->cpu_ms - 1 < limits.cpu_ms)
+		limits.cpu_ms = asked->cpu_ms;
+	if (asked->memory_bytes - 1 < limits.memory_bytes)
+		limits.memory_bytes = asked->memory_bytes;
+	return limits;
+}
+
 static int
 take_compile(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
 	const struct language_config *config;
+	struct run_limits limits;
 
 	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, fd_count))
 		return -1;
@@ -396,7 +415,8 @@ take_compile(struct broker *broker, struct client *client, const struct proto_re
 	    client->run.program_fd >= 0 ||
 	    (broker->config->network == NETWORK_PROXY && request->proxy >= broker->config->proxy_count))
 		return -1;
-	take(broker, client, request, &config->compile.limits, fds, fd_count);
+	limits = compiler_limits(&config->compile.limits, &request->limits);
+	take(broker, client, request, &limits, fds, fd_count);
 	return 0;
 }
 

@@ -108,7 +108,7 @@ static const struct bad_file language_refusals[] = {
 	    "required with a driver" },
 	{ "nme = \"a\";",
 	    ":1: unknown key \"nme\"; allowed: name, aliases, family, main_file, start, driver, interpreter, packages, run, compile, "
-	    "out_of_memory, version, root, more_root, links, env, policy, idle_s, armed, recycle_runs, warm, limits" },
+	    "out_of_memory, version, root, more_root, links, env, policy, idle_s, armed, recycle_runs, warm, limits, adapters" },
 	{ "name = \"../a\";", ":1: name: \"../a\" is malformed; allowed: " NAME_FORM ", in quotes, 1 to 31 bytes" },
 	{ "name = \"abcdefghijklmnopqrstuvwxyz012345\";",
 	    ":1: name: \"abcdefghijklmnopqrstuvwxyz012345\" is "

@@ -408,8 +408,8 @@ test_numbers_have_a_range_and_a_type(void **state)
 
 static const struct bad_file main_refusals[] = {
 	{ "\n\ncells = 3;",
-	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, files, tests, "
-	    "keys, network, etc, dependencies, log, limits" },
+	    ":3: unknown key \"cells\"; allowed: languages, policies, drivers, runner, isolation, worker, files, "
+	    "adapters, tests, keys, network, etc, dependencies, log, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
@@ -426,6 +426,11 @@ static const struct bad_file main_refusals[] = {
 	    ":2: isolation.threads has moved; allowed: limits.threads = { default = ...; maximum = ...; }" },
 	{ "worker = { x = 3; };",
 	    ":1: unknown key \"x\" in worker; allowed: requests, body_bytes, preload, landlock, cors, heartbeat_ms" },
+	{ "adapters = { x = 3; };", ":1: unknown key \"x\" in adapters; allowed: protocols, local_key" },
+	{ "adapters = { protocols = [\"piston\", \"judge0\"]; };",
+	    ":1: adapters.protocols[1]: \"judge0\" is malformed; allowed: [...] with 0 to 3 elements: \"piston\", \"sandboxfusion\" or \"jobe\", in quotes" },
+	{ "adapters = { local_key = \"a/b\"; };",
+	    ":1: adapters.local_key: \"a/b\" is malformed; allowed: the name of a key, in quotes, 1 to 63 bytes" },
 	{ "log = { format = \"xml\"; };", ":1: log.format: \"xml\" is unknown; allowed: \"text\", \"json\"" },
 	{ "worker = { cors = [\"https://a.example/\"]; };",
 	    ":1: worker.cors[0]: \"https://a.example/\" is malformed; allowed: [...] with 0 to 64 elements: \"*\", or SCHEME://HOST or SCHEME://HOST:PORT without a path, in quotes" },
