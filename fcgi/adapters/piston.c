@@ -197,7 +197,7 @@ static const struct constraint {
 };
 
 /* A request on its way to ours. */
-struct execution {
+struct piston_execution {
 	struct worker *worker;
 	struct exchange *exchange;
 	const struct language_config *language;
@@ -207,7 +207,7 @@ struct execution {
 };
 
 static int
-take_constraint(struct execution *execution, const struct constraint *constraint, struct json_object *value,
+take_constraint(struct piston_execution *execution, const struct constraint *constraint, struct json_object *value,
     struct http_error *error)
 {
 	uint64_t most;
@@ -294,7 +294,7 @@ name_file(struct json_object *file, size_t at, char name[NAME_SIZE], struct http
 
 /* Put the files into ours. The first one of text is the program. */
 static int
-take_files(struct execution *execution, struct json_object *files, struct http_error *error)
+take_files(struct piston_execution *execution, struct json_object *files, struct http_error *error)
 {
 	size_t program = json_object_array_length(files);
 	char name[NAME_SIZE];
@@ -366,7 +366,7 @@ check_files(struct json_object *files, struct http_error *error)
  * set.
  */
 static int
-translate(struct execution *execution, struct json_object *tree, struct semver *version, struct http_error *error)
+translate(struct piston_execution *execution, struct json_object *tree, struct semver *version, struct http_error *error)
 {
 	const char *language = required_string(tree, "language", error);
 	const char *range = language != NULL ? required_string(tree, "version", error) : NULL;
@@ -494,7 +494,7 @@ put_stage(struct adapter_reply *reply, const struct stage *stage)
 }
 
 static void
-answer(struct exchange *exchange, const struct execution *execution, const struct run_request *request,
+answer(struct exchange *exchange, const struct piston_execution *execution, const struct run_request *request,
     const struct semver *version)
 {
 	static const struct output nothing = { .bytes = NULL };
@@ -530,7 +530,7 @@ answer(struct exchange *exchange, const struct execution *execution, const struc
 static void
 serve_execute(struct worker *worker, struct exchange *exchange, const char *rest)
 {
-	struct execution execution = { .worker = worker, .exchange = exchange };
+	struct piston_execution execution = { .worker = worker, .exchange = exchange };
 	struct json_object *tree;
 	struct run_request request;
 	struct http_error error;
