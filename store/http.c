@@ -340,7 +340,9 @@ serve_file(struct http_context *context, struct exchange *exchange, const char *
 	}
 }
 
-/* Serve a request of a key, unless the key has as many as it may. `path`: behind that of the route. */
+/*
+ * Serve a request of a key, unless the key has as many as it may. `path`: behind that of the route.
+ */
 static void
 serve_key(struct http_context *context, struct exchange *exchange, const char *path, const char *method)
 {

@@ -203,7 +203,8 @@ check_job(const struct run_request *request)
 	const char *code, *at;
 
 	for (size_t i = 0; i < request->files.count; i++)
-		request->files.file[i].stored_bytes = request->files.file[i].id == NULL ? 0 : request->files.file[i].path.size % 7;
+		request->files.file[i].stored_bytes = request->files.file[i].id == NULL ? 0 :
+		                                                                          request->files.file[i].path.size % 7;
 	fd = memfd_job_from(request, request->files.stored > 0 ? &source : NULL);
 	must(fd >= 0);
 	sent = request;
