@@ -4,6 +4,7 @@ use warnings;
 use Cellblock qw(eventually process_status slurp);
 use Events;
 use JSON::PP ();
+use POSIX ();
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -22,6 +23,17 @@ sub ended {
 }
 
 my $ticks = "import time\nfor i in range(600): print(i, flush=True); time.sleep(0.1)";
+
+# The CPU time of all workers, in seconds.
+sub worker_seconds {
+    my $ticks = 0;
+    for my $pid ($cb->pids('worker')) {
+        my ($rest) = (slurp("/proc/$pid/stat") // next) =~ /\) (.*)/s;
+        my @field = split / /, $rest;
+        $ticks += $field[11] + $field[12];
+    }
+    return $ticks / POSIX::sysconf(POSIX::_SC_CLK_TCK());
+}
 
 # --- a client that goes away ---------------------------------------------------------------------------------------------------
 
@@ -59,15 +71,26 @@ is scalar(grep { $_->{status} == 200 } map { $cb->run(code => 'print(1)') } 1 ..
     my $code = "import os, time\nb = b'x' * 65536\nfor i in range(480): os.write(1, b)\ntime.sleep(100)";
     my @streams = map { Events->start($cb, 'ndjson', { code => $code, limits => { wall_ms => 110_000 } }, small => 1) } 1 .. 4;
     ok $_->next(30), 'a client that reads one event' for @streams;
-    my $most = 0;
+    my ($most, $seconds) = (0, worker_seconds());
     ok eventually(60, sub {
         my $now = $memory->();
         $most = $now if $now > $most;
         return scalar(grep { $cb->log_text =~ /"request":"\Q$_->{headers}{'x-request-id'}\E"/ } @streams) == 4;
     }), 'and then nothing is cut';
     is join(' ', map { ended($_, 5)->{outcome} } @streams), join(' ', ('cancelled') x 4), 'its run has ended';
+    cmp_ok worker_seconds() - $seconds, '<', 5, 'the worker has not turned in circles meanwhile' if !$cb->sanitized;
     cmp_ok $most - $before, '<', 4 * 33 * 1024 + 40_000, 'the worker holds no more than the output, in KiB' if !$cb->sanitized;
     ok eventually(20, sub { $memory->() - $before < 10_000 }), 'and gives it back' if !$cb->sanitized;
+}
+
+# Half a character is nothing that can be sent, and nothing to wake up for.
+{
+    my $stream = Events->start($cb, 'sse', { code => "import os, time\nos.write(1, b'\\xf0\\x9f\\x98'); os.write(2, b'\\xe2')\ntime.sleep(3)" });
+    ok $stream->next_of(30, 'started'), 'a program that writes half a character';
+    my $seconds = worker_seconds();
+    my $events = $stream->rest(30);
+    is Events::text($events, 'stdout') . Events::text($events, 'stderr'), "\x{fffd}\x{fffd}", 'has U+FFFD at its end';
+    cmp_ok worker_seconds() - $seconds, '<', 1, 'and no worker turns in circles';
 }
 
 # Slow clients hold threads of workers. So there are not as many of them as there are threads.
