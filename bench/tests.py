@@ -1,6 +1,6 @@
 """tests.py - many tests of one submission: in one request, in a request for each test, and as bare processes.
 
-usage: tests.py [--prefix PREFIX] [--tests N] [--near N]
+usage: tests.py [--prefix PREFIX] [--tests N] [--only LANGUAGE] [--near N]
 
 Each test reads a number and prints another. The program in C++ is compiled once in each case; the time has that in it.
 The requests for single tests go over 8 connections, and the bare processes are 8 at a time: as many as the service
@@ -103,7 +103,7 @@ async def near(service, client, key, count):
 async def measure(service, options):
     key = service.add_key("bench", rate=0)
     service.reload()
-    for language in PROGRAMS:
+    for language in options.only or PROGRAMS:
         rows, client = [], Client(service.port)
         if language == "python3":
             await one_each(client, key, language, 64)  # its cells are armed then
@@ -124,6 +124,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prefix", help="serve the programs that are installed there")
     parser.add_argument("--tests", type=int, default=1000)
+    parser.add_argument("--only", action="append", choices=PROGRAMS, help="a language")
     parser.add_argument("--near", type=int, default=0)
     options = parser.parse_args()
     with instance.serving(options.prefix) as service:

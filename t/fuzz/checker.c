@@ -13,7 +13,7 @@
 static bool
 is_part(const struct text *part, const struct text *whole)
 {
-	return part->bytes >= whole->bytes && part->bytes + part->size <= whole->bytes + whole->size;
+	return part->size == 0 || (part->bytes >= whole->bytes && part->bytes + part->size <= whole->bytes + whole->size);
 }
 
 static void
