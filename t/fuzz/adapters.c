@@ -163,9 +163,11 @@ check_request(const struct run_request *request)
 	must(request->compiler.wall_ms <= language->compile.limits.wall_ms);
 	must(request->compiler.cpu_ms <= language->compile.limits.cpu_ms);
 	must(request->compiler.memory_bytes <= language->compile.limits.memory_bytes);
-	for (size_t i = 0; i < request->files.count; i++)
-		must(request->files.file[i].path.bytes[0] != '/' &&
-		    strstr(request->files.file[i].path.bytes, "..") != request->files.file[i].path.bytes);
+	for (size_t i = 0; i < request->files.count; i++) {
+		const char *path = request->files.file[i].path.bytes;
+
+		must(path[0] != '/' && strcmp(path, "..") != 0 && strncmp(path, "../", 3) != 0 && strstr(path, "/../") == NULL);
+	}
 }
 
 int
