@@ -87,7 +87,7 @@ done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -
 filled('nginx/cellblock.conf.in', $site, CONNECTIONS => 320,
     ADDRESS_CONNECTIONS => 1280, BODY => '32m', REPLY => '265216k', ERROR_LOG => '/var/log/cellblock/nginx.log', READ_TIMEOUT => '1h', LISTEN => 'listen 127.0.0.1:8194; listen 8443 ssl;', TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
-    FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock', DEPS_SOCKET => '/run/cellblock-deps.sock');
+    OPENAPI => "$prefix/share/cellblock/openapi.json", FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock', DEPS_SOCKET => '/run/cellblock-deps.sock');
 
 # --- it starts --------------------------------------------------------------------------------------------------------------
 
