@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use Cellblock qw(command json prefix root skip_all slurp spew);
 use File::Temp qw(tempdir);
+use HTTP::Tiny;
 use Test::More;
 
 my $root = root();
@@ -31,7 +32,8 @@ for my $method (qw(POST PUT DELETE OPTIONS)) {
     is $r->{json}{code}, -405, '... in the envelope';
 }
 is $cb->request('TRACE', '/v1/sandbox/run')->{headers}{allow}, 'GET, POST', 'TRACE of another path has the methods as before';
-is $cb->get("$route/", key => undef)->{status}, 404, 'with a slash it is another path';
+my $moved = HTTP::Tiny->new(max_redirect => 0)->get("$cb->{url}$route/");
+is "$moved->{status} $moved->{headers}{location}", "307 $route", 'with a slash it leads to the one without';
 
 # --- all routes ----------------------------------------------------------------------------------------------------------
 
@@ -85,6 +87,12 @@ for ('/v1/sandbox/metrics', '/v1/sandbox/metrics/keys') {
     my $r = $cb->get($_, key => undef);
     is $r->{status}, 200, "GET $_";
     like $r->{headers}{'content-type'}, qr{\Atext/plain}, '... is text';
+}
+is ref $cb->get('/v1/sandbox/dependencies?language=n%6Fde%4as')->{data}{dependencies}, 'ARRAY', 'a query may have escapes';
+for ('%00python3', 'python3%00', 'python%3', 'python3+', '%', '%%70ython3', '%e4%ff') {
+    my $r = $cb->get("/v1/sandbox/dependencies?language=$_");
+    is $r->{status}, 400, "language=$_ is no language";
+    conforms("language=$_", { answer => ['/v1/sandbox/dependencies', 'get', 400] }, $r->{json});
 }
 my ($refresh, $update) = map {"/v1/sandbox/dependencies/$_"} qw(refresh update);
 for ([get => $refresh, undef], [post => $update, '{"language": "python3"}'], [post => $update, '{"language": 1}']) {

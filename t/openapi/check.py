@@ -13,7 +13,7 @@ def find(where):
     if "request" in where:
         path, method = where["request"]
         return f"#/paths/{escape(path)}/{method}/requestBody/content/application~1json/schema"
-    path, method, status = where["answer"]
+    path, method, status = map(str, where["answer"])
     responses = document["paths"][path][method]["responses"]
     status = status if status in responses else "default"
     pointer = f"#/paths/{escape(path)}/{method}/responses/{status}"
