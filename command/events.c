@@ -52,6 +52,24 @@ take_error(struct events *events, struct json_object *data)
 	events->retry_after_s = json_object_object_get_ex(data, "retry_after", &retry) ? json_object_get_int(retry) : -1;
 }
 
+/* Files come before the result, an event each. */
+static void
+take_file(struct events *events, struct json_object *file)
+{
+	if (events->files == NULL)
+		events->files = json_object_new_array();
+	if (events->files == NULL || json_object_array_add(events->files, json_object_get(file)) != 0)
+		say_no_memory();
+}
+
+static void
+take_result(struct events *events, struct json_object *data)
+{
+	if (events->files != NULL)
+		json_object_object_add(data, "files", json_object_get(events->files));
+	keep(events, 200, 0, "success", data);
+}
+
 /* Other kinds, such as heartbeats, have nothing for the user of a shell. */
 static int
 take_event(struct events *events, const char *line, size_t size)
@@ -75,8 +93,10 @@ take_event(struct events *events, const char *line, size_t size)
 		result = print(events, data, stdout);
 	else if (strcmp(kind, "stderr") == 0)
 		result = print(events, data, stderr);
-	else if (strcmp(kind, "result") == 0)
-		keep(events, 200, 0, "success", data);
+	else if (strcmp(kind, "file") == 0)
+		take_file(events, data);
+	else if (strcmp(kind, "result") == 0 && json_object_is_type(data, json_type_object))
+		take_result(events, data);
 	else if (strcmp(kind, "error") == 0)
 		take_error(events, data);
 	json_object_put(event);
@@ -136,6 +156,8 @@ events_settle(void *context, struct http_reply *reply)
 		reply->end = HTTP_CUT;
 		snprintf(reply->error, sizeof reply->error, "the answer ends before the result");
 	}
+	json_object_put(events->files);
+	events->files = NULL;
 	events->size = 0; /* of the next answer */
 }
 
@@ -144,4 +166,5 @@ events_free(struct events *events)
 {
 	free(events->line);
 	free(events->envelope);
+	json_object_put(events->files);
 }

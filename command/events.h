@@ -10,13 +10,16 @@
 
 #include "http.h"
 
+struct json_object;
+
 #define EVENTS_TYPE "application/x-ndjson"
 
 struct events {
 	char *line; /* not yet complete */
 	size_t size, room;
 	bool has_printed;
-	char *envelope; /* of the answer that the last event stands for; NULL: it has not come */
+	struct json_object *files; /* of the events "file"; NULL: none */
+	char *envelope;            /* of the answer that the last event stands for; NULL: it has not come */
 	long status, retry_after_s;
 };
 
@@ -25,7 +28,8 @@ int events_take(void *events, const char *bytes, size_t size);
 
 /*
  * Make of the stream the answer that a client without events would have: of the event "result" an
- * envelope with status 200; of "error" one with its own status. Without either the answer is cut.
+ * envelope with status 200, and with the files of the run; of "error" one with its own status.
+ * Without either the answer is cut.
  */
 void events_settle(void *events, struct http_reply *reply);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "exit_codes.h"
 #include "outcome.h"
@@ -90,26 +91,55 @@ write_piece(void *context, const char *bytes, size_t size)
 	return fwrite(bytes, 1, size, context) == size ? 0 : -1;
 }
 
+/* Get a file into `out`. Returns the exit code. */
 static int
-get(struct http *http, const struct settings *settings, const char *id, const char *output)
+get_into(struct http *http, const struct settings *settings, const char *id, FILE *out)
 {
 	char path[PATH_SIZE];
-	struct http_request request = { .method = "GET", .path = path, .sink = write_piece, .is_idempotent = true };
+	const struct http_request request = { .method = "GET",
+		.path = path,
+		.sink = write_piece,
+		.context = out,
+		.is_idempotent = true };
 	struct service_reply reply;
-	FILE *out;
 	int exit_code = 0;
 
 	path_of(id, path);
-	out = output == NULL ? stdout : fopen(output, "we");
-	if (out == NULL)
-		say_fatal(EXIT_USE, "%s: %s", output, strerror(errno));
-	request.context = out;
 	service_call(http, settings, &request, &reply);
 	if (reply.http.end != HTTP_ANSWERED || reply.http.status != 200)
 		exit_code = complain(&reply, true);
-	if ((output == NULL ? fflush(out) : fclose(out)) != 0)
-		say_fatal(EXIT_USE, "%s: %s", output == NULL ? "standard output" : output, strerror(errno));
 	service_reply_free(&reply);
+	return exit_code;
+}
+
+/* A file appears whole or not at all: what was there before stays until then. */
+static int
+get(struct http *http, const struct settings *settings, const char *id, const char *output)
+{
+	char path[PATH_SIZE], *part;
+	int exit_code;
+	FILE *out;
+
+	path_of(id, path); /* before a file is made */
+	if (output == NULL) {
+		exit_code = get_into(http, settings, id, stdout);
+		if (fflush(stdout) != 0)
+			say_fatal(EXIT_USE, "standard output: %s", strerror(errno));
+		return exit_code;
+	}
+	if (asprintf(&part, "%s.part", output) < 0)
+		say_no_memory();
+	out = fopen(part, "we");
+	if (out == NULL)
+		say_fatal(EXIT_USE, "%s: %s", part, strerror(errno));
+	exit_code = get_into(http, settings, id, out);
+	if (fclose(out) != 0 || (exit_code == 0 && rename(part, output) != 0)) {
+		say_line("%s: %s", output, strerror(errno));
+		exit_code = EXIT_USE;
+	}
+	if (exit_code != 0)
+		unlink(part);
+	free(part);
 	return exit_code;
 }
 

@@ -177,6 +177,14 @@ set_up(struct http *http, const struct http_request *request, struct arrival *ar
 	set_body(curl, request);
 }
 
+/* Whether another try would fail in the same way. */
+static bool
+is_lasting(CURLcode code)
+{
+	return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_ISSUER_ERROR ||
+	    code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL;
+}
+
 void
 http_send(struct http *http, const struct http_request *request, struct http_reply *reply)
 {
@@ -204,7 +212,7 @@ http_send(struct http *http, const struct http_request *request, struct http_rep
 		curl_easy_getinfo(http->curl, CURLINFO_RESPONSE_CODE, &reply->status);
 	} else {
 		curl_easy_getinfo(http->curl, CURLINFO_REQUEST_SIZE, &sent);
-		reply->end = sent > 0 ? HTTP_CUT : HTTP_NOT_SENT;
+		reply->end = sent > 0 ? HTTP_CUT : is_lasting(code) ? HTTP_DISTRUST : HTTP_NOT_SENT;
 		snprintf(reply->error, sizeof reply->error, "%s: %s", http->settings->url,
 		    *error != '\0' ? error : curl_easy_strerror(code));
 	}

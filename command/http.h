@@ -39,6 +39,7 @@ struct http_request {
 enum http_end {
 	HTTP_ANSWERED,
 	HTTP_NOT_SENT, /* the service has not seen the request */
+	HTTP_DISTRUST, /* the same, and it never will: its certificate is not trusted, say */
 	HTTP_CUT,      /* it may have: the connection was cut, or the time was up */
 };
 

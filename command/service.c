@@ -49,7 +49,7 @@ may_repeat(const struct http_request *request, const struct service_reply *reply
 {
 	if (reply->http.end == HTTP_NOT_SENT)
 		return true;
-	if (reply->http.was_taken)
+	if (reply->http.was_taken || reply->http.end == HTTP_DISTRUST)
 		return false; /* the sink has used it */
 	if (reply->http.end == HTTP_CUT)
 		return request->is_idempotent;
@@ -121,7 +121,7 @@ service_is_success(const struct service_reply *reply)
 int
 service_exit_code(const struct service_reply *reply)
 {
-	if (reply->http.end == HTTP_NOT_SENT)
+	if (reply->http.end == HTTP_NOT_SENT || reply->http.end == HTTP_DISTRUST)
 		return EXIT_BUSY;
 	if (reply->http.end == HTTP_CUT)
 		return EXIT_LOST;
@@ -137,7 +137,7 @@ service_complain(const struct service_reply *reply)
 {
 	int exit_code = service_exit_code(reply);
 
-	if (reply->http.end == HTTP_NOT_SENT)
+	if (reply->http.end == HTTP_NOT_SENT || reply->http.end == HTTP_DISTRUST)
 		say_line("nothing was run: %s", reply->message);
 	else if (reply->http.end == HTTP_CUT)
 		say_line("the run may have begun, and its result is lost: %s", reply->message);

@@ -188,8 +188,9 @@ SKIP: {
 }
 is +(cellblock(['run', 'one.py'], env => { CELLBLOCK_API_KEY => '' }))[0], 123, 'without a key the service refuses';
 is +(cellblock(['-u', $cb->{tls_url} =~ s/127\.0\.0\.1/localhost/r, 'run', 'one.py'], env => { CELLBLOCK_CA => "$cb->{dir}/cert.pem" }))[1], "1\n", 'over TLS, with the certificate of the service';
-($exit, undef, $err) = cellblock(['-u', $cb->{tls_url} =~ s/127\.0\.0\.1/localhost/r, '--retry', '0', 'run', 'one.py']);
+($exit, undef, $err) = cellblock(['-u', $cb->{tls_url} =~ s/127\.0\.0\.1/localhost/r, 'run', 'one.py']);
 is $exit, 122, 'a certificate that is not trusted: exit code 122' or diag $err;
+unlike $err, qr/trying again/, '... and nothing is tried again';
 
 # --- languages, health, files -----------------------------------------------------------------------------------------------------
 
@@ -211,7 +212,7 @@ if ($put->{status} == 404) {
     }
 }
 SKIP: {
-    skip 'this service keeps no files', 7 if $put->{status} == 404;
+    skip 'this service keeps no files', 10 if $put->{status} == 404;
     ($exit, $out) = cellblock(['files', 'put', 'binary', 'one.py']);
     like $out, qr/\Asha256:[0-9a-f]{64} binary\nsha256:[0-9a-f]{64} one\.py\n\z/, 'files put prints an id for each';
     my ($id) = $out =~ /\A(\S+)/;
@@ -220,6 +221,9 @@ SKIP: {
     is slurp("$dir/copy"), "\0\xff\xfe", '... writes it';
     is +(cellblock(['files', 'delete', $id]))[0], 0, 'files delete';
     is +(cellblock(['files', 'get', $id]))[0], 123, 'a file that is not there: exit code 123';
+    is +(cellblock(['files', 'get', $id, '-o', 'copy']))[0], 123, '... also with -o';
+    is slurp("$dir/copy"), "\0\xff\xfe", '... and what was there before stays';
+    ok !-e "$dir/copy.part", '... and nothing is left';
     is +(cellblock(['files', 'put', 'missing']))[0], 125, 'a file that is not here: exit code 125';
 }
 
@@ -227,7 +231,7 @@ SKIP: {
 
 my $events = $cb->request('POST', '/v1/sandbox/run', headers => { Accept => 'application/x-ndjson' }, content => json->encode({ language => 'python3', code => 'print(1)' }));
 SKIP: {
-    skip 'this service has no events', 2 if $events->{headers}{'content-type'} !~ /x-ndjson/;
+    skip 'this service has no events', 4 if $events->{headers}{'content-type'} !~ /x-ndjson/;
     write_in('slow.py', 'import time; print("early", flush=True); time.sleep(60)');
     my $pid = open my $from, '-|' or do {
         @ENV{ keys %env } = values %env;
@@ -239,6 +243,9 @@ SKIP: {
     close $from;
     write_in('slow.py', 'import sys; print("out"); print("err", file=sys.stderr); sys.exit(5)');
     is join('|', cellblock(['run', 'slow.py'])), "5|out\n|err\n", 'the end is as without events';
+    write_in('slow.py', 'open("f", "w").write("by event")');
+    is +(cellblock(['run', '-c', 'f', '-d', 'by_event', 'slow.py']))[0], 0, 'a file comes as an event';
+    is slurp("$dir/by_event/f"), 'by event', '... and is written';
 }
 
 # --- watch ----------------------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,5 @@
-# What schemathesis makes of openapi.yaml: valid and hostile requests for every route. The service
-# answers each as the description says, and has no fault of its own.
+# Valid and hostile requests for every route, which schemathesis makes from openapi.yaml. The
+# service answers each as the description says, and has no fault of its own.
 use strict;
 use warnings;
 use Cellblock qw(command json prefix root slurp spew);
