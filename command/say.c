@@ -19,8 +19,7 @@ say_clean(char *text)
 	}
 }
 
-static void __attribute__((format(printf, 1, 0)))
-print(const char *format, va_list args)
+static void __attribute__((format(printf, 1, 0))) print(const char *format, va_list args)
 {
 	char *text;
 
