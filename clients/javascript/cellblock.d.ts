@@ -102,7 +102,7 @@ export declare class Result {
   readonly isolation: "namespaces" | "chroot";
   readonly requestId?: string;
   /** Whether the program ended by itself with exit code 0. */
-  get ok(): boolean;
+  readonly ok: boolean;
   /** The bytes of a collected file; undefined if it was not returned. */
   file(path: string): Uint8Array | undefined;
 }

@@ -165,16 +165,12 @@ function wait(ms, signal) {
   });
 }
 
-/** The result of a run: all members of `data` in API.md, and these. */
+/** The result of a run: all members of `data` in API.md, and `ok`, `requestId` and `file`. */
 export class Result {
   constructor(data, requestId) {
     Object.assign(this, data);
+    this.ok = data.status === "ok"; // whether the program ended by itself with exit code 0
     Object.defineProperty(this, "requestId", { value: requestId });
-  }
-
-  /** Whether the program ended by itself with exit code 0. */
-  get ok() {
-    return this.status === "ok";
   }
 
   /** The bytes of a collected file; undefined if it was not returned. */
