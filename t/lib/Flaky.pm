@@ -96,7 +96,7 @@ sub _relay {
     return;
 }
 
-# What was done so far: a list of actions and statuses, one for each connection with a request.
+# The actions and statuses so far: a list, one for each connection with a request.
 sub done {
     my ($self) = @_;
     return split /\n/, slurp("$self->{log}");
