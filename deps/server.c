@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "server.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcntl.h>
@@ -77,6 +78,34 @@ read_view(struct view *view, struct exchange *exchange)
 	return -1;
 }
 
+static int
+hex_digit(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c == '\0' ? NULL : strchr(digits, tolower((unsigned char)c));
+
+	return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* Decode a part of a query in place. A NUL would end it, so "%00" stays. */
+static void
+decode(char *text)
+{
+	char *to = text;
+
+	for (const char *at = text; *at != '\0'; at++) {
+		int high = *at == '%' ? hex_digit(at[1]) : -1, low = high < 0 ? -1 : hex_digit(at[2]);
+
+		if (low >= 0 && high + low > 0) {
+			*to++ = (char)(high << 4 | low);
+			at += 2;
+		} else {
+			*to++ = *at == '+' ? ' ' : *at;
+		}
+	}
+	*to = '\0';
+}
+
 /* The value of `name` in the query, for free(); or NULL. */
 static char *
 query_value(const struct exchange *exchange, const char *name)
@@ -87,8 +116,13 @@ query_value(const struct exchange *exchange, const char *name)
 	while (*at != '\0') {
 		size_t part = strcspn(at, "&");
 
-		if (part > length && strncmp(at, name, length) == 0 && at[length] == '=')
-			return strndup(at + length + 1, part - length - 1);
+		if (part > length && strncmp(at, name, length) == 0 && at[length] == '=') {
+			char *value = strndup(at + length + 1, part - length - 1);
+
+			if (value != NULL)
+				decode(value);
+			return value;
+		}
 		at += part + (at[part] == '&');
 	}
 	return NULL;

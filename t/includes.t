@@ -36,6 +36,7 @@ my @lists = (
     ['worker_sources',         qr{^fcgi/},          'the worker'],
     ['status_sources',         qr{^fcgi/},          'the status process'],
     ['top_sources',            qr{^top/},           'a client of the metrics, and nothing else'],
+    ['command_sources',        qr{^command/},       'a client of the routes, and nothing else'],
     ['cellblock_fcgi_SOURCES', qr{^(?:common|fcgi)/}, 'the worker links nothing from runner/'],
     (map { ["${_}_sources", qr{^runner/$_/}, "the sources of one process: runner/$_/"] } qw(broker check door kernel relay start warden)),
     ['runner_shared_sources',  qr{^runner/[^/]+\z}, 'known to all processes of the runner'],

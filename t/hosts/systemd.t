@@ -85,7 +85,7 @@ is sprintf('%o', (stat '/etc/cellblock/keys/test.conf')[2] & 07777), '640', 'its
 done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost),
     '-keyout', '/etc/cellblock/key.pem', '-out', '/etc/cellblock/cert.pem'], 'a certificate is made');
 filled('nginx/cellblock.conf.in', $site, ADAPTERS => '', CONNECTIONS => 320, EVENTS => 64, KEY_EVENTS => 48,
-    ADDRESS_CONNECTIONS => 1280, BODY => '32m', REPLY => '265216k', ERROR_LOG => '/var/log/cellblock/nginx.log', READ_TIMEOUT => '1h', LISTEN => 'listen 127.0.0.1:8194; listen 8443 ssl;', TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
+    ADDRESS_CONNECTIONS => 1280, BODY => '32m', REPLY => '265216k', ERROR_LOG => '/var/log/cellblock/nginx.log', OPENAPI => "$prefix/share/cellblock/openapi.json", READ_TIMEOUT => '1h', LISTEN => 'listen 127.0.0.1:8194; listen 8443 ssl;', TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
     FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock', DEPS_SOCKET => '/run/cellblock-deps.sock',
     STORE_SOCKET => '/run/cellblock-store.sock', FILE => '512m');

@@ -1,0 +1,51 @@
+# Valid and hostile requests for every route, which schemathesis makes from openapi.yaml. The
+# service answers each as the description says, and has no fault of its own.
+use strict;
+use warnings;
+use Cellblock qw(command json prefix root slurp spew);
+use File::Temp qw(tempdir);
+use Test::More;
+
+my $root = root();
+my $dir = tempdir(CLEANUP => 1);
+my $seconds = $ENV{CELLBLOCK_HOSTILE_SECONDS} // 25;
+
+# Without the registry there is nothing to test, also in CI.
+my ($exit, undef, $err) = command(['/usr/bin/python3', '-m', 'venv', "$dir/venv"], seconds => 120);
+($exit, undef, $err) = command(["$dir/venv/bin/pip", 'install', '-q', 'schemathesis==4.32.5'], seconds => 300) if $exit == 0;
+plan skip_all => 'schemathesis cannot be had by pip' if $exit;
+
+my $cb = Cellblock->start(own => 1);
+my $api = prefix() . '/share/cellblock/openapi.json';
+
+# Test the service against a description, for so many seconds. Returns the exit code, the number of
+# requests, and the report.
+sub hostile {
+    my ($file, $time, @options) = @_;
+    my ($code, $out, $complaint) = command(["$dir/venv/bin/st", '--config-file', "$root/t/openapi/schemathesis.toml", 'run', $file, '-u', $cb->{url},
+        '-H', "X-Api-Key: $cb->{key}", '--max-time', $time, '--phases', 'examples,coverage,fuzzing', '--request-timeout', 60, '--warnings', 'off',
+        '--continue-on-failure', '--no-shrink', @options], dir => $dir, seconds => 6 * $time + 120, env => { NO_COLOR => 1, HOME => $dir });
+    my ($count) = $out =~ /(\d+) generated/;
+    return ($code, $count // 0, "$out$complaint");
+}
+
+# Valid data need not be acceptable: the description does not know the languages of an instance.
+my ($code, $count, $report) = hostile($api, $seconds, '--exclude-checks', 'positive_data_acceptance');
+is $code, 0, 'valid and hostile requests are answered as described' or diag $report;
+cmp_ok $count, '>=', 100, '... many of them';
+
+my $capabilities = $cb->get('/v1/sandbox/capabilities')->{data};
+my (undef, $tight) = command(['/usr/bin/python3', "$root/t/openapi/tighten.py", $api, json->encode($capabilities)]);
+($code, $count, $report) = hostile(spew("$dir/tight.json", $tight), $seconds, '--mode', 'positive');
+is $code, 0, 'what fits the description of this instance is accepted' or diag $report;
+cmp_ok $count, '>=', 100, '... many of them';
+
+# A description that is wrong is noticed.
+my $wrong = slurp($api);
+$wrong =~ s/"status":\{"enum":\["ok",/"status":{"enum":[/ or die 'no status';
+($code, undef, $report) = hostile(spew("$dir/wrong.json", $wrong), 5, '--include-path', '/v1/sandbox/run', '--exclude-checks', 'positive_data_acceptance');
+is $code, 1, 'an answer that is not as described is found' or diag $report;
+
+is $cb->run(code => 'print("well")')->{data}{stdout}, "well\n", 'the service is well afterwards';
+$cb->finish;
+done_testing;
