@@ -74,6 +74,7 @@ add_file(int from, const char *source, const struct stat *st, int to, const char
 struct walk {
 	int (*add)(struct walk *walk, int from, const char *name, int to); /* adds one entry. Returns 0, or -1 with errno */
 	unsigned depth, deepest; /* how deep the walk is; from `deepest` on directories are left out */
+	bool has_usr;            /* of a walk through a tree: /usr is there already */
 	struct chroot_tree_count count;
 
 	/* Of a walk through directories of the host: */
@@ -259,6 +260,20 @@ chroot_tree_make(const struct rootfs *fs, const struct strings *left_out, int tr
 }
 
 int
+chroot_tree_add_usr(int tree_fd, const struct strings *left_out, struct tree_stamp *stamp, struct chroot_tree_count *count,
+    char *error, size_t size)
+{
+	struct walk walk = { .add = add_from_host, .deepest = UINT_MAX, .left_out = left_out, .stamp = stamp };
+	const struct rootfs_entry usr = { .kind = ROOTFS_BIND, .path = (char[]){ "/usr" }, .is_dir = true, .tree_fd = -1 };
+	mode_t old_mask = umask(0);
+	int result = add_entry(&walk, &usr, tree_fd);
+
+	umask(old_mask);
+	*count = walk.count;
+	return result == 0 ? 0 : failed(error, size, "link", usr.path);
+}
+
+int
 chroot_tree_add_dir(int tree_fd, const char *path, const char *from, char *error, size_t size)
 {
 	struct walk walk = { .add = add_from_host };
@@ -272,7 +287,9 @@ chroot_tree_add_dir(int tree_fd, const char *path, const char *from, char *error
 static int
 add_from_tree(struct walk *walk, int from, const char *name, int to)
 {
-	if (walk->depth == 0 && (strcmp(name, &PATH_BOX[1]) == 0 || strcmp(name, &PATH_TMP[1]) == 0))
+	if (walk->depth == 0 &&
+	    (strcmp(name, &PATH_BOX[1]) == 0 || strcmp(name, &PATH_TMP[1]) == 0 ||
+	        (walk->has_usr && strcmp(name, "usr") == 0)))
 		return 0;
 	/* The kernel denies links of directories, so there is no need for a stat(2). */
 	if (linkat(from, name, to, name, 0) == 0)
@@ -287,4 +304,13 @@ chroot_tree_copy(int tree_fd, int parent_fd, const char *name)
 	int from = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return walk_directory(&walk, from, from < 0 ? -1 : public_copy_directory(parent_fd, name));
+}
+
+int
+chroot_tree_copy_rest(int tree_fd, int to_fd)
+{
+	struct walk walk = { .add = add_from_tree, .has_usr = true };
+	int from = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return walk_directory(&walk, from, from < 0 ? -1 : openat(to_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }

@@ -1,0 +1,14 @@
+# conf.sh - reads what nginx must know from a directory of configuration. For script/server and
+# script/cellblock-site.
+
+# largest_reply CONF - the size of the largest reply, as nginx writes sizes: four times the largest
+# output_bytes.maximum of cellblock.conf and the languages (stdout and stderr, each with escapes),
+# twice files.collect_bytes, and 10 MiB for a compiler's output, names of files and all else
+largest_reply() {
+	local output collected
+
+	collected=$(sed -n 's/#.*//; s/^[[:space:]]*collect_bytes *[=:] *\([0-9]*\).*/\1/p' "$1/cellblock.conf" | tail -n 1)
+	output=$(sed 's/#.*//; s|//.*||' "$1/cellblock.conf" "$1"/languages/*.conf | tr '\n' ' ' |
+		grep -o 'output_bytes *[=:] *{[^}]*}' | sed -n 's/.*maximum *[=:] *\([0-9]*\).*/\1/p' | sort -n | tail -n 1)
+	printf %dk $((${output:-67108864} * 4 / 1024 + ${collected:-16777216} * 2 / 1024 + 10240))
+}
