@@ -13,7 +13,7 @@ my $stock = "$container->{dir}/stock";
 my ($c, $p) = ('cellblock.conf', 'languages/python3.conf');
 
 # Of /usr, as little as Python needs.
-my @left_out = ('/usr/[!bl]*', '/usr/lib/[!apx]*', '/usr/lib/p[!y]*', '/usr/lib/*-linux-gnu/*', '/usr/lib/python3/*',
+my @left_out = ('/usr/[!bl]*', '/usr/local', '/usr/lib[3x]*', '/usr/lib/[!apx]*', '/usr/lib/p[!y]*', '/usr/lib/*-linux-gnu/*', '/usr/lib/python3/*',
     map {"/usr/lib/python3.*/$_"} qw(config-* idlelib lib2to3 test tkinter unittest/test distutils/tests pydoc_data));
 my @small = (
     (grep { !($_->[0] eq $p && $_->[2] eq 'root = [];') && $_->[0] =~ /\A(?:\Q$c\E|\Q$p\E)\z/ } $container->conf),
@@ -25,7 +25,7 @@ sub make_stock {
     my ($trees, @changes) = @_;
     my $dir = tempdir('conf-XXXXXX', DIR => $container->{dir});
     write_configuration("$dir/conf", [$c, qr{worker_user = "[^"]*"}, 'worker_user = "nobody"'], @small, @changes);
-    return command([$container->plain, runner_program(), '-c', "$dir/conf/cellblock.conf", '--make-stock', $trees], seconds => 60);
+    return command([$container->plain, runner_program(), '-c', "$dir/conf/cellblock.conf", '--make-stock', $trees], seconds => 300);
 }
 
 sub entries { my ($tree) = @_; return join ' ', sort map { s{.*/}{}r } glob "$tree/* $tree/.[!.]*" }

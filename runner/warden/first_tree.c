@@ -244,7 +244,9 @@ complete(const struct first_tree *tree, int tree_fd, char *error, size_t size)
 	return result;
 }
 
-/* Have a tree of the stock as the first one. Returns 0; or -1 with a text: the trees must be made. */
+/*
+ * Have a tree of the stock as the first one. Returns 0; or -1 with a text: the trees must be made.
+ */
 static int
 take_from_stock(const struct first_tree *tree, struct planted *planted, char *why, size_t size)
 {

@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 
 /*
- * What is compared. An image has other inodes where it is used, and its times are whole seconds.
+ * Compare a directory's inode and its time, or only the seconds of its time: an image has other
+ * inodes where it is used, and its times are whole seconds.
  */
 enum tree_stamp_kind { STAMP_OF_HOST, STAMP_OF_IMAGE };
 

@@ -40,7 +40,9 @@ open_stock(const struct config *config)
 
 /* ---- making it ---------------------------------------------------------------------------------- */
 
-/* The patterns of the configuration, as the file has them. Returns the text, to be freed; or NULL. */
+/*
+ * The patterns of the configuration, as the file has them. Returns the text, to be freed; or NULL.
+ */
 static char *
 left_out_text(const struct config *config, size_t *size)
 {
@@ -90,8 +92,8 @@ make_model(const struct config *config, int stock_fd, char *error, size_t size)
 	if (tree_stamp_finish(&stamp) != 0 && result == 0)
 		result = failed(error, size, "write a stamp in", config->chroot_stock);
 	if (result == 0)
-		printf("a tree has %" PRIu64 " links, %" PRIu64 " copies and %" PRIu64 " directories\n", count.links, count.copies,
-		    count.directories);
+		printf("a tree has %" PRIu64 " links, %" PRIu64 " copies and %" PRIu64 " directories\n", count.links,
+		    count.copies, count.directories);
 	return result;
 }
 
@@ -105,8 +107,8 @@ tree_stock_make(const struct config *config, uint32_t count, char *error, size_t
 		snprintf(error, size, "isolation.chroot_stock is not set");
 		return -1;
 	}
-	if ((mkdir(config->chroot_stock, 0700) != 0 && errno != EEXIST) ||
-	    dirtree_empty(AT_FDCWD, config->chroot_stock) != 0 || (stock_fd = open_stock(config)) < 0)
+	if ((mkdir(config->chroot_stock, 0700) != 0 && errno != EEXIST) || dirtree_empty(AT_FDCWD, config->chroot_stock) != 0 ||
+	    (stock_fd = open_stock(config)) < 0)
 		return failed(error, size, "make", config->chroot_stock);
 	result = make_model(config, stock_fd, error, size);
 	model_fd = openat(stock_fd, "0", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -245,7 +247,7 @@ tree_stock_take(int stock_fd, uint32_t *number)
 	int fd;
 
 	for (*number = 0; (fd = tree_stock_open_tree(stock_fd, *number, true)) >= 0 || errno == EWOULDBLOCK; ++*number) {
-		/* What a warden may not remove, the guard does. */
+		/* The guard may remove what a warden may not. */
 		if (fd >= 0 && clean_tree(fd) == 0)
 			return fd;
 		if (fd >= 0)

@@ -95,7 +95,10 @@ find_tree(const struct warden *w, struct site *site)
 	ssize_t n;
 
 	if (w->stock_fd >= 0 && w->taken_fd[site->tree] >= 0) {
-		/* A copy of the descriptor keeps the lock: a reaper's, until nothing of the cell is left. */
+		/*
+		 * A copy of the descriptor keeps the lock: a reaper's, until nothing of the cell is
+		 * left.
+		 */
 		site->tree_fd = fcntl(w->taken_fd[site->tree], F_DUPFD_CLOEXEC, 0);
 		return site->tree_fd < 0 ? -1 : 0;
 	}
@@ -133,8 +136,8 @@ open_tree(const struct warden *w, struct site *site)
 		    errno == ENOENT ? "all are in use" : strerror(errno));
 	snprintf(name, sizeof name, "tree-%u", site->tree);
 	snprintf(unfinished, sizeof unfinished, "unfinished-%u", site->tree);
-	if (dirtree_remove(AT_FDCWD, unfinished) != 0 ||
-	    chroot_tree_copy(w->first_tree_fd, AT_FDCWD, unfinished) != 0 || rename(unfinished, name) != 0)
+	if (dirtree_remove(AT_FDCWD, unfinished) != 0 || chroot_tree_copy(w->first_tree_fd, AT_FDCWD, unfinished) != 0 ||
+	    rename(unfinished, name) != 0)
 		return -1;
 	site->tree_fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return site->tree_fd < 0 ? -1 : 0;

@@ -2,7 +2,7 @@
 # Dify's requests are answered, that a stop ends it in time, and what refuses to start.
 #
 # script/test-image builds the image and runs this; it takes some minutes. CELLBLOCK_IMAGE names the
-# image, CELLBLOCK_PODMAN the command.
+# image, CELLBLOCK_PODMAN the command, and CELLBLOCK_IMAGE_ONLY a pattern of the subtests to carry out.
 use strict;
 use warnings;
 use Cellblock qw(command eventually json root skip_all spew);
@@ -84,6 +84,13 @@ sub stops {
     return;
 }
 
+# A subtest, if CELLBLOCK_IMAGE_ONLY fits its name.
+sub part {
+    my ($name, $code) = @_;
+    return subtest($name, $code) if $name =~ /${\($ENV{CELLBLOCK_IMAGE_ONLY} || '.')}/;
+    return;
+}
+
 sub serves {
     my ($name, $level, @options) = @_;
     my $self = container($name, @options);
@@ -108,11 +115,11 @@ sub serves {
     return $self;
 }
 
-stops(serves('default', 'namespaces'));
-stops(serves('privileged', 'namespaces', '--privileged'));
+part 'default' => sub { stops(serves('default', 'namespaces')) };
+part 'privileged' => sub { stops(serves('privileged', 'namespaces', '--privileged')) };
 
 # Level chroot, where the image brings the trees of cells.
-subtest 'docker' => sub {
+part 'docker' => sub {
     my $self = serves('docker', 'chroot', @docker);
     my $limit = 20 * $slow;
     cmp_ok $self->{seconds}, '<', $limit, "it serves within $limit s";
@@ -136,13 +143,13 @@ subtest 'docker' => sub {
     stops($self);
 };
 
-subtest 'without trees of the image' => sub {
+part 'without trees of the image' => sub {
     my $self = serves('no-stock', 'chroot', @docker, '-e', 'CELLBLOCK_ISOLATION_CHROOT_STOCK=/nowhere');
     like $self->{log}, qr/python3: its first tree has \d+ links/, 'its trees are made';
     stops($self);
 };
 
-subtest 'limits of the container' => sub {
+part 'limits of the container' => sub {
     my $self = serves('limits', 'namespaces', '--memory', '1g', '--cpus', '1.5');
     my $most = get($self, '/v1/sandbox/capabilities')->{limits}{memory_bytes};
     SKIP: {
@@ -153,11 +160,11 @@ subtest 'limits of the container' => sub {
     stops($self);
 };
 
-subtest 'a read-only root' => sub {
+part 'a read-only root' => sub {
     stops(serves('read-only', 'namespaces', '--read-only'));
 };
 
-subtest 'less than a processor' => sub {
+part 'less than a processor' => sub {
     my $self = serves('processors', 'namespaces', '--cpus', '0.5');
     my $quota = (podman(['exec', $self->{name}, 'sh', '-c', 'cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us']))[1];
     SKIP: {
@@ -167,12 +174,12 @@ subtest 'less than a processor' => sub {
     stops($self);
 };
 
-subtest 'another user, without a capability' => sub {
+part 'another user, without a capability' => sub {
     stops(serves('user', 'namespaces', '--user', '1000', '--cap-drop', 'ALL'));
 };
 
 # The swap: dify-sandbox's variables, and a client in another container that knows a name only.
-subtest 'a second container, by name' => sub {
+part 'a second container, by name' => sub {
     my $network = "cellblock-test-$$";
     my ($made, undef, $why) = podman(['network', 'create', $network]);
     plan skip_all => "podman makes no network here: $why" if $made != 0;
@@ -208,7 +215,7 @@ sub network {
 # Programs reach what the proxy allows, and nothing else: neither its neighbours nor the service.
 for my $level (['docker', 'chroot', @docker], ['default', 'namespaces']) {
     my ($kind, $expected, @options) = @$level;
-    subtest "the network by a proxy, $kind" => sub {
+    part "the network by a proxy, $kind" => sub {
         my ($network, $why) = network("proxy-$expected");
         plan skip_all => $why if !$network;
         helper('allowed', $network, 'peer.py', 'the allowed host');
@@ -255,7 +262,7 @@ for my $level (['docker', 'chroot', @docker], ['default', 'namespaces']) {
 # pip, by an index of ours: the packages of python-requirements.txt.
 for my $level (['docker', 'chroot', @docker], ['default', 'namespaces']) {
     my ($kind, $expected, @options) = @$level;
-    subtest "python-requirements.txt, $kind" => sub {
+    part "python-requirements.txt, $kind" => sub {
         my ($network, $why) = network("index-$expected");
         plan skip_all => $why if !$network;
         my $dir = tempdir('cellblock-image-XXXXXX', TMPDIR => 1, CLEANUP => 1);
@@ -279,7 +286,7 @@ for my $level (['docker', 'chroot', @docker], ['default', 'namespaces']) {
     };
 }
 
-subtest 'settings' => sub {
+part 'settings' => sub {
     my $self = serves('settings', 'namespaces', '-e', 'WORKER_TIMEOUT=1', '-e', 'DEBUG=true', '-e', 'ALLOWED_SYSCALLS=1,2,165,mount', '-e', 'CELLBLOCK_LOG_FORMAT=json');
     like run($self, 'python3', 'while True: pass')->{error}, qr/^error: timeout \(1000 ms\)/m, 'WORKER_TIMEOUT';
     is scalar(() = $self->{log} =~ /ALLOWED_SYSCALLS: has no effect/g), 1, 'what has no effect is said once';
@@ -297,7 +304,7 @@ subtest 'settings' => sub {
     stops($self);
 };
 
-subtest 'what is refused' => sub {
+part 'what is refused' => sub {
     for (
         ['a bad value',  qr/^cellblock: error: MAX_WORKERS: must be a number/m, '-e', 'MAX_WORKERS=many'],
         ['an empty key', qr/^cellblock: error: API_KEY: is empty/m, '-e', 'API_KEY='],

@@ -1,4 +1,6 @@
-/* tree_stock_test.c - the stock of trees: who has a tree, what is left in it; stamps of an image. */
+/*
+ * tree_stock_test.c - the stock of trees: the owner of a tree, its content; stamps of an image.
+ */
 #define _GNU_SOURCE
 #include <setjmp.h>
 #include <stdarg.h>
