@@ -1,5 +1,5 @@
-# The Debian packages: installation, the start by systemd, nginx's site, upgrade, removal, purge. In a
-# container whose first process is systemd.
+# The Debian packages: installation, the start by systemd, nginx's site, upgrade, removal, purge.
+# In a container whose first process is systemd.
 #
 # script/test-deb builds the packages and runs this. CELLBLOCK_DEBS is their directory,
 # CELLBLOCK_DEB_BASE an image of the same Debian, CELLBLOCK_PODMAN the command.
@@ -51,7 +51,7 @@ is property($_, 'UnitFileState'), 'enabled', "$_ starts with the host" for @serv
 is done('stat -c "%a %U %G" /etc/cellblock/keys'), "750 root cellblock-fcgi\n", 'the directory of keys is for root and the workers';
 like done('dpkg -s cellblock-doc cellblock; ls /usr/share/doc/cellblock-doc'), qr/API\.md.*SECURITY\.md/s, 'the documents are there';
 like done('man -w cellblock 2>/dev/null || ls /usr/share/man/man7/cellblock.7.gz'), qr{man7/cellblock\.7}, 'the overview has a page';
-# The control groups of this container may be those of a host of version 1, which systemd does not delegate.
+# The control groups may be those of a host of version 1, which systemd does not delegate.
 done(qq{sed -i 's/cgroup = "required"/cgroup = "optional"/; s/first_uid = [0-9]*/first_uid = 3000000/' $conf && systemctl restart cellblock-runner}, 'the configuration is changed');
 my ($key) = done('cellblock-key add alice') =~ /(cb_\S+)/;
 ok $key, 'a key is made';

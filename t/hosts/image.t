@@ -2,7 +2,8 @@
 # Dify's requests are answered, that a stop ends it in time, and what refuses to start.
 #
 # script/test-image builds the image and runs this; it takes some minutes. CELLBLOCK_IMAGE names the
-# image, CELLBLOCK_PODMAN the command, and CELLBLOCK_IMAGE_ONLY a pattern of the subtests to carry out.
+# image, CELLBLOCK_PODMAN the command, and CELLBLOCK_IMAGE_ONLY a pattern of the subtests that are
+# carried out.
 use strict;
 use warnings;
 use Cellblock qw(command eventually json root skip_all spew);
