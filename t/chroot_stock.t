@@ -65,6 +65,9 @@ like $container->python($cb, "open('/usr/bin/new', 'w')")->{error}, qr/Permissio
 like $container->python($cb, "import os; os.unlink('/usr/bin/env')")->{error}, qr/Permission denied/, '... nor remove a file';
 is $container->python($cb, "import os; print(os.path.exists('$stock'), os.path.exists('/proc/1'))")->{stdout}, "False False\n", '... nor see the stock';
 
+is $container->python($cb, 'import fcntl, os; fcntl.flock(os.open("/", os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)')->{stderr} =~ /(\w+Error): .*\n\z/ ? $1 : 'locked', 'BlockingIOError',
+    'a run cannot have the lock by which its tree is taken';
+
 # More cells than the stock has trees: those that are too many get trees that are made.
 my $private = 'import os, time; open("/tmp/mine", "w").close(); time.sleep(1.5); print(os.listdir("/tmp"))';
 my @replies = $container->at_once($cb, Container::CELLS, code => $private, limits => { wall_ms => 60000 });

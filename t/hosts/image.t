@@ -111,7 +111,9 @@ sub serves {
     my $node;
     eventually(60 * $slow, sub { $node = run($self, 'nodejs', 'console.log(6 * 7)'); return !$node->{broken} });
     is $node->{stdout}, "42\n", "$name: a run of Node.js" or diag explain $node;
-    is run($self, 'python3', "import requests, httpx, jinja2, yaml\nprint('imported')")->{stdout}, "imported\n", "$name: the packages that code nodes use";
+    my $imported;
+    eventually(30 * $slow, sub { $imported = run($self, 'python3', "import requests, httpx, jinja2, yaml\nprint('imported')"); return $imported->{stdout} });
+    is $imported->{stdout}, "imported\n", "$name: the packages that code nodes use" or diag explain $imported;
     like run($self, 'python3', 'open("/var/lib/cellblock/instance/api_key")')->{error}, qr/No such file/, "$name: a program does not see the service's files";
     return $self;
 }
@@ -301,7 +303,7 @@ part 'settings' => sub {
     my $is_there = sub { (podman(['exec', $self->{name}, 'test', '-e', "/proc/$orphan"]))[0] == 0 };
     ok $is_there->(), 'an orphan is there';
     podman(['exec', $self->{name}, 'kill', $orphan]);
-    ok eventually(10, sub { !$is_there->() }), 'pid 1 reaps orphans';
+    ok eventually(10 * $slow, sub { !$is_there->() }), 'pid 1 reaps orphans';
     stops($self);
 };
 
