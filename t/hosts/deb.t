@@ -99,7 +99,7 @@ is run('print(1)')->{stdout}, "1\n", 'a run with the same key';
 
 done('apt-get remove -qy cellblock', 'the package is removed');
 is((inside('ls /etc/nginx/sites-enabled/cellblock /etc/nginx/sites-available/cellblock /usr/bin/cellblock-runner'))[1], '', 'its site and its programs are gone');
-is((inside('pgrep -f cellblock- | xargs -r ps -o comm= -p | grep -i cellblock'))[1], '', 'no process is left');
+is((inside('cat /proc/[0-9]*/comm | grep -E "cellblock|door|(runner|worker) parent|warden"'))[1], '', 'no process is left');
 like done('ls /etc/cellblock'), qr/cellblock\.conf\nkeys\n|cellblock\.conf/, 'the configuration is left';
 done('apt-get purge -qy cellblock', 'the package is purged');
 is((inside('ls -d /etc/cellblock /var/lib/cellblock /var/log/cellblock'))[1], '', 'nothing of it is left');
