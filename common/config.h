@@ -202,6 +202,7 @@ struct config {
 	enum level level;
 	char *level_note;                /* why it is this level, for the log and the capabilities; NULL: it was configured */
 	char *chroot_dir;                /* level chroot: the directory for the roots of its cells */
+	char *chroot_stock;              /* level chroot: trees that were made with an image; NULL: there are none */
 	struct strings chroot_leave_out; /* level chroot: host directories, as patterns, that are not linked into them */
 	enum requirement cgroup;
 	char *cgroup_parent;           /* NULL: find it */

@@ -139,6 +139,7 @@ static const struct conf_key isolation_keys[] = {
 	{ .name = "level", .type = CONF_CHOICE, AT(level), .choices = level_names, .number = LEVEL_NAMESPACES },
 	{ .name = "level_note", .type = CONF_STRING, AT(level_note), .max = NOTE_BYTES },
 	{ .name = "chroot_dir", .type = CONF_PATH, AT(chroot_dir), .max = PATH_BYTES, .string = "/var/lib/cellblock" },
+	{ .name = "chroot_stock", .type = CONF_STRING, AT(chroot_stock), .max = PATH_BYTES, .form = &conf_form_absolute },
 	{ .name = "chroot_leave_out", .type = CONF_STRINGS, AT(chroot_leave_out), .max = 64, .form = &conf_form_absolute },
 	{ .name = "cgroup", .type = CONF_CHOICE, AT(cgroup), .choices = requirement_names, .number = LAYER_REQUIRED },
 	{ .name = "cgroup_parent", .type = CONF_STRING, AT(cgroup_parent), .max = PATH_BYTES, .form = &conf_form_absolute },

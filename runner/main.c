@@ -15,6 +15,7 @@
 #include "check/check_host.h"
 #include "check/clean.h"
 #include "check/policy_dump.h"
+#include "check/stock.h"
 #include "config.h"
 #include "config_load.h"
 #include "generation.h"
@@ -32,17 +33,20 @@ struct options {
 	bool check_host;
 	bool clean;
 	const char *explained; /* a policy's name */
+	const char *stock;     /* how many trees */
 };
 
 static void
 usage(FILE *to)
 {
-	fputs("usage: cellblock-runner [-c FILE] [--check-config | --check-host | --explain-policy NAME | --clean]\n"
+	fputs("usage: cellblock-runner [-c FILE] [--check-config | --check-host | --explain-policy NAME | --clean |\n"
+	      "                         --make-stock N]\n"
 	      "  -c, --config FILE  the configuration (default " SYSCONFDIR "/cellblock/cellblock.conf)\n"
 	      "  --check-config     say whether the configuration is good, and end\n"
 	      "  --check-host       say what this host offers, layer by layer, and end\n"
 	      "  --explain-policy NAME  print what becomes of each system call under a policy, and why, and end\n"
 	      "  --clean            remove what a runner with this configuration left on the host, and end\n"
+	      "  --make-stock N     make N trees of /usr in isolation.chroot_stock, for an image, and end\n"
 	      "  -V, --version      print the version, and end\n"
 	      "  -h, --help         print this, and end\n",
 	    to);
@@ -57,6 +61,7 @@ parse_options(int argc, char **argv)
 		{ "check-host", no_argument, NULL, 'H' },
 		{ "explain-policy", required_argument, NULL, 'E' },
 		{ "clean", no_argument, NULL, 'R' },
+		{ "make-stock", required_argument, NULL, 'S' },
 		{ "can-continue", required_argument, NULL, 'P' },
 		{ "version", no_argument, NULL, 'V' },
 		{ "help", no_argument, NULL, 'h' },
@@ -81,6 +86,9 @@ parse_options(int argc, char **argv)
 			break;
 		case 'R':
 			options.clean = true;
+			break;
+		case 'S':
+			options.stock = optarg;
 			break;
 		case 'P': /* a parent asks, before it executes this program in its place */
 			exit(generations_can_continue(optarg) ? 0 : 1);
@@ -109,7 +117,8 @@ main(int argc, char **argv)
 	struct generation generation;
 	char error[ERROR_SIZE];
 	struct config *config;
-	bool serves = !options.check_config && !options.check_host && !options.clean && options.explained == NULL;
+	bool serves = !options.check_config && !options.check_host && !options.clean && options.explained == NULL &&
+	    options.stock == NULL;
 	int status;
 
 	log_open("cellblock-runner");
@@ -127,10 +136,13 @@ main(int argc, char **argv)
 			log_warn("%s", error);
 		return serves && generations_continue() ? parent_run(NULL, argv) : 1;
 	}
-	if (geteuid() == 0 && !options.check_config && options.explained == NULL && (generation.has_parent || !serves))
+	if (geteuid() == 0 && !options.check_config && options.explained == NULL && options.stock == NULL &&
+	    (generation.has_parent || !serves))
 		host_leave_chroot();
 	if (options.explained != NULL) {
 		status = policy_dump(config->policy_dir, options.explained);
+	} else if (options.stock != NULL) {
+		status = stock(config, options.stock);
 	} else if (options.check_config) {
 		status = check_config(config);
 	} else if (options.check_host) {

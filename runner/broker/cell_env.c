@@ -11,7 +11,8 @@
 #define TEXT_OF(number) #number
 #define URL_OF(port) "http://127.0.0.1:" TEXT_OF(port)
 #define RELAY_URL URL_OF(RELAY_PORT)
-#define BESIDE_IT "localhost,127.0.0.1,[::1]"
+/* Without brackets: httpx raises an error for "[::1]". */
+#define BESIDE_IT "localhost,127.0.0.1,::1"
 
 /* Some programs read the names in upper case, some in lower case. */
 static const char *const proxy_env[] = { "HTTP_PROXY=" RELAY_URL, "http_proxy=" RELAY_URL, "HTTPS_PROXY=" RELAY_URL,

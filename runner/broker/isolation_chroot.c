@@ -332,7 +332,7 @@ enter(int fd)
  * See to it that the language has its first tree: as root of the container, which sees its files.
  */
 static void
-plant(const struct broker *broker, const struct language *language, int trees_fd)
+plant(const struct broker *broker, const struct language *language, int trees_fd, struct planted *planted)
 {
 	struct first_tree tree = { .config = broker->config,
 		.language = language->config->name,
@@ -346,33 +346,36 @@ plant(const struct broker *broker, const struct language *language, int trees_fd
 	} else if (language->start == START_ZYGOTE) {
 		tree.main_file = language->config->main_file;
 	}
-	if (first_tree_make(&tree, error, sizeof error) != 0)
+	if (first_tree_make(&tree, planted, error, sizeof error) != 0)
 		die("%s: %s", language->config->name, error);
 }
 
 static void __attribute__((noreturn))
 be_warden(const struct broker *broker, const struct language *language, const struct warden_config *config, int sock, int fds)
 {
+	struct planted planted;
+
 	close(fds + FD_PROC);
 	enter(fds + FD_HOST);
-	plant(broker, language, fds + FD_TREES);
+	plant(broker, language, fds + FD_TREES, &planted);
 	enter(fds + FD_TREES);
 	if (capabilities_keep(WARDEN_CAPABILITIES) != 0)
 		die("warden: drop capabilities: %s", strerror(errno));
-	warden_chroot_main(sock, config);
+	warden_chroot_main(sock, config, &planted);
 }
 
 /* Wait for the first tree, which the warden may still be at work on, and open it. */
 static int
-wait_for_tree(int trees_fd)
+wait_for_tree(int trees_fd, int host_fd)
 {
 	const struct timespec wait = { .tv_nsec = TREE_POLL_NS };
 	int fd;
 
 	/* The broker ends a zygote that does not report in time. */
-	while ((fd = openat(trees_fd, FIRST_TREE_NAME, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 && errno == ENOENT)
+	while ((fd = first_tree_open(trees_fd, host_fd)) < 0 && errno == ENOENT)
 		nanosleep(&wait, NULL);
 	close(trees_fd);
+	close(host_fd);
 	return fd;
 }
 
@@ -392,8 +395,7 @@ show_tasks(int proc_fd)
 static void
 enter_root(int fds)
 {
-	close(fds + FD_HOST);
-	enter(wait_for_tree(fds + FD_TREES));
+	enter(wait_for_tree(fds + FD_TREES, fds + FD_HOST));
 	show_tasks(fds + FD_PROC);
 	if (capabilities_keep(ZYGOTE_CAPABILITIES) != 0)
 		die("zygote: drop capabilities: %s", strerror(errno));

@@ -327,7 +327,7 @@ static const struct trial trials[] = {
 	    "an isolation.chroot_dir that root can write, mounted neither nodev nor read-only, and a device policy that allows mknod" },
 	{ "reaper", try_reaper, false, LEVEL(LEVEL_CHROOT), always, "see container_root" },
 	{ "cgroup", try_cgroup, false, EVERY_LEVEL, cgroup_required,
-	    "start as root, or inside of a delegated group (README.md, \"Without root\", has the commands), or name such a "
+	    "start as root, or inside of a delegated group (docs/install.md, \"Without root\", has the commands), or name such a "
 	    "group with isolation.cgroup_parent (systemd: Delegate=yes), or do without by isolation.cgroup = \"off\"" },
 	{ "descriptors", try_descriptors, false, EVERY_LEVEL, always,
 	    "start with a higher limit of open files (systemd: LimitNOFILE), or configure fewer cells, queued runs or connections" },

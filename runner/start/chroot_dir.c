@@ -27,6 +27,7 @@
 #include "log.h"
 #include "process_title.h"
 #include "warden/reaper.h"
+#include "warden/tree_stock.h"
 
 #define LOCK_WAIT_MS 15000 /* for an earlier runner to end */
 #define KILL_WAIT_MS 10000
@@ -205,6 +206,7 @@ chroot_dir_open(const struct config *config, const char *name)
 	if (old < 0 && errno != ENOENT)
 		die("%s: isolation.chroot_dir: another runner has %s", config->path, path);
 	kill_cells(config);
+	tree_stock_clean(config);
 	for (uint32_t cell = 0; cell < config->cells; cell++) {
 		uid_t uid = config->first_uid + 1 + cell;
 
@@ -262,6 +264,7 @@ static void __attribute__((noreturn)) guard(const struct config *config, const c
 	while (read(gone_fd, &byte, 1) < 0 && errno == EINTR)
 		continue;
 	kill_cells(config);
+	tree_stock_clean(config);
 	if (put_aside(config, name) != 0)
 		log_warn("rename %s/%s: %s", config->chroot_dir, name, strerror(errno));
 	/* With both locks released, the next runner need not wait for the rest. */
@@ -327,6 +330,7 @@ chroot_dir_clean(const struct config *config, const char *name)
 		return -1;
 	}
 	kill_cells(config);
+	tree_stock_clean(config);
 	if (fd >= 0 && put_aside(config, name) != 0) {
 		log_warn("rename %s: %s", path, strerror(errno));
 		return -1;

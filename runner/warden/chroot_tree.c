@@ -10,11 +10,13 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "kernel/public_copy.h"
@@ -55,12 +57,13 @@ copy_file(int from, const char *source, mode_t mode, int to, const char *name)
  * with errno.
  */
 static int
-add_file(int from, const char *source, const struct stat *st, int to, const char *name, struct chroot_tree_count *count)
+add_file(int from, const char *source, const struct stat *st, int to, const char *name, bool copies,
+    struct chroot_tree_count *count)
 {
 	if ((st->st_mode & S_IROTH) == 0 || (st->st_mode & (S_ISUID | S_ISGID)) != 0)
 		return 0;
 	errno = 0; /* it says below whether a link was tried in vain */
-	if (st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0 && linkat(from, source, to, name, 0) == 0) {
+	if (!copies && st->st_uid == 0 && (st->st_mode & (S_IWGRP | S_IWOTH)) == 0 && linkat(from, source, to, name, 0) == 0) {
 		count->links++;
 		return 0;
 	}
@@ -74,6 +77,8 @@ add_file(int from, const char *source, const struct stat *st, int to, const char
 struct walk {
 	int (*add)(struct walk *walk, int from, const char *name, int to); /* adds one entry. Returns 0, or -1 with errno */
 	unsigned depth, deepest; /* how deep the walk is; from `deepest` on directories are left out */
+	bool has_usr;            /* of a walk through a tree: /usr is there already */
+	bool copies;             /* of a walk through the host: no file is linked */
 	struct chroot_tree_count count;
 
 	/* Of a walk through directories of the host: */
@@ -156,7 +161,7 @@ add_from_host(struct walk *walk, int from, const char *name, int to)
 	if (fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		return errno == ENOENT ? 0 : -1;
 	if (S_ISREG(st.st_mode))
-		return add_file(from, name, &st, to, name, &walk->count) == 0 || errno == ENOENT ? 0 : -1;
+		return add_file(from, name, &st, to, name, walk->copies, &walk->count) == 0 || errno == ENOENT ? 0 : -1;
 	if (S_ISLNK(st.st_mode))
 		return public_copy_link(from, to, name) == 0 || errno == ENOENT ? 0 : -1;
 	if (!S_ISDIR(st.st_mode))
@@ -216,7 +221,7 @@ add_entry(struct walk *walk, const struct rootfs_entry *entry, int tree_fd)
 		    0 :
 		    entry->is_dir ?
 		    walk_directory(walk, open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC), public_copy_directory(parent, name)) :
-		    add_file(AT_FDCWD, source, &st, parent, name, &walk->count);
+		    add_file(AT_FDCWD, source, &st, parent, name, walk->copies, &walk->count);
 	}
 	close(parent);
 	return result;
@@ -234,11 +239,27 @@ try_devices(int tree_fd)
 	return 0;
 }
 
+/*
+ * To make a link to a file of an image, overlayfs copies the file, which takes twice as long as a
+ * copy of our own, and gives the file of the container another inode.
+ */
+static bool
+is_on_overlayfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == OVERLAYFS_SUPER_MAGIC;
+}
+
 int
 chroot_tree_make(const struct rootfs *fs, const struct strings *left_out, int tree_fd, struct tree_stamp *stamp,
     struct chroot_tree_count *count, char *error, size_t size)
 {
-	struct walk walk = { .add = add_from_host, .deepest = UINT_MAX, .left_out = left_out, .stamp = stamp };
+	struct walk walk = { .add = add_from_host,
+		.deepest = UINT_MAX,
+		.left_out = left_out,
+		.stamp = stamp,
+		.copies = is_on_overlayfs(tree_fd) };
 	mode_t old_mask = umask(0);
 	int result = 0;
 
@@ -259,6 +280,20 @@ chroot_tree_make(const struct rootfs *fs, const struct strings *left_out, int tr
 }
 
 int
+chroot_tree_add_usr(int tree_fd, const struct strings *left_out, struct tree_stamp *stamp, struct chroot_tree_count *count,
+    char *error, size_t size)
+{
+	struct walk walk = { .add = add_from_host, .deepest = UINT_MAX, .left_out = left_out, .stamp = stamp };
+	const struct rootfs_entry usr = { .kind = ROOTFS_BIND, .path = (char[]){ "/usr" }, .is_dir = true, .tree_fd = -1 };
+	mode_t old_mask = umask(0);
+	int result = add_entry(&walk, &usr, tree_fd);
+
+	umask(old_mask);
+	*count = walk.count;
+	return result == 0 ? 0 : failed(error, size, "link", usr.path);
+}
+
+int
 chroot_tree_add_dir(int tree_fd, const char *path, const char *from, char *error, size_t size)
 {
 	struct walk walk = { .add = add_from_host };
@@ -272,7 +307,8 @@ chroot_tree_add_dir(int tree_fd, const char *path, const char *from, char *error
 static int
 add_from_tree(struct walk *walk, int from, const char *name, int to)
 {
-	if (walk->depth == 0 && (strcmp(name, &PATH_BOX[1]) == 0 || strcmp(name, &PATH_TMP[1]) == 0))
+	if (walk->depth == 0 &&
+	    (strcmp(name, &PATH_BOX[1]) == 0 || strcmp(name, &PATH_TMP[1]) == 0 || (walk->has_usr && strcmp(name, "usr") == 0)))
 		return 0;
 	/* The kernel denies links of directories, so there is no need for a stat(2). */
 	if (linkat(from, name, to, name, 0) == 0)
@@ -287,4 +323,13 @@ chroot_tree_copy(int tree_fd, int parent_fd, const char *name)
 	int from = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	return walk_directory(&walk, from, from < 0 ? -1 : public_copy_directory(parent_fd, name));
+}
+
+int
+chroot_tree_copy_rest(int tree_fd, int to_fd)
+{
+	struct walk walk = { .add = add_from_tree, .has_usr = true };
+	int from = openat(tree_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return walk_directory(&walk, from, from < 0 ? -1 : openat(to_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }

@@ -42,9 +42,22 @@ int chroot_tree_make(const struct rootfs *fs, const struct strings *left_out, in
 int chroot_tree_add_dir(int tree_fd, const char *path, const char *from, char *error, size_t size);
 
 /*
+ * Add the host's /usr to the tree `tree_fd`, and nothing else; the rest is as with
+ * chroot_tree_make.
+ */
+int chroot_tree_add_usr(int tree_fd, const struct strings *left_out, struct tree_stamp *stamp, struct chroot_tree_count *count,
+    char *error, size_t size);
+
+/*
  * Make the tree of a cell, `name` in `parent_fd`, from the first tree, without /box and /tmp.
  * Returns 0, or -1 with errno.
  */
 int chroot_tree_copy(int tree_fd, int parent_fd, const char *name);
+
+/*
+ * The same into the open directory `to_fd`, which has /usr and nothing else. Returns 0, or -1 with
+ * errno.
+ */
+int chroot_tree_copy_rest(int tree_fd, int to_fd);
 
 #endif

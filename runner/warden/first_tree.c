@@ -11,12 +11,14 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "capabilities.h"
 #include "clock.h"
+#include "fdpass.h"
 #include "kernel/dirtree.h"
 #include "kernel/inherit_fds.h"
 #include "log.h"
@@ -24,6 +26,7 @@
 #include "warden/cell_etc.h"
 #include "warden/chroot_tree.h"
 #include "warden/tree_stamp.h"
+#include "warden/tree_stock.h"
 
 /*
  * Fill the working directory of zygotes, as build_zygotes_root in start/language_prepare.c does at
@@ -115,16 +118,32 @@ remove_aside(int trees_fd)
 	_exit(0);
 }
 
+/* Where the first tree is, if it is one of the stock. Returns whether it is. */
+static bool
+read_place(int trees_fd, const char *name, char path[PATH_MAX])
+{
+	ssize_t n = readlinkat(trees_fd, name, path, PATH_MAX - 1);
+
+	path[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
 /*
  * Decide about a tree that was kept while the language slept: give it back its name, or put it and
- * those that are like it aside.
+ * those that are like it aside. One of the stock was free meanwhile, and another one costs little.
  */
 static int
 use_kept(const struct first_tree *tree, char *error, size_t size)
 {
+	char path[PATH_MAX];
+
+	if (read_place(tree->trees_fd, FIRST_TREE_KEPT, path)) {
+		unlinkat(tree->trees_fd, FIRST_TREE_KEPT, 0);
+		return 0;
+	}
 	if (faccessat(tree->trees_fd, FIRST_TREE_KEPT, F_OK, 0) != 0)
 		return 0;
-	if (tree_stamp_holds(tree->trees_fd, STAMP)) {
+	if (tree_stamp_holds(tree->trees_fd, STAMP, STAMP_OF_HOST)) {
 		if (renameat(tree->trees_fd, FIRST_TREE_KEPT, tree->trees_fd, FIRST_TREE_NAME) == 0)
 			return 0;
 		snprintf(error, size, "name a tree that was kept: %s", strerror(errno));
@@ -153,8 +172,15 @@ fill_etc(const struct first_tree *tree, int tree_fd, struct tree_stamp *stamp, c
 	return result;
 }
 
-int
-first_tree_make(const struct first_tree *tree, char *error, size_t size)
+static int
+open_directory(int trees_fd, const char *name)
+{
+	return openat(trees_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Make the tree from the container's files. */
+static int
+make_of_links(const struct first_tree *tree, char *error, size_t size)
 {
 	static const char unfinished[] = "unfinished";
 	struct chroot_tree_count count;
@@ -162,13 +188,9 @@ first_tree_make(const struct first_tree *tree, char *error, size_t size)
 	uint64_t begun_us = clock_us();
 	int tree_fd, result;
 
-	if (use_kept(tree, error, size) != 0)
-		return -1;
-	if (faccessat(tree->trees_fd, FIRST_TREE_NAME, F_OK, 0) == 0)
-		return 0;
 	if (dirtree_remove(tree->trees_fd, unfinished) != 0 || mkdirat(tree->trees_fd, unfinished, 0755) != 0 ||
-	    tree_stamp_begin(&stamp, tree->trees_fd, STAMP_UNFINISHED) != 0 ||
-	    (tree_fd = openat(tree->trees_fd, unfinished, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0) {
+	    tree_stamp_begin(&stamp, tree->trees_fd, STAMP_UNFINISHED, STAMP_OF_HOST) != 0 ||
+	    (tree_fd = open_directory(tree->trees_fd, unfinished)) < 0) {
 		snprintf(error, size, "make a directory for a tree: %s", strerror(errno));
 		return -1;
 	}
@@ -194,4 +216,121 @@ first_tree_make(const struct first_tree *tree, char *error, size_t size)
 		return -1;
 	}
 	return 0;
+}
+
+/* Add to a tree of the stock what it lacks: all of the list but /usr. */
+static int
+complete(const struct first_tree *tree, int tree_fd, char *error, size_t size)
+{
+	struct rootfs rest = { .entry = calloc(tree->list->count, sizeof *rest.entry) };
+	struct tree_stamp stamp = { .paths = NULL }; /* that of the stock counts */
+	struct chroot_tree_count count;
+	int result;
+
+	if (rest.entry == NULL) {
+		snprintf(error, size, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < tree->list->count; i++) {
+		if (strcmp(tree->list->entry[i].path, "/usr") != 0)
+			rest.entry[rest.count++] = tree->list->entry[i];
+	}
+	result = fill_etc(tree, tree_fd, &stamp, error, size);
+	if (result == 0)
+		result = chroot_tree_make(&rest, &tree->config->chroot_leave_out, tree_fd, NULL, &count, error, size);
+	if (result == 0)
+		result = fill_box(tree, tree_fd, error, size);
+	free(rest.entry);
+	return result;
+}
+
+/*
+ * Have a tree of the stock as the first one. Returns 0; or -1 with a text: the trees must be made.
+ */
+static int
+take_from_stock(const struct first_tree *tree, struct planted *planted, char *why, size_t size)
+{
+	char *stock = NULL, place[PATH_MAX];
+	uint64_t begun_us = clock_us();
+	uint32_t number = 0;
+
+	planted->stock_fd = tree_stock_open(tree->config, tree->list, tree->trees_fd, why, size);
+	if (planted->stock_fd < 0)
+		return -1;
+	planted->tree_fd = tree_stock_take(planted->stock_fd, &number);
+	if (planted->tree_fd < 0) {
+		snprintf(why, size, "%s", errno == ENOENT ? "all of its trees are in use" : strerror(errno));
+	} else if (complete(tree, planted->tree_fd, why, size) == 0 &&
+	    ((stock = realpath(tree->config->chroot_stock, NULL)) == NULL ||
+	        snprintf(place, sizeof place, "%s/%" PRIu32, stock, number) >= (int)sizeof place ||
+	        symlinkat(place, tree->trees_fd, FIRST_TREE_NAME) != 0)) {
+		snprintf(why, size, "name a tree: %s", strerror(errno));
+	} else if (stock != NULL) {
+		log_info("%s: its first tree is number %" PRIu32 " of the stock, made ready in %" PRIu64 " ms", tree->language,
+		    number, (clock_us() - begun_us) / 1000);
+		free(stock);
+		return 0;
+	}
+	free(stock);
+	fdpass_close(&planted->tree_fd, 1);
+	fdpass_close(&planted->stock_fd, 1);
+	return -1;
+}
+
+/*
+ * A warden died, and zygotes of its successor may be in its first tree already: take the lock
+ * again. Returns whether it was free.
+ */
+static bool
+take_again(const char *place, struct planted *planted)
+{
+	char stock[PATH_MAX];
+	const char *slash = strrchr(place, '/');
+
+	snprintf(stock, sizeof stock, "%.*s", (int)(slash != NULL ? slash - place : 0), place);
+	planted->stock_fd = open(stock, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (planted->stock_fd >= 0)
+		planted->tree_fd = tree_stock_open_tree(planted->stock_fd, (uint32_t)strtoul(slash + 1, NULL, 10), true);
+	if (planted->tree_fd >= 0)
+		return true;
+	fdpass_close(&planted->stock_fd, 1);
+	return false;
+}
+
+int
+first_tree_make(const struct first_tree *tree, struct planted *planted, char *error, size_t size)
+{
+	char place[PATH_MAX], why[512];
+
+	*planted = (struct planted){ .tree_fd = -1, .stock_fd = -1 };
+	if (use_kept(tree, error, size) != 0)
+		return -1;
+	if (read_place(tree->trees_fd, FIRST_TREE_NAME, place)) {
+		if (take_again(place, planted))
+			return 0;
+		unlinkat(tree->trees_fd, FIRST_TREE_NAME, 0);
+	}
+	if (faccessat(tree->trees_fd, FIRST_TREE_NAME, F_OK, 0) != 0) {
+		if (take_from_stock(tree, planted, why, sizeof why) == 0)
+			return 0;
+		if (tree->config->chroot_stock != NULL)
+			log_info("%s: its trees are made, and none of the stock is used: %s", tree->language, why);
+		if (make_of_links(tree, error, size) != 0)
+			return -1;
+	}
+	planted->tree_fd = open_directory(tree->trees_fd, FIRST_TREE_NAME);
+	if (planted->tree_fd >= 0)
+		return 0;
+	snprintf(error, size, "open its first tree: %s", strerror(errno));
+	return -1;
+}
+
+int
+first_tree_open(int trees_fd, int host_fd)
+{
+	char place[PATH_MAX];
+
+	/* The place is an absolute path without links, of the container. */
+	return read_place(trees_fd, FIRST_TREE_NAME, place) ? open_directory(host_fd, place + 1) :
+	                                                      open_directory(trees_fd, FIRST_TREE_NAME);
 }

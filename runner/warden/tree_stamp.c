@@ -25,25 +25,26 @@ mix(uint64_t digest, const void *data, size_t size)
 
 /* Add what a path is; st: NULL if there is nothing. */
 static uint64_t
-mix_path(uint64_t digest, const char *path, const struct stat *st)
+mix_path(uint64_t digest, enum tree_stamp_kind kind, const char *path, const struct stat *st)
 {
 	int64_t values[4] = { 0 };
 
-	if (st != NULL) {
+	if (st != NULL)
+		values[2] = (int64_t)st->st_mtim.tv_sec;
+	if (st != NULL && kind == STAMP_OF_HOST) {
 		values[0] = (int64_t)st->st_dev;
 		values[1] = (int64_t)st->st_ino;
-		values[2] = (int64_t)st->st_mtim.tv_sec;
 		values[3] = (int64_t)st->st_mtim.tv_nsec;
 	}
 	return mix(mix(digest, path, strlen(path) + 1), values, sizeof values);
 }
 
 int
-tree_stamp_begin(struct tree_stamp *stamp, int dir_fd, const char *name)
+tree_stamp_begin(struct tree_stamp *stamp, int dir_fd, const char *name, enum tree_stamp_kind kind)
 {
 	int fd = openat(dir_fd, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 
-	*stamp = (struct tree_stamp){ .digest = DIGEST_START };
+	*stamp = (struct tree_stamp){ .kind = kind, .digest = DIGEST_START };
 	if (fd < 0)
 		return -1;
 	stamp->paths = fdopen(fd, "w");
@@ -59,7 +60,7 @@ tree_stamp_add(struct tree_stamp *stamp, const char *path, const struct stat *st
 	if (stamp->paths == NULL)
 		return;
 	fwrite(path, strlen(path) + 1, 1, stamp->paths);
-	stamp->digest = mix_path(stamp->digest, path, st);
+	stamp->digest = mix_path(stamp->digest, stamp->kind, path, st);
 }
 
 static int
@@ -124,7 +125,7 @@ read_path(FILE *file, char path[PATH_MAX])
 }
 
 bool
-tree_stamp_holds(int dir_fd, const char *name)
+tree_stamp_holds(int dir_fd, const char *name, enum tree_stamp_kind kind)
 {
 	int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC), length;
 	FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
@@ -139,7 +140,7 @@ tree_stamp_holds(int dir_fd, const char *name)
 		return false;
 	}
 	while ((length = read_path(file, path)) > 0)
-		digest = mix_path(digest, path, stat(path, &st) == 0 ? &st : NULL);
+		digest = mix_path(digest, kind, path, stat(path, &st) == 0 ? &st : NULL);
 	holds = length == 0 && fread(&expected, sizeof expected, 1, file) == 1 && expected == digest;
 	fclose(file);
 	return holds;

@@ -15,15 +15,22 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+/*
+ * Compare a directory's inode and its time, or only the seconds of its time: an image has other
+ * inodes where it is used, and its times are whole seconds.
+ */
+enum tree_stamp_kind { STAMP_OF_HOST, STAMP_OF_IMAGE };
+
 struct tree_stamp {
 	FILE *paths; /* each with a NUL behind it; NULL: nothing is kept */
+	enum tree_stamp_kind kind;
 	uint64_t digest;
 };
 
 /*
  * Begin a stamp in the new file `name` of the directory `dir_fd`. Returns 0, or -1 with errno.
  */
-int tree_stamp_begin(struct tree_stamp *stamp, int dir_fd, const char *name);
+int tree_stamp_begin(struct tree_stamp *stamp, int dir_fd, const char *name, enum tree_stamp_kind kind);
 
 /*
  * Add the host's directory or file `path`, an absolute path, of which *st was read before anything
@@ -41,9 +48,9 @@ int tree_stamp_add_copied(struct tree_stamp *stamp, int copy_fd, const char *pat
 int tree_stamp_finish(struct tree_stamp *stamp);
 
 /*
- * Whether everything in the file is as it was when the stamp was made. False if the file cannot be
- * read.
+ * Whether everything in the file is as it was when the stamp was made, as one of this kind. False
+ * if the file cannot be read.
  */
-bool tree_stamp_holds(int dir_fd, const char *name);
+bool tree_stamp_holds(int dir_fd, const char *name, enum tree_stamp_kind kind);
 
 #endif

@@ -42,7 +42,9 @@ struct warden_config {
  */
 void warden_main(int sock, const struct warden_config *config) __attribute__((noreturn));
 
-/* The same at level chroot, in the directory of the language's trees. */
-void warden_chroot_main(int sock, const struct warden_config *config) __attribute__((noreturn));
+struct planted;
+
+/* The same at level chroot, in the directory of the language's trees, with its first tree. */
+void warden_chroot_main(int sock, const struct warden_config *config, const struct planted *planted) __attribute__((noreturn));
 
 #endif

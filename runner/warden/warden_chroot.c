@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +20,13 @@
 #include "kernel/dirtree.h"
 #include "kernel/inherit_fds.h"
 #include "log.h"
+#include "log_limit.h"
 #include "messages.h"
 #include "process_title.h"
 #include "warden/reaper.h"
 #include "warden/chroot_tree.h"
 #include "warden/first_tree.h"
+#include "warden/tree_stock.h"
 #include "warden/warden.h"
 #include "warden/warden_requests.h"
 #include "paths.h"
@@ -32,6 +35,8 @@ struct warden {
 	const struct warden_config *config;
 	int sock;
 	int first_tree_fd;
+	int stock_fd;   /* see tree_stock.h; -1: it is not used */
+	int *taken_fd;  /* by number of a tree: the one of the stock that it is, locked by this; -1: it is none */
 	int *zygote_fd; /* by number; -1: none */
 };
 
@@ -41,6 +46,7 @@ struct site {
 	uint32_t tree;
 	int reaper_sock; /* the reaper's end of its connection */
 	int tree_fd;     /* -1: not opened yet */
+	bool is_at_work; /* it was made before: its tree must be the same */
 };
 
 /* One step of making a cell. Returns 0, or -1 with errno. */
@@ -57,21 +63,81 @@ find_nothing_left(const struct warden *w, struct site *site)
 }
 
 /*
- * Open the cell's tree. It is made when it is first wanted, and then used by one run after the
- * other.
+ * Take a tree of the stock for the cell, and add to it what the first tree has. Its number is kept
+ * in a link, for the warden that comes after this one. Returns 0, or -1 with errno, ENOENT if no
+ * tree is free.
+ */
+static int
+take_tree(const struct warden *w, const struct site *site)
+{
+	char link[32], target[16];
+	uint32_t number;
+	int fd = tree_stock_take(w->stock_fd, &number);
+
+	if (fd < 0)
+		return -1;
+	snprintf(link, sizeof link, "stock-%u", site->tree);
+	snprintf(target, sizeof target, "%u", (unsigned)number);
+	if ((unlink(link) == 0 || errno == ENOENT) && symlink(target, link) == 0 &&
+	    chroot_tree_copy_rest(w->first_tree_fd, fd) == 0) {
+		w->taken_fd[site->tree] = fd;
+		return 0;
+	}
+	close(fd);
+	return -1;
+}
+
+/* Open the cell's tree, if it has one. Returns 0; or -1 with errno, ENOENT if there is none. */
+static int
+find_tree(const struct warden *w, struct site *site)
+{
+	char name[32], number[16];
+	ssize_t n;
+
+	if (w->stock_fd >= 0 && w->taken_fd[site->tree] >= 0) {
+		/*
+		 * A copy of the descriptor keeps the lock: a reaper's, until nothing of the cell is
+		 * left.
+		 */
+		site->tree_fd = fcntl(w->taken_fd[site->tree], F_DUPFD_CLOEXEC, 0);
+		return site->tree_fd < 0 ? -1 : 0;
+	}
+	snprintf(name, sizeof name, "tree-%u", site->tree);
+	site->tree_fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (site->tree_fd >= 0 || w->stock_fd < 0 || !site->is_at_work)
+		return site->tree_fd < 0 ? -1 : 0;
+	/* The warden that made the cell has died. */
+	snprintf(name, sizeof name, "stock-%u", site->tree);
+	n = readlink(name, number, sizeof number - 1);
+	number[n > 0 ? n : 0] = '\0';
+	if (n > 0)
+		site->tree_fd = tree_stock_open_tree(w->stock_fd, (uint32_t)strtoul(number, NULL, 10), false);
+	return site->tree_fd < 0 ? -1 : 0;
+}
+
+/*
+ * Open the cell's tree. It is made, or taken from the stock, when it is first wanted, and then used
+ * by one run after the other.
  */
 static int
 open_tree(const struct warden *w, struct site *site)
 {
+	static struct log_limit limit;
 	char name[32], unfinished[32];
 
+	if (find_tree(w, site) == 0)
+		return 0;
+	if (errno != ENOENT)
+		return -1;
+	if (w->stock_fd >= 0 && take_tree(w, site) == 0)
+		return find_tree(w, site);
+	if (w->stock_fd >= 0)
+		log_limit_warn(&limit, "no tree of the stock can be taken (%s): one is made, which takes seconds",
+		    errno == ENOENT ? "all are in use" : strerror(errno));
 	snprintf(name, sizeof name, "tree-%u", site->tree);
 	snprintf(unfinished, sizeof unfinished, "unfinished-%u", site->tree);
-	site->tree_fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (site->tree_fd >= 0)
-		return 0;
-	if (errno != ENOENT || dirtree_remove(AT_FDCWD, unfinished) != 0 ||
-	    chroot_tree_copy(w->first_tree_fd, AT_FDCWD, unfinished) != 0 || rename(unfinished, name) != 0)
+	if (dirtree_remove(AT_FDCWD, unfinished) != 0 || chroot_tree_copy(w->first_tree_fd, AT_FDCWD, unfinished) != 0 ||
+	    rename(unfinished, name) != 0)
 		return -1;
 	site->tree_fd = open(name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return site->tree_fd < 0 ? -1 : 0;
@@ -217,7 +283,11 @@ make(const struct warden *w, const struct warden_request *request, int *fds, siz
 static void
 restart_reaper(const struct warden *w, const struct warden_request *request, int reaper_sock)
 {
-	struct site site = { .cell = request->cell, .tree = request->tree, .reaper_sock = reaper_sock, .tree_fd = -1 };
+	struct site site = { .cell = request->cell,
+		.tree = request->tree,
+		.reaper_sock = reaper_sock,
+		.tree_fd = -1,
+		.is_at_work = true };
 
 	if (open_tree(w, &site) != 0 || start_reaper(w, &site) != 0)
 		log_warn("warden: cannot start a reaper: %s", strerror(errno));
@@ -225,16 +295,18 @@ restart_reaper(const struct warden *w, const struct warden_request *request, int
 }
 
 void
-warden_chroot_main(int sock, const struct warden_config *config)
+warden_chroot_main(int sock, const struct warden_config *config, const struct planted *planted)
 {
-	struct warden w = { .config = config, .sock = sock };
+	struct warden w = { .config = config, .sock = sock, .first_tree_fd = planted->tree_fd, .stock_fd = planted->stock_fd };
 
 	/* The kernel reaps the reapers. */
 	signal(SIGCHLD, SIG_IGN);
 	w.zygote_fd = malloc(config->zygotes * sizeof *w.zygote_fd);
-	w.first_tree_fd = open(FIRST_TREE_NAME, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (w.zygote_fd == NULL || w.first_tree_fd < 0)
-		die("warden: open its language's tree: %s", strerror(errno));
+	w.taken_fd = malloc(config->cells * sizeof *w.taken_fd);
+	if (w.zygote_fd == NULL || w.taken_fd == NULL)
+		die("warden: out of memory");
+	for (uint32_t i = 0; i < config->cells; i++)
+		w.taken_fd[i] = -1;
 	for (uint32_t i = 0; i < config->zygotes; i++)
 		w.zygote_fd[i] = -1;
 	umask(022);

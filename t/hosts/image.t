@@ -2,11 +2,15 @@
 # Dify's requests are answered, that a stop ends it in time, and what refuses to start.
 #
 # script/test-image builds the image and runs this; it takes some minutes. CELLBLOCK_IMAGE names the
-# image, CELLBLOCK_PODMAN the command.
+# image, CELLBLOCK_PODMAN the command, and CELLBLOCK_IMAGE_ONLY a pattern of the subtests that are
+# carried out.
 use strict;
 use warnings;
-use Cellblock qw(command eventually json root skip_all);
+use Cellblock qw(command eventually json root skip_all spew);
+use File::Path qw(make_path);
+use File::Temp qw(tempdir);
 use HTTP::Tiny;
+use Packages qw(wheel);
 use Test::More;
 use Time::HiRes qw(time);
 
@@ -81,6 +85,13 @@ sub stops {
     return;
 }
 
+# A subtest, if CELLBLOCK_IMAGE_ONLY fits its name.
+sub part {
+    my ($name, $code) = @_;
+    return subtest($name, $code) if $name =~ /${\($ENV{CELLBLOCK_IMAGE_ONLY} || '.')}/;
+    return;
+}
+
 sub serves {
     my ($name, $level, @options) = @_;
     my $self = container($name, @options);
@@ -100,16 +111,48 @@ sub serves {
     my $node;
     eventually(60 * $slow, sub { $node = run($self, 'nodejs', 'console.log(6 * 7)'); return !$node->{broken} });
     is $node->{stdout}, "42\n", "$name: a run of Node.js" or diag explain $node;
-    is run($self, 'python3', "import requests, httpx, jinja2, yaml\nprint('imported')")->{stdout}, "imported\n", "$name: the packages that code nodes use";
+    my $imported;
+    eventually(30 * $slow, sub { $imported = run($self, 'python3', "import requests, httpx, jinja2, yaml\nprint('imported')"); return $imported->{stdout} });
+    is $imported->{stdout}, "imported\n", "$name: the packages that code nodes use" or diag explain $imported;
     like run($self, 'python3', 'open("/var/lib/cellblock/instance/api_key")')->{error}, qr/No such file/, "$name: a program does not see the service's files";
     return $self;
 }
 
-stops(serves('default', 'namespaces'));
-stops(serves('privileged', 'namespaces', '--privileged'));
-stops(serves('docker', 'chroot', @docker));
+part 'default' => sub { stops(serves('default', 'namespaces')) };
+part 'privileged' => sub { stops(serves('privileged', 'namespaces', '--privileged')) };
 
-subtest 'limits of the container' => sub {
+# Level chroot, where the image brings the trees of cells.
+part 'docker' => sub {
+    my $self = serves('docker', 'chroot', @docker);
+    my $limit = 20 * $slow;
+    cmp_ok $self->{seconds}, '<', $limit, "it serves within $limit s";
+    like $self->{log}, qr/python3: its first tree is number \d+ of the stock/, 'its trees are those of the image';
+    unlike $self->{log}, qr/its first tree has/, '... and none is made';
+    is run($self, 'bash', 'echo $((6 * 7))')->{stdout}, "42\n", 'a language that sleeps wakes up';
+    like run($self, 'bash', 'ls /var /root /sandbox /conf 2>&1; cat /etc/shadow')->{error}, qr{No such file}, 'a program sees nothing else of the container';
+    like run($self, 'bash', 'find / -xdev -writable ! -type l ! -path "/box*" ! -path "/tmp*" ! -path "/dev/*" 2>/dev/null')->{stdout} // 'broken', qr/\A\z/,
+        'a program can write nothing but /box and /tmp';
+    # One that was started again, with the same files.
+    podman(['restart', '-t', 60 * $slow, $self->{name}]);
+    ok eventually(90 * $slow, sub { (run($self, 'python3', 'print(1)')->{stdout} // '') eq "1\n" }), 'the container is restarted: it serves again';
+    (undef, my $out, my $err) = podman(['logs', $self->{name}]);
+    is scalar(() = "$out$err" =~ /python3: its first tree is number/g), 2, '... with trees of the image';
+    # An installation in the container: its files must show.
+    podman(['exec', $self->{name}, 'sh', '-c', 'mkdir -p /usr/local/lib/python3/new && echo new >/usr/local/lib/python3/new/file']);
+    podman(['restart', '-t', 60 * $slow, $self->{name}]);
+    my $seen;
+    eventually(240 * $slow, sub { $seen = run($self, 'python3', 'print(open("/usr/local/lib/python3/new/file").read())'); return !$seen->{broken} });
+    is $seen->{stdout}, "new\n\n", 'files were installed: programs see them' or diag explain $seen;
+    stops($self);
+};
+
+part 'without trees of the image' => sub {
+    my $self = serves('no-stock', 'chroot', @docker, '-e', 'CELLBLOCK_ISOLATION_CHROOT_STOCK=/nowhere');
+    like $self->{log}, qr/python3: its first tree has \d+ links/, 'its trees are made';
+    stops($self);
+};
+
+part 'limits of the container' => sub {
     my $self = serves('limits', 'namespaces', '--memory', '1g', '--cpus', '1.5');
     my $most = get($self, '/v1/sandbox/capabilities')->{limits}{memory_bytes};
     SKIP: {
@@ -120,16 +163,26 @@ subtest 'limits of the container' => sub {
     stops($self);
 };
 
-subtest 'a read-only root' => sub {
+part 'a read-only root' => sub {
     stops(serves('read-only', 'namespaces', '--read-only'));
 };
 
-subtest 'another user, without a capability' => sub {
+part 'less than a processor' => sub {
+    my $self = serves('processors', 'namespaces', '--cpus', '0.5');
+    my $quota = (podman(['exec', $self->{name}, 'sh', '-c', 'cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us']))[1];
+    SKIP: {
+        skip "podman could not set the limit here: $quota", 1 if $quota !~ /^50000\b/m;
+        like((podman(['exec', $self->{name}, 'grep', 'cpu_percent', '/var/lib/cellblock/instance/conf/cellblock.conf']))[1], qr/^\s*cpu_percent = 50;/m, 'a run gets what the container has');
+    }
+    stops($self);
+};
+
+part 'another user, without a capability' => sub {
     stops(serves('user', 'namespaces', '--user', '1000', '--cap-drop', 'ALL'));
 };
 
 # The swap: dify-sandbox's variables, and a client in another container that knows a name only.
-subtest 'a second container, by name' => sub {
+part 'a second container, by name' => sub {
     my $network = "cellblock-test-$$";
     my ($made, undef, $why) = podman(['network', 'create', $network]);
     plan skip_all => "podman makes no network here: $why" if $made != 0;
@@ -142,10 +195,106 @@ subtest 'a second container, by name' => sub {
     stops($self);
 };
 
-subtest 'settings' => sub {
-    my $self = serves('settings', 'namespaces', '-e', 'WORKER_TIMEOUT=1', '-e', 'DEBUG=true', '-e', 'ALLOWED_SYSCALLS=1,2', '-e', 'CELLBLOCK_LOG_FORMAT=json');
+# A program in a container of its own, by the image's Python: t/image/$script.
+sub helper {
+    my ($name, $network, $script, @arguments) = @_;
+    my $full = "cellblock-test-$$-$name";
+    push @names, $full;
+    my ($exit, undef, $err) = podman(['run', '-d', '--no-healthcheck', '--name', $full, @limits, '--network', $network, '--network-alias', $name,
+        '-v', root() . "/t/image/$script:/script.py:ro", '--entrypoint', '/usr/bin/python3', $image, '/script.py', @arguments]);
+    die "podman run $name: $err" if $exit != 0;
+    return $full;
+}
+
+sub network {
+    my ($name) = @_;
+    my $network = "cellblock-test-$$-$name";
+    my ($made, undef, $why) = podman(['network', 'create', $network]);
+    return (undef, "podman makes no network here: $why") if $made != 0;
+    push @networks, $network;
+    return $network;
+}
+
+# Programs reach what the proxy allows, and nothing else: neither its neighbours nor the service.
+for my $level (['docker', 'chroot', @docker], ['default', 'namespaces']) {
+    my ($kind, $expected, @options) = @$level;
+    part "the network by a proxy, $kind" => sub {
+        my ($network, $why) = network("proxy-$expected");
+        plan skip_all => $why if !$network;
+        helper('allowed', $network, 'peer.py', 'the allowed host');
+        my $other = helper('other', $network, 'peer.py', 'another host');
+        helper('proxy', $network, 'proxy.py', 3128, 'allowed');
+        my $address = (podman(['inspect', '--format', '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}', $other]))[1] =~ s/\s+\z//r;
+        my $self = serves("web-$expected", $expected, @options, '--network', $network, '-e', 'ENABLE_NETWORK=true', '-e', 'HTTP_PROXY=http://proxy:3128', '-e', 'HTTPS_PROXY=http://proxy:3128',
+            '-e', 'NO_PROXY=other', '-e', 'SOCKS5_PROXY=socks5://proxy:1080');
+        my $r;
+        ok eventually(30 * $slow, sub { $r = run($self, 'python3', 'import requests; print(requests.get("http://allowed:8000/").text)'); return ($r->{stdout} // '') =~ /allowed host/ }),
+            'requests reaches the allowed host' or diag explain $r;
+        is $r->{network}, 'proxy', '... by the proxy';
+        for (
+            ['httpx' => 'import httpx; print(httpx.get("http://allowed:8000/").text)'],
+            ['requests, by HTTPS' => 'import requests, urllib3; urllib3.disable_warnings(); print(requests.get("https://allowed:8443/", verify=False).text)'],
+            ['httpx, by HTTPS' => 'import httpx; print(httpx.get("https://allowed:8443/", verify=False).text)'],
+            ['urllib' => 'import urllib.request; print(urllib.request.urlopen("http://allowed:8000/").read().decode())'],
+        ) {
+            my $reply = run($self, 'python3', $_->[1]);
+            is_deeply [@$reply{qw(stdout error)}], ["this is the allowed host\n\n", ''], "$_->[0] reaches it, too" or diag explain $reply;
+        }
+        is run($self, 'nodejs', 'const r = await fetch("http://allowed:8000/"); console.log(await r.text())')->{stdout}, "this is the allowed host\n\n", 'fetch of Node.js does, too';
+        my $raw = 'import socket; s = socket.create_connection(("%s", %d), 5); s.sendall(b"GET / HTTP/1.0\r\n\r\n"); print(s.recv(1000))';
+        for (
+            ['another host, by the proxy' => 'import requests; r = requests.get("http://other:8000/"); print(r.status_code, r.text)', qr/^403 refused by the proxy: other$/m],
+            ['another host, which NO_PROXY names' => 'import urllib.request; print(urllib.request.build_opener(urllib.request.ProxyHandler({})).open("http://other:8000/").read())', undef],
+            ['the address of another host' => sprintf($raw, $address, 8000), undef],
+            ['the service itself' => sprintf($raw, '127.0.0.1', 8194), undef],
+            ['the metadata of a cloud' => sprintf($raw, '169.254.169.254', 80), undef],
+            ['a datagram' => "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.sendto(b'x', ('$address', 8000)); print('sent')", undef],
+            ['a server' => 'import socket; s = socket.socket(); s.bind(("0.0.0.0", 9000)); s.listen(); print("listens")', undef],
+            ['the name service' => 'import socket; print(socket.getaddrinfo("other", 80))', undef],
+        ) {
+            my ($what, $code, $says) = @$_;
+            my $reply = run($self, 'python3', $code);
+            unlike $reply->{stdout} // '', qr/another host|sent|"ok"|code":|listens\n\z|\d+\.\d+\.\d+\.\d+/, "$what: not reached" if $expected eq 'chroot' || $what ne 'a server';
+            like $reply->{stdout} . $reply->{error}, $says, '... and the proxy says why' if $says;
+        }
+        is scalar(() = $self->{log} =~ /(?:NO_PROXY|SOCKS5_PROXY): has no effect/g), 2, 'NO_PROXY and SOCKS5_PROXY: the log says that they have no effect';
+        stops($self);
+    };
+}
+
+# pip, by an index of ours: the packages of python-requirements.txt.
+for my $level (['docker', 'chroot', @docker], ['default', 'namespaces']) {
+    my ($kind, $expected, @options) = @$level;
+    part "python-requirements.txt, $kind" => sub {
+        my ($network, $why) = network("index-$expected");
+        plan skip_all => $why if !$network;
+        my $dir = tempdir('cellblock-image-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+        make_path("$dir/index/simple/oatmeal", "$dir/dependencies");
+        chmod 0755, $dir;
+        wheel("$dir/index/simple/oatmeal", 'oatmeal', '1.0', 'oatmeal/__init__.py' => "taste = 'plain'\n");
+        spew("$dir/dependencies/python-requirements.txt", "oatmeal >= 1\n");
+        my $index = "cellblock-test-$$-index-$expected";
+        push @names, $index;
+        podman(['run', '-d', '--no-healthcheck', '--name', $index, @limits, '--network', $network, '--network-alias', 'index', '-v', "$dir/index:/index:ro",
+            '--entrypoint', '/usr/bin/python3', $image, '-m', 'http.server', '-d', '/index', '8000']);
+        my $self = serves("packages-$expected", $expected, @options, '--network', $network, '-v', "$dir/dependencies:/dependencies:ro", '-e', 'PIP_MIRROR_URL=http://index:8000/simple');
+        my $r;
+        ok eventually(120 * $slow, sub { $r = run($self, 'python3', 'import oatmeal; print(oatmeal.taste, oatmeal.__file__)'); return ($r->{stdout} // '') =~ /^plain/ }), 'a package that it names can be imported'
+            or diag explain($r), (podman(['logs', '--tail', 60, $self->{name}]))[1];
+        like $r->{stdout} // '', qr{^plain /packages/python3/}, '... from the set';
+        is run($self, 'python3', "import requests, jinja2; print('too')")->{stdout}, "too\n", '... and the packages of the image, too';
+        my ($listed) = grep { $_->{name} eq 'oatmeal' } @{ get($self, '/v1/sandbox/dependencies?language=python3')->{dependencies} || [] };
+        is $listed->{version}, '1.0', 'it is listed';
+        stops($self);
+    };
+}
+
+part 'settings' => sub {
+    my $self = serves('settings', 'namespaces', '-e', 'WORKER_TIMEOUT=1', '-e', 'DEBUG=true', '-e', 'ALLOWED_SYSCALLS=1,2,165,mount', '-e', 'CELLBLOCK_LOG_FORMAT=json');
     like run($self, 'python3', 'while True: pass')->{error}, qr/^error: timeout \(1000 ms\)/m, 'WORKER_TIMEOUT';
     is scalar(() = $self->{log} =~ /ALLOWED_SYSCALLS: has no effect/g), 1, 'what has no effect is said once';
+    my $call = 'import ctypes; c = ctypes.CDLL(None, use_errno=True); print(c.syscall(%d, 0, 0, 0), ctypes.get_errno())';
+    is run($self, 'python3', sprintf $call, 165)->{stdout}, "-1 1\n", 'ALLOWED_SYSCALLS: a call that it names is denied as always';
     my ($exit) = podman(['exec', $self->{name}, '/usr/share/cellblock/image/healthcheck']);
     is $exit, 0, 'the health check';
     # Its parent is gone when it ends, so it becomes a child of pid 1.
@@ -154,11 +303,11 @@ subtest 'settings' => sub {
     my $is_there = sub { (podman(['exec', $self->{name}, 'test', '-e', "/proc/$orphan"]))[0] == 0 };
     ok $is_there->(), 'an orphan is there';
     podman(['exec', $self->{name}, 'kill', $orphan]);
-    ok eventually(10, sub { !$is_there->() }), 'pid 1 reaps orphans';
+    ok eventually(10 * $slow, sub { !$is_there->() }), 'pid 1 reaps orphans';
     stops($self);
 };
 
-subtest 'what is refused' => sub {
+part 'what is refused' => sub {
     for (
         ['a bad value',  qr/^cellblock: error: MAX_WORKERS: must be a number/m, '-e', 'MAX_WORKERS=many'],
         ['an empty key', qr/^cellblock: error: API_KEY: is empty/m, '-e', 'API_KEY='],

@@ -26,7 +26,7 @@ function proxy_for(protocol, host) {
 	const url = protocol === 'https:' ? env.https_proxy || env.HTTPS_PROXY : env.http_proxy || env.HTTP_PROXY;
 	const beside = (env.no_proxy || env.NO_PROXY || '').split(',').map((entry) => entry.trim().toLowerCase());
 	const name = host.toLowerCase();
-	if (!url || beside.some((entry) => entry === '*' || entry === name || (entry && name.endsWith(`.${entry.replace(/^\*?\./, '')}`))))
+	if (!url || beside.some((entry) => entry === '*' || bracketed(entry) === name || (entry && name.endsWith(`.${entry.replace(/^\*?\./, '')}`))))
 		return null;
 	return new URL(url);
 }
