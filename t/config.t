@@ -28,7 +28,7 @@ my $b = 'languages/bash.conf'; # without a driver
 my $g = 'languages/c.conf';    # compiled
 my $n = 'languages/nodejs.conf';
 my @good = (
-    ['one cell and no armed ones',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 6/, 'armed = 0'], [$p, qr/armed = 1;/, 'armed = 0;'], [$p, qr/armed = 5/, 'armed = 0'],
+    ['one cell and no armed ones',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 6/, 'armed = 0'], (map { [$p, qr/^\t\tarmed = 1;/m, "\t\tarmed = 0;"] } 1 .. 3), [$p, qr/armed = 3/, 'armed = 0'],
         [$n, qr/armed = 4/, 'armed = 0']],
     ['no queue',           [$c, qr/queue = 256/, 'queue = 0']],
     ['the lowest value of a limit',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],

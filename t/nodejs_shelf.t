@@ -1,8 +1,8 @@
-# The shelf of Node's zygotes: packages that are required already, and that a program finds as after a
-# cold start.
+# The shelf of Node's zygotes: packages that are required already, and that a program finds as after
+# a cold start.
 #
-# Each program runs twice in cells of one instance: in a guest of a zygote with a shelf, and by a node
-# that is started for the run. Both must print the same, whatever a package does at its load.
+# Each program runs twice in cells of one instance: in a guest of a zygote with a shelf, and by a
+# node that is started for the run. Both must print the same, whatever a package does at its load.
 use strict;
 use warnings;
 use Cellblock qw(eventually prefix skip_all spew);
@@ -74,7 +74,7 @@ ok eventually(60, sub { $cb->run(language => 'nodejs', code => '1')->{data} }), 
 
 # --- programs --------------------------------------------------------------------------------------
 
-# What a program can see of the modules that it has.
+# Prints all that a program can see of the modules that it has.
 my $dump = <<'JS';
 function shown(value, depth = 0) {
 	if (typeof value === 'function')

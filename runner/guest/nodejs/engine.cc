@@ -276,7 +276,7 @@ look_on_shelf(Local<v8::Name> file, const v8::PropertyCallbackInfo<Value> &info)
 }
 
 /*
- * For driver.js: an object like any other without a prototype, except that the function in the first
+ * For driver.js: an object like any other without a prototype. But the function in the first
  * argument is asked for the modules that are missing in it.
  */
 void

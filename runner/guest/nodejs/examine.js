@@ -2,7 +2,7 @@
 // load but define things (shelf.js). A file that does more, and all that require it, are loaded by
 // each program itself:
 //
-// - it reads the clock, draws a random number, or asks for the pid, the name of the host, or the like
+// - it reads the clock, draws a random number, or asks for the pid, the host's name, or the like
 // - it begins something that goes on: a timer, a promise, a handle
 // - it changes an object of Node or of the language, or listens to process
 // - it is compiled (a .node file), or fails
@@ -27,7 +27,7 @@ const promises = new Map(); // id of a promise -> the records of the files that 
 const globals = new Set([...Reflect.ownKeys(globalThis), Symbol.for('undici.globalDispatcher.1')]);
 const whys = []; // names of packages that are not good, with reasons
 
-// What packages do that a run cannot tell from their doing it in the run, by their directory.
+// The directory of a package -> things that it does, and that a run cannot tell from its own doing.
 const harmless = {
 	// It counts calls of its functions within 16 ms, and was loaded longer ago than that.
 	'/lodash/': ['it calls now'],

@@ -38,7 +38,7 @@ function snapshot() {
 	return found;
 }
 
-// What examine.js found: [[file, { variables, needs_no_args, ... }], ...], in the order of the ends
+// The findings of examine.js: [[file, { variables, needs_no_args, ... }], ...], in the order of the ends
 // of the loads.
 function examine(names, wait) {
 	const worker = new Worker(EXAMINER, { workerData: names, stdout: true, stderr: true });
@@ -124,7 +124,7 @@ function opened(books) {
 			&& (!book.reads_all_variables || names_of_variables() === variables);
 	}
 
-	// Add to `plan` what the load of this file would have loaded, in order. Returns false if a load
+	// Add to `plan` the files that a load of this one would load, in order. Returns false if a load
 	// would end differently.
 	function add(file, plan, requirer) {
 		if (plan.has(file))
