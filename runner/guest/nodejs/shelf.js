@@ -38,8 +38,8 @@ function snapshot() {
 	return found;
 }
 
-// The findings of examine.js: [[file, { variables, needs_no_args, ... }], ...], in the order of the ends
-// of the loads.
+// The findings of examine.js: [[file, { variables, needs_no_args, ... }], ...], in the order of the
+// ends of the loads.
 function examine(names, wait) {
 	const worker = new Worker(EXAMINER, { workerData: names, stdout: true, stderr: true });
 	let files = [], whys = [], problem, is_over = false;
@@ -124,8 +124,8 @@ function opened(books) {
 			&& (!book.reads_all_variables || names_of_variables() === variables);
 	}
 
-	// Add to `plan` the files that a load of this one would load, in order. Returns false if a load
-	// would end differently.
+	// Add to `plan` the files that a load of this one would load, in order. Returns false if a
+	// load would end differently.
 	function add(file, plan, requirer) {
 		if (plan.has(file))
 			return true;
