@@ -1,5 +1,5 @@
-# Three hundred programs of the kind that documentation shows behave in a cell as under a bare Python:
-# same output, same errors, same exit status.
+# Three hundred programs of the kind that documentation shows behave in a cell as under a bare
+# Python: same output, same errors, same exit status.
 #
 # Each program of t/python_shelf/library_*.txt runs twice: cold, by `python3 main.py` in an empty
 # directory, and by the service, where most imports come from a shelf.

@@ -11,8 +11,8 @@ use POSIX ();
 
 our @EXPORT_OK = qw(cold_python cold_result same_form);
 
-# The Python to compare with, from the reply of a run of the program below: its path, the environment
-# and the version of a cell.
+# The Python to compare with, from the reply of a run of the program below: its path, the
+# environment and the version of a cell.
 our $facts = 'import json, os, platform; print(json.dumps([platform.python_version(), dict(os.environ), os.getcwd()]))';
 
 sub cold_python {
