@@ -28,7 +28,7 @@ my $b = 'languages/bash.conf'; # without a driver
 my $g = 'languages/c.conf';    # compiled
 my $n = 'languages/nodejs.conf';
 my @good = (
-    ['one cell and no armed ones',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 6/, 'armed = 0'], [$p, qr/armed = 1;/, 'armed = 0;'], [$p, qr/armed = 5/, 'armed = 0'],
+    ['one cell and no armed ones',   [$c, qr/cells = 32/, 'cells = 1'], [$p, qr/armed = 6/, 'armed = 0'], (map { [$p, qr/^\t\tarmed = 1;/m, "\t\tarmed = 0;"] } 1 .. 3), [$p, qr/armed = 3/, 'armed = 0'],
         [$n, qr/armed = 4/, 'armed = 0']],
     ['no queue',           [$c, qr/queue = 256/, 'queue = 0']],
     ['the lowest value of a limit',      [$c, qr/wall_ms = \{ default = 15000/, 'wall_ms = { default = 1']],
@@ -123,8 +123,8 @@ my @bad = (
     ['a link out of the root',    [$p, qr/^links = \[\]/m, 'links = ["/../x=/y"]'],                  qr/links.*two absolute paths/],
     ['a bad environment',         [$p, qr/^env = \[\]/m, 'env = ["novalue"]'],                      qr/env.*NAME=value/],
     ['more armed than cells',     [$p, qr/armed = 6/, 'armed = 31'],                                qr/armed.*32/, ''],
-    ['two warm sets with one name',      [$p, qr/name = "data"/, 'name = "base"'],                       qr/warm\[2\]\.name/, ''],
-    ['a warm set without hints',       [$p, qr/hints = \["numpy", "pandas"\];/, ''],                              qr/warm\[2\]\.hints/, ''],
+    ['two warm sets with one name',      [$p, qr/name = "data"/, 'name = "base"'],                       qr/warm\[4\]\.name/, ''],
+    ['a warm set without hints',       [$p, qr/hints = \["numpy", [^]]*\];/, ''],                              qr/warm\[4\]\.hints/, ''],
     ['an unknown key in a warm set',   [$p, qr/armed = 6;/, 'armed = 6; legs = 2;'],                     qr/legs/],
     ['a language limit too large', [$p, qr/^#limits = .*/m, 'limits = { wall_ms = { default = 86400001; maximum = 86400001; }; };'], qr/limits\.wall_ms/],
 );

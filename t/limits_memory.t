@@ -12,8 +12,9 @@ my $MB = 1 << 20;
 # Few cells, so that a run comes into one that a big run has used: any of them.
 my $cb = Cellblock->start(own => 1, conf => [
     ['cellblock.conf', qr/cells = 32;/, 'cells = 4;'],
+    (map { ['languages/python3.conf', qr/^\t\tarmed = 1;/m, "\t\tarmed = 0;"] } 1 .. 2),
     ['languages/python3.conf', qr/armed = 6;/, 'armed = 1;'],
-    ['languages/python3.conf', qr/armed = 5;/, 'armed = 1;'],
+    ['languages/python3.conf', qr/armed = 3;/, 'armed = 1;'],
 ]);
 
 my $c = <<'C';

@@ -14,9 +14,9 @@ my $cb = Cellblock->start(own => 1, args => ['--workers', 6], conf => [
     ['cellblock.conf', qr/cells = 32/,        'cells = 2'],
     ['cellblock.conf', qr/queue = 256/,       'queue = 1'],
     ['cellblock.conf', qr/queue_ms = 10000/,  'queue_ms = 3000'],
-    [$p,               qr/\tarmed = 1;/,      "\tarmed = 0;"],
+    (map { [$p, qr/^\t\tarmed = 1;/m, "\t\tarmed = 0;"] } 1 .. 3),
     [$p,               qr/armed = 6/,         'armed = 0'],
-    [$p,               qr/armed = 5/,         'armed = 1'],
+    [$p,               qr/armed = 3/,         'armed = 1'],
     ['languages/nodejs.conf', qr/armed = 4/,  'armed = 0'],
 ]);
 

@@ -6,56 +6,20 @@
 # from the name of the directory.
 use strict;
 use warnings;
-use Cellblock qw(command envelope_ok json missing slurp spew);
+use Cellblock qw(command envelope_ok missing slurp);
+use ColdPython qw(cold_python cold_result same_form);
 use Comparison qw(same_as_cold);
 use Encode qw(decode);
 use File::Basename qw(basename);
-use File::Temp qw(tempdir);
-use POSIX ();
 use Test::More;
 
 my $python = $ENV{CELLBLOCK_TEST_PYTHON} // '/usr/bin/python3';
 my $cb = Cellblock->start(conf => [['languages/python3.conf', qr{^interpreter = "/usr/bin/python3"}m, "interpreter = \"$python\""]]);
 
-my $here = $cb->run(code => 'import json, os, platform; print(json.dumps([platform.python_version(), dict(os.environ), os.getcwd()]))');
-my ($version, $env, $cwd) = @{ json->decode($here->{data}{stdout} || '[]') };
-is $cwd, '/box', 'the working directory is /box';
+my $cold_python = cold_python($python, $cb->run(code => $ColdPython::facts));
+is $cold_python->{cwd}, '/box', 'the working directory is /box';
 my $cold_version = (command([$python, '-c', 'import platform; print(platform.python_version(), end="")']))[1];
-is $version, $cold_version, "the service runs the Python that it is compared with ($python)";
-
-# A program's cold run: (stdout, stderr, exit code, signal).
-sub cold {
-    my ($source, $stdin, @args) = @_;
-    my $outside = tempdir(CLEANUP => 1);
-    my $dir = "$outside/box"; # the program alone is in it
-    mkdir $dir or die "$dir: $!";
-    spew("$dir/main.py", $source);
-    # The variables are those of a cell; two of the values are directories.
-    my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } (qw(HOME LANG LOGNAME PATH SHELL TMPDIR USER), exists $env->{OMP_NUM_THREADS} ? 'OMP_NUM_THREADS' : ());
-    # In a session of its own, as in a cell: the test's process group may be outside of the pid
-    # namespace of a container, and then has the id 0.
-    # Up to Python 3.8 a program that is named by a relative path has that in its tracebacks.
-    my $main = $version =~ /^3\.[0-8]\./ ? "$dir/main.py" : 'main.py';
-    my ($exit, $out, $err, $signal) = command(['setsid', '/usr/bin/env', '-i', "-C$dir", (map {"$_=$value{$_}"} sort keys %value), $python, $main, @args],
-        piped => $stdin);
-    s/\Q$dir\E/\/box/g for $out, $err;
-    return (same_form(decode('UTF-8', $out)), same_form(decode('UTF-8', $err)), $signal ? -1 : $exit, $signal ? signal_name($signal) : undef);
-}
-
-sub signal_name {
-    my ($number) = @_;
-    my ($name) = grep { POSIX->can($_) && POSIX->can($_)->() == $number } qw(SIGHUP SIGINT SIGABRT SIGKILL SIGSEGV SIGUSR1 SIGPIPE SIGALRM SIGTERM);
-    return $name;
-}
-
-# Addresses differ from run to run, and decoders differ in the number of U+FFFD for an invalid
-# sequence.
-sub same_form {
-    my ($text) = @_;
-    $text =~ s/0x[0-9a-f]{6,}/0xADDRESS/g;
-    $text =~ s/\x{fffd}+/\x{fffd}/g;
-    return $text;
-}
+is $cold_python->{version}, $cold_version, "the service runs the Python that it is compared with ($python)";
 
 my $lines = "one\nzwei \xc3\xa9\nthree";
 
@@ -95,7 +59,7 @@ push @cases, (
 
 for my $case (@cases) {
     my ($name, $source, $stdin, @args) = @$case;
-    my @cold = cold($source, $stdin // '', @args);
+    my @cold = cold_result($cold_python, $source, $stdin // '', @args);
     my $r = $cb->run(code => decode('UTF-8', $source), stdin => decode('UTF-8', $stdin // ''), args => [map { decode('UTF-8', $_) } @args]);
     same_as_cold($name, $r, \@cold, \&same_form);
 }

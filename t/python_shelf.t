@@ -14,14 +14,15 @@ my @may_differ = (
     [qr/^sys path_importer_cache /,               'directories that no import has had to read'],
     [qr/^(?:_frozen_importlib|importlib\._bootstrap) _find_and_load /, 'the function that puts modules back'],
     [qr/^re _cache /,                             'patterns that modules of the shelf have compiled'],
-    [qr/^(?:copy|copyreg) dispatch_table /,       'types of modules of the shelf are known to copyreg'],
+    [qr/^lxml\._elementpath _cache /,             'paths that modules of the shelf have compiled'],
+    [qr/^cython_runtime cline_in_traceback /,     'set by the first traceback through code of Cython'],
     [qr/^(?:threading|multiprocessing\.\w+) _dangling /, 'a set that a weak reference keeps'],
     [qr/^sysconfig _CONFIG_VARS /,                'a cache that a module of the shelf has filled'],
     [qr/^platform _uname_cache /,                 'the zygote has another name than the cell, so this cache is emptied'],
     [qr/^logging (?:\[|_handlerList )/,           'logging knows the loggers of modules of the shelf'],
     [qr/^logging _startTime /,                    'the time of the import'],
     [qr/^\w+ _\w+_addr /,                         'addresses'],
-    [qr/^encodings _cache /,                      'codecs that modules of the shelf have looked up'],
+    [qr/^encodings _cache /,                      'codecs that modules of the shelf have looked up, before Python 3.10'],
     [qr/^(?:six\.moves|_cython_\w+) /,            'names that other modules of the shelf have asked for'],
 );
 

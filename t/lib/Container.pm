@@ -56,9 +56,9 @@ sub conf {
         [$c, qr/first_uid = \d+/,      "first_uid = $self->{first_uid}"],
         [$c, qr/cells = 32/,           'cells = ' . CELLS],
         [$c, qr/processes = \{ maximum = \d+;/, 'processes = { default = 1; maximum = 64;'],
-        [$p, qr/armed = 1;/,           'armed = 0;'],
+        (map { [$p, qr/^\t\tarmed = 1;/m, "\t\tarmed = 0;"] } 1 .. 3),
         [$p, qr/armed = 6/,            'armed = 2'],
-        [$p, qr/armed = 5/,            'armed = 0'],
+        [$p, qr/armed = 3/,            'armed = 0'],
         # A tree of a whole /usr would take seconds.
         (map { [$_, qr/^#root = \[\];/m, 'root = [];'] } $p, 'languages/nodejs.conf'),
         ['languages/bash.conf', qr/\z/, "\nroot = [\"$libraries\", \"?/lib64\", \"/usr/bin\", \"/bin\"];"],

@@ -1,4 +1,4 @@
-// Prepares a zygote, as the body of a function (process, turn, warn, imports). Returns the
+// Prepares a zygote, as the body of a function (process, turn, warn, watched, imports). Returns the
 // function that each guest calls before its run comes. This code is in no module, so programs
 // cannot find it.
 'use strict';
@@ -7,9 +7,14 @@ const require = Module.createRequire('/box/');
 const fs = require('fs');
 
 // The modules of Node that short programs use.
-const builtins = ['assert', 'async_hooks', 'buffer', 'child_process', 'crypto', 'events', 'fs', 'fs/promises',
-	'http', 'os', 'path', 'perf_hooks', 'querystring', 'readline', 'stream', 'stream/promises', 'string_decoder',
-	'timers/promises', 'url', 'util', 'v8', 'vm', 'worker_threads', 'zlib'];
+const builtins = ['assert', 'assert/strict', 'async_hooks', 'buffer', 'child_process', 'crypto', 'dgram', 'diagnostics_channel', 'dns',
+	'dns/promises', 'events', 'fs', 'fs/promises', 'http', 'http2', 'https', 'net', 'os', 'path', 'path/posix', 'perf_hooks',
+	'querystring', 'readline', 'readline/promises', 'stream', 'stream/consumers', 'stream/promises', 'stream/web',
+	'string_decoder', 'timers', 'timers/promises', 'tls', 'tty', 'url', 'util', 'util/types', 'v8', 'vm', 'worker_threads',
+	'zlib'];
+
+// The packages of the operator's set.
+const set = '/packages/nodejs/package.json';
 
 function forget(file) {
 	delete Module._cache[file];
@@ -37,15 +42,36 @@ function warm_up() {
 
 for (const name of builtins)
 	require(name);
-for (const name of imports) {
+
+function take_turn() {
+	process._tickCallback();
+	pause(1);
+	turn();
+}
+
+function packages_of_set() {
 	try {
-		require(name);
-	} catch (error) {
-		// The zygote serves without the module. A program that requires it gets the same
-		// error.
-		warn(`a zygote cannot require ${name}: ${error.message.split('\n')[0]}`);
+		return Object.keys(JSON.parse(fs.readFileSync(set, 'utf8')).dependencies ?? {});
+	} catch {
+		return []; // there is no set
 	}
 }
+
+// Put packages on the shelf (shelf.js).
+function fill_shelf() {
+	const names = [...new Set([...imports, ...packages_of_set()])].filter((name) => !Module.isBuiltin(name));
+	for (const name of imports.filter(Module.isBuiltin))
+		require(name);
+	if (names.length === 0)
+		return undefined;
+	const { fill, opened: open } = require('/box/shelf.js');
+	forget('/box/shelf.js');
+	const opened = open(fill(names, new Set(imports), take_turn, warn));
+	Module._cache = Object.assign(watched(opened.put_back), Module._cache);
+	return opened;
+}
+
+const shelf = fill_shelf();
 if (process.env.HTTP_PROXY) {
 	require('/box/proxy.js');
 	forget('/box/proxy.js');
@@ -53,6 +79,8 @@ if (process.env.HTTP_PROXY) {
 for (let i = 0; i < 3; i++)
 	warm_up();
 /^/.exec(''); // clears RegExp.$1 and the other results of the last match
+
+shelf?.begin();
 
 // Where programs find packages, in the order of the search.
 const places = [...Module._nodeModulePaths('/box'), ...Module.globalPaths];
@@ -85,6 +113,7 @@ rehearse.missing_need = function missing_need(needs) {
 return rehearse;
 
 function rehearse() {
+	shelf?.begin_guest();
 	const module = new Module('/box/main.js');
 	module.filename = '/box/main.js';
 	module.paths = [];

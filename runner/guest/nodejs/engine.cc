@@ -231,6 +231,69 @@ warn(const v8::FunctionCallbackInfo<Value> &call)
 	warn_log(*text == nullptr ? "?" : *text);
 }
 
+/* ---- require.cache ------------------------------------------------------------------------------- */
+
+/*
+ * Is JavaScript of Node's loader of modules running? A program that looks into require.cache itself
+ * must not find a module there that it has not required.
+ */
+bool
+is_called_by_loader()
+{
+	Local<v8::StackTrace> trace = v8::StackTrace::CurrentStackTrace(isolate, 1, v8::StackTrace::kScriptName);
+
+	if (trace->GetFrameCount() == 0)
+		return false;
+
+	String::Utf8Value name(isolate, trace->GetFrame(isolate, 0)->GetScriptName());
+
+	return *name != nullptr && strcmp(*name, "node:internal/modules/cjs/loader") == 0;
+}
+
+/* V8 from 12.4 on wants to know whether a function has intercepted an access. */
+#if NODE_MAJOR_VERSION >= 22
+typedef v8::Intercepted intercepted;
+#define INTERCEPTED v8::Intercepted::kYes
+#define NOT_INTERCEPTED v8::Intercepted::kNo
+#else
+typedef void intercepted;
+#define INTERCEPTED
+#define NOT_INTERCEPTED
+#endif
+
+/* A module is looked for that is not in the cache: it may be on the shelf. */
+intercepted
+look_on_shelf(Local<v8::Name> file, const v8::PropertyCallbackInfo<Value> &info)
+{
+	Local<Value> argument[] = { file }, module;
+
+	if (!is_called_by_loader() ||
+	    !info.Data().As<Function>()->Call(context(), v8::Undefined(isolate), 1, argument).ToLocal(&module) ||
+	    module->IsUndefined())
+		return NOT_INTERCEPTED;
+	info.GetReturnValue().Set(module);
+	return INTERCEPTED;
+}
+
+/*
+ * For driver.js: an object like any other without a prototype. But the function in the first
+ * argument is asked for the modules that are missing in it.
+ */
+void
+watched(const v8::FunctionCallbackInfo<Value> &call)
+{
+	Local<v8::ObjectTemplate> pattern = v8::ObjectTemplate::New(isolate);
+	Local<Object> cache;
+
+	pattern->SetHandler(v8::NamedPropertyHandlerConfiguration(look_on_shelf, nullptr, nullptr, nullptr, nullptr, call[0],
+	    (v8::PropertyHandlerFlags)(
+	        (int)v8::PropertyHandlerFlags::kNonMasking | (int)v8::PropertyHandlerFlags::kOnlyInterceptStrings)));
+	if (!pattern->NewInstance(context()).ToLocal(&cache))
+		return;
+	cache->SetPrototype(context(), v8::Null(isolate)).FromMaybe(false);
+	call.GetReturnValue().Set(cache);
+}
+
 bool
 prepare(const char *driver, void (*warn_fn)(const char *text), const char *imports, uint32_t count, char *error, size_t size)
 {
@@ -245,20 +308,21 @@ prepare(const char *driver, void (*warn_fn)(const char *text), const char *impor
 
 	v8::TryCatch caught(isolate);
 	std::string text = read_file(driver);
-	Local<String> names[] = { text_of("process"), text_of("turn"), text_of("warn"), text_of("imports") };
-	Local<Function> function = compile(text.data(), text.size(), 4, names), turn_loop, warn_function;
+	Local<String> names[] = { text_of("process"), text_of("turn"), text_of("warn"), text_of("watched"), text_of("imports") };
+	Local<Function> function = compile(text.data(), text.size(), 5, names), turn_loop, warn_function, watched_function;
 	Local<v8::Array> list = v8::Array::New(isolate, (int)count);
 
 	platform = node::GetMultiIsolatePlatform(node::GetCurrentEnvironment(context()));
 	for (uint32_t i = 0; i < count; i++, imports += strlen(imports) + 1)
 		set(list, i, text_of(imports));
 	if (!function.IsEmpty() && Function::New(context(), turn).ToLocal(&turn_loop) &&
-	    Function::New(context(), warn).ToLocal(&warn_function)) {
-		Local<Value> arguments[] = { process(), turn_loop, warn_function, list };
+	    Function::New(context(), warn).ToLocal(&warn_function) &&
+	    Function::New(context(), watched).ToLocal(&watched_function)) {
+		Local<Value> arguments[] = { process(), turn_loop, warn_function, watched_function, list };
 
 		Local<Value> result;
 
-		if (function->Call(context(), v8::Undefined(isolate), 4, arguments).ToLocal(&result) && result->IsFunction())
+		if (function->Call(context(), v8::Undefined(isolate), 5, arguments).ToLocal(&result) && result->IsFunction())
 			rehearsal = new v8::Global<Function>(isolate, result.As<Function>());
 	}
 	if (caught.HasCaught()) {

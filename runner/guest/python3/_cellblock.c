@@ -43,6 +43,7 @@ static PyObject *driver;  /* driver.py's module */
 static PyObject *hook;    /* the interactive hook that ours replaces */
 static PyObject *globals; /* of the program's __main__; borrowed from sys.modules */
 static PyObject *gc_collect, *gc_get_count;
+static PyObject *rehearsal; /* what guests do with modules of the shelf before their run; or NULL */
 static PyObject *name_main, *name_threading, *name_atexit;
 static Py_ssize_t module_count;                            /* in sys.modules before the program */
 static bool generations_are_simple;                        /* gc.get_count() shows which generations were collected */
@@ -428,6 +429,11 @@ rehearse(void)
 	PyObject *code = scope == NULL ? NULL : Py_CompileString("print(0)\n", main_path, Py_file_input);
 	PyObject *done = NULL;
 
+	if (rehearsal != NULL && shelf_rehearse(true) == 0) {
+		Py_XDECREF(PyObject_CallObject(rehearsal, NULL));
+		if (PyErr_Occurred() || shelf_rehearse(false) != 0)
+			guest_fail("rehearse a run with modules of the shelf");
+	}
 	if (code != NULL && PyDict_SetItemString(scope, "__builtins__", PyEval_GetBuiltins()) == 0)
 		done = PyEval_EvalCode(code, scope, scope);
 	Py_XDECREF(done);
@@ -596,6 +602,17 @@ find_at_end(PyObject *modules, PyObject *gc)
 	return PyErr_Occurred() ? -1 : 0;
 }
 
+/* rehearse_in_guests(function): each guest calls it before its run comes. */
+static PyObject *
+rehearse_in_guests(PyObject *self, PyObject *function)
+{
+	(void)self;
+	Py_INCREF(function);
+	Py_XDECREF(rehearsal);
+	rehearsal = function;
+	Py_RETURN_NONE;
+}
+
 /* is_shelved(name): is it a module of the shelf? */
 static PyObject *
 is_shelved(PyObject *self, PyObject *name)
@@ -642,6 +659,7 @@ static PyMethodDef methods[] = {
 	{ "last_words", last_words, METH_VARARGS, NULL },
 	{ "load_setup", load_setup, METH_NOARGS, NULL },
 	{ "plain_flags", plain_flags, METH_VARARGS, NULL },
+	{ "rehearse_in_guests", rehearse_in_guests, METH_O, NULL },
 	{ "send_report", send_report, METH_VARARGS, NULL },
 	{ "set_zone", set_zone, METH_NOARGS, NULL },
 	{ "shelve", shelf_fill, METH_VARARGS, NULL },

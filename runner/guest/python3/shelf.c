@@ -524,6 +524,19 @@ shelf_take_back(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+int
+shelf_rehearse(bool begins)
+{
+	PyObject *done;
+
+	is_open = !begins;
+	if (begins)
+		return 0;
+	done = shelf_take_back(NULL, NULL);
+	Py_XDECREF(done);
+	return done == NULL ? -1 : 0;
+}
+
 Py_ssize_t
 shelf_out(void)
 {

@@ -37,6 +37,12 @@ PyObject *shelf_keep_finders(PyObject *self, PyObject *unused);
 /* The modules that are in sys.modules now go back to the shelf. Their effects stay. */
 PyObject *shelf_take_back(PyObject *self, PyObject *unused);
 
+/*
+ * A guest begins, or ends, to rehearse its run. Meanwhile imports have no effects. At the end all
+ * modules are on the shelf again. Returns 0, or -1 and an error.
+ */
+int shelf_rehearse(bool begins);
+
 /* The number of modules that were put into sys.modules. */
 Py_ssize_t shelf_out(void);
 

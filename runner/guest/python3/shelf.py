@@ -8,9 +8,11 @@ import os
 import sys
 
 import _cellblock
+import rehearsals
 
 NONE = object()  # an attribute is missing
-FRESH = 1000  # modules that are made ahead
+FRESH = 1500  # modules that are made ahead
+EXTENSION_LOADER = sys.modules["_frozen_importlib_external"].ExtensionFileLoader
 
 
 def warn(text):
@@ -84,6 +86,25 @@ def prepare_platform(platform):
 # Done once, in the zygote.
 PREPARE = {"platform": prepare_platform}
 
+# Dictionaries and lists into which other modules put entries at their import: a level of logging,
+# the source of a function that was made from a text, a format of images. An entry is put back with
+# the module that has made it.
+TABLES = (
+    ("copyreg", "dispatch_table"),
+    ("linecache", "cache"),
+    ("logging", "_levelToName"),
+    ("logging", "_nameToLevel"),
+    ("PIL.Image", "DECODERS"),
+    ("PIL.Image", "ENCODERS"),
+    ("PIL.Image", "EXTENSION"),
+    ("PIL.Image", "ID"),
+    ("PIL.Image", "MIME"),
+    ("PIL.Image", "OPEN"),
+    ("PIL.Image", "SAVE"),
+    ("PIL.Image", "SAVE_ALL"),
+    ("PIL.TiffTags", "TYPES"),
+)
+
 
 def never_shelved():
     """The modules that are always imported by the program itself, each with the reason."""
@@ -105,6 +126,22 @@ def effect_on(items, is_first, added):
         _cellblock.keep_finders()
 
     return effect
+
+# Variables of mimetypes that it sets when it is first asked, which a module may do at its import.
+MIMETYPES = ("inited", "_db", "common_types", "encodings_map", "suffix_map", "types_map")
+
+
+def mimetypes_effect(mimetypes, values):
+    """The effect that has mimetypes ready, unless the program has done so."""
+    return lambda: None if mimetypes.inited else vars(mimetypes).update(values)
+
+
+def entries_effect(table, added):
+    """The effect that puts these entries into one of TABLES."""
+    if isinstance(table, list):
+        return lambda: table.extend(added)
+    entries = {key: table[key] for key in added}
+    return lambda: table.update(entries)
 
 
 class Record:
@@ -130,6 +167,9 @@ class Recorder:
         self.replaced = []  # (object, name, original, replacement)
         self.filters = []
         self.added = []  # finders of modules
+        self.unimported = set()  # modules that C code has made without an import
+        self.mimetypes = None  # the first values of MIMETYPES
+        self.tables = {}  # number of one of TABLES -> (it, its first entries, all known ones)
 
     def replace(self, owner, name, replacement):
         self.replaced.append((owner, name, getattr(owner, name), replacement))
@@ -154,7 +194,18 @@ class Recorder:
             if name not in self.known:
                 self.known.add(name)
                 if name not in self.records:
+                    self.unimported.add(name)
                     self.need(name)
+
+    def need_unimported(self, spec):
+        """The modules by which Cython's modules share types are made by the first of them, and used by all."""
+        if not self.unimported or type(spec.loader) is not EXTENSION_LOADER:
+            return
+        with open(spec.origin, "rb") as file:
+            content = file.read()
+        for name in sorted(self.unimported):
+            if b"\0" + name.encode() + b"\0" in content:
+                self.need(name)
 
     def note(self, name, fromlist):
         """`name` was imported by the running module, or a part of it was."""
@@ -216,11 +267,13 @@ class Recorder:
     def load(self, spec, load):
         name = spec.name
         self.claim()
+        self.note_entries()
         record = self.records[name] = Record()
         before = self.state()
         self.running.append(name)
         try:
             module = load(spec)
+            self.need_unimported(spec)
         except BaseException:
             self.finish(record, before)
             # The imports of a module that failed stay. The one that imported it may go on.
@@ -238,10 +291,41 @@ class Recorder:
 
     def finish(self, record, before):
         self.claim()
+        self.note_entries(True)
         self.running.pop()
+        self.note_mimetypes(record)
         self.compare(record, before)
 
     # -- what else it does
+
+    def note_entries(self, is_end=False):
+        """What is new in TABLES is the running module's, which may be at its end."""
+        record = self.record()
+        for number, (owner, name) in enumerate(TABLES):
+            if number not in self.tables:
+                table = getattr(sys.modules.get(owner), name, None)
+                if table is not None and (owner not in self.running or (is_end and owner == self.running[-1])):
+                    self.tables[number] = (table, list(table), set(table))
+                continue
+            table, _, known = self.tables[number]
+            if len(table) == len(known):
+                continue
+            added = [key for key in table if key not in known]
+            known.update(added)
+            if added and record is not None:
+                record.effects.append(entries_effect(table, added))
+
+    def note_mimetypes(self, record):
+        """The running module may have made mimetypes ready."""
+        mimetypes = sys.modules.get("mimetypes")
+        if mimetypes is None or "mimetypes" in self.running:
+            return
+        values = {name: getattr(mimetypes, name) for name in MIMETYPES}
+        if self.mimetypes is None:
+            self.mimetypes = values
+        elif mimetypes.inited and not self.mimetypes["inited"]:
+            vars(mimetypes).update(self.mimetypes)  # for the next one that asks
+            record.effects.append(mimetypes_effect(mimetypes, values))
 
     def state(self):
         exits = getattr(sys.modules.get("threading"), "_threading_atexits", [])
@@ -326,6 +410,14 @@ class Recorder:
         self.filters[:] = self.kept_filters
         for items in sys.meta_path, sys.path_hooks:
             items[:] = [item for item in items if item not in self.added]
+        if self.mimetypes is not None:
+            vars(sys.modules["mimetypes"]).update(self.mimetypes)
+        for table, first, _ in self.tables.values():
+            if isinstance(table, list):
+                table[:] = first
+            else:
+                for key in set(table).difference(first):
+                    del table[key]
         sys.modules["warnings"]._filters_mutated()
         # A module may have kept a replacement under a name of its own.
         originals = {id(replacement): original for _, _, original, replacement in self.replaced}
@@ -424,7 +516,7 @@ def fill(imports):
     recorder.watch_warnings()
     home = sys.path.pop(0)  # the driver's directory
     for name in imports:
-        may_miss, name = name.startswith("?"), name.lstrip("?")
+        may_miss, name = name.startswith("?"), name.strip("?!")
         if name.partition(".")[0] in never:
             continue
         try:
@@ -434,6 +526,10 @@ def fill(imports):
             if may_miss and isinstance(error, ModuleNotFoundError) and name.startswith(error.name or "?"):
                 continue
             warn(f"a zygote cannot import {name}: {type(error).__name__}: {error}")
+    rehearsals.carry_out(warn)
+    rehearsal = rehearsals.for_guests([name.strip("?!") for name in imports if name.endswith("!")])
+    if rehearsal:
+        _cellblock.rehearse_in_guests(rehearsal)
     sys.path.insert(0, home)
     recorder.end()
     for name in PREPARE.keys() & sys.modules.keys():
