@@ -75,17 +75,23 @@ has_step(const struct events *events)
 	    (events->has_started && !events->told_started);
 }
 
+static void
+tell_queued(struct events *events)
+{
+	struct exchange *exchange = events->exchange;
+
+	if (exchange->reply.has_begun)
+		return;
+	exchange_add_rate(exchange, &events->account);
+	event_head(&exchange->reply);
+	event_send(&exchange->reply, "queued", "{}", 2);
+}
+
 /* Send the steps that have happened, in their order. */
 static void
 tell_steps(struct events *events, const struct run *run)
 {
-	struct exchange *exchange = events->exchange;
-
-	if (!exchange->reply.has_begun) {
-		exchange_add_rate(exchange, &events->account);
-		event_head(&exchange->reply);
-		event_send(&exchange->reply, "queued", "{}", 2);
-	}
+	tell_queued(events);
 	if (events->has_compiled && !events->told_compiled)
 		tell_compiled(events, run);
 	if (events->has_started && !events->told_started)
@@ -296,7 +302,7 @@ events_test(struct events *events, const struct tests *tests, size_t number, con
 	if (!events->is_accepted)
 		events->account = *account;
 	events->is_accepted = true;
-	tell_steps(events, NULL);
+	tell_queued(events);
 	event_begin(reply, "test");
 	reply_tests_put_one(reply, tests, number);
 	event_end(reply);

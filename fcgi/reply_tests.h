@@ -8,8 +8,8 @@
 #include "tests.h"
 
 /*
- * The length of the members, and the members. `tests` may be NULL: there are none. In an answer with
- * events it is the summary alone.
+ * The length of the members, and the members. `tests` may be NULL: there are none. In an answer
+ * with events it is the summary alone.
  */
 size_t reply_tests_length(const struct tests *tests);
 void reply_tests_put(struct reply *reply, const struct tests *tests);

@@ -556,7 +556,8 @@ request_take(const struct config *config, struct json_object *tree, struct run_r
 int
 request_parse(const struct config *config, const char *body, size_t size, struct run_request *request, struct http_error *error)
 {
-	struct json_object *tree = json_tree_parse(body, size, JSON_TREE_VALUES + config->tests_most * REQUEST_TESTS_VALUES, error);
+	struct json_object *tree = json_tree_parse(body, size, JSON_TREE_VALUES + config->tests_most * REQUEST_TESTS_VALUES,
+	    error);
 
 	if (tree != NULL)
 		return request_take(config, tree, request, error);

@@ -45,8 +45,8 @@ struct run_request {
 	struct block args, env;
 	struct block needs; /* packages that must be installed: a name, and a version or "", by turns */
 	struct request_files files;
-	struct text main;            /* the path of the file to start, if it is one of these, and not the language's main file */
-	struct block collect;        /* patterns of the files to return */
+	struct text main;     /* the path of the file to start, if it is one of these, and not the language's main file */
+	struct block collect; /* patterns of the files to return */
 	struct collect_form collect_form;
 	int job_fd; /* the job, if files of it came from the store (request_store.c); 0: it is still to be written */
 	uint32_t compiler_options;   /* bit N: the Nth that the language's file allows */

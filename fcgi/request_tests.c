@@ -106,8 +106,10 @@ take_program(const struct config *config, struct json_object *object, const char
 	struct http_error inner;
 
 	*program = calloc(1, sizeof **program);
-	if (*program == NULL)
-		return http_error_set(error, 500, "out of memory");
+	if (*program == NULL) {
+		http_error_set(error, 500, "out of memory");
+		return -1;
+	}
 	if (request_take_program(config, object, *program, &inner) != 0) {
 		http_error_set(error, inner.status, "%s%s%.440s", label, inner.lists_languages ? ": " : ".", inner.text);
 		error->lists_languages = inner.lists_languages;

@@ -89,7 +89,7 @@ receive(struct store_link *link, const struct store_request *request, struct sto
 	received = n > 0 ? fdpass_recv(link->fd, answer, size, &given, 1, &fd_count, NULL) : -1;
 	if (received == (ssize_t)size) {
 		memcpy(reply, answer, sizeof *reply);
-		if (count > 0)
+		if (more != NULL && count > 0)
 			memcpy(more->sizes, answer + sizeof *reply, count * sizeof(uint64_t));
 	}
 	free(answer);
@@ -117,10 +117,10 @@ store_link_ask(struct store_link *link, const struct store_request *request, str
 	if (message == NULL)
 		return fail(link, "out of memory");
 	memcpy(message, request, sizeof *request);
-	if (bytes > 0)
+	if (more != NULL && bytes > 0)
 		memcpy(message + sizeof *request, more->digests, bytes);
-	sent = fdpass_send(link->fd, message, sizeof *request + bytes, request->kind == STORE_KEEP ? &more->sent_fd : NULL,
-	    request->kind == STORE_KEEP);
+	sent = fdpass_send(link->fd, message, sizeof *request + bytes,
+	    more != NULL && request->kind == STORE_KEEP ? &more->sent_fd : NULL, request->kind == STORE_KEEP);
 	free(message);
 	if (sent != 0)
 		return fail(link, "the store: send: %s", strerror(errno));

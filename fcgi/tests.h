@@ -59,7 +59,7 @@ struct tests {
 	const struct worker *owner;   /* the thread that tells the client */
 	struct test_outcome *outcome; /* of each */
 	size_t count;
-	size_t told; /* how many the client has been told of */
+	size_t told;     /* how many the client has been told of */
 	bool is_skipped; /* the program does not compile: no test is run */
 	uint64_t began_us, ended_us;
 
@@ -79,7 +79,8 @@ struct tests {
  * Carry out the tests of `request`, with the help of other threads of this process. The outcome is
  * in worker->run and `tests`, and both are for tests_release and run_release. RUN_ENDED: as for a
  * run; the texts of `request` stay until it is freed. Anything else: no test was run. `events`, or
- * NULL, tell the client of each test, in their order. If bad->status is not 0 afterwards, the request itself is at fault, and `bad` says how.
+ * NULL, tell the client of each test, in their order. If bad->status is not 0 afterwards, the
+ * request itself is at fault, and `bad` says how.
  */
 enum run_end tests_perform(struct tests *tests, struct worker *worker, const struct run_request *request,
     const struct run_client *client, struct events *events, struct http_error *bad);

@@ -46,8 +46,12 @@ adapter_content_hex(const char *text, size_t size, char *to)
 	char bytes[3];
 	size_t length = 0, count = 0;
 
-	for (size_t i = 0; i + 1 < size && digit(text[i]) >= 0 && digit(text[i + 1]) >= 0; i += 2) {
-		bytes[count++] = (char)(digit(text[i]) << 4 | digit(text[i + 1]));
+	for (size_t i = 0; i + 1 < size; i += 2) {
+		int high = digit(text[i]), low = digit(text[i + 1]);
+
+		if (high < 0 || low < 0)
+			break;
+		bytes[count++] = (char)(high * 16 + low);
 		if (count == sizeof bytes) {
 			base64_encode(bytes, count, to + length);
 			length += 4;

@@ -52,6 +52,8 @@ adapter_language_next(const struct config *config, enum adapter_protocol protoco
 {
 	int count = (int)config->language_count;
 
+	if (count == 0)
+		return -1;
 	/* Two passes: the defaults, and then the others; `from` says in which one the last was. */
 	for (int i = from < 0 ? 0 : from + (config->language[from]->is_default ? 1 : count + 1); i < 2 * count; i++) {
 		const struct language_config *language = config->language[i % count];

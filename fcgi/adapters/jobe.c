@@ -297,12 +297,12 @@ static int
 take_limits(const struct submission *submission, struct json_object *given, struct http_error *error)
 {
 	uint64_t most_ms = adapter_most(submission->worker, submission->exchange, submission->index, "cpu_ms");
-	uint64_t memory_bytes;
+	uint64_t most_s = most_ms / 1000, memory_bytes;
 	double seconds;
 
-	if (take_number(adapter_member(given, "cputime"), &seconds) && seconds >= (double)(most_ms / 1000) + 1)
+	if (take_number(adapter_member(given, "cputime"), &seconds) && seconds >= (double)most_s + 1)
 		return http_error_set(error, 400, "cputime exceeds maximum allowed on this Jobe server (%" PRIu64 " secs)",
-		    most_ms / 1000);
+		    most_s);
 	for (size_t i = 0; i < sizeof parameters / sizeof parameters[0]; i++)
 		take_parameter(submission, &parameters[i], given);
 	adapter_limit(submission->worker, submission->exchange, submission->index, submission->ours, "wall_ms",
