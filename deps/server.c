@@ -157,11 +157,14 @@ find_language(const struct config *config, struct exchange *exchange, bool has_b
 {
 	struct http_error error;
 	bool is_bad = false;
-	char *name = query_value(exchange, "language");
+	char *name = query_value(exchange, "language"), *named = has_body ? body_value(exchange, &is_bad) : NULL;
 	int found;
 
-	if (name == NULL && has_body)
-		name = body_value(exchange, &is_bad);
+	/* That of the query comes first. The body has to be good in any case. */
+	if (name == NULL)
+		name = named;
+	else
+		free(named);
 	found = is_bad ? -1 : config_language_find(config, name != NULL ? name : DEFAULT_LANGUAGE);
 	if (found >= 0 && config->language[found]->packages != PACKAGES_NONE) {
 		free(name);

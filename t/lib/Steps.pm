@@ -171,7 +171,7 @@ sub fail_step {
     $run->();
     my $inject = "inject=$call:" . ($how{result} // 'error=EPERM') . ($how{when} ? ":when=$how{when}" : '');
     my $logged = length $self->runner_log;
-    my $tracer = Tracer->attach(ref $pids eq 'CODE' ? [$pids->()] : $pids, '-f', '-e', "trace=$call", '-e', $inject, $how{path} ? ('-P', $how{path}) : ());
+    my $tracer = Tracer->attach($pids, '-f', '-e', "trace=$call", '-e', $inject, $how{path} ? ('-P', $how{path}) : ());
     ok $tracer->is_attached, "$name: strace is attached" or diag $tracer->says;
 
     $how{then}->() if $how{then};

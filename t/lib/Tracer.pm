@@ -15,7 +15,20 @@ use POSIX ();
 # The reason why strace is unavailable, or undef (see Cellblock::missing).
 sub missing { return Cellblock::missing('strace is not installed', !system 'command -v strace >/dev/null') }
 
+# A process may end before strace is there; $pids may then be a function that names them again.
 sub attach {
+    my ($class, $pids, @how) = @_;
+    return _attach_once($class, $pids, @how) if ref $pids ne 'CODE';
+    my $self;
+    for (1 .. 5) {
+        $self = _attach_once($class, [$pids->()], @how);
+        return $self if $self->is_attached || $self->says !~ /No such process/;
+        $self->detach;
+    }
+    return $self;
+}
+
+sub _attach_once {
     my ($class, $pids, @how) = @_;
     my $self = bless { pids => $pids, says => File::Temp->new }, $class;
     $self->{pid} = fork // die "fork: $!";
