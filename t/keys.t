@@ -13,7 +13,7 @@ my %key = (
     later   => { key => 'key-of-later-1', settings => 'expires = "2090-01-01T12:00:00Z";' },
     'a.b_C-' => { key => 'key-of-odd-name-1' },
 );
-my $cb = Cellblock->start(own => 1, keys => \%key, conf => [['cellblock.conf', qr/cells = 32/, 'cells = 18']]);
+my $cb = Cellblock->start(own => 1, keys => \%key, conf => [['cellblock.conf', qr/cells = 32/, 'cells = 18'], ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = 10000']]);
 my $program = prefix() . '/bin/cellblock-key';
 my $conf = "$cb->{dir}/conf/cellblock.conf";
 

@@ -470,7 +470,8 @@ sub process_status {
 sub find_by_threads {
     my ($self, $threads) = @_;
     my %mine = $self->processes;
-    for my $pid (keys %mine) {
+    # The store has threads of its own.
+    for my $pid (grep { $mine{$_}{comm} ne 'store' } keys %mine) {
         my $status = process_status($pid) // next;
         return $pid if $status->{Threads} == $threads;
     }
@@ -488,7 +489,8 @@ sub cgroups {
         if ($type eq 'cgroup') { $mounted{$_} = $where for split /,/, $options }
     }
     my %found;
-    for my $pid (keys %mine) {
+    # The store has threads of its own.
+    for my $pid (grep { $mine{$_}{comm} ne 'store' } keys %mine) {
         for (split /\n/, slurp("/proc/$pid/cgroup") // '') {
             my (undef, $controllers, $path) = split /:/, $_, 3;
             my ($first) = split /,/, $controllers;
