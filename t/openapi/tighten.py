@@ -14,7 +14,7 @@ run = schemas["RunRequest"]
 run["anyOf"] = [{"required": ["code"], "properties": {"code": {"type": "string", "minLength": 1}}}]
 run["additionalProperties"] = False
 properties = run["properties"]
-# What one member may be depends on others here.
+# Remove members whose values depend on others.
 for name in ("main", "tests", "checker", "interactor", "stop_on", "test_output_bytes", "dependencies", "strict",
              "compiler_options", "network"):
     del properties[name]
