@@ -6,13 +6,13 @@
 //     const result = await client.run({ language: "python3", code: "print(6 * 7)" });
 //
 // A call is tried again only where that is safe: if the service cannot be reached, or answers 429,
-// or 503 in its own envelope, which say that nothing was run. Requests that only read are tried
-// again after other failures, too. A run that may have begun is never sent twice: that is a
+// or 503 in its own envelope, which say that nothing was run. All but runs are tried again after
+// other failures, too. A run that may have begun is never sent twice: that is a
 // LostError.
 
 const FILES = "/v1/sandbox/files";
 const EVENTS = "application/x-ndjson";
-const SAFE_TWICE = new Set(["GET", "PUT"]);
+const SAFE_TWICE = new Set(["GET", "PUT", "DELETE"]);
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 8000;
 
@@ -245,7 +245,7 @@ export class Cellblock {
 
   /**
    * Run a program, and iterate over its events as they arrive. The last one is `result`; a run that
-   * is not carried out is an error. Whoever leaves the loop ends the run.
+   * is not carried out is an error. An end of the loop ends the run, too.
    */
   async *events(fields, { signal, queueTimeout } = {}) {
     const headers = { ...headersOf(queueTimeout), Accept: EVENTS };

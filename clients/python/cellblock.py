@@ -9,8 +9,8 @@
 AsyncClient has the same methods for asyncio. Python 3.8 or later.
 
 A call is tried again only where that is safe: if the service cannot be reached, or answers 429, or
-503 in its own envelope, which say that nothing was run. Requests that only read are tried again
-after other failures, too. A run that may have begun is never sent twice: that is the error Lost.
+503 in its own envelope, which say that nothing was run. All but runs are tried again after other
+failures, too. A run that may have begun is never sent twice: that is the error Lost.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ __all__ = [
 
 _RUN, _FILES = "/v1/sandbox/run", "/v1/sandbox/files"
 _EVENTS = "application/x-ndjson"
-_SAFE_TWICE = ("GET", "PUT")
+_SAFE_TWICE = ("GET", "PUT", "DELETE")
 _USER_AGENT = "cellblock-python/0.1.0"
 _LINE_MOST = 65536
 _BODY_MOST = 1 << 30
@@ -319,8 +319,8 @@ class _Base:
 
     def events(self, language, code=None, *, queue_timeout_ms=None, **fields):
         """Run a program, and iterate over its events as they arrive: dicts with `event`, `ms` and
-        `data`. The last one is `result`; a run that is not carried out is an error. Whoever closes
-        the iterator ends the run."""
+        `data`. The last one is `result`; a run that is not carried out is an error. An iterator
+        that is closed ends its run."""
         headers = {"Accept": _EVENTS, **_run_headers(queue_timeout_ms)}
         return self._follow(self._request("POST", _RUN, _run_body(language, code, fields), headers))
 
