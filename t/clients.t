@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use Cellblock qw(command eventually json root slurp spew);
+use Digest::SHA qw(sha256_hex);
 use File::Temp qw(tempdir);
 use Flaky;
 use Test::More;
@@ -61,6 +62,31 @@ for my $name (sort keys %client) {
         is ref $all[8]{value}, 'ARRAY', 'dependencies';
         is_deeply [@all[9, 10]], [{ value => JSON::PP::true }, { value => JSON::PP::true }], 'health and readiness';
 
+        # --- files and events -----------------------------------------------------------------------------------------
+
+        my $id = 'sha256:' . sha256_hex("\0\xff\n");
+        @all = calls($name, $cb->{url}, [
+            [put_file => { content => [0, 255, 10] }], [get_file => { id => $id }],
+            [run => { language => 'python3', code => 'print(open("in", "rb").read())', files => [{ path => 'in', id => $id }] }],
+            [delete_file => { id => $id }], [get_file => { id => $id }], [put_file => { content => [] }],
+            [events => { language => 'python3', code => "print('h\x{e9}')" }],
+            [events => { %one, tests => [{ id => 'a', expected => 'ran' }, { id => 'b', expected => 'x' }] }],
+            [events => { %one, language => 'klingon' }],
+        ]);
+        is $all[0]{value}, $id, 'a file is stored' or diag explain $all[0];
+        is_deeply $all[1]{value}, [0, 255, 10], '... and comes back';
+        is $all[2]{value}{stdout}, "b'\\x00\\xff\\n'\n", '... and a run has it';
+        is $all[3]{value}, JSON::PP::true, '... and is removed';
+        is "$all[4]{error} $all[4]{status}", 'NotFound 404', '... and is gone';
+        is $all[5]{value}, 'sha256:' . sha256_hex(''), 'an empty file';
+        my @events = grep { $_->{event} ne 'heartbeat' } @{ $all[6]{value} };
+        is join(' ', map { $_->{event} } @events), 'queued started stdout result', 'the events of a run';
+        is $events[2]{data}, "h\x{e9}\n", '... with its output';
+        is $events[3]{data}{status}, 'ok', '... and its result';
+        is join(' ', map { $_->{event} eq 'test' ? "$_->{data}{id} $_->{data}{verdict}" : $_->{event} } @{ $all[7]{value} }),
+            'queued a accepted b wrong_answer result', 'the events of tests';
+        is "$all[8]{error} $all[8]{status}", 'RequestError 400', 'a request with events may be refused';
+
         my ($over_tls) = calls($name, $cb->{tls_url} =~ s/127\.0\.0\.1/localhost/r, [[run => {%one}]], env => { CELLBLOCK_CA => "$cb->{dir}/cert.pem" });
         is $over_tls->{value}{stdout}, "ran\n", 'over TLS';
         my ($distrusted) = calls($name, $cb->{tls_url} =~ s/127\.0\.0\.1/localhost/r, [[run => {%one}]], env => { NODE_EXTRA_CA_CERTS => '/dev/null' });
@@ -97,6 +123,12 @@ for my $name (sort keys %client) {
             unlike join(' ', $flaky->done), qr/ /, '... and is not sent again';
         }
         $flaky = Flaky->new($cb, 'cut', [502, 'X: y', ''], 'half', 'relay');
+        my $half = Flaky->new($cb, 'half');
+        my ($none) = calls($name, $half->{url}, [[events => {%one}]]);
+        is $none->{error}, 'Lost', 'events that are cut' or diag explain $none;
+        my $first_busy = Flaky->new($cb, $busy, 'relay');
+        my ($again) = calls($name, $first_busy->{url}, [[events => {%one}]]);
+        is $again->{value}[-1]{event}, 'result', 'events after 503' or diag explain $again;
         my ($list) = calls($name, $flaky->{url}, [[languages => {}]]);
         is ref $list->{value}, 'ARRAY', 'a request that only reads is sent again after each of these' or diag explain $list;
         $flaky = Flaky->new($cb, $busy, 'relay');
@@ -186,7 +218,7 @@ SKIP: {
     spew("$dir/good.ts", qq(import { Cellblock, RequestError, type RunRequest } from "./cellblock.js";\n)
         . qq(const request: RunRequest = { language: "c", code: "x", limits: { wall_ms: 1 }, files: { a: new Uint8Array(1), b: "text" } };\n)
         . qq(const client = new Cellblock({ url: "http://x" });\nclient.run(request, { queueTimeout: 1 }).then((r) => r.usage.wall_ms + r.stdout.length);\n)
-        . qq(client.languages().then((all) => all[0]?.aliases.join());\nexport const f = (e: unknown) => e instanceof RequestError ? e.mayHaveRun : e;\n));
+        . qq(client.putFile("x").then((id) => client.getFile(id));\nclient.languages().then((all) => all[0]?.aliases.join());\nexport const f = (e: unknown) => e instanceof RequestError ? e.mayHaveRun : e;\n));
     my @tsc = ("$dir/types/node_modules/.bin/tsc", '--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--lib', 'es2022,dom');
     my ($good, $said) = command([@tsc, "$dir/good.ts"], dir => $dir, seconds => 120);
     is $good, 0, 'the types are right' or diag $said;

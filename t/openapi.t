@@ -3,6 +3,8 @@
 use strict;
 use warnings;
 use Cellblock qw(command json prefix root skip_all slurp spew);
+use Digest::SHA qw(sha256_hex);
+use Events;
 use File::Temp qw(tempdir);
 use HTTP::Tiny;
 use Test::More;
@@ -42,6 +44,10 @@ for my $source ('fcgi/route.c', 'fcgi/status_server.c', 'deps/server.c') {
     my ($table) = slurp("$root/$source") =~ /\} routes\[\] = \{\n(.*?)^\};/ms or die "no table in $source";
     while ($table =~ m{\{ "(/[^".]*)", (?:"(GET|POST|PUT|DELETE)")?}g) { $in_code{$1} = lc($2 // 'GET') }
 }
+my $store = slurp("$root/store/http.c");
+my ($files) = $store =~ /^#define ROUTE "(.*)"/m or die 'no route in store/http.c';
+my %allow = map { $_ => lc } $store =~ /"Allow: ([A-Z, ]+)\\r\\n"/g;
+for (values %allow) { $in_code{ $_ eq 'put' ? $files : "$files/{id}" } = join ' ', sort split /, / }
 is_deeply { map { my $path = $_; $path => join ' ', grep { /\A(?:get|put|post|delete|head|options)\z/ } sort keys %{ $api->{paths}{$path} } } keys %{ $api->{paths} } },
     \%in_code, 'it has the routes and methods of the programs, and no others';
 
@@ -71,7 +77,7 @@ for (sort keys %{ $api->{components}{responses} }) {
 }
 
 # The answers of each route.
-for my $path (grep { !/metrics|refresh|openapi/ && $api->{paths}{$_}{get} } sort keys %{ $api->{paths} }) {
+for my $path (grep { !/metrics|refresh|openapi|files/ && $api->{paths}{$_}{get} } sort keys %{ $api->{paths} }) {
     my $r = $cb->get($path);
     is $r->{status}, 200, "GET $path";
     conforms("GET $path", { answer => [$path, 'get', 200] }, $r->{json});
@@ -107,12 +113,69 @@ for ([get => $refresh, undef], [post => $update, '{"language": "python3"}'], [po
 # The answers to a run.
 my %bad = (
     'no JSON' => 'x', 'a list' => '[]', 'no code' => '{"language":"python3"}', 'a wrong type' => '{"language":"python3","code":1}',
-    'a bad limit' => '{"language":"python3","code":"1","limits":{"wall_ms":-1}}', 'tests' => '{"language":"python3","code":"1","tests":[{}]}',
+    'a bad limit' => '{"language":"python3","code":"1","limits":{"wall_ms":-1}}', 'a bad test' => '{"language":"python3","code":"1","tests":[{"in":1}]}',
 );
 for (sort keys %bad) {
     my $r = $cb->post($bad{$_});
     is $r->{status}, 400, "$_: 400";
     conforms($_, { answer => ['/v1/sandbox/run', 'post', 400] }, $r->{json});
+}
+
+# The store.
+my ($stored, $never) = map { 'sha256:' . sha256_hex($_) } 'stored', 'never';
+my $put = $cb->request('PUT', $files, content => 'stored');
+is "$put->{status} $put->{data}{id}", "200 $stored", "PUT $files";
+conforms("PUT $files", { answer => [$files, 'put', 200] }, $put->{json});
+is $cb->request('HEAD', "$files/$stored")->{status}, 200, 'HEAD of a file';
+is $cb->get("$files/$stored")->{headers}{'content-disposition'}, $api->{components}{headers}{Disposition}{schema}{const}, 'GET of a file';
+for (['DELETE', $stored, 200], ['DELETE', $stored, 404], ['GET', $stored, 404], ['GET', 'x', 400], ['DELETE', 'x', 400], ['POST', $stored, 405]) {
+    my ($method, $id, $status) = @$_;
+    my $r = $cb->request($method, "$files/$id");
+    is $r->{status}, $status, "$method of a file: $status";
+    conforms("$method of a file", { answer => ["$files/{id}", $method eq 'POST' ? 'get' : lc $method, $status] }, $r->{json});
+}
+for ([$files, 'put'], ["$files/{id}", 'get'], ["$files/{id}", 'delete']) {
+    my ($path, $method) = @$_;
+    my $r = $cb->request(uc $method, $path =~ s/\{id\}/$never/r, key => undef);
+    is $r->{status}, 401, "$method $path without a key";
+    conforms("$method $path without a key", { answer => [$path, $method, 401] }, $r->{json});
+}
+$cb->request('PUT', $files, content => 'stored');
+send_run('files by id', { language => 'python3', code => 'print(open("a").read(), open("b").read())', files => [{ path => 'a', id => $stored }, { path => 'b', content => 'x' }] });
+send_run('the short form with an id', { language => 'python3', code => 'print(open("a").read())', files => { a => $stored } });
+my $returned = send_run('collect_as', { language => 'python3', code => 'open("a", "w").write("stored")', collect => ['*'], collect_as => 'id' });
+is $returned->{data}{files}[0]{id}, $stored, '... has an id';
+my $missing_file = $cb->run(code => 'print(1)', files => [{ path => 'a', id => $never }]);
+is_deeply $missing_file->{json}{missing}, [$never], 'an unknown id is missing';
+conforms('an unknown id', { answer => ['/v1/sandbox/run', 'post', 400] }, $missing_file->{json});
+
+# Events.
+sub send_events {
+    my ($label, $kinds, $request) = @_;
+    for my $form (qw(sse ndjson)) {
+        my $stream = Events->start($cb, $form, $request);
+        my $events = [grep { $_->{event} ne 'heartbeat' } @{ $stream->rest(60) }];
+        is Events::kinds($events), $kinds, "$label, as $form: its events" or diag explain $events;
+        ok exists $run->{responses}{200}{content}{ $stream->{headers}{'content-type'} =~ s/;.*//r }, '... have a type that is described';
+        conforms("$label, as $form", 'Event', json->decode($_->{line})) for @$events;
+    }
+    return;
+}
+send_events('a run with files', 'queued started stdout stderr file result', { code => 'import sys; print(1, flush=True); print(2, file=sys.stderr); open("a", "w")', collect => ['*'] });
+send_events('a request with tests', 'queued test result', { code => 'print(input())', tests => [{ stdin => '1', expected => '1' }, { stdin => '1', expected => '2' }] });
+
+# Tests.
+my $checker = { language => 'python3', code => 'print("seen")' };
+for (
+    ['tests that go wrong', { stop_on => 'first_failure', test_output_bytes => 10, tests => [{ id => 7, stdin => '1', expected => { stdout => '1', exit_code => 0 } }, { id => 'x', stdin => '3', expected => '2' }, {}] }],
+    ['tests that meet limits', { tests => [{ limits => { memory_bytes => 32 << 20 }, stdin => 'x' x 10, weight => 0.5 }, { stdin => '' }] }],
+    ['a checker', { checker => $checker, tests => [{ stdin => 'x' }, { stdin => 'x', checker => { type => 'floats', absolute => 0.1 } }] }],
+    ['an interactor', { interactor => { language => 'python3', code => 'print(1)' }, tests => [{}] }],
+    ['no tests', { tests => [], checker => undef, interactor => undef, stop_on => undef }],
+) {
+    my ($label, $request) = @$_;
+    my $r = send_run($label, { language => 'python3', code => 'print(input())', %$request });
+    is scalar @{ $r->{data}{tests} // [] }, scalar @{ $request->{tests} }, '... has so many verdicts';
 }
 my $large = $cb->post('x' x 33_600_000);
 is $large->{status}, 413, 'a large body: 413';
@@ -138,7 +201,7 @@ SKIP: {
 # --- the examples in the documents -------------------------------------------------------------------------------------------
 
 # Find the JSON in the indented blocks of a document: whole objects, and members of one. An ellipsis
-# stands for members that are left out.
+# stands for members that are left out, or for the rest of a digest.
 sub json_of {
     my ($text) = @_;
     my @found;
@@ -151,6 +214,7 @@ sub json_of {
         my $whole;
         while (1) {
             my $candidate = ($piece =~ /\A\{/ ? $piece : "{$piece}") =~ s/,? *\.\.\.(?=[}\]])//gr;
+            $candidate =~ s/\b[0-9a-f]{4}\.\.\.(?=")/'0' x 64/ge;
             $whole = eval { json->decode($candidate); $candidate };
             # Members may go on in the next line.
             my $goes_on = @lines && $lines[0] =~ /^     / || $piece =~ /,\z/ && @lines && $lines[0] =~ /^    "/;
@@ -163,7 +227,7 @@ sub json_of {
 }
 
 my ($requests, $answers) = (0, 0);
-for my $document ('README.md', 'API.md', glob "$root/docs/*.md") {
+for my $document ('README.md', 'API.md', grep { !/adapters/ } glob "$root/docs/*.md") {
     my $path = $document =~ s{\A\Q$root\E/}{}r;
     my $last;
     for my $text (json_of(slurp("$root/$path"))) {
@@ -171,6 +235,17 @@ for my $document ('README.md', 'API.md', glob "$root/docs/*.md") {
         my $label = "$path: " . substr $text =~ s/\s+/ /gr, 0, 70;
         if (!$value) {
             fail $label;
+        } elsif (exists $value->{event}) {
+            $value->{data} = { %{ $cb->run(code => 'print(1)')->{data} }, %{ $value->{data} } } if $value->{event} eq 'result';
+            conforms($label, 'Event', $value);
+        } elsif (exists $value->{verdict}) {
+            conforms($label, 'TestResult', $value);
+        } elsif (exists $value->{code} && $value->{code} =~ /\A-/) {
+            conforms($label, 'RunError', $value);
+        } elsif (exists $value->{path}) {
+            conforms($label, 'CollectedFile', $value);
+        } elsif (exists $value->{data}{id}) {
+            conforms($label, { answer => [$files, 'put', 200] }, $value);
         } elsif (exists $value->{message}) {
             $answers++;
             conforms($label, %{ $value->{data} } ? 'RunAnswer' : 'Success', $value) if !exists $value->{data}{usage} || exists $value->{data}{usage}{queue_ms};
@@ -188,6 +263,7 @@ for my $document ('README.md', 'API.md', glob "$root/docs/*.md") {
         } else {
             $requests++;
             $value->{language} //= 'python3';
+            $value->{code} = 'int main() { }' if ($value->{code} // '') eq '...';
             $value->{code} //= 'print(1)' if !exists $value->{main};
             $last = send_run($label, $value)->{data};
         }

@@ -29,20 +29,24 @@ sub hostile {
     return ($code, $count // 0, "$out$complaint");
 }
 
+# Without tests the service ignores what is only for them, so a wrong value there is no bad request.
+my $loose = json->decode(slurp($api));
+delete @{ $loose->{components}{schemas}{RunRequest}{properties} }{qw(checker interactor stop_on test_output_bytes)};
+
 # Valid data need not be acceptable: the description does not know the languages of an instance.
-my ($code, $count, $report) = hostile($api, $seconds, '--exclude-checks', 'positive_data_acceptance');
+my ($code, $count, $report) = hostile(spew("$dir/loose.json", json->encode($loose)), $seconds, '--exclude-checks', 'positive_data_acceptance');
 is $code, 0, 'valid and hostile requests are answered as described' or diag $report;
-cmp_ok $count, '>=', 100, '... many of them';
+cmp_ok $count, '>=', 2 * $seconds, '... many of them';
 
 my $capabilities = $cb->get('/v1/sandbox/capabilities')->{data};
 my (undef, $tight) = command(['/usr/bin/python3', "$root/t/openapi/tighten.py", $api, json->encode($capabilities)]);
 ($code, $count, $report) = hostile(spew("$dir/tight.json", $tight), $seconds, '--mode', 'positive');
 is $code, 0, 'what fits the description of this instance is accepted' or diag $report;
-cmp_ok $count, '>=', 100, '... many of them';
+cmp_ok $count, '>=', 2 * $seconds, '... many of them';
 
 # A description that is wrong is noticed.
 my $wrong = slurp($api);
-$wrong =~ s/"status":\{"enum":\["ok",/"status":{"enum":[/ or die 'no status';
+$wrong =~ s/"Status":\{"enum":\["ok",/"Status":{"enum":[/ or die 'no status';
 ($code, undef, $report) = hostile(spew("$dir/wrong.json", $wrong), 5, '--include-path', '/v1/sandbox/run', '--exclude-checks', 'positive_data_acceptance');
 is $code, 1, 'an answer that is not as described is found' or diag $report;
 

@@ -3,6 +3,8 @@
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually);
+use Digest::SHA qw(sha256_hex);
+use Events;
 use JSON::PP;
 use Test::More;
 
@@ -87,6 +89,29 @@ is $data->{summary}{first_failure}, 4, 'and the summary names that one';
 $data = tests(code => $double, stop_on => 'none', tests => \@mixed);
 is $data->{summary}{accepted}, 29, 'stop_on none: all are run';
 
+# --- events ---------------------------------------------------------------------------------------------------------------
+
+for my $stop (qw(none first_failure)) {
+    my %request = (code => $double, stop_on => $stop, tests => [map { { %$_, id => "t$_->{stdin}" =~ s/\n//r } } @mixed]);
+    my $stream = Events->start($cb, 'ndjson', { language => 'python3', %request });
+    my $events = $stream->rest(60);
+    is "$stream->{status} $stream->{end} $stream->{headers}{'content-type'}", '200 whole application/x-ndjson; charset=utf-8', "events, stop_on $stop: the answer";
+    is join(' ', map { $_->{event} } @$events), join(' ', 'queued', ('test') x 30, 'result'), "events, stop_on $stop: one for each test";
+    my @told = map { $_->{data} } grep { $_->{event} eq 'test' } @$events;
+    is join(' ', map { $_->{id} } @told), join(' ', map {"t$_"} 1 .. 30), '... in their order';
+    is verdicts({ tests => \@told }), join(' ', ('accepted') x 4, 'wrong_answer', ($stop eq 'none' ? 'accepted' : 'skipped') x 25), '... with its verdict, also if it is skipped';
+    is_deeply [map { [sort keys %$_] } @told], [map { [sort keys %$_] } @{ tests(%request)->{tests} }], '... and the members of the plain reply';
+    my $result = $events->[-1]{data};
+    is_deeply [@{ $result->{summary} }{qw(tests accepted skipped first_failure)}], $stop eq 'none' ? [30, 29, 0, 't5'] : [30, 4, 25, 't5'], '... and the result has the summary';
+    is join(' ', grep { exists $result->{$_} } qw(tests stdout stderr files)), '', '... without the tests';
+}
+SKIP: {
+    skip 'no C here', 1 if !$available->{c};
+    my $events = Events->start($cb, 'ndjson', { language => 'c', code => 'int main(', tests => [{}, {}] })->rest(60);
+    is join(' ', map { $_->{event} eq 'test' ? $_->{data}{verdict} : $_->{event} } @$events), 'queued skipped skipped stderr result', 'events of a program that does not compile'
+        or diag explain $events;
+}
+
 # --- bounds of the reply --------------------------------------------------------------------------------------------------
 
 $data = tests(code => 'print("x" * 10000)', test_output_bytes => 10, tests => [{ expected => 'x' x 10000 }, { expected => 'y' }]);
@@ -153,6 +178,8 @@ SKIP: {
 
 # --- what is refused ------------------------------------------------------------------------------------------------------
 
+my $id = 'sha256:' . sha256_hex('stored');
+is $cb->request('PUT', '/v1/sandbox/files', content => 'stored')->{data}{id}, $id, 'a file is stored';
 my @refused = (
     [{ tests => {} }, 'tests: must be a list of objects'],
     [{ tests => ['x'] }, 'tests[0]: must be an object'],
@@ -164,6 +191,8 @@ my @refused = (
     [{ tests => [{ files => { '../x' => '' } }] }, 'tests[0].files'],
     [{ tests => [{ files => { x => '' } }], files => { 'x/y' => '' } }, 'tests[0].files[0].path: "x" is, or is in, a file of the request'],
     [{ tests => [{ files => { 'x/y' => '' } }], files => { x => '' } }, 'tests[0].files[0].path: "x/y" is, or is in, a file of the request'],
+    [{ tests => [{ files => { a => $id } }] }, 'tests[0].files: must not have ids where there are tests'],
+    [{ tests => [{}], checker => { language => 'python3', code => '1', files => { a => $id } } }, 'checker.files: must not have ids'],
     [{ tests => [{ weight => -1 }] }, 'tests[0].weight: must be a number'],
     [{ tests => [{ expected => { out => 1 } }] }, 'tests[0].expected.out: there is no such field'],
     [{ tests => [{ expected => { exit_code => 256 } }] }, 'tests[0].expected.exit_code: must be an integer from 0 to 255'],
@@ -178,6 +207,8 @@ my @refused = (
     [{ tests => [{}], test_output_bytes => -1 }, 'test_output_bytes: must be an integer'],
     [{ tests => [{}], collect => ['x'] }, 'collect: must not be there together with tests'],
     [{ tests => [({}) x 2001] }, 'tests: must not be more than 2000'],
+    map { [$_, 'files: must not have ids where there are tests; send the contents instead'] }
+        { tests => [{}], files => [{ path => 'a', id => $id }] }, { tests => [{}], files => { a => $id } },
 );
 for my $row (@refused) {
     my $r = $cb->run(code => 'print(1)', %{ $row->[0] });

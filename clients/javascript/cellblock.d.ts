@@ -48,6 +48,7 @@ export interface RunRequest {
   limits?: Partial<Record<LimitName, number>>;
   files?: InputFile[] | Record<string, string | Uint8Array>;
   collect?: string[];
+  collect_as?: "content" | "id" | null;
   enable_network?: boolean;
   network?: "loopback" | null;
   compiler_options?: string[];
@@ -80,6 +81,8 @@ export interface CollectedFile {
   truncated?: boolean;
   sha256?: string;
   mime?: string;
+  /** Of a file that went into the store. */
+  id?: string;
   /** Why it is not returned. */
   reason?: string;
 }
@@ -105,6 +108,15 @@ export declare class Result {
   readonly ok: boolean;
   /** The bytes of a collected file; undefined if it was not returned. */
   file(path: string): Uint8Array | undefined;
+}
+
+/** docs/events.md has the kinds. */
+export interface RunEvent {
+  event: string;
+  /** Since the service has the request. */
+  ms: number;
+  /** A string for `stdout` and `stderr`, an object for all others. */
+  data: any;
 }
 
 export interface Language {
@@ -133,6 +145,10 @@ export interface Capabilities {
 export declare class Cellblock {
   constructor(options?: ClientOptions);
   run(request: RunRequest, options?: RunOptions): Promise<Result>;
+  events(request: RunRequest, options?: RunOptions): AsyncGenerator<RunEvent, void, void>;
+  putFile(content: Uint8Array | string | Blob, options?: CallOptions): Promise<string>;
+  getFile(id: string, options?: CallOptions): Promise<Uint8Array>;
+  deleteFile(id: string, options?: CallOptions): Promise<true>;
   languages(options?: CallOptions): Promise<Language[]>;
   capabilities(options?: CallOptions): Promise<Capabilities>;
   dependencies(language?: string, options?: CallOptions): Promise<{ name: string; version: string }[]>;

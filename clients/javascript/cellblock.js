@@ -6,10 +6,13 @@
 //     const result = await client.run({ language: "python3", code: "print(6 * 7)" });
 //
 // A call is tried again only where that is safe: if the service cannot be reached, or answers 429,
-// or 503 in its own envelope, which say that nothing was run. Requests that only read are tried
-// again after other failures, too. A run that may have begun is never sent twice: that is a
+// or 503 in its own envelope, which say that nothing was run. All but runs are tried again after
+// other failures, too. A run that may have begun is never sent twice: that is a
 // LostError.
 
+const FILES = "/v1/sandbox/files";
+const EVENTS = "application/x-ndjson";
+const SAFE_TWICE = new Set(["GET", "PUT", "DELETE"]);
 const FIRST_PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 8000;
 
@@ -89,16 +92,16 @@ function bodyOf(fields) {
   return JSON.stringify({ ...fields, files: list });
 }
 
-/** The error for an answer. */
-function errorOf(response, envelope) {
-  const { status } = response;
+/** The error for an answer; `event` has the data of the event `error`, if that was it. */
+function errorOf(response, envelope, event) {
+  const { status } = event ?? response;
   const wait = response.headers.get("Retry-After");
   const message = envelope?.message ?? `HTTP ${status}, and the answer is not Cellblock's`;
   const details = {
     status,
     code: envelope?.code,
     requestId: response.headers.get("X-Request-Id") ?? undefined,
-    retryAfter: /^\d+$/.test(wait ?? "") ? Number(wait) : undefined,
+    retryAfter: event?.retry_after ?? (/^\d+$/.test(wait ?? "") ? Number(wait) : undefined),
   };
   if (status === 429 || (status === 503 && envelope?.code === -503)) {
     return new BusyError(message, details);
@@ -183,6 +186,30 @@ export class Result {
   }
 }
 
+function headersOf(queueTimeout) {
+  const headers = { "Content-Type": "application/json" };
+  if (queueTimeout !== undefined) {
+    headers["X-Queue-Timeout"] = String(queueTimeout);
+  }
+  return headers;
+}
+
+/** The lines of a body, as they arrive. */
+async function* linesOf(body) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) {
+      return;
+    }
+    const lines = (rest + decoder.decode(value, { stream: true })).split("\n");
+    rest = lines.pop();
+    yield* lines;
+  }
+}
+
 // ---- the client ----------------------------------------------------------------------------------
 
 export class Cellblock {
@@ -211,12 +238,51 @@ export class Cellblock {
 
   /** Run a program. `fields` are those of API.md. */
   async run(fields, { signal, queueTimeout } = {}) {
-    const headers = { "Content-Type": "application/json" };
-    if (queueTimeout !== undefined) {
-      headers["X-Queue-Timeout"] = String(queueTimeout);
-    }
+    const headers = headersOf(queueTimeout);
     const { envelope, requestId } = await this.#call("POST", "/v1/sandbox/run", { headers, body: bodyOf(fields), signal });
     return new Result(envelope.data, requestId);
+  }
+
+  /**
+   * Run a program, and iterate over its events as they arrive. The last one is `result`; a run that
+   * is not carried out is an error. An end of the loop ends the run, too.
+   */
+  async *events(fields, { signal, queueTimeout } = {}) {
+    const headers = { ...headersOf(queueTimeout), Accept: EVENTS };
+    const end = performance.now() + this.#retry;
+    for (let attempt = 0; ; attempt++) {
+      let hasBegun = false;
+      let pause;
+      try {
+        for await (const event of this.#stream({ headers, body: bodyOf(fields), signal })) {
+          hasBegun = true;
+          yield event;
+        }
+        return;
+      } catch (error) {
+        pause = error instanceof CellblockError && !hasBegun ? pauseBeforeRetry(error, false, attempt, end) : undefined;
+        if (pause === undefined) {
+          throw error;
+        }
+      }
+      await wait(pause, signal);
+    }
+  }
+
+  /** Store bytes or a text for the runs to come. Returns the id. */
+  async putFile(content, { signal } = {}) {
+    const headers = { "Content-Type": "application/octet-stream" };
+    return (await this.#call("PUT", FILES, { headers, body: content, signal })).envelope.data.id;
+  }
+
+  /** The bytes of a file in the store. */
+  async getFile(id, { signal } = {}) {
+    return (await this.#call("GET", `${FILES}/${encodeURIComponent(id)}`, { signal, isRaw: true })).bytes;
+  }
+
+  /** Remove a file from the store. Returns true. */
+  async deleteFile(id, { signal } = {}) {
+    return (await this.#call("DELETE", `${FILES}/${encodeURIComponent(id)}`, { signal })).envelope.data.deleted;
   }
 
   async languages({ signal } = {}) {
@@ -244,13 +310,13 @@ export class Cellblock {
     return true;
   }
 
-  async #call(method, path, { headers = {}, body, signal, isProbe = false }) {
+  async #call(method, path, { headers = {}, body, signal, isProbe = false, isRaw = false }) {
     const end = performance.now() + (isProbe ? 0 : this.#retry);
     for (let attempt = 0; ; attempt++) {
       try {
-        return await this.#exchange(method, path, { headers, body, signal, isProbe });
+        return await this.#exchange(method, path, { headers, body, signal, isProbe, isRaw });
       } catch (error) {
-        const pause = error instanceof CellblockError ? pauseBeforeRetry(error, method === "GET", attempt, end) : undefined;
+        const pause = error instanceof CellblockError ? pauseBeforeRetry(error, SAFE_TWICE.has(method), attempt, end) : undefined;
         if (pause === undefined) {
           throw error;
         }
@@ -260,7 +326,7 @@ export class Cellblock {
   }
 
   /** One request and its answer. An aborted signal throws its reason, as fetch does. */
-  async #exchange(method, path, { headers, body, signal, isProbe }) {
+  async #exchange(method, path, { headers, body, signal, isProbe, isRaw }) {
     const abort = new AbortController();
     const stop = () => abort.abort(signal.reason);
     const timer = setTimeout(() => abort.abort(new Error("the time is up")), this.#timeout);
@@ -270,6 +336,9 @@ export class Cellblock {
       const all = this.#key === undefined || isProbe ? headers : { ...headers, "X-Api-Key": this.#key };
       const response = await this.#fetch(this.#url + path,
         { method, headers: all, body, signal: abort.signal, redirect: "error", credentials: "omit", cache: "no-store" });
+      if (isRaw && response.status === 200) {
+        return { bytes: new Uint8Array(await response.arrayBuffer()) };
+      }
       const text = await response.text();
       if (isProbe && response.status === 200) {
         return undefined;
@@ -288,6 +357,44 @@ export class Cellblock {
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  /** The events of one run. */
+  async *#stream({ headers, body, signal }) {
+    const abort = new AbortController();
+    const stop = () => abort.abort(signal.reason);
+    const timer = setTimeout(() => abort.abort(new Error("the time is up")), this.#timeout);
+    signal?.throwIfAborted();
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      const all = this.#key === undefined ? headers : { ...headers, "X-Api-Key": this.#key };
+      const response = await this.#fetch(`${this.#url}/v1/sandbox/run`,
+        { method: "POST", headers: all, body, signal: abort.signal, redirect: "error", credentials: "omit", cache: "no-store" });
+      if (!(response.headers.get("Content-Type") ?? "").startsWith(EVENTS)) {
+        throw errorOf(response, parseEnvelope(await response.text()));
+      }
+      for await (const line of linesOf(response.body)) {
+        const event = JSON.parse(line);
+        if (event.event === "error") {
+          throw errorOf(response, event.data, event.data);
+        }
+        yield event;
+        if (event.event === "result") {
+          return;
+        }
+      }
+      throw new Error("the events were cut");
+    } catch (error) {
+      if (error instanceof CellblockError) {
+        throw error;
+      }
+      signal?.throwIfAborted();
+      throw errorWithoutAnswer(error);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", stop);
+      abort.abort();
     }
   }
 }

@@ -9,8 +9,8 @@
 AsyncClient has the same methods for asyncio. Python 3.8 or later.
 
 A call is tried again only where that is safe: if the service cannot be reached, or answers 429, or
-503 in its own envelope, which say that nothing was run. Requests that only read are tried again
-after other failures, too. A run that may have begun is never sent twice: that is the error Lost.
+503 in its own envelope, which say that nothing was run. All but runs are tried again after other
+failures, too. A run that may have begun is never sent twice: that is the error Lost.
 """
 
 import asyncio
@@ -31,6 +31,9 @@ __all__ = [
     "ServiceError", "Unreachable",
 ]
 
+_RUN, _FILES = "/v1/sandbox/run", "/v1/sandbox/files"
+_EVENTS = "application/x-ndjson"
+_SAFE_TWICE = ("GET", "PUT", "DELETE")
 _USER_AGENT = "cellblock-python/0.1.0"
 _LINE_MOST = 65536
 _BODY_MOST = 1 << 30
@@ -136,6 +139,37 @@ class _Malformed(Exception):
 def _read_reply(method):
     """A generator that reads an answer, and does no input itself: it yields how many bytes it needs
     (None: a line; -1: all until the end), is sent them, and returns a _Reply."""
+    head = yield from _read_head()
+    return (yield from _read_body(method, *head))
+
+
+def _read_events():
+    """The same for an answer with events: it yields each of them, too, as a dict. Returns a _Reply if
+    the answer has none, else None."""
+    head = yield from _read_head()
+    headers = head[1]
+    if not headers.get("content-type", "").startswith(_EVENTS):
+        return (yield from _read_body("POST", *head))
+    if "chunked" not in headers.get("transfer-encoding", "").lower():
+        raise _Malformed("the answer has events, and no chunks")
+    rest = b""
+    while True:
+        size = yield from _read_chunk_size()
+        if size == 0:
+            raise _Malformed("the events were cut")
+        *lines, rest = (rest + (yield size)).split(b"\n")
+        yield None
+        for line in lines:
+            event = json.loads(line)
+            if event["event"] == "error":
+                data = event["data"]
+                raise _error_of(data["status"], data["code"], data["message"], headers.get("x-request-id"), data.get("retry_after"))
+            yield event
+            if event["event"] == "result":
+                return None
+
+
+def _read_head():
     status = 100
     while 100 <= status < 200:
         start = re.match(rb"HTTP/1\.([01]) (\d{3})(?: |\r|\n)", (yield None))
@@ -150,7 +184,10 @@ def _read_reply(method):
             if not colon:
                 raise _Malformed("the answer has a bad header")
             headers[name.strip().lower()] = value.strip()
-    keeps = start.group(1) == b"1" and headers.get("connection", "").lower() != "close"
+    return status, headers, start.group(1) == b"1" and headers.get("connection", "").lower() != "close"
+
+
+def _read_body(method, status, headers, keeps):
     length = headers.get("content-length", "")
     if method == "HEAD" or status in (204, 304):
         body = b""
@@ -165,13 +202,17 @@ def _read_reply(method):
     return _Reply(status, headers, body, keeps)
 
 
+def _read_chunk_size():
+    digits = (yield None).split(b";")[0].strip()
+    if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", digits):
+        raise _Malformed("the answer has a bad chunk")
+    return int(digits, 16)
+
+
 def _read_chunks():
     parts, total = [], 0
     while True:
-        digits = (yield None).split(b";")[0].strip()
-        if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}", digits):
-            raise _Malformed("the answer has a bad chunk")
-        size = int(digits, 16)
+        size = yield from _read_chunk_size()
         total += size
         if total > _BODY_MOST:
             raise _Malformed("the answer is too large")
@@ -193,17 +234,21 @@ def _interpret(reply):
         envelope, code, message = None, None, f"HTTP {reply.status}, and the answer is not Cellblock's"
     if 200 <= reply.status < 300 and code == 0:
         return envelope.get("data"), request_id
-    if reply.status == 429 or (reply.status == 503 and code == -503):
+    raise _error_of(reply.status, code, message, request_id, int(wait) if wait.isdigit() else None)
+
+
+def _error_of(status, code, message, request_id, retry_after):
+    if status == 429 or (status == 503 and code == -503):
         kind = Busy
-    elif reply.status in (401, 403):
+    elif status in (401, 403):
         kind = AuthError
-    elif reply.status in (404, 405):
+    elif status in (404, 405):
         kind = NotFound
-    elif reply.status < 500 and (envelope is not None or reply.status >= 400):
+    elif status < 500 and (code is not None or status >= 400):
         kind = RequestError
     else:
         kind = Lost if message.startswith("lost") else ServiceError
-    raise kind(message, reply.status, code, request_id, int(wait) if wait.isdigit() else None)
+    return kind(message, status, code, request_id, retry_after)
 
 
 def _pause_before_retry(error, is_idempotent, attempt, end):
@@ -227,6 +272,10 @@ def _run_body(language, code, fields):
             for path, content in files.items()
         ]
     return json.dumps({name: value for name, value in body.items() if value is not None}, ensure_ascii=False).encode()
+
+
+def _run_headers(queue_timeout_ms):
+    return {} if queue_timeout_ms is None else {"X-Queue-Timeout": str(int(queue_timeout_ms))}
 
 
 class _Base:
@@ -256,7 +305,8 @@ class _Base:
         if self._key is not None:
             lines.append(f"X-Api-Key: {self._key}")
         if body is not None:
-            lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+            kind = "application/octet-stream" if method == "PUT" else "application/json"
+            lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         return "\r\n".join(lines + ["", ""]).encode("ascii") + (body or b"")
 
@@ -265,8 +315,26 @@ class _Base:
     def run(self, language, code=None, *, queue_timeout_ms=None, **fields):
         """Run a program, and return its Result. `fields` are those of API.md: stdin, args, env,
         limits, files (contents may be bytes), collect, enable_network and others."""
-        headers = {} if queue_timeout_ms is None else {"X-Queue-Timeout": str(int(queue_timeout_ms))}
-        return self._call("POST", "/v1/sandbox/run", _run_body(language, code, fields), headers, Result)
+        return self._call("POST", _RUN, _run_body(language, code, fields), _run_headers(queue_timeout_ms), Result)
+
+    def events(self, language, code=None, *, queue_timeout_ms=None, **fields):
+        """Run a program, and iterate over its events as they arrive: dicts with `event`, `ms` and
+        `data`. The last one is `result`; a run that is not carried out is an error. An iterator
+        that is closed ends its run."""
+        headers = {"Accept": _EVENTS, **_run_headers(queue_timeout_ms)}
+        return self._follow(self._request("POST", _RUN, _run_body(language, code, fields), headers))
+
+    def put_file(self, content):
+        """Store bytes for the runs to come, and return their id."""
+        return self._call("PUT", _FILES, bytes(content), take=lambda data, _: data["id"])
+
+    def get_file(self, id):
+        """The bytes of a file in the store."""
+        return self._call("GET", f"{_FILES}/{quote(id, safe=':')}", is_raw=True)
+
+    def delete_file(self, id):
+        """Remove a file from the store. Returns True."""
+        return self._call("DELETE", f"{_FILES}/{quote(id, safe=':')}", take=lambda data, _: data["deleted"])
 
     def languages(self):
         """The languages: a list of dicts."""
@@ -290,9 +358,11 @@ class _Base:
         return self._call("GET", "/readyz", retry=0.0, is_probe=True)
 
 
-def _take(reply, take, is_probe):
+def _take(reply, take, is_probe, is_raw):
     if is_probe and reply.status == 200:
         return True
+    if is_raw and reply.status == 200:
+        return reply.body
     data, request_id = _interpret(reply)
     return take(data, request_id)
 
@@ -421,19 +491,66 @@ class Client(_Base):
             else:
                 connection.close()
 
-    def _call(self, method, path, body=None, headers={}, take=None, retry=None, is_probe=False):
+    def _call(self, method, path, body=None, headers={}, take=None, retry=None, is_probe=False, is_raw=False):
         request = self._request(method, path, body, headers)
         end = time.monotonic() + (self._retry if retry is None else retry)
         attempt = 0
         while True:
             try:
-                return _take(self._exchange(method, request), take, is_probe)
+                return _take(self._exchange(method, request), take, is_probe, is_raw)
             except CellblockError as error:
-                pause = _pause_before_retry(error, method == "GET", attempt, end)
+                pause = _pause_before_retry(error, method in _SAFE_TWICE, attempt, end)
                 if pause is None:
                     raise
             time.sleep(pause)
             attempt += 1
+
+    def _stream(self, request):
+        deadline = time.monotonic() + self._timeout
+        connection = self._connect(deadline)
+        try:
+            connection.wait_until(deadline)
+            connection.socket.sendall(request)
+            reader = _read_events()
+            wanted = next(reader)
+            while True:
+                if isinstance(wanted, dict):
+                    yield wanted
+                    wanted = next(reader)
+                else:
+                    wanted = reader.send(connection.read(wanted, deadline))
+        except StopIteration as end:
+            _check_events(end.value)
+        except (OSError, ValueError, _Malformed) as error:
+            raise _lost(error) from error
+        finally:
+            connection.close()
+
+    def _follow(self, request):
+        end = time.monotonic() + self._retry
+        attempt, has_begun = 0, False
+        while True:
+            stream = self._stream(request)
+            try:
+                for event in stream:
+                    has_begun = True
+                    yield event
+                return
+            except CellblockError as error:
+                pause = None if has_begun else _pause_before_retry(error, False, attempt, end)
+                if pause is None:
+                    raise
+            finally:
+                stream.close()
+            time.sleep(pause)
+            attempt += 1
+
+
+def _check_events(reply):
+    """An answer without events is an error."""
+    if reply is not None:
+        _interpret(reply)
+        raise ServiceError("the service has no events", reply.status)
 
 
 def _unreachable(error, is_final=False):
@@ -520,16 +637,57 @@ class AsyncClient(_Base):
             else:
                 writer.close()
 
-    async def _call(self, method, path, body=None, headers={}, take=None, retry=None, is_probe=False):
+    async def _call(self, method, path, body=None, headers={}, take=None, retry=None, is_probe=False, is_raw=False):
         request = self._request(method, path, body, headers)
         end = time.monotonic() + (self._retry if retry is None else retry)
         attempt = 0
         while True:
             try:
-                return _take(await self._exchange(method, request), take, is_probe)
+                return _take(await self._exchange(method, request), take, is_probe, is_raw)
             except CellblockError as error:
-                pause = _pause_before_retry(error, method == "GET", attempt, end)
+                pause = _pause_before_retry(error, method in _SAFE_TWICE, attempt, end)
                 if pause is None:
                     raise
+            await asyncio.sleep(pause)
+            attempt += 1
+
+    async def _stream(self, request):
+        deadline = time.monotonic() + self._timeout
+        reader, writer = await self._connect()
+        try:
+            writer.write(request)
+            await writer.drain()
+            answer = _read_events()
+            wanted = next(answer)
+            while True:
+                if isinstance(wanted, dict):
+                    yield wanted
+                    wanted = next(answer)
+                else:
+                    wait = max(deadline - time.monotonic(), 0.001)
+                    wanted = answer.send(await asyncio.wait_for(self._read(reader, wanted), wait))
+        except StopIteration as end:
+            _check_events(end.value)
+        except (OSError, EOFError, ValueError, _Malformed, asyncio.TimeoutError) as error:
+            raise _lost(error) from error
+        finally:
+            writer.close()
+
+    async def _follow(self, request):
+        end = time.monotonic() + self._retry
+        attempt, has_begun = 0, False
+        while True:
+            stream = self._stream(request)
+            try:
+                async for event in stream:
+                    has_begun = True
+                    yield event
+                return
+            except CellblockError as error:
+                pause = None if has_begun else _pause_before_retry(error, False, attempt, end)
+                if pause is None:
+                    raise
+            finally:
+                await stream.aclose()
             await asyncio.sleep(pause)
             attempt += 1

@@ -6,9 +6,23 @@ const calls = JSON.parse(text);
 const timeout = calls.map(([, fields]) => fields.client_timeout).find((given) => given !== undefined) ?? 600;
 const client = new Cellblock({ url, key: key === "" ? undefined : key, retry: 1000 * Number(retry), timeout: 1000 * timeout });
 
+async function all(events) {
+  const found = [];
+  for await (const event of events) {
+    found.push(event);
+  }
+  return found;
+}
+
 function call(name, { client_timeout, bytes, queue_timeout_ms, ...fields }) {
+  if (name === "events") {
+    return all(client.events(fields));
+  }
+  if (name === "put_file") {
+    return client.putFile(Uint8Array.from(fields.content));
+  }
   if (name !== "run") {
-    return client[name](...Object.values(fields));
+    return client[name.replace("_file", "File")](...Object.values(fields));
   }
   if (bytes !== undefined) {
     fields.files = Object.fromEntries(Object.entries(bytes).map(([path, content]) => [path, Uint8Array.from(content)]));
@@ -17,6 +31,9 @@ function call(name, { client_timeout, bytes, queue_timeout_ms, ...fields }) {
 }
 
 function plain(value) {
+  if (value instanceof Uint8Array) {
+    return [...value];
+  }
   if (!(value instanceof Result)) {
     return value;
   }

@@ -8,6 +8,8 @@ import cellblock
 
 
 def show(value):
+    if isinstance(value, bytes):
+        value = list(value)
     if isinstance(value, cellblock.Result):
         value = {"stdout": value.stdout, "ok": value.ok, "files": {k: list(v) for k, v in value.files.items()}}
     print(json.dumps({"value": value}), flush=True)
@@ -22,6 +24,8 @@ def complain(error):
 def call(client, name, fields):
     if "bytes" in fields:
         fields["files"] = {path: bytes(content) for path, content in fields.pop("bytes").items()}
+    if name == "put_file":
+        fields["content"] = bytes(fields["content"])
     return getattr(client, name)(**fields)
 
 
@@ -35,7 +39,8 @@ async def all_async():
     async with cellblock.AsyncClient(**settings) as client:
         for name, fields in calls:
             try:
-                show(await call(client, name, fields))
+                answer = call(client, name, fields)
+                show([event async for event in answer] if name == "events" else await answer)
             except cellblock.CellblockError as error:
                 complain(error)
 
@@ -44,7 +49,8 @@ def all_sync():
     with cellblock.Client(**settings) as client:
         for name, fields in calls:
             try:
-                show(call(client, name, fields))
+                answer = call(client, name, fields)
+                show(list(answer) if name == "events" else answer)
             except cellblock.CellblockError as error:
                 complain(error)
 

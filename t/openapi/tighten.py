@@ -14,22 +14,29 @@ run = schemas["RunRequest"]
 run["anyOf"] = [{"required": ["code"], "properties": {"code": {"type": "string", "minLength": 1}}}]
 run["additionalProperties"] = False
 properties = run["properties"]
-for name in ("main", "tests", "dependencies", "strict", "compiler_options", "network"):
+# Remove members whose values depend on others.
+for name in ("main", "tests", "checker", "interactor", "stop_on", "test_output_bytes", "dependencies", "strict",
+             "compiler_options", "network"):
     del properties[name]
 properties["language"] = {"enum": ["python3", "Python3", "PYTHON3"]}
-properties["limits"]["properties"] = {
+schemas["Limits"]["properties"] = {
     name: {"type": ["integer", "null"], "minimum": least[name], "maximum": limit["maximum"]} for name, limit in limits.items()
 }
-properties["env"]["propertyNames"] = {"pattern": "^[a-z]{1,8}$"}
+schemas["Environment"]["propertyNames"] = {"pattern": "^[a-z]{1,8}$"}
 properties["collect"]["items"] = {"type": "string", "pattern": r"^[a-z*?]{1,8}$"}
 name = {"type": "string", "pattern": "^[a-z]{1,8}$"}
 schemas["Path"] = name
-properties["files"]["oneOf"][1]["maxItems"] = 1
+schemas["InputFiles"]["oneOf"][1]["maxItems"] = 1
 schemas["InputFile"]["properties"]["encoding"] = {"enum": ["utf-8", None]}
+# The key has stored nothing.
+schemas["InputFile"]["anyOf"] = [{"required": ["content"], "properties": {"content": {"type": "string"}}}]
+del schemas["InputFile"]["properties"]["id"]
 schemas["RunForm"]["properties"]["language"] = {"enum": ["python3"]}
 schemas["RunForm"]["additionalProperties"] = False
 for parameter in document["paths"]["/v1/sandbox/run"]["post"]["parameters"]:
     if parameter.get("name") == "X-Queue-Timeout":
         parameter["schema"] = {"type": "integer", "minimum": 9000, "maximum": 10000}
 document["components"]["parameters"]["DependenciesLanguage"]["schema"] = {"enum": ["python3", "nodejs"]}
+update = document["paths"]["/v1/sandbox/dependencies/update"]["post"]["requestBody"]["content"]["application/json"]
+update["schema"]["properties"]["language"] = {"enum": ["python3", "nodejs"]}
 json.dump(document, sys.stdout)
