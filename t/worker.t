@@ -22,7 +22,7 @@ for my $field (qw(NoNewPrivs CapEff CapPrm)) {
     is join(' ', keys %value), $field eq 'NoNewPrivs' ? 1 : '0' x 16, "$field of each";
 }
 my $limits = slurp("/proc/$worker/limits");
-like $limits, qr/^Max open files +368 +368 /m, 'descriptors are limited to what 32 requests need';
+like $limits, qr/^Max open files +496 +496 /m, 'descriptors are limited to what 32 requests need';
 like $limits, qr/^Max data size +\d+ +\d+ /m, 'memory is limited' if !$cb->sanitized;
 like $limits, qr/^Max processes +0 +0 /m, 'processes are limited';
 
