@@ -82,7 +82,7 @@ sub start {
 
 sub stop {
     my ($dir, $pid) = @_;
-    my @all = (bless { dir => $dir }, 'Cellblock')->pids('runner');
+    my @all = (bless { dir => $dir }, 'Cellblock')->pids('runner parent');
     kill 'TERM', @all ? @all : $pid;
     my $ended = eventually(15, sub { waitpid($pid, POSIX::WNOHANG()) == $pid });
     kill 'KILL', $pid if !$ended;
