@@ -216,7 +216,7 @@ sub slow_ones {
     my ($quiet, $after) = @_;
     my @order = sort { $a <=> $b } @$quiet;
     my $median = max(.001, $order[@order / 2]);
-    # What this is about takes 600 ms and more; a machine that others use makes 100 ms of 2.
+    # A stall takes 600 ms and more; a machine that others use makes 100 ms of 2.
     my @slow = sort { $b <=> $a } grep { $_ > max(.15, 30 * $median) } @$after;
     return if @slow <= @$after / 4 && !grep { $_ > max(.4, 100 * $median) } @slow;
     return sprintf 'the quiet median is %.1f ms; too slow: %s', $median * 1000, join ', ', map { sprintf '%.0f ms', $_ * 1000 } @slow;
