@@ -151,7 +151,7 @@ test_shipped_files_show_the_defaults(void **state)
 	assert_int_equal(python->start, START_ZYGOTE);
 	assert_int_equal(python->idle_s, 0);
 	assert_string_equal(python->warm[0].name, "base");
-	assert_string_equal(python->warm[2].hints.item[0], "numpy");
+	assert_string_equal(python->warm[4].hints.item[0], "numpy");
 	assert_memory_equal(&python->limits, &config->limits, sizeof config->limits);
 	config_free(config);
 }
@@ -414,7 +414,7 @@ static const struct bad_file main_refusals[] = {
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
 	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
 	{ "isolation = { x = 3; };",
-	    ":1: unknown key \"x\" in isolation; allowed: level, level_note, chroot_dir, chroot_leave_out, cgroup, "
+	    ":1: unknown key \"x\" in isolation; allowed: level, level_note, chroot_dir, chroot_stock, chroot_leave_out, cgroup, "
 	    "cgroup_parent, landlock, uid_per_cell, cpu_percent, cell_runs" },
 	{ "etc = { timezone = \"../../secret\"; };",
 	    ":1: etc.timezone: \"../../secret\" is malformed; allowed: the name of a time zone (\"Europe/Vienna\"), in quotes, "
