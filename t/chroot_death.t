@@ -39,13 +39,13 @@ SKIP: {
     # A warden that cannot start another reaper is asked again, but not without a pause.
     my $log = sub { slurp("$cb->{dir}/log/runner.log") // '' };
     my $count = sub { scalar(() = $log->() =~ /its reaper died/g) };
-    my $socket = $cb->connect_raw($cb->run_bytes(code => "import threading, time\nfor _ in range(14): threading.Thread(target=time.sleep, args=(8,), daemon=True).start()\ntime.sleep(8)"));
+    my $socket = $cb->connect_raw($cb->run_bytes(code => "import threading, time\nfor _ in range(14): threading.Thread(target=time.sleep, args=(14,), daemon=True).start()\ntime.sleep(14)"));
     ok eventually(20, sub { $cb->find_by_threads(15) }), 'a run is under way again';
     my $tracer = Tracer->attach([$container->wardens($cb)], '-e', 'trace=clone', '-e', 'inject=clone:error=EAGAIN');
     ok $tracer->is_attached, 'no reaper can be started: strace is attached' or diag $tracer->says;
     my ($before, $begin) = ($count->(), time);
     kill 9, $container->reapers;
-    eventually(3, sub { 0 });
+    select undef, undef, undef, 3; # how many there are in this time is what counts
     my $lines = $count->() - $before;
     cmp_ok $lines, '<=', $cells * (6 + (time - $begin) * 5), 'no reaper can be started: at most five are requested in a second';
     $tracer->detach;
