@@ -24,7 +24,8 @@ sub prints {
         skip $_, 1 for grep {defined} missing("$language: " . ($missing{$language} // ''), !defined $missing{$language});
         my $r = $cb->run(language => $language, code => $code, enable_network => $true, %more);
         my $out = $r->{data} ? $r->{data}{stdout} : undef;
-        (ref $expected ? like($out, $expected, $name) : is($out, $expected, $name)) || diag substr $r->{body}, 0, 1500;
+        (ref $expected ? like($out, $expected, $name) : is($out, $expected, $name)) || diag join "\n", substr($r->{body}, 0, 1500),
+            grep {/runner|warning|fatal/} split /\n/, $cb->log_text;
     }
     return;
 }
