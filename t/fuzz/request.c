@@ -25,7 +25,8 @@
 static const char *const subjects[] = { "body: ", "unsupported language \"",
 	"language: ", "code: ", "preload: ", "stdin: ", "args: ", "args[", "env: ", "env.", "limits: ", "limits.",
 	"enable_network: ", "network: ", "compiler_options: ", "files: ", "files[", "files.", "collect: ", "collect[",
-	"collect_as: ", "main: ", "tests: " };
+	"collect_as: ", "main: ", "tests: ", "tests[", "stop_on: ", "test_output_bytes: ", "checker: ", "checker.",
+	"interactor: ", "interactor." };
 
 static void
 check_refusal(const struct http_error *error, const struct run_request *request)
