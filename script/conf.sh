@@ -27,3 +27,16 @@ adapter_paths() {
 	done
 	(IFS='|' && printf %s "${paths[*]}")
 }
+
+# page_origins CONF - the lines of nginx's map from an origin to the one that its pages may see in
+# answers: those of worker.cors in cellblock.conf
+page_origins() {
+	local origin lines='default "";'
+
+	while read -r origin; do
+		[[ $origin != '*' ]] || lines='default *; "" "";'
+		[[ ! $origin =~ ^[a-z][a-z0-9+.-]*://[A-Za-z0-9.:_-]+$ ]] || lines+=" \"$origin\" \"$origin\";"
+	done < <(sed 's/^[[:space:]]*#.*//' "$1/cellblock.conf" | tr '\n' ' ' |
+		sed -n 's/.*[[:space:]]cors *[=:] *\[\([^]]*\)\].*/\1/p' | tr ',' '\n' | sed 's/[[:space:]"]//g'; echo)
+	printf %s "$lines"
+}
