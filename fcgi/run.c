@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clock.h"
 #include "digest.h"
 #include "run_execution.h"
 
@@ -103,6 +104,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	};
 	struct run_request source = *request;
 	struct proto_reply reply;
+	uint64_t asked_us;
 	enum run_end end;
 
 	source.more = (struct request_files){ .file = NULL };
@@ -112,10 +114,17 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	                                                       &config->language[request->language]->compile.limits;
 	compilation->result = (struct run_result){ .verdict = VERDICT_OK };
 	digest_source(request, client->share->name, message.digest);
-	if (runner_link_ask(link, &message, RECONNECT_PATIENTLY, &reply) != 0) {
+	/*
+	 * A language that sleeps is woken first, and only its warden can name the compiler. This is
+	 * a wait for a cell like any other.
+	 */
+	asked_us = clock_us();
+	if (runner_link_ask_to_start(link, &message, client->queue_ms, &reply) != 0) {
 		run_set_cause(run, "%s", link->error);
 		return RUN_NO_RUNNER;
 	}
+	message.waited_us += clock_us() - asked_us;
+	compilation->waited_us = message.waited_us;
 	compilation->was_cached = reply.u.found != 0;
 	if (compilation->was_cached)
 		return RUN_ENDED;
@@ -199,8 +208,7 @@ compile_and_run(struct run *run, struct runner_link *link, const struct config *
 		if (end != RUN_ENDED || run->compilation.result.verdict != VERDICT_OK)
 			return end;
 		/* The wait of the compilation, in which the runner counts the one before it. */
-		if (!run->compilation.was_cached)
-			message.waited_us = run->compilation.result.queue_us;
+		message.waited_us = run->compilation.was_cached ? run->compilation.waited_us : run->compilation.result.queue_us;
 		if (client->follower != NULL)
 			client->follower->compiled(client->follower, run);
 	}

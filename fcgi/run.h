@@ -24,6 +24,7 @@ enum run_end {
 struct compilation {
 	bool took_place;    /* false: the language is not compiled */
 	bool was_cached;    /* the result of an earlier compilation of the same source is used */
+	uint64_t waited_us; /* how long the run had waited when this was known */
 	struct output text; /* the compiler's output, both streams in one */
 	struct run_result result;
 	const struct run_limits *limits; /* the compiler's */
