@@ -10,6 +10,8 @@
  *     dispatch.c      which run gets which cell, and what is armed; once a turn of the loop
  *     client.c  selftest.c  zygotes.c
  *                     workers' connections; the self-test; wardens and zygotes
+ *     client_run.c  client_find.c  client_status.c  client_reply.c
+ *                     the parts of a connection: its run, its program, questions, answers
  *     cell_run.c      a run in its cell
  *     cell.c          a cell's life
  *     isolation_ns.c  isolation_chroot.c
