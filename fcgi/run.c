@@ -389,8 +389,15 @@ settle(struct run *run, const struct watch *watch)
 }
 
 /* The descriptors of a run, in the order of PROTO_RUN. */
-enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_PATTERNS, FD_COUNT };
+enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_PATTERNS, FD_PACK, FD_COUNT };
 _Static_assert(FD_COUNT == RUN_SENT_FDS, "struct execution has room for them");
+
+/* Whether files of this very program are in the pack: no other cell gets it. */
+static bool
+uses_pack(const struct run_request *request)
+{
+	return request->pack_fd > 0 && request->files.stored + request->more.stored > 0;
+}
 
 /*
  * Open all descriptors, and the worker's `ends` of the pipes. Returns NULL, or the name of the step
@@ -419,6 +426,11 @@ open_fds(const struct run_request *request, bool is_compile, bool is_relayed, in
 		if (fds[FD_PATTERNS] < 0)
 			return "write the patterns";
 	}
+	if (uses_pack(request)) {
+		fds[FD_PACK] = fcntl(request->pack_fd, F_DUPFD_CLOEXEC, 0);
+		if (fds[FD_PACK] < 0)
+			return "duplicate the pack";
+	}
 	return NULL;
 }
 
@@ -445,7 +457,7 @@ run_begin(struct execution *execution, struct run *run, struct runner_link *link
 	bool is_second = is_compile || run->compilation.took_place;
 	const char *failed;
 
-	*execution = (struct execution){ .fds = { -1, -1, -1, -1, -1 }, .ends = { -1, -1 }, .input = { .fd = -1 } };
+	*execution = (struct execution){ .fds = { -1, -1, -1, -1, -1, -1 }, .ends = { -1, -1 }, .input = { .fd = -1 } };
 	execution->is_relayed = is_relayed;
 	execution->collects = request->collect.count > 0 && !is_compile;
 	execution->collect_form = request->collect_form;
@@ -569,7 +581,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	if (compilation->was_cached)
 		return RUN_ENDED;
 	message.kind = PROTO_COMPILE;
-	message.flags = client->follower != NULL ? RUN_EVENTS : 0;
+	message.flags = (client->follower != NULL ? RUN_EVENTS : 0u) | (uses_pack(&source) ? RUN_PACK : 0u);
 	message.limits = *compilation->limits;
 	end = execute(run, link, &message, &source, client, start_over);
 	compilation->result = run->result;
@@ -625,7 +637,7 @@ run_message(const struct config *config, const struct run_request *request, cons
 		.flags = (request->network ? RUN_NETWORK : 0u) | (request->loopback ? RUN_LOOPBACK : 0u) |
 		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u) |
 		    (request->collect.count > 0 ? RUN_COLLECT : 0u) | (starts_anew(config, request) ? RUN_COLD : 0u) |
-		    (client->follower != NULL ? RUN_EVENTS : 0u),
+		    (client->follower != NULL ? RUN_EVENTS : 0u) | (uses_pack(request) ? RUN_PACK : 0u),
 		.proxy = request->proxy,
 		.queue_ms = client->queue_ms,
 		.waited_us = client->waited_us,

@@ -122,7 +122,7 @@ struct watch {
 	bool limit_hit;                    /* a stream exceeded output_bytes */
 };
 
-#define RUN_SENT_FDS 5
+#define RUN_SENT_FDS 6
 
 /* A run that is under way. */
 struct execution {

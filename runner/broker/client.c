@@ -30,7 +30,7 @@
  * tests.
  */
 #define SPARE_CONNECTIONS (4 + PROTO_MORE_CONNECTIONS)
-#define REQUEST_FDS_MOST (RUN_FDS + 1) /* with the patterns of the files to collect */
+#define REQUEST_FDS_MOST (RUN_FDS + 2) /* with the patterns of the files to collect, and the pack */
 #define NEEDED_SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
 /*
@@ -365,10 +365,11 @@ static int
 take_run(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
 	const struct language_config *config;
-	bool has_patterns = (request->flags & RUN_COLLECT) != 0;
-	size_t run_fds = fd_count - has_patterns;
+	bool has_patterns = (request->flags & RUN_COLLECT) != 0, has_pack = (request->flags & RUN_PACK) != 0;
+	size_t more = (size_t)has_patterns + has_pack, run_fds = fd_count - more;
 
-	if (run_fds < 3 || run_fds > RUN_FDS || (has_patterns && !is_sealed(fds[run_fds])))
+	if (fd_count < 3 + more || run_fds > RUN_FDS || (has_patterns && !is_sealed(fds[run_fds])) ||
+	    (has_pack && !is_sealed(fds[fd_count - 1])))
 		return -1;
 	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, run_fds))
 		return -1;
@@ -380,6 +381,8 @@ take_run(struct broker *broker, struct client *client, const struct proto_reques
 		return -1;
 	if (has_patterns)
 		client->run.patterns_fd = fds[run_fds];
+	if (has_pack)
+		client->run.pack_fd = fds[fd_count - 1];
 	take(broker, client, request, &request->limits, fds, run_fds);
 	return 0;
 }
@@ -406,9 +409,12 @@ static int
 take_compile(struct broker *broker, struct client *client, const struct proto_request *request, const int *fds, size_t fd_count)
 {
 	const struct language_config *config;
+	bool has_pack = (request->flags & RUN_PACK) != 0;
 	struct run_limits limits;
 
-	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, fd_count))
+	if (fd_count != 3u + has_pack || !are_right(fds, 3) || (has_pack && !is_sealed(fds[3])))
+		return -1;
+	if (request->index >= broker->language_count || !key_account_is_share(&request->share))
 		return -1;
 	config = broker->language[request->index].config;
 	if (request->warm >= config->warm_count || !config_is_compiled(config) || !was_looked_for(client, request) ||
@@ -416,7 +422,9 @@ take_compile(struct broker *broker, struct client *client, const struct proto_re
 	    (broker->config->network == NETWORK_PROXY && request->proxy >= broker->config->proxy_count))
 		return -1;
 	limits = compiler_limits(&config->compile.limits, &request->limits);
-	take(broker, client, request, &limits, fds, fd_count);
+	if (has_pack)
+		client->run.pack_fd = fds[3];
+	take(broker, client, request, &limits, fds, 3);
 	return 0;
 }
 
@@ -602,7 +610,7 @@ static const struct request_kind {
 } kinds[] = {
 	{ PROTO_RUN, IN(CLIENT_IDLE), 3, REQUEST_FDS_MOST, take_run },
 	{ PROTO_FIND, IN(CLIENT_IDLE), 0, 0, take_find },
-	{ PROTO_COMPILE, IN(CLIENT_IDLE), 3, 3, take_compile },
+	{ PROTO_COMPILE, IN(CLIENT_IDLE), 3, 4, take_compile },
 	{ PROTO_CANCEL, IN_ANY, 0, 0, cancel },
 	{ PROTO_LANGUAGE, IN_ANY, 0, 0, answer_language },
 	{ PROTO_LAYER, IN_ANY, 0, 0, answer_layer },
@@ -754,7 +762,8 @@ client_add(struct broker *broker, int fd, pid_t pid)
 	}
 	client->worker = worker;
 	client->run.owner = &owner;
-	client->run.program_fd = client->run.patterns_fd = client->run.files_fd = client->run.extraction.fd = -1;
+	client->run.program_fd = client->run.patterns_fd = client->run.pack_fd = client->run.files_fd = -1;
+	client->run.extraction.fd = -1;
 	LIST_INSERT_HEAD(&broker->clients, client, in_all);
 	reply(client, &welcome);
 }
