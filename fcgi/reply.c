@@ -65,6 +65,8 @@ phrase(int status)
 		return "Unprocessable Content";
 	case 429:
 		return "Too Many Requests";
+	case 501:
+		return "Not Implemented";
 	case 503:
 		return "Service Unavailable";
 	case 504:

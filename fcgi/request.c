@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "config_language.h"
 #include "json_tree.h"
@@ -516,22 +515,12 @@ take_fields(const struct config *config, struct json_object *tree, struct run_re
 	return 0;
 }
 
-/* Each test is a job of its own, and the store fills one. */
-static int
-refuse_stored(const struct request_files *files, struct http_error *error)
-{
-	if (files->stored == 0)
-		return 0;
-	return http_error_set(error, 400, "files: must not have ids where there are tests; send the contents instead");
-}
-
 int
 request_take(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
 {
 	memset(request, 0, sizeof *request);
 	request->tree = tree;
-	if (take_fields(config, tree, request, error) == 0 && request_tests_take(config, tree, request, error) == 0 &&
-	    (request->tests == NULL || refuse_stored(&request->files, error) == 0))
+	if (take_fields(config, tree, request, error) == 0 && request_tests_take(config, tree, request, error) == 0)
 		return 0;
 	request_free(request);
 	return -1;
@@ -563,16 +552,14 @@ request_take_part(const struct config *config, struct json_object *object, struc
 	if (take_text(object, "stdin", &part->input, error) != 0 || take_args(object, &part->args, error) != 0 ||
 	    take_env(object, &part->env, error) != 0 || take_limits(&allowed, object, &part->limits, error) != 0)
 		return -1;
-	if (request_files_take(object, language, &part->limits, &part->files, error) != 0)
-		return -1;
-	return refuse_stored(&part->files, error);
+	return request_files_take(object, language, &part->limits, &part->files, error);
 }
 
 int
 request_take_program(const struct config *config, struct json_object *object, struct run_request *part, struct http_error *error)
 {
 	part->tree = json_object_get(object);
-	return take_fields(config, object, part, error) != 0 ? -1 : refuse_stored(&part->files, error);
+	return take_fields(config, object, part, error);
 }
 
 void
@@ -593,10 +580,8 @@ request_free(struct run_request *request)
 		free(request->needs.bytes);
 		request_files_free(&request->files);
 		free(request->collect.bytes);
-		if (request->job_fd > 0)
-			close(request->job_fd);
 	}
-	request->job_fd = 0;
+	request->pack_fd = 0;
 	request->tree = NULL;
 	request->tests = NULL;
 	request->code = request->preload = request->input = request->main = (struct text){ NULL, 0 };

@@ -319,6 +319,28 @@ check_files(const struct request_files *own, const struct request_files_index *o
 }
 
 static int
+check_bytes(const struct request_files *own, const struct request_files *others, const struct run_limits *limits,
+    struct http_error *error)
+{
+	if (own->bytes + others->bytes <= limits->disk_bytes)
+		return 0;
+	return http_error_set(error, 400, "files: have %" PRIu64 " bytes with the request's, and limits.disk_bytes is %" PRIu64,
+	    own->bytes + others->bytes, limits->disk_bytes);
+}
+
+int
+request_tests_check_bytes(const struct run_request *request, struct http_error *error)
+{
+	const struct request_tests *tests = request->tests;
+
+	for (size_t i = 0; tests != NULL && i < tests->count; i++) {
+		if (check_bytes(&tests->test[i].files, &request->files, &tests->test[i].limits, error) != 0)
+			return request_tests_blame(i, error);
+	}
+	return 0;
+}
+
+static int
 take_run_fields(const struct config *config, const struct run_request *request, const struct request_files_index *index,
     struct test_case *test, struct http_error *error)
 {
@@ -335,11 +357,8 @@ take_run_fields(const struct config *config, const struct run_request *request, 
 	test->limits = part.limits;
 	if (taken != 0)
 		return -1;
-	if (test->files.bytes + request->files.bytes > test->limits.disk_bytes)
-		return http_error_set(error, 400,
-		    "files: have %" PRIu64 " bytes with the request's, and limits.disk_bytes is %" PRIu64,
-		    test->files.bytes + request->files.bytes, test->limits.disk_bytes);
-	return check_files(&test->files, index, error);
+	return check_bytes(&test->files, &request->files, &test->limits, error) != 0 ? -1 :
+	                                                                               check_files(&test->files, index, error);
 }
 
 static int

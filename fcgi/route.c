@@ -21,6 +21,7 @@
 #include "exchange_log.h"
 #include "fcgi_end.h"
 #include "log.h"
+#include "request_pack.h"
 #include "request_store.h"
 #include "tests.h"
 
@@ -199,7 +200,8 @@ take_request(struct worker *worker, struct exchange *exchange, struct run_reques
 	}
 	access_log_request(&exchange->log, worker->config->language[request->language]->name, request, size);
 	if (auth_check_request(worker->config, exchange->key, request, error) == 0 &&
-	    (request->files.stored == 0 || request_store_fetch(store, worker->config, exchange->key->name, request, error) == 0))
+	    (!request_pack_is_needed(request) ||
+	        request_store_fetch(store, worker->config, exchange->key->name, request, error) == 0))
 		return 0;
 	request_free(request);
 	return -1;

@@ -129,7 +129,7 @@ compile(struct run *run, struct runner_link *link, const struct config *config, 
 	if (compilation->was_cached)
 		return RUN_ENDED;
 	message.kind = PROTO_COMPILE;
-	message.flags = client->follower != NULL ? RUN_EVENTS : 0;
+	message.flags = (client->follower != NULL ? RUN_EVENTS : 0u) | (run_uses_pack(&source) ? RUN_PACK : 0u);
 	message.limits = *compilation->limits;
 	end = execute(run, link, &message, &source, client, start_over);
 	compilation->result = run->result;
@@ -185,7 +185,7 @@ run_message(const struct config *config, const struct run_request *request, cons
 		.flags = (request->network ? RUN_NETWORK : 0u) | (request->loopback ? RUN_LOOPBACK : 0u) |
 		    (request->args.count + request->env.count > 0 ? RUN_ARGUED : 0u) |
 		    (request->collect.count > 0 ? RUN_COLLECT : 0u) | (starts_anew(config, request) ? RUN_COLD : 0u) |
-		    (client->follower != NULL ? RUN_EVENTS : 0u),
+		    (client->follower != NULL ? RUN_EVENTS : 0u) | (run_uses_pack(request) ? RUN_PACK : 0u),
 		.proxy = request->proxy,
 		.queue_ms = client->queue_ms,
 		.waited_us = client->waited_us,

@@ -13,8 +13,14 @@
 #define RUNNER_GRACE_MS 10000 /* how much later than queue_ms and wall_ms allow a result may come */
 
 /* The descriptors of a run, in the order of PROTO_RUN. */
-enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_PATTERNS, FD_COUNT };
+enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_PATTERNS, FD_PACK, FD_COUNT };
 _Static_assert(FD_COUNT == RUN_SENT_FDS, "struct execution has room for them");
+
+bool
+run_uses_pack(const struct run_request *request)
+{
+	return request->pack_fd > 0 && request->files.stored + request->more.stored > 0;
+}
 
 /*
  * Open all descriptors, and the worker's `ends` of the pipes. Returns NULL, or the name of the step
@@ -43,6 +49,11 @@ open_fds(const struct run_request *request, bool is_compile, bool is_relayed, in
 		if (fds[FD_PATTERNS] < 0)
 			return "write the patterns";
 	}
+	if (run_uses_pack(request)) {
+		fds[FD_PACK] = fcntl(request->pack_fd, F_DUPFD_CLOEXEC, 0);
+		if (fds[FD_PACK] < 0)
+			return "duplicate the pack";
+	}
 	return NULL;
 }
 
@@ -69,7 +80,7 @@ run_execution_begin(struct execution *execution, struct run *run, struct runner_
 	bool is_second = is_compile || run->compilation.took_place;
 	const char *failed;
 
-	*execution = (struct execution){ .fds = { -1, -1, -1, -1, -1 }, .ends = { -1, -1 }, .input = { .fd = -1 } };
+	*execution = (struct execution){ .fds = { -1, -1, -1, -1, -1, -1 }, .ends = { -1, -1 }, .input = { .fd = -1 } };
 	execution->is_relayed = is_relayed;
 	execution->collects = request->collect.count > 0 && !is_compile;
 	execution->collect_form = request->collect_form;

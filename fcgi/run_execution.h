@@ -7,7 +7,7 @@
 
 #include "run_wait.h"
 
-#define RUN_SENT_FDS 5
+#define RUN_SENT_FDS 6
 
 /* A run that is under way. */
 struct execution {
@@ -18,6 +18,9 @@ struct execution {
 	struct run_input input;
 	struct watch watch; /* refers to `input`: the struct stays where it is */
 };
+
+/* Whether files of this very program are in the pack: no other cell gets it. */
+bool run_uses_pack(const struct run_request *request);
 
 /*
  * Send the message with the descriptors made of `request`. RUN_ENDED: it is under way. *start_over:

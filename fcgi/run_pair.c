@@ -134,7 +134,7 @@ enum run_end
 run_pair(struct run_side side[2], const struct config *config, const struct run_client *client)
 {
 	for (int i = 0; i < 2; i++) {
-		side[i].execution = (struct execution){ .fds = { -1, -1, -1, -1, -1 },
+		side[i].execution = (struct execution){ .fds = { -1, -1, -1, -1, -1, -1 },
 			.ends = { -1, -1 },
 			.input = { .fd = -1 } };
 		side[i].passed = 0;

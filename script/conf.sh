@@ -20,7 +20,7 @@ adapter_paths() {
 
 	for protocol in $(sed -n 's/^[[:space:]]*protocols *= *\[\([^]#]*\)\].*/\1/p' "$1/cellblock.conf" | tr -cs 'a-z' ' '); do
 		case $protocol in
-		piston) paths+=('api/v2/(?:piston/)?(?:runtimes|execute|packages)') ;;
+		piston) paths+=('api/v2/(?:piston/)?(?:runtimes|execute|packages|connect)') ;;
 		sandboxfusion) paths+=('run_code|v1/ping') ;;
 		jobe) paths+=('jobe/index\.php/restapi/(?:languages|runs|files/[A-Za-z0-9]+)') ;;
 		esac

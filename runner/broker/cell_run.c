@@ -110,8 +110,9 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S,
 		.open_files = limits->open_files,
 		.memory_bytes = limits->memory_bytes,
-		.stack_bytes = limits->stack_bytes };
-	int fds[RUN_FDS + 1];
+		.stack_bytes = limits->stack_bytes,
+		.has_pack = run->pack_fd >= 0 };
+	int fds[RUN_FDS + 2];
 
 	if (broker->cgroup.version == 0) {
 		start.data_bytes = limits->memory_bytes;
@@ -124,7 +125,8 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		start.file_bytes = limits->disk_bytes;
 	memcpy(fds, run->fds, run->fd_count * sizeof *fds);
 	fds[run->fd_count] = run->program_fd;
-	if (fdpass_send(cell->control.fd, &start, sizeof start, fds, run->fd_count + start.has_output) != 0)
+	fds[run->fd_count + start.has_output] = run->pack_fd;
+	if (fdpass_send(cell->control.fd, &start, sizeof start, fds, run->fd_count + start.has_output + start.has_pack) != 0)
 		return (struct failure){ "hand it to its guest", errno };
 	return (struct failure){ NULL, 0 };
 }
@@ -196,6 +198,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell->control_fd = poller_release(&broker->loop.poller, &cell->control);
 	fdpass_close(run->fds, run->fd_count);
 	fdpass_close(&run->program_fd, 1);
+	fdpass_close(&run->pack_fd, 1);
 	run->fd_count = 0;
 	run->state = RUN_STARTED;
 	run->cell = cell;

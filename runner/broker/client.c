@@ -27,7 +27,7 @@
  * tests.
  */
 #define SPARE_CONNECTIONS (4 + PROTO_MORE_CONNECTIONS)
-#define REQUEST_FDS_MOST (RUN_FDS + 1) /* with the patterns of the files to collect */
+#define REQUEST_FDS_MOST (RUN_FDS + 2) /* with the patterns of the files to collect, and the pack */
 
 /*
  * One line of a kind in a second: a worker may do so as often as it likes, and that is not to fill
@@ -117,7 +117,7 @@ static const struct request_kind {
 } kinds[] = {
 	{ PROTO_RUN, IN(CLIENT_IDLE), 3, REQUEST_FDS_MOST, client_run_take },
 	{ PROTO_FIND, IN(CLIENT_IDLE), 0, 0, client_find },
-	{ PROTO_COMPILE, IN(CLIENT_IDLE), 3, 3, client_run_compile },
+	{ PROTO_COMPILE, IN(CLIENT_IDLE), 3, 4, client_run_compile },
 	{ PROTO_CANCEL, IN_ANY, 0, 0, client_run_cancel },
 	{ PROTO_LANGUAGE, IN_ANY, 0, 0, client_status_language },
 	{ PROTO_LAYER, IN_ANY, 0, 0, client_status_layer },
@@ -246,7 +246,8 @@ client_add(struct broker *broker, int fd, pid_t pid)
 	}
 	client->worker = worker;
 	client->run.owner = &client_run_owner;
-	client->run.program_fd = client->run.patterns_fd = client->run.files_fd = client->run.extraction.fd = -1;
+	client->run.program_fd = client->run.patterns_fd = client->run.pack_fd = client->run.files_fd = -1;
+	client->run.extraction.fd = -1;
 	LIST_INSERT_HEAD(&broker->clients, client, in_all);
 	client_reply(client, &welcome);
 }

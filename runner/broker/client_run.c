@@ -228,10 +228,11 @@ client_run_take(struct broker *broker, struct client *client, const struct proto
     size_t fd_count)
 {
 	const struct language_config *config;
-	bool has_patterns = (request->flags & RUN_COLLECT) != 0;
-	size_t run_fds = fd_count - has_patterns;
+	bool has_patterns = (request->flags & RUN_COLLECT) != 0, has_pack = (request->flags & RUN_PACK) != 0;
+	size_t more = (size_t)has_patterns + has_pack, run_fds = fd_count - more;
 
-	if (run_fds < 3 || run_fds > RUN_FDS || (has_patterns && !is_sealed(fds[run_fds])))
+	if (fd_count < 3 + more || run_fds > RUN_FDS || (has_patterns && !is_sealed(fds[run_fds])) ||
+	    (has_pack && !is_sealed(fds[fd_count - 1])))
 		return -1;
 	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, run_fds))
 		return -1;
@@ -243,6 +244,8 @@ client_run_take(struct broker *broker, struct client *client, const struct proto
 		return -1;
 	if (has_patterns)
 		client->run.patterns_fd = fds[run_fds];
+	if (has_pack)
+		client->run.pack_fd = fds[fd_count - 1];
 	take(broker, client, request, &request->limits, fds, run_fds);
 	return 0;
 }
@@ -270,9 +273,12 @@ client_run_compile(struct broker *broker, struct client *client, const struct pr
     size_t fd_count)
 {
 	const struct language_config *config;
+	bool has_pack = (request->flags & RUN_PACK) != 0;
 	struct run_limits limits;
 
-	if (request->index >= broker->language_count || !key_account_is_share(&request->share) || !are_right(fds, fd_count))
+	if (fd_count != 3u + has_pack || !are_right(fds, 3) || (has_pack && !is_sealed(fds[3])))
+		return -1;
+	if (request->index >= broker->language_count || !key_account_is_share(&request->share))
 		return -1;
 	config = broker->language[request->index].config;
 	if (request->warm >= config->warm_count || !config_is_compiled(config) || !client_find_was(client, request) ||
@@ -280,7 +286,9 @@ client_run_compile(struct broker *broker, struct client *client, const struct pr
 	    (broker->config->network == NETWORK_PROXY && request->proxy >= broker->config->proxy_count))
 		return -1;
 	limits = compiler_limits(&config->compile.limits, &request->limits);
-	take(broker, client, request, &limits, fds, fd_count);
+	if (has_pack)
+		client->run.pack_fd = fds[3];
+	take(broker, client, request, &limits, fds, 3);
 	return 0;
 }
 

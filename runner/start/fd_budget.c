@@ -22,7 +22,7 @@
 #define CELL_RUN 5 /* the worker's connection; program; the directory, and what is taken from it; patterns */
 
 /* Of a run that waits for a cell. */
-#define QUEUED_RUN 7 /* the worker's connection; job, stdout, stderr, stdin; patterns of files; the compiled program */
+#define QUEUED_RUN 8 /* the worker's connection; job, stdout, stderr, stdin; patterns; pack; the compiled program */
 
 /* Of a language. */
 #define LANGUAGE_OWN 7     /* mount namespaces of cells and zygotes; root; trees; packages; warden; its answer */
