@@ -31,7 +31,7 @@
 #define PIPE_BYTES 65536             /* the capacity of a new pipe */
 #define BIG_PIPE_BYTES (1024 * 1024) /* the capacity that an ordinary user may give a pipe */
 #define KEPT_BYTES (4 * PIPE_BYTES)  /* a larger buffer is returned to the system after the run */
-#define RUNNER_GRACE_MS 10000        /* how much later than queue_ms and wall_ms allow a result may come */
+#define RUNNER_GRACE_MS 10000        /* how much later than queue_ms and the stretched wall_ms allow a result may come */
 #define SHORT_RUN_MS 2               /* the output of a run that ends within this time is read at its end */
 #define DRAIN_GRACE_MS 5000          /* how much later than the result the pipes may end */
 #define ATTEMPTS 3                   /* how often a compiled run is begun, if the runner restarts between its steps */
@@ -443,6 +443,8 @@ run_begin(struct execution *execution, struct run *run, struct runner_link *link
 	bool is_compile = message->kind == PROTO_COMPILE, is_relayed = execution->is_relayed;
 	/* A program that was compiled is held for this connection only. */
 	bool is_second = is_compile || run->compilation.took_place;
+	const struct config *config = link->config;
+	uint64_t wall_most_ms = config_wall_most_ms(config, config->language[message->index], message->limits.wall_ms);
 	const char *failed;
 
 	*execution = (struct execution){ .fds = { -1, -1, -1, -1, -1 }, .ends = { -1, -1 }, .input = { .fd = -1 } };
@@ -468,7 +470,7 @@ run_begin(struct execution *execution, struct run *run, struct runner_link *link
 		.is_compile = is_compile,
 		.collects = execution->collects,
 		.output_bytes = message->limits.output_bytes,
-		.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,
+		.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + wall_most_ms) * 1000,
 		.polled = {
 			[WATCH_OUT] = { .fd = execution->ends[0], .events = POLLIN },
 			[WATCH_ERR] = { .fd = execution->ends[1], .events = POLLIN },
