@@ -129,8 +129,8 @@ for _ in range(20): threading.Thread(target=work, daemon=True).start()
 work()');
 $cb->finish;
 
-# A share of a quarter of a processor: a program that computes waits for most of the time. And no run
-# has more than the half of its limit.
+# A share of a quarter of a processor: a program that computes waits for most of the time. And no
+# run has more than the half of its limit.
 $cb = Cellblock->start(own => 1, conf => [
     ['cellblock.conf', qr/cpu_percent = 100/, 'cpu_percent = 25'], ['cellblock.conf', qr/stall_percent = \d+/, 'stall_percent = 50']]);
 is_not_stretched($cb, 'a program that uses up its share', 25, code => 'while True: pass');

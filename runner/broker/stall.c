@@ -16,6 +16,7 @@
 #include "clock.h"
 
 #define TEXT_BYTES 1024     /* of a file: stat has some 400, and `children` 8 for a process at most */
+#define STATE_RUNNABLE 'R'  /* the third field of stat */
 #define START_TIME_FIELD 22 /* of stat, as proc(5) counts */
 #define FIRST_AFTER_NAME 3  /* the field behind the name, which may hold anything */
 #define NAME_BYTES 64
@@ -23,7 +24,7 @@
 /* A walk over the threads of a run. */
 struct walk {
 	int proc_fd;
-	uint64_t busiest_us;
+	struct busiest busiest;
 	unsigned threads;
 	pid_t process[STALL_THREADS]; /* found so far; each has a thread at least */
 	size_t found;
@@ -54,6 +55,17 @@ busy_us(int tasks_fd, const char *thread)
 		return 0;
 	ran_ns = strtoull(text, &end, 10);
 	return (ran_ns + strtoull(end, NULL, 10)) / 1000;
+}
+
+/* Whether a thread runs, or waits for a processor. */
+static bool
+is_runnable(int tasks_fd, const char *thread)
+{
+	char name[NAME_BYTES], text[TEXT_BYTES];
+	const char *at;
+
+	snprintf(name, sizeof name, "%.16s/stat", thread);
+	return read_text(tasks_fd, name, text) && (at = strrchr(text, ')')) != NULL && at[1] == ' ' && at[2] == STATE_RUNNABLE;
 }
 
 /* The children that a thread has begun. A kernel may have been built without the file. */
@@ -91,8 +103,8 @@ look_at(struct walk *walk, pid_t process, uint64_t before_us, bool has_children)
 		walk->threads++;
 		us = busy_us(fd, entry->d_name);
 		us = us > before_us ? us - before_us : 0;
-		if (us > walk->busiest_us)
-			walk->busiest_us = us;
+		if (us > walk->busiest.us)
+			walk->busiest = (struct busiest){ us, is_runnable(fd, entry->d_name) };
 		if (has_children)
 			find_children(walk, fd, entry->d_name);
 	}
@@ -142,19 +154,19 @@ before_run_us(const struct cell *cell, uint64_t age)
 	return alive_us < cell->arming_us ? alive_us : cell->arming_us;
 }
 
-uint64_t
-stall_busiest_us(const struct broker *broker, const struct cell *cell)
+struct busiest
+stall_find_busiest(const struct broker *broker, const struct cell *cell)
 {
 	struct walk walk = { .proc_fd = broker->tasks_fd };
 	uint64_t age = broker->tasks_fd < 0 ? 0 : age_us(broker->tasks_fd, cell->guest_pid);
 	bool has_children = cell->limits.processes > 1;
 
 	if (age == 0)
-		return 0;
+		return walk.busiest;
 	look_at(&walk, cell->guest_pid, before_run_us(cell, age), has_children);
 	for (size_t i = 0; i < walk.found && walk.threads < STALL_THREADS; i++)
 		look_at(&walk, walk.process[i], 0, true);
-	return walk.busiest_us;
+	return walk.busiest;
 }
 
 uint64_t

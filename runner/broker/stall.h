@@ -8,22 +8,28 @@
 #ifndef CELLBLOCK_STALL_H
 #define CELLBLOCK_STALL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct broker;
 struct cell;
 
 /*
- * The most time, in us, that one thread of the run has run or has waited for a processor: of the
- * guest and its descendants, at most STALL_THREADS of them. Threads that have ended do not count.
- * Returns 0 if that is not known. Makes some ten system calls, and some more for each thread.
+ * The thread of a run that has run and waited for a processor for the most time: of the guest and
+ * its descendants, at most STALL_THREADS of them. Threads that have ended do not count.
  */
-uint64_t stall_busiest_us(const struct broker *broker, const struct cell *cell);
+struct busiest {
+	uint64_t us;      /* that time; the kernel adds a wait when it ends. 0: not known */
+	bool is_runnable; /* it runs, or waits for a processor, now */
+};
 
 #define STALL_THREADS 32
 
+/* Find it. Makes some ten system calls, and some more for each thread. */
+struct busiest stall_find_busiest(const struct broker *broker, const struct cell *cell);
+
 /*
- * The time that a run has lost, in us. `busiest_us`: the result of stall_busiest_us. `cpu_us`: the processor
+ * The time that a run has lost, in us. `busiest_us`: of stall_find_busiest. `cpu_us`: the processor
  * time of all that was ever in the run, read after that. `cpu_percent`: the run's share of one
  * processor; 0: it has no limit.
  *

@@ -102,22 +102,28 @@ end(void **state)
 }
 
 /* The busiest thread of a guest that was armed so many seconds ago, which took so many. */
-static uint64_t
-busiest_us(unsigned armed, unsigned arming, uint64_t processes)
+static struct busiest
+find(unsigned armed, unsigned arming, uint64_t processes)
 {
 	struct cell cell = { .guest_pid = GUEST,
 		.limits = { .processes = processes },
 		.armed_us = clock_us() - (uint64_t)armed * S,
 		.arming_us = (uint64_t)arming * S };
 	struct broker *broker = calloc(1, sizeof *broker);
-	uint64_t us;
+	struct busiest busiest;
 
 	assert_non_null(broker);
 	broker->tasks_fd = open(proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	us = stall_busiest_us(broker, &cell);
+	busiest = stall_find_busiest(broker, &cell);
 	close(broker->tasks_fd);
 	free(broker);
-	return us;
+	return busiest;
+}
+
+static uint64_t
+busiest_us(unsigned armed, unsigned arming, uint64_t processes)
+{
+	return find(armed, arming, processes).us;
 }
 
 /* ---- tests ------------------------------------------------------------------------------------------------------ */
@@ -131,6 +137,22 @@ test_threads(void **state)
 	add_thread(GUEST, 9, 5, 0, "");
 	set_age(10);
 	assert_int_equal(busiest_us(10, 0, 1), 7 * S);
+}
+
+/* The busiest thread alone decides whether the run may be waiting. */
+static void
+test_state(void **state)
+{
+	(void)state;
+	add_thread(GUEST, GUEST, 1, 2, "");
+	add_thread(GUEST, 8, 3, 4, "");
+	set_age(10);
+	assert_false(find(10, 0, 1).is_runnable);
+	write_file("7/task/7/stat", "7 (a) R 1");
+	write_file("7/task/8/stat", "8 (R) R) S 1");
+	assert_false(find(10, 0, 1).is_runnable);
+	write_file("7/task/8/stat", "8 (a) S 1) R 1");
+	assert_true(find(10, 0, 1).is_runnable);
 }
 
 /* Only if the run may have some. Theirs may have more, and all of that ends. */
@@ -187,7 +209,7 @@ test_unknown(void **state)
 	set_age(10);
 	assert_int_equal(busiest_us(10, 0, 1), 0);
 	broker->tasks_fd = -1;
-	assert_int_equal(stall_busiest_us(broker, &cell), 0);
+	assert_int_equal(stall_find_busiest(broker, &cell).us, 0);
 	free(broker);
 }
 
@@ -212,6 +234,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_threads, begin, end),
+		cmocka_unit_test_setup_teardown(test_state, begin, end),
 		cmocka_unit_test_setup_teardown(test_children, begin, end),
 		cmocka_unit_test_setup_teardown(test_before, begin, end),
 		cmocka_unit_test_setup_teardown(test_bound, begin, end),
