@@ -20,7 +20,7 @@ sub busy {
         $socket->flush;
         $socket;
     } 1 .. 4 * $processors;
-    my $running = sub { my ($n) = $cb->get('/v1/sandbox/metrics')->{body} =~ /^cellblock_runs_running (\d+)/m; $n // 0 };
+    my $running = sub { my ($n) = $cb->get('/v1/sandbox/metrics', key => undef)->{body} =~ /^cellblock_runs_running\{language="python3"\} (\d+)$/m; $n // 0 };
     ok eventually(60, sub { $running->() >= 4 * $processors }), 'programs keep all processors busy' or diag $running->();
     return sub {
         close $_ for @sockets;
