@@ -94,8 +94,9 @@ sub is_not_stretched {
     my $reply = $service->run(limits => { wall_ms => 2000, cpu_ms => 60_000 }, %request);
     my $usage = $reply->{data}{usage};
     is $reply->{data}{status}, 'timeout', "$name: it meets its limit" or diag $reply->{body};
-    my $own_ms = $usage->{cpu_ms} * ($percent < 100 ? 100 / $percent : 1);
-    cmp_ok $usage->{stall_ms} // 0, '<=', $usage->{wall_ms} - $own_ms + 300, "$name: no time of its own counts" or diag $reply->{body};
+    # A cell may get somewhat more than its share.
+    my $others_ms = $usage->{wall_ms} - $usage->{cpu_ms} * ($percent < 100 ? 100 / $percent : 1);
+    cmp_ok $usage->{stall_ms} // 0, '<=', ($others_ms > 0 ? $others_ms : 0) + 300, "$name: no time of its own counts" or diag $reply->{body};
     return;
 }
 
