@@ -189,6 +189,7 @@ test_stall(void **state)
 		assert_string_equal(json_object_get_string(get(get(data, "usage"), "stall_ms")), "3000.005");
 		assert_string_equal(json_object_get_string(get(data, "fault")), was_starved ? "service" : "limit");
 		json_object_put(tree);
+		forget(state);
 	}
 }
 
@@ -578,6 +579,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_ok, forget),
+		cmocka_unit_test_teardown(test_stall, forget),
 		cmocka_unit_test_teardown(test_unknown_peak, forget),
 		cmocka_unit_test_teardown(test_every_other_end, forget),
 		cmocka_unit_test_teardown(test_compile, forget),
