@@ -180,6 +180,9 @@ struct run_result {
 	uint64_t spawn_us; /* from having a cell to handing the code over */
 	uint64_t memory_peak_bytes;
 	struct denied_calls denied;
+	uint64_t stall_us;    /* that it waited for a processor, if it met wall_ms; 0: none, or it did not meet it */
+	uint32_t was_starved; /* bool: VERDICT_TIMEOUT after it had waited so much that the limit says nothing of it */
+	uint32_t reserved;
 };
 
 struct proto_welcome {

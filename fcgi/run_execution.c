@@ -10,7 +10,7 @@
 #include "fdpass.h"
 #include "memfd.h"
 
-#define RUNNER_GRACE_MS 10000 /* how much later than queue_ms and wall_ms allow a result may come */
+#define RUNNER_GRACE_MS 10000 /* how much later than queue_ms and the stretched wall_ms a result may come */
 
 /* The descriptors of a run, in the order of PROTO_RUN. */
 enum { FD_JOB, FD_OUT, FD_ERR, FD_INPUT, FD_PATTERNS, FD_PACK, FD_COUNT };
@@ -78,6 +78,8 @@ run_execution_begin(struct execution *execution, struct run *run, struct runner_
 	bool is_compile = message->kind == PROTO_COMPILE, is_relayed = execution->is_relayed;
 	/* A program that was compiled is held for this connection only. */
 	bool is_second = is_compile || run->compilation.took_place;
+	const struct config *config = link->config;
+	uint64_t wall_most_ms = config_wall_most_ms(config, config->language[message->index], message->limits.wall_ms);
 	const char *failed;
 
 	*execution = (struct execution){ .fds = { -1, -1, -1, -1, -1, -1 }, .ends = { -1, -1 }, .input = { .fd = -1 } };
@@ -103,7 +105,7 @@ run_execution_begin(struct execution *execution, struct run *run, struct runner_
 		.is_compile = is_compile,
 		.collects = execution->collects,
 		.output_bytes = message->limits.output_bytes,
-		.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + message->limits.wall_ms) * 1000,
+		.deadline_us = clock_us() + (RUNNER_GRACE_MS + client->queue_ms + wall_most_ms) * 1000,
 		.polled = {
 			[WATCH_OUT] = { .fd = execution->ends[0], .events = POLLIN },
 			[WATCH_ERR] = { .fd = execution->ends[1], .events = POLLIN },

@@ -25,7 +25,7 @@ static const int attempts_ms[] = { 0, 20, 50, 130, 200, 300, 300 };
 void
 runner_link_init(struct runner_link *link, const struct config *config)
 {
-	*link = (struct runner_link){ .path = config->socket_path, .config_digest = config->digest, .fd = -1 };
+	*link = (struct runner_link){ .config = config, .path = config->socket_path, .config_digest = config->digest, .fd = -1 };
 }
 
 void

@@ -15,6 +15,7 @@
 #define RUNNER_LINK_ERROR_SIZE 256
 
 struct runner_link {
+	const struct config *config;
 	const char *path;
 	uint64_t config_digest;             /* of the configuration that this worker has read */
 	int fd;                             /* non-blocking; -1: not connected */

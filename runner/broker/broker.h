@@ -71,6 +71,7 @@ struct broker {
 	int no_network_fd;                 /* level namespaces: the empty network namespace of cells without a network; else -1 */
 	int handed_fd;                     /* level chroot: the listener of handed_socket.h; -1: none */
 	int last_pid_fd;                   /* level namespaces: restarts a cell's pids (renewal.h); -1: no cell is renewed */
+	int tasks_fd;                      /* a /proc with the processes of cells (stall.h); -1: there is none */
 	int null_fd;                       /* /dev/null */
 	struct cgroup_tree cgroup;
 	struct layer_list layers;
