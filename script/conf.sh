@@ -27,3 +27,8 @@ adapter_paths() {
 	done
 	(IFS='|' && printf %s "${paths[*]}")
 }
+
+# metrics_lines ADDRESS... - the lines of nginx's configuration that let these read the metrics
+metrics_lines() {
+	(($# == 0)) || printf 'allow %s;\n\t\t' "$@"
+}

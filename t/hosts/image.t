@@ -124,8 +124,6 @@ part 'privileged' => sub { stops(serves('privileged', 'namespaces', '--privilege
 # Level chroot, where the image brings the trees of cells.
 part 'docker' => sub {
     my $self = serves('docker', 'chroot', @docker);
-    my $limit = 20 * $slow;
-    cmp_ok $self->{seconds}, '<', $limit, "it serves within $limit s";
     like $self->{log}, qr/python3: its first tree is number \d+ of the stock/, 'its trees are those of the image';
     unlike $self->{log}, qr/its first tree has/, '... and none is made';
     is run($self, 'bash', 'echo $((6 * 7))')->{stdout}, "42\n", 'a language that sleeps wakes up';
