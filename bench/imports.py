@@ -21,6 +21,7 @@ import instance
 HERE = os.path.dirname(os.path.abspath(__file__))
 REQUESTS = 40  # of a round
 STARTS = 8
+MAIN = {"python3": "main.py", "nodejs": "main.js"}
 MODULES = (  # programs that only import
     "json, re", "datetime", "collections, itertools, functools", "decimal", "threading", "sqlite3", "csv",
     "urllib.parse", "tempfile", "hashlib, uuid", "logging", "dataclasses, typing", "asyncio", "random, string",
@@ -64,15 +65,14 @@ def hot(service, options, body):
     return json.loads(done.stdout)
 
 
-def measure(service, options, code, directory):
+def measure(service, options, language, interpreter, code, directory):
     """(p50 through TLS, p50 bare, failed requests), or None where the program does not run outside."""
-    file, body = f"{directory}/main.py", f"{directory}/body"
+    file, body = f"{directory}/{MAIN[language]}", f"{directory}/body"
     instance.write(file, code)
-    instance.write(body, json.dumps({"language": "python3", "code": code}))
-    interpreter = instance.configured_interpreter(service.conf)[0]
+    instance.write(body, json.dumps({"language": language, "code": code}))
     if bare_ms(interpreter, file) is None:
         return None
-    hot(service, options, body)  # the first runs may wake something
+    hot(service, options, body)  # the first runs may wake the language
     answers, bare, failed = [], [], 0
     for _ in range(options.rounds):
         bare += [bare_ms(interpreter, file) for _ in range(STARTS)]
@@ -82,32 +82,36 @@ def measure(service, options, code, directory):
     return statistics.median(answers), statistics.median(bare), failed
 
 
-def table(service, options):
-    ratios, bad = [], 0
-    print(f"{'program':36} {'bare':>9} {'request':>9}  ratio")
-    with tempfile.TemporaryDirectory() as directory:
-        for name, code in programs().items():
-            figures = measure(service, options, code, directory)
-            if figures is None:
-                print(f"{name:36}   not installed")
-                continue
-            request_ms, start_ms, failed = figures
-            ratios.append(request_ms / start_ms)
-            bad += failed
-            print(f"{name:36} {start_ms:6.1f} ms {request_ms:6.2f} ms  {ratios[-1]:.3f}"
-                  f"{f'  {failed} FAILED' if failed else ''}", flush=True)
+def table(service, options, language, interpreter, those, directory):
+    """Measure the programs in the directory, and print a line for each. Returns how many requests failed."""
+    ratios, bad, width = [], 0, max(map(len, those))
+    print(f"{'program':{width}} {'bare':>9} {'request':>9}  ratio")
+    for name, code in those.items():
+        figures = measure(service, options, language, interpreter, code, directory)
+        if figures is None:
+            print(f"{name:{width}}   not installed")
+            continue
+        request_ms, start_ms, failed = figures
+        ratios.append(request_ms / start_ms)
+        bad += failed
+        print(f"{name:{width}} {start_ms:6.1f} ms {request_ms:6.2f} ms  {ratios[-1]:.3f}"
+              f"{f'  {failed} FAILED' if failed else ''}", flush=True)
     print(f"geometric mean of {len(ratios)} programs: {math.exp(statistics.mean(map(math.log, ratios))):.3f}")
     return bad
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def option_parser(description):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--prefix", help="serve the programs that are installed there")
     parser.add_argument("--programs", default="bench", help="where http_load is")
     parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    with instance.serving(options.prefix) as service:
-        bad = table(service, options)
+    return parser
+
+
+def main():
+    options = option_parser(__doc__).parse_args()
+    with instance.serving(options.prefix) as service, tempfile.TemporaryDirectory() as directory:
+        bad = table(service, options, "python3", instance.configured_interpreter(service.conf)[0], programs(), directory)
     sys.exit(1 if bad else 0)
 
 

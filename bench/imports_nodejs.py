@@ -4,19 +4,16 @@ usage: imports_nodejs.py [--prefix PREFIX] [--programs DIRECTORY] [--rounds N] [
 
 As imports.py. npm installs the packages into the set of the service; a program of which one is missing is left out.
 """
-import argparse
 import glob
 import json
-import math
 import os
-import statistics
 import sys
 import tempfile
 import urllib.error
 import urllib.request
 
 import instance
-from imports import STARTS, bare_ms, hot
+from imports import option_parser, table
 
 MODULES = ("fs, path", "crypto", "http", "https", "http2", "stream", "zlib", "util", "worker_threads", "child_process",
            "url", "net, tls", "events, assert", "readline", "vm, v8")
@@ -53,55 +50,17 @@ def install(service, packages):
     return found[0] if found else None
 
 
-def measure(service, options, code, directory):
-    """(p50 through TLS, p50 bare, failed requests), or None where the program does not run outside."""
-    file, body = f"{directory}/main.js", f"{directory}/body"
-    instance.write(file, code)
-    instance.write(body, json.dumps({"language": "nodejs", "code": code}))
-    interpreter = instance.configured_program(service.conf, "nodejs") or "/usr/bin/node"
-    if bare_ms(interpreter, file) is None:
-        return None
-    hot(service, options, body)  # the first runs wake the language
-    answers, bare, failed = [], [], 0
-    for _ in range(options.rounds):
-        bare += [bare_ms(interpreter, file) for _ in range(STARTS)]
-        figures = hot(service, options, body)
-        failed += figures["failed"]
-        answers.append(figures["p50_ms"])
-    return statistics.median(answers), statistics.median(bare), failed
-
-
-def table(service, options):
-    ratios, bad = [], 0
-    packages = options.packages.split()
-    place = install(service, packages) if packages else None
-    with tempfile.TemporaryDirectory() as directory:
-        if place is not None:
-            os.symlink(place, f"{directory}/node_modules")
-        print(f"{'program':24} {'bare':>9} {'request':>9}  ratio")
-        for name, code in programs(packages).items():
-            figures = measure(service, options, code, directory)
-            if figures is None:
-                print(f"{name:24}   not installed")
-                continue
-            request_ms, start_ms, failed = figures
-            ratios.append(request_ms / start_ms)
-            bad += failed
-            print(f"{name:24} {start_ms:6.1f} ms {request_ms:6.2f} ms  {ratios[-1]:.3f}"
-                  f"{f'  {failed} FAILED' if failed else ''}", flush=True)
-    print(f"geometric mean of {len(ratios)} programs: {math.exp(statistics.mean(map(math.log, ratios))):.3f}")
-    return bad
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--prefix", help="serve the programs that are installed there")
-    parser.add_argument("--programs", default="bench", help="where http_load is")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = option_parser(__doc__)
     parser.add_argument("--packages", default=" ".join(PACKAGES))
     options = parser.parse_args()
-    with instance.serving(options.prefix) as service:
-        bad = table(service, options)
+    packages = options.packages.split()
+    with instance.serving(options.prefix) as service, tempfile.TemporaryDirectory() as directory:
+        place = install(service, packages) if packages else None
+        if place is not None:
+            os.symlink(place, f"{directory}/node_modules")
+        interpreter = instance.configured_program(service.conf, "nodejs") or "/usr/bin/node"
+        bad = table(service, options, "nodejs", interpreter, programs(packages), directory)
     sys.exit(1 if bad else 0)
 
 

@@ -8,6 +8,8 @@ runs of one request, as shipped.
 
 --near N: after that, a program that needs nine tenths of its CPU time is tested N times while four times as many
 programs as there are processors keep them busy. The table has the verdicts, and those of one that needs a tenth more.
+Before that, the same for programs near their wall time, one after the other: with nothing else there, and while the
+processors are kept busy. --tests 0: these alone.
 """
 import argparse
 import asyncio
@@ -28,6 +30,7 @@ CPP = "#include <iostream>\nint main() { long n, s = 0; std::cin >> n; for (long
 PROGRAMS = {"python3": PYTHON, "cpp": CPP}
 LIMIT_MS = 500
 SPIN = "import time\nwhile time.process_time() < {}: pass\nprint(1)\n"
+WALL_PARTS = (0.7, 0.9, 1.1, 1.5)  # of the limit
 BUSY = {"language": "python3", "code": "while True: pass", "limits": {"cpu_ms": 2000, "wall_ms": 60000}}
 
 
@@ -80,6 +83,25 @@ def bare(language, count):
         return time.monotonic() - began, good
 
 
+def show_near(name, tests):
+    """The verdicts of tests, and their times of the slowest."""
+    usages = [test["usage"] or {} for test in tests]
+    verdicts = collections.Counter(test["verdict"] for test in tests)
+    figures = ", ".join(f"{key} up to {max(usage.get(key, 0) for usage in usages):.0f}" for key in ("wall_ms", "stall_ms"))
+    print(f"{name}: {dict(verdicts)}, {figures}", flush=True)
+
+
+async def near_wall(client, key, count, name):
+    """The verdicts of programs near their limit of wall time."""
+    for part in WALL_PARTS:
+        body = {"language": "python3", "code": SPIN.format(LIMIT_MS * part / 1000),
+                "limits": {"cpu_ms": 60000, "wall_ms": LIMIT_MS}, "tests": [{"expected": "1"}]}
+        tests = []
+        for _ in range(count):
+            tests += (await client.run(key, body, 600)).data["tests"]
+        show_near(f"{name}, needs {part:.1f} of its {LIMIT_MS} ms of wall time", tests)
+
+
 async def near(service, client, key, count):
     """The verdicts of programs just below and just above their limit, while all processors are busy."""
     other, stop = service.add_key("busy"), asyncio.Event()
@@ -88,14 +110,15 @@ async def near(service, client, key, count):
     async def keep_busy():
         while not stop.is_set():
             await client.run(other, BUSY, 120)
+    await near_wall(client, key, count, "quiet")
     busy = [asyncio.create_task(keep_busy()) for _ in range(4 * os.cpu_count())]
+    await asyncio.sleep(1)
+    await near_wall(client, key, count, "busy")
     for part in (0.9, 1.1):
         body = {"language": "python3", "code": SPIN.format(LIMIT_MS * part / 1000),
                 "limits": {"cpu_ms": LIMIT_MS, "wall_ms": 60000}, "tests": [{"expected": "1"}] * count}
         reply = await client.run(key, body, 3600)
-        verdicts = collections.Counter(test["verdict"] for test in reply.data["tests"])
-        slowest = max((test["usage"] or {}).get("wall_ms", 0) for test in reply.data["tests"])
-        print(f"needs {part:.1f} of its {LIMIT_MS} ms of CPU time: {dict(verdicts)}, up to {slowest:.0f} ms of wall time", flush=True)
+        show_near(f"busy, needs {part:.1f} of its {LIMIT_MS} ms of CPU time", reply.data["tests"])
     stop.set()
     await asyncio.gather(*busy)
 
@@ -103,7 +126,7 @@ async def near(service, client, key, count):
 async def measure(service, options):
     key = service.add_key("bench", rate=0)
     service.reload()
-    for language in options.only or PROGRAMS:
+    for language in (options.only or PROGRAMS) if options.tests else ():
         rows, client = [], Client(service.port)
         if language == "python3":
             await one_each(client, key, language, 64)  # its cells are armed then

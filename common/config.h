@@ -195,6 +195,7 @@ struct config {
 	uint32_t queue;          /* the most runs that wait for a cell */
 	uint64_t queue_ms;       /* the longest wait of one */
 	uint64_t memory_bytes;   /* the sum of the memory limits of running cells; 0: 80 % of what there is */
+	uint32_t stall_percent;  /* of its wall_ms that a run may take longer, for what it had to wait */
 	uint64_t drain_ms;       /* how long a runner or worker that stops waits for its runs */
 	uint64_t compiled_bytes; /* the size of all compiled programs kept; 0: none is kept */
 
@@ -263,6 +264,20 @@ struct config {
 	struct language_config *language[CONFIG_MAX_LANGUAGES]; /* sorted by name */
 	size_t language_count;
 };
+
+/*
+ * The longest time that a run with this wall_ms may take: its limit is stretched by what it had to
+ * wait for a processor, up to this.
+ */
+static inline uint64_t
+config_wall_most_ms(const struct config *config, const struct language_config *language, uint64_t wall_ms)
+{
+	uint64_t stretched_ms = wall_ms + wall_ms * config->stall_percent / 100, most_ms = language->limits.maximum.wall_ms;
+
+	if (wall_ms >= most_ms)
+		return wall_ms;
+	return stretched_ms < most_ms ? stretched_ms : most_ms;
+}
 
 /* Whether files that runs leave can go into the store. */
 static inline bool

@@ -130,6 +130,7 @@ static const struct conf_key runner_keys[] = {
 	{ .name = "queue", .type = CONF_UINT32, AT(queue), .min = 0, .max = 65536, .number = 256 },
 	{ .name = "queue_ms", .type = CONF_UINT64, AT(queue_ms), .min = 1, .max = 600000, .number = 10000 },
 	{ .name = "memory_bytes", .type = CONF_UINT64, AT(memory_bytes), .min = 0, .max = GIB(1 << 20), .number = 0 },
+	{ .name = "stall_percent", .type = CONF_UINT32, AT(stall_percent), .min = 0, .max = 10000, .number = 400 },
 	{ .name = "drain_ms", .type = CONF_UINT64, AT(drain_ms), .min = 0, .max = 86400000, .number = 30000 },
 	{ .name = "compiled_bytes", .type = CONF_UINT64, AT(compiled_bytes), .min = 0, .max = GIB(1024), .number = MIB(128) },
 	{ .name = NULL },

@@ -7,6 +7,10 @@
  * NUL byte. Then the path of the file to start, with its NUL, if that is one of the files; the code
  * is its content then. Then `files` files: of each a struct job_file, its path, which ends in a NUL
  * byte, and its content. Native byte order: it never leaves the host.
+ *
+ * The pack is another sealed memfd, which has the contents of files of the store, one behind the
+ * other. All runs of a request share it. A file with JOB_FILE_PACKED has a struct job_packed in
+ * place of its content, which is in the pack.
  */
 #ifndef CELLBLOCK_JOB_H
 #define CELLBLOCK_JOB_H
@@ -32,12 +36,18 @@ struct job_header {
 };
 
 #define JOB_FILE_EXECUTABLE 1u
+#define JOB_FILE_PACKED 2u
 
 /* Not aligned: to be copied. */
 struct job_file {
 	uint32_t path_bytes; /* with its NUL */
-	uint32_t flags;      /* JOB_FILE_EXECUTABLE */
+	uint32_t flags;      /* JOB_FILE_EXECUTABLE, JOB_FILE_PACKED */
 	uint64_t size;       /* of the content */
+};
+
+/* Not aligned: to be copied. */
+struct job_packed {
+	uint64_t at; /* of the content, in the pack */
 };
 
 #endif

@@ -30,7 +30,7 @@
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 8u
+#define PROTO_VERSION 9u
 #define PROTO_NAME_SIZE 32
 #define PROTO_KEY_NAME_SIZE 64
 #define PROTO_TEXT_SIZE 192
@@ -40,12 +40,13 @@
 enum proto_kind {
 	/* to the runner */
 	/*
-	 * With 3 to 5 descriptors: job memfd (job.h), stdout, stderr; stdin, a pipe, unless it is
-	 * empty; and the patterns of the files to collect (collection.h), if RUN_COLLECT is set.
+	 * With 3 to 6 descriptors: job memfd (job.h), stdout, stderr; stdin, a pipe, unless it is
+	 * empty; the patterns of the files to collect (collection.h), if RUN_COLLECT is set; and
+	 * the pack (job.h), if RUN_PACK is set.
 	 */
 	PROTO_RUN = 1,
 	PROTO_FIND,     /* has the source with `digest` been compiled for language `index`? */
-	PROTO_COMPILE,  /* with 3 descriptors: job memfd, stdout, stderr */
+	PROTO_COMPILE,  /* with 3 or 4 descriptors: job memfd, stdout, stderr; and the pack, if RUN_PACK is set */
 	PROTO_CANCEL,   /* end run `id`; `cancel` says why */
 	PROTO_LANGUAGE, /* the state of language `index` */
 	PROTO_LAYER,    /* the state of layer `index`; past the last one its `name` is empty */
@@ -71,6 +72,7 @@ enum proto_run_flag {
 	RUN_COLLECT = 1u << 3,  /* files are to be collected at the end */
 	RUN_ARGUED = 1u << 1,   /* the job has arguments or environment, for which some interpreters must start anew */
 	RUN_EVENTS = 1u << 9,   /* PROTO_PROGRESS is wanted; of PROTO_COMPILE, too */
+	RUN_PACK = 1u << 10,    /* files of the job are in a pack; of PROTO_COMPILE, too */
 };
 
 /* How a run ended, in the order of API.md. The names are in proto_names.c. */
@@ -141,7 +143,7 @@ struct proto_request {
 	uint32_t id;     /* PROTO_RUN, PROTO_COMPILE: chosen by the worker; PROTO_CANCEL: that of the run */
 	uint32_t index;  /* of a language, in the configuration's order, or of a layer */
 	uint32_t warm;   /* PROTO_RUN: the language's warm set that suits the program best; a hint */
-	uint32_t flags;  /* PROTO_RUN: enum proto_run_flag; PROTO_COMPILE: RUN_EVENTS or nothing */
+	uint32_t flags;  /* PROTO_RUN: enum proto_run_flag; PROTO_COMPILE: RUN_EVENTS and RUN_PACK alone */
 	uint32_t cancel; /* PROTO_CANCEL: enum proto_cancel */
 	uint32_t proxy;  /* PROTO_RUN: index of a configured proxy, if there are any */
 	uint32_t reserved;
@@ -178,6 +180,9 @@ struct run_result {
 	uint64_t spawn_us; /* from having a cell to handing the code over */
 	uint64_t memory_peak_bytes;
 	struct denied_calls denied;
+	uint64_t stall_us;    /* that it waited for a processor, if it met wall_ms; 0: none, or it did not meet it */
+	uint32_t was_starved; /* bool: VERDICT_TIMEOUT after it had waited so much that the limit says nothing of it */
+	uint32_t reserved;
 };
 
 struct proto_welcome {

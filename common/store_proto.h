@@ -6,6 +6,9 @@
  * STORE_FIND with `count` digests behind it, and gets one struct store_reply, for STORE_FIND with
  * `count` sizes behind it. What STORE_OPEN has handed out counts against files.store_run_bytes
  * until the connection is closed.
+ *
+ * A name is a digest that a worker has made of words of a client's own. It stands for one file of
+ * the key, until another gets it. It counts and expires as a file does, and is none.
  */
 #ifndef CELLBLOCK_STORE_PROTO_H
 #define CELLBLOCK_STORE_PROTO_H
@@ -24,8 +27,9 @@
 enum store_kind {
 	STORE_FIND = 1, /* the sizes of `count` files; STORE_NO_SIZE: the key has no such file */
 	STORE_OPEN,     /* the file with `digest`: the reply comes with a descriptor that can only be read */
-	STORE_KEEP,     /* with a sealed memfd: keep `size` bytes from `offset` on as a file of the key */
+	STORE_KEEP,     /* with a sealed memfd: keep `size` bytes from `offset` on as a file of the key; see `count` */
 	STORE_FIGURES,  /* the figures of the store */
+	STORE_RESOLVE,  /* the digest of the file for which the name `digest` stands */
 };
 
 /* Why the store did not do it. */
@@ -42,9 +46,9 @@ enum store_fault {
 
 struct store_request {
 	uint32_t kind;  /* enum store_kind */
-	uint32_t count; /* STORE_FIND */
+	uint32_t count; /* STORE_FIND; STORE_KEEP: 1: the name `digest` stands for the file from now on; or 0 */
 	uint64_t offset, size;
-	uint8_t digest[PROTO_DIGEST_SIZE]; /* STORE_OPEN */
+	uint8_t digest[PROTO_DIGEST_SIZE]; /* STORE_OPEN; STORE_KEEP, STORE_RESOLVE: a name, see above */
 	char key[PROTO_KEY_NAME_SIZE];     /* the name of the client's key, ended by NUL */
 };
 
@@ -65,7 +69,7 @@ struct store_reply {
 	uint32_t kind;                     /* as in the request */
 	uint32_t fault;                    /* enum store_fault */
 	uint64_t size;                     /* STORE_OPEN */
-	uint8_t digest[PROTO_DIGEST_SIZE]; /* STORE_KEEP */
+	uint8_t digest[PROTO_DIGEST_SIZE]; /* STORE_KEEP, STORE_RESOLVE */
 	struct store_figures figures;      /* STORE_FIGURES */
 };
 

@@ -30,7 +30,7 @@
 #include "config_load.h"
 #include "exchange.h"
 #include "fcgi_end.h"
-#include "fcgi_wait.h"
+#include "fcgi_serve.h"
 #include "json_text.h"
 #include "listing.h"
 #include "log.h"
@@ -358,9 +358,8 @@ dispatch(struct exchange *exchange)
 static void
 serve(FCGX_Request *fcgi)
 {
-	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out, .fd = fcgi->ipcFd }, .outcome = "-" };
+	struct exchange exchange = exchange_begin(fcgi);
 
-	snprintf(exchange.request_id, sizeof exchange.request_id, "%s", exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
 	dispatch(&exchange);
 	fcgi_end(fcgi);
 }
@@ -370,17 +369,8 @@ serve(FCGX_Request *fcgi)
 static void *
 serve_requests(void *unused)
 {
-	FCGX_Request fcgi;
-
 	(void)unused;
-	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
-		die("cannot initialise libfcgi");
-	while ((fcgi.ipcFd = fcgi_wait(LISTEN_FD, stop_fd, TIMEOUT_S)) >= 0) {
-		/* libfcgi uses the connection in the request if it is told to keep it. */
-		fcgi.keepConnection = 1;
-		if (FCGX_Accept_r(&fcgi) == 0)
-			serve(&fcgi);
-	}
+	fcgi_serve(LISTEN_FD, stop_fd, TIMEOUT_S, serve);
 	return NULL;
 }
 

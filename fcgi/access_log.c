@@ -83,6 +83,8 @@ add_result(struct line *line, const struct access_log *log)
 	add_ms(line, "spawn_ms", result->spawn_us);
 	add_ms(line, "wall_ms", result->wall_us);
 	add_ms(line, "cpu_ms", result->cpu_us);
+	if (result->stall_us > 0)
+		add_ms(line, "stall_ms", result->stall_us);
 	add(line, ",\"memory_peak_bytes\":%" PRIu64 ",\"denied\":%" PRIu64, result->memory_peak_bytes, result->denied.total);
 	if (!log->was_compiled)
 		return;

@@ -3,7 +3,7 @@
  *
  * The events of a run, put together, have the very bytes of the plain reply. A piece of output ends
  * with a whole character, and its end waits for the next piece. A stream that may have to be cut
- * for its escapes is not sent beyond the point where that begins: run.c decides at the end.
+ * for its escapes is not sent beyond the point where that begins: run_output.c decides at the end.
  */
 #define _GNU_SOURCE
 #include "events.h"

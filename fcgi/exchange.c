@@ -3,11 +3,25 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "log_limit.h"
 
 #define KINDS_MAX 24
+
+struct exchange
+exchange_begin(FCGX_Request *fcgi)
+{
+	struct exchange exchange = { .fcgi = fcgi,
+		.reply = { .out = fcgi->out, .fd = fcgi->ipcFd },
+		.key_name = "-",
+		.outcome = "-" };
+	const char *id = exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID");
+
+	snprintf(exchange.request_id, sizeof exchange.request_id, "%s", *id != '\0' ? id : "-");
+	return exchange;
+}
 
 const char *
 exchange_parameter(const struct exchange *exchange, const char *name)

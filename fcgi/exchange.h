@@ -47,6 +47,12 @@ struct exchange {
 	const char *outcome;          /* for the log: one word for how a run ended or why there was none, or "-" */
 };
 
+/*
+ * A request that libfcgi has accepted, with the id that nginx gives it. Its key is not known yet,
+ * and its outcome is "-".
+ */
+struct exchange exchange_begin(FCGX_Request *fcgi);
+
 /* A FastCGI parameter that nginx has set, or "". */
 const char *exchange_parameter(const struct exchange *exchange, const char *name);
 

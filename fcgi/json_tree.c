@@ -119,3 +119,18 @@ json_tree_parse(const char *body, size_t size, size_t most_values, struct http_e
 	free(repaired);
 	return tree;
 }
+
+struct json_object *
+json_tree_member(struct json_object *object, const char *name)
+{
+	struct json_object *value = NULL;
+
+	json_object_object_get_ex(object, name, &value);
+	return value;
+}
+
+struct text
+json_tree_text(struct json_object *string)
+{
+	return (struct text){ json_object_get_string(string), (size_t)json_object_get_string_len(string) };
+}

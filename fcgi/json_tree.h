@@ -1,10 +1,11 @@
-/* json_tree.h - parses a body of JSON into a tree of json-c, within bounds. */
+/* json_tree.h - a body of JSON as a tree of json-c: parsed within bounds, and its values. */
 #ifndef CELLBLOCK_JSON_TREE_H
 #define CELLBLOCK_JSON_TREE_H
 
 #include <stddef.h>
 
 #include "http_error.h"
+#include "text.h"
 
 #define JSON_TREE_VALUES 16384 /* of a request without tests */
 
@@ -19,5 +20,11 @@ struct json_object;
  * body of a few megabytes could otherwise take a gigabyte of memory.
  */
 struct json_object *json_tree_parse(const char *body, size_t size, size_t most_values, struct http_error *error);
+
+/* A member of an object; NULL if it is missing or null. It stays the tree's. */
+struct json_object *json_tree_member(struct json_object *object, const char *name);
+
+/* The bytes of a string, which stay the tree's. */
+struct text json_tree_text(struct json_object *string);
 
 #endif

@@ -41,6 +41,11 @@
 #define FILES_OF_REQUEST 14
 #define MEMORY_OF_TEST 8192
 #define MEMORY_OF_PROCESS ((rlim_t)128 << 20) /* code, configuration, stacks, and what malloc(3) keeps */
+#ifdef CELLBLOCK_SANITIZERS
+#define LIMITS_MEMORY false /* the sanitizers map terabytes */
+#else
+#define LIMITS_MEMORY true
+#endif
 
 void
 lockdown_check(int first_fd)
@@ -89,7 +94,6 @@ limit(const char *name, int resource, rlim_t most)
 		die("%s: %s", name, strerror(errno));
 }
 
-#ifndef CELLBLOCK_SANITIZERS
 /*
  * The memory that a request can need at most: its body, the tree that is made of it, with a string
  * that grows by doubling; its arguments and environment; its files, decoded; and the output of its
@@ -114,7 +118,6 @@ memory_of_request(const struct config *config)
 	 */
 	return 6 * config->body_bytes + 6 * output + 2 * compiled + config->tests_most * MEMORY_OF_TEST;
 }
-#endif
 
 static void
 set_limits(const struct config *config, rlim_t files)
@@ -126,10 +129,9 @@ set_limits(const struct config *config, rlim_t files)
 		die("worker.requests: %llu descriptors are needed, and libfcgi, which uses select(2), can have %d",
 		    (unsigned long long)files, FD_SETSIZE);
 	limit("RLIMIT_NOFILE", RLIMIT_NOFILE, files);
-#ifndef CELLBLOCK_SANITIZERS
-	/* A worker that was taken over must not use up the host. The sanitizers map terabytes. */
-	limit("RLIMIT_DATA", RLIMIT_DATA, MEMORY_OF_PROCESS + config->requests * memory_of_request(config));
-#endif
+	/* A worker that was taken over must not use up the host. */
+	if (LIMITS_MEMORY)
+		limit("RLIMIT_DATA", RLIMIT_DATA, MEMORY_OF_PROCESS + config->requests * memory_of_request(config));
 }
 
 static void

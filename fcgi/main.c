@@ -7,24 +7,20 @@
  * process, for each of which it starts this program once more. They share the socket.
  */
 #define _GNU_SOURCE
-#include <errno.h>
 #include <getopt.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
 
 #include "autoconfig.h"
+#include "config_key.h"
+#include "config_load.h"
 #include "generation.h"
 #include "generations.h"
-#include "lockdown.h"
 #include "log.h"
-#include "config_key.h"
+#include "service_start.h"
 #include "status_server.h"
-#include "config_load.h"
 #include "worker.h"
 
 #define PROCESSES_MAX 4096
@@ -110,23 +106,13 @@ parse_options(int argc, char **argv)
 	return chosen;
 }
 
-static void
-check_listening(void)
-{
-	int listening = 0;
-	socklen_t size = sizeof listening;
-
-	if (getsockopt(WORKER_LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
-		die("descriptor 0 is not a listening socket: start the worker with spawn-fcgi(1)");
-}
-
 /* Be the parent of the workers. `config` is NULL for a parent that continues with a bad one. */
 static int
 parent_run(const struct config *config, const struct options *options, char *const *argv)
 {
 	struct generations what = { .name = options->is_status ? "status" : "worker",
 		.argv = argv,
-		.listen_fd = WORKER_LISTEN_FD,
+		.listen_fd = SERVICE_LISTEN_FD,
 		.most = GENERATIONS_MOST,
 		.moved_signal = SIGTERM };
 
@@ -173,26 +159,9 @@ main(int argc, char **argv)
 {
 	struct options options = parse_options(argc, argv);
 	struct generation generation;
-	struct config *config;
-	char error[512];
+	struct config *config = service_start("cellblock-fcgi", "worker", options.config_path, &generation);
 	int status = 0;
 
-	log_open("cellblock-fcgi");
-	log_never_wait(); /* the log is a pipe, and its reader may have stopped */
-	generation_find(&generation);
-	/*
-	 * spawn-fcgi(1) passes on descriptors that it does not know. A parent that continues has
-	 * its own.
-	 */
-	lockdown_check(generation.has_parent ? GENERATION_REPORT_FD + 1 : generations_continue() ? INT_MAX : STDERR_FILENO + 1);
-	check_listening();
-	config = config_load(options.config_path, error, sizeof error);
-	if (config == NULL && !generations_continue())
-		die("%s", error);
-	if (config == NULL)
-		log_warn("%s", error);
-	else if (config->log_format == LOG_FORMAT_JSON)
-		log_as_json();
 	if (config != NULL && generation.has_parent)
 		serve(config, &generation, options.is_status);
 	else

@@ -3,9 +3,7 @@
 #include "memfd.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "collection.h"
 #include "job.h"
@@ -14,25 +12,27 @@
 enum { JOB_PARTS = 7, FILE_PARTS = 3 };
 
 /*
- * The parts of the files that are here: `iov` has room for them, and `heads` for a head of each.
- * Adds to `header` how many there are, and their bytes.
+ * The parts of the files: `iov` has room for them, and `heads` for a head of each. Adds to `header`
+ * how many there are, and their bytes. Of a file in the store the job has its place in the pack.
  */
 static void
 add_files(const struct request_files *files, struct job_header *header, struct job_file *heads, struct iovec *iov)
 {
 	for (size_t i = 0; i < files->count; i++) {
 		const struct request_file *file = &files->file[i];
+		bool is_packed = file->id != NULL;
+		size_t size = is_packed ? sizeof file->packed : file->content.size;
 
-		if (file->is_code || file->id != NULL)
+		if (file->is_code)
 			continue;
 		heads[i] = (struct job_file){ .path_bytes = (uint32_t)file->path.size + 1,
-			.flags = file->is_executable ? JOB_FILE_EXECUTABLE : 0,
-			.size = file->content.size };
+			.flags = (file->is_executable ? JOB_FILE_EXECUTABLE : 0u) | (is_packed ? JOB_FILE_PACKED : 0u),
+			.size = is_packed ? file->stored_bytes : file->content.size };
 		*iov++ = (struct iovec){ &heads[i], sizeof heads[i] };
 		*iov++ = (struct iovec){ (void *)file->path.bytes, file->path.size + 1 };
-		*iov++ = (struct iovec){ (void *)file->content.bytes, file->content.size };
+		*iov++ = (struct iovec){ is_packed ? (void *)&file->packed : (void *)file->content.bytes, size };
 		header->files++;
-		header->files_bytes += sizeof heads[i] + file->path.size + 1 + file->content.size;
+		header->files_bytes += sizeof heads[i] + file->path.size + 1 + size;
 	}
 }
 
@@ -67,66 +67,8 @@ add_parts(const struct run_request *request, struct job_header *header, struct i
 	iov[6] = (struct iovec){ (void *)request->main.bytes, header->main_bytes };
 }
 
-/* Write the files that are in the store behind the others. Returns 0, or -1. */
-static int
-write_stored(const struct request_files *files, int fd, off_t at, const struct memfd_source *source)
-{
-	for (size_t i = 0; i < files->count; i++) {
-		const struct request_file *file = &files->file[i];
-		struct job_file head = { .path_bytes = (uint32_t)file->path.size + 1,
-			.flags = file->is_executable ? JOB_FILE_EXECUTABLE : 0,
-			.size = file->stored_bytes };
-		struct iovec iov[] = { { &head, sizeof head }, { (void *)file->path.bytes, file->path.size + 1 } };
-
-		if (file->is_code || file->id == NULL)
-			continue;
-		if (sealed_memfd_write(fd, at, iov, 2) != 0)
-			return -1;
-		at += (off_t)(sizeof head + head.path_bytes);
-		if (source->write(source->context, file, fd, at) != 0)
-			return -1;
-		at += (off_t)file->stored_bytes;
-	}
-	return 0;
-}
-
-static void
-count_stored(const struct request_files *files, struct job_header *header)
-{
-	for (size_t i = 0; i < files->count; i++) {
-		const struct request_file *file = &files->file[i];
-
-		if (file->is_code || file->id == NULL)
-			continue;
-		header->files++;
-		header->files_bytes += sizeof(struct job_file) + file->path.size + 1 + file->stored_bytes;
-	}
-}
-
-/* Write and seal the job, whose first `count` parts are in `iov`. Returns it, or -1 with errno. */
-static int
-write_job(const struct request_files *files, struct job_header *header, struct iovec *iov, int count,
-    const struct memfd_source *source)
-{
-	off_t end = 0;
-	int fd, error;
-
-	for (int i = 0; i < count; i++)
-		end += (off_t)iov[i].iov_len;
-	count_stored(files, header);
-	fd = sealed_memfd_begin("cellblock-job", SEALED_MEMFD_DATA);
-	if (fd < 0 ||
-	    (sealed_memfd_write(fd, 0, iov, count) == 0 && write_stored(files, fd, end, source) == 0 &&
-	        sealed_memfd_finish(fd) == 0))
-		return fd;
-	error = errno;
-	close(fd);
-	errno = error;
-	return -1;
-}
-
 int
-memfd_job_from(const struct run_request *request, const struct memfd_source *source)
+memfd_job(const struct run_request *request)
 {
 	const struct request_files *files = &request->files, *more = &request->more;
 	size_t most = files->count + more->count;
@@ -142,26 +84,16 @@ memfd_job_from(const struct run_request *request, const struct memfd_source *sou
 	heads = malloc(most * sizeof *heads);
 	iov = malloc((JOB_PARTS + most * FILE_PARTS) * sizeof *iov);
 	if (heads != NULL && iov != NULL) {
-		int count;
-
 		add_parts(request, &header, iov);
 		add_files(files, &header, heads, iov + JOB_PARTS);
 		add_files(more, &header, heads + files->count, iov + JOB_PARTS + header.files * FILE_PARTS);
-		count = (int)(JOB_PARTS + header.files * FILE_PARTS);
-		fd = source == NULL ? sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, count) :
-		                      write_job(files, &header, iov, count, source);
+		fd = sealed_memfd_make("cellblock-job", SEALED_MEMFD_DATA, iov, (int)(JOB_PARTS + header.files * FILE_PARTS));
 	}
 	error = errno;
 	free(heads);
 	free(iov);
 	errno = error;
 	return fd;
-}
-
-int
-memfd_job(const struct run_request *request)
-{
-	return request->job_fd > 0 ? fcntl(request->job_fd, F_DUPFD_CLOEXEC, 0) : memfd_job_from(request, NULL);
 }
 
 int

@@ -65,6 +65,8 @@ phrase(int status)
 		return "Unprocessable Content";
 	case 429:
 		return "Too Many Requests";
+	case 501:
+		return "Not Implemented";
 	case 503:
 		return "Service Unavailable";
 	case 504:
@@ -376,12 +378,21 @@ describe_compilation(const struct compilation *compilation, char *text, size_t s
 	    (unsigned)(compilation->result.cpu_us % 1000));
 }
 
+void
+reply_stall(const struct run_result *result, char text[REPLY_STALL_SIZE])
+{
+	text[0] = '\0';
+	if (result->stall_us > 0)
+		snprintf(text, REPLY_STALL_SIZE, ",\"stall_ms\":%" PRIu64 ".%03u", result->stall_us / 1000,
+		    (unsigned)(result->stall_us % 1000));
+}
+
 /* The members `fault`, unless all went well, and `limit`, if one was met: for programs. */
 static void
 describe_met(const struct run_result *result, const struct run_limits *limits, char *text, size_t size)
 {
 	const struct met *met = limit_met(result, limits);
-	const char *fault = test_fault_name(test_fault_of_run((enum verdict)result->verdict));
+	const char *fault = test_fault_name(test_fault_of_run(result));
 	int at = 0;
 
 	text[0] = '\0';
@@ -398,22 +409,24 @@ describe_rest(const struct run *run, const struct run_limits *limits, const stru
     size_t size)
 {
 	const struct run_result *r = &run->result;
-	char name[32], met[128], denied[DENIED_JSON_SIZE], peak[16] = "null";
+	char name[32], met[128], denied[DENIED_JSON_SIZE], stall[REPLY_STALL_SIZE], peak[16] = "null";
 
 	if (r->processes_peak != 0)
 		snprintf(peak, sizeof peak, "%u", r->processes_peak);
 	reply_name_signal(r->signal, name, sizeof name);
 	describe_met(r, limits, met, sizeof met);
+	reply_stall(r, stall);
 	denied_json(&r->denied, context, denied);
 	return snprintf(text, size,
 	    "\"exit_code\":%d,\"signal\":%s,\"status\":\"%s\",%s\"truncated\":%s,\"denied\":%s,\"usage\":{"
 	    "\"wall_ms\":%" PRIu64 ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64
 	    ",\"processes_peak\":%s,\"stdout_bytes\":%zu,\"stderr_bytes\":%zu,\"queue_ms\":%" PRIu64 ".%03u,\"spawn_ms\":%" PRIu64
-	    ".%03u},\"network\":\"%s\",\"isolation\":\"%s\"",
+	    ".%03u%s},\"network\":\"%s\",\"isolation\":\"%s\"",
 	    r->exit_code, name, proto_verdict_name(r->verdict), met, run->out.truncated || run->err.truncated ? "true" : "false",
 	    denied, r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
 	    r->memory_peak_bytes, peak, run->out.size, run->err.size, r->queue_us / 1000, (unsigned)(r->queue_us % 1000),
-	    r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), proto_network_name(r->network), proto_level_name(run->level));
+	    r->spawn_us / 1000, (unsigned)(r->spawn_us % 1000), stall, proto_network_name(r->network),
+	    proto_level_name(run->level));
 }
 
 /* The part of stderr that is in `error`: all of it, or its two ends around a line that says so. */

@@ -70,6 +70,10 @@ struct denied_context reply_denied_context(const struct run *run, const struct c
 /* Begin an answer whose body has `size` bytes. */
 void reply_begin(struct reply *reply, int status, size_t size);
 
+/* The member `stall_ms` of `usage`, with the comma before it; empty if there is none. */
+#define REPLY_STALL_SIZE 40
+void reply_stall(const struct run_result *result, char text[REPLY_STALL_SIZE]);
+
 /* The name of a signal as JSON: "SIGSEGV" in quotes, or null. */
 void reply_name_signal(int number, char *text, size_t size);
 

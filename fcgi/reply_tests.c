@@ -80,6 +80,7 @@ static void
 put_usage(struct sink *sink, const struct test_outcome *outcome)
 {
 	const struct run_result *result = &outcome->result;
+	char stall[REPLY_STALL_SIZE];
 
 	put(sink, "{");
 	put_ms(sink, "wall_ms", result->wall_us);
@@ -90,6 +91,8 @@ put_usage(struct sink *sink, const struct test_outcome *outcome)
 	put_ms(sink, "queue_ms", result->queue_us);
 	put(sink, ",");
 	put_ms(sink, "spawn_ms", result->spawn_us);
+	reply_stall(result, stall);
+	put(sink, stall);
 	put(sink, "}");
 }
 

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <unistd.h>
 
 #include "config_language.h"
 #include "json_tree.h"
@@ -56,16 +55,6 @@ valid_env_name(const char *name)
 	return name[strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
 }
 
-/* A member of an object in a request; NULL if it is missing or null. */
-static struct json_object *
-member(struct json_object *object, const char *name)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(object, name, &value);
-	return value;
-}
-
 /*
  * A field of a request; NULL if it is missing or null. A name in other letters ("Code") is taken
  * where the exact one is missing: dify-sandbox takes it.
@@ -84,12 +73,6 @@ field(struct json_object *tree, const char *name)
 	return NULL;
 }
 
-static struct text
-text_of(struct json_object *string)
-{
-	return (struct text){ json_object_get_string(string), (size_t)json_object_get_string_len(string) };
-}
-
 static int
 take_text(struct json_object *tree, const char *name, struct text *text, struct http_error *error)
 {
@@ -99,7 +82,7 @@ take_text(struct json_object *tree, const char *name, struct text *text, struct 
 		return 0;
 	if (!json_object_is_type(value, json_type_string))
 		return http_error_set(error, 400, "%s: must be a string", name);
-	*text = text_of(value);
+	*text = json_tree_text(value);
 	return 0;
 }
 
@@ -114,7 +97,7 @@ take_language(const struct config *config, struct json_object *tree, struct run_
 		return http_error_set(error, 400, "language: is required");
 	if (!json_object_is_type(value, json_type_string))
 		return http_error_set(error, 400, "language: must be a string");
-	name = text_of(value);
+	name = json_tree_text(value);
 	if (name.size == 0)
 		return http_error_set(error, 400, "language: must not be empty");
 	language = strlen(name.bytes) == name.size ? config_language_find(config, name.bytes) : -1;
@@ -211,7 +194,7 @@ refuse_limit(const char *name, struct http_error *error)
 static void
 settle_threads(struct json_object *object, struct run_limits *limits)
 {
-	if (limits->processes > 1 && member(object, "processes") != NULL && member(object, "threads") == NULL)
+	if (limits->processes > 1 && json_tree_member(object, "processes") != NULL && json_tree_member(object, "threads") == NULL)
 		limits->threads = 0;
 }
 
@@ -255,7 +238,7 @@ take_limits(const struct limits_config *allowed, struct json_object *tree, struc
 	}
 	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
 		const struct request_limit *f = &request_limits[i];
-		struct json_object *value = member(object, f->name);
+		struct json_object *value = json_tree_member(object, f->name);
 		uint64_t maximum, number;
 
 		if (value == NULL)
@@ -296,7 +279,7 @@ take_args(struct json_object *tree, struct block *args, struct http_error *error
 
 		if (!json_object_is_type(value, json_type_string))
 			return http_error_set(error, 400, "args[%zu]: must be a string", i);
-		text = text_of(value);
+		text = json_tree_text(value);
 		if (strlen(text.bytes) != text.size)
 			return http_error_set(error, 400, "args[%zu]: must not contain a NUL character", i);
 		args->size += text.size + 1;
@@ -308,7 +291,7 @@ take_args(struct json_object *tree, struct block *args, struct http_error *error
 		return http_error_set(error, 500, "out of memory");
 	args->count = (uint32_t)count;
 	for (size_t i = 0; i < count; i++) {
-		struct text text = text_of(json_object_array_get_idx(list, i));
+		struct text text = json_tree_text(json_object_array_get_idx(list, i));
 
 		to = append(to, text.bytes, text.size + 1);
 	}
@@ -356,7 +339,7 @@ take_compiler_options(const struct language_config *language, struct json_object
 
 		if (!json_object_is_type(value, json_type_string))
 			return http_error_set(error, 400, "compiler_options[%zu]: must be a string", i);
-		text = text_of(value);
+		text = json_tree_text(value);
 		place = find_option(&language->compile.options, &text);
 		if (place < 0)
 			return refuse_option(language, i, &text, error);
@@ -379,7 +362,7 @@ check_env(const char *name, struct json_object *value, struct http_error *error)
 	}
 	if (!json_object_is_type(value, json_type_string))
 		return http_error_set(error, 400, "env.%.64s: must be a string", name);
-	text = text_of(value);
+	text = json_tree_text(value);
 	if (strlen(text.bytes) != text.size)
 		return http_error_set(error, 400, "env.%.64s: must not contain a NUL character", name);
 	return 0;
@@ -398,7 +381,7 @@ take_env(struct json_object *tree, struct block *env, struct http_error *error)
 	json_object_object_foreach(object, name, value) {
 		if (check_env(name, value, error) != 0)
 			return -1;
-		env->size += strlen(name) + 1 + text_of(value).size + 1;
+		env->size += strlen(name) + 1 + json_tree_text(value).size + 1;
 		env->count++;
 	}
 	if (env->count == 0)
@@ -407,7 +390,7 @@ take_env(struct json_object *tree, struct block *env, struct http_error *error)
 	if (to == NULL)
 		return http_error_set(error, 500, "out of memory");
 	json_object_object_foreach(object, key, entry) {
-		struct text text = text_of(entry);
+		struct text text = json_tree_text(entry);
 
 		to = append(to, key, strlen(key));
 		to = append(to, "=", 1);
@@ -441,7 +424,7 @@ take_network(const struct config *config, struct json_object *tree, struct run_r
 	if (enabled != NULL && !json_object_is_type(enabled, json_type_boolean))
 		return http_error_set(error, 400, "enable_network: must be true or false");
 	if (kind != NULL) {
-		struct text text = text_of(kind);
+		struct text text = json_tree_text(kind);
 
 		if (!json_object_is_type(kind, json_type_string) || text.size != strlen(LOOPBACK) ||
 		    memcmp(text.bytes, LOOPBACK, text.size) != 0)
@@ -532,22 +515,12 @@ take_fields(const struct config *config, struct json_object *tree, struct run_re
 	return 0;
 }
 
-/* Each test is a job of its own, and the store fills one. */
-static int
-refuse_stored(const struct request_files *files, struct http_error *error)
-{
-	if (files->stored == 0)
-		return 0;
-	return http_error_set(error, 400, "files: must not have ids where there are tests; send the contents instead");
-}
-
 int
 request_take(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
 {
 	memset(request, 0, sizeof *request);
 	request->tree = tree;
-	if (take_fields(config, tree, request, error) == 0 && request_tests_take(config, tree, request, error) == 0 &&
-	    (request->tests == NULL || refuse_stored(&request->files, error) == 0))
+	if (take_fields(config, tree, request, error) == 0 && request_tests_take(config, tree, request, error) == 0)
 		return 0;
 	request_free(request);
 	return -1;
@@ -579,16 +552,14 @@ request_take_part(const struct config *config, struct json_object *object, struc
 	if (take_text(object, "stdin", &part->input, error) != 0 || take_args(object, &part->args, error) != 0 ||
 	    take_env(object, &part->env, error) != 0 || take_limits(&allowed, object, &part->limits, error) != 0)
 		return -1;
-	if (request_files_take(object, language, &part->limits, &part->files, error) != 0)
-		return -1;
-	return refuse_stored(&part->files, error);
+	return request_files_take(object, language, &part->limits, &part->files, error);
 }
 
 int
 request_take_program(const struct config *config, struct json_object *object, struct run_request *part, struct http_error *error)
 {
 	part->tree = json_object_get(object);
-	return take_fields(config, object, part, error) != 0 ? -1 : refuse_stored(&part->files, error);
+	return take_fields(config, object, part, error);
 }
 
 void
@@ -609,10 +580,8 @@ request_free(struct run_request *request)
 		free(request->needs.bytes);
 		request_files_free(&request->files);
 		free(request->collect.bytes);
-		if (request->job_fd > 0)
-			close(request->job_fd);
 	}
-	request->job_fd = 0;
+	request->pack_fd = 0;
 	request->tree = NULL;
 	request->tests = NULL;
 	request->code = request->preload = request->input = request->main = (struct text){ NULL, 0 };

@@ -48,7 +48,7 @@ struct run_request {
 	struct text main;     /* the path of the file to start, if it is one of these, and not the language's main file */
 	struct block collect; /* patterns of the files to return */
 	struct collect_form collect_form;
-	int job_fd; /* the job, if files of it came from the store (request_store.c); 0: it is still to be written */
+	int pack_fd;                 /* has its files of the store (job.h); belongs to request_store.c. 0: there are none */
 	uint32_t compiler_options;   /* bit N: the Nth that the language's file allows */
 	bool is_part;                /* its texts and blocks are another request's */
 	struct request_files more;   /* files that the program has, and its compiler has not; another request's */
@@ -89,7 +89,7 @@ int request_take_program(const struct config *config, struct json_object *object
 /* Set the code, which comes from a file in the store; it stays the request's. */
 void request_set_code(const struct config *config, struct run_request *request, const struct text *code);
 
-/* Free the texts of a request, and close its job; its numbers stay. May be called again. */
+/* Free the texts of a request; its numbers stay. May be called again. */
 void request_free(struct run_request *request);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base64.h"
+#include "json_tree.h"
 #include "path_fault.h"
 #include "store_proto.h"
 
@@ -45,21 +46,6 @@ is_at_or_below(const char *path, const char *name)
 }
 
 /* ---- the list --------------------------------------------------------------------------------------------------- */
-
-static struct json_object *
-field(struct json_object *object, const char *name)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(object, name, &value);
-	return value;
-}
-
-static struct text
-text_of(struct json_object *string)
-{
-	return (struct text){ json_object_get_string(string), (size_t)json_object_get_string_len(string) };
-}
 
 static bool
 is_id(const struct text *text)
@@ -106,7 +92,8 @@ static int
 take_content(struct json_object *object, struct request_files *files, struct request_file *file, const char *label,
     struct http_error *error)
 {
-	struct json_object *content = field(object, "content"), *encoding = field(object, "encoding"), *id = field(object, "id");
+	struct json_object *content = json_tree_member(object, "content"), *encoding = json_tree_member(object, "encoding"),
+	                   *id = json_tree_member(object, "id");
 	const char *name = encoding == NULL ? "utf-8" : json_object_get_string(encoding);
 	char of_id[LABEL_SIZE + 8];
 
@@ -116,7 +103,7 @@ take_content(struct json_object *object, struct request_files *files, struct req
 		snprintf(of_id, sizeof of_id, "%s.id", label);
 		if (!json_object_is_type(id, json_type_string))
 			return http_error_set(error, 400, "%s: must be a string", of_id);
-		file->content = text_of(id);
+		file->content = json_tree_text(id);
 		if (take_id(&file->content, files, file, of_id, error) != 0)
 			return -1;
 		file->content = (struct text){ NULL, 0 };
@@ -126,7 +113,7 @@ take_content(struct json_object *object, struct request_files *files, struct req
 		return http_error_set(error, 400, "%s.content: is required, unless there is an id", label);
 	if (!json_object_is_type(content, json_type_string))
 		return http_error_set(error, 400, "%s.content: must be a string", label);
-	file->content = text_of(content);
+	file->content = json_tree_text(content);
 	if (encoding != NULL && !json_object_is_type(encoding, json_type_string))
 		name = "";
 	if (strcmp(name, "base64") == 0)
@@ -143,13 +130,13 @@ take_entry(struct json_object *object, struct request_files *files, struct reque
 
 	if (!json_object_is_type(object, json_type_object))
 		return http_error_set(error, 400, "%s: must be an object with path and content", label);
-	path = field(object, "path");
-	executable = field(object, "executable");
+	path = json_tree_member(object, "path");
+	executable = json_tree_member(object, "executable");
 	if (path == NULL)
 		return http_error_set(error, 400, "%s.path: is required", label);
 	if (!json_object_is_type(path, json_type_string))
 		return http_error_set(error, 400, "%s.path: must be a string", label);
-	file->path = text_of(path);
+	file->path = json_tree_text(path);
 	fault = path_fault(&file->path);
 	if (fault != NULL)
 		return http_error_set(error, 400, "%s.path: %s", label, fault);
@@ -209,7 +196,7 @@ take_object(struct json_object *object, const struct run_limits *limits, struct 
 			return http_error_set(error, 400, "%s: its path %s", label, fault);
 		if (!json_object_is_type(content, json_type_string))
 			return http_error_set(error, 400, "%s: must be a string, its content", label);
-		file->content = text_of(content);
+		file->content = json_tree_text(content);
 		if (is_id(&file->content)) {
 			if (take_id(&file->content, files, file, label, error) != 0)
 				return -1;
@@ -317,7 +304,7 @@ int
 request_files_take(struct json_object *tree, const struct language_config *language, const struct run_limits *limits,
     struct request_files *files, struct http_error *error)
 {
-	struct json_object *value = field(tree, "files");
+	struct json_object *value = json_tree_member(tree, "files");
 
 	if (value == NULL)
 		return 0;
@@ -330,7 +317,9 @@ request_files_take(struct json_object *tree, const struct language_config *langu
 		return 0;
 	if (request_files_check_bytes(files, limits, error) != 0)
 		return -1;
-	return check_conflicts(files, error) != 0 ? -1 : check_reserved(files, language, field(tree, "main") != NULL, error);
+	return check_conflicts(files, error) != 0 ?
+	    -1 :
+	    check_reserved(files, language, json_tree_member(tree, "main") != NULL, error);
 }
 
 bool
@@ -351,7 +340,7 @@ int
 request_files_take_main(struct json_object *tree, const struct language_config *language, struct request_files *files,
     struct text *main, struct text *code, struct http_error *error)
 {
-	struct json_object *value = field(tree, "main");
+	struct json_object *value = json_tree_member(tree, "main");
 	struct text path;
 
 	if (value == NULL)
@@ -360,7 +349,7 @@ request_files_take_main(struct json_object *tree, const struct language_config *
 		return http_error_set(error, 400, "main: must be a string");
 	if (code->size > 0)
 		return http_error_set(error, 400, "main: must not be there together with code");
-	path = text_of(value);
+	path = json_tree_text(value);
 	for (size_t i = 0; i < files->count; i++) {
 		struct request_file *file = &files->file[i];
 

@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "http_error.h"
+#include "job.h"
 #include "text.h"
 
 struct json_object;
@@ -18,10 +19,11 @@ struct json_object;
  */
 struct request_file {
 	struct text path;
-	struct text content;   /* nothing, as long as the file is in the store */
-	const char *id;        /* of a file in the store, ended by NUL; NULL: the content is here */
-	uint64_t stored_bytes; /* of a file in the store; request_store.c finds out */
-	char *decoded;         /* owns the content; NULL: the request's tree does */
+	struct text content;      /* nothing, as long as the file is in the store */
+	const char *id;           /* of a file in the store, ended by NUL; NULL: the content is here */
+	uint64_t stored_bytes;    /* of a file in the store; request_store.c finds out */
+	struct job_packed packed; /* the same: where the content is in the pack of the request */
+	char *decoded;            /* owns the content; NULL: the request's tree does */
 	bool is_executable;
 	bool is_code; /* it is the program, and has the name of the language's main file: nobody else writes it */
 };

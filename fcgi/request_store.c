@@ -11,7 +11,8 @@
 
 #include "config_key.h"
 #include "log_limit.h"
-#include "memfd.h"
+#include "request_pack.h"
+#include "request_tests.h"
 #include "sealed_memfd.h"
 
 #define BLOCK_BYTES (256 * 1024)
@@ -22,11 +23,8 @@
 struct fetch {
 	struct request_store *store;
 	const char *key;
-	struct request_file **file; /* those in the store */
-	uint8_t (*digest)[PROTO_DIGEST_SIZE];
-	uint64_t *size;
-	uint32_t count;
-	char *block;
+	struct request_pack pack;
+	uint64_t bytes;         /* of all files */
 	enum store_fault fault; /* of the last file */
 	const char *lost;       /* the id of a file that went meanwhile; NULL: none */
 };
@@ -36,6 +34,7 @@ request_store_init(struct request_store *store)
 {
 	store->link.fd = -1;
 	store->link.is_hasty = false;
+	store->pack_fd = -1;
 	store->missing = NULL;
 	store->cause = NULL;
 }
@@ -44,6 +43,9 @@ void
 request_store_end(struct request_store *store)
 {
 	store_link_close(&store->link);
+	if (store->pack_fd >= 0)
+		close(store->pack_fd);
+	store->pack_fd = -1;
 	free(store->missing);
 	store->missing = NULL;
 }
@@ -92,18 +94,26 @@ open_stored(struct fetch *fetch, const char *id, int *fd)
 	return fetch->fault == STORE_OK ? 0 : -1;
 }
 
-/* ---- errors ------------------------------------------------------------------------------------------------------ */
-
-/* Two files may have the same id. */
-static bool
-is_listed(const struct fetch *fetch, uint32_t at)
+/* Ask for the sizes of all files. Returns 0; or -1 with the link's error. */
+static int
+ask_sizes(struct fetch *fetch, uint8_t (*digest)[PROTO_DIGEST_SIZE], uint64_t *size)
 {
-	for (uint32_t i = 0; i < at; i++) {
-		if (fetch->size[i] == STORE_NO_SIZE && memcmp(fetch->digest[i], fetch->digest[at], PROTO_DIGEST_SIZE) == 0)
-			return true;
-	}
-	return false;
+	struct store_request request = { .kind = STORE_FIND, .count = (uint32_t)fetch->pack.count };
+	struct store_more more = { .digests = (const uint8_t(*)[PROTO_DIGEST_SIZE])digest, .sizes = size };
+	struct store_reply reply;
+
+	for (size_t i = 0; i < fetch->pack.count; i++)
+		read_id(fetch->pack.file[i].id, digest[i]);
+	name_key(&request, fetch->key);
+	fetch->fault = STORE_FAILED;
+	if (store_link_ask(&fetch->store->link, &request, &more, &reply) != 0)
+		return -1;
+	for (size_t i = 0; i < fetch->pack.count; i++)
+		fetch->pack.file[i].size = size[i];
+	return 0;
 }
+
+/* ---- errors ------------------------------------------------------------------------------------------------------ */
 
 /* The key has not all of the files. Returns -1. */
 static int
@@ -117,10 +127,10 @@ refuse_missing(struct fetch *fetch, struct http_error *error)
 		return http_error_set(error, 500, "out of memory");
 	http_error_set(error, 400, "files: this key has not stored these; upload them first:");
 	fputs(",\"missing\":[", out);
-	for (uint32_t i = 0; i < fetch->count; i++) {
-		const char *id = fetch->file[i]->id;
+	for (size_t i = 0; i < fetch->pack.count; i++) {
+		const char *id = fetch->pack.file[i].id;
 
-		if (fetch->size[i] != STORE_NO_SIZE || is_listed(fetch, i))
+		if (fetch->pack.file[i].size != STORE_NO_SIZE)
 			continue;
 		fprintf(out, "%s\"%s\"", listed > 0 ? "," : "", id);
 		if (listed < NAMED)
@@ -140,9 +150,9 @@ static int
 refuse_fault(struct fetch *fetch, struct http_error *error)
 {
 	if (fetch->lost != NULL) {
-		for (uint32_t i = 0; i < fetch->count; i++) {
-			if (strcmp(fetch->file[i]->id, fetch->lost) == 0)
-				fetch->size[i] = STORE_NO_SIZE;
+		for (size_t i = 0; i < fetch->pack.count; i++) {
+			if (fetch->pack.file[i].id == fetch->lost)
+				fetch->pack.file[i].size = STORE_NO_SIZE;
 		}
 		return refuse_missing(fetch, error);
 	}
@@ -152,57 +162,51 @@ refuse_fault(struct fetch *fetch, struct http_error *error)
 		fetch->store->cause = fetch->store->link.error;
 		return http_error_set(error, 503, "the store cannot be reached");
 	}
-	return http_error_set(error, 500, "the files could not be written into the job: %s", strerror(errno));
+	return http_error_set(error, 500, "the files could not be written into the pack: %s", strerror(errno));
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-/* Make the lists. Returns 0, or -1. */
-static int
-list_files(struct fetch *fetch, struct request_files *files)
-{
-	fetch->file = malloc(files->stored * sizeof(struct request_file *));
-	fetch->digest = malloc(files->stored * sizeof *fetch->digest);
-	fetch->size = malloc(files->stored * sizeof *fetch->size);
-	fetch->block = malloc(BLOCK_BYTES);
-	if (fetch->file == NULL || fetch->digest == NULL || fetch->size == NULL || fetch->block == NULL)
-		return -1;
-	for (size_t i = 0; i < files->count; i++) {
-		if (files->file[i].id == NULL)
-			continue;
-		read_id(files->file[i].id, fetch->digest[fetch->count]);
-		fetch->file[fetch->count++] = &files->file[i];
-	}
-	return 0;
-}
-
 /* Find the sizes of all. Returns 0, or -1 with `error` set. */
 static int
-find_files(struct fetch *fetch, struct run_request *run, uint64_t most, struct http_error *error)
+find_files(struct fetch *fetch, const struct config *config, struct http_error *error)
 {
-	struct store_request request = { .kind = STORE_FIND, .count = fetch->count };
-	struct store_more more = { .digests = (const uint8_t(*)[PROTO_DIGEST_SIZE])fetch->digest, .sizes = fetch->size };
-	struct store_reply reply;
-	uint64_t bytes = 0;
+	uint8_t(*digest)[PROTO_DIGEST_SIZE] = malloc(fetch->pack.count * sizeof *digest);
+	uint64_t *size = malloc(fetch->pack.count * sizeof *size), most = config->store_run_bytes / 2;
+	bool has_memory = digest != NULL && size != NULL, has_asked = has_memory && ask_sizes(fetch, digest, size) == 0;
 
-	name_key(&request, fetch->key);
-	fetch->fault = STORE_FAILED;
-	if (store_link_ask(&fetch->store->link, &request, &more, &reply) != 0)
+	free(digest);
+	free(size);
+	if (!has_memory)
+		return http_error_set(error, 500, "out of memory");
+	if (!has_asked)
 		return refuse_fault(fetch, error);
-	for (uint32_t i = 0; i < fetch->count; i++) {
-		if (fetch->size[i] == STORE_NO_SIZE)
+	for (size_t i = 0; i < fetch->pack.count; i++) {
+		if (fetch->pack.file[i].size == STORE_NO_SIZE)
 			return refuse_missing(fetch, error);
-		fetch->file[i]->stored_bytes = fetch->size[i];
-		bytes += fetch->size[i];
+		fetch->bytes += fetch->pack.file[i].size;
 	}
-	run->files.bytes += bytes;
-	if (request_files_check_bytes(&run->files, &run->limits, error) != 0)
-		return -1;
-	if (bytes > most)
-		return http_error_set(error, 400,
-		    "files: those in the store have %" PRIu64 " bytes together; a run may have %" PRIu64 " from there", bytes,
-		    most);
-	return 0;
+	if (fetch->bytes <= most)
+		return 0;
+	return http_error_set(error, 400,
+	    "files: those in the store have %" PRIu64 " bytes together; a request may have %" PRIu64 " from there", fetch->bytes,
+	    most);
+}
+
+/* The sizes are known: each program and each test must have room for its files. */
+static int
+check_bytes(struct run_request *request, struct http_error *error)
+{
+	struct run_request *program;
+
+	for (size_t i = 0; (program = request_pack_program(request, i)) != NULL; i++) {
+		struct http_error inner;
+
+		if (request_files_check_bytes(&program->files, &program->limits, &inner) != 0)
+			return http_error_set(error, inner.status, "%s%.440s", request_pack_program_label(request, i),
+			    inner.text);
+	}
+	return request_tests_check_bytes(request, error);
 }
 
 static int
@@ -213,25 +217,24 @@ write_at(int fd, const char *bytes, size_t size, off_t at)
 	return sealed_memfd_write(fd, at, &iov, 1);
 }
 
-/* Copy a file into the job. A descriptor of the store never goes further than this process. */
+/* Copy a file into the pack. A descriptor of the store never goes further than this process. */
 static int
-copy_file(void *context, const struct request_file *file, int job_fd, off_t at)
+copy_file(struct fetch *fetch, const struct pack_file *file, char *block)
 {
-	struct fetch *fetch = context;
-	uint64_t left = file->stored_bytes;
+	uint64_t left = file->size;
 	off_t from = 0;
 	int fd, result = 0;
 
 	if (open_stored(fetch, file->id, &fd) != 0)
 		return -1;
 	while (left > 0 && result == 0) {
-		ssize_t n = pread(fd, fetch->block, left < BLOCK_BYTES ? left : BLOCK_BYTES, from);
+		ssize_t n = pread(fd, block, left < BLOCK_BYTES ? left : BLOCK_BYTES, from);
 
 		if (n <= 0) {
 			errno = n < 0 ? errno : EIO;
 			result = -1;
 		} else {
-			result = write_at(job_fd, fetch->block, (size_t)n, at + from);
+			result = write_at(fetch->store->pack_fd, block, (size_t)n, (off_t)file->at + from);
 			from += n;
 			left -= (uint64_t)n;
 		}
@@ -240,34 +243,49 @@ copy_file(void *context, const struct request_file *file, int job_fd, off_t at)
 	return result;
 }
 
+/* Write and seal the pack. Returns 0, or -1 with `error` set. */
+static int
+write_pack(struct fetch *fetch, struct http_error *error)
+{
+	char *block = malloc(BLOCK_BYTES);
+	int result = -1;
+
+	if (block == NULL)
+		return http_error_set(error, 500, "out of memory");
+	fetch->fault = STORE_OK;
+	fetch->store->pack_fd = sealed_memfd_begin("cellblock-pack", SEALED_MEMFD_DATA);
+	if (fetch->store->pack_fd >= 0)
+		result = 0;
+	for (size_t i = 0; i < fetch->pack.count && result == 0; i++)
+		result = copy_file(fetch, &fetch->pack.file[i], block);
+	free(block);
+	if (result == 0)
+		result = sealed_memfd_finish(fetch->store->pack_fd);
+	return result == 0 ? 0 : refuse_fault(fetch, error);
+}
+
 /* The file that `main` names: its content becomes the code, and it is like one of the request's. */
 static int
-load_main(struct fetch *fetch, const struct config *config, struct run_request *run, struct http_error *error)
+load_main(const struct config *config, struct run_request *run, int pack_fd, const char *label, struct http_error *error)
 {
 	struct request_file *file = run->files.stored_main;
 	uint64_t size = file->stored_bytes, at = 0;
-	int fd;
 
 	if (size == 0)
-		return http_error_set(error, 400, "main: \"%.96s\" must not be empty", file->path.bytes);
+		return http_error_set(error, 400, "%smain: \"%.96s\" must not be empty", label, file->path.bytes);
 	if (size > config->body_bytes)
-		return http_error_set(error, 400, "main: \"%.96s\" must not be larger than %" PRIu64 " bytes", file->path.bytes,
-		    config->body_bytes);
+		return http_error_set(error, 400, "%smain: \"%.96s\" must not be larger than %" PRIu64 " bytes", label,
+		    file->path.bytes, config->body_bytes);
 	file->decoded = malloc(size);
 	if (file->decoded == NULL)
 		return http_error_set(error, 500, "out of memory");
-	if (open_stored(fetch, file->id, &fd) != 0)
-		return refuse_fault(fetch, error);
 	while (at < size) {
-		ssize_t n = pread(fd, file->decoded + at, size - at, (off_t)at);
+		ssize_t n = pread(pack_fd, file->decoded + at, size - at, (off_t)(file->packed.at + at));
 
 		if (n <= 0)
-			break;
+			return http_error_set(error, 500, "the pack cannot be read");
 		at += (uint64_t)n;
 	}
-	close(fd);
-	if (at < size)
-		return refuse_fault(fetch, error);
 	file->content = (struct text){ file->decoded, size };
 	file->id = NULL;
 	run->files.stored--;
@@ -276,26 +294,31 @@ load_main(struct fetch *fetch, const struct config *config, struct run_request *
 }
 
 static int
-fetch_files(struct fetch *fetch, const struct config *config, struct run_request *run, struct http_error *error)
+fetch_files(struct fetch *fetch, const struct config *config, struct run_request *request, struct http_error *error)
 {
-	const struct memfd_source source = { .write = copy_file, .context = fetch };
+	struct run_request *program;
 
-	if (list_files(fetch, &run->files) != 0)
+	if (request_pack_list(request, &fetch->pack) != 0)
 		return http_error_set(error, 500, "out of memory");
+	if (fetch->pack.count > STORE_IDS_MOST)
+		return http_error_set(error, 400, "files: there must not be more than %d different ids", STORE_IDS_MOST);
 	if (store_link_connect(&fetch->store->link, config) != 0) {
 		fetch->fault = STORE_FAILED;
 		return refuse_fault(fetch, error);
 	}
-	if (find_files(fetch, run, config->store_run_bytes / 2, error) != 0)
+	if (find_files(fetch, config, error) != 0)
 		return -1;
-	if (run->files.stored_main != NULL && load_main(fetch, config, run, error) != 0)
+	request_pack_settle(request, &fetch->pack);
+	if (check_bytes(request, error) != 0 || write_pack(fetch, error) != 0)
 		return -1;
-	fetch->fault = STORE_OK;
-	run->job_fd = memfd_job_from(run, &source);
-	if (run->job_fd > 0)
-		return 0;
-	run->job_fd = 0;
-	return refuse_fault(fetch, error);
+	for (size_t i = 0; (program = request_pack_program(request, i)) != NULL; i++) {
+		const char *label = request_pack_program_label(request, i);
+
+		program->pack_fd = fetch->store->pack_fd;
+		if (program->files.stored_main != NULL && load_main(config, program, fetch->store->pack_fd, label, error) != 0)
+			return -1;
+	}
+	return 0;
 }
 
 int
@@ -305,10 +328,7 @@ request_store_fetch(struct request_store *store, const struct config *config, co
 	struct fetch fetch = { .store = store, .key = key };
 	int result = fetch_files(&fetch, config, request, error);
 
-	free(fetch.file);
-	free(fetch.digest);
-	free(fetch.size);
-	free(fetch.block);
+	request_pack_free(&fetch.pack);
 	return result;
 }
 

@@ -1,6 +1,6 @@
 /*
- * request_store.h - the files of a run that are in the store: their contents go from the store into
- * the job, and the files that the run has left go into the store.
+ * request_store.h - the files of a request that are in the store: their contents go from the store
+ * into the pack (job.h), and the files that a run has left go into the store.
  */
 #ifndef CELLBLOCK_REQUEST_STORE_H
 #define CELLBLOCK_REQUEST_STORE_H
@@ -12,7 +12,8 @@
 #include "store_link.h"
 
 struct request_store {
-	struct store_link link; /* open while the run has what it got */
+	struct store_link link; /* open while the request has what it got */
+	int pack_fd;            /* sealed, and lent to the request; -1: none */
 	char *missing;          /* the members of an error's envelope that list the ids to upload, for free(); or NULL */
 	const char *cause;      /* of an error, for the log; NULL: none */
 };
@@ -21,9 +22,10 @@ struct request_store {
 void request_store_init(struct request_store *store);
 
 /*
- * Find the files of the request that the key `key` has in the store, and write the job with them.
- * Returns 0; or -1 with `error` set, and `missing` or `cause` if that is why. The caller calls
- * request_store_end when the run has ended.
+ * Fetch the files that the request, its tests and their programs name, from those that the key
+ * `key` has in the store: each once, into the pack. Call it if request_pack_is_needed. Returns 0;
+ * or -1 with `error` set, and `missing` or `cause` if that is why. The caller calls
+ * request_store_end when the runs have ended.
  */
 int request_store_fetch(struct request_store *store, const struct config *config, const char *key, struct run_request *request,
     struct http_error *error);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "collection.h"
+#include "json_tree.h"
 
 #define ID_BYTES 256
 #define WEIGHT_MOST 1e9
@@ -16,21 +17,6 @@
 #define STOP_FIRST "first_failure"
 
 /* ---- values ------------------------------------------------------------------------------------------------------ */
-
-static struct json_object *
-field(struct json_object *object, const char *name)
-{
-	struct json_object *value = NULL;
-
-	json_object_object_get_ex(object, name, &value);
-	return value;
-}
-
-static struct text
-text_of(struct json_object *string)
-{
-	return (struct text){ json_object_get_string(string), (size_t)json_object_get_string_len(string) };
-}
 
 /*
  * A name that would be ignored, and nobody would notice, is an error. `names` ends in NULL;
@@ -60,7 +46,7 @@ static int
 take_number(struct json_object *object, const char *label, const char *name, double most, double *number,
     struct http_error *error)
 {
-	struct json_object *value = field(object, name);
+	struct json_object *value = json_tree_member(object, name);
 
 	if (value == NULL)
 		return 0;
@@ -159,13 +145,13 @@ take_checker_program(const struct config *config, struct json_object *object, co
 static int
 take_interactor(const struct config *config, struct json_object *tree, struct request_tests *tests, struct http_error *error)
 {
-	struct json_object *value = field(tree, "interactor");
+	struct json_object *value = json_tree_member(tree, "interactor");
 
 	if (value == NULL)
 		return 0;
 	if (!json_object_is_type(value, json_type_object))
 		return http_error_set(error, 400, "interactor: must be a program with language and code");
-	if (field(tree, "checker") != NULL)
+	if (json_tree_member(tree, "checker") != NULL)
 		return http_error_set(error, 400, "interactor: must not be there together with checker");
 	if (take_program(config, value, "interactor", &tests->interactor, error) != 0)
 		return -1;
@@ -181,16 +167,18 @@ take_checker(const struct config *config, struct json_object *value, const char 
 
 	if (value == NULL)
 		return 0;
-	if (json_object_is_type(value, json_type_object) && field(value, "language") != NULL)
+	if (json_object_is_type(value, json_type_object) && json_tree_member(value, "language") != NULL)
 		return take_checker_program(config, value, label, tests, program, error);
 	*program = NULL;
 	if (!json_object_is_type(value, json_type_object))
 		return take_kind(value, label, checker, error);
-	if (check_names(value, names, "checker.", error) != 0 || take_kind(field(value, "type"), label, checker, error) != 0)
+	if (check_names(value, names, "checker.", error) != 0 ||
+	    take_kind(json_tree_member(value, "type"), label, checker, error) != 0)
 		return -1;
-	if (checker->kind != CHECKER_FLOATS && (field(value, "absolute") != NULL || field(value, "relative") != NULL))
+	if (checker->kind != CHECKER_FLOATS &&
+	    (json_tree_member(value, "absolute") != NULL || json_tree_member(value, "relative") != NULL))
 		return http_error_set(error, 400, "%s: only the type floats has absolute and relative", label);
-	if (field(value, "absolute") != NULL || field(value, "relative") != NULL)
+	if (json_tree_member(value, "absolute") != NULL || json_tree_member(value, "relative") != NULL)
 		checker->absolute = checker->relative = 0; /* what is not named does not help */
 	return take_number(value, label, "absolute", TOLERANCE_MOST, &checker->absolute, error) != 0 ?
 	    -1 :
@@ -214,7 +202,7 @@ request_tests_blame(size_t number, struct http_error *error)
 static int
 take_id(struct test_case *test, struct http_error *error)
 {
-	struct json_object *id = field(test->object, "id");
+	struct json_object *id = json_tree_member(test->object, "id");
 
 	if (id == NULL)
 		return 0;
@@ -223,7 +211,7 @@ take_id(struct test_case *test, struct http_error *error)
 		return http_error_set(error, 400, "id: must be a string or an integer");
 	test->id = (struct text){ json_object_get_string(id), strlen(json_object_get_string(id)) };
 	if (test->is_id_text)
-		test->id = text_of(id);
+		test->id = json_tree_text(id);
 	return test->id.size <= ID_BYTES ? 0 : http_error_set(error, 400, "id: must not have more than %d bytes", ID_BYTES);
 }
 
@@ -264,7 +252,7 @@ take_expected_files(const struct config *config, const struct language_config *l
 static int
 take_exit_code(struct json_object *expected, int *code, struct http_error *error)
 {
-	struct json_object *value = field(expected, "exit_code");
+	struct json_object *value = json_tree_member(expected, "exit_code");
 	int64_t number;
 
 	if (value == NULL)
@@ -281,13 +269,13 @@ take_expected_object(const struct config *config, const struct language_config *
     struct test_case *test, struct http_error *error)
 {
 	static const char *const names[] = { "stdout", "exit_code", "files", NULL };
-	struct json_object *out = field(expected, "stdout");
+	struct json_object *out = json_tree_member(expected, "stdout");
 
 	if (out != NULL && !json_object_is_type(out, json_type_string))
 		return http_error_set(error, 400, "stdout: must be a string");
 	if (out != NULL) {
 		test->has_answer = true;
-		test->answer = text_of(out);
+		test->answer = json_tree_text(out);
 	}
 	if (check_names(expected, names, "", error) != 0)
 		return -1;
@@ -301,14 +289,14 @@ static int
 take_expected(const struct config *config, const struct language_config *language, struct test_case *test,
     struct http_error *error)
 {
-	struct json_object *expected = field(test->object, "expected");
+	struct json_object *expected = json_tree_member(test->object, "expected");
 	struct http_error inner;
 
 	if (expected == NULL)
 		return 0;
 	if (json_object_is_type(expected, json_type_string)) {
 		test->has_answer = true;
-		test->answer = text_of(expected);
+		test->answer = json_tree_text(expected);
 		return 0;
 	}
 	if (!json_object_is_type(expected, json_type_object))
@@ -331,14 +319,36 @@ check_files(const struct request_files *own, const struct request_files_index *o
 }
 
 static int
+check_bytes(const struct request_files *own, const struct request_files *others, const struct run_limits *limits,
+    struct http_error *error)
+{
+	if (own->bytes + others->bytes <= limits->disk_bytes)
+		return 0;
+	return http_error_set(error, 400, "files: have %" PRIu64 " bytes with the request's, and limits.disk_bytes is %" PRIu64,
+	    own->bytes + others->bytes, limits->disk_bytes);
+}
+
+int
+request_tests_check_bytes(const struct run_request *request, struct http_error *error)
+{
+	const struct request_tests *tests = request->tests;
+
+	for (size_t i = 0; tests != NULL && i < tests->count; i++) {
+		if (check_bytes(&tests->test[i].files, &request->files, &tests->test[i].limits, error) != 0)
+			return request_tests_blame(i, error);
+	}
+	return 0;
+}
+
+static int
 take_run_fields(const struct config *config, const struct run_request *request, const struct request_files_index *index,
     struct test_case *test, struct http_error *error)
 {
 	struct run_request part = *request;
 	int taken;
 
-	test->has_args = field(test->object, "args") != NULL;
-	test->has_env = field(test->object, "env") != NULL;
+	test->has_args = json_tree_member(test->object, "args") != NULL;
+	test->has_env = json_tree_member(test->object, "env") != NULL;
 	taken = request_take_part(config, test->object, &part, error);
 	test->input = part.input;
 	test->args = part.args;
@@ -347,11 +357,8 @@ take_run_fields(const struct config *config, const struct run_request *request, 
 	test->limits = part.limits;
 	if (taken != 0)
 		return -1;
-	if (test->files.bytes + request->files.bytes > test->limits.disk_bytes)
-		return http_error_set(error, 400,
-		    "files: have %" PRIu64 " bytes with the request's, and limits.disk_bytes is %" PRIu64,
-		    test->files.bytes + request->files.bytes, test->limits.disk_bytes);
-	return check_files(&test->files, index, error);
+	return check_bytes(&test->files, &request->files, &test->limits, error) != 0 ? -1 :
+	                                                                               check_files(&test->files, index, error);
 }
 
 static int
@@ -369,10 +376,11 @@ take_test(const struct config *config, struct request_tests *tests, const struct
 		return -1;
 	if (take_id(test, error) != 0 || take_run_fields(config, request, index, test, error) != 0 ||
 	    take_expected(config, config->language[request->language], test, error) != 0 ||
-	    take_checker(config, field(object, "checker"), "checker", tests, &test->checker, &test->program, error) != 0)
+	    take_checker(config, json_tree_member(object, "checker"), "checker", tests, &test->checker, &test->program, error) !=
+	        0)
 		return -1;
-	if (field(object, "weight") != NULL) {
-		struct json_object *weight = field(object, "weight");
+	if (json_tree_member(object, "weight") != NULL) {
+		struct json_object *weight = json_tree_member(object, "weight");
 
 		test->weight = json_object_is_type(weight, json_type_int) || json_object_is_type(weight, json_type_double) ?
 		    json_object_get_double(weight) :
@@ -380,7 +388,7 @@ take_test(const struct config *config, struct request_tests *tests, const struct
 		if (!(test->weight >= 0 && test->weight <= WEIGHT_MOST))
 			return http_error_set(error, 400, "weight: must be a number from 0 to 1000000000");
 	}
-	if (tests->interactor != NULL && (test->expects.count > 0 || field(object, "checker") != NULL))
+	if (tests->interactor != NULL && (test->expects.count > 0 || json_tree_member(object, "checker") != NULL))
 		return http_error_set(error, 400, ": must have neither expected.files nor a checker beside an interactor");
 	fault = test->has_answer && test->program == NULL && tests->interactor == NULL ?
 	    checker_fault(&test->checker, &test->answer) :
@@ -393,7 +401,7 @@ take_test(const struct config *config, struct request_tests *tests, const struct
 static int
 take_stop(struct json_object *tree, struct request_tests *tests, struct http_error *error)
 {
-	struct json_object *value = field(tree, "stop_on");
+	struct json_object *value = json_tree_member(tree, "stop_on");
 	const char *word = value != NULL && json_object_is_type(value, json_type_string) ? json_object_get_string(value) : "";
 
 	if (value == NULL || strcmp(word, "none") == 0)
@@ -406,7 +414,7 @@ static int
 take_output_bytes(struct json_object *tree, const struct run_request *request, struct request_tests *tests,
     struct http_error *error)
 {
-	struct json_object *value = field(tree, "test_output_bytes");
+	struct json_object *value = json_tree_member(tree, "test_output_bytes");
 	int64_t number;
 
 	tests->output_bytes = OUTPUT_BYTES_DEFAULT;
@@ -436,7 +444,7 @@ take_all(const struct config *config, struct json_object *tree, struct json_obje
 		return http_error_set(error, 400, "collect: must not be there together with tests; see expected.files");
 	if (take_stop(tree, tests, error) != 0 || take_output_bytes(tree, request, tests, error) != 0 ||
 	    take_interactor(config, tree, tests, error) != 0 ||
-	    take_checker(config, field(tree, "checker"), "checker", tests, &usual.checker, &usual.program, error) != 0)
+	    take_checker(config, json_tree_member(tree, "checker"), "checker", tests, &usual.checker, &usual.program, error) != 0)
 		return -1;
 	tests->test = calloc(count, sizeof *tests->test);
 	if (tests->test == NULL)
@@ -457,7 +465,7 @@ take_all(const struct config *config, struct json_object *tree, struct json_obje
 int
 request_tests_take(const struct config *config, struct json_object *tree, struct run_request *request, struct http_error *error)
 {
-	struct json_object *list = field(tree, "tests");
+	struct json_object *list = json_tree_member(tree, "tests");
 
 	if (list != NULL && !json_object_is_type(list, json_type_array))
 		return http_error_set(error, 400, "tests: must be a list of objects");

@@ -56,6 +56,12 @@ struct request_tests {
 int request_tests_take(const struct config *config, struct json_object *tree, struct run_request *request,
     struct http_error *error);
 
+/*
+ * Check again that each test has room for its files, because the sizes of stored ones are known
+ * now. Returns 0, or -1 with `error` set.
+ */
+int request_tests_check_bytes(const struct run_request *request, struct http_error *error);
+
 /* Put "tests[N]." in front of the text of an error. Returns -1. */
 int request_tests_blame(size_t number, struct http_error *error);
 

@@ -18,11 +18,12 @@
 #include "clock.h"
 #include "cors.h"
 #include "events.h"
+#include "exchange_log.h"
 #include "fcgi_end.h"
 #include "log.h"
+#include "request_pack.h"
 #include "request_store.h"
 #include "tests.h"
-#include "traceparent.h"
 
 #define WAITED_MAX_US 3600000000u /* a request that says that it has waited for longer has met a jump of the clock */
 
@@ -199,7 +200,8 @@ take_request(struct worker *worker, struct exchange *exchange, struct run_reques
 	}
 	access_log_request(&exchange->log, worker->config->language[request->language]->name, request, size);
 	if (auth_check_request(worker->config, exchange->key, request, error) == 0 &&
-	    (request->files.stored == 0 || request_store_fetch(store, worker->config, exchange->key->name, request, error) == 0))
+	    (!request_pack_is_needed(request) ||
+	        request_store_fetch(store, worker->config, exchange->key->name, request, error) == 0))
 		return 0;
 	request_free(request);
 	return -1;
@@ -418,47 +420,10 @@ dispatch(struct worker *worker, struct exchange *exchange)
 	return "-";
 }
 
-static void
-copy_name(char *to, const char *name)
-{
-	snprintf(to, EXCHANGE_NAME_SIZE, "%s", *name != '\0' ? name : "-");
-}
-
-/* Keep the client's traceparent for the log, and give it back to the client. */
-static void
-take_traceparent(struct exchange *exchange, char *traceparent)
-{
-	const char *given = exchange_parameter(exchange, "CELLBLOCK_TRACEPARENT");
-
-	if (traceparent_is_good(given)) {
-		memcpy(traceparent, given, TRACEPARENT_SIZE);
-		reply_add_header(&exchange->reply, "traceparent: %s", traceparent);
-	}
-	exchange->log.traceparent = traceparent;
-}
-
-static void
-log_exchange(struct exchange *exchange, const char *route, uint64_t spent_us)
-{
-	struct access_log *log = &exchange->log;
-
-	log->request_id = exchange->request_id;
-	log->key_name = exchange->key_name;
-	log->route = route;
-	log->outcome = exchange->outcome;
-	log->status = exchange->reply.status;
-	log->bytes_out = exchange->reply.bytes;
-	log->spent_us = spent_us;
-	access_log_write(log);
-}
-
 void
 route_serve(struct worker *worker, FCGX_Request *fcgi)
 {
-	struct exchange exchange = { .fcgi = fcgi,
-		.reply = { .out = fcgi->out, .fd = fcgi->ipcFd },
-		.key_name = "-",
-		.outcome = "-" };
+	struct exchange exchange = exchange_begin(fcgi);
 	uint64_t start_us = exchange.reply.begin_us = clock_us();
 	char traceparent[TRACEPARENT_SIZE] = "";
 	const char *route;
@@ -467,10 +432,9 @@ route_serve(struct worker *worker, FCGX_Request *fcgi)
 	 * Finishing the request frees its parameters; the log line is written after that, when the
 	 * client has its answer.
 	 */
-	copy_name(exchange.request_id, exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
-	take_traceparent(&exchange, traceparent);
+	exchange_log_traceparent(&exchange, traceparent);
 	exchange.waited_us = waited_us(&exchange);
 	route = dispatch(worker, &exchange);
 	fcgi_end(fcgi);
-	log_exchange(&exchange, route, clock_us() - start_us);
+	exchange_log_write(&exchange, route, clock_us() - start_us);
 }

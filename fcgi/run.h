@@ -2,31 +2,15 @@
 #ifndef CELLBLOCK_RUN_H
 #define CELLBLOCK_RUN_H
 
-#include <poll.h>
 #include <stdbool.h>
-#include <stddef.h>
+#include <stdint.h>
 
 #include "collected.h"
 #include "request.h"
-#include "run_pipe.h"
+#include "run_output.h"
 #include "runner_link.h"
 
 struct tests;
-
-/*
- * A byte of output becomes up to JSON_TEXT_MAX bytes of the reply. All of them count: a stream may
- * take this many times output_bytes of the reply. So the reply to any run has a known most size,
- * and a text, whose line breaks and quotes become two bytes each, is never cut for its escapes.
- */
-#define RUN_ESCAPES 2
-
-/* The bytes read from one pipe, at most the run's output_bytes. */
-struct output {
-	char *bytes;
-	size_t size;
-	size_t capacity;
-	bool truncated; /* more was written than is here */
-};
 
 enum run_end {
 	RUN_ENDED,     /* `result` says how */
@@ -40,6 +24,7 @@ enum run_end {
 struct compilation {
 	bool took_place;    /* false: the language is not compiled */
 	bool was_cached;    /* the result of an earlier compilation of the same source is used */
+	uint64_t waited_us; /* how long the run had waited when this was known */
 	struct output text; /* the compiler's output, both streams in one */
 	struct run_result result;
 	const struct run_limits *limits; /* the compiler's */
@@ -104,69 +89,19 @@ enum run_end run_perform(struct run *run, struct runner_link *link, const struct
 enum run_end run_compile(struct run *run, struct runner_link *link, const struct config *config,
     const struct run_request *request, const struct run_client *client);
 
-/* ---- for run_pair.c: the steps of a run, one by one ---- */
-
-enum { WATCH_OUT, WATCH_ERR, WATCH_RUNNER, WATCH_CLIENT, WATCH_CUT, WATCH_INPUT, WATCH_COUNT };
-
-/* The wait for a run. */
-struct watch {
-	struct runner_link *link;
-	struct run_input *input;       /* NULL: somebody else feeds it */
-	struct run_follower *follower; /* NULL: none */
-	uint64_t output_bytes;
-	uint64_t deadline_us;
-	struct pollfd polled[WATCH_COUNT]; /* fd -1: no longer waited for */
-	bool answered;                     /* the result has arrived */
-	bool is_compile;                   /* what is written is the compiler's, and no output of the run */
-	bool collects;                     /* files come with it */
-	bool limit_hit;                    /* a stream exceeded output_bytes */
-};
-
-#define RUN_SENT_FDS 5
-
-/* A run that is under way. */
-struct execution {
-	bool is_relayed; /* its stdin is a pipe that run_begin leaves empty and open; set before */
-	bool collects;
-	struct collect_form collect_form;
-	int fds[RUN_SENT_FDS], ends[2];
-	struct run_input input;
-	struct watch watch; /* refers to `input`: the struct stays where it is */
-};
-
-/* The message that runs a request. A program that is compiled is held for the connection first. */
-void run_message(const struct config *config, const struct run_request *request, const struct run_client *client,
-    struct proto_request *message);
-
-/*
- * Send the message with the descriptors made of `request`. RUN_ENDED: it is under way. *start_over:
- * see run_perform. Call run_finish either way.
- */
-enum run_end run_begin(struct execution *execution, struct run *run, struct runner_link *link, struct proto_request *message,
-    const struct run_request *request, const struct run_client *client, bool *start_over);
-
-/* Whether there is something to wait for. */
-bool run_is_awaited(const struct watch *watch);
-
-/* Deal with what poll(2) has found. RUN_ENDED: go on; anything else ends the wait. */
-enum run_end run_take_events(struct run *run, struct watch *watch);
-
-/*
- * The deadline has passed: either the runner is late with the result, or the pipes stay open after
- * it.
- */
-enum run_end run_deadline_passed(struct run *run, struct watch *watch);
-
-/* Ask the runner to end the run, which is under way. */
-void run_cancel(struct run *run, struct watch *watch);
-
-/* Settle the outcome, and close what run_begin has opened. */
-void run_finish(struct execution *execution, struct run *run, enum run_end end);
-
 /* Free the buffers. */
 void run_free(struct run *run);
 
 /* Discard the outcome, and return the memory that only an unusually large output needs. */
 void run_release(struct run *run);
+
+/* ---- for the parts of a run ---- */
+
+/* Note why the run fails, for the log. */
+void run_set_cause(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The message that runs a request. A program that is compiled is held for the connection first. */
+void run_message(const struct config *config, const struct run_request *request, const struct run_client *client,
+    struct proto_request *message);
 
 #endif

@@ -25,14 +25,14 @@ begin(struct run_side *side, const struct config *config, const struct run_clien
 	run_message(config, side->request, client, &message);
 	side->execution.is_relayed = true;
 	side->is_begun = true;
-	return run_begin(&side->execution, side->run, side->link, &message, side->request, client, &start_over);
+	return run_execution_begin(&side->execution, side->run, side->link, &message, side->request, client, &start_over);
 }
 
 /* Whether the side has come to an end of any kind. */
 static bool
 is_over(const struct run_side *side)
 {
-	return side->end != RUN_ENDED || !run_is_awaited(&side->execution.watch);
+	return side->end != RUN_ENDED || !run_wait_is_needed(&side->execution.watch);
 }
 
 /* Pass on what one side has written. */
@@ -63,7 +63,7 @@ fail(struct run_side *side, struct run_side *other, enum run_end end)
 {
 	side->end = end;
 	if (!is_over(other))
-		run_cancel(other->run, &other->execution.watch);
+		run_wait_cancel(other->run, &other->execution.watch);
 }
 
 /* Deal with what was found of one side. */
@@ -72,8 +72,8 @@ take_events(struct run_side *side, struct run_side *other)
 {
 	struct watch *watch = &side->execution.watch;
 	bool was_answered = watch->answered;
-	enum run_end end = clock_us() < watch->deadline_us ? run_take_events(side->run, watch) :
-	                                                     run_deadline_passed(side->run, watch);
+	enum run_end end = clock_us() < watch->deadline_us ? run_wait_take_events(side->run, watch) :
+	                                                     run_wait_deadline_passed(side->run, watch);
 
 	if (end != RUN_ENDED) {
 		fail(side, other, end);
@@ -125,7 +125,7 @@ wait_for_both(struct run_side side[2])
 		relay(&side[1], &side[0]);
 		if (!is_judged && side[1].execution.watch.answered && side[1].run->result.verdict != VERDICT_OK) {
 			is_judged = true;
-			run_cancel(side[0].run, &side[0].execution.watch);
+			run_wait_cancel(side[0].run, &side[0].execution.watch);
 		}
 	}
 }
@@ -134,7 +134,7 @@ enum run_end
 run_pair(struct run_side side[2], const struct config *config, const struct run_client *client)
 {
 	for (int i = 0; i < 2; i++) {
-		side[i].execution = (struct execution){ .fds = { -1, -1, -1, -1, -1 },
+		side[i].execution = (struct execution){ .fds = { -1, -1, -1, -1, -1, -1 },
 			.ends = { -1, -1 },
 			.input = { .fd = -1 } };
 		side[i].passed = 0;
@@ -146,13 +146,13 @@ run_pair(struct run_side side[2], const struct config *config, const struct run_
 	if (side[1].end == RUN_ENDED)
 		side[0].end = begin(&side[0], config, client);
 	if (side[1].end == RUN_ENDED && side[0].end != RUN_ENDED)
-		run_cancel(side[1].run, &side[1].execution.watch);
+		run_wait_cancel(side[1].run, &side[1].execution.watch);
 	if (side[1].end != RUN_ENDED)
 		side[0].end = side[1].end;
 	wait_for_both(side);
 	for (int i = 0; i < 2; i++) {
 		if (side[i].is_begun)
-			run_finish(&side[i].execution, side[i].run, side[i].end);
+			run_execution_finish(&side[i].execution, side[i].run, side[i].end);
 		/* A late answer must not be taken for that of the next run. */
 		if (side[i].end != RUN_ENDED && side[i].end != RUN_REFUSED)
 			runner_link_close(side[i].link);

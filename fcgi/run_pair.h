@@ -8,7 +8,7 @@
 #ifndef CELLBLOCK_RUN_PAIR_H
 #define CELLBLOCK_RUN_PAIR_H
 
-#include "run.h"
+#include "run_execution.h"
 
 struct run_side {
 	/* Set by the caller. */

@@ -6,6 +6,7 @@
 #include "runner_link.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ static const int attempts_ms[] = { 0, 20, 50, 130, 200, 300, 300 };
 void
 runner_link_init(struct runner_link *link, const struct config *config)
 {
-	*link = (struct runner_link){ .path = config->socket_path, .config_digest = config->digest, .fd = -1 };
+	*link = (struct runner_link){ .config = config, .path = config->socket_path, .config_digest = config->digest, .fd = -1 };
 }
 
 void
@@ -220,10 +221,10 @@ runner_link_send(struct runner_link *link, const struct proto_request *request, 
 	return 0;
 }
 
-/* Ask, for a reply with at most `fd_max` (0 or 1) descriptors. */
+/* Ask, for a reply with at most `fd_max` (0 or 1) descriptors, which comes within `wait_ms`. */
 static int
-ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect, struct proto_reply *reply, int *fd,
-    size_t fd_max)
+ask(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect, int wait_ms,
+    struct proto_reply *reply, int *fd, size_t fd_max)
 {
 	size_t fd_count;
 	int received;
@@ -231,8 +232,8 @@ ask(struct runner_link *link, const struct proto_request *request, enum reconnec
 	if (runner_link_send(link, request, NULL, 0, reconnect) != 0)
 		return -1;
 	do {
-		if (!wait_readable(link->fd, ANSWER_MS))
-			return fail(link, "no answer in %d ms", ANSWER_MS);
+		if (!wait_readable(link->fd, wait_ms))
+			return fail(link, "no answer in %d ms", wait_ms);
 		received = receive(link, reply, fd, fd_max, &fd_count);
 	} while (received > 0);
 	if (received < 0)
@@ -250,12 +251,21 @@ runner_link_ask(struct runner_link *link, const struct proto_request *request, e
 {
 	int no_fd;
 
-	return ask(link, request, reconnect, reply, &no_fd, 0);
+	return ask(link, request, reconnect, ANSWER_MS, reply, &no_fd, 0);
+}
+
+int
+runner_link_ask_to_start(struct runner_link *link, const struct proto_request *request, uint64_t start_ms,
+    struct proto_reply *reply)
+{
+	int no_fd, wait_ms = start_ms < INT_MAX - ANSWER_MS ? (int)start_ms + ANSWER_MS : INT_MAX;
+
+	return ask(link, request, RECONNECT_PATIENTLY, wait_ms, reply, &no_fd, 0);
 }
 
 int
 runner_link_ask_fd(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
     struct proto_reply *reply, int *fd)
 {
-	return ask(link, request, reconnect, reply, fd, 1);
+	return ask(link, request, reconnect, ANSWER_MS, reply, fd, 1);
 }

@@ -15,6 +15,7 @@
 #define RUNNER_LINK_ERROR_SIZE 256
 
 struct runner_link {
+	const struct config *config;
 	const char *path;
 	uint64_t config_digest;             /* of the configuration that this worker has read */
 	int fd;                             /* non-blocking; -1: not connected */
@@ -78,7 +79,15 @@ int runner_link_ask(struct runner_link *link, const struct proto_request *reques
     struct proto_reply *reply);
 
 /*
- * The same for a request whose reply comes with a descriptor: *fd, close-on-exec and the caller's.
+ * The same with RECONNECT_PATIENTLY, where the runner may have to start something before it can
+ * answer: that may take `start_ms` longer.
+ */
+int runner_link_ask_to_start(struct runner_link *link, const struct proto_request *request, uint64_t start_ms,
+    struct proto_reply *reply);
+
+/*
+ * The same as runner_link_ask for a request whose reply comes with a descriptor: *fd, close-on-exec
+ * and the caller's.
  */
 int runner_link_ask_fd(struct runner_link *link, const struct proto_request *request, enum reconnect reconnect,
     struct proto_reply *reply, int *fd);

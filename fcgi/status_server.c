@@ -25,9 +25,10 @@
 #include "cors.h"
 #include "exchange.h"
 #include "fcgi_end.h"
-#include "fcgi_wait.h"
+#include "fcgi_serve.h"
 #include "generation.h"
 #include "lockdown.h"
+#include "lockdown_step.h"
 #include "log.h"
 #include "process_title.h"
 #include "status.h"
@@ -39,8 +40,8 @@
 
 static struct status status;
 static const struct key_list *keys;
-static pthread_barrier_t in_step; /* of all threads; see wait_until_confined */
-static int stop_fd = -1;          /* an eventfd: can be read when the threads are to end */
+static struct lockdown_step in_step; /* of all threads */
+static int stop_fd = -1;             /* an eventfd: can be read when the threads are to end */
 static volatile sig_atomic_t was_told;
 static bool is_leaving;
 static uint64_t started_us;
@@ -96,9 +97,8 @@ dispatch(struct exchange *exchange)
 static void
 serve(FCGX_Request *fcgi)
 {
-	struct exchange exchange = { .fcgi = fcgi, .reply = { .out = fcgi->out, .fd = fcgi->ipcFd }, .outcome = "-" };
+	struct exchange exchange = exchange_begin(fcgi);
 
-	snprintf(exchange.request_id, sizeof exchange.request_id, "%s", exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
 	dispatch(&exchange);
 	/*
 	 * Read to the end of the request. Data that arrives at a closed socket would reset the
@@ -143,42 +143,26 @@ stop_if_outdated(void)
 	}
 }
 
-/*
- * A thread makes system calls of its own when it begins, which the policy does not allow. So all
- * have begun before they are confined, and none serves before.
- */
 static void
-wait_until_confined(void)
+serve_one(FCGX_Request *fcgi)
 {
-	pthread_barrier_wait(&in_step);
-	pthread_barrier_wait(&in_step);
-	lockdown_verify();
+	serve(fcgi);
+	stop_if_outdated();
 }
 
 static void *
 serve_requests(void *unused)
 {
-	FCGX_Request fcgi;
-
 	(void)unused;
-	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
-		die("cannot initialise libfcgi");
-	wait_until_confined();
-	while ((fcgi.ipcFd = fcgi_wait(LISTEN_FD, stop_fd, TIMEOUT_S)) >= 0) {
-		/* libfcgi uses the connection in the request if it is told to keep it. */
-		fcgi.keepConnection = 1;
-		if (FCGX_Accept_r(&fcgi) == 0) {
-			serve(&fcgi);
-			stop_if_outdated();
-		}
-	}
+	lockdown_step_pass(&in_step);
+	fcgi_serve(LISTEN_FD, stop_fd, TIMEOUT_S, serve_one);
 	return NULL;
 }
 
 static void *
 ask_runner(void *view)
 {
-	wait_until_confined();
+	lockdown_step_pass(&in_step);
 	return runner_view_ask(view);
 }
 
@@ -215,7 +199,7 @@ status_server(const struct config *config, const struct key_list *key_list, cons
 	runner_view_init(&status.view, config);
 	json_object_put(json_tokener_parse("{\"a\":1.5}")); /* json-c reads a seed, which the lockdown denies */
 	stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 || pthread_barrier_init(&in_step, NULL, SERVERS + 2) != 0)
+	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 || lockdown_step_init(&in_step, SERVERS + 1) != 0)
 		die("prepare the status process: %s", strerror(errno));
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
@@ -224,10 +208,9 @@ status_server(const struct config *config, const struct key_list *key_list, cons
 	start(&asker, ask_runner, &status.view);
 	for (size_t i = 0; i < SERVERS; i++)
 		start(&server[i], serve_requests, NULL);
-	pthread_barrier_wait(&in_step);
+	lockdown_step_await(&in_step);
 	lockdown_complete(config, policy);
-	lockdown_verify();
-	pthread_barrier_wait(&in_step);
+	lockdown_step_release(&in_step);
 	if (ready != NULL)
 		ready();
 	for (size_t i = 0; i < SERVERS; i++)

@@ -24,12 +24,13 @@ name_of(const char *name)
 
 /*
  * A program and an interactor that wait for each other: the program is to meet its limit first,
- * because it is the one that is tested.
+ * because it is the one that is tested, and however long that is stretched.
  */
 static void
-settle_time(const struct test_case *test, struct run_request *interactor)
+settle_time(const struct tests *tests, const struct test_case *test, struct run_request *interactor)
 {
-	uint64_t wanted = test->limits.wall_ms + GRACE_MS;
+	const struct language_config *language = tests->config->language[tests->request->language];
+	uint64_t wanted = config_wall_most_ms(tests->config, language, test->limits.wall_ms) + GRACE_MS;
 
 	if (wanted > interactor->maximum.wall_ms)
 		wanted = interactor->maximum.wall_ms;
@@ -161,7 +162,7 @@ test_interactor_run(struct tests *tests, struct worker *worker, const struct tes
 	interactor.tree = NULL;
 	interactor.args = (struct block){ arguments, sizeof arguments, 3 };
 	interactor.more = (struct request_files){ .file = files, .count = 2, .bytes = test->input.size + test->answer.size };
-	settle_time(test, &interactor);
+	settle_time(tests, test, &interactor);
 	run_init(&other);
 	has_ended = try_pair(tests, worker, side);
 	if (has_ended)

@@ -46,9 +46,11 @@ test_fault_name(enum fault fault)
 }
 
 enum fault
-test_fault_of_run(enum verdict verdict)
+test_fault_of_run(const struct run_result *result)
 {
-	switch (verdict) {
+	if (result->was_starved)
+		return FAULT_SERVICE;
+	switch ((enum verdict)result->verdict) {
 	case VERDICT_OK:
 		return FAULT_NONE;
 	case VERDICT_EXIT:
@@ -84,6 +86,7 @@ test_verdict_of_run(const struct run_result *result, int exit_code, uint64_t cpu
 			return TEST_TIME_LIMIT;
 		return result->exit_code == exit_code ? TEST_ACCEPTED : TEST_RUNTIME_ERROR;
 	case VERDICT_TIMEOUT:
+		return result->was_starved ? TEST_SERVICE_FAULT : TEST_TIME_LIMIT;
 	case VERDICT_CPU_LIMIT:
 		return TEST_TIME_LIMIT;
 	case VERDICT_MEMORY_LIMIT:
@@ -121,7 +124,7 @@ test_fault_of_verdict(enum test_verdict verdict, const struct run_result *result
 	case TEST_OUTPUT_LIMIT:
 		return FAULT_LIMIT;
 	case TEST_RUNTIME_ERROR:
-		return test_fault_of_run((enum verdict)result->verdict) == FAULT_LIMIT ? FAULT_LIMIT : FAULT_PROGRAM;
+		return test_fault_of_run(result) == FAULT_LIMIT ? FAULT_LIMIT : FAULT_PROGRAM;
 	case TEST_SERVICE_FAULT:
 	case TEST_VERDICTS:
 		break;

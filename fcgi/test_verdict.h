@@ -35,7 +35,7 @@ const char *test_verdict_name(enum test_verdict verdict);
 const char *test_fault_name(enum fault fault);
 
 /* The fault of a run that ended. */
-enum fault test_fault_of_run(enum verdict verdict);
+enum fault test_fault_of_run(const struct run_result *result);
 
 /*
  * Judge a run that ended, before its output is looked at. `exit_code`: the one that was expected;

@@ -23,12 +23,10 @@
 #include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,8 +34,10 @@
 #include "autoconfig.h"
 #include "clock.h"
 #include "crew.h"
+#include "fcgi_signals.h"
 #include "generation.h"
 #include "lockdown.h"
+#include "lockdown_step.h"
 #include "log.h"
 #include "log_limit.h"
 #include "route.h"
@@ -76,7 +76,7 @@ struct process {
 	int cut_fd;   /* can be read when no more runs are to be waited for */
 	int found_fd; /* changes when the first thread has connected to a runner */
 	struct crew crew;
-	pthread_barrier_t step; /* passed when all threads are there, and again when they are confined */
+	struct lockdown_step step;
 	struct thread *thread;
 	uint32_t count;
 };
@@ -207,10 +207,7 @@ run_thread(void *argument)
 	struct thread *thread = argument;
 	FCGX_Request fcgi;
 
-	/* libc makes system calls at the start of a thread that the filter denies. */
-	pthread_barrier_wait(&thread->process->step);
-	pthread_barrier_wait(&thread->process->step);
-	lockdown_verify();
+	lockdown_step_pass(&thread->process->step);
 	run_init(&thread->worker.run);
 	/* libfcgi has no socket to accept on by itself after a request that it cannot read. */
 	if (FCGX_InitRequest(&fcgi, -1, 0) != 0)
@@ -224,29 +221,6 @@ run_thread(void *argument)
 }
 
 /* ---- the process ------------------------------------------------------------------------------------------------ */
-
-/*
- * Block SIGTERM in all threads: nothing that libfcgi does is interrupted. Call this after
- * FCGX_Init, which installs handlers that would abort requests. Returns a descriptor that can be
- * read after SIGTERM.
- */
-static int
-set_signals(void)
-{
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, plain = { .sa_handler = SIG_DFL };
-	sigset_t stop;
-	int fd;
-
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGUSR1, &ignore, NULL) != 0 ||
-	    sigaction(SIGTERM, &plain, NULL) != 0 || sigprocmask(SIG_BLOCK, &stop, NULL) != 0)
-		die("signals: %s", strerror(errno));
-	fd = signalfd(-1, &stop, SFD_CLOEXEC);
-	if (fd < 0)
-		die("signalfd: %s", strerror(errno));
-	return fd;
-}
 
 /*
  * Do now the things that libraries do at their first use, and that the lockdown would deny: json-c
@@ -333,7 +307,7 @@ start_threads(struct process *process, const struct config *config, const struct
 	if (error == 0)
 		error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
 	if (error == 0)
-		error = pthread_barrier_init(&process->step, NULL, process->count + 1);
+		error = lockdown_step_init(&process->step, process->count);
 	if (error != 0)
 		die("threads: %s", strerror(error));
 	for (uint32_t i = 0; i < process->count; i++) {
@@ -414,14 +388,13 @@ worker_serve(const struct config *config, const struct key_list *keys, const str
 	process.thread = calloc(process.count, sizeof *process.thread);
 	if (process.thread == NULL)
 		die("out of memory");
-	wait[0] = (struct pollfd){ .fd = set_signals(), .events = POLLIN };
+	wait[0] = (struct pollfd){ .fd = fcgi_signals(), .events = POLLIN };
 	wait[1] = (struct pollfd){ .fd = process.stop_fd, .events = POLLIN };
 	lockdown_begin(config);
 	start_threads(&process, config, keys, replaces, wait[0].fd);
-	pthread_barrier_wait(&process.step);
+	lockdown_step_await(&process.step);
 	lockdown_complete(config, policy);
-	lockdown_verify();
-	pthread_barrier_wait(&process.step);
+	lockdown_step_release(&process.step);
 	if (ready != NULL)
 		ready();
 

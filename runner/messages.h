@@ -145,7 +145,7 @@ struct guest_report {
 
 /*
  * From the broker to an armed guest: start the run. Descriptors: job, stdout, stderr; stdin if
- * `has_stdin`; the compiled program if `has_output`.
+ * `has_stdin`; the compiled program if `has_output`; the pack (job.h) if `has_pack`.
  */
 struct guest_start {
 	uint32_t has_stdin;
@@ -159,6 +159,8 @@ struct guest_start {
 	uint64_t data_bytes;   /* RLIMIT_DATA, where there is no control group; 0: do not set it */
 	uint64_t tasks;        /* RLIMIT_NPROC, where there is no control group; 0: do not set it */
 	uint64_t file_bytes;   /* RLIMIT_FSIZE, at level chroot; 0: do not set it */
+	uint32_t has_pack;
+	uint32_t reserved;
 };
 
 /*

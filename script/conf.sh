@@ -20,7 +20,7 @@ adapter_paths() {
 
 	for protocol in $(sed -n 's/^[[:space:]]*protocols *= *\[\([^]#]*\)\].*/\1/p' "$1/cellblock.conf" | tr -cs 'a-z' ' '); do
 		case $protocol in
-		piston) paths+=('api/v2/(?:piston/)?(?:runtimes|execute|packages)') ;;
+		piston) paths+=('api/v2/(?:piston/)?(?:runtimes|execute|packages|connect)') ;;
 		sandboxfusion) paths+=('run_code|v1/ping') ;;
 		jobe) paths+=('jobe/index\.php/restapi/(?:languages|runs|files/[A-Za-z0-9]+)') ;;
 		esac
@@ -31,4 +31,17 @@ adapter_paths() {
 # metrics_lines ADDRESS... - the lines of nginx's configuration that let these read the metrics
 metrics_lines() {
 	(($# == 0)) || printf 'allow %s;\n\t\t' "$@"
+}
+
+# page_origins CONF - the lines of nginx's map from an origin to the one that its pages may see in
+# answers: those of worker.cors in cellblock.conf
+page_origins() {
+	local origin lines='default "";'
+
+	while read -r origin; do
+		[[ $origin != '*' ]] || lines='default *; "" "";'
+		[[ ! $origin =~ ^[a-z][a-z0-9+.-]*://[A-Za-z0-9.:_-]+$ ]] || lines+=" \"$origin\" \"$origin\";"
+	done < <(sed 's/^[[:space:]]*#.*//' "$1/cellblock.conf" | tr '\n' ' ' |
+		sed -n 's/.*[[:space:]]cors *[=:] *\[\([^]]*\)\].*/\1/p' | tr ',' '\n' | sed 's/[[:space:]"]//g'; echo)
+	printf %s "$lines"
 }

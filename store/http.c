@@ -20,7 +20,7 @@
 #include "auth.h"
 #include "clock.h"
 #include "cors.h"
-#include "traceparent.h"
+#include "exchange_log.h"
 
 #define ROUTE "/v1/sandbox/files"
 #define METHODS "PUT, HEAD, GET, DELETE"
@@ -427,27 +427,13 @@ end_request(FCGX_Request *fcgi)
 void
 http_serve(struct http_context *context, FCGX_Request *fcgi)
 {
-	struct exchange exchange = { .fcgi = fcgi,
-		.reply = { .out = fcgi->out, .fd = fcgi->ipcFd },
-		.key_name = "-",
-		.outcome = "-" };
+	struct exchange exchange = exchange_begin(fcgi);
 	uint64_t start_us = clock_us();
 	char traceparent[TRACEPARENT_SIZE] = "";
-	const char *given = exchange_parameter(&exchange, "CELLBLOCK_TRACEPARENT");
+	const char *route;
 
-	snprintf(exchange.request_id, sizeof exchange.request_id, "%s", exchange_parameter(&exchange, "CELLBLOCK_REQUEST_ID"));
-	if (traceparent_is_good(given)) {
-		memcpy(traceparent, given, TRACEPARENT_SIZE);
-		reply_add_header(&exchange.reply, "traceparent: %s", traceparent);
-	}
-	exchange.log.traceparent = traceparent;
-	exchange.log.route = dispatch(context, &exchange);
-	exchange.log.request_id = exchange.request_id;
-	exchange.log.key_name = exchange.key_name;
-	exchange.log.outcome = exchange.outcome;
-	exchange.log.status = exchange.reply.status;
-	exchange.log.bytes_out = exchange.reply.bytes;
+	exchange_log_traceparent(&exchange, traceparent);
+	route = dispatch(context, &exchange);
 	end_request(fcgi);
-	exchange.log.spent_us = clock_us() - start_us;
-	access_log_write(&exchange.log);
+	exchange_log_write(&exchange, route, clock_us() - start_us);
 }

@@ -142,7 +142,8 @@ index_use(struct index_entry *entry, uint64_t now_s)
 }
 
 int
-index_add(struct index *index, struct index_owner *owner, const uint8_t digest[PROTO_DIGEST_SIZE], uint64_t size, uint64_t used_s)
+index_add(struct index *index, struct index_owner *owner, const uint8_t digest[PROTO_DIGEST_SIZE], bool is_name, uint64_t size,
+    uint64_t used_s)
 {
 	struct index_entry *entry = calloc(1, sizeof *entry), **bucket = bucket_of(index, owner->name, digest);
 
@@ -150,6 +151,7 @@ index_add(struct index *index, struct index_owner *owner, const uint8_t digest[P
 		return -1;
 	memcpy(entry->digest, digest, sizeof entry->digest);
 	entry->size = size;
+	entry->is_name = is_name;
 	entry->used_s = used_s;
 	entry->owner = owner;
 	entry->next = *bucket;

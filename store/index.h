@@ -8,6 +8,7 @@
 #ifndef CELLBLOCK_STORE_INDEX_H
 #define CELLBLOCK_STORE_INDEX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "store_proto.h"
@@ -18,6 +19,7 @@
 struct index_entry {
 	uint8_t digest[PROTO_DIGEST_SIZE];
 	uint64_t size;
+	bool is_name;    /* its content is the digest of the file for which it stands */
 	uint64_t used_s; /* of the last use, in seconds since 1970 */
 	struct index_owner *owner;
 	struct index_entry *newer, *older; /* of the same owner */
@@ -77,11 +79,11 @@ enum store_fault index_reserve(struct index *index, struct index_owner *owner, u
 void index_release(struct index *index, struct index_owner *owner, uint64_t bytes);
 
 /*
- * Add a file, whose charge was reserved and is the file's from now on. Entries must come in the
- * order of their use. Returns 0, or -1 if there is no memory.
+ * Add a file, or a name, whose charge was reserved and is the file's from now on. Entries must come
+ * in the order of their use. Returns 0, or -1 if there is no memory.
  */
-int index_add(struct index *index, struct index_owner *owner, const uint8_t digest[PROTO_DIGEST_SIZE], uint64_t size,
-    uint64_t used_s);
+int index_add(struct index *index, struct index_owner *owner, const uint8_t digest[PROTO_DIGEST_SIZE], bool is_name,
+    uint64_t size, uint64_t used_s);
 
 /* Remove the file and forget it. Its owner is forgotten, too, if it has nothing else. */
 void index_drop(struct index *index, struct index_entry *entry);

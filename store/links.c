@@ -245,9 +245,13 @@ keep_file(const struct store_request *request, int fd, struct store_reply *reply
 	if (fault != STORE_OK)
 		return fault;
 	fault = copy(&upload, fd, request->offset, request->size);
-	if (fault == STORE_OK)
-		return store_commit(store, &upload, reply->digest);
-	store_drop(store, &upload);
+	if (fault != STORE_OK) {
+		store_drop(store, &upload);
+		return fault;
+	}
+	fault = store_commit(store, &upload, reply->digest);
+	if (fault == STORE_OK && request->count == 1)
+		fault = store_name(store, request->key, links_quota(request->key), request->digest, reply->digest);
 	return fault;
 }
 
@@ -265,6 +269,8 @@ is_well_formed(const struct message *message, ssize_t size)
 			return false;
 		more = request->count * sizeof message->digest[0];
 	}
+	if (request->kind == STORE_KEEP && request->count > 1)
+		return false;
 	/* The name becomes that of a directory. */
 	return (size_t)size == sizeof *request + more && (request->kind == STORE_FIGURES || config_key_is_name(request->key));
 }
@@ -294,6 +300,9 @@ serve_link(struct link *link)
 		break;
 	case STORE_KEEP:
 		answer.reply.fault = keep_file(&message.request, given, &answer.reply);
+		break;
+	case STORE_RESOLVE:
+		answer.reply.fault = store_resolve(store, message.request.key, message.request.digest, answer.reply.digest);
 		break;
 	case STORE_FIGURES:
 		store_figures(store, &answer.reply.figures);

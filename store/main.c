@@ -8,25 +8,21 @@
  */
 #define _GNU_SOURCE
 #include <getopt.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "autoconfig.h"
 #include "config_key.h"
-#include "config_load.h"
 #include "generation.h"
 #include "generations.h"
-#include "lockdown.h"
 #include "log.h"
 #include "process_title.h"
 #include "server.h"
+#include "service_start.h"
 #include "store.h"
 
-#define LISTEN_FD 0
 #define GENERATIONS_MOST 2
 #define DRAIN_MS 10000 /* more than server.c takes */
 
@@ -111,29 +107,13 @@ main(int argc, char **argv)
 	const char *path = parse_options(argc, argv);
 	struct generations what = { .name = "store",
 		.argv = argv,
-		.listen_fd = LISTEN_FD,
+		.listen_fd = SERVICE_LISTEN_FD,
 		.most = GENERATIONS_MOST,
 		.drain_ms = DRAIN_MS,
 		.moved_signal = SIGTERM };
 	struct generation generation;
-	struct config *config;
-	int listening = 0;
-	socklen_t size = sizeof listening;
-	char error[512];
+	struct config *config = service_start("cellblock-store", "store", path, &generation);
 
-	log_open("cellblock-store");
-	log_never_wait(); /* the log is a pipe, and its reader may have stopped */
-	generation_find(&generation);
-	lockdown_check(generation.has_parent ? GENERATION_REPORT_FD + 1 : generations_continue() ? INT_MAX : 3);
-	if (getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) != 0 || !listening)
-		die("descriptor 0 is not a listening socket: start the store with spawn-fcgi(1)");
-	config = config_load(path, error, sizeof error);
-	if (config == NULL && !generations_continue())
-		die("%s", error);
-	if (config == NULL)
-		log_warn("%s", error);
-	else if (config->log_format == LOG_FORMAT_JSON)
-		log_as_json();
 	if (config != NULL && generation.has_parent)
 		serve(config, &generation);
 	what.processes = config != NULL;

@@ -13,19 +13,19 @@
 #include <json-c/json.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clock.h"
-#include "fcgi_wait.h"
+#include "fcgi_serve.h"
+#include "fcgi_signals.h"
 #include "generation.h"
 #include "links.h"
 #include "lockdown.h"
+#include "lockdown_step.h"
 #include "log.h"
 #include "http.h"
 
@@ -39,33 +39,22 @@
 #define SWEEP_MAX_MS 60000
 
 static struct http_context context;
-static size_t threads;            /* without a store there are no links */
-static pthread_barrier_t in_step; /* of all threads: a thread makes calls at its start that the policy denies */
-static int stop_fd = -1;          /* can be read when the threads are to end */
+static size_t threads; /* without a store there are no links */
+static struct lockdown_step in_step;
+static int stop_fd = -1; /* can be read when the threads are to end */
 
 static void
-wait_until_confined(void)
+serve(FCGX_Request *fcgi)
 {
-	pthread_barrier_wait(&in_step);
-	pthread_barrier_wait(&in_step);
-	lockdown_verify();
+	http_serve(&context, fcgi);
 }
 
 static void *
 serve_requests(void *unused)
 {
-	FCGX_Request fcgi;
-
 	(void)unused;
-	if (FCGX_InitRequest(&fcgi, LISTEN_FD, 0) != 0)
-		die("cannot initialise libfcgi");
-	wait_until_confined();
-	while ((fcgi.ipcFd = fcgi_wait(LISTEN_FD, stop_fd, HTTP_TIMEOUT_S)) >= 0) {
-		/* libfcgi uses the connection in the request if it is told to keep it. */
-		fcgi.keepConnection = 1;
-		if (FCGX_Accept_r(&fcgi) == 0)
-			http_serve(&context, &fcgi);
-	}
+	lockdown_step_pass(&in_step);
+	fcgi_serve(LISTEN_FD, stop_fd, HTTP_TIMEOUT_S, serve);
 	return NULL;
 }
 
@@ -73,28 +62,9 @@ static void *
 serve_links(void *unused)
 {
 	(void)unused;
-	wait_until_confined();
+	lockdown_step_pass(&in_step);
 	links_serve(stop_fd);
 	return NULL;
-}
-
-/* Block SIGTERM in all threads. Returns a descriptor that can be read after it. */
-static int
-set_signals(void)
-{
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, plain = { .sa_handler = SIG_DFL };
-	sigset_t stop;
-	int fd;
-
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	if (sigaction(SIGPIPE, &ignore, NULL) != 0 || sigaction(SIGUSR1, &ignore, NULL) != 0 ||
-	    sigaction(SIGTERM, &plain, NULL) != 0 || sigprocmask(SIG_BLOCK, &stop, NULL) != 0)
-		die("signals: %s", strerror(errno));
-	fd = signalfd(-1, &stop, SFD_CLOEXEC);
-	if (fd < 0)
-		die("signalfd: %s", strerror(errno));
-	return fd;
 }
 
 static void
@@ -161,18 +131,16 @@ server_serve(const struct config *config, const struct key_list *keys, const str
 	if (FCGX_Init() != 0)
 		die("cannot initialise libfcgi");
 	stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 ||
-	    pthread_barrier_init(&in_step, NULL, (unsigned)threads + 1) != 0)
+	if (stop_fd < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) != 0 || lockdown_step_init(&in_step, (unsigned)threads) != 0)
 		die("prepare the store: %s", strerror(errno));
-	signal_fd = set_signals();
+	signal_fd = fcgi_signals();
 	if (store != NULL)
 		links_begin(config, keys, store, dir_fd);
 	lockdown_begin_in(config, dir_fd);
 	start_threads(thread);
-	pthread_barrier_wait(&in_step);
+	lockdown_step_await(&in_step);
 	lockdown_complete_with(config, policy, FILES);
-	lockdown_verify();
-	pthread_barrier_wait(&in_step);
+	lockdown_step_release(&in_step);
 	log_info("%s: %s", config->store_dir, store != NULL ? "the store serves" : "files.store_bytes is 0: no files are kept");
 	sweep_until(signal_fd);
 	generation_report(GENERATION_LEAVING);

@@ -20,7 +20,8 @@
 
 #define STEP_BYTES (1 << 20) /* what an upload reserves at a time */
 #define NOTE_S 60            /* a use is noted on the disk if the last one was longer ago */
-#define NAME_SIZE (PROTO_KEY_NAME_SIZE + 1 + STORE_DIGITS + 1)
+#define OF_NAME ".name"      /* at the end of the file of a name */
+#define NAME_SIZE (PROTO_KEY_NAME_SIZE + 1 + STORE_DIGITS + sizeof OF_NAME)
 
 struct store {
 	pthread_mutex_t lock;
@@ -39,14 +40,16 @@ now_s(void)
 
 /* ---- names ------------------------------------------------------------------------------------------------------- */
 
-/* "NAME/HEX", below keys/. */
+/* "KEY/HEX", or "KEY/HEX.name", below keys/. */
 static void
-name_file(const char *key, const uint8_t digest[PROTO_DIGEST_SIZE], char name[NAME_SIZE])
+name_file(const char *key, const uint8_t digest[PROTO_DIGEST_SIZE], bool is_name, char name[NAME_SIZE])
 {
 	size_t length = (size_t)snprintf(name, NAME_SIZE, "%.*s/", PROTO_KEY_NAME_SIZE - 1, key);
 
 	for (size_t i = 0; i < PROTO_DIGEST_SIZE; i++)
 		snprintf(name + length + 2 * i, 3, "%02x", digest[i]);
+	if (is_name)
+		strcpy(name + length + STORE_DIGITS, OF_NAME);
 }
 
 static void
@@ -61,10 +64,14 @@ digit(char c)
 	return c <= '9' ? (unsigned)(c - '0') : (unsigned)(c - 'a') + 10;
 }
 
+/* The digest in the name of a file of this size. Returns whether there is one. */
 static bool
-read_digest(const char *hex, uint8_t digest[PROTO_DIGEST_SIZE])
+read_digest(const char *hex, off_t size, uint8_t digest[PROTO_DIGEST_SIZE], bool *is_name)
 {
-	if (strlen(hex) != STORE_DIGITS || strspn(hex, "0123456789abcdef") != STORE_DIGITS)
+	if (strspn(hex, "0123456789abcdef") != STORE_DIGITS)
+		return false;
+	*is_name = strcmp(hex + STORE_DIGITS, OF_NAME) == 0;
+	if (*is_name ? size != PROTO_DIGEST_SIZE : hex[STORE_DIGITS] != '\0')
 		return false;
 	for (size_t i = 0; i < PROTO_DIGEST_SIZE; i++)
 		digest[i] = (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
@@ -90,7 +97,7 @@ remove_file(void *context, const struct index_entry *entry)
 	struct store *store = context;
 	char name[NAME_SIZE];
 
-	name_file(entry->owner->name, entry->digest, name);
+	name_file(entry->owner->name, entry->digest, entry->is_name, name);
 	if (unlinkat(store->keys_fd, name, 0) != 0 && errno != ENOENT)
 		fail("remove a file");
 	if (entry->owner->files == 1 && unlinkat(store->keys_fd, entry->owner->name, AT_REMOVEDIR) != 0 && errno != ENOTEMPTY &&
@@ -145,6 +152,7 @@ remove_name(struct store *store, int dir, const char *key, const char *name)
 struct found {
 	char key[PROTO_KEY_NAME_SIZE];
 	uint8_t digest[PROTO_DIGEST_SIZE];
+	bool is_name;
 	uint64_t size, used_s;
 };
 
@@ -159,7 +167,7 @@ find_file(struct store *store, int dir, const char *key, const char *name)
 
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 		die("files.store: keys/%s/%s: %s", key, name, strerror(errno));
-	if (!S_ISREG(st.st_mode) || !read_digest(name, one.digest)) {
+	if (!S_ISREG(st.st_mode) || !read_digest(name, st.st_size, one.digest, &one.is_name)) {
 		log_warn("files.store: keys/%s/%s is no file of the store, and is removed", key, name);
 		remove_name(store, dir, key, name);
 		return;
@@ -205,7 +213,7 @@ read_files(struct store *store)
 		struct index_owner *owner = index_owner(&store->index, found[i].key);
 
 		if (owner == NULL || index_reserve(&store->index, owner, UINT64_MAX, index_charge(found[i].size)) != STORE_OK ||
-		    index_add(&store->index, owner, found[i].digest, found[i].size, found[i].used_s) != 0)
+		    index_add(&store->index, owner, found[i].digest, found[i].is_name, found[i].size, found[i].used_s) != 0)
 			die("out of memory");
 	}
 	free(found);
@@ -286,14 +294,16 @@ store_open(const struct config *config, int *dir_fd)
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
 
-/* Find a file of the key, and note the use. The store is locked. */
+/* Find a file or a name of the key, and note the use. The store is locked. */
 static struct index_entry *
-use(struct store *store, const char *key, const uint8_t digest[PROTO_DIGEST_SIZE])
+use(struct store *store, const char *key, const uint8_t digest[PROTO_DIGEST_SIZE], bool is_name)
 {
 	struct index_entry *entry = index_find(&store->index, key, digest);
 	uint64_t now = now_s();
 	char name[NAME_SIZE];
 
+	if (entry != NULL && entry->is_name != is_name)
+		entry = NULL;
 	if (entry != NULL && store->keep_s > 0 && entry->used_s + store->keep_s < now) {
 		index_drop(&store->index, entry);
 		store->index.expired++;
@@ -304,7 +314,7 @@ use(struct store *store, const char *key, const uint8_t digest[PROTO_DIGEST_SIZE
 		return NULL;
 	/* For the next process: if this fails, the file may go sooner. */
 	if (entry->used_s + NOTE_S < now) {
-		name_file(key, digest, name);
+		name_file(key, digest, is_name, name);
 		utimensat(store->keys_fd, name, NULL, 0);
 	}
 	index_use(entry, now);
@@ -318,14 +328,15 @@ store_find(struct store *store, const char *key, const uint8_t digest[PROTO_DIGE
 	uint64_t size;
 
 	pthread_mutex_lock(&store->lock);
-	entry = use(store, key, digest);
+	entry = use(store, key, digest, false);
 	size = entry != NULL ? entry->size : STORE_NO_SIZE;
 	pthread_mutex_unlock(&store->lock);
 	return size;
 }
 
-int
-store_get(struct store *store, const char *key, const uint8_t digest[PROTO_DIGEST_SIZE], uint64_t *size)
+/* store_get of a file, or of what a name has. */
+static int
+get(struct store *store, const char *key, const uint8_t digest[PROTO_DIGEST_SIZE], bool is_name, uint64_t *size)
 {
 	struct index_entry *entry;
 	char name[NAME_SIZE];
@@ -333,9 +344,9 @@ store_get(struct store *store, const char *key, const uint8_t digest[PROTO_DIGES
 	int fd = -1;
 
 	pthread_mutex_lock(&store->lock);
-	entry = use(store, key, digest);
+	entry = use(store, key, digest, is_name);
 	if (entry != NULL) {
-		name_file(key, digest, name);
+		name_file(key, digest, is_name, name);
 		fd = openat(store->keys_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			fail("open a file");
@@ -352,6 +363,12 @@ store_get(struct store *store, const char *key, const uint8_t digest[PROTO_DIGES
 	return fd;
 }
 
+int
+store_get(struct store *store, const char *key, const uint8_t digest[PROTO_DIGEST_SIZE], uint64_t *size)
+{
+	return get(store, key, digest, false, size);
+}
+
 bool
 store_delete(struct store *store, const char *key, const uint8_t digest[PROTO_DIGEST_SIZE])
 {
@@ -359,6 +376,8 @@ store_delete(struct store *store, const char *key, const uint8_t digest[PROTO_DI
 
 	pthread_mutex_lock(&store->lock);
 	entry = index_find(&store->index, key, digest);
+	if (entry != NULL && entry->is_name)
+		entry = NULL;
 	if (entry != NULL) {
 		index_drop(&store->index, entry);
 		store->figures.deleted++;
@@ -475,40 +494,47 @@ store_write(struct store *store, struct store_upload *upload, const void *bytes,
 
 /* Move the file to its place. The store is locked. */
 static enum store_fault
-place(struct store *store, const struct store_upload *upload, const uint8_t digest[PROTO_DIGEST_SIZE])
+place(struct store *store, const struct store_upload *upload, const uint8_t digest[PROTO_DIGEST_SIZE], bool is_name)
 {
 	const char *key = upload->owner->name;
 	char name[NAME_SIZE], temporary[32];
 
 	name_upload(upload, temporary);
-	name_file(key, digest, name);
+	name_file(key, digest, is_name, name);
 	if (mkdirat(store->keys_fd, key, 0700) != 0 && errno != EEXIST)
 		return fail("make the directory of a key");
 	return renameat(store->tmp_fd, temporary, store->keys_fd, name) == 0 ? STORE_OK : fail("name a file");
 }
 
-enum store_fault
-store_commit(struct store *store, struct store_upload *upload, uint8_t digest[PROTO_DIGEST_SIZE])
+/* End an upload: its file is that of the digest from now on. */
+static enum store_fault
+commit(struct store *store, struct store_upload *upload, const uint8_t digest[PROTO_DIGEST_SIZE], bool is_name)
 {
 	struct index_entry *entry;
 	enum store_fault fault = STORE_OK;
 
-	SHA256Final(digest, &upload->sha);
 	pthread_mutex_lock(&store->lock);
 	entry = index_find(&store->index, upload->owner->name, digest);
-	if (entry != NULL) {
-		index_use(entry, now_s()); /* it is there; this one is dropped below */
-	} else {
-		fault = place(store, upload, digest);
-		if (fault == STORE_OK && index_add(&store->index, upload->owner, digest, upload->size, now_s()) != 0)
-			fault = STORE_FAILED;
-		else if (fault == STORE_OK)
-			upload->reserved -= index_charge(upload->size);
-	}
-	store->figures.stored += fault == STORE_OK;
+	/* A file that is there stays, and this one is dropped below. A name has a new content. */
+	if (entry == NULL || is_name)
+		fault = place(store, upload, digest, is_name);
+	if (fault == STORE_OK && entry != NULL)
+		index_use(entry, now_s());
+	else if (fault == STORE_OK && index_add(&store->index, upload->owner, digest, is_name, upload->size, now_s()) != 0)
+		fault = STORE_FAILED;
+	else if (fault == STORE_OK)
+		upload->reserved -= index_charge(upload->size);
+	store->figures.stored += fault == STORE_OK && !is_name;
 	pthread_mutex_unlock(&store->lock);
 	store_drop(store, upload);
 	return fault;
+}
+
+enum store_fault
+store_commit(struct store *store, struct store_upload *upload, uint8_t digest[PROTO_DIGEST_SIZE])
+{
+	SHA256Final(digest, &upload->sha);
+	return commit(store, upload, digest, false);
 }
 
 void
@@ -527,6 +553,52 @@ store_drop(struct store *store, struct store_upload *upload)
 	pthread_mutex_lock(&store->lock);
 	leave(store, upload);
 	pthread_mutex_unlock(&store->lock);
+}
+
+/* ---- names ------------------------------------------------------------------------------------------------------ */
+
+/* Another digest than that of any content. */
+static void
+digest_of_name(const uint8_t name[PROTO_DIGEST_SIZE], uint8_t digest[PROTO_DIGEST_SIZE])
+{
+	for (size_t i = 0; i < PROTO_DIGEST_SIZE; i++)
+		digest[i] = (uint8_t)~name[i];
+}
+
+enum store_fault
+store_name(struct store *store, const char *key, uint64_t quota, const uint8_t name[PROTO_DIGEST_SIZE],
+    const uint8_t digest[PROTO_DIGEST_SIZE])
+{
+	uint8_t own[PROTO_DIGEST_SIZE];
+	struct store_upload upload;
+	enum store_fault fault = store_begin(store, key, quota, 0, PROTO_DIGEST_SIZE, &upload);
+
+	if (fault != STORE_OK)
+		return fault;
+	fault = store_write(store, &upload, digest, PROTO_DIGEST_SIZE);
+	if (fault != STORE_OK) {
+		store_drop(store, &upload);
+		return fault;
+	}
+	digest_of_name(name, own);
+	return commit(store, &upload, own, true);
+}
+
+enum store_fault
+store_resolve(struct store *store, const char *key, const uint8_t name[PROTO_DIGEST_SIZE], uint8_t digest[PROTO_DIGEST_SIZE])
+{
+	uint8_t own[PROTO_DIGEST_SIZE];
+	uint64_t size;
+	ssize_t n;
+	int fd;
+
+	digest_of_name(name, own);
+	fd = get(store, key, own, true, &size);
+	if (fd < 0)
+		return STORE_UNKNOWN;
+	n = pread(fd, digest, PROTO_DIGEST_SIZE, 0);
+	close(fd);
+	return n == PROTO_DIGEST_SIZE ? STORE_OK : fail("read a name");
 }
 
 /* ---- all of them ------------------------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
  *       boot            the boot of the host in which the files were written
  *       tmp/N           uploads in progress; removed at the start
  *       keys/NAME/HEX   a file of the key NAME, named by its SHA-256; 0400
+ *       keys/NAME/HEX.name   a name that stands for a file of the key: the SHA-256 of that
  *
  * A file gets its name when it is whole and its digest is known, by one rename(2). So there is
  * never half a file, whatever ends this process. After a crash of the host a disk may have a name
@@ -69,6 +70,17 @@ enum store_fault store_write(struct store *store, struct store_upload *upload, c
 
 /* Give the file its name. The upload is over whatever the result. */
 enum store_fault store_commit(struct store *store, struct store_upload *upload, uint8_t digest[PROTO_DIGEST_SIZE]);
+
+/*
+ * Let a name stand for the file of the key with this digest (store_proto.h). It counts as a file,
+ * within `quota`.
+ */
+enum store_fault store_name(struct store *store, const char *key, uint64_t quota, const uint8_t name[PROTO_DIGEST_SIZE],
+    const uint8_t digest[PROTO_DIGEST_SIZE]);
+
+/* Find the digest for which a name of the key stands, which counts as a use. Or STORE_UNKNOWN. */
+enum store_fault store_resolve(struct store *store, const char *key, const uint8_t name[PROTO_DIGEST_SIZE],
+    uint8_t digest[PROTO_DIGEST_SIZE]);
 
 /* Discard the file. */
 void store_drop(struct store *store, struct store_upload *upload);

@@ -2,11 +2,14 @@
 use strict;
 use warnings;
 use Cellblock qw(eventually json);
+use Digest::SHA ();
+use MIME::Base64 ();
 use Test::More;
 
 my $cb = Cellblock->start(
-    own  => 1,
-    conf => [['cellblock.conf', qr/protocols = \[\]/, 'protocols = ["jobe"]']],
+    own   => 1,
+    allow => [qr/store/],
+    conf  => [['cellblock.conf', qr/protocols = \[\]/, 'protocols = ["jobe"]']],
     keys => {
         slow => { key => 'slow-key-12', settings => "rate = 1;\nburst = 0;" },
         few  => { key => 'few-key-123', settings => "running = 1;\nwaiting = 0;" },
@@ -140,9 +143,59 @@ subtest 'files' => sub {
     my $missing = 'One or more of the specified files is missing/unavailable';
     refused(runs(sourcecode => '1', file_list => [['abcdefgh', 'x'], ['abcdefgi', 'y', JSON::PP::true]]), 404, $missing, 'a file that is not here');
     is call('HEAD', 'files/abcdefgh')->{status}, 404, 'it is not there';
-    refused(call('PUT', 'files/abcdefgh', { file_contents => 'YQ==' }), 500, 'put: failed to write file abcdefgh to cache', 'this server keeps none');
+    my $put = call('PUT', 'files/abcdefgh', { file_contents => 'YQ==' });
+    is_deeply [$put->{status}, $put->{body} // ''], [204, ''], 'it is stored' or diag $put->{body};
+    is call('HEAD', 'files/abcdefgh')->{status}, 204, 'now it is there';
+    is call('HEAD', 'files/ABCDEFGH')->{status}, 404, 'the letters of an id matter';
+    my $all = 'import os; print(sorted((n, open(n).read()) for n in os.listdir(".") if n.startswith("f")))';
+    is result(sourcecode => $all, file_list => [['abcdefgh', 'f1.txt'], ['abcdefgh', 'f2.txt', JSON::PP::true]])->{stdout}, "[('f1.txt', 'a'), ('f2.txt', 'a')]\n",
+        'a run has it, under as many names as it likes';
+    is call('PUT', 'files/abcdefgh', { file_contents => "Y m\nI" })->{status}, 204, 'another content under the same id, in loose base64';
+    is call('PUT', 'files/x1234567', { file_contents => '' })->{status}, 204, 'an empty one';
+    is result(sourcecode => $all, file_list => [['x1234567', 'f1'], ['abcdefgh', 'f1'], ['x1234567', 'f2']])->{stdout}, "[('f1', 'bb'), ('f2', '')]\n",
+        'a name that is there twice has the later file';
+    refused(runs(sourcecode => $all, file_list => [['abcdefgh', 'f1'], ['abcdefgi', 'f2']]), 404, $missing, 'one of two is not here');
+    is call('HEAD', 'files/abcdefgh', undef, key => 'few-key-123')->{status}, 404, 'another key has none of it';
+    is call('PUT', 'files/abcdefgh', { file_contents => 'eA==' }, key => 'few-key-123')->{status}, 204, 'and may have its own';
+    is result(sourcecode => 'print(open("f").read())', file_list => [['abcdefgh', 'f']])->{stdout}, "bb\n", 'which is not that of the first key';
     refused(call('PUT', 'files/abcdefgh', {}), 400, 'put: missing file_contents parameter', 'a file without contents');
-    is call('PUT', 'files/ab-cd', {})->{status}, 404, 'an id that is none';
+    refused(call('PUT', 'files/abcdefgh', '{'), 400, 'put: missing file_contents parameter', 'a body that is no JSON');
+    refused(call('PUT', 'files/abcdefgh', { file_contents => $_ }), 400, 'put: contents of file abcdefgh are not valid base-64', "no base64: $_")
+        for 'Y', 'YQ=', 'YQ===', 'Y=Q=', 'Y-_=', "\x{e4}bcd", 'YQ==YQ==';
+    is call($_, 'files/ab-cd', {})->{status}, 404, "$_ of an id that is none" for 'PUT', 'HEAD';
+    is call('POST', 'files/abcdefgh', {})->{status}, 404, 'POST is no method for files';
+    is result(sourcecode => 'print(open("f").read())', file_list => [['abcdefgh', 'f']])->{stdout}, "bb\n", 'what was refused has changed nothing';
+
+    # The store does not know them by any id of its own.
+    my $ids = qr/\A[0-9a-f]{64}/;
+    is scalar(grep { !/$ids(?:\.name)?\z/ } map { (split m{/})[-1] } glob "$cb->{dir}/store/keys/*/*"), 0, 'in the store they are files like others';
+    SKIP: {
+        my ($name) = glob "$cb->{dir}/store/keys/*/*.name";
+        skip 'the directory of the store is elsewhere', 4 if !defined $name;
+        my ($hex) = $name =~ m{([0-9a-f]{64})\.name\z};
+        is $cb->request($_, "/v1/sandbox/files/sha256:$hex")->{status}, 404, "a name is no file of the store: $_" for 'GET', 'HEAD', 'DELETE';
+        is $cb->run(code => '1', files => { a => "sha256:$hex" })->{status}, 400, 'nor for a run';
+    }
+    # A content that went before its name.
+    my $content = 'sha256:' . Digest::SHA::sha256_hex('bb');
+    is $cb->request('DELETE', "/v1/sandbox/files/$content")->{status}, 200, 'the content goes';
+    is call('HEAD', 'files/abcdefgh')->{status}, 404, 'so the file is not there';
+    refused(runs(sourcecode => '1', file_list => [['abcdefgh', 'f']]), 404, $missing, 'nor for a run');
+    is call('PUT', 'files/abcdefgh', { file_contents => 'YmI=' })->{status}, 204, 'and can be stored again';
+
+    my %mine = $cb->processes;
+    kill KILL => grep { $mine{$_}{comm} eq 'store' } keys %mine;
+    ok eventually(60, sub { call('HEAD', 'files/abcdefgh')->{status} == 204 }), 'a crash of the store keeps the files';
+    is result(sourcecode => 'print(open("f").read())', file_list => [['abcdefgh', 'f']])->{stdout}, "bb\n", 'and what they are';
+};
+
+subtest 'files of compiled programs' => sub {
+    plan skip_all => 'no gcc' if !-x '/usr/bin/gcc';
+    my %c = (language_id => 'c', sourcefilename => 'prog.c', sourcecode => "#include <stdio.h>\n#include \"x.h\"\nint main(void) { printf(\"%d\", X); return 0; }", file_list => [['headerxh', 'x.h']]);
+    for my $x (1, 2) {
+        call('PUT', 'files/headerxh', { file_contents => MIME::Base64::encode_base64("#define X $x\n", '') });
+        is result(%c)->{stdout}, $x, "a header, number $x: a new content makes another program";
+    }
 };
 
 subtest 'keys and limits' => sub {

@@ -177,6 +177,14 @@ subtest 'packages' => sub {
     refused(call('DELETE', 'packages', { language => 'python', version => '*' }), 500, 'only the operator of this server removes a language', 'not even what is there');
 };
 
+subtest 'connect' => sub {
+    my %upgrade = (headers => { Connection => 'Upgrade', Upgrade => 'websocket', 'Sec-WebSocket-Version' => 13, 'Sec-WebSocket-Key' => 'dGhlIHNhbXBsZSBub25jZQ==' });
+    my $text = 'connect (WebSocket) is not available on this server; use POST execute';
+    refused(call('GET', $_->[0], undef, %{ $_->[1] }), 501, $text, $_->[2]) for ['connect', \%upgrade, 'a client that asks for a WebSocket'], ['connect', {}, 'one that does not'];
+    is $cb->get('/api/v2/piston/connect', %upgrade)->{json}{message}, $text, 'at the other path, too';
+    is $cb->get('/api/v2/connect', key => 'wrong-key-1', %upgrade)->{status}, 401, 'without a key, nothing is said';
+};
+
 subtest 'requests' => sub {
     refused(call('GET', 'execute'), 404, 'Not Found', 'another method');
     is call('GET', 'nope')->{status}, 404, 'another path';

@@ -41,6 +41,7 @@ my @attacks = (
     ['flood',            qr/^answered 20000 of 20000$/],
     ['connections',      qr/^holds (?:[1-9]|[1-3]\d|4[0-4])$/],
     ['lying_jobs',       qr/^xrxrrxx$/], # x: the guest reports a job that it cannot read
+    ['packs',            qr/^d{7} x{5}r$/],
     ['leave',            qr/^left 200 runs$/],
     ['followed',         qr/^q(?:sr|r) left 200 runs$/],
 );

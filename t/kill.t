@@ -2,7 +2,7 @@
 # itself.
 use strict;
 use warnings;
-use Cellblock qw(envelope_ok eventually json);
+use Cellblock qw(envelope_ok eventually json slurp);
 use Test::More;
 use Tracer;
 use Time::HiRes qw(time);
@@ -124,14 +124,16 @@ ok defined $cb->healthy_within(5), 'the service is healthy again';
     is $r->{data}{signal}, 'SIGKILL', 'a guest is killed from outside: the answer names the signal';
 }
 
-# A worker is stopped, not killed: the others continue.
+# A worker is stopped, not killed: the others continue. A thread that has not stopped yet may take
+# a request, so wait for all of them.
 {
     my ($victim) = $cb->pids('worker');
     kill 'STOP', $victim;
-    my ($sent, $good) = (0, 0);
-    $cb->many(4, sub { $sent++ < 40 ? { code => 'print(1)' } : undef }, sub { $good++ if $_[1]{status} == 200 }, 20);
+    ok eventually(30, sub { !grep { !/\) T / } map { slurp($_) } glob "/proc/$victim/task/*/stat" }), 'a worker is stopped, each of its threads';
+    my ($sent, %status) = (0);
+    $cb->many(4, sub { $sent++ < 40 ? { code => 'print(1)' } : undef }, sub { $status{ $_[1]{status} }++ }, 60);
     kill 'CONT', $victim;
-    cmp_ok $good, '>=', 39, 'a stopped worker delays only its own request';
+    is json->encode(\%status), '{"200":40}', 'a stopped worker delays nobody who comes later';
 }
 
 # An init ends with its warden because it has called prctl(PR_SET_PDEATHSIG). One that was made a

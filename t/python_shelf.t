@@ -94,7 +94,8 @@ sub compare {
 
 my $dump = slurp(root() . '/t/python_shelf/dump.py');
 my ($imports) = slurp(root() . '/etc/languages/python3.conf') =~ /name = "shelf";\s*imports = \[(.*?)\]/s;
-my @packages = qw(dateutil.parser jinja2 requests yaml numpy pandas httpx socks bs4 lxml.etree PIL.Image openpyxl);
+my @packages = qw(dateutil.parser jinja2 requests yaml numpy pandas httpx socks bs4 lxml.etree PIL.Image openpyxl
+    kiwisolver cycler pyparsing packaging.version dateutil.rrule);
 my %is_package = map { $_ => 1 } @packages;
 my %never = map { $_ => 1 } slurp(root() . '/runner/guest/python3/never_shelved.txt') =~ /^(\w+)\s/mg;
 my %wanted = map { $_ => 1 } ($imports // '') =~ /"\??([\w.]+)"/g;

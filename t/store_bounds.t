@@ -140,7 +140,10 @@ SKIP: {
         ['a key without an end', $message->(2, 0, 'a' x 64, $digest)],
         ['more ids than there are', $message->(1, 5, 'server')],
         ['too many ids', $message->(1, 1001, 'server') . "\0" x (1001 * 32)],
+        ['two names for a file', $message->(3, 2, 'server')],
+        ['a name of nobody', $message->(5, 0, '..', $digest)],
         ['nothing to keep', $message->(3, 0, 'server')];
+    is length $say->($stat[4], $message->(5, 0, 'server', $digest)), 3, 'the id of a file is no name: there is an answer';
     is $cb->run(code => 'print(open("a").read(1))', files => { a => id_of($mega[0]) })->{data}{stdout}, "A\n", 'after that runs are served';
 }
 

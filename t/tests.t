@@ -3,7 +3,6 @@
 use strict;
 use warnings;
 use Cellblock qw(envelope_ok eventually);
-use Digest::SHA qw(sha256_hex);
 use Events;
 use JSON::PP;
 use Test::More;
@@ -178,8 +177,6 @@ SKIP: {
 
 # --- what is refused ------------------------------------------------------------------------------------------------------
 
-my $id = 'sha256:' . sha256_hex('stored');
-is $cb->request('PUT', '/v1/sandbox/files', content => 'stored')->{data}{id}, $id, 'a file is stored';
 my @refused = (
     [{ tests => {} }, 'tests: must be a list of objects'],
     [{ tests => ['x'] }, 'tests[0]: must be an object'],
@@ -191,8 +188,6 @@ my @refused = (
     [{ tests => [{ files => { '../x' => '' } }] }, 'tests[0].files'],
     [{ tests => [{ files => { x => '' } }], files => { 'x/y' => '' } }, 'tests[0].files[0].path: "x" is, or is in, a file of the request'],
     [{ tests => [{ files => { 'x/y' => '' } }], files => { x => '' } }, 'tests[0].files[0].path: "x/y" is, or is in, a file of the request'],
-    [{ tests => [{ files => { a => $id } }] }, 'tests[0].files: must not have ids where there are tests'],
-    [{ tests => [{}], checker => { language => 'python3', code => '1', files => { a => $id } } }, 'checker.files: must not have ids'],
     [{ tests => [{ weight => -1 }] }, 'tests[0].weight: must be a number'],
     [{ tests => [{ expected => { out => 1 } }] }, 'tests[0].expected.out: there is no such field'],
     [{ tests => [{ expected => { exit_code => 256 } }] }, 'tests[0].expected.exit_code: must be an integer from 0 to 255'],
@@ -207,8 +202,6 @@ my @refused = (
     [{ tests => [{}], test_output_bytes => -1 }, 'test_output_bytes: must be an integer'],
     [{ tests => [{}], collect => ['x'] }, 'collect: must not be there together with tests'],
     [{ tests => [({}) x 2001] }, 'tests: must not be more than 2000'],
-    map { [$_, 'files: must not have ids where there are tests; send the contents instead'] }
-        { tests => [{}], files => [{ path => 'a', id => $id }] }, { tests => [{}], files => { a => $id } },
 );
 for my $row (@refused) {
     my $r = $cb->run(code => 'print(1)', %{ $row->[0] });

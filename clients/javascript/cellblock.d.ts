@@ -71,6 +71,8 @@ export interface Usage {
   stderr_bytes: number;
   queue_ms: number;
   spawn_ms: number;
+  /** Only if the program was not done after its wall_ms, and had to wait for a processor. */
+  stall_ms?: number;
 }
 
 export interface CollectedFile {

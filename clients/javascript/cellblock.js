@@ -153,6 +153,45 @@ function pauseBeforeRetry(error, isIdempotent, attempt, end) {
   return performance.now() + pause > end ? undefined : pause;
 }
 
+/** The end of a request under way: when the caller's signal is aborted, or when the time is up. */
+class Limit {
+  #abort = new AbortController();
+  #caller;
+  #stop;
+  #timer;
+
+  constructor(caller, timeout) {
+    caller?.throwIfAborted();
+    this.#caller = caller;
+    this.#stop = () => this.#abort.abort(caller.reason);
+    this.#timer = setTimeout(() => this.#abort.abort(new Error("the time is up")), timeout);
+    caller?.addEventListener("abort", this.#stop, { once: true });
+  }
+
+  get signal() {
+    return this.#abort.signal;
+  }
+
+  /** The error for the caller. An aborted signal throws its reason. */
+  errorOf(error) {
+    if (error instanceof CellblockError) {
+      return error;
+    }
+    this.#caller?.throwIfAborted();
+    return errorWithoutAnswer(error);
+  }
+
+  /** End the request, if it still goes on. */
+  abort() {
+    this.#abort.abort();
+  }
+
+  release() {
+    clearTimeout(this.#timer);
+    this.#caller?.removeEventListener("abort", this.#stop);
+  }
+}
+
 /** Wait; an aborted signal ends the wait with its reason. */
 function wait(ms, signal) {
   return new Promise((resolve, reject) => {
@@ -325,17 +364,18 @@ export class Cellblock {
     }
   }
 
+  /** A probe needs no key. */
+  #send(method, path, { headers, body, limit, isProbe = false }) {
+    const all = this.#key === undefined || isProbe ? headers : { ...headers, "X-Api-Key": this.#key };
+    return this.#fetch(this.#url + path,
+      { method, headers: all, body, signal: limit.signal, redirect: "error", credentials: "omit", cache: "no-store" });
+  }
+
   /** One request and its answer. An aborted signal throws its reason, as fetch does. */
   async #exchange(method, path, { headers, body, signal, isProbe, isRaw }) {
-    const abort = new AbortController();
-    const stop = () => abort.abort(signal.reason);
-    const timer = setTimeout(() => abort.abort(new Error("the time is up")), this.#timeout);
-    signal?.throwIfAborted();
-    signal?.addEventListener("abort", stop, { once: true });
+    const limit = new Limit(signal, this.#timeout);
     try {
-      const all = this.#key === undefined || isProbe ? headers : { ...headers, "X-Api-Key": this.#key };
-      const response = await this.#fetch(this.#url + path,
-        { method, headers: all, body, signal: abort.signal, redirect: "error", credentials: "omit", cache: "no-store" });
+      const response = await this.#send(method, path, { headers, body, limit, isProbe });
       if (isRaw && response.status === 200) {
         return { bytes: new Uint8Array(await response.arrayBuffer()) };
       }
@@ -349,28 +389,17 @@ export class Cellblock {
       }
       return { envelope, requestId: response.headers.get("X-Request-Id") ?? undefined };
     } catch (error) {
-      if (error instanceof CellblockError) {
-        throw error;
-      }
-      signal?.throwIfAborted();
-      throw errorWithoutAnswer(error);
+      throw limit.errorOf(error);
     } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", stop);
+      limit.release();
     }
   }
 
   /** The events of one run. */
   async *#stream({ headers, body, signal }) {
-    const abort = new AbortController();
-    const stop = () => abort.abort(signal.reason);
-    const timer = setTimeout(() => abort.abort(new Error("the time is up")), this.#timeout);
-    signal?.throwIfAborted();
-    signal?.addEventListener("abort", stop, { once: true });
+    const limit = new Limit(signal, this.#timeout);
     try {
-      const all = this.#key === undefined ? headers : { ...headers, "X-Api-Key": this.#key };
-      const response = await this.#fetch(`${this.#url}/v1/sandbox/run`,
-        { method: "POST", headers: all, body, signal: abort.signal, redirect: "error", credentials: "omit", cache: "no-store" });
+      const response = await this.#send("POST", "/v1/sandbox/run", { headers, body, limit });
       if (!(response.headers.get("Content-Type") ?? "").startsWith(EVENTS)) {
         throw errorOf(response, parseEnvelope(await response.text()));
       }
@@ -386,15 +415,10 @@ export class Cellblock {
       }
       throw new Error("the events were cut");
     } catch (error) {
-      if (error instanceof CellblockError) {
-        throw error;
-      }
-      signal?.throwIfAborted();
-      throw errorWithoutAnswer(error);
+      throw limit.errorOf(error);
     } finally {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", stop);
-      abort.abort();
+      limit.release();
+      limit.abort();
     }
   }
 }

@@ -251,14 +251,24 @@ def _error_of(status, code, message, request_id, retry_after):
     return kind(message, status, code, request_id, retry_after)
 
 
-def _pause_before_retry(error, is_idempotent, attempt, end):
-    """How many seconds to wait before the request may be sent again; None: it must not be."""
-    is_safe = isinstance(error, Busy) or (is_idempotent and isinstance(error, ServiceError))
-    if not is_safe or error._is_final:
-        return None
-    pause = min(_FIRST_PAUSE_S * 2**attempt, _LONGEST_PAUSE_S) * random.uniform(0.5, 1)
-    pause += error.retry_after or 0
-    return None if time.monotonic() + pause > end else pause
+class _Retries:
+    """The attempts of one call: which failure is tried again, and when."""
+
+    def __init__(self, seconds, is_idempotent):
+        self._end = time.monotonic() + seconds
+        self._is_idempotent = is_idempotent
+        self._next_s = _FIRST_PAUSE_S
+
+    def pause(self, error):
+        """How many seconds to wait before the request may be sent again. Raises the error if it must not be."""
+        is_safe = isinstance(error, Busy) or (self._is_idempotent and isinstance(error, ServiceError))
+        if not is_safe or error._is_final:
+            raise error
+        pause = min(self._next_s, _LONGEST_PAUSE_S) * random.uniform(0.5, 1) + (error.retry_after or 0)
+        if time.monotonic() + pause > self._end:
+            raise error
+        self._next_s *= 2
+        return pause
 
 
 def _run_body(language, code, fields):
@@ -493,17 +503,13 @@ class Client(_Base):
 
     def _call(self, method, path, body=None, headers={}, take=None, retry=None, is_probe=False, is_raw=False):
         request = self._request(method, path, body, headers)
-        end = time.monotonic() + (self._retry if retry is None else retry)
-        attempt = 0
+        retries = _Retries(self._retry if retry is None else retry, method in _SAFE_TWICE)
         while True:
             try:
                 return _take(self._exchange(method, request), take, is_probe, is_raw)
             except CellblockError as error:
-                pause = _pause_before_retry(error, method in _SAFE_TWICE, attempt, end)
-                if pause is None:
-                    raise
+                pause = retries.pause(error)
             time.sleep(pause)
-            attempt += 1
 
     def _stream(self, request):
         deadline = time.monotonic() + self._timeout
@@ -527,8 +533,8 @@ class Client(_Base):
             connection.close()
 
     def _follow(self, request):
-        end = time.monotonic() + self._retry
-        attempt, has_begun = 0, False
+        retries = _Retries(self._retry, False)
+        has_begun = False
         while True:
             stream = self._stream(request)
             try:
@@ -537,13 +543,12 @@ class Client(_Base):
                     yield event
                 return
             except CellblockError as error:
-                pause = None if has_begun else _pause_before_retry(error, False, attempt, end)
-                if pause is None:
+                if has_begun:
                     raise
+                pause = retries.pause(error)
             finally:
                 stream.close()
             time.sleep(pause)
-            attempt += 1
 
 
 def _check_events(reply):
@@ -639,17 +644,13 @@ class AsyncClient(_Base):
 
     async def _call(self, method, path, body=None, headers={}, take=None, retry=None, is_probe=False, is_raw=False):
         request = self._request(method, path, body, headers)
-        end = time.monotonic() + (self._retry if retry is None else retry)
-        attempt = 0
+        retries = _Retries(self._retry if retry is None else retry, method in _SAFE_TWICE)
         while True:
             try:
                 return _take(await self._exchange(method, request), take, is_probe, is_raw)
             except CellblockError as error:
-                pause = _pause_before_retry(error, method in _SAFE_TWICE, attempt, end)
-                if pause is None:
-                    raise
+                pause = retries.pause(error)
             await asyncio.sleep(pause)
-            attempt += 1
 
     async def _stream(self, request):
         deadline = time.monotonic() + self._timeout
@@ -674,8 +675,8 @@ class AsyncClient(_Base):
             writer.close()
 
     async def _follow(self, request):
-        end = time.monotonic() + self._retry
-        attempt, has_begun = 0, False
+        retries = _Retries(self._retry, False)
+        has_begun = False
         while True:
             stream = self._stream(request)
             try:
@@ -684,10 +685,9 @@ class AsyncClient(_Base):
                     yield event
                 return
             except CellblockError as error:
-                pause = None if has_begun else _pause_before_retry(error, False, attempt, end)
-                if pause is None:
+                if has_begun:
                     raise
+                pause = retries.pause(error)
             finally:
                 await stream.aclose()
             await asyncio.sleep(pause)
-            attempt += 1

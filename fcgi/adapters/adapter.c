@@ -12,6 +12,8 @@
 #include "json_tree.h"
 #include "path_fault.h"
 #include "request_limits.h"
+#include "request_pack.h"
+#include "request_store.h"
 #include "route.h"
 
 #define IS_LOCAL "1" /* nginx says so of a client on this host */
@@ -162,25 +164,46 @@ adapter_read(struct worker *worker, struct exchange *exchange, size_t *size, str
 	return tree;
 }
 
+/* Fetch the files of the store that the request names. Returns 0, or -1 with `error` set. */
+static int
+fetch(struct worker *worker, struct exchange *exchange, struct run_request *request, struct request_store *store,
+    struct http_error *error)
+{
+	if (!request_pack_is_needed(request) ||
+	    request_store_fetch(store, worker->config, exchange->key->name, request, error) == 0)
+		return 0;
+	if (store->missing != NULL)
+		error->status = 404;
+	else if (error->status != 400)
+		exchange_note_failure(exchange, error, store->cause);
+	return -1;
+}
+
 int
 adapter_run(struct worker *worker, struct exchange *exchange, struct json_object *ours, const struct run_limits *compiler,
     size_t size, struct run_request *request, struct http_error *error)
 {
+	struct request_store store;
 	const char *cause = NULL;
+	int result;
 
 	if (request_take(worker->config, ours, request, error) != 0)
 		return -1;
 	access_log_request(&exchange->log, worker->config->language[request->language]->name, request, size);
-	if (auth_check_request(worker->config, exchange->key, request, error) != 0) {
+	request_store_init(&store);
+	if (auth_check_request(worker->config, exchange->key, request, error) != 0 ||
+	    fetch(worker, exchange, request, &store, error) != 0) {
+		request_store_end(&store);
 		request_free(request);
 		return -1;
 	}
 	if (compiler != NULL)
 		request->compiler = *compiler;
-	if (route_run(worker, exchange, request, error, &cause) == 0)
-		return 0;
-	exchange_note_failure(exchange, error, cause);
-	return -1;
+	result = route_run(worker, exchange, request, error, &cause);
+	request_store_end(&store);
+	if (result != 0)
+		exchange_note_failure(exchange, error, cause);
+	return result;
 }
 
 static const struct request_limit *
@@ -227,8 +250,9 @@ adapter_member(struct json_object *object, const char *name)
 	return value;
 }
 
-void
-adapter_file(struct json_object *ours, const char *path, struct json_object *content, bool is_base64)
+/* Add a file without a content yet. Returns it; it stays the list's. */
+static struct json_object *
+add_file(struct json_object *ours, const char *path)
 {
 	struct json_object *files = adapter_member(ours, "files"), *file = json_object_new_object();
 
@@ -237,10 +261,26 @@ adapter_file(struct json_object *ours, const char *path, struct json_object *con
 		json_object_object_add(ours, "files", files);
 	}
 	json_object_object_add(file, "path", json_object_new_string(path));
+	json_object_array_add(files, file);
+	return file;
+}
+
+void
+adapter_file(struct json_object *ours, const char *path, struct json_object *content, bool is_base64)
+{
+	struct json_object *file = add_file(ours, path);
+
 	json_object_object_add(file, "content", content);
 	if (is_base64)
 		json_object_object_add(file, "encoding", json_object_new_string("base64"));
-	json_object_array_add(files, file);
+}
+
+void
+adapter_stored_file(struct json_object *ours, const char *path, const char *id)
+{
+	struct json_object *file = add_file(ours, path);
+
+	json_object_object_add(file, "id", json_object_new_string(id));
 }
 
 /* Whether one of the files has this path. */

@@ -42,6 +42,9 @@ struct adapter {
 	void (*fail)(struct exchange *exchange, const struct http_error *error, const char *header);
 };
 
+/* The table of an adapter, and its length. */
+#define ADAPTER_ROUTES(table) .routes = (table), .route_count = sizeof(table) / sizeof((table)[0])
+
 extern const struct adapter adapter_piston, adapter_sandboxfusion, adapter_jobe;
 
 /*
@@ -61,9 +64,9 @@ struct json_object *adapter_read(struct worker *worker, struct exchange *exchang
 /*
  * Carry out `ours`, an object with the fields of API.md, which is used up. `compiler`: limits for
  * its compiler, or NULL; `size`: of the client's body, for the log. Returns 0 with the outcome in
- * worker->run; or -1 with `error` set: to 400 for a fault of the request, and else to what API.md
- * has for it. exchange->outcome says why there was no run. The caller then calls run_release, and
- * may use the numbers of `request`.
+ * worker->run; or -1 with `error` set: to 400 for a fault of the request, to 404 if the key has not
+ * stored a file that it names, and else to what API.md has for it. exchange->outcome says why there
+ * was no run. The caller then calls run_release, and may use the numbers of `request`.
  */
 int adapter_run(struct worker *worker, struct exchange *exchange, struct json_object *ours, const struct run_limits *compiler,
     size_t size, struct run_request *request, struct http_error *error);
@@ -92,6 +95,9 @@ void adapter_program(const struct language_config *language, struct json_object 
  * it.
  */
 void adapter_file(struct json_object *ours, const char *path, struct json_object *content, bool is_base64);
+
+/* Add a file of the store to `ours`, by its id. */
+void adapter_stored_file(struct json_object *ours, const char *path, const char *id);
 
 /* A member of an object; NULL if it is missing or null. */
 struct json_object *adapter_member(struct json_object *object, const char *name);

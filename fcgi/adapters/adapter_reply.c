@@ -101,15 +101,16 @@ adapter_reply_facts(struct adapter_reply *reply, const struct run *run, const st
 {
 	const struct denied_context context = reply_denied_context(run, config, request);
 	const struct run_result *r = &run->result;
-	char denied[DENIED_JSON_SIZE];
+	char denied[DENIED_JSON_SIZE], stall[REPLY_STALL_SIZE];
 
 	denied_json(&r->denied, &context, denied);
+	reply_stall(r, stall);
 	adapter_reply_json(reply,
 	    "\"cellblock\":{\"status\":\"%s\",\"denied\":%s,\"truncated\":%s,\"usage\":{\"wall_ms\":%" PRIu64
-	    ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64 ",\"queue_ms\":%" PRIu64 ".%03u}}",
+	    ".%03u,\"cpu_ms\":%" PRIu64 ".%03u,\"memory_peak_bytes\":%" PRIu64 ",\"queue_ms\":%" PRIu64 ".%03u%s}}",
 	    proto_verdict_name(r->verdict), denied, run->out.truncated || run->err.truncated ? "true" : "false",
 	    r->wall_us / 1000, (unsigned)(r->wall_us % 1000), r->cpu_us / 1000, (unsigned)(r->cpu_us % 1000),
-	    r->memory_peak_bytes, r->queue_us / 1000, (unsigned)(r->queue_us % 1000));
+	    r->memory_peak_bytes, r->queue_us / 1000, (unsigned)(r->queue_us % 1000), stall);
 }
 
 static size_t

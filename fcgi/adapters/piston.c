@@ -621,6 +621,20 @@ serve_uninstall(struct worker *worker, struct exchange *exchange, const char *re
 	fail_with(exchange, &error);
 }
 
+/* ---- connect ----------------------------------------------------------------------------------------------------- */
+
+/* FastCGI has a request and its answer, and no connection that goes both ways. */
+static void
+serve_connect(struct worker *worker, struct exchange *exchange, const char *rest)
+{
+	struct http_error error;
+
+	(void)worker;
+	(void)rest;
+	http_error_set(&error, 501, "connect (WebSocket) is not available on this server; use POST execute");
+	fail_with(exchange, &error);
+}
+
 static const char *const prefixes[] = { "/api/v2/piston/", "/api/v2/", NULL };
 
 static const struct adapter_route routes[] = {
@@ -629,14 +643,14 @@ static const struct adapter_route routes[] = {
 	{ "packages", "GET", "/api/v2/packages", serve_packages },
 	{ "packages", "POST", "/api/v2/packages", serve_install },
 	{ "packages", "DELETE", "/api/v2/packages", serve_uninstall },
+	{ "connect", "GET", "/api/v2/connect", serve_connect },
 };
 
 const struct adapter adapter_piston = {
 	.protocol = ADAPTER_PISTON,
 	.log_name = "/api/v2/",
 	.prefixes = prefixes,
-	.routes = routes,
-	.route_count = sizeof routes / sizeof routes[0],
+	ADAPTER_ROUTES(routes),
 	.unauthorized = "/.unauthorized",
 	.unknown_key = "unauthorized: a valid X-Api-Key header is required",
 	.unknown_key_status = 401,

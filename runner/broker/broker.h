@@ -10,6 +10,8 @@
  *     dispatch.c      which run gets which cell, and what is armed; once a turn of the loop
  *     client.c  selftest.c  zygotes.c
  *                     workers' connections; the self-test; wardens and zygotes
+ *     client_run.c  client_find.c  client_status.c  client_reply.c
+ *                     the parts of a connection: its run, its program, questions, answers
  *     cell_run.c      a run in its cell
  *     cell.c          a cell's life
  *     isolation_ns.c  isolation_chroot.c
@@ -69,6 +71,7 @@ struct broker {
 	int no_network_fd;                 /* level namespaces: the empty network namespace of cells without a network; else -1 */
 	int handed_fd;                     /* level chroot: the listener of handed_socket.h; -1: none */
 	int last_pid_fd;                   /* level namespaces: restarts a cell's pids (renewal.h); -1: no cell is renewed */
+	int tasks_fd;                      /* a /proc with the processes of cells (stall.h); -1: there is none */
 	int null_fd;                       /* /dev/null */
 	struct cgroup_tree cgroup;
 	struct layer_list layers;

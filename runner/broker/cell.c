@@ -349,7 +349,10 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 	cell->failures = 0;
 	pool_of(cell)->arming_count--;
 	pool_recovered(pool_of(cell));
+	cell->armed_us = cell->state_us;
 	cell_enter_state(broker, cell, CELL_ARMED, NEVER_US);
+	cell->arming_us = cell->state_us - cell->armed_us;
+	cell->armed_us = cell->state_us;
 	if (!cell->is_reserved)
 		list_armed(cell);
 	loop_dispatch(&broker->loop);

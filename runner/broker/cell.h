@@ -53,6 +53,8 @@ struct cell {
 	struct watch control;    /* the guest reports here; watched until a run is handed over */
 	int control_fd;          /* the same after that: a guest that fails before its program starts reports here; -1: none */
 	pid_t guest_pid;         /* our child; 0: none, or not known yet */
+	uint64_t armed_us;       /* when it was armed */
+	uint64_t arming_us;      /* how long that took */
 	struct cell_net net;     /* its network */
 	int box_fd;              /* the working directory; -1: none */
 	uint64_t pid_ns;         /* level namespaces: the inode of its pid namespace; 0: not asked for yet */
@@ -75,11 +77,16 @@ struct cell {
 	struct run_limits limits;
 	enum run_end end; /* why the broker ended the run */
 	enum disk_full disk_full;
-	int wait_status;      /* of the guest, when it has ended */
-	struct rusage usage;  /* of the guest, when it has ended */
-	uint64_t ended_us;    /* when the guest ended */
-	uint64_t spawn_us;    /* how long it took to hand the run over */
-	uint64_t cpu_base_us; /* figures of the control group from before the run */
+	int wait_status;         /* of the guest, when it has ended */
+	struct rusage usage;     /* of the guest, when it has ended */
+	uint64_t ended_us;       /* when the guest ended */
+	uint64_t spawn_us;       /* how long it took to hand the run over */
+	uint64_t wall_limit_us;  /* RUNNING: limits.wall_ms, stretched by what the run had to wait; see stall.h */
+	uint64_t stall_us;       /* that wait, as of the last look at it */
+	unsigned stall_looks;    /* at it */
+	uint64_t waiting_cpu_us; /* the time that it had used when it seemed to wait, after its limit; UINT64_MAX: it does not */
+	bool is_starved;         /* it waited for longer than its limit could be stretched */
+	uint64_t cpu_base_us;    /* figures of the control group from before the run */
 	uint64_t oom_base;
 	uint64_t fork_base;
 	uint64_t processes_base;

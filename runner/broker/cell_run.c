@@ -14,6 +14,7 @@
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
+#include "broker/stretch.h"
 #include "clock.h"
 #include "fdpass.h"
 #include "log.h"
@@ -46,8 +47,8 @@ guest_cpu_us(const struct cell *cell)
  * CPU time of all that is in the cell. One process is asked directly, which is cheaper; more need
  * the control group.
  */
-static uint64_t
-cell_cpu_us(const struct broker *broker, const struct cell *cell)
+uint64_t
+cell_run_cpu_us(const struct broker *broker, const struct cell *cell)
 {
 	if (cell->limits.processes == 1 || broker->cgroup.version == 0)
 		return guest_cpu_us(cell);
@@ -110,8 +111,9 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		.cpu_seconds = (limits->cpu_ms + 999) / 1000 + CPU_RLIMIT_SPARE_S,
 		.open_files = limits->open_files,
 		.memory_bytes = limits->memory_bytes,
-		.stack_bytes = limits->stack_bytes };
-	int fds[RUN_FDS + 1];
+		.stack_bytes = limits->stack_bytes,
+		.has_pack = run->pack_fd >= 0 };
+	int fds[RUN_FDS + 2];
 
 	if (broker->cgroup.version == 0) {
 		start.data_bytes = limits->memory_bytes;
@@ -124,7 +126,8 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		start.file_bytes = limits->disk_bytes;
 	memcpy(fds, run->fds, run->fd_count * sizeof *fds);
 	fds[run->fd_count] = run->program_fd;
-	if (fdpass_send(cell->control.fd, &start, sizeof start, fds, run->fd_count + start.has_output) != 0)
+	fds[run->fd_count + start.has_output] = run->pack_fd;
+	if (fdpass_send(cell->control.fd, &start, sizeof start, fds, run->fd_count + start.has_output + start.has_pack) != 0)
 		return (struct failure){ "hand it to its guest", errno };
 	return (struct failure){ NULL, 0 };
 }
@@ -177,6 +180,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell->denied_until_us = 0;
 	cell->asked_until_us = 0;
 	cell->netlink_sockets = 0;
+	stretch_begin(cell);
 	room = broker->cgroup.version == 0 ? ROOM_ENOUGH : find_room(cell);
 	if (room == ROOM_TOO_SMALL) {
 		run->result = (struct run_result){ .verdict = VERDICT_MEMORY_LIMIT, .exit_code = -1 };
@@ -186,7 +190,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 		return CELL_STARTED;
 	}
 	failure = room == ROOM_CROWDED ? (struct failure){ "find room in its control group", EBUSY } : prepare_run(broker, cell);
-	cell->cpu_base_us = cell_cpu_us(broker, cell);
+	cell->cpu_base_us = cell_run_cpu_us(broker, cell);
 	/* Before, not after: the guest may be done by the time that we are back. */
 	handed_us = clock_us();
 	if (failure.step == NULL)
@@ -196,6 +200,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	cell->control_fd = poller_release(&broker->loop.poller, &cell->control);
 	fdpass_close(run->fds, run->fd_count);
 	fdpass_close(&run->program_fd, 1);
+	fdpass_close(&run->pack_fd, 1);
 	run->fd_count = 0;
 	run->state = RUN_STARTED;
 	run->cell = cell;
@@ -269,9 +274,11 @@ static void
 measure(struct broker *broker, const struct cell *cell, const struct run *run, struct run_facts *facts, struct run_result *result)
 {
 	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ? usage_cpu_us(&cell->usage) :
-	                                                                               cell_cpu_us(broker, cell);
+	                                                                               cell_run_cpu_us(broker, cell);
 
 	result->wall_us = cell->ended_us - cell->state_us;
+	result->stall_us = cell->stall_us;
+	result->was_starved = cell->end == END_WALL && cell->is_starved;
 	result->queue_us = cell->state_us - cell->spawn_us - run->queued_us;
 	result->cpu_us = facts->cpu_us = cpu_us > cell->cpu_base_us ? cpu_us - cell->cpu_base_us : 0;
 	if (broker->cgroup.version != 0) {
@@ -428,13 +435,13 @@ static void
 check_run(struct broker *broker, struct cell *cell, uint64_t now_us)
 {
 	uint64_t wall_us = now_us - cell->state_us;
-	uint64_t cpu_us = cell_cpu_us(broker, cell) - cell->cpu_base_us;
+	uint64_t cpu_us = cell_run_cpu_us(broker, cell) - cell->cpu_base_us;
 	uint64_t left_us;
 
 	cell->check_us = now_us + KILLED_LIMIT_US;
 	if (cell->end != END_ITSELF) {
 		broker->isolation->kill(cell); /* it was asked to end, or did not die when it was killed */
-	} else if (wall_us >= cell->limits.wall_ms * 1000) {
+	} else if (wall_us >= cell->wall_limit_us && !stretch_wall_limit(broker, cell, wall_us, cpu_us)) {
 		end_late(broker, cell, END_WALL, now_us);
 	} else if (cpu_us >= cell->limits.cpu_ms * 1000) {
 		end_late(broker, cell, END_CPU, now_us);
@@ -445,7 +452,7 @@ check_run(struct broker *broker, struct cell *cell, uint64_t now_us)
 		 */
 		left_us = cpu_left_us(broker, cell, cpu_us);
 		left_us = left_us > CPU_CHECK_MIN_US ? left_us : CPU_CHECK_MIN_US;
-		cell->check_us = now_us + earlier_us(left_us, cell->limits.wall_ms * 1000 - wall_us);
+		cell->check_us = now_us + earlier_us(left_us, stretch_left_us(cell, wall_us));
 	}
 }
 

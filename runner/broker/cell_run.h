@@ -32,6 +32,11 @@ void cell_run_guest_exited(struct broker *broker, struct cell *cell, int wait_st
 /* Look at the deadlines of a cell, with a run or without. Returns when to look again. */
 uint64_t cell_run_check(struct broker *broker, struct cell *cell, uint64_t now_us);
 
+/* ---- for stretch.c ---- */
+
+/* CPU time of all that is, or was, in the cell, in us. Its run's begins at cell->cpu_base_us. */
+uint64_t cell_run_cpu_us(const struct broker *broker, const struct cell *cell);
+
 /* ---- for isolation_*.c ---- */
 
 /* CELL_SETTLING: all is known that the verdict needs. */

@@ -41,12 +41,6 @@ struct client {
 /* Take on a connection `fd` of the worker process `pid`. */
 void client_add(struct broker *broker, int fd, pid_t pid);
 
-/*
- * Answer the connections that have asked for a compiled program, if the identity of the language's
- * compiler is known.
- */
-void client_answer_finds(struct broker *broker, struct language *language);
-
 /* Tell the connections that have nothing under way that a newer runner serves: PROTO_MOVED. */
 void client_tell_moved(struct broker *broker);
 

@@ -6,7 +6,7 @@
 #include "broker/cell.h"
 #include "broker/cell_run.h"
 #include "broker/compiler_id.h"
-#include "broker/client.h"
+#include "broker/client_find.h"
 #include "broker/language.h"
 #include "broker/selftest.h"
 #include "clock.h"
@@ -201,7 +201,7 @@ dispatch(struct broker *broker)
 {
 	for (size_t l = 0; l < broker->language_count; l++) {
 		compiler_id_ask(broker, &broker->language[l]);
-		client_answer_finds(broker, &broker->language[l]);
+		client_find_answer(broker, &broker->language[l]);
 	}
 	if (layers_broken(&broker->layers) != NULL) {
 		selftest_stop_serving(broker);

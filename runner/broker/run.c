@@ -15,6 +15,7 @@ leave(struct broker *broker, struct run *run)
 	fdpass_close(run->fds, run->fd_count);
 	run->fd_count = 0;
 	fdpass_close(&run->patterns_fd, 1);
+	fdpass_close(&run->pack_fd, 1);
 	loop_unwatch(&broker->loop, &run->extraction);
 	run->cell = NULL;
 	run->state = RUN_IDLE;

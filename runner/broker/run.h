@@ -81,6 +81,7 @@ struct run {
 	int fds[RUN_FDS]; /* job, stdout, stderr, stdin; the broker's until they are handed to the guest */
 	size_t fd_count;
 	int patterns_fd;    /* of the files to collect at the end; -1: none */
+	int pack_fd;        /* of its job (job.h), until it is handed to the guest; -1: none */
 	int files_fd;       /* those files, if they could be collected; -1: none */
 	int program_fd;     /* the compiled program to run, or a compilation's output; -1: none */
 	uint64_t queued_us; /* since when it waits, which may be before it came here */

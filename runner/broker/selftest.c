@@ -334,7 +334,7 @@ selftest_arm(struct broker *broker, struct cell *cell, struct zygote *zygote)
 	run->pool = zygote->pool;
 	run->attack = part_of(broker, zygote->test_part).kind;
 	run->limits = limits_of(zygote, run->attack);
-	run->program_fd = run->patterns_fd = run->files_fd = run->extraction.fd = -1;
+	run->program_fd = run->patterns_fd = run->pack_fd = run->files_fd = run->extraction.fd = -1;
 	zygote->is_in_test = true;
 	if (cell_arm_for(broker, cell, zygote, run) != 0) {
 		free_test(broker, test);

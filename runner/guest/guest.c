@@ -20,7 +20,7 @@
 #include "guest/job_files.h"
 #include "kernel/inherit_fds.h"
 
-#define KEPT_FDS_MAX 18 /* an interpreter's, the job, and the compiler's output */
+#define KEPT_FDS_MAX 19 /* an interpreter's, the job, the pack, and the compiler's output */
 
 struct guest_start guest_start;
 bool guest_has_interpreter;
@@ -28,7 +28,8 @@ bool guest_has_interpreter;
 static struct walls *walls;
 static int kept_fds[KEPT_FDS_MAX];
 static size_t kept_count;
-static bool is_alone; /* the interpreter was started in this guest: it shares no descriptor */
+static int pack_fd = -1; /* of the run; -1: it has none */
+static bool is_alone;    /* the interpreter was started in this guest: it shares no descriptor */
 static bool has_last_filter;
 static bool is_control_closed;
 
@@ -156,13 +157,17 @@ guest_receive_run(void)
 		_exit(0);
 	if (n > 0)
 		errno = EPROTO;
-	if (n != (ssize_t)sizeof guest_start || start->has_stdin > 1 || start->has_output > 1 ||
-	    count != RUN_STDIN + start->has_stdin + start->has_output)
+	if (n != (ssize_t)sizeof guest_start || start->has_stdin > 1 || start->has_output > 1 || start->has_pack > 1 ||
+	    count != RUN_STDIN + start->has_stdin + start->has_output + start->has_pack)
 		guest_fail("receive the run");
 	walls->start = start;
 	walls->run_fds = fds;
-	walls->run_fd_count = count;
+	walls->run_fd_count = count - start->has_pack;
 	guest_keep_fd(fds[RUN_JOB]);
+	if (start->has_pack != 0) {
+		pack_fd = fds[count - 1];
+		guest_keep_fd(pack_fd);
+	}
 	if (start->has_output != 0)
 		guest_keep_fd(GUEST_OUTPUT_FD);
 	walls->kept_fds = kept_fds;
@@ -193,6 +198,30 @@ is_well_formed(const struct job_header *head, size_t size)
 	return head->magic == JOB_MAGIC && head->files_bytes <= size && bytes_before_files(head) == size - head->files_bytes;
 }
 
+/*
+ * Write the files of the job, and forget the pack: the program has neither its descriptor nor its
+ * memory, because others of the request have files in it, too.
+ */
+static void
+write_files(const struct job_header *head, const char *code)
+{
+	struct job_pack pack = { NULL, 0 };
+	struct stat st;
+
+	if (pack_fd >= 0) {
+		if (fstat(pack_fd, &st) != 0)
+			guest_fail("find the size of the pack");
+		pack.size = (size_t)st.st_size;
+		pack.bytes = pack.size == 0 ? NULL : mmap(NULL, pack.size, PROT_READ, MAP_SHARED, pack_fd, 0);
+		if (pack.bytes == MAP_FAILED)
+			guest_fail("map the pack");
+		close(pack_fd);
+	}
+	job_files_write(guest_files(head, code), head->files, &pack);
+	if (pack.bytes != NULL && munmap((void *)pack.bytes, pack.size) != 0)
+		guest_fail("unmap the pack");
+}
+
 const char *
 guest_map_job(int fd, struct job_header *head, size_t *size)
 {
@@ -211,8 +240,8 @@ guest_map_job(int fd, struct job_header *head, size_t *size)
 		guest_fail("read the job");
 	}
 	close(fd);
-	if (head->files > 0)
-		job_files_write(guest_files(head, map + sizeof *head), head->files);
+	if (head->files > 0 || pack_fd >= 0)
+		write_files(head, map + sizeof *head);
 	return map + sizeof *head;
 }
 

@@ -77,8 +77,9 @@ int guest_receive_run(void);
 /*
  * Map the job, check its head, and write the run's files into the working directory. Returns the
  * code, which is followed by the preload, the arguments, the environment and the needs, in a
- * mapping of *size bytes that starts at the head. Closes `fd`. Ends the guest with guest_fail if
- * the job is malformed, and ends the program if its files do not fit on its disk.
+ * mapping of *size bytes that starts at the head. Closes `fd`, and the pack of the run. Ends the
+ * guest with guest_fail if the job is malformed, and ends the program if its files do not fit on
+ * its disk.
  */
 const char *guest_map_job(int fd, struct job_header *head, size_t *size);
 

@@ -21,6 +21,13 @@
 
 #define EXIT_NOT_STARTED 127
 
+/* The bytes of a file in the job, behind its path. */
+static uint64_t
+bytes_here(const struct job_file *head)
+{
+	return (head->flags & JOB_FILE_PACKED) != 0 ? sizeof(struct job_packed) : head->size;
+}
+
 bool
 job_files_next(struct job_files *files, struct job_file *head, const char **path, const char **content)
 {
@@ -29,13 +36,13 @@ job_files_next(struct job_files *files, struct job_file *head, const char **path
 	memcpy(head, files->at, sizeof *head);
 	files->at += sizeof *head;
 	files->left -= sizeof *head;
-	if (head->path_bytes < 2 || head->path_bytes > files->left || head->size > files->left - head->path_bytes ||
+	if (head->path_bytes < 2 || head->path_bytes > files->left || bytes_here(head) > files->left - head->path_bytes ||
 	    memchr(files->at, '\0', head->path_bytes) != files->at + head->path_bytes - 1)
 		return false;
 	*path = files->at;
 	*content = files->at + head->path_bytes;
-	files->at += head->path_bytes + head->size;
-	files->left -= head->path_bytes + head->size;
+	files->at += head->path_bytes + bytes_here(head);
+	files->left -= head->path_bytes + bytes_here(head);
 	return true;
 }
 
@@ -101,14 +108,29 @@ write_file(const struct job_file *head, const char *path, const char *content)
 	close(dir);
 }
 
+/* The content of a file, here or in the pack. Returns false if the pack does not have it. */
+static bool
+find_content(const struct job_file *head, const struct job_pack *pack, const char **content)
+{
+	struct job_packed packed;
+
+	if ((head->flags & JOB_FILE_PACKED) == 0)
+		return true;
+	memcpy(&packed, *content, sizeof packed);
+	if (packed.at > pack->size || head->size > pack->size - packed.at)
+		return false;
+	*content = head->size == 0 ? "" : pack->bytes + packed.at;
+	return true;
+}
+
 void
-job_files_write(struct job_files files, uint32_t count)
+job_files_write(struct job_files files, uint32_t count, const struct job_pack *pack)
 {
 	struct job_file head;
 	const char *path, *content;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (!job_files_next(&files, &head, &path, &content)) {
+		if (!job_files_next(&files, &head, &path, &content) || !find_content(&head, pack, &content)) {
 			errno = EPROTO;
 			guest_fail("read the run's files");
 		}

@@ -21,13 +21,13 @@
 #define GUEST_CONTROL_FD ZYGOTE_REQUESTS_FD
 #define GUEST_OUTPUT_FD 5 /* walls_around_run puts the compiler's output here, if there is one */
 
-/* Places of the descriptors of a run. The compiler's output is the last. */
+/* Places of the descriptors of a run. Behind them is the compiler's output, and then the pack. */
 enum {
 	RUN_JOB,
 	RUN_STDOUT,
 	RUN_STDERR,
 	RUN_STDIN, /* if there is one */
-	RUN_FDS_MAX = RUN_STDIN + 2
+	RUN_FDS_MAX = RUN_STDIN + 3
 };
 
 /*
@@ -58,7 +58,7 @@ struct walls {
 	/* Around its run. */
 	struct sock_fprog last_filter;
 	const struct guest_start *start;
-	const int *run_fds; /* that came with `start` */
+	const int *run_fds; /* that came with `start`, but for the pack */
 	size_t run_fd_count;
 	const int *kept_fds; /* stay open, in ascending order */
 	size_t kept_count;

@@ -22,7 +22,7 @@
 #define CELL_RUN 5 /* the worker's connection; program; the directory, and what is taken from it; patterns */
 
 /* Of a run that waits for a cell. */
-#define QUEUED_RUN 7 /* the worker's connection; job, stdout, stderr, stdin; patterns of files; the compiled program */
+#define QUEUED_RUN 8 /* the worker's connection; job, stdout, stderr, stdin; patterns; pack; the compiled program */
 
 /* Of a language. */
 #define LANGUAGE_OWN 7     /* mount namespaces of cells and zygotes; root; trees; packages; warden; its answer */
@@ -42,11 +42,12 @@
 #define WORKER_GENERATIONS 2
 
 /*
- * stdio, epoll, signals, door, relay, the network namespace, /proc, the host's root, the metrics,
+ * stdio, epoll, signals, door, relay, the network namespace, /proc, the processes of
+ * cells, the host's root, the metrics,
  * the directory of the pids groups, the count of pids, the listener for sockets of programs; the
  * two ends of what is being handed over; and one message with all descriptors that it can have.
  */
-#define BROKER_OWN (19 + FDPASS_MAX)
+#define BROKER_OWN (20 + FDPASS_MAX)
 
 /* Of the relay. */
 #define RELAY_OWN 16

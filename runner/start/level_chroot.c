@@ -136,6 +136,7 @@ build_roots(struct start *start)
 	broker->host_fd = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (broker->proc_fd < 0 || broker->host_fd < 0)
 		die("open /proc: %s (is it mounted?)", strerror(errno));
+	broker->tasks_fd = broker->proc_fd;
 	if (start->config->network == NETWORK_PROXY && (broker->handed_fd = handed_socket_listen()) < 0)
 		die("listen on 127.0.0.1 for the sockets of programs: %s", strerror(errno));
 }

@@ -20,6 +20,7 @@
 #include "start/language_prepare.h"
 #include "start/level.h"
 #include "start/rootfs.h"
+#include "start/tasks_proc.h"
 
 static bool
 has_own_network(const struct start *start)
@@ -190,6 +191,8 @@ build_roots(struct start *start)
 	selftest_look_at_self(broker, &start->host, proc_fd);
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
 		die("make all mounts private: %s", strerror(errno));
+	if (start->has_proc && (broker->tasks_fd = tasks_proc_make()) < 0)
+		die("make a /proc of the cells' processes: %s", strerror(errno));
 	if (start->has_proc && cell_proc_make(&proc, proc_fd, config->cells, &broker->proc_files_fd, error, sizeof error) != 0)
 		die("prepare the cells' /proc: %s", error);
 	if (proc.processors < cell_proc_processors(0))

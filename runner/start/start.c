@@ -392,6 +392,7 @@ start_serve(struct config *config, const struct generation *generation)
 		    .no_network_fd = -1,
 		    .handed_fd = -1,
 		    .last_pid_fd = -1,
+		    .tasks_fd = -1,
 		    .null_fd = -1,
 		    .children = { .fd = -1 },
 		    .door = { .fd = -1 },

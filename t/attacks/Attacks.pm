@@ -18,7 +18,7 @@ use Time::HiRes qw(time sleep);
 
 my $here = dirname(__FILE__);
 my $json = JSON::PP->new->utf8->canonical->allow_nonref;
-my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http todo times copies next program perl raw machine needs);
+my %known = map { $_ => 1 } qw(language request status stdout stderr error never seconds http verdicts todo times copies next program perl raw machine needs);
 
 # A harmless program of each language. It also looks for files that an earlier run may have left.
 my %benign = (
@@ -274,7 +274,11 @@ sub judge {
     for my $part (qw(stdout stderr error)) {
         push @wrong, "$part does not match /$case->{$part}/" if $case->{$part} && $data->{$part} !~ /$case->{$part}/;
     }
-    push @wrong, "the output matches /$case->{never}/" if "$data->{stdout}\n$data->{stderr}" =~ /$case->{never}/;
+    my @tests = @{ $data->{tests} // [] };
+    my $verdicts = join ' ', map { $_->{verdict} } @tests;
+    push @wrong, "the verdicts are \"$verdicts\"" if $case->{verdicts} && $verdicts !~ /\A(?:$case->{verdicts})\z/;
+    my $written = join "\n", $data->{stdout}, $data->{stderr}, map { @$_{qw(stdout stderr)}, map { $_->{message} // '' } grep { ref } @$_{qw(checker interactor)} } @tests;
+    push @wrong, "the output matches /$case->{never}/" if $written =~ /$case->{never}/;
     return @wrong ? (@wrong, $shown) : ();
 }
 

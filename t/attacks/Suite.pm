@@ -25,7 +25,7 @@ my %share = (
     calls  => { themes => [qw(calls sockets)], skipped => 1, skipped_chroot => 8 },
     limits => { themes => [qw(disk memory processes)], skipped => 1, skipped_chroot => 19 },
     next   => { themes => [qw(next)], skipped => 1 },
-    output => { themes => [qw(compiler files output source)], skipped => 1, skipped_chroot => 1 },
+    output => { themes => [qw(compiler files judge output source)], skipped => 1, skipped_chroot => 1 },
     reach  => { themes => [qw(handed network node others proc reach)], skipped => 47, skipped_chroot => 48 },
 );
 
@@ -34,6 +34,8 @@ my $slow = $ENV{CELLBLOCK_SLOW} || 1;
 my $other_key = 'b' x 48;
 # Perl takes long to read a reply of many megabytes.
 my $few_files = ['cellblock.conf', qr/collect_bytes = 16777216/, 'collect_bytes = 1048576'];
+# The cases bound the time of an answer, on a busy machine, too. t/stall.t has the attacks on this.
+my $not_stretched = ['cellblock.conf', qr/stall_percent = \d+/, 'stall_percent = 0'];
 my $quick_compiler = ['languages/c.conf', qr/output = "main";/,
     'output = "main"; limits = { wall_ms = ' . 5000 * $slow . '; cpu_ms = ' . 5000 * $slow . '; };'];
 
@@ -77,7 +79,7 @@ sub instance {
     # that come next have what is shipped.
     my $cb = Cellblock->start(own => 1, keys => { other => $other_key }, conf => [
         ['cellblock.conf', qr/queue_ms = 10000/, 'queue_ms = ' . 10_000 * $slow],
-        $quick_compiler, $few_files,
+        $quick_compiler, $few_files, $not_stretched,
         # With few cells the next runs have those of the attack.
         $name eq 'next' ? ['cellblock.conf', qr/cells = 32/, 'cells = 13'] :
             ['cellblock.conf', qr/processes = \{ maximum = \d+;/, 'processes = { default = 1; maximum = 64;'],
@@ -103,7 +105,7 @@ sub instance {
 sub container {
     my ($name) = @_;
     my $container = Container->new;
-    my $cb = Cellblock->start(own => 1, inside => [$container->plain], conf => [$container->conf, $quick_compiler, $few_files]);
+    my $cb = Cellblock->start(own => 1, inside => [$container->plain], conf => [$container->conf, $quick_compiler, $few_files, $not_stretched]);
     my $attacks = Attacks->new(url => $cb->{url}, key => $cb->{key}, slow => $slow);
     # The first run of a language makes its tree.
     $attacks->run($_, $attacks->benign($_)) for grep { !$attacks->{missing}{$_} } sort keys %{ $attacks->{missing} };

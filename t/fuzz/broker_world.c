@@ -369,8 +369,8 @@ take_start(size_t c, int wait_status)
 
 	if (guest_end[c] >= 0 && poll(&waits, 1, 0) == 1 &&
 	    fdpass_recv(guest_end[c], &start, sizeof start, fds, FDPASS_MAX, &count, NULL) > 0) {
-		must(count == 3 + start.has_stdin + start.has_output);
-		must(start.has_stdin <= 1 && start.has_output <= 1 && start.cpu_seconds > 0);
+		must(count == 3 + start.has_stdin + start.has_output + start.has_pack);
+		must(start.has_stdin <= 1 && start.has_output <= 1 && start.has_pack <= 1 && start.cpu_seconds > 0);
 		must(start.data_bytes > 0 && start.tasks > 0);
 		must(start.is_compile == 0 || (start.has_output == 0 && start.has_stdin == 0));
 		for (size_t i = 0; i < count; i++)

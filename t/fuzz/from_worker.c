@@ -53,9 +53,8 @@ connect_step(void)
 	close(fd);
 }
 
-/* Values of `which`: the descriptors that a run has, without patterns of files and with them. */
-#define RIGHT 0xffu
-#define RIGHT_COLLECT 0xfeu
+/* Values of `which`: the descriptors of a run, of which `which` - RIGHT at the end are memfds. */
+#define RIGHT 0xfcu
 
 static void
 worker_sends(struct worker *worker, const void *bytes, size_t size, uint8_t which, size_t count)
@@ -63,8 +62,7 @@ worker_sends(struct worker *worker, const void *bytes, size_t size, uint8_t whic
 	int fds[SENT_FDS];
 
 	for (size_t i = 0; i < SENT_FDS; i++)
-		fds[i] = which == RIGHT || which == RIGHT_COLLECT ?
-		    things[i == 0 || (which == RIGHT_COLLECT && i + 1 == count) ? A_JOB : A_PIPE] :
+		fds[i] = which >= RIGHT  ? things[i == 0 || i + (which - RIGHT) >= count ? A_JOB : A_PIPE] :
 		    (which + i) % 8 == 7 ? worker->fd :
 		                           things[(which + i) % THINGS];
 	send_anything(worker->fd, bytes, size, fds, count);
@@ -122,6 +120,8 @@ is_legal(const struct proto_request *request, size_t fd_count)
 		return false;
 	if (is_run && (request->flags & RUN_COLLECT) != 0)
 		fd_count--; /* the patterns */
+	if ((is_run || is_compile) && (request->flags & RUN_PACK) != 0)
+		fd_count--;
 	if ((is_run && fd_count != 3 && fd_count != 4) || (is_compile && fd_count != 3) ||
 	    (!is_run && !is_compile && fd_count != 0))
 		return false;
@@ -148,6 +148,7 @@ request_step(void)
 	uint8_t index = next(), flags = next(), limit = next(), fds = next();
 	const struct run_limits *most = &languages[0].config->limits.maximum;
 	size_t fd_count;
+	unsigned more;
 
 	if (worker->fd < 0)
 		return;
@@ -173,9 +174,12 @@ request_step(void)
 	}
 	if (request.kind == PROTO_RUN && (fds & 2) != 0)
 		request.flags |= RUN_COLLECT;
+	if ((request.kind == PROTO_RUN || request.kind == PROTO_COMPILE) && (fds & 4) != 0)
+		request.flags |= RUN_PACK;
+	more = ((request.flags & RUN_COLLECT) != 0) + ((request.flags & RUN_PACK) != 0);
 	fd_count = fds >= 0x80            ? fds % SENT_FDS :
-	    request.kind == PROTO_RUN     ? 3u + (fds & 1) + (fds >> 1 & 1) :
-	    request.kind == PROTO_COMPILE ? 3 :
+	    request.kind == PROTO_RUN     ? 3u + (fds & 1) + more :
+	    request.kind == PROTO_COMPILE ? 3u + more :
 	                                    0;
 	if (!is_legal(&request, fd_count) || (fds >= 0x80 && (request.kind == PROTO_RUN || request.kind == PROTO_COMPILE)))
 		worker->broke_rules = true;
@@ -183,11 +187,7 @@ request_step(void)
 		worker->runs++;
 	else if (request.kind != PROTO_CANCEL)
 		worker->asked++;
-	worker_sends(worker, &request, sizeof request,
-	    fds >= 0x80                            ? fds >> 4 :
-	        (request.flags & RUN_COLLECT) != 0 ? RIGHT_COLLECT :
-	                                             RIGHT,
-	    fd_count);
+	worker_sends(worker, &request, sizeof request, fds >= 0x80 ? fds >> 4 : (uint8_t)(RIGHT + more), fd_count);
 }
 
 static void

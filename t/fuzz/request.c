@@ -25,7 +25,8 @@
 static const char *const subjects[] = { "body: ", "unsupported language \"",
 	"language: ", "code: ", "preload: ", "stdin: ", "args: ", "args[", "env: ", "env.", "limits: ", "limits.",
 	"enable_network: ", "network: ", "compiler_options: ", "files: ", "files[", "files.", "collect: ", "collect[",
-	"collect_as: ", "main: ", "tests: " };
+	"collect_as: ", "main: ", "tests: ", "tests[", "stop_on: ", "test_output_bytes: ", "checker: ", "checker.",
+	"interactor: ", "interactor." };
 
 static void
 check_refusal(const struct http_error *error, const struct run_request *request)
@@ -106,26 +107,6 @@ __wrap__exit(int status)
 
 static const struct run_request *sent;
 
-static char
-stored_byte(const struct request_file *file, uint64_t at)
-{
-	return (char)(file->path.bytes[0] + at);
-}
-
-/* In place of the store's: files of some bytes each. */
-static int
-write_stored(void *context, const struct request_file *file, int fd, off_t at)
-{
-	(void)context;
-	for (uint64_t i = 0; i < file->stored_bytes; i++) {
-		char byte = stored_byte(file, i);
-
-		if (pwrite(fd, &byte, 1, at + (off_t)i) != 1)
-			return -1;
-	}
-	return 0;
-}
-
 /* Check that the next file of the job is the one that was sent. */
 static void
 check_next(struct job_files *files, const struct request_file *file)
@@ -135,27 +116,25 @@ check_next(struct job_files *files, const struct request_file *file)
 
 	must(job_files_next(files, &head, &path, &content));
 	must(head.path_bytes == file->path.size + 1 && memcmp(path, file->path.bytes, head.path_bytes) == 0);
-	must(head.flags == (file->is_executable ? JOB_FILE_EXECUTABLE : 0));
+	must(head.flags == ((file->is_executable ? JOB_FILE_EXECUTABLE : 0u) | (file->id != NULL ? JOB_FILE_PACKED : 0u)));
 	must(head.size == (file->id != NULL ? file->stored_bytes : file->content.size));
 	if (file->id == NULL)
 		must(head.size == 0 || memcmp(content, file->content.bytes, head.size) == 0);
-	for (uint64_t i = 0; file->id != NULL && i < head.size; i++)
-		must(content[i] == stored_byte(file, i));
+	else
+		must(memcmp(content, &file->packed, sizeof file->packed) == 0);
 }
 
 /* In place of the guest's: check that it would write exactly what was sent, and where it may. */
-void __wrap_job_files_write(struct job_files files, uint32_t count);
+void __wrap_job_files_write(struct job_files files, uint32_t count, const struct job_pack *pack);
 void
-__wrap_job_files_write(struct job_files files, uint32_t count)
+__wrap_job_files_write(struct job_files files, uint32_t count, const struct job_pack *pack)
 {
-	size_t here = sent->files.count + sent->more.count;
+	must(pack->bytes == NULL && pack->size == 0);
+	for (size_t i = 0; i < sent->files.count + sent->more.count; i++) {
+		const struct request_file *file = i < sent->files.count ? &sent->files.file[i] :
+		                                                          &sent->more.file[i - sent->files.count];
 
-	/* Those of the store come last. */
-	for (size_t i = 0; i < here + sent->files.count; i++) {
-		bool is_more = i >= sent->files.count && i < here;
-		const struct request_file *file = is_more ? &sent->more.file[i - sent->files.count] : &sent->files.file[i % here];
-
-		if (file->is_code || (file->id != NULL) != (i >= here))
+		if (file->is_code)
 			continue;
 		must(count-- > 0);
 		check_next(&files, file);
@@ -196,16 +175,18 @@ check_job(const struct run_request *request)
 	                  needs = { request->needs.bytes, request->needs.size };
 	const struct text main_file = { request->main.bytes, request->main.size == 0 ? 0 : request->main.size + 1 };
 	const struct text *const parts[] = { &request->code, &request->preload, &args, &env, &needs, &main_file };
-	const struct memfd_source source = { .write = write_stored };
 	struct job_header head;
 	size_t size;
 	int fd;
 	const char *code, *at;
 
-	for (size_t i = 0; i < request->files.count; i++)
-		request->files.file[i].stored_bytes = request->files.file[i].id == NULL ? 0 :
-		                                                                          request->files.file[i].path.size % 7;
-	fd = memfd_job_from(request, request->files.stored > 0 ? &source : NULL);
+	for (size_t i = 0; i < request->files.count; i++) {
+		struct request_file *file = &request->files.file[i];
+
+		file->stored_bytes = file->id == NULL ? 0 : file->path.size * 12345;
+		file->packed.at = file->stored_bytes / 2;
+	}
+	fd = memfd_job(request);
 	must(fd >= 0);
 	sent = request;
 	at = code = guest_map_job(fd, &head, &size);

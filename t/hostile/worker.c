@@ -347,6 +347,68 @@ lying_jobs(void)
 	printf("%c\n", run_with(a_run(), fds, 3));
 }
 
+/* A run whose one file is `size` bytes from `at` on of the pack; -1: it comes without a pack. */
+static char
+run_packed(int pack, uint64_t at, uint64_t size, int *pipes)
+{
+	struct {
+		struct job_header head;
+		char code[8];
+		struct job_file file;
+		char path[2];
+		struct job_packed packed;
+	} __attribute__((packed)) job = {
+		.head = { .magic = JOB_MAGIC,
+		    .code_bytes = sizeof job.code,
+		    .files = 1,
+		    .files_bytes = sizeof job.file + sizeof job.path + sizeof job.packed },
+		.code = { 'p', 'r', 'i', 'n', 't', '(', '1', ')' },
+		.file = { .path_bytes = sizeof job.path, .flags = JOB_FILE_PACKED, .size = size },
+		.path = "a",
+		.packed = { at },
+	};
+	struct proto_request request = a_run();
+	int fds[] = { runner_client_memfd(&job, sizeof job, JOB_SEALS), pipes[1], pipes[1], pack };
+	char came;
+
+	request.flags |= pack >= 0 ? RUN_PACK : 0;
+	came = run_with(request, fds, pack >= 0 ? 4 : 3);
+	close(fds[0]);
+	return came;
+}
+
+/* Packs that are none, and places outside of one. */
+static void
+packs(void)
+{
+	struct proto_request request = a_run();
+	int pipes[2], pair[2], job = runner_client_job("print(1)"), pack = runner_client_memfd("packed", 6, JOB_SEALS);
+	int wrong[6];
+
+	if (pipe2(pipes, O_CLOEXEC) != 0 || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) != 0)
+		exit(1);
+	wrong[0] = pipes[0];
+	wrong[1] = pair[0];
+	wrong[2] = open("/", O_RDONLY | O_DIRECTORY);
+	wrong[3] = open("/dev/null", O_RDWR);
+	wrong[4] = runner_client_memfd("packed", 6, 0);
+	wrong[5] = runner_client_memfd("packed", 6, F_SEAL_WRITE);
+	request.flags |= RUN_PACK;
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+		int fds[] = { job, pipes[1], pipes[1], wrong[i] };
+
+		putchar(run_with(request, fds, 4));
+	}
+	putchar(run_with(request, (int[]){ job, pipes[1], pipes[1] }, 3));
+	putchar(' ');
+	putchar(run_packed(pack, 0, 7, pipes));
+	putchar(run_packed(pack, 7, 0, pipes));
+	putchar(run_packed(pack, UINT64_MAX, 2, pipes));
+	putchar(run_packed(pack, 2, UINT64_MAX, pipes));
+	putchar(run_packed(-1, 0, 1, pipes));
+	printf("%c\n", run_packed(pack, 1, 5, pipes));
+}
+
 /* Begin a run, and exit. */
 static void
 leave(void)
@@ -406,7 +468,8 @@ static const struct {
 	void (*carry_out)(void);
 } attacks[] = { { "garbage", garbage }, { "empty", empty }, { "many_descriptors", many_descriptors }, { "kinds", kinds },
 	{ "out_of_turn", out_of_turn }, { "twice", twice }, { "never_reads", never_reads }, { "flood", flood },
-	{ "connections", connections }, { "lying_jobs", lying_jobs }, { "leave", leave }, { "followed", followed } };
+	{ "connections", connections }, { "lying_jobs", lying_jobs }, { "packs", packs }, { "leave", leave },
+	{ "followed", followed } };
 
 int
 main(int argc, char **argv)

@@ -84,6 +84,7 @@ test_with_a_run(void **state)
 		               .cpu_us = 7,
 		               .queue_us = 1000,
 		               .spawn_us = 999999,
+		               .stall_us = 2001,
 		               .memory_peak_bytes = 5000000000,
 		               .denied = { .total = 3 } } };
 	struct access_log log = small();
@@ -104,6 +105,7 @@ test_with_a_run(void **state)
 	assert_string_equal(get(tree, "spawn_ms"), "999.999");
 	assert_string_equal(get(tree, "wall_ms"), "12.034");
 	assert_string_equal(get(tree, "cpu_ms"), "0.007");
+	assert_string_equal(get(tree, "stall_ms"), "2.001");
 	assert_string_equal(get(tree, "memory_peak_bytes"), "5000000000");
 	assert_string_equal(get(tree, "denied"), "3");
 	assert_string_equal(get(tree, "traceparent"), log.traceparent);
@@ -132,6 +134,7 @@ test_hostile_texts(void **state)
 		               .cpu_us = UINT64_MAX,
 		               .queue_us = UINT64_MAX,
 		               .spawn_us = UINT64_MAX,
+		               .stall_us = UINT64_MAX,
 		               .memory_peak_bytes = UINT64_MAX,
 		               .denied = { .total = UINT64_MAX } },
 		.compilation = { .took_place = true, .result = { .wall_us = UINT64_MAX, .cpu_us = UINT64_MAX } } };

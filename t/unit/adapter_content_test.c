@@ -10,49 +10,64 @@
 
 #include "adapters/adapter_content.h"
 
-static void
-assert_made(size_t (*make)(const char *, size_t, char *), const char *text, const char *expected)
-{
-	size_t size = strlen(text), length;
-	char *to = malloc(ADAPTER_CONTENT_SIZE(size));
+/* A text in a form, and the base64 that is made of it. */
+struct made {
+	const char *text, *expected;
+};
 
-	assert_non_null(to);
-	length = make(text, size, to);
-	assert_int_equal(length, strlen(expected));
-	assert_memory_equal(to, expected, length);
-	free(to);
+static void
+assert_made(size_t (*make)(const char *, size_t, char *), const struct made *cases, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t size = strlen(cases[i].text), length;
+		char *to = malloc(ADAPTER_CONTENT_SIZE(size));
+
+		assert_non_null(to);
+		length = make(cases[i].text, size, to);
+		assert_int_equal(length, strlen(cases[i].expected));
+		assert_memory_equal(to, cases[i].expected, length);
+		free(to);
+	}
 }
 
 static void
 base64_is_made_strict(void **state)
 {
+	static const struct made cases[] = {
+		{ "", "" },
+		{ "YWJj", "YWJj" },
+		{ "YWI=", "YWI=" },
+		{ "YWI", "YWI=" },
+		{ "YQ", "YQ==" },
+		{ "Y", "" },
+		{ "YWJjY", "YWJj" },
+		{ "Y W\nJ\rj", "YWJj" },
+		{ "-_8=", "+/8=" },
+		{ "YQ==YWJj", "YQ==" },
+		{ "YR==", "YQ==" }, /* bits that belong to no byte */
+		{ "YWJ=", "YWI=" },
+	};
+
 	(void)state;
-	assert_made(adapter_content_base64, "", "");
-	assert_made(adapter_content_base64, "YWJj", "YWJj");
-	assert_made(adapter_content_base64, "YWI=", "YWI=");
-	assert_made(adapter_content_base64, "YWI", "YWI=");
-	assert_made(adapter_content_base64, "YQ", "YQ==");
-	assert_made(adapter_content_base64, "Y", "");
-	assert_made(adapter_content_base64, "YWJjY", "YWJj");
-	assert_made(adapter_content_base64, "Y W\nJ\rj", "YWJj");
-	assert_made(adapter_content_base64, "-_8=", "+/8=");
-	assert_made(adapter_content_base64, "YQ==YWJj", "YQ==");
-	assert_made(adapter_content_base64, "YR==", "YQ=="); /* bits that belong to no byte */
-	assert_made(adapter_content_base64, "YWJ=", "YWI=");
+	assert_made(adapter_content_base64, cases, sizeof cases / sizeof cases[0]);
 }
 
 static void
 hexadecimal_digits_become_base64(void **state)
 {
+	static const struct made cases[] = {
+		{ "", "" },
+		{ "616263", "YWJj" },
+		{ "6162", "YWI=" },
+		{ "61", "YQ==" },
+		{ "6", "" },
+		{ "00fF", "AP8=" },
+		{ "61626x63", "YWI=" },
+		{ "0x61", "" },
+	};
+
 	(void)state;
-	assert_made(adapter_content_hex, "", "");
-	assert_made(adapter_content_hex, "616263", "YWJj");
-	assert_made(adapter_content_hex, "6162", "YWI=");
-	assert_made(adapter_content_hex, "61", "YQ==");
-	assert_made(adapter_content_hex, "6", "");
-	assert_made(adapter_content_hex, "00fF", "AP8=");
-	assert_made(adapter_content_hex, "61626x63", "YWI=");
-	assert_made(adapter_content_hex, "0x61", "");
+	assert_made(adapter_content_hex, cases, sizeof cases / sizeof cases[0]);
 }
 
 int

@@ -24,6 +24,7 @@ assert_defaults(const struct config *config)
 	assert_int_equal(config->cells, 32);
 	assert_int_equal(config->queue, 256);
 	assert_int_equal(config->queue_ms, 10000);
+	assert_int_equal(config->stall_percent, 400);
 	assert_int_equal(config->compiled_bytes, 128 << 20);
 	assert_int_equal(config->level, LEVEL_NAMESPACES);
 	assert_string_equal(config->chroot_dir, "/var/lib/cellblock");
@@ -162,7 +163,7 @@ test_every_key_is_read(void **state)
 	struct config *config = must_load(
 	    "policies = \"/p\"; drivers = \"d\";\n"
 	    "runner = { socket = \"run/s\"; worker_user = \"www-data\"; first_uid = 70000; cells = 7; queue = 0; queue_ms = 1;\n"
-	    "  compiled_bytes = 0; };\n"
+	    "  compiled_bytes = 0; stall_percent = 50; };\n"
 	    "isolation = { level = \"chroot\"; chroot_dir = \"/trees\"; cgroup = \"off\"; cgroup_parent = \"/sys/fs/cgroup/x\"; landlock = \"off\"; \n"
 	    "  cpu_percent = 250; uid_per_cell = \"optional\"; chroot_leave_out = [\"/usr/src\"]; };\n"
 	    "etc = { timezone = \"Asia/Tokyo\"; files = [\"/etc/fonts\", \"/etc/java-*\"]; };\n"
@@ -189,6 +190,7 @@ test_every_key_is_read(void **state)
 	assert_int_equal(config->cells, 7);
 	assert_int_equal(config->queue, 0);
 	assert_int_equal(config->queue_ms, 1);
+	assert_int_equal(config->stall_percent, 50);
 	assert_int_equal(config->compiled_bytes, 0);
 	assert_int_equal(config->cgroup, LAYER_OFF);
 	assert_string_equal(config->cgroup_parent, "/sys/fs/cgroup/x");
@@ -317,6 +319,7 @@ static const struct number {
 	{ "runner", "cells", 1, 4096, false },
 	{ "runner", "queue", 0, 65536, false },
 	{ "runner", "queue_ms", 1, 600000, false },
+	{ "runner", "stall_percent", 0, 10000, false },
 	{ "isolation", "cpu_percent", 1, 100000, false },
 	{ "worker", "body_bytes", 1024, 1 << 30, false },
 	{ "worker", "heartbeat_ms", 0, 3600000, false },
@@ -412,7 +415,7 @@ static const struct bad_file main_refusals[] = {
 	    "adapters, tests, keys, network, etc, dependencies, log, limits" },
 	{ "runner = {\n quue = 3; };",
 	    ":2: unknown key \"quue\" in runner; allowed: socket, worker_user, first_uid, cells, "
-	    "reserve, queue, queue_ms, memory_bytes, drain_ms, compiled_bytes" },
+	    "reserve, queue, queue_ms, memory_bytes, stall_percent, drain_ms, compiled_bytes" },
 	{ "isolation = { x = 3; };",
 	    ":1: unknown key \"x\" in isolation; allowed: level, level_note, chroot_dir, chroot_stock, chroot_leave_out, cgroup, "
 	    "cgroup_parent, landlock, uid_per_cell, cpu_percent, cell_runs" },
@@ -644,10 +647,28 @@ test_error_fits_any_buffer(void **state)
 	}
 }
 
+/* The longest time of a run: never beyond the maximum, and never less than its limit. */
+static void
+test_wall_most(void **state)
+{
+	struct language_config language = { .limits.maximum.wall_ms = 10000 };
+	struct config any = { .stall_percent = 50 };
+
+	(void)state;
+	assert_int_equal(config_wall_most_ms(&any, &language, 1000), 1500);
+	assert_int_equal(config_wall_most_ms(&any, &language, 1), 1);
+	assert_int_equal(config_wall_most_ms(&any, &language, 8000), 10000);
+	assert_int_equal(config_wall_most_ms(&any, &language, 10000), 10000);
+	assert_int_equal(config_wall_most_ms(&any, &language, 30000), 30000); /* a compiler's, or that of a key */
+	any.stall_percent = 0;
+	assert_int_equal(config_wall_most_ms(&any, &language, 1000), 1000);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_wall_most),
 		cmocka_unit_test(test_empty_file_is_all_defaults),
 		cmocka_unit_test(test_default_of_processes),
 		cmocka_unit_test(test_shipped_files_show_the_defaults),

@@ -171,7 +171,7 @@ read_events(const char *kind, char *text, char *kinds)
 	return size;
 }
 
-/* As run.c does at the end. */
+/* As run_output.c does at the end. */
 static void
 settle(struct output *output, uint64_t limit)
 {
@@ -206,7 +206,7 @@ fill(char *bytes, size_t size, int kind)
 	}
 }
 
-/* More of a stream arrives, and what is above the limit is cut as run.c does. */
+/* More of a stream arrives, and what is above the limit is cut as run_output.c does. */
 static void
 arrive(struct output *output, size_t total, uint64_t limit)
 {

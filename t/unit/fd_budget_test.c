@@ -79,7 +79,7 @@ each_setting_has_its_price(void **state)
 	assert_int_equal(COST(config.network = NETWORK_PROXY), 8 * 4);
 	assert_int_equal(COST(config.network = NETWORK_HOST), 0);
 	assert_int_equal(COST(config.cgroup = LAYER_OPTIONAL), 0);
-	assert_int_equal(COST(config.queue += 7), 7 * 7 + 23 * 2);
+	assert_int_equal(COST(config.queue += 7), 7 * 8 + 23 * 2);
 	assert_int_equal(COST(config.requests = 1), 50 * 14 * 2 - 5 * 23 * 2);
 	assert_int_equal(COST(config.compiled_bytes = 1), COMPILE_CACHE_ENTRIES_MAX);
 	assert_int_equal(COST(language[0].warm[0].zygotes = 5), 4 * 8);
@@ -187,7 +187,7 @@ one_that_is_not_is_told_with_the_sum(void **state)
 	assert_int_equal(reserve(&config, total(&config) - 1, error, sizeof error), 1);
 	snprintf(sum, sizeof sum, " = %llu;", (unsigned long long)total(&config));
 	assert_non_null(strstr(error, "test.conf: runner.cells: "));
-	assert_non_null(strstr(error, "8 cells x 25 + 10 queued runs x 7 + "));
+	assert_non_null(strstr(error, "8 cells x 25 + 10 queued runs x 8 + "));
 	assert_non_null(strstr(error, sum));
 	assert_non_null(strstr(error, "LimitNOFILE"));
 	language[0].limits.maximum.open_files = 5000;

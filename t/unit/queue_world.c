@@ -107,6 +107,8 @@ queue_world_offer(const struct run_share *share, size_t language, uint64_t memor
 		.language = &world.languages[language],
 		.limits = { .memory_bytes = memory_bytes },
 		.program_fd = -1,
+		.patterns_fd = -1,
+		.pack_fd = -1,
 		.extraction = { .fd = -1 } };
 	run->account = key_account_hold(&world.broker.accounts, share, world.now_us);
 	assert_non_null(run->account);

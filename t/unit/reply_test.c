@@ -167,7 +167,30 @@ test_ok(void **state)
 	assert_int_equal(json_object_get_int(get(usage, "processes_peak")), 2);
 	assert_int_equal(json_object_get_int(get(usage, "stdout_bytes")), 7);
 	assert_int_equal(json_object_get_int(get(usage, "stderr_bytes")), 10);
+	assert_false(json_object_object_get_ex(usage, "stall_ms", NULL));
 	json_object_put(tree);
+}
+
+/* A run that met its wall limit, and had waited for a processor: for too long, or not. */
+static void
+test_stall(void **state)
+{
+	(void)state;
+	for (uint32_t was_starved = 0; was_starved < 2; was_starved++) {
+		struct run run = ended(VERDICT_TIMEOUT, -1, 9, "", "");
+		struct reply reply = { 0 };
+		struct json_object *tree, *data;
+
+		run.result.stall_us = 3000005;
+		run.result.was_starved = was_starved;
+		reply_run(&reply, &run, &config, &request);
+		tree = body("Status: 200 OK\r\n");
+		data = get(tree, "data");
+		assert_string_equal(json_object_get_string(get(get(data, "usage"), "stall_ms")), "3000.005");
+		assert_string_equal(json_object_get_string(get(data, "fault")), was_starved ? "service" : "limit");
+		json_object_put(tree);
+		forget(state);
+	}
 }
 
 /* Where the kernel cannot tell. */
@@ -556,6 +579,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_ok, forget),
+		cmocka_unit_test_teardown(test_stall, forget),
 		cmocka_unit_test_teardown(test_unknown_peak, forget),
 		cmocka_unit_test_teardown(test_every_other_end, forget),
 		cmocka_unit_test_teardown(test_compile, forget),

@@ -491,14 +491,6 @@ test_malformed(void **state)
 
 #define ID "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
-static int
-write_stored(void *context, const struct request_file *file, int fd, off_t at)
-{
-	assert_ptr_equal(context, &request);
-	assert_string_equal(file->id, ID);
-	return pwrite(fd, "stored", file->stored_bytes, at) == (ssize_t)file->stored_bytes ? 0 : -1;
-}
-
 static void
 assert_next(struct job_files *files, const char *path, const char *content)
 {
@@ -511,45 +503,92 @@ assert_next(struct job_files *files, const char *path, const char *content)
 	assert_memory_equal(its_content, content, head.size);
 }
 
-/* The job has the files of the request first, and then those of the store. */
+/* The job has the place of a stored file in the pack. */
 static void
 test_stored_job(void **state)
 {
-	const struct memfd_source source = { write_stored, &request };
 	struct job_files files;
 	struct job_header head;
+	struct job_packed packed;
+	struct job_file file;
+	const char *path, *content;
 	struct stat st;
 	char *map;
 	int fd;
 
 	(void)state;
 	config.store_bytes = 1;
-	accept("[{\"path\":\"a\",\"id\":\"" ID "\"},{\"path\":\"b\",\"content\":\"here\"},{\"path\":\"c\",\"id\":\"" ID "\"}]");
-	assert_int_equal(request.files.stored, 2);
-	request.files.file[0].stored_bytes = 6;
-	request.files.file[2].stored_bytes = 3;
-	request.job_fd = memfd_job_from(&request, &source);
-	assert_true(request.job_fd > 0);
+	accept("[{\"path\":\"a\",\"id\":\"" ID "\",\"executable\":true},{\"path\":\"b\",\"content\":\"here\"}]");
+	assert_int_equal(request.files.stored, 1);
+	request.files.file[0].stored_bytes = 6000000000;
+	request.files.file[0].packed.at = 77;
 	fd = memfd_job(&request);
-	assert_true(fd >= 0 && fd != request.job_fd);
+	assert_true(fd >= 0);
 	assert_true((fcntl(fd, F_GET_SEALS) & F_SEAL_WRITE) != 0);
 	assert_int_equal(fstat(fd, &st), 0);
 	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
 	assert_true(map != MAP_FAILED);
 	memcpy(&head, map, sizeof head);
-	assert_int_equal(head.files, 3);
+	assert_int_equal(head.files, 2);
 	files = guest_files(&head, map + sizeof head);
+	assert_true(job_files_next(&files, &file, &path, &content));
+	assert_string_equal(path, "a");
+	assert_int_equal(file.flags, JOB_FILE_EXECUTABLE | JOB_FILE_PACKED);
+	assert_int_equal(file.size, 6000000000);
+	memcpy(&packed, content, sizeof packed);
+	assert_int_equal(packed.at, 77);
 	assert_next(&files, "b", "here");
-	assert_next(&files, "a", "stored");
-	assert_next(&files, "c", "sto");
 	assert_int_equal(files.left, 0);
 	munmap(map, (size_t)st.st_size);
 	close(fd);
-	fd = request.job_fd;
-	request_free(&request);
-	assert_int_equal(fcntl(fd, F_GETFD), -1);
 	request_free(&request);
 	config.store_bytes = 0;
+}
+
+/* A guest writes a file of the pack, and nothing that is not in there. */
+static void
+test_pack(void **state)
+{
+	static const struct {
+		uint64_t at, size;
+		const char *content; /* NULL: the guest reports that the job is malformed */
+	} cases[] = {
+		{ 0, 6, "stored" },
+		{ 3, 3, "red" },
+		{ 6, 0, "" },
+		{ 0, 7, NULL },
+		{ 7, 0, NULL },
+		{ 1, UINT64_MAX, NULL },
+		{ UINT64_MAX, 2, NULL },
+	};
+	const struct job_pack pack = { "stored", 6 };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		struct {
+			struct job_file head;
+			char path[4];
+			struct job_packed packed;
+		} __attribute__((packed)) job = { { 4, JOB_FILE_PACKED, cases[i].size }, "p/q", { cases[i].at } };
+		char place[] = "/tmp/request_files_test.XXXXXX";
+		int status, dir;
+		pid_t pid;
+
+		assert_non_null(mkdtemp(place));
+		dir = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		pid = fork();
+		if (pid == 0) {
+			if (fchdir(dir) != 0)
+				_exit(1);
+			job_files_write((struct job_files){ (const char *)&job, sizeof job }, 1, &pack);
+			_exit(0);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(WEXITSTATUS(status), cases[i].content != NULL ? 0 : GUEST_FAILED);
+		if (cases[i].content != NULL)
+			assert_written(dir, "p/q", cases[i].content, cases[i].size, 0644);
+		remove_all(dir);
+	}
 }
 
 static void
@@ -619,6 +658,7 @@ main(void)
 		cmocka_unit_test(test_main),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_stored_job),
+		cmocka_unit_test(test_pack),
 		cmocka_unit_test(test_forms_of_collection),
 		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_many),

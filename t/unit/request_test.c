@@ -1,6 +1,6 @@
 /*
  * request_test.c - the body of POST /v1/sandbox/run: the values that are read, and the errors and
- * their messages.
+ * their messages. Limits, packages, tests and files have a request_*_test.c each.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>
@@ -14,40 +14,8 @@
 #include <string.h>
 
 #include "request.h"
+#include "request_body.h"
 #include "request_config.h"
-#include "request_tests.h"
-
-#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define MINIMAL "\"language\":\"python3\",\"code\":\"x\""
-
-static struct run_request request;
-static struct http_error error;
-
-static int
-parse(const char *body)
-{
-	memset(&error, 0, sizeof error);
-	return request_parse(&config, body, strlen(body), &request, &error);
-}
-
-/* Parse a valid body. The caller calls request_free. */
-static void
-accept_body(const char *body)
-{
-	if (parse(body) != 0)
-		fail_msg("%s: %s", body, error.text);
-}
-
-static void
-refuse_body(const char *body, const char *text)
-{
-	if (parse(body) == 0)
-		fail_msg("%s: was accepted", body);
-	if (strncmp(error.text, text, strlen(text)) != 0)
-		fail_msg("%s: \"%s\" instead of \"%s\"", body, error.text, text);
-	assert_int_equal(error.status, 400);
-	assert_int_equal(error.code, -400);
-}
 
 static void
 test_minimal(void **state)
@@ -297,107 +265,6 @@ test_wrong_types(void **state)
 }
 
 static void
-test_limits(void **state)
-{
-	static const char *const values[] = { "0", "-0", "-1", "0.0", "0.5", "1.5", "120001", "1e99", "1e400", "-1e400",
-		"9223372036854775807", "9223372036854775808", "18446744073709551616", "99999999999999999999999999", "NaN", "-NaN",
-		"Infinity", "-Infinity", "true", "false", "\"1\"", "\"\"", "[]", "[1]", "{}" };
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(values); i++) {
-		char body[128];
-
-		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"wall_ms\":%s}}", values[i]);
-		assert_int_equal(parse(body), -1);
-		assert_int_equal(error.status, 400);
-		/* json-c itself rejects text that it does not take for a number. */
-		if (strncmp(error.text, "body: ", 6) != 0)
-			assert_string_equal(error.text, "limits.wall_ms: must be an integer from 1 to 120000 (2 min)");
-	}
-	for (size_t i = 0; i < REQUEST_LIMITS; i++) {
-		char body[128], text[128];
-
-		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"%s\":0}}", request_limits[i].name);
-		snprintf(text, sizeof text, "limits.%s: must be an integer from %d to ", request_limits[i].name,
-		    (int)request_limits[i].least);
-		refuse_body(body, text);
-		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"%s\":%d}}", request_limits[i].name,
-		    (int)(request_limits[i].least + i));
-		accept_body(body);
-		for (size_t j = 0; j < REQUEST_LIMITS; j++) {
-			/* Processes change the threads: test_threads. */
-			if (strcmp(request_limits[i].name, "processes") == 0 && strcmp(request_limits[j].name, "threads") == 0)
-				continue;
-			assert_int_equal(request_limit_of(&request_limits[j], &request.limits),
-			    j == i ? request_limits[i].least + i : request_limit_of(&request_limits[j], &python.limits.default_));
-		}
-		request_free(&request);
-	}
-}
-
-/* A name that is no limit is refused, with the limit that may be meant. */
-static void
-test_unknown_limits(void **state)
-{
-	static const struct {
-		const char *name, *nearest;
-	} names[] = { { "memory_mb", "memory_bytes" }, { "memory", "memory_bytes" }, { "MEMORY_BYTES", "memory_bytes" },
-		{ "wall_time", "wall_ms" }, { "cpu", "cpu_ms" }, { "cpums", "cpu_ms" }, { "process", "processes" },
-		{ "thread", "threads" }, { "openfiles", "open_files" }, { "stack", "stack_bytes" }, { "timeout", NULL },
-		{ "", NULL }, { "x", NULL } };
-	char body[4096], text[128];
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(names); i++) {
-		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":{\"wall_ms\":1,\"%s\":1}}", names[i].name);
-		snprintf(text, sizeof text, "limits.%s: there is no such limit%s%s", names[i].name,
-		    names[i].nearest != NULL ? "; do you mean " : "; there are wall_ms, cpu_ms,",
-		    names[i].nearest != NULL ? names[i].nearest : "");
-		refuse_body(body, text);
-		assert_non_null(strstr(error.text, "disk_bytes"));
-	}
-	refuse_body("{" MINIMAL ",\"limits\":{\"memory_mb\":null}}",
-	    "limits.memory_mb: there is no such limit; do you mean memory_bytes?");
-	memset(body, 'm', sizeof body);
-	memcpy(body, "{" MINIMAL ",\"limits\":{\"", strlen("{" MINIMAL ",\"limits\":{\""));
-	memcpy(body + sizeof body - 6, "\":1}}", 6);
-	assert_int_equal(request_parse(&config, body, sizeof body - 1, &request, &error), -1);
-	assert_memory_equal(error.text, "limits.mmmm", 11);
-}
-
-/*
- * A run that asks for processes is held to them, threads included, unless it asks for threads too.
- */
-static void
-test_threads(void **state)
-{
-	static const struct {
-		const char *limits;
-		uint64_t processes, threads;
-	} cases[] = {
-		{ "{}", 1, 20 },
-		{ "null", 1, 20 },
-		{ "{\"threads\":5}", 1, 5 },
-		{ "{\"processes\":1}", 1, 20 },
-		{ "{\"processes\":4}", 4, 0 },
-		{ "{\"processes\":4,\"threads\":null}", 4, 0 },
-		{ "{\"processes\":4,\"threads\":6}", 4, 6 },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(cases); i++) {
-		char body[128];
-
-		snprintf(body, sizeof body, "{" MINIMAL ",\"limits\":%s}", cases[i].limits);
-		accept_body(body);
-		assert_int_equal(request.limits.processes, cases[i].processes);
-		assert_int_equal(request.limits.threads, cases[i].threads);
-		assert_true(run_limits_within(&request.limits, &request.maximum));
-		request_free(&request);
-	}
-}
-
-static void
 test_env_names(void **state)
 {
 	static const char *const bad[] = { "", "1A", "A-B", "A B", "A=B", "caf\xc3\xa9", "A." };
@@ -424,193 +291,6 @@ test_env_names(void **state)
 			accept_body(body);
 			request_free(&request);
 		}
-	}
-}
-
-#define STRICT MINIMAL ",\"strict\":true"
-
-static void
-test_dependencies(void **state)
-{
-	static const char needs[] = "numpy\0\0"
-	                            "ruamel.yaml_x\0"
-	                            "0.17.21+b1\0"
-	                            "a\0";
-
-	(void)state;
-	accept_body("{" STRICT ",\"dependencies\":[\"numpy\",{\"name\":\"ruamel.yaml_x\",\"version\":\"0.17.21+b1\",\"x\":1},"
-	            "{\"name\":\"a\",\"version\":\"\"}]}");
-	assert_int_equal(request.needs.count, 6);
-	assert_int_equal(request.needs.size, sizeof needs);
-	assert_memory_equal(request.needs.bytes, needs, sizeof needs);
-	request_free(&request);
-	accept_body("{" STRICT ",\"dependencies\":[]}");
-	assert_int_equal(request.needs.count, 0);
-	request_free(&request);
-}
-
-/* dify-sandbox ignores the field, so only who asks for more gets it. */
-static void
-test_dependencies_of_old_clients(void **state)
-{
-	static const char *const values[] = { "3", "\"numpy\"", "{}", "[3]", "[\"../x\"]", "[{\"version\":1}]", "[\"numpy\"]" };
-	static const char *const stricts[] = { "", ",\"strict\":false", ",\"strict\":null" };
-	char body[128];
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(values); i++) {
-		for (size_t j = 0; j < LENGTH(stricts); j++) {
-			snprintf(body, sizeof body, "{" MINIMAL "%s,\"dependencies\":%s}", stricts[j], values[i]);
-			accept_body(body);
-			assert_int_equal(request.needs.count, 0);
-			request_free(&request);
-		}
-	}
-	accept_body("{" MINIMAL ",\"strict\":3}");
-	request_free(&request);
-}
-
-static void
-test_bad_dependencies(void **state)
-{
-	static const struct {
-		const char *value, *text;
-	} cases[] = { { "3", "dependencies: must be a list of packages" }, { "{}", "dependencies: must be a list of packages" },
-		{ "[\"a\",3]", "dependencies[1]: must be a name, or an object with a name and a version" },
-		{ "[null]", "dependencies[0]: must be a name, or an object" },
-		{ "[[]]", "dependencies[0]: must be a name, or an object" },
-		{ "[\"\"]", "dependencies[0]: must be the name of a package" },
-		{ "[\"a==1\"]", "dependencies[0]: must be the name of a package; a version is a member of" },
-		{ "[\"../a\"]", "dependencies[0]: must be the name of a package" },
-		{ "[\"@a/b\"]", "dependencies[0]: must be the name of a package" },
-		{ "[\"a\\u0000b\"]", "dependencies[0]: must be the name of a package" },
-		{ "[{}]", "dependencies[0].name: must be the name of a package" },
-		{ "[{\"name\":3}]", "dependencies[0].name: must be the name of a package" },
-		{ "[{\"name\":\"a\",\"version\":3}]", "dependencies[0].version: must be one version" },
-		{ "[{\"name\":\"a\",\"version\":\">=1\"}]", "dependencies[0].version: must be one version" } };
-	char body[256];
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(cases); i++) {
-		snprintf(body, sizeof body, "{" STRICT ",\"dependencies\":%s}", cases[i].value);
-		refuse_body(body, cases[i].text);
-	}
-	refuse_body("{" MINIMAL ",\"strict\":\"yes\",\"dependencies\":[]}", "strict: must be true or false");
-	refuse_body("{\"language\":\"c\",\"code\":\"x\",\"strict\":true,\"dependencies\":[\"a\"]}",
-	    "dependencies: c has no packages; none can be required");
-	accept_body("{\"language\":\"c\",\"code\":\"x\",\"strict\":true,\"dependencies\":[]}");
-	request_free(&request);
-	/* npm's names may have a scope, and lead nowhere else either. */
-	python.packages = PACKAGES_NPM;
-	accept_body("{" STRICT ",\"dependencies\":[\"@types/node\",\"left-pad\"]}");
-	assert_int_equal(request.needs.count, 4);
-	request_free(&request);
-	refuse_body("{" STRICT ",\"dependencies\":[\"@types/../x\"]}", "dependencies[0]: must be");
-	refuse_body("{" STRICT ",\"dependencies\":[\"@../x\"]}", "dependencies[0]: must be");
-	refuse_body("{" STRICT ",\"dependencies\":[\"@a/..\"]}", "dependencies[0]: must be");
-	refuse_body("{" STRICT ",\"dependencies\":[\"a/b\"]}", "dependencies[0]: must be");
-	python.packages = PACKAGES_PIP;
-}
-
-/* ---- tests ------------------------------------------------------------------------------------------------------- */
-
-#define TESTS "{" MINIMAL ",\"stdin\":\"in\",\"args\":[\"a\"],"
-
-static void
-test_tests(void **state)
-{
-	const struct test_case *test;
-	struct run_request part;
-
-	(void)state;
-	accept_body(
-	    TESTS "\"checker\":\"tokens\",\"tests\":[{},{\"id\":\"two\",\"stdin\":\"\",\"args\":[],\"limits\":{\"wall_ms\":7},"
-	          "\"expected\":{\"stdout\":\"x\",\"exit_code\":3,\"files\":{\"o\":\"p\"}},\"weight\":2.5,"
-	          "\"checker\":{\"type\":\"floats\",\"relative\":0.25}},{\"id\":12,\"expected\":\"y\"}]}");
-	assert_non_null(request.tests);
-	assert_int_equal(request.tests->count, 3);
-	assert_false(request.tests->stops);
-	test = request.tests->test;
-	assert_null(test[0].id.bytes);
-	assert_false(test[0].has_answer);
-	assert_int_equal(test[0].checker.kind, CHECKER_TOKENS);
-	assert_true(test[0].weight == 1);
-	request_tests_run(&request, &test[0], &part);
-	assert_memory_equal(part.input.bytes, "in", 2);
-	assert_int_equal(part.args.count, 1);
-	assert_int_equal(part.limits.wall_ms, 15000);
-	request_free(&part); /* takes nothing of the request's */
-	assert_string_equal(test[1].id.bytes, "two");
-	assert_true(test[1].is_id_text);
-	assert_int_equal(test[1].exit_code, 3);
-	assert_int_equal(test[1].checker.kind, CHECKER_FLOATS);
-	assert_true(test[1].checker.absolute == 0 && test[1].checker.relative == 0.25);
-	assert_true(test[1].weight == 2.5);
-	request_tests_run(&request, &test[1], &part);
-	assert_int_equal(part.input.size, 0);
-	assert_int_equal(part.args.count, 0);
-	assert_int_equal(part.limits.wall_ms, 7);
-	assert_int_equal(part.collect.count, 1);
-	assert_string_equal(part.collect.bytes, "o");
-	assert_string_equal(test[2].id.bytes, "12");
-	assert_false(test[2].is_id_text);
-	assert_string_equal(test[2].answer.bytes, "y");
-	request_free(&request);
-	accept_body("{" MINIMAL ",\"tests\":[]}");
-	assert_null(request.tests);
-	request_free(&request);
-}
-
-static void
-test_number_of_tests(void **state)
-{
-	char body[4096] = "{" MINIMAL ",\"tests\":[{}";
-
-	(void)state;
-	for (size_t i = 1; i < 50; i++)
-		strcat(body, ",{}");
-	strcat(body, "]}");
-	accept_body(body);
-	request_free(&request);
-	body[strlen(body) - 2] = '\0';
-	strcat(body, ",{}]}");
-	refuse_body(body, "tests: must not be more than 50");
-	config.tests_most = 0;
-	refuse_body("{" MINIMAL ",\"tests\":[{}]}", "tests: ");
-	config.tests_most = 50;
-}
-
-static void
-test_bad_tests(void **state)
-{
-	static const char *const bad[][2] = {
-		{ "{}", "tests: must be a list of objects" },
-		{ "[[]]", "tests[0]: must be an object" },
-		{ "[{},{\"args\":1}]", "tests[1].args: must be a list of strings" },
-		{ "[{\"env\":{\"LD_X\":\"\"}}]", "tests[0].env.LD_X: must not be set" },
-		{ "[{\"weight\":\"1\"}]", "tests[0].weight: must be a number" },
-		{ "[{\"weight\":-0.5}]", "tests[0].weight: must be a number" },
-		{ "[{\"weight\":NaN}]", "tests[0].weight: must be a number" },
-		{ "[{\"expected\":3}]", "tests[0].expected: must be an object or a string" },
-		{ "[{\"expected\":{\"stdout\":3}}]", "tests[0].expected.stdout: must be a string" },
-		{ "[{\"expected\":{\"exit_code\":-1}}]", "tests[0].expected.exit_code: must be an integer from 0" },
-		{ "[{\"expected\":{\"files\":{\"a*\":\"\"}}}]", "tests[0].expected.files: a path" },
-		{ "[{\"checker\":3}]", "tests[0].checker: must be exact" },
-		{ "[{\"checker\":{\"type\":\"exact\",\"x\":1}}]", "tests[0].checker.x: there is no such field" },
-		{ "[{\"checker\":\"regex\",\"expected\":\"a**\"}]", "tests[0].expected.stdout: has two repetitions" },
-		{ "[{\"checker\":{\"language\":\"py\",\"code\":\"x\",\"stdin\":\"y\"}}]",
-		    "tests[0].checker: must have neither args nor" },
-		{ "[{\"checker\":{\"language\":\"py\",\"code\":\"x\",\"network\":\"loopback\"}}]", "tests[0].checker.network" },
-		{ "[{\"checker\":{\"language\":\"py\",\"code\":\"x\",\"files\":{\"output.txt\":\"\"}}}]",
-		    "tests[0].checker.files: output.txt" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < LENGTH(bad); i++) {
-		char body[512];
-
-		snprintf(body, sizeof body, "{" MINIMAL ",\"tests\":%s}", bad[i][0]);
-		refuse_body(body, bad[i][1]);
 	}
 }
 
@@ -731,16 +411,7 @@ main(void)
 		cmocka_unit_test(test_bodies_that_grow),
 		cmocka_unit_test(test_language),
 		cmocka_unit_test(test_wrong_types),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_unknown_limits),
-		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_env_names),
-		cmocka_unit_test(test_dependencies),
-		cmocka_unit_test(test_dependencies_of_old_clients),
-		cmocka_unit_test(test_bad_dependencies),
-		cmocka_unit_test(test_tests),
-		cmocka_unit_test(test_number_of_tests),
-		cmocka_unit_test(test_bad_tests),
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_warm_set),
 		cmocka_unit_test(test_damaged_bodies),

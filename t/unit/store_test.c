@@ -59,7 +59,7 @@ add(const char *key, int number, uint64_t blocks, uint64_t quota, uint64_t now)
 	assert_non_null(owner);
 	fault = index_reserve(&files, owner, quota * INDEX_BLOCK, blocks * INDEX_BLOCK);
 	if (fault == STORE_OK)
-		assert_int_equal(index_add(&files, owner, digest_of(number), blocks * INDEX_BLOCK, now), 0);
+		assert_int_equal(index_add(&files, owner, digest_of(number), false, blocks * INDEX_BLOCK, now), 0);
 	else
 		index_leave(&files, owner);
 	return fault;

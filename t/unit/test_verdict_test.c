@@ -27,6 +27,8 @@ test_runs(void **state)
 		{ { .verdict = VERDICT_EXIT, .exit_code = 3 }, 0, TEST_RUNTIME_ERROR, FAULT_PROGRAM },
 		{ { .verdict = VERDICT_SIGNAL, .exit_code = -1, .signal = 11 }, 0, TEST_RUNTIME_ERROR, FAULT_PROGRAM },
 		{ { .verdict = VERDICT_TIMEOUT, .exit_code = -1 }, 0, TEST_TIME_LIMIT, FAULT_LIMIT },
+		/* It had to wait too long for that to say anything about it. */
+		{ { .verdict = VERDICT_TIMEOUT, .exit_code = -1, .was_starved = 1 }, 0, TEST_SERVICE_FAULT, FAULT_SERVICE },
 		{ { .verdict = VERDICT_CPU_LIMIT, .exit_code = -1 }, 0, TEST_TIME_LIMIT, FAULT_LIMIT },
 		/* It was quicker than the look at its time. */
 		{ { .verdict = VERDICT_OK, .cpu_us = 1000001 }, 0, TEST_TIME_LIMIT, FAULT_LIMIT },
@@ -67,6 +69,12 @@ test_programs(void **state)
 		assert_int_equal(test_verdict_of_program(&(struct run_result){ .verdict = verdict }), TEST_SERVICE_FAULT);
 }
 
+static const char *
+name_of_fault(enum verdict verdict, uint32_t was_starved)
+{
+	return test_fault_name(test_fault_of_run(&(struct run_result){ .verdict = verdict, .was_starved = was_starved }));
+}
+
 static void
 test_names(void **state)
 {
@@ -77,10 +85,11 @@ test_names(void **state)
 			assert_string_not_equal(test_verdict_name((enum test_verdict)i), test_verdict_name((enum test_verdict)j));
 	}
 	assert_null(test_fault_name(FAULT_NONE));
-	assert_string_equal(test_fault_name(test_fault_of_run(VERDICT_COMPILE_ERROR)), "program");
-	assert_string_equal(test_fault_name(test_fault_of_run(VERDICT_TIMEOUT)), "limit");
-	assert_string_equal(test_fault_name(test_fault_of_run(VERDICT_CANCELLED)), "service");
-	assert_null(test_fault_name(test_fault_of_run(VERDICT_OK)));
+	assert_string_equal(name_of_fault(VERDICT_COMPILE_ERROR, 0), "program");
+	assert_string_equal(name_of_fault(VERDICT_TIMEOUT, 0), "limit");
+	assert_string_equal(name_of_fault(VERDICT_TIMEOUT, 1), "service");
+	assert_string_equal(name_of_fault(VERDICT_CANCELLED, 0), "service");
+	assert_null(name_of_fault(VERDICT_OK, 0));
 }
 
 int

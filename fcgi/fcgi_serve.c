@@ -1,6 +1,6 @@
-/* fcgi_wait.c - see fcgi_wait.h. */
+/* fcgi_serve.c - see fcgi_serve.h. */
 #define _GNU_SOURCE
-#include "fcgi_wait.h"
+#include "fcgi_serve.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -11,8 +11,11 @@
 
 #include "log.h"
 
-int
-fcgi_wait(int listen_fd, int stop_fd, int timeout_s)
+/*
+ * Wait for a connection. Returns it; the caller closes it. Returns -1 if the process is to stop.
+ */
+static int
+wait_for_connection(int listen_fd, int stop_fd, int timeout_s)
 {
 	const struct timeval most = { .tv_sec = timeout_s };
 
@@ -32,5 +35,20 @@ fcgi_wait(int listen_fd, int stop_fd, int timeout_s)
 			close(fd);
 		else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			die("accept: %s", strerror(errno)); /* another thread may have taken it: EAGAIN */
+	}
+}
+
+void
+fcgi_serve(int listen_fd, int stop_fd, int timeout_s, void (*serve)(FCGX_Request *fcgi))
+{
+	FCGX_Request fcgi;
+
+	if (FCGX_InitRequest(&fcgi, listen_fd, 0) != 0)
+		die("cannot initialise libfcgi");
+	while ((fcgi.ipcFd = wait_for_connection(listen_fd, stop_fd, timeout_s)) >= 0) {
+		/* libfcgi uses the connection in the request if it is told to keep it. */
+		fcgi.keepConnection = 1;
+		if (FCGX_Accept_r(&fcgi) == 0)
+			serve(&fcgi);
 	}
 }
