@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import time
 
+import chart
 import instance
 import languages
 import report
@@ -327,12 +328,13 @@ def main():
     parser = argparse.ArgumentParser(description="Measure Cellblock beside bare Python.")
     parser.add_argument("--quick", action="store_true", help="about 20 seconds, less precise")
     parser.add_argument("--json", metavar="FILE", help="also write all figures to FILE")
+    parser.add_argument("--chart", metavar="FILE", help="also draw the latencies, as SVG")
     parser.add_argument("--prefix", help="serve the programs that are installed there; without it the tree is built")
     parser.add_argument("--programs", default=HERE, help="directory of the load generators (default: the one of this file)")
     options = parser.parse_args()
     options.rounds, options.seconds = (3, 0.1) if options.quick else (7, 0.4)
-    if options.json:
-        instance.write(options.json, "")  # fail now instead of at the end
+    for path in filter(None, (options.json, options.chart)):
+        instance.write(path, "")  # fail now instead of at the end
     instance.exit_on_signals()
     try:
         result = Bench(options).run()
@@ -341,6 +343,11 @@ def main():
     report.show(result)
     if options.json:
         instance.write(options.json, json.dumps(result, indent=1) + "\n")
+    if options.chart:
+        try:
+            instance.write(options.chart, chart.draw(result))
+        except ValueError as error:
+            sys.exit(f"{options.chart}: {error}")
 
 
 main()

@@ -60,8 +60,11 @@ class Marks:
                     size = struct.unpack_from("iIII", events)[3]
                     name = events[16:16 + size].rstrip(b"\0").decode()
                     if name:
-                        self.opened[int(name)] = time.monotonic()
+                        self.opened_file(int(name))
                     events = events[16 + size:]
+
+    def opened_file(self, number):
+        self.opened[number] = time.monotonic()
 
     def begun(self, number, since):
         self.read()
@@ -397,9 +400,9 @@ armed = 1;
 def prepare(service, marks, own):
     """What the faults need: the marks in the cells, and a language whose interpreter is a copy."""
     path = f"{service.dir}/service/conf/languages/python3.conf"
-    text, count = re.subn(r"^root = \[\];", f'root = ["{marks.dir}"];', instance.read(path), flags=re.MULTILINE)
+    text, count = re.subn(r"^more_root = \[\];", f'more_root = ["{marks.dir}"];', instance.read(path), flags=re.MULTILINE)
     if count != 1:
-        sys.exit(f"{path}: no root")
+        sys.exit(f"{path}: no more_root")
     instance.write(path, text)
     shutil.copy("/bin/bash", own)
     instance.write(f"{service.dir}/service/conf/languages/own.conf", OWN.format(own, marks.dir))

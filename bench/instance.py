@@ -169,17 +169,18 @@ class Instance:
         self.prefix = prefix
         self.port, self.tls_port = free_ports()
         self.group = Group()
+        self.inside = []  # a command that takes script/server as its argument
 
     def server(self, *arguments):
         # --stop runs in the group, too: it removes the groups below its own
-        return subprocess.run([f"{ROOT}/script/server", "--dir", f"{self.dir}/service", *arguments],
+        return subprocess.run([*self.inside, f"{ROOT}/script/server", "--dir", f"{self.dir}/service", *arguments],
                               preexec_fn=self.group.enter, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)
 
-    def start(self):
+    def start(self, *arguments):
         """None, or the reason why it does not serve."""
         done = self.server("--detach", "--port", str(self.port), "--tls-port", str(self.tls_port), "--rate", "1000000",
-                           "--connections", "60000", *(["--prefix", self.prefix] if self.prefix else []))
+                           "--connections", "60000", *(["--prefix", self.prefix] if self.prefix else []), *arguments)
         if done.returncode != 0:
             return " ".join(done.stdout.split())[-300:] or f"script/server: exit status {done.returncode}"
         self.key = read(f"{self.dir}/service/api_key").strip()

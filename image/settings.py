@@ -7,6 +7,7 @@ read() does no input or output, so t/image_settings.t can try it without a conta
 """
 
 import difflib
+import ipaddress
 import re
 from urllib.parse import unquote, urlsplit
 
@@ -37,7 +38,7 @@ class Plan:
     def __init__(self):
         self.keys = dict(DEFAULTS)  # "runner.queue": value, for cellblock.conf
         self.languages = {}  # "python3": {"interpreter": value}, for its file
-        self.options = {"port": IMAGE_PORT, "listen": []}  # of script/server
+        self.options = {"port": IMAGE_PORT, "listen": [], "metrics_from": []}  # of script/server
         self.api_key = None  # None: keep the one that there is, or make one
         self.is_open = False
         self.notes = []  # said once, at each start
@@ -304,7 +305,7 @@ TABLE = (
 NAMES = {name: place for name, place, _ in TABLE}
 
 # Variables of ours that are no keys of cellblock.conf.
-OWN = ("CELLBLOCK_API_KEY", "CELLBLOCK_OPEN", "CELLBLOCK_LISTEN", "CELLBLOCK_TLS_PORT", "CELLBLOCK_DIR", "CELLBLOCK_PREFIX")
+OWN = ("CELLBLOCK_API_KEY", "CELLBLOCK_OPEN", "CELLBLOCK_LISTEN", "CELLBLOCK_METRICS_FROM", "CELLBLOCK_TLS_PORT", "CELLBLOCK_DIR", "CELLBLOCK_PREFIX")
 
 
 def flatten(tree, prefix=""):
@@ -385,6 +386,11 @@ def take_options(plan, environment):
         if not re.fullmatch(r"[0-9]+(\.[0-9]+){3}|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\]?", address):
             plan.errors.append(f'CELLBLOCK_LISTEN: must be IPv4 or IPv6 addresses, separated by commas: "{address[:60]}" is none')
         plan.options["listen"].append(address)
+    for network in words(environment.get("CELLBLOCK_METRICS_FROM", "")):
+        try:
+            plan.options["metrics_from"].append(str(ipaddress.ip_network(network)))
+        except ValueError as error:
+            plan.errors.append(f"CELLBLOCK_METRICS_FROM: must be addresses or networks, such as 10.0.0.0/8: {str(error)[:100]}")
 
 
 def read(environment, file, known, exists):

@@ -28,6 +28,11 @@ adapter_paths() {
 	(IFS='|' && printf %s "${paths[*]}")
 }
 
+# metrics_lines ADDRESS... - the lines of nginx's configuration that let these read the metrics
+metrics_lines() {
+	(($# == 0)) || printf 'allow %s;\n\t\t' "$@"
+}
+
 # page_origins CONF - the lines of nginx's map from an origin to the one that its pages may see in
 # answers: those of worker.cors in cellblock.conf
 page_origins() {

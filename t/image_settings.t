@@ -137,6 +137,8 @@ refused({ $_->[0] => $_->[1] }, '', $_->[2]) for (
     ['PYTHON_DEPS_UPDATE_INTERVAL', 'soon', qr/^PYTHON_DEPS_UPDATE_INTERVAL: must be a duration/],
     ['PYTHON_LIB_PATH', '/', qr/^PYTHON_LIB_PATH: must not be the whole/],
     ['CELLBLOCK_LISTEN', 'sandbox', qr/^CELLBLOCK_LISTEN: must be IPv4 or IPv6/],
+    ['CELLBLOCK_METRICS_FROM', '10.0.0.0/8,monitor', qr/^CELLBLOCK_METRICS_FROM: must be addresses or networks/],
+    ['CELLBLOCK_METRICS_FROM', '10.0.0.1/8', qr/^CELLBLOCK_METRICS_FROM: must be addresses or networks/],
     ['CELLBLOCK_TLS_PORT', 'x', qr/^CELLBLOCK_TLS_PORT: must be a number/],
 );
 refused({}, "max_workers: four\n", qr/^config\.yaml: max_workers: must be a number/);
@@ -155,6 +157,7 @@ keys_are({ CELLBLOCK_WORKER_CORS => 'https://a.example, https://b.example' }, ''
 keys_are({ CELLBLOCK_KEYS_BUSY_STATUS => '429', CELLBLOCK_ISOLATION_LEVEL => 'namespaces' }, '', { 'keys.busy_status' => '429', 'isolation.level' => 'namespaces' }, 'it counts more than a default of the image');
 keys_are({ CELLBLOCK_NETWORK_PROXIES => 'http://p:1' }, '', { 'network.proxies' => 'p:1' }, 'a proxy');
 is_deeply plan_of({ CELLBLOCK_LISTEN => '127.0.0.1,::1' })->{options}{listen}, ['127.0.0.1', '::1'], 'CELLBLOCK_LISTEN';
+is_deeply plan_of({ CELLBLOCK_METRICS_FROM => '10.0.0.0/8, fd00::/8,192.0.2.7' })->{options}{metrics_from}, ['10.0.0.0/8', 'fd00::/8', '192.0.2.7/32'], 'CELLBLOCK_METRICS_FROM';
 refused({ CELLBLOCK_RUNNER_QUEUE => 'x' }, '', qr/^CELLBLOCK_RUNNER_QUEUE: must be a number/);
 refused({ CELLBLOCK_RUNER_QUEUE => '1' }, '', qr/^CELLBLOCK_RUNER_QUEUE: there is no such setting; do you mean CELLBLOCK_RUNNER_QUEUE\?/);
 refused({ CELLBLOCK_LOG_FORMAT => "a\"b" }, '', qr/^CELLBLOCK_LOG_FORMAT: must have no quotes/);

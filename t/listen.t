@@ -20,11 +20,22 @@ for my $address ('localhost', '1.2.3', '', '127.0.0.1:80', 'x::1', '127.0.0.1;')
     like $err, qr/--listen/, '... and named';
 }
 
+for my $network ('monitor', '', '10.0.0.0/33', '10.0.0/8', 'fd00::/129', '10.0.0.1; allow all', '10.0.0.0/8/8') {
+    my ($exit, undef, $err) = command([$server, '--dir', "$dir/none", '--metrics-from', $network], seconds => 20);
+    is $exit, 2, "--metrics-from '$network' is refused";
+    like $err, qr/--metrics-from/, '... and named';
+}
+
 my $has_ipv6 = listens('::1', 1) || $! != POSIX::EADDRNOTAVAIL() && -e '/proc/net/if_inet6';
-my $cb = Cellblock->start(own => 1, args => ['--listen', '127.0.0.1', '--listen', '127.0.0.3', ($has_ipv6 ? ('--listen', '[::1]') : ()), '--tls-port', 'none']);
+my $cb = Cellblock->start(own => 1, args => ['--listen', '127.0.0.1', '--listen', '127.0.0.3', ($has_ipv6 ? ('--listen', '[::1]') : ()), '--tls-port', 'none', '--metrics-from', '127.0.7.0/24', '--metrics-from', 'fd00::/8']);
 my $http = HTTP::Tiny->new(timeout => 20, max_redirect => 0);
 for my $host ('127.0.0.1', '127.0.0.3', $has_ipv6 ? '[::1]' : ()) {
     is $http->get("http://$host:$cb->{port}/health")->{content}, '"ok"', "$host answers";
+}
+for (['127.0.0.1' => 200], ['127.0.7.9' => 200], ['127.0.8.9' => 404]) {
+    my ($from, $status) = @$_;
+    my $client = HTTP::Tiny->new(timeout => 20, local_address => $from);
+    is $client->get("$cb->{url}$_")->{status}, $status, "$_ for $from: $status" for '/v1/sandbox/metrics', '/v1/sandbox/metrics/keys';
 }
 ok !listens('127.0.0.2', $cb->{port}), 'no other address does';
 ok !listens('127.0.0.1', $cb->{tls_port}), '--tls-port none: nothing listens there';

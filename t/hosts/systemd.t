@@ -84,7 +84,7 @@ done(['sh', '-c', "$prefix/bin/cellblock-key -c $config add test --stdin </root/
 is sprintf('%o', (stat '/etc/cellblock/keys/test.conf')[2] & 07777), '640', 'its file is for root and the workers';
 done(['openssl', qw(req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost),
     '-keyout', '/etc/cellblock/key.pem', '-out', '/etc/cellblock/cert.pem'], 'a certificate is made');
-filled('nginx/cellblock.conf.in', $site, ADAPTERS => '', ORIGINS => 'default "";', CONNECTIONS => 320, EVENTS => 64, KEY_EVENTS => 48,
+filled('nginx/cellblock.conf.in', $site, ADAPTERS => '', METRICS_FROM => '', ORIGINS => 'default "";', CONNECTIONS => 320, EVENTS => 64, KEY_EVENTS => 48,
     ADDRESS_CONNECTIONS => 1280, BODY => '32m', REPLY => '265216k', ERROR_LOG => '/var/log/cellblock/nginx.log', OPENAPI => "$prefix/share/cellblock/openapi.json", READ_TIMEOUT => '1h', LISTEN => 'listen 127.0.0.1:8194; listen 8443 ssl;', TLS_CERTIFICATE => '/etc/cellblock/cert.pem',
     TLS_KEY => '/etc/cellblock/key.pem', ACCESS_LOG => '/var/log/cellblock/access.log', ERRORS => "$examples/nginx/errors.conf",
     FCGI_SOCKET => '/run/cellblock-fcgi.sock', STATUS_SOCKET => '/run/cellblock-status.sock', DEPS_SOCKET => '/run/cellblock-deps.sock',
