@@ -15,6 +15,7 @@
 
 #include "autoconfig.h"
 #include "config_key.h"
+#include "config_load.h"
 #include "generation.h"
 #include "generations.h"
 #include "log.h"
@@ -113,9 +114,12 @@ main(int argc, char **argv)
 		.moved_signal = SIGTERM };
 	struct generation generation;
 	struct config *config = service_start("cellblock-store", "store", path, &generation);
+	int status;
 
 	if (config != NULL && generation.has_parent)
 		serve(config, &generation);
 	what.processes = config != NULL;
-	return generations_run(&what);
+	status = generations_run(&what);
+	config_free(config);
+	return status;
 }
