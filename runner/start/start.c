@@ -320,12 +320,14 @@ keep_door_fds(struct start *start, int *broker_fd)
 	start->uids_fd = start->uids_fd >= 0 ? INHERIT_FDS_FIRST + 3 : -1;
 }
 
+/* Free what was prepared for the broker, which has a copy. */
 static void
-free_languages(struct broker *broker)
+free_prepared(struct broker *broker)
 {
 	for (size_t i = 0; i < broker->language_count; i++)
 		language_prepare_free(&broker->language[i]);
 	free(broker->language);
+	policy_free(broker->collector_policy);
 }
 
 /* Fork the broker, give it its ids, and become the door. Returns the exit status. */
@@ -358,7 +360,7 @@ part(struct start *start, struct relay_supervisor *relay)
 	host_drop_privileges(start->ids.owner);
 	if (write(mapped[1], "", 1) != 1)
 		die("wake the broker: %s", strerror(errno));
-	free_languages(&start->broker);
+	free_prepared(&start->broker);
 	keep_door_fds(start, &pair[0]);
 	/* The kernel has forgotten it with the change of the ids. */
 	generation_die_with_parent(start->generation);
