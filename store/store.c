@@ -207,7 +207,8 @@ read_files(struct store *store)
 	uint64_t most = store->index.most;
 
 	each_name(store->dir_fd, "keys", find_key, store);
-	qsort(found, found_count, sizeof *found, by_use);
+	if (found_count > 0) /* qsort(3) takes no NULL, which an empty store has */
+		qsort(found, found_count, sizeof *found, by_use);
 	store->index.most = UINT64_MAX;
 	for (size_t i = 0; i < found_count; i++) {
 		struct index_owner *owner = index_owner(&store->index, found[i].key);
