@@ -106,7 +106,7 @@ add_files(struct jobe_submission *submission, struct store_link *link, struct js
 		struct json_object *file = json_object_array_get_idx(list, i);
 		char hex[2 * CONFIG_KEY_DIGEST_SIZE + 1], text[STORE_ID_LENGTH + 1];
 		uint8_t digest[PROTO_DIGEST_SIZE];
-		bool is_there;
+		bool is_there = false;
 
 		if (find_content(link, submission->exchange, jobe_string_at(file, 0), digest, &is_there, error) != 0)
 			return -1;
