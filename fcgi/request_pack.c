@@ -99,8 +99,12 @@ int
 request_pack_list(const struct run_request *request, struct request_pack *pack)
 {
 	size_t places = count_places(request);
-	struct place *place = malloc(places * sizeof *place);
+	struct place *place;
 
+	*pack = (struct request_pack){ .file = NULL };
+	if (places == 0)
+		return 0;
+	place = malloc(places * sizeof *place);
 	*pack = (struct request_pack){ .file = malloc(places * sizeof *pack->file),
 		.which = malloc(places * sizeof *pack->which),
 		.places = places };

@@ -313,11 +313,9 @@ jobe_files_serve_put(struct worker *worker, struct exchange *exchange, const cha
 	/* One that is too large keeps its status. */
 	if (tree == NULL && error.status == 400)
 		http_error_set(&error, 400, "put: missing file_contents parameter");
-	if (tree == NULL)
-		jobe_fail_with(exchange, &error);
-	else if (put(worker, exchange, id, tree, &link, &error) == 0)
+	if (tree != NULL && put(worker, exchange, id, tree, &link, &error) == 0)
 		reply_send(&exchange->reply, 204, NULL, "", 0);
-	else if (error.status == 503)
+	else if (tree != NULL && error.status == 503)
 		fail_away(exchange, &error, &link);
 	else
 		jobe_fail_with(exchange, &error);
