@@ -57,7 +57,7 @@ use constant { BUSY => 1, RATE => 6, SHARE => 7 };
 
 # --- a flood, and a key with one run at a time ---------------------------------------------------------------------------
 
-begin([qr/cells = 32/, 'cells = 16'], [qr/queue = 256/, 'queue = 1500'], [qr/queue_ms = 10000/, 'queue_ms = 60000']);
+begin([qr/cells = 32/, 'cells = 16'], [qr/queue = 256/, 'queue = 1400'], [qr/queue_ms = 10000/, 'queue_ms = 60000']);
 my @quiet = key(60, 1, { name => 'light' }, 'pass')->{end}->();
 my $flood = key(1000, 1000, { name => 'flood' }, 'import time; time.sleep(0.1)');
 ok eventually(30, sub { $flood->{lines}->() > 30 }), 'a thousand runs of one key are on their way';
@@ -108,7 +108,7 @@ cmp_ok $waited[0]{queued}, '>=', 400, '... as a wait in the queue, too';
 
 # --- what cannot start in its time, long before that ---------------------------------------------------------------------
 
-begin([qr/cells = 32/, 'cells = 12'], [qr/queue = 256/, 'queue = 1500'], [qr/queue_ms = 10000/, 'queue_ms = 20000']);
+begin([qr/cells = 32/, 'cells = 12'], [qr/queue = 256/, 'queue = 1400'], [qr/queue_ms = 10000/, 'queue_ms = 20000']);
 my @early = key(400, 400, { name => 'flood' }, 'import time; time.sleep(1)')->{end}->();
 my @told = grep { $_->{refusal} } @early;
 cmp_ok scalar(@told), '>', 50, 'a queue that is too long: some are refused';
