@@ -15,6 +15,11 @@ skip_all('needs root') if $> != 0;
 # descriptor 3.
 my $common = <<'PYTHON';
 import array, os, random, socket, struct, sys, time
+# The broker may end this process, or its connection, at any moment.
+def end(kind, value, trace):
+    if issubclass(kind, OSError): os._exit(1)
+    sys.__excepthook__(kind, value, trace)
+sys.excepthook = end
 requests = socket.socket(fileno=3)
 def send(sock, data, fds=()):
     try: sock.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])

@@ -94,7 +94,7 @@ ok eventually(10, sub { figure('run_bytes') == 0 }), 'nothing is counted after t
 is $cb->run(%slow, code => 'print(len(open("a").read()))')->{data}{stdout}, "1000000\n", 'there is room again';
 put('w' x 2_500_000);
 $r = $cb->run(code => 'print(1)', files => { a => id_of('w' x 2_500_000) });
-is $r->{json}{message}, 'files: those in the store have 2500000 bytes together; a run may have 2000000 from there', 'more than any run may have';
+is $r->{json}{message}, 'files: those in the store have 2500000 bytes together; a request may have 2000000 from there', 'more than any run may have';
 
 # --- its walls -----------------------------------------------------------------------------------------------------------------
 

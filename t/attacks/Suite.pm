@@ -25,7 +25,7 @@ my %share = (
     calls  => { themes => [qw(calls sockets)], skipped => 1, skipped_chroot => 8 },
     limits => { themes => [qw(disk memory processes)], skipped => 1, skipped_chroot => 19 },
     next   => { themes => [qw(next)], skipped => 1 },
-    output => { themes => [qw(compiler files judge output source)], skipped => 1, skipped_chroot => 1 },
+    output => { themes => [qw(compiler files judge output source)], skipped => 1, skipped_chroot => 2 },
     reach  => { themes => [qw(handed network node others proc reach)], skipped => 47, skipped_chroot => 48 },
 );
 

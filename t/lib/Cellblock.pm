@@ -298,8 +298,11 @@ sub log_is_clean {
     my ($self) = @_;
     my @bad;
     for my $file ($self->logs) {
-        for my $line (grep { $_ =~ $bad_log } split /\n/, slurp($file) // '') {
-            push @bad, "$file: $line" if !grep { $line =~ $_ } @{ $self->{allow} };
+        my @lines = split /\n/, slurp($file) // '';
+        for my $at (grep { $lines[$_] =~ $bad_log } 0 .. $#lines) {
+            next if grep { $lines[$at] =~ $_ } @{ $self->{allow} };
+            my @more = $lines[$at] =~ /\bTraceback\b/ ? grep {defined} @lines[$at + 1 .. $at + 12] : ();
+            push @bad, "$file: $lines[$at]", @more;
         }
     }
     is join("\n", @bad[0 .. ($#bad < 20 ? $#bad : 20)]), '', 'the log is clean';
