@@ -168,14 +168,14 @@ for (
 ) {
     my ($controller, $file, $attack) = @$_;
     # A removal that comes too late has no effect.
-    for my $attempt (1 .. 20) {
+    for my $attempt (1 .. 40) {
         my ($dir, $pid) = start(conf => [['cellblock.conf', qr/cells = 32/, "cells = $cells"]]);
         my $thief = fork // die "fork: $!";
         if (!$thief) {
             take_away($dir, $file, $cells);
         }
         eventually(30, sub { log_of($dir) =~ /not stopped|all of them stopped/ });
-        my $was_late = log_of($dir) =~ /all of them stopped/ && $attempt < 20;
+        my $was_late = log_of($dir) =~ /all of them stopped/ && $attempt < 40;
         not_served("no limit of $controller", $dir, qr/not stopped: $attack; layer cgroup/) if !$was_late;
         kill 'KILL', $thief;
         waitpid $thief, 0;

@@ -449,9 +449,9 @@ followed(void)
 			await(fd, PROTO_PROGRESS, &reply);
 		close(fd);
 	}
-	/* All flags there are, and those there are not; but RUN_COLLECT comes with a descriptor. */
+	/* All flags there are, and those there are not; but these two come with a descriptor. */
 	fds[0] = runner_client_job("print(1)");
-	request.flags = ~(uint32_t)RUN_COLLECT;
+	request.flags = ~(uint32_t)(RUN_COLLECT | RUN_PACK);
 	fd = open_link();
 	fdpass_send(fd, &request, sizeof request, fds, 3);
 	do {
