@@ -320,6 +320,7 @@ my @refused = (
     ['capset',                  'EPERM',  qr/drop all capabilities/],
     ['pivot_root',              'EPERM',  qr/pivot/],
     ['sethostname',             'EPERM',  qr/host name/],
+    ['fsmount',                 'EPERM',  qr/make a \/proc of the cells' processes/],
 );
 SKIP: {
     skip $_, 1 if $_ = Tracer::missing();

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "autoconfig.h"
 #include "capabilities.h"
 #include "collection.h"
 #include "fdpass.h"
@@ -62,8 +63,13 @@ limit(__rlimit_resource_t resource, rlim_t most)
 static int
 set_rlimits(const struct collector *collector)
 {
+#ifndef CELLBLOCK_SANITIZERS
+	/* The sanitizers map terabytes. */
+	if (limit(RLIMIT_DATA, DATA_BYTES) != 0)
+		return -1;
+#endif
 	return limit(RLIMIT_CPU, CPU_SECONDS) != 0 || (collector->becomes_user && limit(RLIMIT_NOFILE, OPEN_FILES) != 0) ||
-	        limit(RLIMIT_DATA, DATA_BYTES) != 0 || limit(RLIMIT_CORE, 0) != 0 ?
+	        limit(RLIMIT_CORE, 0) != 0 ?
 	    -1 :
 	    0;
 }
