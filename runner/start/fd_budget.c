@@ -42,10 +42,10 @@
 #define WORKER_GENERATIONS 2
 
 /*
- * stdio, epoll, signals, door, relay, the network namespace, /proc, the processes of
- * cells, the host's root, the metrics,
- * the directory of the pids groups, the count of pids, the listener for sockets of programs; the
- * two ends of what is being handed over; and one message with all descriptors that it can have.
+ * stdio, epoll, signals, door, relay, the network namespace, /proc, the processes of cells, the
+ * host's root, the metrics, the directory of the pids groups, the count of pids, the listener for
+ * sockets of programs; the two ends of what is being handed over; and one message with all
+ * descriptors that it can have.
  */
 #define BROKER_OWN (20 + FDPASS_MAX)
 
