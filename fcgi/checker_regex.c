@@ -394,13 +394,15 @@ static int
 repeat(struct parser *parser, size_t start, uint32_t least, uint32_t most)
 {
 	size_t size = parser->regex->size - start;
-	struct instruction *copy = malloc((size > 0 ? size : 1) * sizeof *copy);
+	struct instruction *copy;
 	int failed = 0;
 
+	if (size == 0)
+		return 0; /* an empty group, which repeated is the same */
+	copy = malloc(size * sizeof *copy);
 	if (copy == NULL)
 		return fail(parser, "is a pattern for which there is no memory");
-	if (size > 0)
-		memcpy(copy, parser->regex->code + start, size * sizeof *copy);
+	memcpy(copy, parser->regex->code + start, size * sizeof *copy);
 	parser->regex->size = start;
 	for (uint32_t i = 0; i < least && failed == 0; i++)
 		failed = append_copy(parser, copy, size);
