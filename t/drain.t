@@ -44,7 +44,7 @@ sub since {
 {
     my $cb = Cellblock->start(own => 1);
     my $old = parent($cb, 'worker');
-    my @sockets = sleepers($cb, 8, 1.5);
+    my @sockets = sleepers($cb, 8, 4);
     ok running($cb, 8), 'eight runs have begun';
     my ($exit, $out, $err) = command(['supervisorctl', '-c', "$cb->{dir}/supervisord.conf", 'restart', 'worker'], seconds => 60);
     is $exit, 0, 'the workers are restarted' or diag "$out$err";
@@ -53,7 +53,7 @@ sub since {
     ok defined $cb->healthy_within(20), 'and serves';
 
     # The same by SIGHUP.
-    @sockets = sleepers($cb, 8, 2);
+    @sockets = sleepers($cb, 8, 4);
     ok running($cb, 8), 'eight runs have begun again';
     my $mark = mark($cb);
     my $begin = time;
@@ -64,7 +64,7 @@ sub since {
     is join(' ', map { $cb->read_reply($_)->{status} } @sockets), join(' ', (200) x 8), 'no run is lost';
 
     # A new runner. The old one serves its runs.
-    @sockets = sleepers($cb, 4, 4);
+    @sockets = sleepers($cb, 4, 5);
     ok running($cb, 4), 'four runs have begun';
     my @brokers = $cb->pids('broker');
     $mark = mark($cb);
@@ -74,7 +74,7 @@ sub since {
     ok eventually(20, sub { !grep { -d "/proc/$_" } @brokers }), 'then the old one ends, long before runner.drain_ms';
 
     # The whole.
-    @sockets = sleepers($cb, 4, 2);
+    @sockets = sleepers($cb, 4, 4);
     ok running($cb, 4), 'four runs have begun before the stop';
     $cb->finish;
     is join(' ', map { $cb->read_reply($_)->{status} } @sockets), join(' ', (200) x 4), 'script/server --stop: no run is lost';

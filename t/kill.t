@@ -63,10 +63,7 @@ for (@victims) {
     ok defined $healed, "$who killed: healthy again within 5 s";
     diag sprintf '%s killed: healthy %.2f s after it', $who, time - $killed if defined $healed;
     $cb->healthy_within(30) if !defined $healed;
-    # The remaining processes may be healthy before supervisord has started the killed one again.
-    my $processes;
-    eventually(15, sub { ($processes = $cb->processes_at_rest) == $processes_at_start });
-    is $processes, $processes_at_start, "$who killed: as many processes as before";
+    is $cb->processes_settle($processes_at_start), $processes_at_start, "$who killed: as many processes as before";
 }
 
 # --- killed in the middle of a run -----------------------------------------------------------------------------------------------
@@ -167,6 +164,6 @@ SKIP: {
     $cb->many(8, sub { $sent++ < 120 ? { code => 'print("out")' } : undef }, sub { my $r = $_[1]; $got{ $r->{data} ? $r->{data}{stdout} : $r->{body} }++ });
     is_deeply \%got, { "out\n" => 120 }, 'the runner is killed after runs with smaller limits: later runs have their own limits';
 }
-is $cb->processes_at_rest, $processes_at_start, 'at the end there are as many processes as at the start';
+is $cb->processes_settle($processes_at_start), $processes_at_start, 'at the end there are as many processes as at the start';
 $cb->finish;
 done_testing;

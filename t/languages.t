@@ -87,7 +87,7 @@ my $at_rest = $cb->processes_at_rest;
 for my $name (qw(restless fidgety)) {
     is $cb->run(language => $name, code => 'print "up\n"')->{data}{stdout}, "up\n", "$name: its first run succeeds";
     cmp_ok scalar(processes_of(qr/restless/)), '>', 0, 'a used language has processes';
-    ok eventually(60, sub { !processes_of(qr/restless/) && keys %{ { $cb->processes } } <= $at_rest }), 'a language has no process after idle_s';
+    ok eventually(20, sub { !processes_of(qr/restless/) && keys %{ { $cb->processes } } <= $at_rest }), 'a language has no process after idle_s';
 }
 is $cb->get('/health', key => undef)->{status}, 200, 'the service is healthy while a language sleeps';
 

@@ -111,7 +111,7 @@ $cb->many(4, sub { $sent++ < 400 ? { code => 'print(hash("x"))' } : undef }, sub
     $hashes{ $r->{data}{stdout} // '' }++;
 }, 60);
 is $good, 400, 'zygotes are replaced between runs: every run is right';
-is $cb->processes_at_rest, $processes, 'zygotes are replaced: there are as many processes as before';
+is $cb->processes_settle($processes), $processes, 'zygotes are replaced: there are as many processes as before';
 my @now = $cb->pids('zygote');
 ok @now >= 2, 'zygotes are replaced: two or more serve';
 cmp_ok scalar(grep { $before{$_} } @now), '<', scalar(@now), 'zygotes are replaced: some are new';

@@ -405,6 +405,15 @@ sub processes_at_rest {
     return scalar(() = $last =~ /\d+/g);
 }
 
+# The number of processes at rest once it is $count, or after a while. What was killed is started
+# again, and cells are armed again, some time after the last answer.
+sub processes_settle {
+    my ($self, $count) = @_;
+    my $now;
+    eventually(15, sub { ($now = $self->processes_at_rest) == $count });
+    return $now;
+}
+
 # The number of connections to the runner. Each thread of a worker has one.
 sub runner_connections {
     my ($self) = @_;

@@ -161,7 +161,8 @@ sub many {
             my $one = $open{$socket};
             my $got = sysread $socket, $one->{in}, 65536, length $one->{in};
             next if !defined $got && ($! == EAGAIN || $! == EWOULDBLOCK || $! == EINTR);
-            my $reply = $got ? _parse(\$one->{in}) : _reply(0, {}, $one->{in});
+            my $why = defined $got ? 'end' : "$!";
+            my $reply = $got ? _parse(\$one->{in}) : _reply(0, {}, "$why after " . length($one->{in}) . " bytes: $one->{in}");
             next if !$reply;
             $select->remove($socket);
             delete $open{$socket};
