@@ -641,6 +641,12 @@ wall_in(PyObject *self, PyObject *args)
 		return NULL;
 	threads_end();
 	snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, zygote_setup.main_file);
+	/*
+	 * A guest that looks up an attribute would write to the name of the one which had its
+	 * place in this cache: to a page of its own for each.
+	 */
+	if (zygote_setup.imports > 0)
+		PyType_ClearCache();
 	arenas = arenas_end(&arenas_size);
 	arenas_fill();
 	memory_fill_heap();
