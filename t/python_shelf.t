@@ -383,5 +383,12 @@ for my $pid (grep { $processes{$_}{cmdline} =~ /zygote python3/ } keys %processe
     is join("\n", $maps =~ /^\S+ .w.s .*$/mg), '', "zygote $pid shares no memory that its guests can write to";
 }
 cmp_ok $mapped, '>', 0, 'the arenas of a zygote with a shelf are a mapping of a file';
+my $near = $cb->run(code => <<'PYTHON')->{data}{stdout};
+import json
+kept = [bytes(16 * size) for size in range(1, 29) for _ in range(20)]
+places = sorted(map(id, kept))
+print(sum(abs(place - places[len(places) // 2]) < 2**20 for place in places) * 100 // len(places))
+PYTHON
+cmp_ok $near, '>', 95, 'small objects of a run lie side by side, most of them in percent';
 $cb->finish;
 done_testing;

@@ -491,6 +491,7 @@ serve(PyObject *self, PyObject *unused)
 	PySys_SetObject("__interactivehook__", hook == Py_None ? NULL : hook);
 	leave_recursive_call = (void (*)(void))dlsym(RTLD_DEFAULT, "Py_LeaveRecursiveCall");
 	format_unraisable = (void (*)(const char *, ...))dlsym(RTLD_DEFAULT, "PyErr_FormatUnraisable");
+	arenas_fill();
 	memory_fill_heap();
 	if (zygote_setup.huge_pages != 0)
 		memory_use_huge_pages();
@@ -640,8 +641,15 @@ wall_in(PyObject *self, PyObject *args)
 		return NULL;
 	threads_end();
 	snprintf(main_path, sizeof main_path, "%s/%s", PATH_BOX, zygote_setup.main_file);
-	memory_fill_heap();
+	/*
+	 * A guest that looks up an attribute would write to the name of the one which had its
+	 * place in this cache: to a page of its own for each.
+	 */
+	if (zygote_setup.imports > 0)
+		PyType_ClearCache();
 	arenas = arenas_end(&arenas_size);
+	arenas_fill();
+	memory_fill_heap();
 	if (arenas != NULL)
 		memory_map_file(arenas, arenas_size);
 	memory_pack_data();

@@ -2,14 +2,20 @@
  * arenas.c - see arenas.h. Runs in a zygote. In a guest, nothing gives an arena of the zygote back.
  */
 #define _GNU_SOURCE
+#define Py_LIMITED_API 0x03080000
 #include "guest/python3/arenas.h"
 
+#include <Python.h>
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 
-#define RESERVED ((size_t)1 << 30) /* of the address space */
-#define STEP ((size_t)2 << 20)     /* a huge page */
+#define RESERVED ((size_t)1 << 30)  /* of the address space */
+#define STEP ((size_t)2 << 20)      /* a huge page */
+#define SMALL_MAX 512u              /* the largest object that lies in an arena */
+#define SMALL_STEP 16u              /* sizes are rounded up to this */
+#define FILL_MAX ((size_t)32 << 20) /* more than is ever free */
 
 /* PyObjectArenaAllocator, which is not in the stable ABI, but the same in every version. */
 struct arena_allocator {
@@ -22,22 +28,35 @@ typedef void allocator_function(struct arena_allocator *allocator);
 
 static struct arena_allocator python; /* that which ours replaces */
 static char *start, *next, *writable, *end;
+static char *newest; /* the last arena since arenas_end, or NULL */
+static size_t newest_size;
 
-static void *
-alloc_arena(void *context, size_t size)
+/* Returns NULL if there is no room. */
+static char *
+take_arena(size_t size)
 {
-	(void)context;
 	if (start == NULL || (size_t)(end - next) < size)
-		return python.alloc(python.context, size);
+		return NULL;
 	if (next + size > writable) {
 		size_t more = (size + STEP - 1) & ~(STEP - 1);
 
 		if (mprotect(writable, more, PROT_READ | PROT_WRITE) != 0)
-			return python.alloc(python.context, size);
+			return NULL;
 		writable += more;
 	}
 	next += size;
 	return next - size;
+}
+
+static void *
+alloc_arena(void *context, size_t size)
+{
+	char *arena = take_arena(size);
+
+	(void)context;
+	newest = arena != NULL ? arena : python.alloc(python.context, size);
+	newest_size = size;
+	return newest;
 }
 
 static void
@@ -70,11 +89,37 @@ arenas_begin(void)
 char *
 arenas_end(size_t *size)
 {
+	newest = NULL;
 	if (start == NULL)
 		return NULL;
-	munmap(writable, (size_t)(end - writable));
-	end = writable;
-	next = end;
-	*size = (size_t)(writable - start);
+	munmap(next, (size_t)(end - next));
+	end = next;
+	*size = (size_t)(next - start);
 	return *size > 0 ? start : NULL;
+}
+
+static bool
+is_in_newest(const char *block)
+{
+	return newest != NULL && block >= newest && block < newest + newest_size;
+}
+
+void
+arenas_fill(void)
+{
+	size_t filled = 0;
+	bool is_held = newest != NULL;
+
+	if (start == NULL)
+		return;
+	for (size_t size = SMALL_MAX; size > 0; size -= SMALL_STEP) {
+		char *block;
+
+		while ((block = PyObject_Malloc(size)) != NULL && !is_in_newest(block) && filled < FILL_MAX)
+			filled += size;
+		/* Python would give an arena back in which nothing is left. */
+		if (is_held)
+			PyObject_Free(block);
+		is_held = true;
+	}
 }

@@ -17,8 +17,16 @@ void arenas_begin(void);
 
 /*
  * New arenas are Python's own affair again. Returns where those since arenas_begin lie, of *size
- * bytes, which is a multiple of 2 MiB; NULL if there are none.
+ * bytes; NULL if there are none.
  */
 char *arenas_end(size_t *size);
+
+/*
+ * After arenas_end: leave no free place in Python's arenas except in a new one, as memory_fill_heap
+ * does in the heap. A guest's small objects lie side by side there, and not in a hundred pages that
+ * are copied for them. A later call fills what has become free in the old ones. Does nothing
+ * without arenas_begin.
+ */
+void arenas_fill(void);
 
 #endif

@@ -16,6 +16,51 @@ TIMES = 12  # CPython begins to specialize a function at its eighth call
 
 known_codecs = dict(encodings._cache)
 
+# A program of the size and kind that clients write around a function of their users. The compiler
+# needs most of the memory of a short run.
+PROGRAM = '''
+import json
+from base64 import b64decode
+
+LIMIT = 10
+
+
+class Item:
+    def __init__(self, name: str, tags=(), **more):
+        self.name, self.tags, self.more = name, list(tags), more
+
+    @property
+    def title(self) -> str:
+        return f"{self.name!s:>8}: {len(self.tags):d}"
+
+
+def main(items: list, limit: int = LIMIT, *, is_short: bool = False) -> dict:
+    """Sort the items, and count their tags."""
+    count, result = {}, []
+    for place, item in enumerate(items[:limit], start=1):
+        try:
+            one = Item(item["name"], item.get("tags") or [], price=round(float(item.get("price", 0)) * 1.19, 2))
+        except (KeyError, ValueError) as error:
+            result.append({"error": str(error), "place": place})
+            continue
+        for tag in one.tags:
+            count[tag] = count.get(tag, 0) + 1
+        if is_short and place % 2 == 0:
+            result.append({"name": one.name})
+        elif one.name.startswith(("a", "b")) or not one.tags:
+            result.append({"name": one.title.strip(), "place": place, **one.more})
+    names = sorted({entry["name"] for entry in result if "name" in entry}, key=lambda name: (len(name), name))
+    while names and names[-1] == "":
+        names.pop()
+    return {"items": result, "count": count, "names": ", ".join(names), "total": sum(count.values())}
+
+
+inputs = json.loads(b64decode(ENCODED).decode("utf-8"))
+output = main(**inputs)
+print(f"<<{json.dumps(output, indent=4)}>>", file=FILE)
+'''
+INPUTS = {"items": [{"name": "a", "tags": ["x", "y"], "price": 1.5}, {"name": "b", "tags": ["x"]}, {"tags": []}], "limit": 5}
+
 
 def patterns():
     import re
@@ -32,12 +77,15 @@ def patterns():
 
 def texts():
     import base64
+    import io
     import json
 
     value = {"a": [1, 2.5, None, {"b": True}], "c": "text", "d": {}, "e": []}
     json.loads(json.dumps(value))
     json.loads(base64.b64decode(base64.b64encode(json.dumps(value, indent=4, sort_keys=True).encode())).decode("utf-8"))
     json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    scope = {"__name__": "rehearsal", "ENCODED": base64.b64encode(json.dumps(INPUTS).encode()), "FILE": io.StringIO()}
+    exec(compile(PROGRAM, "rehearsal", "exec", dont_inherit=True), scope)
 
 
 def classes():
