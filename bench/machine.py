@@ -3,7 +3,7 @@
 usage: machine.py [--prefix PREFIX] [--rounds N]
 
 The first table has twenty programs: memory_peak_bytes beside the "Maximum resident set size" of /usr/bin/time -v. The
-last line is a loop of 700 greps in bash, by a clock outside and by usage.wall_ms in a cell.
+second one has Python programs that import something, which begin with what their zygote has imported. The last line is a loop of 700 greps in bash, by a clock outside and by usage.wall_ms in a cell.
 """
 import argparse
 import asyncio
@@ -47,6 +47,31 @@ PROGRAMS = {
     "cpp, a vector": ("cpp", "#include <vector>\nint main() { std::vector<int> v; for (int i = 0; i < 8000000; i++) "
                       "v.push_back(i); return v[5] - 5; }\n", None),
 }
+PYTHON = ["/usr/bin/python3"]
+IMPORTS = {
+    name: ("python3", code, PYTHON) for name, code in {
+        "json": "import json\nprint(json.dumps([1]))\n",
+        "re": "import re\nprint(re.findall('a', 'aa'))\n",
+        "datetime": "import datetime\nprint(datetime.date.today())\n",
+        "dataclasses, typing": "import dataclasses, typing\n",
+        "asyncio": "import asyncio\nasyncio.run(asyncio.sleep(0))\n",
+        "threading": "import threading\nt = threading.Thread(target=print)\nt.start()\nt.join()\n",
+        "subprocess": "import subprocess\nsubprocess.run(['true'])\n",
+        "sqlite3": "import sqlite3\nsqlite3.connect(':memory:').execute('select 1')\n",
+        "unittest": "import unittest\n",
+        "urllib.request": "import urllib.request\n",
+        "json, and 50 MiB": "import json\nx = [0] * (50 << 17)\n",
+        "json, and 200 MiB": "import json\nx = bytearray(200 << 20)\n",
+        "random, a list of 10^6": "import random\nx = [random.random() for _ in range(10**6)]\n",
+        "requests": "import requests\n",
+        "jinja2": "import jinja2\njinja2.Template('{{ a }}').render(a=1)\n",
+        "httpx": "import httpx\n",
+        "numpy": "import numpy\nnumpy.arange(10).sum()\n",
+        "numpy, and 50 MiB": "import numpy\nnumpy.ones(50 << 17).sum()\n",
+        "pandas": "import pandas\npandas.DataFrame({'a': [1, 2]}).describe()\n",
+        "Pillow": "from PIL import Image\nImage.new('RGB', (10, 10))\n",
+    }.items()
+}
 
 
 def outside_bytes(language, code, command, directory):
@@ -81,11 +106,11 @@ def inside(service, language, code):
     return answer.data["usage"] if answer and answer.data.get("status") == "ok" else None
 
 
-def memory(service, rounds):
+def memory(service, rounds, programs):
     print(f"{'program':28} {'time -v':>10} {'request':>10}  ratio")
     worst = 0.0
     with tempfile.TemporaryDirectory() as directory:
-        for name, (language, code, command) in PROGRAMS.items():
+        for name, (language, code, command) in programs.items():
             outside = outside_bytes(language, code, command, directory)
             peaks = [usage["memory_peak_bytes"] for usage in (inside(service, language, code) for _ in range(rounds)) if usage]
             if outside is None or not peaks:
@@ -122,7 +147,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     with instance.serving(options.prefix) as service:
-        memory(service, options.rounds)
+        memory(service, options.rounds, PROGRAMS)
+        memory(service, options.rounds, IMPORTS)
         greps(service, options.rounds)
 
 

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use Cellblock qw(slurp spew);
+use File::Temp ();
 use Test::More;
 
 my $late = "/usr/local/bin/cellblock-test-late-$$";
@@ -111,6 +112,23 @@ print(len(lock(one)) > 0 and 1, end=" ")
 try: lock(two); print("both")
 except BlockingIOError: print("refused")
 PYTHON
+
+# Programs that gcc has fitted with checks. The search for leaks would need ptrace(2).
+SKIP: {
+    my $dir = File::Temp::tempdir('cellblock-machine-XXXXXX', TMPDIR => 1, CLEANUP => 1);
+    spew("$dir/main.c", "int main(void) { return 0; }\n");
+    skip 'no AddressSanitizer', 2 if system "gcc -fsanitize=address -o $dir/main $dir/main.c 2>/dev/null && ASAN_OPTIONS=detect_leaks=0 $dir/main";
+    my %time = (limits => { wall_ms => 60000, cpu_ms => 60000 });
+    prints 'a program with AddressSanitizer ends as it does outside', 'bash', <<'BASH', "done 3\n", %time;
+printf '#include <stdio.h>\n#include <stdlib.h>\nint main(void) { volatile char *p = malloc(9); p = NULL; printf("done "); return 3; }\n' >main.c
+gcc -fsanitize=address -o main main.c && ./main; echo $?
+BASH
+    prints 'and AddressSanitizer finds faults', 'bash', <<'BASH', "heap-buffer-overflow\n", %time;
+printf '#include <stdlib.h>\nint main(void) { volatile char *p = malloc(9); return p[9]; }\n' >main.c
+gcc -fsanitize=address -o main main.c; ./main 2>&1 | grep -o heap-buffer-overflow | head -n 1
+BASH
+}
+prints 'pages of the manual are found', 'bash', 'man -w ls | sed "s,.*/,,"', qr/^ls\.1/ if !system 'man -w ls >/dev/null 2>&1';
 
 # A program has the names that it has anywhere, however it was started.
 my %called = (

@@ -24,7 +24,7 @@ is $r->{data}{stdout}, "['HTTPS_PROXY', 'HTTP_PROXY', 'NODE_USE_ENV_PROXY', 'NO_
     or diag $r->{body};
 is $r->{data}{network}, 'proxy', 'the reply reports the network';
 $r = $cb->run(code => 'import os, socket; print(sorted(os.environ)); socket.socket()');
-like $r->{data}{stdout}, qr/\A\['HOME', 'LANG', 'LOGNAME', (?:'OMP_NUM_THREADS', )?'PATH', 'SHELL', 'TMPDIR', 'USER'\]/, 'a run without a network has no proxy variables';
+like $r->{data}{stdout}, qr/\A\['HOME', 'LANG', 'LOGNAME', 'LSAN_OPTIONS', (?:'OMP_NUM_THREADS', )?'PATH', 'SHELL', 'TMPDIR', 'USER'\]/, 'a run without a network has no proxy variables';
 is $r->{data}{network}, 'none', 'a run without a network: the reply says so';
 like $r->{data}{error}, qr/\(socket\); enable_network /, 'a run without a network has no sockets';
 

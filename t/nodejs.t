@@ -48,7 +48,7 @@ cp "$1/$2" "$home" && cd "$home" || exit 125
 shift 5
 {
 	{
-		env -i HOME="$home" LANG=C.UTF-8 LOGNAME=user $processors PATH=/usr/local/bin:/usr/bin:/bin SHELL=/bin/sh TMPDIR=/tmp USER=user "$node" "$name" "$@" 2>&3 | cat >&4
+		env -i HOME="$home" LANG=C.UTF-8 LOGNAME=user LSAN_OPTIONS=detect_leaks=0 $processors PATH=/usr/local/bin:/usr/bin:/bin SHELL=/bin/sh TMPDIR=/tmp USER=user "$node" "$name" "$@" 2>&3 | cat >&4
 		exit ${PIPESTATUS[0]}
 	} 3>&1 | cat >&2
 	exit ${PIPESTATUS[0]}

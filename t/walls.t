@@ -30,7 +30,7 @@ import os, stat
 modes = [os.fstat(fd).st_mode for fd in range(3)]
 print([stat.S_ISDIR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode) for mode in modes])
 PYTHON
-    ['only these environment variables',      'import os; print(sorted(os.environ))', qr/\A\['HOME', 'LANG', 'LOGNAME', (?:'OMP_NUM_THREADS', )?'PATH', 'SHELL', 'TMPDIR', 'USER'\]\n\z/],
+    ['only these environment variables',      'import os; print(sorted(os.environ))', qr/\A\['HOME', 'LANG', 'LOGNAME', 'LSAN_OPTIONS', (?:'OMP_NUM_THREADS', )?'PATH', 'SHELL', 'TMPDIR', 'USER'\]\n\z/],
     ['not root', <<'PYTHON', "False True True\n"],
 import os
 print(0 in os.getresuid() + os.getresgid(), os.getuid() == os.geteuid(), os.getgroups() in ([], [os.getgid()]))

@@ -30,7 +30,7 @@ sub cold_result {
     mkdir $dir or die "$dir: $!";
     spew("$dir/main.py", $source);
     # The variables are those of a cell; two of the values are directories.
-    my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } (qw(HOME LANG LOGNAME PATH SHELL TMPDIR USER), exists $env->{OMP_NUM_THREADS} ? 'OMP_NUM_THREADS' : ());
+    my %value = map { $_ => ($env->{$_} // '/tmp') =~ s{\A/box}{$dir}r } (qw(HOME LANG LOGNAME LSAN_OPTIONS PATH SHELL TMPDIR USER), exists $env->{OMP_NUM_THREADS} ? 'OMP_NUM_THREADS' : ());
     # In a session of its own, as in a cell: the test's process group may be outside of the pid
     # namespace of a container, and then has the id 0.
     # Up to Python 3.8 a program that is named by a relative path has that in its tracebacks.
