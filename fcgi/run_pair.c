@@ -3,7 +3,7 @@
 #include "run_pair.h"
 
 #include <errno.h>
-#include <stdint.h>
+#include <limits.h>
 #include <string.h>
 
 #include "clock.h"
@@ -88,10 +88,9 @@ take_events(struct run_side *side, struct run_side *other)
 static int
 left_ms(const struct run_side *side)
 {
-	uint64_t now_us = clock_us(), until_us = side->execution.watch.deadline_us;
-	uint64_t ms = is_over(side) ? INT32_MAX : now_us < until_us ? (until_us - now_us) / 1000 + 1 : 0;
+	int ms = is_over(side) ? INT_MAX : run_wait_left_ms(&side->execution.watch);
 
-	return ms < INT32_MAX ? (int)ms : INT32_MAX;
+	return ms < 0 ? 0 : ms;
 }
 
 static void
@@ -108,7 +107,9 @@ wait_for_both(struct run_side side[2])
 			for (int j = 0; is_over(&side[i]) && j < WATCH_COUNT; j++)
 				polled[i * WATCH_COUNT + j].fd = -1;
 		}
-		if (poll(polled, 2 * WATCH_COUNT, first_ms < second_ms ? first_ms : second_ms) < 0 && errno != EINTR) {
+		if (poll(polled, 2 * WATCH_COUNT, first_ms < second_ms ? first_ms : second_ms) < 0) {
+			if (errno == EINTR)
+				continue;
 			fail(&side[0], &side[1], RUN_FAULT);
 			fail(&side[1], &side[0], RUN_FAULT);
 			return;

@@ -1,10 +1,13 @@
 /*
  * run_wait.c - see run_wait.h. Runs in a thread of the worker.
  *
- * The guest reads and writes the worker's pipes. When the result arrives every process of the
- * run is dead, so both pipes end, too. The worker waits for the result and for both ends, in
- * whichever order they come. A guest cannot extend this beyond its limits: the runner kills it in
- * time, and deadlines here end the wait for a runner that does not.
+ * The guest reads and writes the worker's pipes. The worker waits for the result and for both
+ * ends, in whichever order they come. When the result arrives the program has ended, and all that
+ * it wrote is in the pipes. Its children are killed then, and the kernel may take seconds to free
+ * their memory. So a pipe that is empty after the result counts as one that has ended.
+ *
+ * A guest cannot extend this beyond its limits: the runner kills it in time, and deadlines here
+ * end the wait for a runner that does not.
  */
 #define _GNU_SOURCE
 #include "run_wait.h"
@@ -20,7 +23,7 @@
 #include "log_limit.h"
 
 #define SHORT_RUN_MS 2      /* the output of a run that ends within this time is read at its end */
-#define DRAIN_GRACE_MS 5000 /* how much later than the result the pipes may end */
+#define DRAIN_GRACE_MS 5000 /* how much later than the result children may write */
 
 static void
 cancel(struct runner_link *link, uint32_t id, enum proto_cancel why)
@@ -36,7 +39,10 @@ cancel(struct runner_link *link, uint32_t id, enum proto_cancel why)
 		log_limit_warn(&limit, "%s: cancel: %s", link->path, strerror(errno));
 }
 
-/* Read the pipes that have data or have ended. Returns 0; or -1 with the run's cause set. */
+/*
+ * Read the pipes that have data or have ended. After the result, one that has neither has nothing
+ * more for us. Returns 0; or -1 with the run's cause set.
+ */
 static int
 take_output(struct run *run, struct watch *watch)
 {
@@ -45,8 +51,11 @@ take_output(struct run *run, struct watch *watch)
 	for (int i = WATCH_OUT; i <= WATCH_ERR; i++) {
 		int more;
 
-		if (watch->polled[i].revents == 0)
+		if (watch->polled[i].revents == 0) {
+			if (watch->answered)
+				watch->polled[i].fd = -1;
 			continue;
+		}
 		more = run_output_read(outputs[i], watch->polled[i].fd, watch->output_bytes);
 		/*
 		 * All writers are gone, so the end is likely to be next: reading again at once
@@ -118,7 +127,7 @@ run_wait_deadline_passed(struct run *run, struct watch *watch)
 		run_set_cause(run, "run %u: no result in time", run->id);
 		return RUN_LOST;
 	}
-	log_limit_warn(&limit, "run %u: its pipes stay open after the result; the output may be incomplete", run->id);
+	log_limit_warn(&limit, "run %u: its children write on after the result; the output may be incomplete", run->id);
 	run->out.truncated |= watch->polled[WATCH_OUT].fd >= 0;
 	run->err.truncated |= watch->polled[WATCH_ERR].fd >= 0;
 	return RUN_ENDED;
@@ -135,6 +144,16 @@ bool
 run_wait_is_needed(const struct watch *watch)
 {
 	return !watch->answered || watch->polled[WATCH_OUT].fd >= 0 || watch->polled[WATCH_ERR].fd >= 0;
+}
+
+int
+run_wait_left_ms(const struct watch *watch)
+{
+	int64_t left_ms = (int64_t)(watch->deadline_us - clock_us()) / 1000;
+
+	if (left_ms <= 0)
+		return -1;
+	return watch->answered ? 0 : left_ms < INT_MAX ? (int)left_ms : INT_MAX;
 }
 
 enum run_end
@@ -175,8 +194,8 @@ run_wait_take_events(struct run *run, struct watch *watch)
  * Have poll(2) announce room for what the follower has to send, if it is time for that. Returns how
  * long to wait for anything else: `left_ms`, or less.
  */
-static int64_t
-await_turn(const struct run *run, struct watch *watch, int64_t left_ms)
+static int
+await_turn(const struct run *run, struct watch *watch, int left_ms)
 {
 	struct pollfd *client = &watch->polled[WATCH_CLIENT];
 	int due_ms = client->fd < 0 ? INT_MAX : watch->follower->due_ms(watch->follower, run);
@@ -195,23 +214,22 @@ run_wait(struct run *run, struct watch *watch)
 	nfds_t skipped = WATCH_RUNNER;
 
 	while (run_wait_is_needed(watch)) {
-		int64_t left_ms = (int64_t)(watch->deadline_us - clock_us()) / 1000;
+		int left_ms = run_wait_left_ms(watch), n;
 		enum run_end end;
-		int n;
 
-		if (left_ms <= 0)
+		if (left_ms < 0)
 			return run_wait_deadline_passed(run, watch);
 		if (watch->follower != NULL)
 			left_ms = await_turn(run, watch, left_ms);
 		if (skipped > 0 && left_ms > SHORT_RUN_MS)
 			left_ms = SHORT_RUN_MS;
-		n = poll(watch->polled + skipped, WATCH_COUNT - skipped, left_ms < INT32_MAX ? (int)left_ms : INT32_MAX);
+		n = poll(watch->polled + skipped, WATCH_COUNT - skipped, left_ms);
 		skipped = 0;
 		if (n < 0 && errno != EINTR) {
 			run_set_cause(run, "poll: %s", strerror(errno));
 			return RUN_FAULT;
 		}
-		if (n <= 0)
+		if (n < 0 || (n == 0 && !watch->answered))
 			continue;
 		end = run_wait_take_events(run, watch);
 		if (end != RUN_ENDED)

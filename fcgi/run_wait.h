@@ -27,8 +27,8 @@ struct watch {
 };
 
 /*
- * Wait until the run has ended and both of its pipes have. RUN_ENDED: run->result says how, and the
- * output is in `run`; anything else: it was given up.
+ * Wait until the run has ended and both of its pipes have, or are empty. RUN_ENDED: run->result
+ * says how, and the output is in `run`; anything else: it was given up.
  */
 enum run_end run_wait(struct run *run, struct watch *watch);
 
@@ -37,11 +37,20 @@ enum run_end run_wait(struct run *run, struct watch *watch);
 /* Whether there is something to wait for. */
 bool run_wait_is_needed(const struct watch *watch);
 
-/* Deal with what poll(2) has found. RUN_ENDED: go on; anything else ends the wait. */
+/*
+ * How long poll(2) may wait: not at all after the result, when the pipes only are to be emptied.
+ * -1: the deadline has passed.
+ */
+int run_wait_left_ms(const struct watch *watch);
+
+/*
+ * Deal with what poll(2) has found, also if that is nothing. RUN_ENDED: go on; anything else ends
+ * the wait.
+ */
 enum run_end run_wait_take_events(struct run *run, struct watch *watch);
 
 /*
- * The deadline has passed: either the runner is late with the result, or the pipes stay open after
+ * The deadline has passed: either the runner is late with the result, or children write on after
  * it.
  */
 enum run_end run_wait_deadline_passed(struct run *run, struct watch *watch);

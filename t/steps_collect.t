@@ -30,7 +30,7 @@ my $run   = sub { $cb->run(code => 'open("f", "w").write("left"); print("out")',
 
 for my $step (sort keys %tests) {
     my $test = $tests{$step};
-    next if !$steps->is_made($test->{layer});
+    next if !$steps->is_made($test->{layer}) || ($test->{call} eq 'seccomp' && $cb->sanitized);
     ok $cb->healthy_within(60), "before $step: healthy";
     is $run->()->{data}{files}[0]{content}, 'left', "before $step: files are collected";
     my $logged = length $steps->runner_log;

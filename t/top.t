@@ -15,7 +15,8 @@ my @top = ($top, '--url', $cb->{url});
 $cb->run(code => 'print(1)') for 1 .. 5;
 my @sleepers = map { $cb->connect_raw($cb->run_bytes(code => 'import time; time.sleep(60)', limits => { wall_ms => 60000 })) } 1 .. 3;
 ok eventually(20, sub { $cb->get('/v1/sandbox/metrics')->{body} =~ /^cellblock_runs_running\{language="python3"\} 3$/m }), 'three programs run';
-# The cell of an earlier run may still be emptied, so a frame is printed until only the sleepers have cells.
+# The cell of an earlier run may still be emptied, so a frame is printed until only the sleepers
+# have cells.
 my ($exit, $out, $err);
 eventually(20, sub { ($exit, $out, $err) = command([@top, '--once', '--interval', '0.2']); $out =~ /running 3\b.*^python3 +serving +3 .*^server +3 /ms });
 is "$exit $err", '0 ', 'one frame is printed';

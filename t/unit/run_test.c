@@ -38,8 +38,9 @@ enum step {
 	FIND_HIT,         /* PROTO_FIND: found */
 	FIND_LATE,        /* PROTO_FIND: not found, after the time in which other questions are answered */
 	COMPILE,          /* PROTO_COMPILE: the compiler succeeds */
-	COMPILE_BIG,      /* the same, and its output, over the limit, is in the pipe only after the result */
+	COMPILE_BIG,      /* the same, and its output, over the limit, is in the pipe at the result */
 	RUN,              /* PROTO_RUN: the program succeeds */
+	RUN_KEPT,         /* PROTO_RUN: the program writes and succeeds, and its pipes stay open */
 	RUN_BUSY,         /* PROTO_RUN: refused */
 	RUN_TOLD,         /* PROTO_RUN: its progress is told, then it writes, and succeeds when that was passed on */
 	COMPILE_TOLD,     /* PROTO_COMPILE: the same without a start */
@@ -64,7 +65,7 @@ static struct config config = { .digest = DIGEST, .queue_ms = 100, .language = {
 enum { C, PYTHON3 };
 
 static char directory[] = "/tmp/cellblock-run-XXXXXX", path[64];
-static int listener;
+static int listener, kept[4]; /* those of RUN_KEPT */
 static const enum step *script;
 static char mismatch[128]; /* where the worker left the script */
 static sem_t go;
@@ -187,14 +188,14 @@ receive(int sock, enum step step)
 		reply.u.result.verdict = VERDICT_OK;
 		reply.u.result.queue_us = 9;
 	}
-	if (step == COMPILE_BIG) {
-		answer(sock, &reply);
-		if (write(fds[1], big, sizeof big) != (ssize_t)sizeof big)
-			snprintf(mismatch, sizeof mismatch, "the pipe took less");
+	if (step == COMPILE_BIG && write(fds[1], big, sizeof big) != (ssize_t)sizeof big)
+		snprintf(mismatch, sizeof mismatch, "the pipe took less");
+	if (step == RUN_KEPT && write(fds[1], "hello", 5) != 5)
+		snprintf(mismatch, sizeof mismatch, "the pipe took less");
+	if (step == RUN_KEPT)
+		memcpy(kept, fds, sizeof kept);
+	else
 		fdpass_close(fds, 4);
-		return true;
-	}
-	fdpass_close(fds, 4);
 	answer(sock, &reply);
 	return true;
 }
@@ -557,6 +558,24 @@ test_lost(void **state)
 	finish(thread);
 }
 
+/* Children of a program that has ended may take long to die, and have its pipes open. */
+static void
+test_pipes_that_stay_open(void **state)
+{
+	static const enum step steps[] = { CONNECT, RUN_KEPT, END };
+	pthread_t thread;
+
+	(void)state;
+	begin(&thread, steps, false);
+	assert_int_equal(perform(PYTHON3), RUN_ENDED);
+	assert_int_equal(run.out.size, 5);
+	assert_memory_equal(run.out.bytes, "hello", 5);
+	assert_false(run.out.truncated);
+	assert_false(run.err.truncated);
+	finish(thread);
+	fdpass_close(kept, 4);
+}
+
 /* A worker that ends gives the run up, and the runner learns of it. */
 static void
 test_cut(void **state)
@@ -707,6 +726,7 @@ main(void)
 		cmocka_unit_test(test_moved_during_a_run),
 		cmocka_unit_test(test_moved_to_another_configuration),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_pipes_that_stay_open),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_followed),
 		cmocka_unit_test(test_a_compilation_that_starts),
