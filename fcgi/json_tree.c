@@ -12,17 +12,25 @@
 
 #define MAX_DEPTH 32
 
-/*
- * Count, before json-c runs, the most values that it would make (no more than one per byte), and
- * look for a NUL in a name, where json-c would cut the name.
- */
-static void
-survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
-{
-	bool in_string = false, holds_nul = false;
+/* The result of a look at a body, before json-c runs. */
+struct survey {
+	size_t values;    /* the most values that json-c would make; no more than one per byte */
+	bool nul_in_name; /* json-c would cut the name there */
+	size_t foreign;   /* where json-c takes something that JSON does not have; or the size */
+};
 
-	*values = 0;
-	*nul_in_name = false;
+/*
+ * json-c's strict mode cannot be used: that of version 0.18 rejects characters outside of ASCII
+ * where char is signed. Without it json-c takes comments, single quotes and a comma after the last
+ * value. This finds them. The rest after the object may hold anything.
+ */
+static struct survey
+survey(const char *body, size_t size)
+{
+	struct survey found = { .foreign = size };
+	bool in_string = false, holds_nul = false, ended = false;
+	size_t comma = size, depth = 0, foreign;
+
 	for (size_t i = 0; i < size; i++) {
 		char c = body[i];
 
@@ -33,14 +41,32 @@ survey(const char *body, size_t size, size_t *values, bool *nul_in_name)
 			} else if (c == '"') {
 				in_string = false;
 			}
-		} else if (c == '"') {
+			continue;
+		}
+		if (c == ' ' || c == '\t' || c == '\n' || c == '\r')
+			continue;
+		foreign = size;
+		if (c == '"') {
 			in_string = true;
 			holds_nul = false;
 		} else if (c == '[' || c == '{' || c == ',' || c == ':') {
-			++*values;
-			*nul_in_name = *nul_in_name || (c == ':' && holds_nul);
+			found.values++;
+			found.nul_in_name = found.nul_in_name || (c == ':' && holds_nul);
+			depth += c == '[' || c == '{';
+		} else if (c == ']' || c == '}') {
+			foreign = comma;
+		} else if (c == '\'' || c == '/') {
+			foreign = i;
 		}
+		if (!ended && found.foreign == size)
+			found.foreign = foreign;
+		if (c == ']' || c == '}') {
+			ended = ended || depth <= 1;
+			depth -= depth > 0;
+		}
+		comma = c == ',' ? i : size;
 	}
+	return found;
 }
 
 /* Parse a body that is UTF-8. */
@@ -50,20 +76,24 @@ parse(const char *body, size_t size, size_t most_values, struct http_error *erro
 	struct json_tokener *tokener;
 	struct json_object *tree;
 	enum json_tokener_error result;
-	size_t end, values;
-	bool nul_in_name;
+	struct survey found;
+	size_t end;
 
 	/* No form starts like an object. */
 	tree = size > 0 && body[0] != '{' ? form_parse(body, size) : NULL;
 	if (tree != NULL)
 		return tree;
-	survey(body, size, &values, &nul_in_name);
-	if (values > most_values) {
+	found = survey(body, size);
+	if (found.values > most_values) {
 		http_error_set(error, 400, "body: must not contain more than %zu values", most_values);
 		return NULL;
 	}
-	if (nul_in_name) {
+	if (found.nul_in_name) {
 		http_error_set(error, 400, "body: a name must not contain a NUL character, in env or elsewhere");
+		return NULL;
+	}
+	if (found.foreign != size) {
+		http_error_set(error, 400, "body: must be a JSON object: unexpected character at byte %zu", found.foreign);
 		return NULL;
 	}
 	tokener = json_tokener_new_ex(MAX_DEPTH);
@@ -72,7 +102,7 @@ parse(const char *body, size_t size, size_t most_values, struct http_error *erro
 		return NULL;
 	}
 	/* The rest after the object is ignored, as dify-sandbox does. */
-	json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
+	json_tokener_set_flags(tokener, JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	tree = json_tokener_parse_ex(tokener, body, (int)size);
 	result = json_tokener_get_error(tokener);
 	end = json_tokener_get_parse_end(tokener);

@@ -71,6 +71,15 @@ sub run {
 ok healthy(), 'it is healthy' or diag((inside('journalctl --no-pager -o cat -n 40 -u cellblock-runner'))[1]), BAIL_OUT('not healthy');
 is run('print(6 * 7)')->{stdout}, "42\n", 'a run';
 is run('print(6 * 7)', "https://127.0.0.1:$tls")->{stdout}, "42\n", 'a run, by TLS';
+# From another address of the loopback.
+my $metrics_for = sub { return (inside("curl -s -o /dev/null -w '%{http_code}' --interface $_[0] http://127.0.0.1:$plain/v1/sandbox/metrics"))[1] };
+is $metrics_for->('127.0.0.1'), 200, 'this host may read the metrics';
+is $metrics_for->('127.0.7.1'), 404, '... and no other address';
+done("cellblock-site enable --listen 127.0.0.1:$plain --listen '127.0.0.1:$tls ssl' --metrics-from 127.0.7.0/24 --metrics-from fd00::/8", 'it may be repeated');
+ok eventually(20 * $slow, sub { $metrics_for->('127.0.7.1') == 200 }), '--metrics-from: these addresses may, too';
+is $metrics_for->('127.0.0.1'), 200, '... and this host as before';
+is $metrics_for->('127.0.8.1'), 404, '... and no others';
+like((inside("cellblock-site enable --metrics-from monitor"))[2], qr/--metrics-from: must be an address or a network/, 'a name is refused there');
 like((inside("cellblock-site enable --listen nonsense"))[2], qr/--listen: must be ADDRESS/, 'a wrong address is refused');
 is((inside('cellblock-site'))[0], 2, 'no command: usage');
 done("echo 'nonsense;' >/etc/nginx/conf.d/broken.conf");

@@ -3,7 +3,8 @@
 #
 # script/test-image builds the image and runs this; it takes some minutes. CELLBLOCK_IMAGE names the
 # image, CELLBLOCK_PODMAN the command, and CELLBLOCK_IMAGE_ONLY a pattern of the subtests that are
-# carried out.
+# carried out. CELLBLOCK_IMAGE_ATTACKS is a pattern of attacks (t/attacks), which are carried out in
+# each kind of container.
 use strict;
 use warnings;
 use Cellblock qw(command eventually json root skip_all spew);
@@ -22,11 +23,14 @@ skip_all("$podman[0] is not installed") if system("command -v $podman[0] >/dev/n
 my $image = $ENV{CELLBLOCK_IMAGE};
 my $key = 'key-of-the-test';
 my $slow = $ENV{CELLBLOCK_SLOW} || 1;
+my $with_attacks = $ENV{CELLBLOCK_IMAGE_ATTACKS};
 my (@names, @networks);
 
-# The capabilities that Docker gives to a container, and a seccomp profile like its own.
+# The capabilities that Docker and CRI-O give to a container, and a seccomp profile like Docker's.
 my @caps = ('--cap-drop', 'ALL', map { ('--cap-add', $_) } qw(CHOWN DAC_OVERRIDE FOWNER FSETID KILL SETGID SETUID SETPCAP NET_BIND_SERVICE NET_RAW SYS_CHROOT MKNOD AUDIT_WRITE SETFCAP));
-my @docker = (@caps, '--security-opt', 'seccomp=' . root() . '/t/image/docker.json');
+my @crio = ('--cap-drop', 'ALL', map { ('--cap-add', $_) } qw(CHOWN DAC_OVERRIDE FOWNER FSETID KILL NET_BIND_SERVICE SETGID SETPCAP SETUID));
+my @profile = ('--security-opt', 'seccomp=' . root() . '/t/image/docker.json');
+my @docker = (@caps, @profile);
 # The limits of this machine may be below podman's defaults.
 my ($files, $processes) = map { my ($hard) = (command(['bash', '-c', "ulimit -H -$_"]))[1] =~ /(\d+)/; $hard // 1048576 } qw(n u);
 my @limits = ('--ulimit', "nofile=1024:$files", '--ulimit', 'nproc=' . join ':', ($processes < 4096 ? $processes : 4096) x 2);
@@ -71,7 +75,7 @@ sub get {
 # A run as Dify's client sends it.
 sub run {
     my ($self, $language, $code) = @_;
-    my $body = json->encode({ language => $language, code => $code, preload => 'preload', enable_network => json->decode('true') });
+    my $body = json->encode({ language => $language, code => $code, preload => $with_attacks ? '' : 'preload', enable_network => json->decode('true') });
     my $r = HTTP::Tiny->new(timeout => 60)->post("$self->{url}/v1/sandbox/run", { headers => { 'X-Api-Key' => $key, 'Content-Type' => 'application/json' }, content => $body });
     return eval { json->decode($r->{content})->{data} } // { broken => "$r->{status} $r->{content}" };
 }
@@ -107,6 +111,8 @@ sub serves {
     like $self->{log}, qr/^isolation\.level is "$level"/m, '... in its output, too';
     my $r = run($self, 'python3', 'print(6 * 7)');
     is_deeply [@$r{qw(stdout error isolation)}], ["42\n", '', $level], "$name: a run of Python, whose preload is ignored" or diag explain $r;
+    $r = run($self, 'python3', "print('\x{65e5}\x{672c}\x{8a9e} \x{1f600}')");
+    is $r->{stdout}, "\x{65e5}\x{672c}\x{8a9e} \x{1f600}\n", "$name: a program that is not in ASCII" or diag explain $r;
     # It wakes up first, and on a busy machine a run may not wait for so long.
     my $node;
     eventually(60 * $slow, sub { $node = run($self, 'nodejs', 'console.log(6 * 7)'); return !$node->{broken} });
@@ -118,8 +124,67 @@ sub serves {
     return $self;
 }
 
-part 'default' => sub { stops(serves('default', 'namespaces')) };
-part 'privileged' => sub { stops(serves('privileged', 'namespaces', '--privileged')) };
+# --- the kinds of container ----------------------------------------------------------------------------------------------
+#
+# Name, the level that the container allows (or the reason why the image does not start there), and
+# podman's options.
+
+my $neither = qr/could not start here/;
+my $lacks = qr/^cellblock: error: root of this container lacks the capabilities/m;
+my @kinds = (
+    ['podman, as it is', 'namespaces'],
+    ['docker: its profile and capabilities', 'chroot', @docker],
+    ['docker, with etc/container/seccomp.json', 'namespaces', @caps, '--security-opt', 'seccomp=' . root() . '/etc/container/seccomp.json'],
+    ['docker, with a read-only root, and volumes that podman mounts nodev', qr/is it mounted nodev/, @docker, '--read-only'],
+    ['CRI-O: its capabilities', 'namespaces', @crio],
+    ['CRI-O: its capabilities, and a profile that denies user namespaces', $neither, @crio, @profile],
+    ['CRI-O: the same, with MKNOD and SYS_CHROOT', 'chroot', @crio, '--cap-add', 'MKNOD', '--cap-add', 'SYS_CHROOT', @profile],
+    ['--read-only', 'namespaces', '--read-only'],
+    ['--user 1000 --cap-drop ALL', 'namespaces', '--user', '1000', '--cap-drop', 'ALL'],
+    ['--user 1000, and a profile that denies user namespaces', $neither, '--user', '1000', @profile],
+    ['--cap-drop ALL', $lacks, '--cap-drop', 'ALL'],
+    ['--init', 'namespaces', '--init'],
+    ['--memory 1g --cpus 1.5', 'namespaces', '--memory', '1g', '--cpus', '1.5'],
+    ['--privileged', 'namespaces', '--privileged'],
+);
+# The attacks expect this of a service.
+my @as_shipped = map { ('-e', $_) } qw(ENABLE_PRELOAD=true CELLBLOCK_WORKER_BODY_BYTES=33554432);
+my @rows;
+
+# The attacks that CELLBLOCK_IMAGE_ATTACKS names. Returns how many were stopped and were skipped.
+sub attacks {
+    my ($self, $name) = @_;
+    return ('', '') if !$with_attacks;
+    my ($exit, $out, $err) = command([root() . '/t/attacks/run', '--only', $with_attacks, '--slow', $slow, $self->{url}, $key], seconds => 3600 * $slow);
+    is $exit, 0, "$name: every attack is stopped" or diag $err;
+    my @results = grep {/^(?:not )?ok /} split /\n/, $out;
+    my $skipped = grep {/^ok \d+ # skip/} @results;
+    my $failed = grep { /^not ok / && !/# TODO/ } @results;
+    note grep {/# skip/} map {"$_\n"} @results;
+    return (@results - $skipped - $failed, $skipped);
+}
+
+for (@kinds) {
+    my ($name, $expected, @options) = @$_;
+    part "a kind: $name" => sub {
+        if (ref $expected) {
+            my $self = container('kind', @options);
+            ok $self->{exit}, 'it ends';
+            like $self->{log}, $expected, '... and says why';
+            podman(['rm', '-f', '-v', $self->{name}]);
+            push @rows, [$name, 'no start', ('') x 4];
+            return;
+        }
+        my $self = serves('kind', $expected, @options, $with_attacks ? @as_shipped : ());
+        my $layers = get($self, '/v1/sandbox/capabilities')->{layers} || {};
+        my @missing = grep { !$layers->{$_}{in_force} } sort keys %$layers;
+        my ($stopped, $skipped) = attacks($self, $name);
+        push @rows, [$name, $expected, keys(%$layers) - @missing . ' of ' . keys(%$layers) . (@missing ? ", not @missing" : ''), sprintf('%.1f', $self->{seconds}), $stopped, $skipped];
+        stops($self);
+    };
+}
+# For docs/image.md.
+note join "\n", 'container | level | layers | start, s | attacks stopped | skipped', map { join ' | ', @$_ } @rows;
 
 # Level chroot, where the image brings the trees of cells.
 part 'docker' => sub {
@@ -161,10 +226,6 @@ part 'limits of the container' => sub {
     stops($self);
 };
 
-part 'a read-only root' => sub {
-    stops(serves('read-only', 'namespaces', '--read-only'));
-};
-
 part 'less than a processor' => sub {
     my $self = serves('processors', 'namespaces', '--cpus', '0.5');
     my $quota = (podman(['exec', $self->{name}, 'sh', '-c', 'cat /sys/fs/cgroup/cpu.max /sys/fs/cgroup/cpu/cpu.cfs_quota_us']))[1];
@@ -173,10 +234,6 @@ part 'less than a processor' => sub {
         like((podman(['exec', $self->{name}, 'grep', 'cpu_percent', '/var/lib/cellblock/instance/conf/cellblock.conf']))[1], qr/^\s*cpu_percent = 50;/m, 'a run gets what the container has');
     }
     stops($self);
-};
-
-part 'another user, without a capability' => sub {
-    stops(serves('user', 'namespaces', '--user', '1000', '--cap-drop', 'ALL'));
 };
 
 # The swap: dify-sandbox's variables, and a client in another container that knows a name only.
@@ -293,14 +350,14 @@ part 'settings' => sub {
     is scalar(() = $self->{log} =~ /ALLOWED_SYSCALLS: has no effect/g), 1, 'what has no effect is said once';
     my $call = 'import ctypes; c = ctypes.CDLL(None, use_errno=True); print(c.syscall(%d, 0, 0, 0), ctypes.get_errno())';
     is run($self, 'python3', sprintf $call, 165)->{stdout}, "-1 1\n", 'ALLOWED_SYSCALLS: a call that it names is denied as always';
-    my ($exit) = podman(['exec', $self->{name}, '/usr/share/cellblock/image/healthcheck']);
+    my ($exit) = podman(['exec', $self->{name}, '/opt/cellblock/image/healthcheck']);
     is $exit, 0, 'the health check';
     # Its parent is gone when it ends, so it becomes a child of pid 1.
     my (undef, $orphan) = podman(['exec', $self->{name}, 'sh', '-c', 'cat /dev/zero > /dev/null & echo $!']);
     chomp $orphan;
     my $is_there = sub { (podman(['exec', $self->{name}, 'test', '-e', "/proc/$orphan"]))[0] == 0 };
     ok $is_there->(), 'an orphan is there';
-    podman(['exec', $self->{name}, 'kill', $orphan]);
+    podman(['exec', $self->{name}, 'sh', '-c', "kill $orphan"]);
     ok eventually(10 * $slow, sub { !$is_there->() }), 'pid 1 reaps orphans';
     stops($self);
 };

@@ -91,8 +91,10 @@ static void
 test_bodies_that_are_no_json_object(void **state)
 {
 	static const char *const bodies[] = { "", " ", "{", "null", "nul", "1", "-", "\"x\"", "[]", "NaN", "{" MINIMAL,
-		"{" MINIMAL ",}", "{'language':'python3'}", "/**/{" MINIMAL "}", "\xef\xbb\xbf{}",
-		"{\"language\":\"python3\",\"code\":\"x\" \"env\":1}", "{\"language\":\"python3\",\"code\":\"\\x\"}" };
+		"{" MINIMAL ",}", "{" MINIMAL " ,\n }", "{" MINIMAL ",\"args\":[\"a\",]}", "{'language':'python3'}",
+		"{\"language\":'python3',\"code\":\"x\"}", "/**/{" MINIMAL "}", "{/**/" MINIMAL "}", "{" MINIMAL "//\n}",
+		"\xef\xbb\xbf{}", "{\"language\":\"python3\",\"code\":\"x\" \"env\":1}",
+		"{\"language\":\"python3\",\"code\":\"\\x\"}" };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bodies); i++)
@@ -118,6 +120,7 @@ test_lenience(void **state)
 {
 	(void)state;
 	EXPECT_CODE("{" MINIMAL "} and more", "x");
+	EXPECT_CODE("{" MINIMAL "} and 'more' // [1,]", "x");
 	EXPECT_CODE("{" MINIMAL "}\0\xff", "x");
 	EXPECT_CODE("{" MINIMAL "}}", "x");
 	EXPECT_CODE("{" MINIMAL "}{\"code\":\"y\"}", "x");
