@@ -21,8 +21,8 @@ struct survey {
 
 /*
  * json-c's strict mode cannot be used: that of version 0.18 rejects characters outside of ASCII
- * where char is signed. Without it json-c takes comments, single quotes and a comma after the last
- * value. This finds them. The rest after the object may hold anything.
+ * where char is signed. Without it json-c takes comments, single quotes, a comma after the last
+ * value, and TRUE for true. This finds them. The rest after the object may hold anything.
  */
 static struct survey
 survey(const char *body, size_t size)
@@ -55,7 +55,7 @@ survey(const char *body, size_t size)
 			depth += c == '[' || c == '{';
 		} else if (c == ']' || c == '}') {
 			foreign = comma;
-		} else if (c == '\'' || c == '/') {
+		} else if (c == '\'' || c == '/' || (c >= 'A' && c <= 'Z' && c != 'E')) {
 			foreign = i;
 		}
 		if (!ended && found.foreign == size)
