@@ -22,7 +22,8 @@ struct survey {
 /*
  * json-c's strict mode cannot be used: that of version 0.18 rejects characters outside of ASCII
  * where char is signed. Without it json-c takes comments, single quotes, a comma after the last
- * value, and TRUE for true. This finds them. The rest after the object may hold anything.
+ * value, and TRUE for true. This finds them, and leaves NaN and Infinity to the check of the field.
+ * The rest after the object may hold anything.
  */
 static struct survey
 survey(const char *body, size_t size)
@@ -55,7 +56,7 @@ survey(const char *body, size_t size)
 			depth += c == '[' || c == '{';
 		} else if (c == ']' || c == '}') {
 			foreign = comma;
-		} else if (c == '\'' || c == '/' || (c >= 'A' && c <= 'Z' && c != 'E')) {
+		} else if (c == '\'' || c == '/' || (c >= 'A' && c <= 'Z' && strchr("EIN", c) == NULL)) {
 			foreign = i;
 		}
 		if (!ended && found.foreign == size)

@@ -93,8 +93,8 @@ test_bodies_that_are_no_json_object(void **state)
 	static const char *const bodies[] = { "", " ", "{", "null", "nul", "1", "-", "\"x\"", "[]", "NaN", "{" MINIMAL,
 		"{" MINIMAL ",}", "{" MINIMAL " ,\n }", "{" MINIMAL ",\"args\":[\"a\",]}", "{'language':'python3'}",
 		"{\"language\":'python3',\"code\":\"x\"}", "/**/{" MINIMAL "}", "{/**/" MINIMAL "}", "{" MINIMAL "//\n}",
-		"\xef\xbb\xbf{}", "{" MINIMAL ",\"enable_network\":TRUE}", "{" MINIMAL ",\"x\":NaN}",
-		"{\"language\":\"python3\",\"code\":\"x\" \"env\":1}", "{\"language\":\"python3\",\"code\":\"\\x\"}" };
+		"\xef\xbb\xbf{}", "{" MINIMAL ",\"enable_network\":TRUE}", "{\"language\":\"python3\",\"code\":\"x\" \"env\":1}",
+		"{\"language\":\"python3\",\"code\":\"\\x\"}" };
 
 	(void)state;
 	for (size_t i = 0; i < LENGTH(bodies); i++)
