@@ -5,6 +5,7 @@
 # fails. t/steps_run.t and t/steps_zygote.t have the steps of a run and of a zygote's start.
 use strict;
 use warnings;
+use Cellblock qw(eventually);
 use Steps;
 use Test::More;
 use Tracer;
