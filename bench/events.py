@@ -45,15 +45,16 @@ def percentile(values, part):
 def latencies(service, code):
     """From write to arrival, in ms, and the number of output events."""
     answer = Client(service).ask("application/x-ndjson", code=code)
-    found, events, last = [], 0, None
+    found, events, last, rest = [], 0, None, ""
     for line in answer:
         now = time.monotonic()
         last = json.loads(line)
         if last["event"] != "stdout":
             continue
         events += 1
-        # The last line of an event may be cut, and the first one may be the rest of it.
-        found += [1000 * (now - float(text)) for text in last["data"].split("\n")[:-1] if len(text) > 10 and "." in text[:-8]]
+        # The last line of an event may be cut; the next event has the rest of it.
+        *lines, rest = (rest + last["data"]).split("\n")
+        found += [1000 * (now - float(text)) for text in lines if text != "-"]
     if last is None or last["event"] != "result" or last["data"]["status"] != "ok":
         sys.exit(f"the run failed: {last}")
     return found, events
