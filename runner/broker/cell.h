@@ -83,7 +83,6 @@ struct cell {
 	uint64_t spawn_us;       /* how long it took to hand the run over */
 	uint64_t wall_limit_us;  /* RUNNING: limits.wall_ms, stretched by what the run had to wait; see stall.h */
 	uint64_t stall_us;       /* that wait, as of the last look at it */
-	unsigned stall_looks;    /* at it */
 	uint64_t waiting_cpu_us; /* the time that it had used when it seemed to wait, after its limit; UINT64_MAX: it does not */
 	bool is_starved;         /* it waited for longer than its limit could be stretched */
 	uint64_t cpu_base_us;    /* figures of the control group from before the run */

@@ -452,7 +452,7 @@ check_run(struct broker *broker, struct cell *cell, uint64_t now_us)
 		 */
 		left_us = cpu_left_us(broker, cell, cpu_us);
 		left_us = left_us > CPU_CHECK_MIN_US ? left_us : CPU_CHECK_MIN_US;
-		cell->check_us = now_us + earlier_us(left_us, stretch_left_us(cell, wall_us));
+		cell->check_us = now_us + earlier_us(left_us, cell->wall_limit_us - wall_us);
 	}
 }
 

@@ -8,9 +8,12 @@
 #include "broker/stall.h"
 
 #define LEAST_US 1000u /* that is worth a look, or more time */
-#define LOOKS 32u      /* at one run, so that none can keep the broker busy */
-#define STEP_PART 64u  /* from one look to the next: this part of the limit, ... */
-#define STEP_US 5000u  /* ... and this time at least */
+/*
+ * From one look to the next: a part of the run's time so far, and a time at least. So the looks at
+ * a run grow with the logarithm of its time only, and none can keep the broker busy.
+ */
+#define STEP_PART 64u
+#define STEP_US 5000u
 #define NOT_WAITING UINT64_MAX
 #define STARVED_PART 10u /* of its limit that a run has lacked, if its end says nothing about it */
 
@@ -19,7 +22,6 @@ stretch_begin(struct cell *cell)
 {
 	cell->wall_limit_us = cell->limits.wall_ms * 1000;
 	cell->stall_us = 0;
-	cell->stall_looks = 0;
 	cell->waiting_cpu_us = NOT_WAITING;
 	cell->is_starved = false;
 }
@@ -47,17 +49,26 @@ look(const struct broker *broker, struct cell *cell, uint64_t wall_us, uint64_t 
 	return busiest.is_runnable;
 }
 
+/* The next look is a step later, or when the run has had `wanted_us`; and none is after `most_us`. */
+static void
+set_limit(struct cell *cell, uint64_t wall_us, uint64_t wanted_us, uint64_t most_us)
+{
+	uint64_t part_us = wall_us / STEP_PART, step_us = part_us > STEP_US ? part_us : STEP_US;
+
+	wanted_us = wanted_us > wall_us + step_us ? wanted_us : wall_us + step_us;
+	cell->wall_limit_us = wanted_us < most_us ? wanted_us : most_us;
+}
+
 /*
  * The time of a run is up that may be waiting now. The kernel tells a wait when it has ended: so
  * the run gets the time until it runs again, as long as it has not run since the last look.
  */
 static bool
-wait_on(struct cell *cell, uint64_t wall_us, uint64_t cpu_us, uint64_t most_us)
+wait_on(struct cell *cell, uint64_t cpu_us)
 {
-	if (wall_us + STEP_US > most_us || (cell->waiting_cpu_us != NOT_WAITING && cell->waiting_cpu_us != cpu_us))
+	if (cell->waiting_cpu_us != NOT_WAITING && cell->waiting_cpu_us != cpu_us)
 		return false;
 	cell->waiting_cpu_us = cpu_us;
-	cell->wall_limit_us = wall_us + STEP_US;
 	return true;
 }
 
@@ -72,23 +83,13 @@ stretch_wall_limit(struct broker *broker, struct cell *cell, uint64_t wall_us, u
 		return false;
 	may_wait = look(broker, cell, wall_us, cpu_us);
 	wanted_us = limit_us + cell->stall_us;
-	cell->wall_limit_us = wanted_us < most_us ? wanted_us : most_us;
-	cell->is_starved = wanted_us > cell->wall_limit_us + limit_us / STARVED_PART;
-	if (++cell->stall_looks > LOOKS)
+	cell->is_starved = wanted_us > most_us + limit_us / STARVED_PART;
+	if (most_us < wall_us + LEAST_US)
 		return false;
-	if (cell->wall_limit_us < wall_us + LEAST_US)
-		return may_wait && wait_on(cell, wall_us, cpu_us, most_us);
-	cell->waiting_cpu_us = NOT_WAITING;
+	if (wanted_us >= wall_us + LEAST_US)
+		cell->waiting_cpu_us = NOT_WAITING;
+	else if (!may_wait || !wait_on(cell, cpu_us))
+		return false;
+	set_limit(cell, wall_us, wanted_us, most_us);
 	return true;
-}
-
-uint64_t
-stretch_left_us(const struct cell *cell, uint64_t wall_us)
-{
-	uint64_t left_us = cell->wall_limit_us - wall_us, least_us = cell->limits.wall_ms * 1000 / STEP_PART;
-
-	if (cell->stall_looks == 0)
-		return left_us;
-	least_us = least_us > STEP_US ? least_us : STEP_US;
-	return left_us > least_us ? left_us : least_us;
 }

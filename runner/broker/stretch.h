@@ -24,7 +24,4 @@ void stretch_begin(struct cell *cell);
  */
 bool stretch_wall_limit(struct broker *broker, struct cell *cell, uint64_t wall_us, uint64_t cpu_us);
 
-/* The time until a run is to be looked at for its wall limit, in us. */
-uint64_t stretch_left_us(const struct cell *cell, uint64_t wall_us);
-
 #endif
