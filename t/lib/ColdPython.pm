@@ -6,7 +6,7 @@ use warnings;
 use Cellblock qw(command json spew);
 use Encode qw(decode);
 use Exporter qw(import);
-use File::Temp qw(tempdir);
+use File::Temp ();
 use POSIX ();
 
 our @EXPORT_OK = qw(cold_python cold_result same_form);
@@ -25,7 +25,7 @@ sub cold_python {
 sub cold_result {
     my ($python, $source, $stdin, @args) = @_;
     my ($version, $env) = @$python{qw(version env)};
-    my $outside = tempdir(CLEANUP => 1);
+    my $outside = File::Temp->newdir; # gone at the end of this function, also in a child that ends by _exit
     my $dir = "$outside/box"; # the program alone is in it
     mkdir $dir or die "$dir: $!";
     spew("$dir/main.py", $source);
