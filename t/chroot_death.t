@@ -25,10 +25,10 @@ ok defined $cb->healthy_within(20), 'all reapers are killed: the service recover
 my $wait = fork // die;
 if (!$wait) {
     $cb->{http} = undef;
-    my $r = $cb->run(code => "import threading, time\nfor _ in range(12): threading.Thread(target=time.sleep, args=(12,), daemon=True).start()\ntime.sleep(12)");
+    my $r = $cb->run(code => "import threading, time\nfor _ in range(12): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\ntime.sleep(60)", limits => { wall_ms => 60_000 });
     POSIX::_exit($r->{status} == 200 && $r->{data}{status} eq 'ok' ? 1 : 0);
 }
-ok eventually(12, sub { $cb->find_by_threads(13) }), 'a run is under way';
+ok eventually(50, sub { $cb->find_by_threads(13) }), 'a run is under way';
 kill 9, $container->reapers;
 waitpid $wait, 0;
 is $?, 0, 'the reaper of a run is killed: the run ends';
@@ -39,8 +39,8 @@ SKIP: {
     # A warden that cannot start another reaper is asked again, but not without a pause.
     my $log = sub { slurp("$cb->{dir}/log/runner.log") // '' };
     my $count = sub { scalar(() = $log->() =~ /its reaper died/g) };
-    my $socket = $cb->connect_raw($cb->run_bytes(code => "import threading, time\nfor _ in range(14): threading.Thread(target=time.sleep, args=(14,), daemon=True).start()\ntime.sleep(14)"));
-    ok eventually(20, sub { $cb->find_by_threads(15) }), 'a run is under way again';
+    my $socket = $cb->connect_raw($cb->run_bytes(code => "import threading, time\nfor _ in range(14): threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\ntime.sleep(60)", limits => { wall_ms => 60_000 }));
+    ok eventually(50, sub { $cb->find_by_threads(15) }), 'a run is under way again';
     my $tracer = Tracer->attach([$container->wardens($cb)], '-e', 'trace=clone', '-e', 'inject=clone:error=EAGAIN');
     ok $tracer->is_attached, 'no reaper can be started: strace is attached' or diag $tracer->says;
     my ($before, $begin) = ($count->(), time);

@@ -19,6 +19,7 @@ my @may_differ = (
     [qr/^(?:threading|multiprocessing\.\w+) _dangling /, 'a set that a weak reference keeps'],
     [qr/^sysconfig _CONFIG_VARS /,                'a cache that a module of the shelf has filled'],
     [qr/^platform _uname_cache /,                 'the zygote has another name than the cell, so this cache is emptied'],
+    [qr/^platform _sys_version_cache /,           'a cache that modules of the shelf have filled'],
     [qr/^logging (?:\[|_handlerList )/,           'logging knows the loggers of modules of the shelf'],
     [qr/^logging _startTime /,                    'the time of the import'],
     [qr/^\w+ _\w+_addr /,                         'addresses'],
@@ -110,7 +111,8 @@ $cb->many(4, sub { my $name = shift @tried // return; return { language => 'cold
     sub { my ($request, $reply) = @_; $works{ $request->{code} } = $reply->{data}{status} eq 'ok' }, 600);
 my @modules = grep { $works{"import $_"} } sort keys %wanted;
 cmp_ok scalar @modules, '>', 120, 'the shelf has the modules of the standard library';
-my $seed = $ENV{CELLBLOCK_SEED} // time;
+# The same groups each time, unless others are wanted: what fails must be a fault of the change.
+my $seed = $ENV{CELLBLOCK_SEED} // 1;
 srand $seed;
 diag "CELLBLOCK_SEED=$seed";
 my @groups = map { [map { $modules[rand @modules] } 0 .. 2 + rand 6] } 1 .. 60;
