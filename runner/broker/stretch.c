@@ -49,7 +49,9 @@ look(const struct broker *broker, struct cell *cell, uint64_t wall_us, uint64_t 
 	return busiest.is_runnable;
 }
 
-/* The next look is a step later, or when the run has had `wanted_us`; and none is after `most_us`. */
+/*
+ * The next look is a step later, or when the run has had `wanted_us`. None is after `most_us`.
+ */
 static void
 set_limit(struct cell *cell, uint64_t wall_us, uint64_t wanted_us, uint64_t most_us)
 {
