@@ -289,6 +289,17 @@ sub finish {
     is join("\n", @new), '', 'stop: no mount is left';
     is join("\n", $self->sockets), '', 'stop: no socket is left';
     $self->log_is_clean;
+    $self->show_logs if !Test::More->builder->is_passing;
+    return;
+}
+
+# A test failed: the last warnings of each log may say why.
+sub show_logs {
+    my ($self) = @_;
+    for my $file ($self->logs) {
+        my @lines = grep {/ (?:warning|error): |\[(?:warn|error)\]/} split /\n/, slurp($file) // '';
+        diag map { 'log: ' . substr($_, 0, 300) . "\n" } @lines[(@lines > 8 ? -8 : -@lines) .. -1];
+    }
     return;
 }
 
