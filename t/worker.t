@@ -55,6 +55,30 @@ $cb->many(30, sub { $sent < 300 ? { %{ $kinds[$sent++ % @kinds][0] }, env => { N
 is $answers, 300, '300 requests of six kinds, 30 at the same time, are answered';
 is $wrong, '', 'each in its own way';
 
+# Unread messages of the worker's user have as many descriptors as a process of it may have open: as
+# in a burst of runs while the runner is busy, or another service of this user is.
+SKIP: {
+    skip 'needs root, to be another user', 2 if $> != 0;
+    my ($uid) = slurp("/proc/$worker/status") =~ /^Uid:\s+(\d+)/m;
+    open my $crowd, '-|', 'python3', '-c', <<'PYTHON', $uid // die "open: $!";
+import os, resource, socket, sys, time
+os.setuid(int(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_NOFILE, (496, 496))
+pairs = []
+try:
+    while True:
+        pairs.append(socket.socketpair())
+        for _ in range(30): socket.send_fds(pairs[-1][0], [b"x"], [0, 1, 2])
+except OSError as e:
+    print(e, flush=True)
+time.sleep(1)
+PYTHON
+    like scalar <$crowd>, qr/Too many references/, 'unread messages have all descriptors that they may have';
+    my $reply = $cb->run(code => 'print(1)');
+    is $reply->{data}{stdout}, "1\n", 'a run waits until they are fewer' or diag $reply->{body};
+    close $crowd;
+}
+
 # A connection that sends no request, or half of one, does no harm. The socket is not a client's to
 # reach, so root does what nginx never would.
 SKIP: {
