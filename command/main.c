@@ -90,7 +90,7 @@ main(int argc, char **argv)
 	const struct subcommand *subcommand;
 	struct settings settings;
 	long retry_s = -1;
-	int c;
+	int c, status;
 
 	setlocale(LC_CTYPE, ""); /* numbers stay as in C */
 	while ((c = getopt_long(argc, argv, "+u:h", list, NULL)) != -1) {
@@ -131,5 +131,8 @@ main(int argc, char **argv)
 	srandom((unsigned)getpid() ^ (unsigned)time(NULL));
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != 0)
 		say_no_memory();
-	return subcommand->main(&settings, argc, argv);
+	status = subcommand->main(&settings, argc, argv);
+	curl_global_cleanup();
+	settings_free(&settings);
+	return status;
 }

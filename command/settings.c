@@ -194,3 +194,11 @@ settings_read(struct settings *settings, const char *config, const char *url, lo
 		settings->retry_s = retry_s;
 	check(settings);
 }
+
+void
+settings_free(struct settings *settings)
+{
+	free(settings->url);
+	free(settings->key);
+	free(settings->ca);
+}

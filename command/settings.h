@@ -14,9 +14,11 @@ struct settings {
 
 /*
  * Read the settings. `config`, `url`: what the options say, or NULL. `retry_s`: -1 if no option
- * says it. Exits with EXIT_USE if something is wrong. The settings stay until the end of the
- * process.
+ * says it. Exits with EXIT_USE if something is wrong. settings_free releases them.
  */
 void settings_read(struct settings *settings, const char *config, const char *url, long retry_s);
+
+/* Release what settings_read has allocated. */
+void settings_free(struct settings *settings);
 
 #endif
