@@ -6,6 +6,7 @@
 #include "fdpass.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -13,6 +14,9 @@
 #include <unistd.h>
 
 #include "mark.h"
+
+#define CROWDED_MS 10000  /* most of waiting until a message may have descriptors again, ... */
+#define CROWDED_STEP_MS 5 /* ... and the pause between two attempts */
 
 int
 fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t fd_count)
@@ -45,6 +49,17 @@ fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t fd_c
 		sent = mark_syscall(SYS_sendmsg, sock, MARK_ADDRESS(&msg), MSG_NOSIGNAL, 0, 0);
 	while (sent < 0 && errno == EINTR);
 	return sent < 0 ? -1 : 0;
+}
+
+int
+fdpass_send_patiently(int sock, const void *data, size_t size, const int *fds, size_t fd_count)
+{
+	for (int waited_ms = 0; fdpass_send(sock, data, size, fds, fd_count) != 0; waited_ms += CROWDED_STEP_MS) {
+		if (errno != ETOOMANYREFS || waited_ms >= CROWDED_MS)
+			return -1;
+		poll(NULL, 0, CROWDED_STEP_MS);
+	}
+	return 0;
 }
 
 ssize_t

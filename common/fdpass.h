@@ -15,6 +15,14 @@
 int fdpass_send(int sock, const void *data, size_t size, const int *fds, size_t fd_count);
 
 /*
+ * The same, after a wait of up to 10 s if need be. The messages of a user that nobody has read yet
+ * can have RLIMIT_NOFILE descriptors together (unix(7), ETOOMANYREFS). A burst of runs meets that
+ * while the receiver is busy, or while another service of this user is. It passes when they are
+ * read.
+ */
+int fdpass_send_patiently(int sock, const void *data, size_t size, const int *fds, size_t fd_count);
+
+/*
  * Receive one message of at most `size` bytes and at most `fd_max` (up to FDPASS_MAX) descriptors.
  * They are close-on-exec and the caller's. *fd_count says how many came. `peer_pid`, unless NULL,
  * is set to the sender's pid as the kernel translates it (the socket needs SO_PASSCRED), or 0.

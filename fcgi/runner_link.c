@@ -17,9 +17,7 @@
 
 #include "fdpass.h"
 
-#define ANSWER_MS 2000    /* the runner answers questions between two runs; if it needs longer, it hangs */
-#define CROWDED_MS 10000  /* most of waiting until a message may have descriptors again, ... */
-#define CROWDED_STEP_MS 5 /* ... and the pause between two attempts */
+#define ANSWER_MS 2000 /* the runner answers questions between two runs; if it needs longer, it hangs */
 
 /* Pauses before the attempts to connect. */
 static const int attempts_ms[] = { 0, 20, 50, 130, 200, 300, 300 };
@@ -201,22 +199,6 @@ runner_link_idle(struct runner_link *link)
 	return 0;
 }
 
-/*
- * Send a message, if need be after a wait. The messages of a user that nobody has read yet can have
- * RLIMIT_NOFILE descriptors together (unix(7), ETOOMANYREFS). A burst of runs meets that while the
- * runner is busy, or while another service of this user is. It passes when they are read.
- */
-static int
-send_message(int fd, const struct proto_request *request, const int *fds, size_t fd_count)
-{
-	for (int waited_ms = 0; fdpass_send(fd, request, sizeof *request, fds, fd_count) != 0; waited_ms += CROWDED_STEP_MS) {
-		if (errno != ETOOMANYREFS || waited_ms >= CROWDED_MS)
-			return -1;
-		wait_readable(-1, CROWDED_STEP_MS);
-	}
-	return 0;
-}
-
 int
 runner_link_send(struct runner_link *link, const struct proto_request *request, const int *fds, size_t fd_count,
     enum reconnect reconnect)
@@ -224,7 +206,7 @@ runner_link_send(struct runner_link *link, const struct proto_request *request, 
 	if (link->moved && reconnect != RECONNECT_NEVER)
 		move(link);
 	if (link->fd >= 0) {
-		if (send_message(link->fd, request, fds, fd_count) == 0)
+		if (fdpass_send_patiently(link->fd, request, sizeof *request, fds, fd_count) == 0)
 			return 0;
 		fail(link, "send: %s", strerror(errno));
 	} else if (reconnect == RECONNECT_NEVER) {
@@ -234,7 +216,7 @@ runner_link_send(struct runner_link *link, const struct proto_request *request, 
 		return -1;
 	if (connect_again(link, reconnect) != 0)
 		return -1;
-	if (send_message(link->fd, request, fds, fd_count) != 0)
+	if (fdpass_send_patiently(link->fd, request, sizeof *request, fds, fd_count) != 0)
 		return fail(link, "send: %s", strerror(errno));
 	return 0;
 }

@@ -119,7 +119,7 @@ store_link_ask(struct store_link *link, const struct store_request *request, str
 	memcpy(message, request, sizeof *request);
 	if (more != NULL && bytes > 0)
 		memcpy(message + sizeof *request, more->digests, bytes);
-	sent = fdpass_send(link->fd, message, sizeof *request + bytes,
+	sent = fdpass_send_patiently(link->fd, message, sizeof *request + bytes,
 	    more != NULL && request->kind == STORE_KEEP ? &more->sent_fd : NULL, request->kind == STORE_KEEP);
 	free(message);
 	if (sent != 0)

@@ -311,7 +311,7 @@ serve_link(struct link *link)
 	default:
 		is_good = false;
 	}
-	is_good = is_good && fdpass_send(link->fd, &answer, size, &sent, sent >= 0) == 0;
+	is_good = is_good && fdpass_send_patiently(link->fd, &answer, size, &sent, sent >= 0) == 0;
 	fdpass_close(&sent, 1);
 	if (fd_count > 0)
 		fdpass_close(&given, 1);
