@@ -32,6 +32,7 @@
 #include "fcgi_end.h"
 #include "fcgi_serve.h"
 #include "json_text.h"
+#include "json_tree.h"
 #include "listing.h"
 #include "log.h"
 
@@ -134,17 +135,21 @@ body_value(struct exchange *exchange, bool *is_bad)
 {
 	char body[BODY_MAX + 1];
 	int n = FCGX_GetStr(body, BODY_MAX, exchange->fcgi->in);
+	size_t size = n > 0 ? (size_t)n : 0, blanks;
 	struct json_object *root, *value;
+	struct http_error ignored;
 	char *found = NULL;
 
-	body[n > 0 ? n : 0] = '\0';
+	body[size] = '\0';
+	blanks = strspn(body, " \t\r\n");
 	*is_bad = false;
-	if (body[strspn(body, " \t\r\n")] == '\0')
+	if (blanks == size)
 		return NULL;
-	root = json_tokener_parse(body);
+	root = body[blanks] == '{' ? json_tree_parse(body, size, JSON_TREE_VALUES, &ignored) : NULL;
 	*is_bad = !json_object_is_type(root, json_type_object);
 	if (!*is_bad && json_object_object_get_ex(root, "language", &value) && value != NULL) {
-		*is_bad = !json_object_is_type(value, json_type_string);
+		*is_bad = !json_object_is_type(value, json_type_string) ||
+		    strlen(json_object_get_string(value)) != (size_t)json_object_get_string_len(value);
 		found = *is_bad ? NULL : strdup(json_object_get_string(value));
 	}
 	json_object_put(root);

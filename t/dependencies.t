@@ -110,6 +110,8 @@ subtest 'bad requests' => sub {
     envelope_ok($cb->get('/v1/sandbox/dependencies/update'), 405, -405, 'an update is a POST');
     envelope_ok($cb->request('POST', '/v1/sandbox/dependencies/update', content => '[1]'), 400, -400, 'a body that is no object');
     envelope_ok($cb->request('POST', '/v1/sandbox/dependencies/update', content => '{"language": 3}'), 400, -400, 'a language that is no string');
+    envelope_ok($cb->request('POST', '/v1/sandbox/dependencies/update', content => $_->[1]), 400, -400, "a body with $_->[0]")
+        for ['a NUL only', "\0"], ['a NUL in a name', '{"language": "python3\u0000"}'];
     envelope_ok($cb->request('POST', '/v1/sandbox/dependencies/update', content => 'x' x 5000), 413, -413, 'a long body');
 };
 

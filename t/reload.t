@@ -185,8 +185,13 @@ like language('own')->{reason}, qr/No such file/, 'the language says why it is n
 
 {
     my $before = mark();
-    my ($door) = grep { (process_status($_) // {})->{Name} eq 'door' } $cb->pids('runner');
+    my @doors;
+    ok eventually(60, sub { @doors = grep { ((process_status($_) // {})->{Name} // '') eq 'door' } $cb->pids('runner'); @doors == 1 }), 'there is one generation';
+    my ($door) = @doors;
+    my @killed = $cb->pids('broker');
     kill 'KILL', $door;
+    # The status is that of the broker that was, until it has gone.
+    ok eventually(30, sub { my %now = map { $_ => 1 } $cb->pids('broker'); !grep { $now{$_} } @killed }), 'a runner that is killed: its broker ends';
     ok is_logged(qr/runner: process $door ended \(signal 9\); another one is started/, $before, 10), 'a runner that is killed: its parent starts another one';
     ok defined $cb->healthy_within(30), 'a runner that is killed: the service is healthy again';
     is parent('runner'), $parents{runner}, 'a runner that is killed: the parent stays';

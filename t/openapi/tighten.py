@@ -31,6 +31,7 @@ schemas["InputFile"]["properties"]["encoding"] = {"enum": ["utf-8", None]}
 # The key has stored nothing.
 schemas["InputFile"]["anyOf"] = [{"required": ["content"], "properties": {"content": {"type": "string"}}}]
 del schemas["InputFile"]["properties"]["id"]
+schemas["InputFile"]["additionalProperties"] = False
 schemas["RunForm"]["properties"]["language"] = {"enum": ["python3"]}
 schemas["RunForm"]["additionalProperties"] = False
 for parameter in document["paths"]["/v1/sandbox/run"]["post"]["parameters"]:
