@@ -32,7 +32,6 @@
 #include "fcgi_end.h"
 #include "fcgi_serve.h"
 #include "json_text.h"
-#include "json_tree.h"
 #include "listing.h"
 #include "log.h"
 
@@ -135,17 +134,16 @@ body_value(struct exchange *exchange, bool *is_bad)
 {
 	char body[BODY_MAX + 1];
 	int n = FCGX_GetStr(body, BODY_MAX, exchange->fcgi->in);
-	size_t size = n > 0 ? (size_t)n : 0, blanks;
+	size_t size = n > 0 ? (size_t)n : 0;
 	struct json_object *root, *value;
-	struct http_error ignored;
 	char *found = NULL;
 
 	body[size] = '\0';
-	blanks = strspn(body, " \t\r\n");
 	*is_bad = false;
-	if (blanks == size)
+	if (strspn(body, " \t\r\n") == size)
 		return NULL;
-	root = body[blanks] == '{' ? json_tree_parse(body, size, JSON_TREE_VALUES, &ignored) : NULL;
+	/* For json-c a NUL would be the end of the text. */
+	root = strlen(body) == size ? json_tokener_parse(body) : NULL;
 	*is_bad = !json_object_is_type(root, json_type_object);
 	if (!*is_bad && json_object_object_get_ex(root, "language", &value) && value != NULL) {
 		*is_bad = !json_object_is_type(value, json_type_string) ||
