@@ -34,7 +34,7 @@ for my $step (sort keys %tests) {
     ok $cb->healthy_within(60), "before $step: healthy";
     is $run->()->{data}{files}[0]{content}, 'left', "before $step: files are collected";
     my $logged = length $steps->runner_log;
-    my $tracer = Tracer->attach(sub { $cb->pids("warden") }, '-f', '-e', "trace=$test->{call}",
+    my $tracer = Tracer->attach(sub { $cb->pids('warden') }, '-f', '-e', "trace=$test->{call}",
         '-e', "inject=$test->{call}:error=EPERM" . ($test->{when} ? ":when=$test->{when}" : ''));
     ok $tracer->is_attached, "$step: strace is attached" or diag $tracer->says;
     my $r = $run->();
