@@ -25,6 +25,7 @@ struct generation {
 enum generation_kind {
 	GENERATION_READY = 1, /* this process serves */
 	GENERATION_LEAVING,   /* this process finishes its work and ends by itself: start another one in its place */
+	GENERATION_MOVED,     /* all that send work to this process were told to send it to the newer generation */
 };
 
 /* Written whole; the parent ignores what it does not know. */

@@ -82,6 +82,8 @@ read_report(struct work *work, struct process *process)
 		process_ready(work, process);
 	else if (report.kind == GENERATION_LEAVING)
 		process_leaving(work, process);
+	else if (report.kind == GENERATION_MOVED)
+		process->has_moved = true;
 }
 
 static void
@@ -206,6 +208,28 @@ take_signal(struct work *work, int number)
 	}
 }
 
+/* Tell the processes in service, once, that new work comes to no earlier generation any more. */
+static void
+tell_alone(const struct work *work)
+{
+	const struct parent *parent = &work->parent;
+
+	if (work->what->alone_signal == 0 || !parent->current_ready)
+		return;
+	for (size_t i = 0; i < parent->count; i++) {
+		if (parent->process[i].generation < parent->current && !parent->process[i].has_moved)
+			return;
+	}
+	for (size_t i = 0; i < parent->count; i++) {
+		struct process *process = &parent->process[i];
+
+		if (process->generation != parent->current || process->state != PROCESS_SERVING || process->told_alone)
+			continue;
+		kill(process->pid, work->what->alone_signal);
+		process->told_alone = true;
+	}
+}
+
 /* Start the processes of the current generation that are missing. */
 static void
 replace_missing(struct work *work, uint64_t now_us)
@@ -302,6 +326,7 @@ turn(struct work *work, int signal_fd)
 		take_signal(work, (int)info.ssi_signo);
 	free(waits);
 	reap(work);
+	tell_alone(work);
 }
 
 /*

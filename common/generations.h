@@ -36,6 +36,7 @@ struct generations {
 	uint64_t drain_ms;  /* how long a process that ends may take for its work */
 	uint32_t most;      /* generations that may live at the same time */
 	int moved_signal;   /* to a process whose successor is ready */
+	int alone_signal;   /* to a process of the generation to which alone new work comes now; 0: none */
 
 	/* Files to look at: a change of one of them asks for a new generation. May be NULL. */
 	const char *const *watched;

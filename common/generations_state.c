@@ -18,7 +18,7 @@
 
 /*
  *     FORMAT LISTEN_FD LAST CURRENT SLOT COUNT READY EVER_READY PATH
- *     PID REPORT_FD GENERATION SLOT STATE STARTED_US KILL_US      a line for each process
+ *     PID REPORT_FD GENERATION SLOT STATE STARTED_US KILL_US MOVED ALONE      a line for each process
  *
  * Later versions may add words at the end of a line, and lines with another first letter.
  */
@@ -31,8 +31,9 @@ write_text(const struct parent *parent, FILE *to)
 	for (size_t i = 0; i < parent->count; i++) {
 		const struct process *process = &parent->process[i];
 
-		fprintf(to, "%ld %d %" PRIu32 " %" PRIu32 " %d %" PRIu64 " %" PRIu64 "\n", (long)process->pid, process->report_fd,
-		    process->generation, process->slot, (int)process->state, process->started_us, process->kill_us);
+		fprintf(to, "%ld %d %" PRIu32 " %" PRIu32 " %d %" PRIu64 " %" PRIu64 " %d %d\n", (long)process->pid,
+		    process->report_fd, process->generation, process->slot, (int)process->state, process->started_us,
+		    process->kill_us, process->has_moved, process->told_alone);
 	}
 	return fclose(to);
 }
@@ -111,14 +112,17 @@ read_process(struct parent *parent, const char *line)
 {
 	struct process process;
 	long pid;
-	int state;
+	/* An older program wrote two words less, and its processes do not know the signal. */
+	int state, has_moved = 0, told_alone = 1;
 
-	if (sscanf(line, "%ld %d %" SCNu32 " %" SCNu32 " %d %" SCNu64 " %" SCNu64, &pid, &process.report_fd, &process.generation,
-	        &process.slot, &state, &process.started_us, &process.kill_us) != 7 ||
+	if (sscanf(line, "%ld %d %" SCNu32 " %" SCNu32 " %d %" SCNu64 " %" SCNu64 " %d %d", &pid, &process.report_fd,
+	        &process.generation, &process.slot, &state, &process.started_us, &process.kill_us, &has_moved, &told_alone) < 7 ||
 	    pid < 2 || state < PROCESS_STARTING || state > PROCESS_LEAVING)
 		return false;
 	process.pid = (pid_t)pid;
 	process.state = (enum process_state)state;
+	process.has_moved = has_moved != 0;
+	process.told_alone = told_alone != 0;
 	generations_state_add(parent, &process);
 	return true;
 }

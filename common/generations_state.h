@@ -24,6 +24,8 @@ struct process {
 	enum process_state state;
 	uint64_t started_us; /* by clock_us, which an execution does not change */
 	uint64_t kill_us;    /* when to kill it; UINT64_MAX: never */
+	bool has_moved;      /* it has reported that no new work comes to it */
+	bool told_alone;     /* it knows that new work comes to its generation alone */
 };
 
 struct parent {

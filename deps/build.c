@@ -432,17 +432,25 @@ build_is_current(const struct config *config, const struct language_config *lang
 	return false;
 }
 
-bool
-build_wait_for_use(const struct language_config *language, unsigned ms)
+/* Whether all new runs have the set in use, or none where there is none. */
+static bool
+is_in_use(const struct config *config, const struct language_config *language)
 {
 	char path[PATH_MAX];
 
-	if (config_dependencies_find(language, path, sizeof path) != 0)
-		return true;
+	if (config_dependencies_find(language, path, sizeof path) == 0)
+		return set_is_locked(path, SET_LOCK_ALL_RUNS);
+	snprintf(path, sizeof path, "%s/%s", config->dependencies.sets, language->name);
+	return !set_is_any_locked(path, SET_LOCK_ALL_RUNS);
+}
+
+bool
+build_wait_for_use(const struct config *config, const struct language_config *language, unsigned ms)
+{
 	for (unsigned waited = 0; waited < ms; waited += LOOK_MS) {
-		if (set_is_used(path))
+		if (is_in_use(config, language))
 			return true;
 		nanosleep(&(struct timespec){ .tv_nsec = LOOK_MS * 1000000L }, NULL);
 	}
-	return set_is_used(path);
+	return is_in_use(config, language);
 }

@@ -272,7 +272,7 @@ answer_build(struct exchange *exchange, const struct config *config, const struc
 	}
 	end = build(config, language, mode, reason);
 	if (end == BUILD_SWITCHED || end == BUILD_JOINED)
-		build_wait_for_use(language, USE_MS);
+		build_wait_for_use(config, language, USE_MS);
 	atomic_fetch_sub(&busy, 1);
 	if (end != BUILD_FAILED) {
 		log_info("%s: %s", language->name,

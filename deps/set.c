@@ -199,15 +199,15 @@ set_seal(const char *path, char digest[SET_DIGEST_SIZE], char *error, size_t siz
 /* ---- sets ------------------------------------------------------------------------------------------------------- */
 
 bool
-set_is_used(const char *path)
+set_is_locked(const char *path, enum set_lock lock)
 {
-	struct flock lock = { .l_type = F_WRLCK };
+	struct flock range = { .l_type = F_WRLCK, .l_start = lock, .l_len = 1 };
 	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool is_used = fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	bool is_locked = fd >= 0 && fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
 
 	if (fd >= 0)
 		close(fd);
-	return is_used;
+	return is_locked;
 }
 
 /* The number in the name of a set, or 0 if it is none. */
@@ -221,6 +221,24 @@ number_of(const char *name)
 		return 0;
 	number = strtoul(name + strlen(SET_PREFIX), &end, 10);
 	return *end == '\0' ? number : 0;
+}
+
+bool
+set_is_any_locked(const char *directory, enum set_lock lock)
+{
+	char path[PATH_MAX];
+	DIR *sets = opendir(directory);
+	struct dirent *entry;
+	bool is_locked = false;
+
+	if (sets == NULL)
+		return false;
+	while (!is_locked && (entry = readdir(sets)) != NULL) {
+		if (number_of(entry->d_name) != 0 && snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) < (int)sizeof path)
+			is_locked = set_is_locked(path, lock);
+	}
+	closedir(sets);
+	return is_locked;
 }
 
 /*
@@ -256,7 +274,7 @@ prune(struct set_place *place, unsigned long *last, char *error, size_t size)
 		if (number == 0 || number == current || number == before ||
 		    snprintf(path, sizeof path, "%s/%s", place->path, entry->d_name) >= (int)sizeof path)
 			continue;
-		if (!set_is_used(path))
+		if (!set_is_locked(path, SET_LOCK_USED))
 			set_remove(path);
 	}
 	closedir(directory);

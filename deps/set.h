@@ -10,7 +10,7 @@
  *         log         all that the installer printed in the last build
  *
  * The installers write absolute paths into a set, so it is made where it stays. It counts when
- * `current` names it. A runner that serves holds a lock on the sets that it uses.
+ * `current` names it. A runner that serves holds locks on the sets that it uses (enum set_lock).
  */
 #ifndef CELLBLOCK_DEPS_SET_H
 #define CELLBLOCK_DEPS_SET_H
@@ -19,6 +19,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "config_dependencies.h"
 
 #define SET_DIGEST_SIZE 65 /* SHA-256 in hexadecimal, and a NUL */
 #define SET_REASON_SIZE 4096
@@ -66,8 +68,11 @@ void set_remove(const char *path);
 /* The disk space of a directory in bytes, with all that is in it. */
 uint64_t set_bytes(const char *path);
 
-/* Whether a runner uses the set at `path`. */
-bool set_is_used(const char *path);
+/* Whether a runner holds this lock on the set at `path`. */
+bool set_is_locked(const char *path, enum set_lock lock);
+
+/* The same for any set in `directory`, the place of a language. */
+bool set_is_any_locked(const char *directory, enum set_lock lock);
 
 /* Read the record of the set in use. Returns whether there is one. */
 bool set_read_record(const struct set_place *place, struct set_record *record);

@@ -211,6 +211,7 @@ enum door_kind {
 	DOOR_WORKER, /* the connection of a worker */
 	DOOR_RELAY,  /* the channel of a relay that was just started */
 	DOOR_MOVED,  /* a newer generation serves: end when the workers have gone */
+	DOOR_ALONE,  /* no earlier generation is sent runs any more */
 	DOOR_STOP,   /* finish the runs, refuse all others, and end */
 };
 
@@ -222,6 +223,7 @@ struct door_visitor {
 
 enum broker_kind {
 	BROKER_READY, /* healthy, for the first time */
+	BROKER_MOVED, /* after DOOR_MOVED: the workers were told */
 };
 
 /* From the broker to the door. */

@@ -1,38 +1,55 @@
 # A limit of the bytes that are read from the host's disks, which an operator gives the group that
 # the runner is started in, holds for all programs together: they inherit it. Here it is one of the
-# controller blkio of version 1.
+# controller io of version 2, or of blkio of version 1.
 use strict;
 use warnings;
 use Cellblock qw(slurp spew);
+use File::Path qw(make_path);
 use Test::More;
 use Time::HiRes qw(time);
 
 use constant BYTES => 4 << 20; # a second
 
-my ($mount) = map { (split ' ')[1] } grep { /^\S+ \S+ cgroup (?:\S*,)?blkio\b/ } split /\n/, slurp('/proc/mounts');
-plan skip_all => 'no hierarchy has the controller blkio of version 1' if !$mount;
-my ($home)  = map { "$mount$_" } slurp('/proc/self/cgroup') =~ /^\d+:(?:[^:]*,)?blkio\b[^:]*:(.*)$/m;
-my $group   = "$mount/test-io-$$";
-my $charged = "$group/blkio.throttle.io_service_bytes";
+my $mounts    = slurp('/proc/mounts');
+my $ours      = slurp('/proc/self/cgroup');
+my ($blkio)   = $mounts =~ /^\S+ (\S+) cgroup (?:\S*,)?blkio\b/m;
+my ($unified) = $mounts =~ /^\S+ (\S+) cgroup2 /m;
+undef $unified if $unified && (slurp("$unified/cgroup.controllers") // '') !~ /\bio\b/;
+
+# In version 2 the runner makes its cells' groups beside the group that it is started in, so the
+# limit is one of the group above.
+my ($home, $group, $inner, $limit, $charged, $read);
+if ($unified) {
+    $home  = $unified . ($ours =~ /^0::(.*)$/m)[0] . '/cgroup.procs';
+    $group = "$unified/test-io-$$";
+    ($inner, $limit, $charged, $read) = ("$group/inner", "$group/io.max", "$group/io.stat", qr/\brbytes=(\d+)/);
+    spew("$unified/cgroup.subtree_control", '+cpu +io +memory +pids');
+}
+elsif ($blkio) {
+    $home  = $blkio . ($ours =~ /^\d+:(?:[^:]*,)?blkio\b[^:]*:(.*)$/m)[0] . '/cgroup.procs';
+    $group = "$blkio/test-io-$$";
+    ($inner, $limit, $charged, $read) = ($group, "$group/blkio.throttle.read_bps_device", "$group/blkio.throttle.io_service_bytes", qr/^\S+ Read (\d+)$/m);
+}
+else { plan skip_all => 'no hierarchy has the controller io of version 2 or blkio of version 1' }
 
 # A limit is one of a whole disk.
-mkdir $group or BAIL_OUT("make $group: $!");
+make_path($inner);
 for my $disk (map { slurp($_) =~ s/\n//r } glob '/sys/block/*/dev') {
     # A disk that is not there, such as a free loop device, cannot be limited.
-    eval { spew("$group/blkio.throttle.read_bps_device", "$disk " . BYTES) };
+    eval { spew($limit, $unified ? "$disk rbps=" . BYTES : "$disk " . BYTES) };
 }
-spew("$group/tasks", $$);
+spew("$inner/cgroup.procs", $$);
 
 sub leave {
-    spew("$home/tasks", $$);
-    rmdir $group;
+    spew($home, $$);
+    rmdir for $inner, $group;
     return;
 }
 END { leave() if $group && -d $group }
 
 sub bytes_read {
     my $sum = 0;
-    $sum += $_ for slurp($charged) =~ /^\S+ Read (\d+)$/mg;
+    $sum += $_ for slurp($charged) =~ /$read/g;
     return $sum;
 }
 

@@ -49,13 +49,25 @@ language_event(struct broker *broker, struct language *language, enum language_e
 	loop_dispatch(&broker->loop);
 }
 
-void
-language_hold_packages(const struct language *language)
+static void
+set_lock(const struct language *language, enum set_lock lock, short type)
 {
-	struct flock lock = { .l_type = F_RDLCK };
+	struct flock range = { .l_type = type, .l_start = lock, .l_len = 1 };
 
-	if (language->packages_fd >= 0 && fcntl(language->packages_fd, F_OFD_SETLK, &lock) != 0)
+	if (language->packages_fd >= 0 && fcntl(language->packages_fd, F_OFD_SETLK, &range) != 0)
 		log_warn("%s: lock its set of packages: %s", language->config->name, strerror(errno));
+}
+
+void
+language_lock_packages(const struct language *language, enum set_lock lock)
+{
+	set_lock(language, lock, F_RDLCK);
+}
+
+void
+language_unlock_packages(const struct language *language, enum set_lock lock)
+{
+	set_lock(language, lock, F_UNLCK);
 }
 
 bool

@@ -28,6 +28,7 @@
 #include "broker/pool.h"
 #include "broker/zygote.h"
 #include "config.h"
+#include "config_dependencies.h"
 #include "log_limit.h"
 #include "policy.h"
 #include "root_list.h"
@@ -119,10 +120,11 @@ void language_event(struct broker *broker, struct language *language, enum langu
 void language_look(struct broker *broker, struct language *language);
 
 /*
- * Lock the language's set of packages, if it has one, until the runner ends: cellblock-deps removes
- * no set that is locked, and learns by the lock that runs have it.
+ * Take or release one of the locks on the language's set of packages, if it has one. They end with
+ * the broker.
  */
-void language_hold_packages(const struct language *language);
+void language_lock_packages(const struct language *language, enum set_lock lock);
+void language_unlock_packages(const struct language *language, enum set_lock lock);
 
 /* Whether its processes run, or are to run. */
 bool language_is_awake(const struct language *language);

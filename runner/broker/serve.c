@@ -27,6 +27,7 @@
 #include "broker/meter.h"
 #include "broker/zygotes.h"
 #include "clock.h"
+#include "config_dependencies.h"
 #include "fdpass.h"
 #include "log.h"
 #include "messages.h"
@@ -101,6 +102,13 @@ take_relay(struct broker *broker, int fd)
 	loop_dispatch(&broker->loop);
 }
 
+static void
+lock_packages(const struct broker *broker, enum set_lock lock)
+{
+	for (size_t i = 0; i < broker->language_count; i++)
+		language_lock_packages(&broker->language[i], lock);
+}
+
 /*
  * A connection that the door has let in, or the relay; or the door has gone, and the broker with
  * it.
@@ -126,6 +134,8 @@ door_ready(void *context, struct watch *watch, uint32_t events)
 		take_relay(broker, fd);
 	else if (count == 1)
 		client_add(broker, fd, visitor.pid);
+	else if (visitor.kind == DOOR_ALONE)
+		lock_packages(broker, SET_LOCK_ALL_RUNS);
 	else if (visitor.kind == DOOR_MOVED || visitor.kind == DOOR_STOP)
 		drain_begin(broker, visitor.kind == DOOR_STOP ? DRAIN_STOP : DRAIN_MOVED);
 }
@@ -141,8 +151,7 @@ tell_ready(struct broker *broker)
 	if (!state.healthy)
 		return;
 	broker->was_ready = true;
-	for (size_t i = 0; i < broker->language_count; i++)
-		language_hold_packages(&broker->language[i]);
+	lock_packages(broker, SET_LOCK_USED);
 	if (fdpass_send(broker->door.fd, &notice, sizeof notice, NULL, 0) != 0)
 		log_warn("tell the door that all is ready: %s", strerror(errno));
 }

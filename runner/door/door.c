@@ -60,6 +60,7 @@ door_block_signals(void)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGQUIT);
+	sigaddset(&signals, SIGUSR1);
 	sigaddset(&signals, SIGUSR2);
 	sigaddset(&signals, SIGHUP); /* is the parent's: a terminal sends it to both */
 	sigaddset(&signals, SIGCHLD);
@@ -146,6 +147,7 @@ struct door {
 	int broker_fd;
 	int spare_fd; /* closed for a moment when accept has no other free descriptor; -1: unavailable */
 	uid_t worker_uid;
+	bool has_parent;         /* which knows about other generations */
 	bool accepts;            /* else another generation still does */
 	bool is_stopping;        /* the broker was told to finish the runs */
 	bool ends;               /* at once */
@@ -243,6 +245,16 @@ timeout_ms(struct door *door, int most_ms)
 	return most_ms >= 0 && most_ms < pause_ms ? most_ms : pause_ms;
 }
 
+/* Tell the broker that runs come to it alone. */
+static void
+tell_alone(const struct door *door)
+{
+	const struct door_visitor notice = { .kind = DOOR_ALONE };
+
+	if (fdpass_send(door->broker_fd, &notice, sizeof notice, NULL, 0) != 0)
+		log_warn("tell the broker that no other one is sent runs: %s", strerror(errno));
+}
+
 /* Accept nobody from now on, and have the broker come to its end: `kind` says how. */
 static void
 drain(struct door *door, enum door_kind kind)
@@ -261,6 +273,9 @@ static void
 take_signal(struct door *door, int number)
 {
 	switch (number) {
+	case SIGUSR1:
+		tell_alone(door);
+		break;
 	case SIGUSR2:
 		if (!door->is_stopping)
 			drain(door, DOOR_MOVED);
@@ -291,6 +306,10 @@ hear_broker(struct door *door, struct pollfd *wait)
 	if (n == (ssize_t)sizeof notice && notice.kind == BROKER_READY) {
 		door->accepts = true;
 		generation_report(GENERATION_READY);
+		if (!door->has_parent)
+			tell_alone(door);
+	} else if (n == (ssize_t)sizeof notice && notice.kind == BROKER_MOVED) {
+		generation_report(GENERATION_MOVED);
 	} else if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
 		wait->fd = -1;
 	}
@@ -325,6 +344,7 @@ door_serve(const struct door_setup *setup)
 	struct door door = { .listen_fd = setup->listen_fd,
 		.broker_fd = setup->broker_fd,
 		.worker_uid = setup->worker_uid,
+		.has_parent = setup->generation->has_parent,
 		.accepts = !setup->generation->replaces };
 	struct pollfd waits[3] = { { .events = POLLIN }, { .events = POLLIN }, { .fd = setup->broker_fd, .events = POLLIN } };
 	struct signalfd_siginfo info;

@@ -58,11 +58,12 @@ struct door_setup {
  * Accept workers, and keep the relay running, if there is one, until a signal ends this generation
  * or the broker dies. A generation that replaces another accepts when it is ready.
  *
+ * SIGUSR1          no earlier generation is sent runs any more
  * SIGUSR2          a newer generation serves: accept nobody, and end when the workers have gone
  * SIGTERM          accept nobody, finish the runs, and end; a second one is as SIGINT
  * SIGINT, SIGQUIT  end at once
  *
- * The first two take runner.drain_ms at most. Dies if Landlock fails. Returns the exit status.
+ * The second and third take runner.drain_ms at most. Dies if Landlock fails. Returns the exit status.
  */
 int door_serve(const struct door_setup *setup);
 

@@ -174,6 +174,7 @@ parent_run(const struct config *config, char *const *argv)
 		.listen_fd = -1,
 		.most = HOST_SLOTS,
 		.moved_signal = SIGUSR2,
+		.alone_signal = SIGUSR1,
 		.stop = remove_socket,
 		.ended = remove_groups };
 	struct cgroup_tree group = { .version = 0 };

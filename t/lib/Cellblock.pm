@@ -254,7 +254,7 @@ sub up {
     skip_all('no script/server') if !-x $server;
     $self->{running} = 1;
     return command([@{ $self->{inside} }, $server, '--detach', '--prefix', prefix(), '--dir', $self->{dir}, '--port', $self->{port},
-        '--tls-port', $self->{tls_port}, ($> ? '--rootless' : ()), (map { ('--without', $_) } split ' ', $ENV{CELLBLOCK_TEST_WITHOUT} // ''),
+        '--tls-port', $self->{tls_port}, ($> ? '--rootless' : ()), (map { $_ eq 'packages' ? '--without-packages' : ('--without', $_) } split ' ', $ENV{CELLBLOCK_TEST_WITHOUT} // ''),
         @args], env => { CELLBLOCK_API_KEY => $self->{key} }, seconds => 120);
 }
 

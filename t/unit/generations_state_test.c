@@ -51,7 +51,9 @@ save_and_load(void)
 		        .slot = 1,
 		        .state = PROCESS_SERVING,
 		        .started_us = UINT64_C(123456789012) + i,
-		        .kill_us = UINT64_MAX });
+		        .kill_us = UINT64_MAX,
+		        .has_moved = i % 2 == 0,
+		        .told_alone = i % 3 == 0 });
 	if (generations_state_save(&before) != 0 || !generations_continue())
 		return 1;
 	/* execve(2) leaves them open. */
@@ -66,7 +68,8 @@ save_and_load(void)
 		if (memcmp(&after.process[i].pid, &before.process[i].pid, sizeof(pid_t)) != 0 ||
 		    after.process[i].report_fd != before.process[i].report_fd ||
 		    after.process[i].started_us != before.process[i].started_us || after.process[i].kill_us != UINT64_MAX ||
-		    after.process[i].state != PROCESS_SERVING || after.process[i].slot != 1)
+		    after.process[i].state != PROCESS_SERVING || after.process[i].slot != 1 ||
+		    after.process[i].has_moved != (i % 2 == 0) || after.process[i].told_alone != (i % 3 == 0))
 			return 4;
 	}
 	/*
@@ -132,6 +135,24 @@ later_versions_and_others(void **state)
 	assert_int_equal(in_child(load_text), 11);
 }
 
+static int
+load_older(void)
+{
+	struct parent parent;
+
+	setenv(GENERATIONS_STATE, "1 -1 1 1 0 1 1 1 /a\n77 -1 1 0 1 5 6\n", 1);
+	generations_state_load(&parent);
+	return parent.count == 1 && !parent.process[0].has_moved && parent.process[0].told_alone ? 0 : 1;
+}
+
+/* A signal that an older process does not know would end it. */
+static void
+older_processes_are_not_told(void **state)
+{
+	(void)state;
+	assert_int_equal(in_child(load_older), 0);
+}
+
 static void
 formats(void **state)
 {
@@ -148,6 +169,7 @@ main(void)
 		cmocka_unit_test(a_state_survives),
 		cmocka_unit_test(standard_input_stays),
 		cmocka_unit_test(later_versions_and_others),
+		cmocka_unit_test(older_processes_are_not_told),
 		cmocka_unit_test(formats),
 	};
 
