@@ -33,8 +33,8 @@ enum build_end build(const struct config *config, const struct language_config *
 bool build_is_current(const struct config *config, const struct language_config *language, char reason[SET_REASON_SIZE]);
 
 /*
- * Wait until all new runs have the set in use, or none where there is none, for `ms` at most. Returns
- * whether they do.
+ * Wait until all new runs have the set in use, or none where there is none, for `ms` at most.
+ * Returns whether they do.
  */
 bool build_wait_for_use(const struct config *config, const struct language_config *language, unsigned ms);
 

@@ -234,7 +234,8 @@ set_is_any_locked(const char *directory, enum set_lock lock)
 	if (sets == NULL)
 		return false;
 	while (!is_locked && (entry = readdir(sets)) != NULL) {
-		if (number_of(entry->d_name) != 0 && snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) < (int)sizeof path)
+		if (number_of(entry->d_name) != 0 &&
+		    snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) < (int)sizeof path)
 			is_locked = set_is_locked(path, lock);
 	}
 	closedir(sets);

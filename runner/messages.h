@@ -134,11 +134,21 @@ struct zygote_report {
 /*
  * On a cell's control socket, once: whether its guest is armed. It comes from the guest, or from
  * the warden or zygote that could not make one. Descriptors, from a guest that is armed: a pidfd of
- * the cell's init or, at level chroot, its root directory; and the working directory (O_PATH).
+ * the cell's init or, at level chroot, its root directory; the working directory (O_PATH); and
+ * perhaps a memfd with a guest_memory.
  */
 struct guest_report {
 	int32_t error;                /* 0: armed; else an errno */
 	char step[REQUEST_STEP_SIZE]; /* what failed */
+};
+
+/*
+ * Of a guest whose zygote has imported more than the program will: the guest keeps it up to date.
+ * The program can write to it, too.
+ */
+struct guest_memory {
+	uint64_t cold_bytes;      /* the resident set of a new interpreter with the same imports; 0: not known */
+	uint64_t inherited_bytes; /* the guest has these in place of them */
 };
 
 #define GUEST_FAILED 127 /* exit status of a guest that reports that a step failed */

@@ -114,6 +114,52 @@ for (@programs) {
     }
 }
 
+# --- programs that are forked from an interpreter which has imported more ----------------------------
+
+my %imports = (
+    'json' => 'import json; json.dumps([1])',
+    'json, and 50 MB' => 'import json; x = b"x" * (50 << 20)',
+    '50 MB, and json then' => "x = b'x' * (50 << 20)\nimport json\njson.dumps([1])",
+    'dataclasses, typing' => 'import dataclasses, typing',
+    'threading' => 'import threading; t = threading.Thread(target=print); t.start(); t.join()',
+    'sqlite3' => 'import sqlite3; sqlite3.connect(":memory:").execute("select 1")',
+    'asyncio' => 'import asyncio; asyncio.run(asyncio.sleep(0))',
+    'urllib.request' => 'import urllib.request',
+    'jinja2' => 'import jinja2; jinja2.Template("{{ a }}").render(a=1)',
+    'requests' => 'import requests',
+    'numpy' => 'import numpy; numpy.arange(10).sum()',
+    'pandas' => 'import pandas; pandas.DataFrame({"a": [1, 2]}).describe()',
+);
+for my $name (sort keys %imports) {
+    SKIP: {
+        my $cold = outside(python3 => $imports{$name});
+        if (my $why = missing("$name is not installed", defined $cold)) { skip $why, 1 }
+        run_big();
+        my $d = $cb->run(code => $imports{$name}, limits => \%limits)->{data};
+        my $here = $d->{usage}{memory_peak_bytes};
+        note sprintf '%-24s %14d %14d %7.3f', $name, $cold, $here, $here / $cold;
+        is $d->{status}, 'ok', "import $name: it runs" or diag $d->{error};
+        skip 'a build with sanitizers needs memory of its own', 1 if $cb->sanitized;
+        # The kernel charges a group in steps of up to half a megabyte.
+        cmp_ok abs($here - $cold), '<', $cold / 10 + $MB, "import $name: as outside, within a tenth and a step" or diag "outside $cold, here $here";
+    }
+}
+# The program shares the tally of its memory with the service, and can write to it.
+for my $byte (0, 1, 255) {
+    my $d = $cb->run(limits => \%limits, code => <<"PYTHON")->{data};
+import ctypes, json
+found = [line.split()[0] for line in open("/proc/self/maps") if "memfd:memory" in line]
+for place in found:
+    first, end = (int(part, 16) for part in place.split("-"))
+    ctypes.memset(first, $byte, 16)
+x = b"x" * (60 << 20)
+print(len(found))
+PYTHON
+    is $d->{stdout}, "1\n", "a program finds its tally, and writes to it ($byte)";
+    cmp_ok $d->{usage}{memory_peak_bytes}, '>', 60 * $MB, 'and cannot hide what it has';
+    cmp_ok $d->{usage}{memory_peak_bytes}, '<=', $limits{memory_bytes}, 'nor have more than its limit';
+}
+
 run_big();
 my $nothing = $cb->run(language => 'c', code => "int main(void) { return 0; } // $$\n")->{data};
 cmp_ok $nothing->{usage}{memory_peak_bytes}, '<', 4 * $MB, 'a program that does nothing, after big ones and its compiler' or diag $nothing->{usage}{memory_peak_bytes}

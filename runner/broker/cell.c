@@ -93,6 +93,7 @@ cell_init(struct cell *cell, uint32_t number)
 		.control_fd = -1,
 		.net = CELL_NET_NONE,
 		.box_fd = -1,
+		.memory_fd = -1,
 		.init_fd = -1,
 		.init = { .fd = -1 },
 		.reaper = { .fd = -1 },
@@ -235,6 +236,7 @@ cell_take_down(struct broker *broker, struct cell *cell)
 		pool_of(cell)->arming_count--;
 	loop_unwatch(&broker->loop, &cell->control);
 	fdpass_close(&cell->control_fd, 1);
+	fdpass_close(&cell->memory_fd, 1);
 	handed_socket_forget_cell(broker, cell);
 	cell_network_end(cell);
 	if (cell->run == NULL || !run_needs_box(cell->run))
@@ -314,10 +316,10 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 	struct broker *broker = context;
 	struct cell *cell = watch_owner(watch, struct cell, control);
 	struct guest_report report = { 0 };
-	int fds[2] = { -1, -1 };
+	int fds[3] = { -1, -1, -1 };
 	size_t count = 0;
 	pid_t pid;
-	ssize_t n = fdpass_recv(watch->fd, &report, sizeof report, fds, 2, &count, &pid);
+	ssize_t n = fdpass_recv(watch->fd, &report, sizeof report, fds, 3, &count, &pid);
 
 	(void)events;
 	if (n < 0 && errno == EAGAIN)
@@ -331,7 +333,7 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 	if (n == (ssize_t)sizeof(struct cell_network_made) && count == 2 && cell_network_made(broker, cell, fds) == 0)
 		return; /* its guest reports next */
 	report.step[sizeof report.step - 1] = '\0';
-	if (n != (ssize_t)sizeof report || report.error != 0 || count != 2 || pid <= 0) {
+	if (n != (ssize_t)sizeof report || report.error != 0 || count < 2 || pid <= 0) {
 		fdpass_close(fds, count);
 		cell_arming_failed(broker, cell,
 		    n == (ssize_t)sizeof report && report.error != 0 ?
@@ -340,6 +342,7 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 		return;
 	}
 	broker->isolation->armed(cell, fds);
+	cell->memory_fd = fds[2];
 	/* It may have died, and been reaped as an unknown child, before this was read. */
 	if (kill(pid, 0) != 0) {
 		cell_arming_failed(broker, cell, (struct failure){ .step = "the guest died at once" });
@@ -520,6 +523,7 @@ cell_renew(struct broker *broker, struct cell *cell)
 	    (zygote = pick_zygote(cell->language, cell->pool)) == NULL)
 		return -1;
 	fdpass_close(&cell->control_fd, 1);
+	fdpass_close(&cell->memory_fd, 1);
 	if (arm(broker, cell, zygote, true) != 0)
 		return -1;
 	count_fork(broker, zygote);

@@ -57,6 +57,7 @@ struct cell {
 	uint64_t arming_us;      /* how long that took */
 	struct cell_net net;     /* its network */
 	int box_fd;              /* the working directory; -1: none */
+	int memory_fd;           /* the guest_memory of its guest; -1: none */
 	uint64_t pid_ns;         /* level namespaces: the inode of its pid namespace; 0: not asked for yet */
 	uint64_t meminfo_bytes;  /* level namespaces: what its /proc/meminfo says; kept from one life to the next */
 	int init_fd;             /* level namespaces: pidfd of the init, until it is watched; -1: none */
@@ -89,7 +90,8 @@ struct cell {
 	uint64_t oom_base;
 	uint64_t fork_base;
 	uint64_t processes_base;
-	uint64_t memory_base; /* file pages that the group is still charged for */
+	uint64_t memory_base;   /* file pages that the group is still charged for */
+	uint64_t waiting_bytes; /* the charge of a guest with a memory_fd, while it waits for the run */
 	struct denied_calls denied;
 	uint64_t denied_until_us, asked_until_us; /* of seccomp_notify.c */
 	unsigned netlink_sockets;                 /* that the run was let make */

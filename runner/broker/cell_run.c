@@ -94,6 +94,8 @@ prepare_run(struct broker *broker, struct cell *cell)
 	if (broker->cgroup.version != 0 &&
 	    cgroup_limit(&cell->cgroup, cell->limits.memory_bytes, run_limits_tasks(&cell->limits)) != 0)
 		return (struct failure){ "set the limits of its control group", errno };
+	if (cell->memory_fd >= 0 && broker->cgroup.version != 0)
+		cell->waiting_bytes = cgroup_memory_now_bytes(&cell->cgroup);
 	if (broker->isolation->start(broker, cell) != 0)
 		return (struct failure){ "set the size of its disk and memory", errno };
 	return (struct failure){ NULL, 0 };
@@ -270,11 +272,30 @@ group_peak_bytes(const struct cell *cell, bool out_of_memory)
 	return peak > cell->memory_base ? peak - cell->memory_base : 0;
 }
 
+/*
+ * The largest resident set of the guest, or the one that it would have had without a zygote which
+ * has imported more. The program can write to the tally. It cannot hide what its group is charged
+ * for.
+ */
+static uint64_t
+resident_bytes(const struct cell *cell)
+{
+	uint64_t resident = (uint64_t)cell->usage.ru_maxrss * 1024u, own;
+	uint64_t charged = cell->memory_fd < 0 ? 0 : cgroup_memory_peak_bytes(&cell->cgroup);
+	struct guest_memory memory;
+
+	if (charged == 0 || pread(cell->memory_fd, &memory, sizeof memory, 0) != (ssize_t)sizeof memory || memory.cold_bytes == 0)
+		return resident;
+	own = resident > memory.inherited_bytes ? resident - memory.inherited_bytes : 0;
+	return memory.cold_bytes + least_bytes(own, charged > cell->waiting_bytes ? charged - cell->waiting_bytes : 0);
+}
+
 static void
 measure(struct broker *broker, const struct cell *cell, const struct run *run, struct run_facts *facts, struct run_result *result)
 {
-	uint64_t cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ? usage_cpu_us(&cell->usage) :
-	                                                                               cell_run_cpu_us(broker, cell);
+	uint64_t resident,
+	    cpu_us = cell->limits.processes == 1 || broker->cgroup.version == 0 ? usage_cpu_us(&cell->usage) :
+	                                                                          cell_run_cpu_us(broker, cell);
 
 	result->wall_us = cell->ended_us - cell->state_us;
 	result->stall_us = cell->stall_us;
@@ -292,8 +313,9 @@ measure(struct broker *broker, const struct cell *cell, const struct run *run, s
 	 * The group is charged for the files that the program made, and for all of its processes.
 	 * The largest process also uses pages that it shares with others, such as its libraries.
 	 */
-	if (result->memory_peak_bytes < (uint64_t)cell->usage.ru_maxrss * 1024u)
-		result->memory_peak_bytes = (uint64_t)cell->usage.ru_maxrss * 1024u;
+	resident = resident_bytes(cell);
+	if (result->memory_peak_bytes < resident)
+		result->memory_peak_bytes = resident;
 	/* Pages that others are charged for, such as files, are under no limit of this run. */
 	if (broker->cgroup.version != 0 && result->memory_peak_bytes > cell->limits.memory_bytes)
 		result->memory_peak_bytes = cell->limits.memory_bytes;

@@ -63,7 +63,8 @@ struct door_setup {
  * SIGTERM          accept nobody, finish the runs, and end; a second one is as SIGINT
  * SIGINT, SIGQUIT  end at once
  *
- * The second and third take runner.drain_ms at most. Dies if Landlock fails. Returns the exit status.
+ * The second and third take runner.drain_ms at most. Dies if Landlock fails. Returns the exit
+ * status.
  */
 int door_serve(const struct door_setup *setup);
 

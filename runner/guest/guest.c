@@ -28,8 +28,9 @@ bool guest_has_interpreter;
 static struct walls *walls;
 static int kept_fds[KEPT_FDS_MAX];
 static size_t kept_count;
-static int pack_fd = -1; /* of the run; -1: it has none */
-static bool is_alone;    /* the interpreter was started in this guest: it shares no descriptor */
+static int memory_fd = -1; /* of guest_share_memory, until it is sent */
+static int pack_fd = -1;   /* of the run; -1: it has none */
+static bool is_alone;      /* the interpreter was started in this guest: it shares no descriptor */
 static bool has_last_filter;
 static bool is_control_closed;
 
@@ -71,15 +72,27 @@ guest_fail(const char *step)
 	_exit(GUEST_FAILED);
 }
 
+struct guest_memory *
+guest_share_memory(void)
+{
+	struct guest_memory *memory = MAP_FAILED;
+
+	memory_fd = memfd_create("memory", MFD_CLOEXEC);
+	if (memory_fd >= 0 && ftruncate(memory_fd, sizeof *memory) == 0)
+		memory = mmap(NULL, sizeof *memory, PROT_READ | PROT_WRITE, MAP_SHARED, memory_fd, 0);
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
 void
 guest_report_ready(void)
 {
 	const struct guest_report report = { 0 };
-	int fds[] = { walls->place_fd, walls->box_fd };
+	int fds[] = { walls->place_fd, walls->box_fd, memory_fd };
+	size_t count = memory_fd >= 0 ? 3 : 2;
 
-	fdpass_send(GUEST_CONTROL_FD, &report, sizeof report, fds, 2);
-	fdpass_close(fds, 2);
-	walls->place_fd = walls->box_fd = -1;
+	fdpass_send(GUEST_CONTROL_FD, &report, sizeof report, fds, count);
+	fdpass_close(fds, count);
+	walls->place_fd = walls->box_fd = memory_fd = -1;
 }
 
 /* ---- descriptors --------------------------------------------------------------------------------- */

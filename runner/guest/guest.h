@@ -44,8 +44,12 @@ void guest_report_failure(int control_fd, const char *step);
 void guest_fail(const char *step) __attribute__((noreturn));
 
 /*
- * Report to the broker that this guest waits for a run. Closes the two descriptors that it sends.
+ * Before guest_report_ready: share a tally of the guest's memory with the broker. Returns it,
+ * mapped for good, or NULL if it is unavailable.
  */
+struct guest_memory *guest_share_memory(void);
+
+/* Report to the broker that this guest waits for a run. Closes the descriptors that it sends. */
 void guest_report_ready(void);
 
 /*

@@ -17,9 +17,9 @@
 
 /* Of a cell, in the broker. */
 #define CELL_CGROUP (REQUEST_CGROUPS_MAX + 12) /* to join its groups; the files of cgroup_cell */
-#define CELL_OWN 4                             /* control socket; init or reaper; working directory; network namespace */
-#define CELL_LINK 4                            /* network namespace, listener, link to the relay; a socket for a program */
-#define CELL_RUN 5 /* the worker's connection; program; the directory, and what is taken from it; patterns */
+#define CELL_OWN 5  /* control socket; init or reaper; working directory; network namespace; its guest_memory */
+#define CELL_LINK 4 /* network namespace, listener, link to the relay; a socket for a program */
+#define CELL_RUN 5  /* the worker's connection; program; the directory, and what is taken from it; patterns */
 
 /* Of a run that waits for a cell. */
 #define QUEUED_RUN 8 /* the worker's connection; job, stdout, stderr, stdin; patterns; pack; the compiled program */

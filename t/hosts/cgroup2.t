@@ -32,8 +32,6 @@ spew("$top/cgroup.subtree_control", '+cpu +memory +pids'); # with systemd this i
 make_path("$top/service/inner");
 spew("$top/service/inner/cgroup.procs", "$$");
 my $cb = Cellblock->start(own => 1, conf => [
-    ['cellblock.conf', qr/languages = "languages"/, 'languages = "python"'],
-    ['python/python3.conf', undef, slurp(Cellblock::root() . '/etc/languages/python3.conf')],
     ['cellblock.conf', qr/processes = \{ maximum = \d+;/, 'processes = { default = 1; maximum = 16;'],
     ['cellblock.conf', qr/cpu_percent = 100/, 'cpu_percent = 150'],
 ]);

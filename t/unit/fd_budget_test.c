@@ -71,11 +71,11 @@ each_setting_has_its_price(void **state)
 {
 	(void)state;
 	/*
-	 * 16 of the control group, 4 of the cell, 5 of its run; and 10 more processes of workers,
+	 * 16 of the control group, 5 of the cell, 5 of its run; and 10 more processes of workers,
 	 * twice.
 	 */
-	assert_int_equal(COST(config.cells += 100), 100 * 25 + 10 * 23 * 2);
-	assert_int_equal(COST(config.cells = 4096), (4096 - 8) * 25 + 409 * 23 * 2);
+	assert_int_equal(COST(config.cells += 100), 100 * 26 + 10 * 23 * 2);
+	assert_int_equal(COST(config.cells = 4096), (4096 - 8) * 26 + 409 * 23 * 2);
 	assert_int_equal(COST(config.network = NETWORK_PROXY), 8 * 4);
 	assert_int_equal(COST(config.network = NETWORK_HOST), 0);
 	assert_int_equal(COST(config.cgroup = LAYER_OPTIONAL), 0);
@@ -187,7 +187,7 @@ one_that_is_not_is_told_with_the_sum(void **state)
 	assert_int_equal(reserve(&config, total(&config) - 1, error, sizeof error), 1);
 	snprintf(sum, sizeof sum, " = %llu;", (unsigned long long)total(&config));
 	assert_non_null(strstr(error, "test.conf: runner.cells: "));
-	assert_non_null(strstr(error, "8 cells x 25 + 10 queued runs x 8 + "));
+	assert_non_null(strstr(error, "8 cells x 26 + 10 queued runs x 8 + "));
 	assert_non_null(strstr(error, sum));
 	assert_non_null(strstr(error, "LimitNOFILE"));
 	language[0].limits.maximum.open_files = 5000;

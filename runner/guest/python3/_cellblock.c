@@ -451,12 +451,15 @@ static void
 run_guest(void)
 {
 	PyObject *steps[2] = { NULL, NULL }; /* preload and program */
-	int status = -1;
+	struct guest_memory *memory = zygote_setup.imports > 0 ? guest_share_memory() : NULL;
+	int status = -1, job_fd;
 
 	rehearse();
 	guest_report_ready();
+	job_fd = guest_receive_run();
+	shelf_count_memory(memory);
 	/* A syntax error is printed like any other exception. */
-	if (read_job(guest_receive_run(), steps) != 0) {
+	if (read_job(job_fd, steps) != 0) {
 		PyErr_Print();
 		status = 1;
 	}
@@ -672,6 +675,8 @@ static PyMethodDef methods[] = {
 	{ "set_zone", set_zone, METH_NOARGS, NULL },
 	{ "shelve", shelf_fill, METH_VARARGS, NULL },
 	{ "take_back", shelf_take_back, METH_NOARGS, NULL },
+	{ "weigh", shelf_weigh, METH_NOARGS, NULL },
+	{ "weigh_trial", shelf_weigh_trial, METH_O, NULL },
 	{ "wall_in", wall_in, METH_VARARGS, NULL },
 	{ "warn", warn, METH_VARARGS, NULL },
 	{ "serve", serve, METH_VARARGS, NULL },

@@ -80,6 +80,8 @@ arenas_begin(void)
 	space = mmap(NULL, RESERVED, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (space == MAP_FAILED)
 		return;
+	/* shelf.c weighs each import: huge pages would be charged to some of them only. */
+	madvise(space, RESERVED, MADV_NOHUGEPAGE);
 	start = next = writable = (char *)(((uintptr_t)space + STEP - 1) & ~(uintptr_t)(STEP - 1));
 	end = (char *)((uintptr_t)(space + RESERVED) & ~(uintptr_t)(STEP - 1));
 	get(&python);

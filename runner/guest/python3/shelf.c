@@ -7,7 +7,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "paths.h"
@@ -29,6 +32,7 @@ struct book {
 	uint32_t parent;   /* its package, or NONE */
 	uint32_t visit;    /* the last plan that has seen it */
 	uint32_t shadowed; /* the last plan for which a file in front of the library had its name */
+	int64_t bytes;     /* by which its import makes the resident set larger, without the imports within */
 	bool is_base;      /* every interpreter has it: it is never put back */
 	bool is_on_path;   /* it is found by sys.path */
 	bool is_out;       /* it is in sys.modules, or has been */
@@ -42,6 +46,11 @@ static uint32_t visit;
 static Py_ssize_t out_count;
 static PyObject *places; /* name of a module -> its number */
 static bool is_open;     /* the state below is recorded, and effects happen */
+static void *ballast;    /* while the memory of imports is weighed; or NULL */
+static size_t ballast_bytes;
+static uint64_t cold_bytes;        /* the resident set of an interpreter that has imported nothing */
+static struct guest_memory *tally; /* of a program; or NULL */
+static bool is_counting;           /* an import is under way whose memory is counted */
 
 /* The import machinery of a fresh interpreter. */
 static PyObject *original;        /* _find_and_load */
@@ -245,6 +254,75 @@ plan_module(uint32_t at, PyObject *modules)
 	return true;
 }
 
+/* ---- how much memory would it take? -------------------------------------------------------------- */
+
+/* The largest resident set that this process ever had, in bytes. */
+static uint64_t
+most_resident_bytes(void)
+{
+	struct rusage usage;
+
+	return getrusage(RUSAGE_SELF, &usage) != 0 ? 0 : (uint64_t)usage.ru_maxrss * 1024u;
+}
+
+PyObject *
+shelf_weigh(PyObject *self, PyObject *unused)
+{
+	(void)self;
+	(void)unused;
+	if (ballast == NULL) {
+		/* The figure is that of before execve(2), unless the resident set is larger. */
+		ballast_bytes = most_resident_bytes();
+		ballast = mmap(NULL, ballast_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+		if (ballast == MAP_FAILED) {
+			ballast = NULL;
+			return PyErr_NoMemory();
+		}
+	}
+	return PyLong_FromUnsignedLongLong(most_resident_bytes() - ballast_bytes);
+}
+
+PyObject *
+shelf_weigh_trial(PyObject *self, PyObject *program)
+{
+	PyObject *path = PyUnicode_EncodeFSDefault(program);
+	const char *text = path == NULL ? NULL : PyBytes_AsString(path);
+	struct rusage usage;
+	int status = -1;
+	pid_t pid;
+
+	(void)self;
+	if (text == NULL)
+		return NULL;
+	pid = fork();
+	if (pid == 0) {
+		execl(text, text, "-c", "pass", (char *)NULL);
+		_exit(1);
+	}
+	while (pid > 0 && wait4(pid, &status, 0, &usage) < 0 && errno == EINTR)
+		continue;
+	Py_DECREF(path);
+	return PyLong_FromUnsignedLongLong(status == 0 ? (unsigned long long)usage.ru_maxrss * 1024u : 0);
+}
+
+static void
+drop_ballast(void)
+{
+	if (ballast != NULL)
+		munmap(ballast, ballast_bytes);
+	ballast = NULL;
+}
+
+void
+shelf_count_memory(struct guest_memory *memory)
+{
+	tally = memory;
+	if (tally != NULL)
+		*tally = (struct guest_memory){ .cold_bytes = cold_bytes, .inherited_bytes = most_resident_bytes() };
+}
+
+/* ---- putting back -------------------------------------------------------------------------------- */
+
 /* Call all functions of a list of tuples. Returns 0, or -1 and an error. */
 static int
 call_all(PyObject *list)
@@ -277,6 +355,8 @@ carry_out(PyObject *modules)
 			return -1;
 		book->is_out = true;
 		out_count++;
+		if (tally != NULL)
+			tally->cold_bytes += (uint64_t)book->bytes;
 		if (book->child != NULL && PyDict_SetItem(book->package, book->child, book->module) != 0)
 			return -1;
 	}
@@ -292,6 +372,23 @@ carry_out(PyObject *modules)
 	if (effects != NULL)
 		result = call_all(effects);
 	Py_XDECREF(effects);
+	return result;
+}
+
+/* The same, and count the memory. An import by an effect is a part of this one. */
+static int
+carry_out_counted(PyObject *modules)
+{
+	uint64_t before;
+	int result;
+
+	if (tally == NULL || is_counting)
+		return carry_out(modules);
+	is_counting = true;
+	before = most_resident_bytes();
+	result = carry_out(modules);
+	tally->inherited_bytes += most_resident_bytes() - before;
+	is_counting = false;
 	return result;
 }
 
@@ -314,7 +411,7 @@ take(PyObject *name)
 	plan_count = 0;
 	if (is_open && !(is_machinery_fresh() && note_path()))
 		return NULL;
-	if (!plan_module((uint32_t)(book - books), modules) || carry_out(modules) != 0)
+	if (!plan_module((uint32_t)(book - books), modules) || carry_out_counted(modules) != 0)
 		return NULL;
 	Py_INCREF(book->module);
 	return book->module;
@@ -354,10 +451,11 @@ read_book(PyObject *from, uint32_t at, uint32_t **needs)
 {
 	struct book *book = &books[at];
 	PyObject *name, *of_module, *parent, *child, *prior, *list, *effects, *variables, *place;
+	long long bytes;
 	int is_base, is_on_path;
 
-	if (!PyArg_ParseTuple(from, "OOOOOO!OOpp", &name, &of_module, &parent, &child, &prior, &PyTuple_Type, &list, &effects,
-	        &variables, &is_base, &is_on_path))
+	if (!PyArg_ParseTuple(from, "OOOOOO!OOppL", &name, &of_module, &parent, &child, &prior, &PyTuple_Type, &list, &effects,
+	        &variables, &is_base, &is_on_path, &bytes))
 		return -1;
 	Py_INCREF(name);
 	Py_INCREF(of_module);
@@ -367,6 +465,7 @@ read_book(PyObject *from, uint32_t at, uint32_t **needs)
 		.prior = PyTuple_Size(prior) > 0 ? optional(PyTuple_GetItem(prior, 0)) : NULL,
 		.effects = optional(effects),
 		.variables = optional(variables),
+		.bytes = bytes,
 		.needs = *needs,
 		.parent = parent == Py_None ? NONE : (uint32_t)PyLong_AsUnsignedLong(parent),
 		.is_base = is_base != 0,
@@ -413,12 +512,15 @@ shelf_fill(PyObject *self, PyObject *args)
 {
 	static PyMethodDef stand_in = { "_find_and_load", find_and_load, METH_VARARGS, "Find and load the module." };
 	PyObject *list, *importlib;
+	unsigned long long bytes;
 	uint32_t *needs, *next;
 	size_t need_count = 0;
 
 	(void)self;
-	if (!PyArg_ParseTuple(args, "O!", &PyList_Type, &list))
+	if (!PyArg_ParseTuple(args, "O!K", &PyList_Type, &list, &bytes))
 		return NULL;
+	cold_bytes = bytes;
+	drop_ballast();
 	book_count = (size_t)PyList_Size(list);
 	for (size_t i = 0; i < book_count; i++) {
 		PyObject *book = PyList_GetItem(list, (Py_ssize_t)i),

@@ -15,10 +15,14 @@
 #define Py_LIMITED_API 0x03080000
 #include <Python.h>
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "messages.h"
 
 /*
- * shelve(books): the shelf has these modules, which are out of sys.modules. A book is a
- * tuple; shelf.py explains its fields. Python calls it, once.
+ * shelve(books, bytes): the shelf has these modules, which are out of sys.modules. A book is a
+ * tuple; shelf.py explains its fields. `bytes` is the memory of an interpreter
+ * without any, or 0. Python calls it, once.
  */
 PyObject *shelf_fill(PyObject *self, PyObject *args);
 
@@ -36,6 +40,24 @@ PyObject *shelf_keep_finders(PyObject *self, PyObject *unused);
 
 /* The modules that are in sys.modules now go back to the shelf. Their effects stay. */
 PyObject *shelf_take_back(PyObject *self, PyObject *unused);
+
+/*
+ * weigh() -> bytes: the resident set. It is exact where it has not shrunk since the first call.
+ * shelf_fill ends the weighing.
+ */
+PyObject *shelf_weigh(PyObject *self, PyObject *unused);
+
+/*
+ * weigh_trial(program) -> bytes: the memory of a new interpreter that imports nothing, or 0. The
+ * figure is that of this process, if it is larger: so this comes before all imports.
+ */
+PyObject *shelf_weigh_trial(PyObject *self, PyObject *program);
+
+/*
+ * A program begins. From now on imports from the shelf are counted in `memory`, as what they would
+ * take after a cold start. NULL: they are not counted.
+ */
+void shelf_count_memory(struct guest_memory *memory);
 
 /*
  * A guest begins, or ends, to rehearse its run. Meanwhile imports have no effects. At the end all

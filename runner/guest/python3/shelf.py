@@ -151,6 +151,7 @@ class Record:
         self.needs = {}  # names of modules that it imported, in order
         self.effects = []
         self.variables = {}  # of the environment, that it read, with their values
+        self.bytes = 0  # that its body took, without those that it imported
         self.is_cold = False  # a program must execute it itself
 
 
@@ -163,6 +164,7 @@ class Recorder:
         self.size = len(self.base)
         self.records = {}
         self.running = []  # the modules whose bodies are being executed, the innermost last
+        self.inner_bytes = 0  # that the imports of the running module took
         self.prior = {}  # submodule -> the attribute of its package before its import
         self.replaced = []  # (object, name, original, replacement)
         self.filters = []
@@ -270,12 +272,15 @@ class Recorder:
         self.note_entries()
         record = self.records[name] = Record()
         before = self.state()
+        outer_bytes, self.inner_bytes = self.inner_bytes, 0
+        start_bytes = _cellblock.weigh()
         self.running.append(name)
         try:
             module = load(spec)
             self.need_unimported(spec)
         except BaseException:
             self.finish(record, before)
+            self.inner_bytes += outer_bytes
             # The imports of a module that failed stay. The one that imported it may go on.
             del self.records[name]
             if self.running:
@@ -283,6 +288,9 @@ class Recorder:
                     self.need(need)
             raise
         self.finish(record, before)
+        all_bytes = _cellblock.weigh() - start_bytes
+        record.bytes = all_bytes - self.inner_bytes
+        self.inner_bytes = outer_bytes + all_bytes
         self.need(name)  # code in C can import without calling __import__
         parent, _, child = name.rpartition(".")
         if parent in sys.modules and parent not in self.running:
@@ -461,7 +469,8 @@ def books_of(recorder, names):
     """The books of shelf.c: a tuple for each module.
 
     name, module, number of its package, name of the attribute of its package that is to be set, (that attribute's
-    earlier value), numbers of the modules that it imports, effects, variables, is every interpreter's, is on sys.path
+    earlier value), numbers of the modules that it imports, effects, variables, is every interpreter's, is on sys.path,
+    bytes of memory that its import takes, without those of the modules that it imports
     """
     numbers = {name: number for number, name in enumerate(names)}
     # sys.modules refers to copies of the names, which lie side by side, too.
@@ -487,6 +496,7 @@ def books_of(recorder, names):
                 tuple(record.variables.items()) or None if record else None,
                 is_base,
                 "." not in name and is_on_path(module),
+                record.bytes if record else 0,
             )
         )
     return books
@@ -494,7 +504,7 @@ def books_of(recorder, names):
 
 def hide(books):
     """Take the modules out of sys.modules and of their packages."""
-    for name, _, parent, child, prior, _, _, _, is_base, _ in books:
+    for name, _, parent, child, prior, *_, is_base, _, _ in books:
         if is_base:
             continue
         del sys.modules[name]
@@ -508,6 +518,7 @@ def hide(books):
 
 def fill(imports):
     """Import these modules, and put them and all that they bring on the shelf."""
+    cold_bytes = _cellblock.weigh_trial(sys.executable)
     never = never_shelved()
     recorder = Recorder()
     recorder.watch_imports()
@@ -543,4 +554,4 @@ def fill(imports):
             vars(sys.modules[parent]).pop(child, None)
     books = books_of(recorder, list(sys.modules))
     hide(books)
-    _cellblock.shelve(books)
+    _cellblock.shelve(books, cold_bytes)
