@@ -17,6 +17,7 @@ my @may_differ = (
     [qr/^lxml\._elementpath _cache /,             'paths that modules of the shelf have compiled'],
     [qr/^cython_runtime cline_in_traceback /,     'set by the first traceback through code of Cython'],
     [qr/^(?:threading|multiprocessing\.\w+) _dangling /, 'a set that a weak reference keeps'],
+    [qr/^threading _shutdown_locks /,             'the lock of a timer that matplotlib has had'],
     [qr/^sysconfig _CONFIG_VARS /,                'a cache that a module of the shelf has filled'],
     [qr/^platform _uname_cache /,                 'the zygote has another name than the cell, so this cache is emptied'],
     [qr/^platform _sys_version_cache /,           'a cache that modules of the shelf have filled'],
@@ -37,7 +38,7 @@ main_file = "main.py";
 start = "cold";
 run = ["/usr/bin/python3", "main.py"];
 version = ["/usr/bin/python3", "--version"];
-root = ["/lib", "?/lib64", "/usr/lib", "?/usr/local/lib", "?/usr/share/zoneinfo", "?/etc/mime.types","?/etc/alternatives"];
+root = ["/usr", "?/bin", "/lib", "?/lib64", "?/etc/mime.types", "?/etc/alternatives", "?/etc/fonts", "?/etc/matplotlibrc"];
 policy = "program";
 CONF
 $cold =~ s{"/usr/bin/python3"}{"$python"}g;
@@ -96,7 +97,7 @@ sub compare {
 my $dump = slurp(root() . '/t/python_shelf/dump.py');
 my ($imports) = slurp(root() . '/etc/languages/python3.conf') =~ /name = "shelf";\s*imports = \[(.*?)\]/s;
 my @packages = qw(dateutil.parser jinja2 requests yaml numpy pandas httpx socks bs4 lxml.etree PIL.Image openpyxl
-    kiwisolver cycler pyparsing packaging.version dateutil.rrule);
+    kiwisolver cycler pyparsing packaging.version dateutil.rrule matplotlib.pyplot);
 my %is_package = map { $_ => 1 } @packages;
 my %never = map { $_ => 1 } slurp(root() . '/runner/guest/python3/never_shelved.txt') =~ /^(\w+)\s/mg;
 my %wanted = map { $_ => 1 } ($imports // '') =~ /"\??([\w.]+)"/g;
@@ -139,6 +140,50 @@ is $cb->run(code => "import numpy\na = numpy.ones((300, 300))\nprint((a @ a)[0, 
 # --- programs that look at, or change, the import of modules ----------------------------------------
 
 my @programs = (
+    ['matplotlib makes its files' => <<'PYTHON'],
+import os
+import matplotlib.pyplot
+for place in "/box", "/tmp":
+    for directory, directories, files in os.walk(place):
+        # Programs that matplotlib starts make files of their own.
+        print(directory, sorted(set(directories) - {"fontconfig"}), [(name, os.path.getsize(f"{directory}/{name}")) for name in sorted(files) if name != "main.py"])
+        directories[:] = sorted(set(directories) - {"fontconfig"})
+import threading
+print(threading.Thread().name, os.environ.get("MPLCONFIGDIR"), len(matplotlib.font_manager.fontManager.ttflist))
+PYTHON
+    ['matplotlib reads a file of its configuration' => <<'PYTHON'],
+import os
+os.makedirs("/box/.config/matplotlib")
+open("/box/.config/matplotlib/matplotlibrc", "w").write("lines.linewidth: 7")
+import matplotlib.pyplot
+print(matplotlib.rcParams["lines.linewidth"], matplotlib.matplotlib_fname())
+PYTHON
+    ['matplotlib reads a file of the working directory' => <<'PYTHON'],
+open("matplotlibrc", "w").write("lines.linewidth: 8")
+import matplotlib.pyplot
+print(matplotlib.rcParams["lines.linewidth"])
+PYTHON
+    ['matplotlib reads a style of the program' => <<'PYTHON'],
+import os
+os.makedirs("/box/.config/matplotlib/stylelib")
+open("/box/.config/matplotlib/stylelib/mine.mplstyle", "w").write("lines.linewidth: 9")
+import matplotlib.pyplot
+print("mine" in matplotlib.style.available)
+PYTHON
+    ['a list of fonts that is there is read' => <<'PYTHON'],
+import glob, os
+os.makedirs("/box/.cache/matplotlib")
+for number in range(300, 500):
+    open(f"/box/.cache/matplotlib/fontlist-v{number}.json", "w").write("{}")
+import matplotlib.font_manager
+print(sorted((os.path.getsize(name), name) for name in glob.glob("/box/.cache/matplotlib/*"))[-1][1])
+PYTHON
+    ['matplotlib is told of another directory' => <<'PYTHON'],
+import os
+os.environ["MPLCONFIGDIR"] = "/tmp/m"
+import matplotlib.pyplot
+print(sorted(os.listdir("/tmp/m")), os.path.exists("/box/.config"))
+PYTHON
     ['a file of the same name comes first' => <<'PYTHON'],
 import os
 with open("colorsys.py", "w") as f: f.write("mine = 1\n")

@@ -264,6 +264,23 @@ def workbooks():
     [cell.value for row in book.active for cell in row]
 
 
+def figures():
+    import matplotlib.figure
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = matplotlib.figure.Figure()
+    canvas = FigureCanvasAgg(figure)  # no pyplot, which remembers its figures
+    axes = figure.subplots()
+    axes.plot([1, 2, 3], label="a")
+    axes.bar([1, 2], [3, 4])
+    axes.set_title("a")
+    axes.legend()
+    canvas.draw()
+    matplotlib.font_manager._get_font.cache_clear()  # a font has an open file
+    del figure, canvas, axes
+    gc.collect()
+
+
 # The module that must be there -> what is rehearsed with it.
 REHEARSALS = {
     "re": patterns,
@@ -283,6 +300,7 @@ REHEARSALS = {
     "pandas": frames,
     "bs4": soups,
     "openpyxl": workbooks,
+    "matplotlib.figure": figures,
 }
 
 

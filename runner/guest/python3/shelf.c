@@ -27,6 +27,7 @@ struct book {
 	PyObject *prior;       /* the attribute's value before the import; NULL: none */
 	PyObject *effects;     /* functions to call when it is put back; NULL: none */
 	PyObject *variables;   /* (name, value) of the environment, which it reads at its import; NULL: none */
+	PyObject *absent;      /* files for which it looks at its import, and which are not there; NULL: none */
 	const uint32_t *needs; /* the modules that it imports, in order */
 	uint32_t need_count;
 	uint32_t parent;   /* its package, or NONE */
@@ -222,6 +223,17 @@ reads_changed_variable(const struct book *book)
 	return false;
 }
 
+/* Is a file there that the module would have read, or not have made, at its import? */
+static bool
+finds_file(const struct book *book)
+{
+	for (Py_ssize_t i = 0; book->absent != NULL && i < PyTuple_Size(book->absent); i++) {
+		if (access(PyBytes_AsString(PyTuple_GetItem(book->absent, i)), F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Plan to put back module `at` and what it imports. Returns false if a cold import would end
  * differently, because another module has the name of one of them.
@@ -244,7 +256,7 @@ plan_module(uint32_t at, PyObject *modules)
 	if (there != NULL)
 		return there == book->module && book->is_out;
 	/* A module that the program has removed is executed again. */
-	if (book->is_out || (book->is_on_path && book->shadowed == visit) || reads_changed_variable(book))
+	if (book->is_out || (book->is_on_path && book->shadowed == visit) || reads_changed_variable(book) || finds_file(book))
 		return false;
 	for (uint32_t i = 0; i < book->need_count; i++) {
 		if (!plan_module(book->needs[i], modules))
@@ -450,12 +462,12 @@ static int
 read_book(PyObject *from, uint32_t at, uint32_t **needs)
 {
 	struct book *book = &books[at];
-	PyObject *name, *of_module, *parent, *child, *prior, *list, *effects, *variables, *place;
+	PyObject *name, *of_module, *parent, *child, *prior, *list, *effects, *variables, *absent, *place;
 	long long bytes;
 	int is_base, is_on_path;
 
-	if (!PyArg_ParseTuple(from, "OOOOOO!OOppL", &name, &of_module, &parent, &child, &prior, &PyTuple_Type, &list, &effects,
-	        &variables, &is_base, &is_on_path, &bytes))
+	if (!PyArg_ParseTuple(from, "OOOOOO!OOOppL", &name, &of_module, &parent, &child, &prior, &PyTuple_Type, &list, &effects,
+	        &variables, &absent, &is_base, &is_on_path, &bytes))
 		return -1;
 	Py_INCREF(name);
 	Py_INCREF(of_module);
@@ -465,6 +477,7 @@ read_book(PyObject *from, uint32_t at, uint32_t **needs)
 		.prior = PyTuple_Size(prior) > 0 ? optional(PyTuple_GetItem(prior, 0)) : NULL,
 		.effects = optional(effects),
 		.variables = optional(variables),
+		.absent = optional(absent),
 		.bytes = bytes,
 		.needs = *needs,
 		.parent = parent == Py_None ? NONE : (uint32_t)PyLong_AsUnsignedLong(parent),

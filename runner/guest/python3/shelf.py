@@ -9,6 +9,7 @@ import sys
 
 import _cellblock
 import rehearsals
+import scratch
 
 NONE = object()  # an attribute is missing
 FRESH = 1500  # modules that are made ahead
@@ -27,6 +28,11 @@ def renew_logging(logging):
     import time
 
     logging._startTime = time.time_ns() if isinstance(logging._startTime, int) else time.time()
+
+
+def renew_fonts(font_manager):
+    """It has had a timer, while it made its list of fonts: a thread with a number."""
+    sys.modules["threading"]._counter()
 
 
 def renew_multiprocessing(multiprocessing):
@@ -64,6 +70,7 @@ def renew_numpy(numpy_random):
 # generators get their state when they are first used, which no import does.
 RENEW = {
     "logging": renew_logging,
+    "matplotlib.font_manager": renew_fonts,
     "multiprocessing": renew_multiprocessing,
     "multiprocessing.process": renew_process,
     "numpy.random.mtrand": renew_numpy,
@@ -83,8 +90,19 @@ def prepare_platform(platform):
     platform._uname_cache = None
 
 
+def prepare_threading(threading):
+    """Imports have had threads, and a program counts its own."""
+    first = 1 if sys.version_info >= (3, 10) else 0
+    threading._counter = sys.modules["itertools"].count(first).__next__
+    if first == 0:
+        threading._counter()
+    locks = getattr(threading, "_shutdown_locks", set())
+    for lock in [lock for lock in locks if not lock.locked()]:
+        locks.discard(lock)
+
+
 # Done once, in the zygote.
-PREPARE = {"platform": prepare_platform}
+PREPARE = {"platform": prepare_platform, "threading": prepare_threading}
 
 # Dictionaries and lists into which other modules put entries at their import: a level of logging,
 # the source of a function that was made from a text, a format of images. An entry is put back with
@@ -94,6 +112,7 @@ TABLES = (
     ("linecache", "cache"),
     ("logging", "_levelToName"),
     ("logging", "_nameToLevel"),
+    ("matplotlib._api.deprecation", "DECORATORS"),
     ("PIL.Image", "DECODERS"),
     ("PIL.Image", "ENCODERS"),
     ("PIL.Image", "EXTENSION"),
@@ -151,6 +170,7 @@ class Record:
         self.needs = {}  # names of modules that it imported, in order
         self.effects = []
         self.variables = {}  # of the environment, that it read, with their values
+        self.absent = set()  # files that it looked for in vain
         self.bytes = 0  # that its body took, without those that it imported
         self.is_cold = False  # a program must execute it itself
 
@@ -171,6 +191,8 @@ class Recorder:
         self.added = []  # finders of modules
         self.unimported = set()  # modules that C code has made without an import
         self.mimetypes = None  # the first values of MIMETYPES
+        self.scratch = None  # from the first package on that makes files
+        self.files = None  # its state when the running module began, or its last import ended
         self.tables = {}  # number of one of TABLES -> (it, its first entries, all known ones)
 
     def replace(self, owner, name, replacement):
@@ -270,6 +292,8 @@ class Recorder:
         name = spec.name
         self.claim()
         self.note_entries()
+        if self.running:
+            self.note_files(self.record())
         record = self.records[name] = Record()
         before = self.state()
         outer_bytes, self.inner_bytes = self.inner_bytes, 0
@@ -300,6 +324,7 @@ class Recorder:
     def finish(self, record, before):
         self.claim()
         self.note_entries(True)
+        self.note_files(record)
         self.running.pop()
         self.note_mimetypes(record)
         self.compare(record, before)
@@ -334,6 +359,24 @@ class Recorder:
         elif mimetypes.inited and not self.mimetypes["inited"]:
             vars(mimetypes).update(self.mimetypes)  # for the next one that asks
             record.effects.append(mimetypes_effect(mimetypes, values))
+
+    def use_scratch(self):
+        """From now on modules may make files."""
+        if self.scratch is None:
+            self.scratch = scratch.Scratch(self.replace)
+            self.scratch.begin()
+            self.files = self.scratch.state()
+
+    def note_files(self, record):
+        """The running module may have looked for files, and made some."""
+        if self.scratch is None:
+            return
+        record.absent |= self.scratch.absent
+        self.scratch.absent.clear()
+        made = self.scratch.made_since(self.files)
+        self.files = self.scratch.state()
+        if made is not None:
+            record.effects.append(made)
 
     def state(self):
         exits = getattr(sys.modules.get("threading"), "_threading_atexits", [])
@@ -469,8 +512,8 @@ def books_of(recorder, names):
     """The books of shelf.c: a tuple for each module.
 
     name, module, number of its package, name of the attribute of its package that is to be set, (that attribute's
-    earlier value), numbers of the modules that it imports, effects, variables, is every interpreter's, is on sys.path,
-    bytes of memory that its import takes, without those of the modules that it imports
+    earlier value), numbers of the modules that it imports, effects, variables, files that are not there, is every
+    interpreter's, is on sys.path, bytes of memory that its import takes, without those of the modules that it imports
     """
     numbers = {name: number for number, name in enumerate(names)}
     # sys.modules refers to copies of the names, which lie side by side, too.
@@ -494,6 +537,7 @@ def books_of(recorder, names):
                 needs,
                 None if is_base else effects_of(recorder, name),
                 tuple(record.variables.items()) or None if record else None,
+                tuple(map(os.fsencode, sorted(record.absent))) or None if record else None,
                 is_base,
                 "." not in name and is_on_path(module),
                 record.bytes if record else 0,
@@ -526,17 +570,25 @@ def fill(imports):
     __import__("warnings")
     recorder.watch_warnings()
     home = sys.path.pop(0)  # the driver's directory
+    log, null = os.dup(2), os.open("/dev/null", os.O_WRONLY)
     for name in imports:
         may_miss, name = name.startswith("?"), name.strip("?!")
         if name.partition(".")[0] in never:
             continue
+        if name.partition(".")[0] in scratch.PACKAGES:
+            recorder.use_scratch()
+            os.dup2(null, 2)  # programs that they start may complain of the read-only file system
         try:
             __import__(name)
         except Exception as error:
             # The zygote serves without it. A program that imports it gets the same error.
             if may_miss and isinstance(error, ModuleNotFoundError) and name.startswith(error.name or "?"):
                 continue
+            os.dup2(log, 2)
             warn(f"a zygote cannot import {name}: {type(error).__name__}: {error}")
+    os.dup2(log, 2)
+    os.close(log)
+    os.close(null)
     rehearsals.carry_out(warn)
     rehearsal = rehearsals.for_guests([name.strip("?!") for name in imports if name.endswith("!")])
     if rehearsal:
