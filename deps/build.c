@@ -119,7 +119,7 @@ read_requirements(const struct config *config, const struct language_config *lan
 		else
 			text[i] = read_text(path[i], REQUIREMENTS_MAX << (i * 4), &is_there[i]);
 		if (text[i] == NULL) {
-			snprintf(error, size, "%s: %s", path[i], strerror(errno));
+			snprintf(error, size, "%.3900s: %s", path[i], strerror(errno));
 			result = -1;
 		} else {
 			SHA256Update(&context, (const uint8_t *)text[i], strlen(text[i]) + 1);
@@ -161,7 +161,7 @@ copy_file(const char *from, const char *directory, const char *name, char *error
 	if (file != NULL && fclose(file) != 0)
 		result = -1;
 	if (result != 0)
-		snprintf(error, size, "copy %s: %s", from, strerror(errno));
+		snprintf(error, size, "copy %.3900s: %s", from, strerror(errno));
 	free(text);
 	return result;
 }
