@@ -37,17 +37,17 @@ class Scratch:
         self.original = {}
 
     def begin(self):
-        """From now on the functions of os that these packages call find the files."""
-        for owner, name in ((os, "access"), (os, "mkdir"), (os, "stat"), (os, "unlink"), (os, "listdir"), (os, "scandir")):
-            self.original[name] = getattr(owner, name)
-            self.replace(owner, name, getattr(self, name))
+        """From now on the functions that these packages call find the files."""
+        for name in ("access", "listdir", "mkdir", "scandir", "stat", "unlink"):
+            self.original[name] = getattr(os, name)
+            self.replace(os, name, getattr(self, name))
         self.original["open"] = io.open
         self.replace(io, "open", self.open)
         self.replace(builtins, "open", self.open)
 
     def place(self, path):
         """The absolute path, as text, if it is in one of PLACES; else None."""
-        if isinstance(path, int):
+        if path is None or isinstance(path, int):
             return None
         path = os.path.join(PLACES[0], os.fsdecode(path))
         return path.rstrip("/") if path.startswith(tuple(place + "/" for place in PLACES)) else None
@@ -102,21 +102,21 @@ class Scratch:
         self.looked_for(self.place(path))
         return self.original["scandir"](path)
 
-    def open(self, path, mode="r", buffering=-1, encoding=None, errors=None, newline=None, **options):
-        place = self.place(path)
+    def open(self, file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, **options):
+        place = self.place(file)
         self.looked_for(place)
-        writes = mode[0] in "wax"
-        if place is None or not (writes or place in self.files):
-            return self.original["open"](path, mode, buffering, encoding, errors, newline, **options)
-        if mode[0] == "x" and self.has(place):
-            self.fail(errno.EEXIST, path)
+        makes = not set(mode).isdisjoint("wax")
+        if place is None or not (makes or place in self.files):
+            return self.original["open"](file, mode, buffering, encoding, errors, newline, **options)
+        if "x" in mode and self.has(place):
+            self.fail(errno.EEXIST, file)
         if os.path.dirname(place) not in self.directories:
-            self.fail(errno.ENOENT, path)
-        content = self.files.get(place, b"") if mode[0] in "ra" else b""
-        file = File(self.files if writes else None, place, content)
-        if mode[0] == "a":
-            file.seek(0, io.SEEK_END)
-        return file if "b" in mode else io.TextIOWrapper(file, encoding or "utf-8", errors, newline)
+            self.fail(errno.ENOENT, file)
+        writes = makes or "+" in mode
+        content = File(self.files if writes else None, place, b"" if "w" in mode else self.files.get(place, b""))
+        if "a" in mode:
+            content.seek(0, io.SEEK_END)
+        return content if "b" in mode else io.TextIOWrapper(content, encoding or "utf-8", errors, newline)
 
     # -- for the recorder
 
