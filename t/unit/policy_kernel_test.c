@@ -474,7 +474,7 @@ test_every_refused_call_is_told(void **state)
 		free(name);
 	}
 	print_message("%d calls are refused by name\n", told);
-	assert_true(told > 100);
+	assert_true(told > 80); /* arm64 has 85, as it lacks the oldest calls */
 	policy_free(policy);
 }
 
