@@ -342,7 +342,7 @@ SKIP: {
 my @no_raise = ('setpriv', '--bounding-set=-sys_resource', '--inh-caps=-sys_resource');
 for (
     [900, 'open_files = { default = 1024; maximum = 4096; }', 'open_files = { default = 1024; maximum = 5000; }', qr/limits\.open_files: the maximum of \S+, 5000, is more than the runner itself may have open \(900\)/],
-    [4200, 'cells = 32', 'cells = 33', qr/runner\.cells: the runner may have 4200 files open, and can need 33 cells x 25 \+ 256 queued runs x 8 \+ .* = \d+; allowed: .*LimitNOFILE/],
+    [4200, 'cells = 32', 'cells = 33', qr/runner\.cells: the runner may have 4200 files open, and can need 33 cells x 26 \+ 256 queued runs x 8 \+ .* = \d+; allowed: .*LimitNOFILE/],
     [10000, 'mode = "none";', 'mode = "proxy"; proxies = ( { name = "a"; address = "127.0.0.1:1"; } ); connections = 1000', qr/network\.connections: 1000 for each of 32 cells are up to 64080 open files/],
 ) {
     my ($limit, $was, $is, $says) = @$_;
