@@ -76,7 +76,7 @@ filled('etc/systemd/cellblock-fcgi.service.in', '/etc/systemd/system/cellblock-f
 done(['cp', (map {"$examples/etc/systemd/$_"} qw(cellblock-fcgi.socket cellblock-status.socket cellblock-store.socket cellblock-deps.socket cellblock-logrotate.service cellblock-logrotate.timer)), '/etc/systemd/system/']);
 done(['cp', "$examples/etc/systemd/nginx-cellblock.conf", '/etc/systemd/system/nginx.service.d/cellblock.conf']);
 filled('etc/logrotate/cellblock.in', '/etc/cellblock/logrotate.conf', LOG => '/var/log/cellblock');
-filled("etc/systemd/cellblock-$_.service.in", "/etc/systemd/system/cellblock-$_.service", %paths) for qw(status deps);
+filled("etc/systemd/cellblock-$_.service.in", "/etc/systemd/system/cellblock-$_.service", %paths) for qw(status store deps);
 is done(['systemd-analyze', '--man=no', 'verify', map {"/etc/systemd/system/$_"} @units]), '', 'systemd has no complaint about the units';
 
 spew('/root/key', "$key\n");
