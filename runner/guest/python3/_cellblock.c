@@ -564,18 +564,27 @@ set_zone(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
-/* plain_flags(flags, values): a sys.flags with other values. Python code cannot construct one. */
+/*
+ * plain_flags(flags, values): a sys.flags with other values in its sequence. Fields that are not of
+ * the sequence (from Python 3.14 on) stay. Python code cannot construct one.
+ */
 static PyObject *
 plain_flags(PyObject *self, PyObject *args)
 {
-	PyObject *flags, *values, *fresh;
+	PyObject *flags, *values, *count, *fresh;
+	Py_ssize_t fields;
 
 	(void)self;
 	if (!PyArg_ParseTuple(args, "OO", &flags, &values))
 		return NULL;
+	count = PyObject_GetAttrString((PyObject *)Py_TYPE(flags), "n_fields");
+	fields = count == NULL ? -1 : PyLong_AsSsize_t(count);
+	Py_XDECREF(count);
+	if (fields < 0)
+		return NULL;
 	fresh = PyStructSequence_New(Py_TYPE(flags));
-	for (Py_ssize_t i = 0; fresh != NULL && i < PyList_Size(values); i++) {
-		PyObject *value = PyList_GetItem(values, i);
+	for (Py_ssize_t i = 0; fresh != NULL && i < fields; i++) {
+		PyObject *value = i < PyList_Size(values) ? PyList_GetItem(values, i) : PyStructSequence_GetItem(flags, i);
 
 		Py_INCREF(value);
 		PyStructSequence_SetItem(fresh, i, value);

@@ -72,6 +72,8 @@ def warm_up(driver):
         exec(compile("1 / 0", "warm", "exec", dont_inherit=True), vars(main))
     except ZeroDivisionError:
         sys.excepthook(*sys.exc_info())
+    if "linecache" in sys.modules:
+        sys.modules["linecache"].cache.clear()  # from Python 3.13 on, a traceback reads lines of this file
     sys.stdout.flush()
     sys.modules["__main__"] = driver
     _cellblock.take_back()

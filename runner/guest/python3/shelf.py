@@ -101,8 +101,17 @@ def prepare_threading(threading):
         locks.discard(lock)
 
 
+def prepare_collections(collections):
+    """Counter imports heapq when it is first needed (Python 3.14), which was in a rehearsal."""
+    if hasattr(collections, "heapq"):
+        collections.heapq = None
+
+
 # Done once, in the zygote.
-PREPARE = {"platform": prepare_platform, "threading": prepare_threading}
+PREPARE = {"collections": prepare_collections, "platform": prepare_platform, "threading": prepare_threading}
+
+# A module that sets variables of modules that every interpreter has: it gives them another name.
+RENAMES = {"importlib": ("_frozen_importlib", "_frozen_importlib_external")}
 
 # Dictionaries and lists into which other modules put entries at their import: a level of logging,
 # the source of a function that was made from a text, a format of images. An entry is put back with
@@ -153,6 +162,22 @@ MIMETYPES = ("inited", "_db", "common_types", "encodings_map", "suffix_map", "ty
 def mimetypes_effect(mimetypes, values):
     """The effect that has mimetypes ready, unless the program has done so."""
     return lambda: None if mimetypes.inited else vars(mimetypes).update(values)
+
+
+def renamed_effect(scope, before):
+    """The effect that sets the variables of a module that are not as before. They get their earlier values."""
+    after = {key: value for key, value in scope.items() if before.get(key, NONE) is not value}
+    for key in after:
+        del scope[key]
+    scope.update(before)
+    return lambda: scope.update(after)
+
+
+def free_descriptor():
+    """The lowest descriptor that is free."""
+    descriptor = os.dup(2)
+    os.close(descriptor)
+    return descriptor
 
 
 def entries_effect(table, added):
@@ -242,13 +267,14 @@ class Recorder:
                 self.need(parent)
             parent += "."
         self.need(name)
-        module = sys.modules.get(name)
-        if module is None or not hasattr(module, "__path__"):
+        # A look at a variable that is not there could call a function of the module (__getattr__).
+        scope = getattr(sys.modules.get(name), "__dict__", {})
+        if "__path__" not in scope:
             return
         for item in fromlist or ():
-            for child in getattr(module, "__all__", ()) if item == "*" else (item,):
+            for child in scope.get("__all__", ()) if item == "*" else (item,):
                 full = f"{name}.{child}"
-                if full in sys.modules and getattr(module, child, None) is sys.modules[full]:
+                if full in sys.modules and scope.get(child) is sys.modules[full]:
                     self.need(full)
 
     def watch_imports(self):
@@ -296,8 +322,10 @@ class Recorder:
             self.note_files(self.record())
         record = self.records[name] = Record()
         before = self.state()
+        renames = [(vars(sys.modules[other]), dict(vars(sys.modules[other]))) for other in RENAMES.get(name, ())]
         outer_bytes, self.inner_bytes = self.inner_bytes, 0
         start_bytes = _cellblock.weigh()
+        first_free = free_descriptor()
         self.running.append(name)
         try:
             module = load(spec)
@@ -312,6 +340,9 @@ class Recorder:
                     self.need(need)
             raise
         self.finish(record, before)
+        # A guest does not have the descriptors of its zygote.
+        record.is_cold = record.is_cold or free_descriptor() != first_free
+        record.effects += [renamed_effect(*scopes) for scopes in renames]
         all_bytes = _cellblock.weigh() - start_bytes
         record.bytes = all_bytes - self.inner_bytes
         self.inner_bytes = outer_bytes + all_bytes
