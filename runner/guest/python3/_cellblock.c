@@ -286,6 +286,14 @@ flush(PyObject *stream)
 	return 0;
 }
 
+static long
+python_minor(void)
+{
+	PyObject *info = PySys_GetObject("version_info");
+
+	return info == NULL ? 0 : PyLong_AsLong(PyStructSequence_GetItem(info, 1));
+}
+
 /*
  * Print an exception at the end of the program, which no code can catch, in the version's words.
  */
@@ -293,7 +301,7 @@ static void
 print_ignored(PyObject *object, const char *step)
 {
 	if (format_unraisable != NULL)
-		format_unraisable("Exception ignored on %s", step);
+		format_unraisable("Exception ignored %s", step);
 	else
 		PyErr_WriteUnraisable(object);
 }
@@ -309,7 +317,7 @@ flush_streams(void)
 	int result = 0;
 
 	if (out != NULL && out != Py_None && flush(out) != 0) {
-		print_ignored(out, "flushing sys.stdout");
+		print_ignored(out, python_minor() < 14 ? "on flushing sys.stdout" : "while flushing sys.stdout");
 		result = -1;
 	}
 	if (err != NULL && err != Py_None && flush(err) != 0) {
@@ -361,7 +369,7 @@ call_if_imported(PyObject *modules, PyObject *name, const char *function)
 	if (name == name_atexit)
 		PyErr_Clear();
 	else if (done == NULL && PyErr_Occurred())
-		print_ignored(module, "threading shutdown");
+		print_ignored(module, "on threading shutdown");
 	Py_XDECREF(done);
 }
 
@@ -590,14 +598,6 @@ plain_flags(PyObject *self, PyObject *args)
 		PyStructSequence_SetItem(fresh, i, value);
 	}
 	return fresh;
-}
-
-static long
-python_minor(void)
-{
-	PyObject *info = PySys_GetObject("version_info");
-
-	return info == NULL ? 0 : PyLong_AsLong(PyStructSequence_GetItem(info, 1));
 }
 
 /* Look up the objects that end_program needs. Returns 0, or -1 and an error. */
