@@ -24,7 +24,7 @@
 #define METRICS_CELL_STATES 12
 #define METRICS_STATE_NAME_SIZE 16
 #define METRICS_BUCKETS 17
-#define METRICS_REFUSALS (REFUSED_LOST + 1)
+#define METRICS_REFUSALS (REFUSED_TOO_LARGE + 1)
 
 /* The upper ends of the buckets of every histogram, in microseconds: 0.5 ms to 120 s. */
 #define METRICS_BUCKET_ENDS_US \

@@ -30,7 +30,7 @@
 
 #include "run_limits.h"
 
-#define PROTO_VERSION 9u
+#define PROTO_VERSION 10u
 #define PROTO_NAME_SIZE 32
 #define PROTO_KEY_NAME_SIZE 64
 #define PROTO_TEXT_SIZE 192
@@ -102,6 +102,7 @@ enum refusal {
 	REFUSED_SHARE,       /* the key has as many runs waiting as it may */
 	REFUSED_STOPPING,    /* the runner stops or is replaced, and the run had not begun */
 	REFUSED_LOST,        /* the run had begun, and its result is lost */
+	REFUSED_TOO_LARGE,   /* it may use more memory than all runs may have together */
 };
 
 /* How a language's programs are started. */
@@ -140,13 +141,13 @@ struct run_share {
 
 struct proto_request {
 	uint32_t kind;
-	uint32_t id;     /* PROTO_RUN, PROTO_COMPILE: chosen by the worker; PROTO_CANCEL: that of the run */
-	uint32_t index;  /* of a language, in the configuration's order, or of a layer */
-	uint32_t warm;   /* PROTO_RUN: the language's warm set that suits the program best; a hint */
-	uint32_t flags;  /* PROTO_RUN: enum proto_run_flag; PROTO_COMPILE: RUN_EVENTS and RUN_PACK alone */
-	uint32_t cancel; /* PROTO_CANCEL: enum proto_cancel */
-	uint32_t proxy;  /* PROTO_RUN: index of a configured proxy, if there are any */
-	uint32_t reserved;
+	uint32_t id;                       /* PROTO_RUN, PROTO_COMPILE: chosen by the worker; PROTO_CANCEL: that of the run */
+	uint32_t index;                    /* of a language, in the configuration's order, or of a layer */
+	uint32_t warm;                     /* PROTO_RUN: the language's warm set that suits the program best; a hint */
+	uint32_t flags;                    /* PROTO_RUN: enum proto_run_flag; PROTO_COMPILE: RUN_EVENTS and RUN_PACK alone */
+	uint32_t cancel;                   /* PROTO_CANCEL: enum proto_cancel */
+	uint32_t proxy;                    /* PROTO_RUN: index of a configured proxy, if there are any */
+	uint32_t pair;                     /* PROTO_RUN: the same number as the run of its key with which it starts; 0: alone */
 	uint64_t queue_ms;                 /* PROTO_RUN, PROTO_COMPILE: the longest wait; 0: that of the configuration */
 	uint64_t waited_us;                /* the same: how long the request has waited before it came here */
 	struct run_limits limits;          /* PROTO_RUN; PROTO_COMPILE can lower wall_ms, cpu_ms and memory_bytes */

@@ -180,6 +180,8 @@ metrics_text_refusal(enum refusal refusal)
 		return "stopping";
 	case REFUSED_LOST:
 		return "lost";
+	case REFUSED_TOO_LARGE:
+		return "too_large";
 	}
 	return "unknown";
 }

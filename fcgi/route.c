@@ -110,6 +110,10 @@ explain_refusal(enum refusal refusal, const struct key_config *key, const char *
 	case REFUSED_LOST:
 		http_error_set(error, 500, "the runner has lost the run");
 		return EXCHANGE_LOST;
+	case REFUSED_TOO_LARGE:
+		http_error_set(error, 400,
+		    "limits.memory_bytes: more than all programs may have here together (an interactor counts, too)");
+		return "too_large";
 	case REFUSED_FAULT:
 		break;
 	}

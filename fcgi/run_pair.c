@@ -4,13 +4,27 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 
+/*
+ * A number that no other pair has at the same time: a pid has 22 bits, and no worker has 1024
+ * threads.
+ */
+static uint32_t
+pair_number(void)
+{
+	static atomic_uint count;
+
+	return (uint32_t)getpid() << 10 | (atomic_fetch_add(&count, 1) & 0x3ffu);
+}
+
 /* Begin one side. A program that is compiled is found first; the caller has had it compiled. */
 static enum run_end
-begin(struct run_side *side, const struct config *config, const struct run_client *client)
+begin(struct run_side *side, const struct config *config, const struct run_client *client, uint32_t pair)
 {
 	struct proto_request message;
 	bool start_over;
@@ -23,6 +37,7 @@ begin(struct run_side *side, const struct config *config, const struct run_clien
 			return end != RUN_ENDED ? end : RUN_FAULT;
 	}
 	run_message(config, side->request, client, &message);
+	message.pair = pair;
 	side->execution.is_relayed = true;
 	side->is_begun = true;
 	return run_execution_begin(&side->execution, side->run, side->link, &message, side->request, client, &start_over);
@@ -134,6 +149,8 @@ wait_for_both(struct run_side side[2])
 enum run_end
 run_pair(struct run_side side[2], const struct config *config, const struct run_client *client)
 {
+	uint32_t pair = pair_number();
+
 	for (int i = 0; i < 2; i++) {
 		side[i].execution = (struct execution){ .fds = { -1, -1, -1, -1, -1, -1 },
 			.ends = { -1, -1 },
@@ -143,9 +160,9 @@ run_pair(struct run_side side[2], const struct config *config, const struct run_
 		side[i].end = RUN_ENDED;
 	}
 	/* Side 1 first: it is the one that waits for the other to speak. */
-	side[1].end = begin(&side[1], config, client);
+	side[1].end = begin(&side[1], config, client, pair);
 	if (side[1].end == RUN_ENDED)
-		side[0].end = begin(&side[0], config, client);
+		side[0].end = begin(&side[0], config, client, pair);
 	if (side[1].end == RUN_ENDED && side[0].end != RUN_ENDED)
 		run_wait_cancel(side[1].run, &side[1].execution.watch);
 	if (side[1].end != RUN_ENDED)

@@ -25,10 +25,11 @@ struct run_side {
 };
 
 /*
- * Run both sides, and wait until both have ended. Side 1 is the judge: if it ends other than well,
- * side 0 is cancelled. A side sees the end of its input when the other one has ended. RUN_ENDED:
- * the outcomes are in both runs, for run_release. Anything else: the `end` of a side says why; that
- * of the other does not matter. A connection whose run did not come to its end is closed.
+ * Run both sides, and wait until both have ended. The runner starts both or none. Side 1 is the
+ * judge: if it ends other than well, side 0 is cancelled. A side sees the end of its input when the
+ * other one has ended. RUN_ENDED: the outcomes are in both runs, for run_release. Anything else:
+ * the `end` of a side says why; that of the other does not matter. A connection whose run did not
+ * come to its end is closed.
  */
 enum run_end run_pair(struct run_side side[2], const struct config *config, const struct run_client *client);
 

@@ -159,6 +159,7 @@ tests_try_again(struct tests *tests, const struct run *run, enum run_end end, st
 	case REFUSED_MALFORMED:
 	case REFUSED_STOPPING:
 	case REFUSED_LOST:
+	case REFUSED_TOO_LARGE:
 		break;
 	}
 	return false;

@@ -125,4 +125,20 @@ for my $row (@refused) {
 }
 
 $cb->finish;
+
+# --- memory for one, and for two -------------------------------------------------------------------------------------------
+
+my $small = Cellblock->start(own => 1, allow => [qr/too large/], conf => [
+    ['cellblock.conf', qr/#memory_bytes = 0;/, 'memory_bytes = 335544320;'],
+    ['cellblock.conf', qr/(memory_bytes = \{ default = )268435456;/, 'memory_bytes = { default = 134217728;']]);
+my $talk = { code => $search, tests => [{ stdin => '7', expected => '!' }] };
+my ($well, $count) = (0, 12);
+$small->many(6, sub { $count-- > 0 ? { %$talk, language => 'python3', interactor => $interactor } : undef },
+    sub { $well += verdicts($_[1]{data}) eq 'accepted' }, 120);
+is $well, 12, 'pairs of which two at a time have not all the memory that they want: all come to their verdict';
+my $large = $small->run(%$talk, interactor => { %$interactor, limits => { memory_bytes => 268435456 } });
+ok $large->{status} == 400 && $large->{json}{message} =~ /^limits\.memory_bytes: more than all programs may have/, 'one that never fits is refused at once'
+    or diag $large->{body};
+is verdicts($small->run(%$talk, interactor => $interactor)->{data}), 'accepted', '... and the next one is not';
+$small->finish;
 done_testing;

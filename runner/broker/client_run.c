@@ -211,6 +211,7 @@ take(struct broker *broker, struct client *client, const struct proto_request *r
 	run->language = &broker->language[request->index];
 	run->limits = *limits;
 	run->proxy = request->proxy;
+	run->pair = request->pair;
 	run->is_compile = request->kind == PROTO_COMPILE;
 	run->is_followed = (request->flags & RUN_EVENTS) != 0;
 	memcpy(run->fds, fds, fd_count * sizeof *fds);

@@ -44,7 +44,8 @@ log_refusal(struct language *language, enum refusal refusal, const char *step, i
 		[REFUSED_RATE] = "its key's rate",
 		[REFUSED_SHARE] = "its key's share of the queue",
 		[REFUSED_STOPPING] = "the runner stops",
-		[REFUSED_LOST] = "its result is lost" };
+		[REFUSED_LOST] = "its result is lost",
+		[REFUSED_TOO_LARGE] = "too large" };
 
 	log_limit_warn(&language->refusals[refusal], "%s: a run was refused: %s: %s%s%s", language->config->name, words[refusal],
 	    step, error != 0 ? ": " : "", error != 0 ? strerror(error) : "");

@@ -42,6 +42,7 @@ enum run_state {
 /* Where a queued run is; see run_queue.h. */
 enum run_place {
 	PLACE_NONE,
+	PLACE_HELD,
 	PLACE_LISTED,
 	PLACE_PARKED,
 	PLACE_ADMITTED,
@@ -75,6 +76,7 @@ struct run {
 	uint32_t pool; /* of the language, whose cells suit the run */
 	struct run_limits limits;
 	uint32_t proxy;  /* an index into config->proxy */
+	uint32_t pair;   /* as in struct proto_request */
 	uint32_t attack; /* enum attack_kind: of the self-test */
 	bool is_compile;
 	bool is_followed; /* its owner wants to know when it starts */
@@ -97,6 +99,7 @@ struct run {
 	uint64_t charged_bytes;      /* of the memory budget, until a cell takes them over; 0: none */
 	bool is_running;             /* it counts as a running one of its key */
 	enum run_place place;
+	struct run *partner;      /* that starts together with it; NULL: none, or it has not come */
 	uint32_t heap_at;         /* its place in the heap of deadlines */
 	TAILQ_ENTRY(run) in_list; /* that of its place */
 };

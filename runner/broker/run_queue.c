@@ -28,6 +28,7 @@ run_queue_init(struct broker *broker)
 	*queue = (struct run_queue){ .age_us = NEVER_US };
 	TAILQ_INIT(&queue->ring);
 	TAILQ_INIT(&queue->resting);
+	TAILQ_INIT(&queue->held);
 	/* Those that start at once pass through the queue, even a full one. */
 	deadline_heap_init(&queue->deadlines, broker->config->queue + broker->config->cells);
 	for (size_t l = 0; l < broker->language_count; l++) {
@@ -36,6 +37,61 @@ run_queue_init(struct broker *broker)
 			TAILQ_INIT(&broker->language[l].pool[p].admitted);
 		}
 	}
+}
+
+/* ---- pairs -------------------------------------------------------------------------------------------------------- */
+
+static uint32_t
+cells_of(const struct run *run)
+{
+	return run->partner == NULL ? 1 : 2;
+}
+
+static uint64_t
+memory_of(const struct run *run)
+{
+	return run->limits.memory_bytes + (run->partner == NULL ? 0 : run->partner->limits.memory_bytes);
+}
+
+/* The run of the same key that waits for this one, or NULL. */
+static struct run *
+find_partner(const struct run_queue *queue, const struct run *run)
+{
+	struct run *other;
+
+	if (run->pair == 0)
+		return NULL;
+	TAILQ_FOREACH(other, &queue->held, in_list) {
+		if (other->pair == run->pair && other->account == run->account && other->partner == NULL)
+			return other;
+	}
+	return NULL;
+}
+
+static void
+hold(struct run_queue *queue, struct run *run)
+{
+	run->place = PLACE_HELD;
+	TAILQ_INSERT_TAIL(&queue->held, run, in_list);
+}
+
+static void
+unhold(struct run_queue *queue, struct run *run)
+{
+	TAILQ_REMOVE(&queue->held, run, in_list);
+	run->place = PLACE_NONE;
+}
+
+/*
+ * The two are no pair any more. One that is held stays so until it is cancelled, or its deadline
+ * comes.
+ */
+static void
+part(struct run *run)
+{
+	if (run->partner != NULL)
+		run->partner->partner = NULL;
+	run->partner = NULL;
 }
 
 /* ---- what a key may have ------------------------------------------------------------------------------------------ */
@@ -53,17 +109,20 @@ most_running(const struct broker *broker, const struct key_account *account)
 	return account->share.running != 0 ? account->share.running : most_cells(broker);
 }
 
+/* Whether the account may have so many more running. */
 static bool
-may_start(const struct broker *broker, const struct key_account *account)
+may_start(const struct broker *broker, const struct key_account *account, uint32_t count)
 {
-	return account->running < most_running(broker, account) && account->cells < most_cells(broker);
+	return account->running + count <= most_running(broker, account) && account->cells + count <= most_cells(broker);
 }
 
 /* An account that rested may start a run again. */
 static void
 stir(struct broker *broker, struct key_account *account)
 {
-	if (!account->rests || !may_start(broker, account))
+	const struct run *run = TAILQ_FIRST(&account->runs);
+
+	if (!account->rests || !may_start(broker, account, run == NULL ? 1 : cells_of(run)))
 		return;
 	account->rests = false;
 	TAILQ_REMOVE(&broker->queue.resting, account, in_ring);
@@ -82,11 +141,11 @@ rest(struct run_queue *queue, struct key_account *account)
 
 /* ---- cells and memory --------------------------------------------------------------------------------------------- */
 
-/* Cells that can be had for runs that are not admitted yet. */
+/* Whether so many cells can be had for runs that are not admitted yet. */
 static bool
-has_cell(const struct broker *broker)
+has_cells(const struct broker *broker, uint32_t count)
 {
-	return broker->taken + broker->reserved + broker->queue.admitted < broker->config->cells;
+	return broker->taken + broker->reserved + broker->queue.admitted + count <= broker->config->cells;
 }
 
 static bool
@@ -95,10 +154,10 @@ fits(const struct broker *broker, const struct run *run)
 	const struct run_queue *queue = &broker->queue;
 	uint64_t most = broker->memory_most_bytes;
 
-	/* A run that is larger than the budget is never queued. */
+	/* Runs that are larger than the budget are never queued. */
 	if (queue->aged != NULL && queue->aged != run)
-		most -= queue->aged->limits.memory_bytes;
-	return queue->charged_bytes <= most && run->limits.memory_bytes <= most - queue->charged_bytes;
+		most -= memory_of(queue->aged);
+	return queue->charged_bytes <= most && memory_of(run) <= most - queue->charged_bytes;
 }
 
 /* The run would have its turn, and does not fit. */
@@ -275,6 +334,7 @@ unpark(struct run_queue *queue, struct run *run)
 	queue->parked--;
 }
 
+/* The run is in no list any more, and gets a cell. */
 static void
 admit(struct broker *broker, struct run *run, uint64_t now_us)
 {
@@ -283,7 +343,6 @@ admit(struct broker *broker, struct run *run, uint64_t now_us)
 
 	pace_count(&queue->pace, now_us, runs_now(broker));
 	pace_count(&account->pace, now_us, account->running);
-	unlist(queue, run);
 	account->waiting--;
 	account->running++;
 	account->cells++;
@@ -340,13 +399,20 @@ unpark_served(struct broker *broker, uint64_t now_us)
 	}
 }
 
+static bool
+can_be_served(const struct run *run)
+{
+	return is_served(run->language, run->pool) &&
+	    (run->partner == NULL || is_served(run->partner->language, run->partner->pool));
+}
+
 /* The first run of an account that can start. Others before it are parked; NULL: all are. */
 static struct run *
 first_run(struct run_queue *queue, struct key_account *account)
 {
 	struct run *run = TAILQ_FIRST(&account->runs);
 
-	while (run != NULL && !is_served(run->language, run->pool)) {
+	while (run != NULL && !can_be_served(run)) {
 		/* The account leaves the ring with its last one. */
 		bool is_last = account->listed == 1;
 
@@ -374,10 +440,12 @@ next_run(struct broker *broker, uint64_t now_us)
 
 	while ((account = TAILQ_FIRST(&queue->ring)) != NULL && account != first_blocked) {
 		struct run *run = first_run(queue, account);
+		uint32_t cost;
 
 		if (run == NULL)
 			continue;
-		if (!may_start(broker, account)) {
+		cost = RUN_COST * cells_of(run);
+		if (!may_start(broker, account, cells_of(run))) {
 			rest(queue, account);
 			continue;
 		}
@@ -392,12 +460,13 @@ next_run(struct broker *broker, uint64_t now_us)
 		if (!account->has_turn) {
 			account->has_turn = true;
 			/* A turn that was cut short is not made up for. */
-			account->deficit = (account->deficit < RUN_COST ? account->deficit : RUN_COST - 1) +
-			    account->share.weight;
+			account->deficit = (account->deficit < cost ? account->deficit : cost - 1) + account->share.weight;
 		}
 		first_blocked = NULL;
-		if (account->deficit >= RUN_COST) {
-			account->deficit -= RUN_COST;
+		if (account->deficit >= cost) {
+			if (!has_cells(broker, cells_of(run)))
+				return NULL; /* the cell that there is waits for another one */
+			account->deficit -= cost;
 			return run;
 		}
 		pass_turn(queue, account);
@@ -416,8 +485,17 @@ run_queue_admit(struct broker *broker)
 	now_us = clock_us();
 	if (broker->queue.parked > 0)
 		unpark_served(broker, now_us);
-	while (has_cell(broker) && (run = next_run(broker, now_us)) != NULL)
+	while (has_cells(broker, 1) && (run = next_run(broker, now_us)) != NULL) {
+		struct run *partner = run->partner;
+
+		unlist(&broker->queue, run);
 		admit(broker, run, now_us);
+		if (partner != NULL) {
+			unhold(&broker->queue, partner);
+			admit(broker, partner, now_us);
+			part(run);
+		}
+	}
 }
 
 struct run *
@@ -469,9 +547,11 @@ find_objection(struct broker *broker, const struct run *run, uint64_t now_us, en
 {
 	const struct key_account *account = run->account;
 
+	*refusal = REFUSED_TOO_LARGE;
+	if (memory_of(run) > broker->memory_most_bytes)
+		return run->partner == NULL ? "its memory limit is above runner.memory_bytes" :
+		                              "its memory limit and its partner's are above runner.memory_bytes";
 	*refusal = REFUSED_BUSY;
-	if (run->limits.memory_bytes > broker->memory_most_bytes)
-		return "its memory limit is above runner.memory_bytes";
 	if (now_us >= run->deadline_us)
 		return "it had waited for all of its time before it came here";
 	if (starts_at_once(broker, run))
@@ -499,10 +579,12 @@ run_queue_offer(struct broker *broker, struct run *run, uint64_t queue_ms, uint6
 	waited_us = earlier_us(waited_us, most_us);
 	run->queued_us = now_us > waited_us ? now_us - waited_us : 0;
 	run->deadline_us = now_us + (most_us - waited_us);
+	run->partner = find_partner(queue, run);
 	objection = find_objection(broker, run, now_us, &refusal);
 	if (objection != NULL) {
+		run->partner = NULL;
 		run_refuse_for_now(broker, run, refusal, objection,
-		    run->limits.memory_bytes > broker->memory_most_bytes ? 0 : retry_ms(broker, run->account, now_us));
+		    refusal == REFUSED_TOO_LARGE ? 0 : retry_ms(broker, run->account, now_us));
 		return false;
 	}
 	run->state = RUN_QUEUED;
@@ -511,7 +593,13 @@ run_queue_offer(struct broker *broker, struct run *run, uint64_t queue_ms, uint6
 	deadline_heap_add(&queue->deadlines, run);
 	run->account->waiting++;
 	run->language->waiting++;
-	list(broker, run, now_us);
+	if (run->pair != 0 && run->partner == NULL) {
+		hold(queue, run);
+	} else {
+		if (run->partner != NULL)
+			run->partner->partner = run;
+		list(broker, run, now_us);
+	}
 	loop_wake_at(&broker->loop, run->deadline_us);
 	loop_dispatch(&broker->loop);
 	return true;
@@ -544,8 +632,11 @@ run_queue_remove(struct broker *broker, struct run *run)
 		unadmit(queue, run);
 	else if (run->place == PLACE_PARKED)
 		unpark(queue, run);
+	else if (run->place == PLACE_HELD)
+		unhold(queue, run);
 	else
 		unlist(queue, run);
+	part(run);
 	deadline_heap_remove(&queue->deadlines, run);
 	run->language->waiting--;
 	run->state = RUN_IDLE;

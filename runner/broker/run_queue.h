@@ -1,12 +1,15 @@
 /*
  * run_queue.h - the runs that wait for a cell: which one is next, and how long each may wait.
  *
- *                   .--> PARKED --.
- *     offered ------|             |      .--> out: refused, cancelled
+ *                   .--> HELD ----.
+ *                   |             |
+ *                   |--> PARKED --|      .--> out: refused, cancelled
+ *     offered ------|             |     |
  *                   `--> LISTED <-'-----'
  *                          |
  *                       ADMITTED --> started in a cell of its pool
  *
+ *     HELD      the first of a pair: it is admitted together with its partner, which is listed
  *     LISTED    in the list of its key, first come first served
  *     PARKED    nothing serves its pool yet: others of its key pass
  *     ADMITTED  the next armed cell of its pool is its own
@@ -18,6 +21,9 @@
  * Admitted runs and cells in use have their memory limits charged to the budget. A run that does
  * not fit lets others pass that do. When it has waited so for some time, what it needs is kept free
  * for it.
+ *
+ * The two runs of a pair talk to each other, and each has a cell only if both have. So pairs cannot
+ * wait for each other's cells. A cell may stay free until there is a second one.
  *
  * A run is refused when its deadline comes, or before that when the pace of the queue says that it
  * cannot start in time. A full queue refuses the last run of the key that has the most in it.
@@ -42,6 +48,7 @@ struct run_queue {
 	struct deadline_heap deadlines; /* all runs that wait */
 	struct key_ring ring;           /* the accounts with listed runs, in their turns */
 	struct key_ring resting;        /* those of them that run as many as they may */
+	struct run_list held;           /* of all keys */
 	uint32_t listed;
 	uint32_t parked;
 	uint32_t admitted;

@@ -54,8 +54,7 @@ sub container {
         return state_of($self, 'Running') eq 'false';
     });
     $self->{seconds} = time - $start;
-    (undef, my $out, my $more) = podman(['logs', $self->{name}]);
-    $self->{log} = "$out$more";
+    $self->{log} = log_of($self);
     $self->{exit} = state_of($self, 'ExitCode') if state_of($self, 'Running') eq 'false';
     return $self;
 }
@@ -80,8 +79,23 @@ sub run {
     return eval { json->decode($r->{content})->{data} } // { broken => "$r->{status} $r->{content}" };
 }
 
-sub stops {
+# The output of the container since its first start.
+sub log_of {
     my ($self) = @_;
+    my (undef, $out, $err) = podman(['logs', $self->{name}]);
+    return "$out$err";
+}
+
+# Whether the start number N of the container has come to its end. A stop before that has an exit
+# code of its own.
+sub is_up {
+    my ($self, $count) = @_;
+    return eventually(90 * $slow, sub { (() = log_of($self) =~ /^Ctrl-C stops it/mg) >= $count });
+}
+
+sub stops {
+    my ($self, $starts) = @_;
+    ok is_up($self, $starts // 1), 'its start has come to its end';
     my $start = time;
     podman(['stop', '-t', 240 * $slow, $self->{name}]);
     is state_of($self, 'ExitCode'), 0, sprintf 'it stops by itself, after %.1f s', time - $start;
@@ -189,8 +203,9 @@ note join "\n", 'container | level | layers | start, s | attacks stopped | skipp
 # Level chroot, where the image brings the trees of cells.
 part 'docker' => sub {
     my $self = serves('docker', 'chroot', @docker);
-    like $self->{log}, qr/python3: its first tree is number \d+ of the stock/, 'its trees are those of the image';
-    unlike $self->{log}, qr/its first tree has/, '... and none is made';
+    ok is_up($self, 1), 'it is up';
+    like log_of($self), qr/python3: its first tree is number \d+ of the stock/, 'its trees are those of the image';
+    unlike log_of($self), qr/its first tree has/, '... and none is made';
     is run($self, 'bash', 'echo $((6 * 7))')->{stdout}, "42\n", 'a language that sleeps wakes up';
     like run($self, 'bash', 'ls /var /root /sandbox /conf 2>&1; cat /etc/shadow')->{error}, qr{No such file}, 'a program sees nothing else of the container';
     like run($self, 'bash', 'find / -xdev -writable ! -type l ! -path "/box*" ! -path "/tmp*" ! -path "/dev/*" 2>/dev/null')->{stdout} // 'broken', qr/\A\z/,
@@ -198,20 +213,21 @@ part 'docker' => sub {
     # One that was started again, with the same files.
     podman(['restart', '-t', 240 * $slow, $self->{name}]);
     ok eventually(90 * $slow, sub { (run($self, 'python3', 'print(1)')->{stdout} // '') eq "1\n" }), 'the container is restarted: it serves again';
-    (undef, my $out, my $err) = podman(['logs', $self->{name}]);
-    is scalar(() = "$out$err" =~ /python3: its first tree is number/g), 2, '... with trees of the image';
+    ok is_up($self, 2), '... and is up';
+    is scalar(() = log_of($self) =~ /python3: its first tree is number/g), 2, '... with trees of the image';
     # An installation in the container: its files must show.
     podman(['exec', $self->{name}, 'sh', '-c', 'mkdir -p /usr/local/lib/python3/new && echo new >/usr/local/lib/python3/new/file']);
     podman(['restart', '-t', 240 * $slow, $self->{name}]);
     my $seen;
     eventually(240 * $slow, sub { $seen = run($self, 'python3', 'print(open("/usr/local/lib/python3/new/file").read())'); return !$seen->{broken} });
     is $seen->{stdout}, "new\n\n", 'files were installed: programs see them' or diag explain $seen;
-    stops($self);
+    stops($self, 3);
 };
 
 part 'without trees of the image' => sub {
     my $self = serves('no-stock', 'chroot', @docker, '-e', 'CELLBLOCK_ISOLATION_CHROOT_STOCK=/nowhere');
-    like $self->{log}, qr/python3: its first tree has \d+ links/, 'its trees are made';
+    ok is_up($self, 1), 'it is up';
+    like log_of($self), qr/python3: its first tree has \d+ links/, 'its trees are made';
     stops($self);
 };
 
@@ -220,8 +236,8 @@ part 'limits of the container' => sub {
     my $most = get($self, '/v1/sandbox/capabilities')->{limits}{memory_bytes};
     SKIP: {
         skip 'podman could not set the limit here', 2 if $self->{log} !~ /\(80 % of the 1024 MiB/;
-        is_deeply $most, { default => 768 << 20, maximum => 768 << 20 }, 'a run may have three quarters of the memory';
-        like run($self, 'python3', 'x = bytearray(900 << 20)')->{error}, qr/memory/i, 'a program that wants more is ended, not the service';
+        is_deeply $most, { default => 409 << 20, maximum => 614 << 20 }, 'a run has 40 % of the memory, and may have 60 %';
+        like run($self, 'python3', 'x = bytearray(700 << 20)')->{error}, qr/memory/i, 'a program that wants more is ended, not the service';
     }
     stops($self);
 };

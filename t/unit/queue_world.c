@@ -106,6 +106,7 @@ queue_world_offer(const struct run_share *share, size_t language, uint64_t memor
 	*run = (struct run){ .owner = &owner,
 		.language = &world.languages[language],
 		.limits = { .memory_bytes = memory_bytes },
+		.pair = world.pair,
 		.program_fd = -1,
 		.patterns_fd = -1,
 		.pack_fd = -1,

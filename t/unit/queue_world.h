@@ -25,6 +25,7 @@ extern struct queue_world {
 	struct run_charge charges[RUNS]; /* of the cell of a run that has started */
 	size_t run_count;
 	uint64_t now_us;
+	uint32_t pair; /* of the runs that are offered next; 0: they are alone */
 
 	/* The fate of a run. */
 	struct fate {

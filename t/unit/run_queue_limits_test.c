@@ -83,7 +83,7 @@ memory_stays_within_the_budget(void **state)
 	assert_int_equal(queue_world_dispatch(), 1);
 	/* One that can never fit does not wait. */
 	large = queue_world_offer(&other, 0, 1001 * MIB, 0, 0);
-	assert_int_equal(world.fates[large].refusal, REFUSED_BUSY);
+	assert_int_equal(world.fates[large].refusal, REFUSED_TOO_LARGE);
 	assert_int_equal(world.fates[large].retry_ms, 0);
 }
 

@@ -293,6 +293,142 @@ a_run_that_is_put_back_is_next(void **state)
 	assert_int_equal(world.broker.accounts.count, 0);
 }
 
+/* ---- pairs -------------------------------------------------------------------------------------------------------- */
+
+/* Offer one side of a pair. Returns its number. */
+static size_t
+offer_side(const char *name, uint32_t pair, uint64_t memory_bytes)
+{
+	struct run_share share = queue_world_share(name, 20); /* a pair each round */
+	size_t number;
+
+	world.pair = pair;
+	number = queue_world_offer(&share, 0, memory_bytes, 0, 0);
+	world.pair = 0;
+	return number;
+}
+
+static void
+a_pair_starts_together(void **state)
+{
+	(void)state;
+	world.config.reserve = 0;
+	world.config.cells = 3;
+	queue_world_offer_small("d", 10);
+	queue_world_offer_small("d", 10);
+	assert_int_equal(queue_world_dispatch(), 2);
+	offer_side("a", 7, MIB);
+	assert_int_equal(queue_world_dispatch(), 0);
+	/* The same number of another key is another pair. */
+	offer_side("b", 7, MIB);
+	assert_int_equal(queue_world_dispatch(), 0);
+	offer_side("a", 7, MIB);
+	/* One cell is free, and stays so. */
+	queue_world_offer_small("c", 10);
+	assert_int_equal(queue_world_dispatch(), 0);
+	queue_world_end(0);
+	assert_int_equal(queue_world_dispatch(), 2);
+	assert_int_equal(world.fates[2].what, STARTED);
+	assert_int_equal(world.fates[4].what, STARTED);
+	queue_world_end(1);
+	assert_int_equal(queue_world_dispatch(), 1);
+	assert_int_equal(world.fates[5].what, STARTED);
+	assert_int_equal(world.fates[3].what, NOTHING);
+}
+
+/* As many first sides as there are cells, and then their partners. */
+static void
+pairs_do_not_wait_for_each_other(void **state)
+{
+	(void)state;
+	world.config.reserve = 0;
+	world.config.cells = 5;
+	for (uint32_t pair = 1; pair <= 20; pair++)
+		offer_side("a", pair, MIB);
+	assert_int_equal(queue_world_dispatch(), 0);
+	for (uint32_t pair = 1; pair <= 20; pair++)
+		offer_side("a", pair, MIB);
+	for (size_t ended = 0; ended < 40; ended += 2) {
+		queue_world_dispatch();
+		/* The oldest two are a pair. */
+		assert_true(world.started_count >= ended + 2);
+		assert_int_equal(world.started_count % 2, 0);
+		assert_int_equal(world.runs[world.started[ended]].pair, world.runs[world.started[ended + 1]].pair);
+		queue_world_end(world.started[ended]);
+		queue_world_end(world.started[ended + 1]);
+	}
+	assert_int_equal(run_queue_count(&world.broker.queue), 0);
+}
+
+static void
+a_pair_has_memory_for_both(void **state)
+{
+	(void)state;
+	world.broker.memory_most_bytes = 100 * MIB;
+	offer_side("a", 1, 40 * MIB);
+	offer_side("a", 1, 40 * MIB);
+	assert_int_equal(queue_world_dispatch(), 2);
+	offer_side("a", 2, 40 * MIB);
+	offer_side("a", 2, 40 * MIB);
+	assert_int_equal(queue_world_dispatch(), 0);
+	queue_world_end(0);
+	assert_int_equal(queue_world_dispatch(), 0);
+	queue_world_end(1);
+	assert_int_equal(queue_world_dispatch(), 2);
+	/* This one never fits, and its first side is left alone. */
+	offer_side("a", 3, 60 * MIB);
+	offer_side("a", 3, 60 * MIB);
+	assert_int_equal(world.fates[5].what, REFUSED);
+	assert_int_equal(world.fates[5].refusal, REFUSED_TOO_LARGE);
+	assert_int_equal(world.fates[4].what, NOTHING);
+	world.now_us += 20000000;
+	run_queue_keep_time(&world.broker, world.now_us);
+	assert_int_equal(world.fates[4].refusal, REFUSED_BUSY);
+	assert_int_equal(run_queue_count(&world.broker.queue), 0);
+}
+
+/* A key that may run three has one pair, and not a half of the next one. */
+static void
+a_pair_counts_as_two_of_its_key(void **state)
+{
+	(void)state;
+	for (uint32_t pair = 1; pair <= 2; pair++) {
+		for (int side = 0; side < 2; side++) {
+			struct run_share share = queue_world_share("a", 10);
+
+			share.running = 3;
+			world.pair = pair;
+			queue_world_offer(&share, 0, MIB, 0, 0);
+		}
+	}
+	assert_int_equal(queue_world_dispatch(), 2);
+	queue_world_end(0);
+	assert_int_equal(queue_world_dispatch(), 2);
+}
+
+/* Either side can be cancelled before the start. */
+static void
+a_pair_is_parted(void **state)
+{
+	(void)state;
+	world.broker.taken = CELLS;
+	for (uint32_t pair = 1; pair <= 2; pair++) {
+		offer_side("a", pair, MIB);
+		offer_side("a", pair, MIB);
+	}
+	run_queue_remove(&world.broker, &world.runs[0]);
+	run_queue_remove(&world.broker, &world.runs[3]);
+	assert_null(world.runs[1].partner);
+	assert_null(world.runs[2].partner);
+	run_queue_remove(&world.broker, &world.runs[1]);
+	run_queue_remove(&world.broker, &world.runs[2]);
+	assert_int_equal(run_queue_count(&world.broker.queue), 0);
+	assert_int_equal(world.broker.queue.listed, 0);
+	assert_true(TAILQ_EMPTY(&world.broker.queue.held));
+	for (size_t i = 0; i < 4; i++)
+		run_drop(&world.broker, &world.runs[i]);
+}
+
 int
 main(void)
 {
@@ -310,6 +446,11 @@ main(void)
 		TEST(a_run_is_taken_out_wherever_it_is),
 		TEST(a_language_that_fails_has_its_runs_refused),
 		TEST(a_run_that_is_put_back_is_next),
+		TEST(a_pair_starts_together),
+		TEST(pairs_do_not_wait_for_each_other),
+		TEST(a_pair_has_memory_for_both),
+		TEST(a_pair_counts_as_two_of_its_key),
+		TEST(a_pair_is_parted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
