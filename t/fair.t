@@ -53,7 +53,7 @@ sub key {
 sub state_of { my $all = $cb->get('/health', key => undef); return $all->{status} }
 sub most_of_99 { my @all = sort { $a <=> $b } map { $_->{took} } @_; return $all[int(0.99 * $#all)] }
 sub refused { my $why = shift; return scalar grep { $_->{refusal} == $why } @_ }
-use constant { BUSY => 1, RATE => 6, SHARE => 7 };
+use constant { BUSY => 1, RATE => 6, SHARE => 7, TOO_LARGE => 10 };
 
 # --- a flood, and a key with one run at a time ---------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ my @memory = key(6, 6, { name => 'large', memory_bytes => $large }, 'import time
 is scalar(grep { $_->{refusal} } @memory), 0, 'runs that do not fit into the memory wait';
 cmp_ok max(map { $_->{took} } @memory), '>=', 1500, 'two run at a time';
 @memory = key(1, 1, { name => 'large', memory_bytes => 601 << 20 }, 'pass')->{end}->();
-is refused(BUSY, @memory), 1, 'one that never fits does not wait';
+is refused(TOO_LARGE, @memory), 1, 'one that never fits does not wait';
 like $cb->log_text, qr/at most 600 MiB together \(runner\.memory_bytes/, 'the log says how much there is';
 # Small runs fill the memory without end, and a large one has its turn.
 my $small = key(600, 20, { name => 'small', memory_bytes => 100 << 20 }, 'import time; time.sleep(0.1)');

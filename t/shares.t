@@ -170,7 +170,7 @@ $cb = Cellblock->start(own => 1, keys => \%files, conf => [
     is scalar(with_status(200, @replies)), 10, 'runs that do not fit into the memory wait, and all are carried out' or diag $replies[0]{body};
     cmp_ok $most, '<=', 2, 'no more run than fit';
     cmp_ok time - $begin, '>=', 2.5, 'two at a time';
-    envelope_ok(run_of('light', {}, limits => { memory_bytes => 700 << 20 }), 503, -503, 'a run that never fits is refused');
+    envelope_ok(run_of('light', {}, limits => { memory_bytes => 700 << 20 }), 400, -400, 'a run that never fits is refused');
     envelope_ok(run_of('light', {}, limits => { memory_bytes => 500 << 20 }), 200, 0, 'one that just fits is carried out');
 }
 $cb->finish;
