@@ -21,6 +21,9 @@ for my $version (1, 2) {
 }
 wheel($archives, 'cbspace_a', '1.0', 'cbspace/a.py' => "NAME = 'a'\n");
 wheel($archives, 'cbspace_b', '1.0', 'cbspace/b.py' => "NAME = 'b'\n");
+# A package that warns its importer is never on the shelf, and so are all of its parts.
+wheel($archives, 'cbwarns', '1.0', 'cbwarns/__init__.py' => "import warnings\nwarnings.warn('old')\n",
+    map { ("cbwarns/part$_.py" => "NUMBER = $_\n") } 1 .. 12);
 wheel($archives, 'cblarge', '1.0', 'cblarge.py' => '#' x (3 << 20));
 # A source package is built by its own code, so this one is an attack on the installer's cell.
 my $source = tempdir(CLEANUP => 1);
@@ -55,6 +58,7 @@ my $cb = Cellblock->start(own => 1,
         ['cellblock.conf', qr/network = "host";/, 'network = "none";'],
         ['cellblock.conf', qr{#archives = "/srv/wheels"}, qq(archives = "$archives")],
         ['cellblock.conf', qr/(?<=\n)\tbytes = \d+;/, "\tbytes = 2000000;"],
+        ['languages/python3.conf', qr/(?="\?requests", "\?yaml", "\?pydantic\.main")/, join '', map {"\"?cbwarns.part$_\", "} 1 .. 12],
     ],
     keys => { plain => 'plain-key-123456' },
     allow => [qr/Traceback/]);
@@ -96,6 +100,19 @@ subtest 'without requirements' => sub {
     is_deeply versions(refresh('python3')), versions($reply), 'a refresh has nothing to do';
     ok !-e "$cb->{dir}/dependencies/python3/current", 'and makes no set';
     envelope_ok($cb->get('/v1/sandbox/dependencies?language=nodejs'), 200, 0, 'the list of nodejs');
+};
+
+subtest 'a package that cannot be on the shelf' => sub {
+    spew(requirements('python3/requirements.txt'), "cbwarns\n");
+    envelope_ok(refresh('python3'), 200, 0, 'it is installed');
+    my $has_shelf = 'import sys, _frozen_importlib as f; print(type(f._find_and_load).__name__)';
+    ok eventually(60, sub { python($has_shelf) =~ /^builtin/ }), 'a zygote has a shelf';
+    unlike $cb->log_text, qr/a zygote could not start/, '... and all zygotes start';
+    my $reply = $cb->run(code => 'import cbwarns.part7, cbwarns.part12; print(cbwarns.part12.NUMBER)');
+    is $reply->{data}{stdout}, "12\n", 'a program imports it' or diag $reply->{body};
+    like $reply->{data}{stderr}, qr/UserWarning: old/, '... and is warned';
+    spew(requirements('python3/requirements.txt'), "");
+    envelope_ok(refresh('python3'), 200, 0, 'it is removed');
 };
 
 subtest 'bad requests' => sub {

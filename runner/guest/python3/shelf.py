@@ -633,7 +633,7 @@ def fill(imports):
     for name in cold:
         sys.modules.pop(name, None)
         parent, _, child = name.rpartition(".")
-        if recorder.prior.get(name) is NONE:
+        if recorder.prior.get(name) is NONE and parent in sys.modules:
             vars(sys.modules[parent]).pop(child, None)
     books = books_of(recorder, list(sys.modules))
     hide(books)
