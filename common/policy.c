@@ -343,6 +343,7 @@ policy_load(const char *dir, const char *name, unsigned place, char *error, size
 	if (policy == NULL)
 		die("out of memory");
 	policy->name = conf_strdup(name);
+	policy->holders = policy->filter_users = 1;
 	if (policy_rules_load(&rules, dir, name, error, error_size) != 0 ||
 	    policy_compile(&rules, place, policy, error, error_size) != 0) {
 		policy_free(policy);
@@ -359,9 +360,19 @@ forget(struct bpf *filter)
 	*filter = (struct bpf){ NULL, 0 };
 }
 
+struct policy *
+policy_hold(struct policy *policy)
+{
+	policy->holders++;
+	policy->filter_users++;
+	return policy;
+}
+
 void
 policy_forget_filters(struct policy *policy)
 {
+	if (--policy->filter_users > 0)
+		return;
 	for (unsigned grant = 0; grant < GRANT_COUNT; grant++)
 		forget(&policy->base[grant]);
 	forget(&policy->last);
@@ -370,8 +381,9 @@ policy_forget_filters(struct policy *policy)
 void
 policy_free(struct policy *policy)
 {
-	if (policy == NULL)
+	if (policy == NULL || --policy->holders > 0)
 		return;
+	policy->filter_users = 1;
 	policy_forget_filters(policy);
 	free(policy->denial);
 	free(policy->asked);

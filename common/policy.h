@@ -77,6 +77,8 @@ struct policy_call {
 
 struct policy {
 	char *name;
+	unsigned holders;      /* that policy_free has not been called for */
+	unsigned filter_users; /* that policy_forget_filters has not been called for either */
 	struct bpf base[GRANT_COUNT];
 	struct bpf last;
 	struct policy_call *denial; /* denied with another errno than EPERM; the first that fits a call decides */
@@ -106,9 +108,16 @@ int policy_denial_error(const struct policy *policy, int call, const uint64_t *a
  */
 enum policy_question policy_question(const struct policy *policy, int call, const uint64_t *args, bool has_proxy);
 
+/* Share a policy, whose filters are still there. Returns it; each holder calls policy_free. */
+struct policy *policy_hold(struct policy *policy);
+
+/* Give up a policy, which may be NULL. The last holder frees it. */
 void policy_free(struct policy *policy);
 
-/* Free the filters, which nobody needs once they are written out. The denials stay. */
+/*
+ * A holder that has written the filters out needs them no more. They are freed when none does. The
+ * denials stay.
+ */
 void policy_forget_filters(struct policy *policy);
 
 #endif

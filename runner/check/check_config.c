@@ -27,6 +27,7 @@ struct check {
 	unsigned mistakes; /* that a start would end with */
 	unsigned warnings;
 	size_t available; /* languages */
+	struct policy_cache policies;
 };
 
 /* ---- the lines of the report ---------------------------------------------------------------- */
@@ -200,7 +201,7 @@ check_language(struct check *check, const struct language_config *language, uid_
 	char version[PROTO_NAME_SIZE], key[LANGUAGE_KEY_SIZE], error[ERROR_SIZE];
 	size_t length = strlen(language->file);
 
-	switch (language_prepare_check(check->config, language, probe_uid, version, key, error, sizeof error)) {
+	switch (language_prepare_check(check->config, language, probe_uid, &check->policies, version, key, error, sizeof error)) {
 	case LANGUAGE_GOOD:
 		check->available++;
 		printf("%s: good: version %s\n", language->file, version);
@@ -297,13 +298,14 @@ check_time_zone(struct check *check)
 int
 check_config(const struct config *config)
 {
-	struct check check = { .config = config };
+	struct check check = { .config = config, .policies = { .dir = config->policy_dir, .place = POLICY_UNIX_ALL } };
 	uid_t probe_uid = geteuid() == 0 ? (uid_t)config->first_uid : (uid_t)-1;
 	/* Without its drivers, every language would be blamed. */
 	size_t checked = check_main_file(&check) ? config->language_count : 0;
 
 	for (size_t i = 0; i < checked; i++)
 		check_language(&check, config->language[i], probe_uid);
+	policy_cache_free(&check.policies);
 	check_policy(&check, "worker");
 	check_policy(&check, "status");
 	check_policy(&check, "store");

@@ -299,7 +299,7 @@ zygotes_of(const struct language *language, uint32_t pool)
  * is then the setting to blame.
  */
 static int
-read_policy(struct language *language, unsigned place, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+read_policy(struct language *language, struct policy_cache *policies, char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
 {
 	const struct language_config *from = language->config;
 	const char *policy_dir = language->all->policy_dir;
@@ -316,7 +316,7 @@ read_policy(struct language *language, unsigned place, char key[LANGUAGE_KEY_SIZ
 		snprintf(error, size, "%s: policy \"%s\": %s: %s", from->file, from->policy, path, strerror(errno));
 		return -1;
 	}
-	language->policy = policy_load(policy_dir, from->policy, place, error, size);
+	language->policy = policy_cache_get(policies, from->policy, error, size);
 	if (language->policy != NULL && language->policy->last.count == 0) {
 		snprintf(error, size, "%s: has no calls for zygotes: not a policy for a language", path);
 		return -1;
@@ -326,7 +326,7 @@ read_policy(struct language *language, unsigned place, char key[LANGUAGE_KEY_SIZ
 
 enum language_check
 language_prepare_check(const struct config *config, const struct language_config *from, uid_t probe_uid,
-    char version[PROTO_NAME_SIZE], char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
+    struct policy_cache *policies, char version[PROTO_NAME_SIZE], char key[LANGUAGE_KEY_SIZE], char *error, size_t size)
 {
 	struct language *language = calloc(1, sizeof *language);
 	enum language_check result = LANGUAGE_GOOD;
@@ -336,7 +336,7 @@ language_prepare_check(const struct config *config, const struct language_config
 	language->all = config;
 	language->config = from;
 	language->packages_fd = -1;
-	if (read_policy(language, POLICY_UNIX_ALL, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
+	if (read_policy(language, policies, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
 		result = LANGUAGE_WRONG;
 	else if (look_up(language, probe_uid, key, error, size) != 0)
 		result = LANGUAGE_NOT_HERE;
@@ -350,7 +350,7 @@ language_prepare_check(const struct config *config, const struct language_config
 
 int
 language_prepare(struct language *language, const struct config *config, const struct language_config *from, uid_t probe_uid,
-    unsigned place, char *error, size_t size)
+    struct policy_cache *policies, char *error, size_t size)
 {
 	uint32_t pairs = 0;
 	char key[LANGUAGE_KEY_SIZE];
@@ -369,7 +369,7 @@ language_prepare(struct language *language, const struct config *config, const s
 		.compiler = { .answer = { .fd = -1 } } };
 	for (size_t pool = 0; pool < LANGUAGE_POOLS; pool++)
 		language->setup_fd[pool] = -1;
-	if (read_policy(language, place, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
+	if (read_policy(language, policies, key, error, size) != 0 || rootfs_init(&language->fs, error, size) != 0)
 		return -1;
 	if (look_up(language, probe_uid, key, language->reason, sizeof language->reason) != 0) {
 		language->state = LANGUAGE_MISSING;

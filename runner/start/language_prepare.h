@@ -9,6 +9,7 @@
 #include "messages.h"
 #include "start/etc_mount.h"
 #include "start/cell_proc.h"
+#include "start/policy_cache.h"
 
 #define LANGUAGE_KEY_SIZE 32
 
@@ -24,16 +25,15 @@ enum language_check {
  * takes it ("root.[1]").
  */
 enum language_check language_prepare_check(const struct config *config, const struct language_config *from, uid_t probe_uid,
-    char version[PROTO_NAME_SIZE], char key[LANGUAGE_KEY_SIZE], char *error, size_t size);
+    struct policy_cache *policies, char version[PROTO_NAME_SIZE], char key[LANGUAGE_KEY_SIZE], char *error, size_t size);
 
 /*
- * Fill *language: compile its policy, ask its interpreter or compiler for the version, look up the
- * paths of its root. `probe_uid`: the uid that asks; see probe.h. `place`: see policy_load. A
- * language that is not installed is LANGUAGE_MISSING, which is no failure. Returns 0, or -1 with a
- * text in `error`.
+ * Fill *language: get its policy, ask its interpreter or compiler for the version, look up the
+ * paths of its root. `probe_uid`: the uid that asks; see probe.h. A language that is not installed
+ * is LANGUAGE_MISSING, which is no failure. Returns 0, or -1 with a text in `error`.
  */
 int language_prepare(struct language *language, const struct config *config, const struct language_config *from, uid_t probe_uid,
-    unsigned place, char *error, size_t size);
+    struct policy_cache *policies, char *error, size_t size);
 
 /*
  * Level chroot: make the directory of its trees in `dir_fd`, and write the setups. `common`: the

@@ -169,6 +169,7 @@ prepare_languages(struct start *start)
 {
 	struct broker *broker = &start->broker;
 	const struct config *config = start->config;
+	struct policy_cache policies = { .dir = config->policy_dir, .place = level_place(broker) };
 	char error[ERROR_SIZE];
 
 	broker->language_count = config->language_count;
@@ -177,10 +178,11 @@ prepare_languages(struct start *start)
 		die("out of memory");
 	for (size_t i = 0; i < config->language_count; i++) {
 		if (language_prepare(&broker->language[i], config, config->language[i],
-		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, level_place(broker), error, sizeof error) != 0 ||
+		        start->is_root ? (uid_t)config->first_uid : (uid_t)-1, &policies, error, sizeof error) != 0 ||
 		    start->level->open_root(start, &broker->language[i], error, sizeof error) != 0)
 			die("%s", error);
 	}
+	policy_cache_free(&policies);
 	if (level_first_language(broker) == NULL)
 		die("no language is available: %s: %s", broker->language[0].config->name, broker->language[0].reason);
 }

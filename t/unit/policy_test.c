@@ -25,6 +25,7 @@
 
 #include "mark.h"
 #include "policy_rules.h"
+#include "start/policy_cache.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define ZYGOTE GRANT_COUNT /* added to a grant: a zygote, with `base` alone */
@@ -676,6 +677,36 @@ test_other_architectures_die(void **state)
 	policy_free(policy);
 }
 
+/* Languages share a policy, and each of them writes the filters out and forgets them. */
+static void
+test_shared_policies(void **state)
+{
+	struct policy_cache cache = { .dir = shipped, .place = POLICY_UNIX_ALL };
+	struct policy *first, *second, *other;
+	char error[512];
+
+	(void)state;
+	first = policy_cache_get(&cache, "python3", error, sizeof error);
+	assert_non_null(first);
+	policy_forget_filters(first);
+	assert_non_null(first->last.code);
+	second = policy_cache_get(&cache, "python3", error, sizeof error);
+	assert_ptr_equal(second, first);
+	other = policy_cache_get(&cache, "program", error, sizeof error);
+	assert_ptr_not_equal(other, first);
+	assert_null(policy_cache_get(&cache, "nothing", error, sizeof error));
+	assert_int_equal(cache.count, 2);
+	policy_cache_free(&cache);
+	assert_non_null(second->last.code);
+	policy_forget_filters(second);
+	assert_null(second->last.code);
+	/* The denials stay until the last one has gone. */
+	policy_free(first);
+	assert_true(second->denials > 0);
+	policy_free(second);
+	policy_free(other);
+}
+
 int
 main(void)
 {
@@ -689,6 +720,7 @@ main(void)
 		cmocka_unit_test(test_rules_side_by_side),
 		cmocka_unit_test(test_nothing_is_allowed_by_an_empty_file),
 		cmocka_unit_test(test_other_architectures_die),
+		cmocka_unit_test(test_shared_policies),
 	};
 
 	return cmocka_run_group_tests_name("policy", tests, make_folder, remove_folder);
