@@ -35,7 +35,10 @@ my @docker = (@caps, @profile);
 my ($files, $processes) = map { my ($hard) = (command(['bash', '-c', "ulimit -H -$_"]))[1] =~ /(\d+)/; $hard // 1048576 } qw(n u);
 my @limits = ('--ulimit', "nofile=1024:$files", '--ulimit', 'nproc=' . join ':', ($processes < 4096 ? $processes : 4096) x 2);
 
-sub podman { my ($words, %option) = @_; return command([@podman, @$words], seconds => 120 * $slow, %option) }
+# podman's monitor leaves a file "oom" in its directory when a container has met its memory limit.
+my $left = tempdir(CLEANUP => 1);
+
+sub podman { my ($words, %option) = @_; return command([@podman, @$words], seconds => 120 * $slow, dir => $left, %option) }
 
 # Run the image. Returns a container: {name, url, seconds} when it is healthy; or {exit, log} if it
 # has ended.
