@@ -58,7 +58,7 @@ ok defined $cb->healthy_within(30), 'the wardens are killed: the service recover
 ok my $broker = $container->broker($cb), 'there is a broker';
 my %were = $container->processes_of_cells;
 kill 9, $broker;
-ok eventually(60, sub { my %now = $container->processes_of_cells; !grep { $now{$_} } keys %were }), 'the broker is killed: no process of a cell outlives it';
+ok eventually(10, sub { my %now = $container->processes_of_cells; !grep { $now{$_} } keys %were }), 'the broker is killed: no process of a cell outlives it';
 ok defined $cb->healthy_within(60), 'the broker is killed: the service recovers';
 
 $cb->finish;
