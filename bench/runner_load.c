@@ -79,7 +79,12 @@ run_once(struct load_client *client)
 		    .memory_bytes = 256 << 20,
 		    .processes = 1,
 		    .output_bytes = 1 << 20,
-		    .disk_bytes = 64 << 20 } };
+		    .disk_bytes = 64 << 20,
+		    .threads = 64,
+		    .open_files = 1024,
+		    .inodes = 4096,
+		    .stack_bytes = 8 << 20 },
+		.share = { .name = "bench", .weight = 1, .waiting = UINT32_MAX } };
 	struct proto_reply reply;
 	int sock = *(int *)client->state, out[2], err[2], fds[3];
 	char text[4096];

@@ -98,6 +98,8 @@ struct warden_request {
 	uint32_t network; /* enum cell_network */
 	uint32_t tree;    /* level chroot: the number of the language's tree to use */
 	uint32_t is_renewal;
+	uint32_t rehearses; /* as in guest_request */
+	uint32_t reserved;
 	uint64_t bytes;
 };
 
@@ -119,6 +121,7 @@ struct guest_request {
 	uint32_t uid;         /* and gid, in the runner's user namespace */
 	uint32_t has_network; /* the cell has a network namespace of its own to join */
 	uint32_t namespaces;  /* 0: the pidfd joins them; else the first is the pid namespace */
+	uint32_t rehearses;   /* bool: the guest does what a run does before it reports, if its driver can */
 };
 
 /*

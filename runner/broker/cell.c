@@ -403,7 +403,8 @@ request_cell(struct broker *broker, struct cell *cell, const struct zygote *zygo
 	struct warden_request request = { .kind = WARDEN_MAKE,
 		.cell = cell->number,
 		.is_renewal = cell->is_renewal,
-		.zygote = zygote->number };
+		.zygote = zygote->number,
+		.rehearses = cell->rehearses };
 	int fds[3 + REQUEST_CGROUPS_MAX], guest_fd = -1, level_fd = -1, network_fd = -1;
 	struct failure failure = { NULL, 0 };
 	size_t count = 0;
@@ -447,6 +448,7 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote, bool is_ren
 	cell->runs = is_renewal ? cell->runs + 1 : 0;
 	cell->pid_ns = 0;
 	cell->is_torn = false;
+	cell->rehearses = rehearsal_pays(pool_of(cell));
 	read_bases(broker, cell);
 	failure = request_cell(broker, cell, zygote);
 	if (failure.step != NULL) {

@@ -55,6 +55,7 @@ struct cell {
 	pid_t guest_pid;         /* our child; 0: none, or not known yet */
 	uint64_t armed_us;       /* when it was armed */
 	uint64_t arming_us;      /* how long that took */
+	bool rehearses;          /* its guest does, before it is armed */
 	struct cell_net net;     /* its network */
 	int box_fd;              /* the working directory; -1: none */
 	int memory_fd;           /* the guest_memory of its guest; -1: none */

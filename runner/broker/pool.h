@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "broker/failure.h"
+#include "broker/rehearsal.h"
 #include "broker/run.h"
 
 struct broker;
@@ -31,6 +32,7 @@ struct pool {
 	unsigned failures;        /* to make a cell, in a row */
 	uint64_t retry_us;        /* no cell is made before; 0: no failure */
 	uint64_t made_us;         /* when its last cell was made */
+	struct rehearsal rehearsal;
 };
 
 /* Whether its cells could not be made, and it is too early to try again. */

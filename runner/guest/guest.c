@@ -24,6 +24,7 @@
 
 struct guest_start guest_start;
 bool guest_has_interpreter;
+bool guest_rehearses;
 
 static struct walls *walls;
 static int kept_fds[KEPT_FDS_MAX];

@@ -25,6 +25,7 @@
 
 extern struct guest_start guest_start; /* from guest_receive_run on */
 extern bool guest_has_interpreter;     /* set by a driver whose descriptors and threads stay */
+extern bool guest_rehearses;           /* the broker wants a driver to rehearse a run before guest_report_ready */
 
 /*
  * This process, just forked, is a guest now. `control_fd` moves to GUEST_CONTROL_FD. `walls` must

@@ -237,6 +237,7 @@ become_guest(const struct guest_request *request, const struct request_fds *fds)
 	else
 		process_title_restore();
 	guest_begin(walls, fds->control_fd);
+	guest_rehearses = request->rehearses != 0;
 	walls->request = request;
 	walls->place_fd = fds->place_fd;
 	walls->namespace_fds = fds->namespace_fds;

@@ -430,7 +430,8 @@ make(struct warden *w, const struct warden_request *request, const int *fds, siz
 	struct guest_report *failure = &making.failure;
 	struct guest_request guest = { .cell = request->cell,
 		.uid = cell_uid(w, request->cell),
-		.has_network = request->network != CELL_NETWORK_OF_ZYGOTE };
+		.has_network = request->network != CELL_NETWORK_OF_ZYGOTE,
+		.rehearses = request->rehearses };
 	int passed[GUEST_REQUEST_FDS];
 	size_t count = 0;
 

@@ -252,7 +252,9 @@ static void
 make(const struct warden *w, const struct warden_request *request, int *fds, size_t fd_count)
 {
 	struct site site = { .cell = request->cell, .tree = request->tree, .reaper_sock = fds[1], .tree_fd = -1 };
-	struct guest_request guest = { .cell = request->cell, .uid = w->config->first_uid + request->cell };
+	struct guest_request guest = { .cell = request->cell,
+		.uid = w->config->first_uid + request->cell,
+		.rehearses = request->rehearses };
 	struct guest_report failure = { 0 };
 	int passed[2 + REQUEST_CGROUPS_MAX];
 

@@ -97,7 +97,7 @@ function installed_version(name) {
 }
 
 // The first of these packages, a name and a version or '' by turns, that is missing: a text; or ''.
-rehearse.missing_need = function missing_need(needs) {
+begin_guest.missing_need = function missing_need(needs) {
 	for (let i = 0; i < needs.length; i += 2) {
 		const [name, version] = [needs[i], needs[i + 1]];
 		const installed = installed_version(name);
@@ -110,10 +110,12 @@ rehearse.missing_need = function missing_need(needs) {
 	return '';
 };
 
-return rehearse;
+return begin_guest;
 
-function rehearse() {
+function begin_guest(rehearses) {
 	shelf?.begin_guest();
+	if (!rehearses)
+		return;
 	const module = new Module('/box/main.js');
 	module.filename = '/box/main.js';
 	module.paths = [];

@@ -39,7 +39,7 @@ using v8::Value;
 /* This code runs inside Node's open(2) of the program: on its main thread, in its main context. */
 Isolate *isolate;
 node::MultiIsolatePlatform *platform;
-v8::Global<Function> *rehearsal; /* the function that driver.js returns */
+v8::Global<Function> *guest_function; /* the function that driver.js returns */
 
 Local<String>
 text_of(const char *text, size_t size)
@@ -323,7 +323,7 @@ prepare(const char *driver, void (*warn_fn)(const char *text), const char *impor
 		Local<Value> result;
 
 		if (function->Call(context(), v8::Undefined(isolate), 5, arguments).ToLocal(&result) && result->IsFunction())
-			rehearsal = new v8::Global<Function>(isolate, result.As<Function>());
+			guest_function = new v8::Global<Function>(isolate, result.As<Function>());
 	}
 	if (caught.HasCaught()) {
 		String::Utf8Value message(isolate, caught.Exception());
@@ -447,12 +447,13 @@ start_clock()
 }
 
 void
-rehearse()
+begin_guest(bool rehearses)
 {
 	HandleScope scope(isolate);
+	Local<Value> argument[] = { v8::Boolean::New(isolate, rehearses) };
 
-	if (rehearsal != nullptr)
-		rehearsal->Get(isolate)->Call(context(), v8::Undefined(isolate), 0, nullptr).FromMaybe(Local<Value>());
+	if (guest_function != nullptr)
+		guest_function->Get(isolate)->Call(context(), v8::Undefined(isolate), 1, argument).FromMaybe(Local<Value>());
 }
 
 const char *
@@ -467,7 +468,7 @@ missing_need(const char *needs, uint32_t count)
 	for (uint32_t i = 0; i < count; i++, needs += strlen(needs) + 1)
 		set(list, i, text_of(needs));
 
-	Local<Value> look = get(rehearsal->Get(isolate), "missing_need");
+	Local<Value> look = get(guest_function->Get(isolate), "missing_need");
 
 	if (!look->IsFunction() || !look.As<Function>()->Call(context(), v8::Undefined(isolate), 1, argument).ToLocal(&result) ||
 	    !result->IsString())
@@ -567,6 +568,6 @@ run_module(const char *path)
 
 extern "C" {
 extern const struct engine cellblock_engine;
-const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, rehearse, begin, missing_need,
+const struct engine cellblock_engine = { prepare, version, search_heap, settle, enter_child, begin_guest, begin, missing_need,
 	environment_changed, is_module, run_module };
 }

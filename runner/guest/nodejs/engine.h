@@ -43,8 +43,11 @@ struct engine {
 	 */
 	bool (*enter_child)(void);
 
-	/* In a guest, before the run comes: do the first things that every run does. */
-	void (*rehearse)(void);
+	/*
+	 * In a guest, before the run comes: take note of what the run may change. A guest that
+	 * rehearses does the first things that every run does, too.
+	 */
+	void (*begin_guest)(bool rehearses);
 
 	/* Start the clock of the run, and set its arguments, each ended by a NUL. */
 	void (*begin)(const char *args, uint32_t count);

@@ -509,7 +509,7 @@ serve(int flags)
 	if (!after_fork())
 		guest_fail("reseed");
 	sort_descriptors();
-	engine->rehearse();
+	engine->begin_guest(guest_rehearses);
 	guest_report_ready();
 	return begin_run(guest_receive_run());
 }

@@ -462,7 +462,8 @@ run_guest(void)
 	struct guest_memory *memory = zygote_setup.imports > 0 ? guest_share_memory() : NULL;
 	int status = -1, job_fd;
 
-	rehearse();
+	if (guest_rehearses)
+		rehearse();
 	guest_report_ready();
 	job_fd = guest_receive_run();
 	shelf_count_memory(memory);
