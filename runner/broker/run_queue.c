@@ -6,13 +6,13 @@
 
 #include "broker/broker.h"
 #include "broker/language.h"
+#include "broker/run_pair.h"
+#include "broker/run_wait.h"
 #include "clock.h"
 
 #define RUN_COST 10u     /* of one run, in units of weight: a key of the usual weight starts one a round */
 #define AGED_US 500000u  /* so long others may pass a run that does not fit into the memory */
 #define LOOK_US 1000000u /* from one look for runs that cannot start in time to the next */
-#define SURE_NUM 3u      /* a run is refused early if it would take 3/2 of its time: the pace is an estimate */
-#define SURE_DEN 2u
 
 static struct pool *
 pool_of(const struct run *run)
@@ -37,61 +37,6 @@ run_queue_init(struct broker *broker)
 			TAILQ_INIT(&broker->language[l].pool[p].admitted);
 		}
 	}
-}
-
-/* ---- pairs -------------------------------------------------------------------------------------------------------- */
-
-static uint32_t
-cells_of(const struct run *run)
-{
-	return run->partner == NULL ? 1 : 2;
-}
-
-static uint64_t
-memory_of(const struct run *run)
-{
-	return run->limits.memory_bytes + (run->partner == NULL ? 0 : run->partner->limits.memory_bytes);
-}
-
-/* The run of the same key that waits for this one, or NULL. */
-static struct run *
-find_partner(const struct run_queue *queue, const struct run *run)
-{
-	struct run *other;
-
-	if (run->pair == 0)
-		return NULL;
-	TAILQ_FOREACH(other, &queue->held, in_list) {
-		if (other->pair == run->pair && other->account == run->account && other->partner == NULL)
-			return other;
-	}
-	return NULL;
-}
-
-static void
-hold(struct run_queue *queue, struct run *run)
-{
-	run->place = PLACE_HELD;
-	TAILQ_INSERT_TAIL(&queue->held, run, in_list);
-}
-
-static void
-unhold(struct run_queue *queue, struct run *run)
-{
-	TAILQ_REMOVE(&queue->held, run, in_list);
-	run->place = PLACE_NONE;
-}
-
-/*
- * The two are no pair any more. One that is held stays so until it is cancelled, or its deadline
- * comes.
- */
-static void
-part(struct run *run)
-{
-	if (run->partner != NULL)
-		run->partner->partner = NULL;
-	run->partner = NULL;
 }
 
 /* ---- what a key may have ------------------------------------------------------------------------------------------ */
@@ -122,7 +67,7 @@ stir(struct broker *broker, struct key_account *account)
 {
 	const struct run *run = TAILQ_FIRST(&account->runs);
 
-	if (!account->rests || !may_start(broker, account, run == NULL ? 1 : cells_of(run)))
+	if (!account->rests || !may_start(broker, account, run == NULL ? 1 : run_pair_cells(run)))
 		return;
 	account->rests = false;
 	TAILQ_REMOVE(&broker->queue.resting, account, in_ring);
@@ -156,8 +101,8 @@ fits(const struct broker *broker, const struct run *run)
 
 	/* Runs that are larger than the budget are never queued. */
 	if (queue->aged != NULL && queue->aged != run)
-		most -= memory_of(queue->aged);
-	return queue->charged_bytes <= most && memory_of(run) <= most - queue->charged_bytes;
+		most -= run_pair_memory_bytes(queue->aged);
+	return queue->charged_bytes <= most && run_pair_memory_bytes(run) <= most - queue->charged_bytes;
 }
 
 /* The run would have its turn, and does not fit. */
@@ -205,57 +150,6 @@ room_of(const struct broker *broker, const struct key_account *account)
 	if (taken >= cells || account->running >= may)
 		return 0;
 	return may - account->running < cells - taken ? may - account->running : cells - taken;
-}
-
-/* ---- the pace ----------------------------------------------------------------------------------------------------- */
-
-/* How many run now. */
-static uint32_t
-runs_now(const struct broker *broker)
-{
-	return broker->taken + broker->queue.admitted;
-}
-
-/*
- * How long a run waits that is number `position` of its key, from 1; 0: unknown. The key's own pace
- * says it best. Else it is estimated from that of all: it cannot be worse than the key's share of
- * it, nor than if all came before.
- */
-static uint64_t
-expected_us(const struct broker *broker, const struct key_account *account, uint64_t position, uint64_t now_us)
-{
-	const struct run_queue *queue = &broker->queue;
-	uint64_t others, before;
-
-	if (pace_is_known(&account->pace, now_us, account->running))
-		return pace_time_us(&account->pace, now_us, position);
-	if (!pace_is_known(&queue->pace, now_us, runs_now(broker)))
-		return 0;
-	others = queue->weights - account->counted_weight;
-	before = position * (others + account->share.weight) / account->share.weight;
-	if (before > queue->listed + position - account->listed)
-		before = queue->listed + position - account->listed;
-	return pace_time_us(&queue->pace, now_us, before);
-}
-
-/* Whether a run that is number `position` of its key cannot start before its deadline. */
-static bool
-is_hopeless(const struct broker *broker, const struct run *run, uint64_t position, uint64_t now_us)
-{
-	uint64_t left_us = run->deadline_us > now_us ? run->deadline_us - now_us : 0;
-
-	return expected_us(broker, run->account, position, now_us) > left_us * SURE_NUM / SURE_DEN;
-}
-
-/*
- * When a run of this key would find about half of what waits now gone; 0: unknown.
- */
-static uint32_t
-retry_ms(const struct broker *broker, const struct key_account *account, uint64_t now_us)
-{
-	uint64_t ms = expected_us(broker, account, account->listed / 2 + 1, now_us) / 1000;
-
-	return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
 }
 
 /* ---- places ------------------------------------------------------------------------------------------------------- */
@@ -341,7 +235,7 @@ admit(struct broker *broker, struct run *run, uint64_t now_us)
 	struct run_queue *queue = &broker->queue;
 	struct key_account *account = run->account;
 
-	pace_count(&queue->pace, now_us, runs_now(broker));
+	pace_count(&queue->pace, now_us, run_wait_running(broker));
 	pace_count(&account->pace, now_us, account->running);
 	account->waiting--;
 	account->running++;
@@ -444,8 +338,8 @@ next_run(struct broker *broker, uint64_t now_us)
 
 		if (run == NULL)
 			continue;
-		cost = RUN_COST * cells_of(run);
-		if (!may_start(broker, account, cells_of(run))) {
+		cost = RUN_COST * run_pair_cells(run);
+		if (!may_start(broker, account, run_pair_cells(run))) {
 			rest(queue, account);
 			continue;
 		}
@@ -464,7 +358,7 @@ next_run(struct broker *broker, uint64_t now_us)
 		}
 		first_blocked = NULL;
 		if (account->deficit >= cost) {
-			if (!has_cells(broker, cells_of(run)))
+			if (!has_cells(broker, run_pair_cells(run)))
 				return NULL; /* the cell that there is waits for another one */
 			account->deficit -= cost;
 			return run;
@@ -491,9 +385,9 @@ run_queue_admit(struct broker *broker)
 		unlist(&broker->queue, run);
 		admit(broker, run, now_us);
 		if (partner != NULL) {
-			unhold(&broker->queue, partner);
+			run_pair_unhold(&broker->queue, partner);
 			admit(broker, partner, now_us);
-			part(run);
+			run_pair_part(run);
 		}
 	}
 }
@@ -537,7 +431,7 @@ push_out(struct broker *broker, const struct key_account *account, uint64_t now_
 	last = TAILQ_LAST(&most->runs, run_list);
 	run_queue_remove(broker, last);
 	run_refuse_for_now(broker, last, REFUSED_BUSY, "the queue is full, and its key has most of it",
-	    retry_ms(broker, most, now_us));
+	    run_wait_retry_ms(broker, most, now_us));
 	return true;
 }
 
@@ -548,7 +442,7 @@ find_objection(struct broker *broker, const struct run *run, uint64_t now_us, en
 	const struct key_account *account = run->account;
 
 	*refusal = REFUSED_TOO_LARGE;
-	if (memory_of(run) > broker->memory_most_bytes)
+	if (run_pair_memory_bytes(run) > broker->memory_most_bytes)
 		return run->partner == NULL ? "its memory limit is above runner.memory_bytes" :
 		                              "its memory limit and its partner's are above runner.memory_bytes";
 	*refusal = REFUSED_BUSY;
@@ -560,7 +454,7 @@ find_objection(struct broker *broker, const struct run *run, uint64_t now_us, en
 		*refusal = REFUSED_SHARE;
 		return "as many of its key's runs wait as may";
 	}
-	if (is_hopeless(broker, run, account->listed + 1, now_us))
+	if (run_wait_is_hopeless(broker, run, account->listed + 1, now_us))
 		return "it could not start in time";
 	if (run_queue_count(&broker->queue) >= broker->config->queue && !push_out(broker, account, now_us))
 		return "the queue is full";
@@ -579,12 +473,12 @@ run_queue_offer(struct broker *broker, struct run *run, uint64_t queue_ms, uint6
 	waited_us = earlier_us(waited_us, most_us);
 	run->queued_us = now_us > waited_us ? now_us - waited_us : 0;
 	run->deadline_us = now_us + (most_us - waited_us);
-	run->partner = find_partner(queue, run);
+	run->partner = run_pair_find(queue, run);
 	objection = find_objection(broker, run, now_us, &refusal);
 	if (objection != NULL) {
 		run->partner = NULL;
 		run_refuse_for_now(broker, run, refusal, objection,
-		    refusal == REFUSED_TOO_LARGE ? 0 : retry_ms(broker, run->account, now_us));
+		    refusal == REFUSED_TOO_LARGE ? 0 : run_wait_retry_ms(broker, run->account, now_us));
 		return false;
 	}
 	run->state = RUN_QUEUED;
@@ -594,7 +488,7 @@ run_queue_offer(struct broker *broker, struct run *run, uint64_t queue_ms, uint6
 	run->account->waiting++;
 	run->language->waiting++;
 	if (run->pair != 0 && run->partner == NULL) {
-		hold(queue, run);
+		run_pair_hold(queue, run);
 	} else {
 		if (run->partner != NULL)
 			run->partner->partner = run;
@@ -633,10 +527,10 @@ run_queue_remove(struct broker *broker, struct run *run)
 	else if (run->place == PLACE_PARKED)
 		unpark(queue, run);
 	else if (run->place == PLACE_HELD)
-		unhold(queue, run);
+		run_pair_unhold(queue, run);
 	else
 		unlist(queue, run);
-	part(run);
+	run_pair_part(run);
 	deadline_heap_remove(&queue->deadlines, run);
 	run->language->waiting--;
 	run->state = RUN_IDLE;
@@ -734,10 +628,10 @@ refuse_hopeless(struct broker *broker, struct key_ring *ring, uint64_t now_us)
 
 		next = TAILQ_NEXT(account, in_ring);
 		while (account->listed > 1 && (last = TAILQ_LAST(&account->runs, run_list)) != NULL &&
-		    is_hopeless(broker, last, account->listed, now_us)) {
+		    run_wait_is_hopeless(broker, last, account->listed, now_us)) {
 			run_queue_remove(broker, last);
 			run_refuse_for_now(broker, last, REFUSED_BUSY, "it cannot start in time",
-			    retry_ms(broker, account, now_us));
+			    run_wait_retry_ms(broker, account, now_us));
 		}
 	}
 }
@@ -750,7 +644,7 @@ run_queue_keep_time(struct broker *broker, uint64_t now_us)
 	uint64_t next_us;
 
 	while ((run = deadline_heap_first(&queue->deadlines)) != NULL && now_us >= run->deadline_us) {
-		uint32_t again_ms = retry_ms(broker, run->account, now_us);
+		uint32_t again_ms = run_wait_retry_ms(broker, run->account, now_us);
 
 		run_queue_remove(broker, run);
 		run_refuse_for_now(broker, run, REFUSED_BUSY, "no cell came free in time", again_ms);
