@@ -174,7 +174,8 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	enum room room;
 
 	cell_unlist_armed(cell);
-	rehearsal_taken(&cell->language->pool[cell->pool], cell->rehearses, cell->arming_us, began_us - cell->armed_us);
+	if (!cell->is_reserved)
+		rehearsal_taken(&cell->language->pool[cell->pool], cell->rehearses, cell->arming_us, began_us - cell->armed_us);
 	cell->limits = run->limits;
 	cell->proxy = run->proxy;
 	cell->end = END_ITSELF;
