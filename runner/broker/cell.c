@@ -356,6 +356,7 @@ control_ready(void *context, struct watch *watch, uint32_t events)
 	cell_enter_state(broker, cell, CELL_ARMED, NEVER_US);
 	cell->arming_us = cell->state_us - cell->armed_us;
 	cell->armed_us = cell->state_us;
+	cell->was_awaited = pool_of(cell)->queued > pool_of(cell)->armed_count;
 	if (!cell->is_reserved)
 		list_armed(cell);
 	loop_dispatch(&broker->loop);

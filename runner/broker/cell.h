@@ -56,6 +56,7 @@ struct cell {
 	uint64_t armed_us;       /* when it was armed */
 	uint64_t arming_us;      /* how long that took */
 	bool rehearses;          /* its guest does, before it is armed */
+	bool was_awaited;        /* a run waited when it was armed */
 	struct cell_net net;     /* its network */
 	int box_fd;              /* the working directory; -1: none */
 	int memory_fd;           /* the guest_memory of its guest; -1: none */

@@ -175,7 +175,8 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 
 	cell_unlist_armed(cell);
 	if (!cell->is_reserved)
-		rehearsal_taken(&cell->language->pool[cell->pool], cell->rehearses, cell->arming_us, began_us - cell->armed_us);
+		rehearsal_taken(&cell->language->pool[cell->pool],
+		    (struct rehearsal_guest){ cell->rehearses, cell->was_awaited, cell->arming_us, began_us - cell->armed_us });
 	cell->limits = run->limits;
 	cell->proxy = run->proxy;
 	cell->end = END_ITSELF;

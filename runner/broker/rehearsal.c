@@ -2,8 +2,7 @@
 
 #include "broker/pool.h"
 
-#define NEWS_SHARE 8  /* how much of the last time counts: the machine may have been busy */
-#define AT_ONCE_US 50 /* a guest that is taken so soon was waited for */
+#define NEWS_SHARE 8 /* how much of the last time counts: the machine may have been busy */
 
 bool
 rehearsal_pays(const struct pool *pool)
@@ -12,15 +11,15 @@ rehearsal_pays(const struct pool *pool)
 }
 
 void
-rehearsal_taken(struct pool *pool, bool has_rehearsed, uint64_t arming_us, uint64_t idle_us)
+rehearsal_taken(struct pool *pool, struct rehearsal_guest guest)
 {
 	struct rehearsal *rehearsal = &pool->rehearsal;
+	bool has_others = pool->armed_count > 0; /* no run would have waited */
 
-	if (has_rehearsed && rehearsal->arming_us == 0)
-		rehearsal->arming_us = arming_us;
-	else if (has_rehearsed)
-		rehearsal->arming_us += ((int64_t)arming_us - (int64_t)rehearsal->arming_us) / NEWS_SHARE;
-	else
-		idle_us = arming_us + idle_us > rehearsal->arming_us ? arming_us + idle_us - rehearsal->arming_us : 0;
-	rehearsal->was_waited_for = pool->armed_count == 0 && idle_us <= AT_ONCE_US;
+	if (guest.has_rehearsed && rehearsal->arming_us == 0)
+		rehearsal->arming_us = guest.arming_us;
+	else if (guest.has_rehearsed)
+		rehearsal->arming_us += ((int64_t)guest.arming_us - (int64_t)rehearsal->arming_us) / NEWS_SHARE;
+	rehearsal->was_waited_for = !has_others &&
+	    (guest.was_awaited || (!guest.has_rehearsed && guest.arming_us + guest.idle_us < rehearsal->arming_us));
 }

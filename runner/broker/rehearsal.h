@@ -18,13 +18,18 @@ struct rehearsal {
 	bool was_waited_for; /* a run waited for the last guest, or would have waited for its rehearsal */
 };
 
+/* A guest that a run takes. */
+struct rehearsal_guest {
+	bool has_rehearsed;
+	bool was_awaited; /* a run waited when it was armed */
+	uint64_t arming_us;
+	uint64_t idle_us; /* from then to the run */
+};
+
 /* Whether a guest that is requested now should rehearse. */
 bool rehearsal_pays(const struct pool *pool);
 
-/*
- * A run has taken a guest from the pool, which was armed in `arming_us`, and has been idle for
- * `idle_us` since then.
- */
-void rehearsal_taken(struct pool *pool, bool has_rehearsed, uint64_t arming_us, uint64_t idle_us);
+/* A run has taken a guest from the pool. */
+void rehearsal_taken(struct pool *pool, struct rehearsal_guest guest);
 
 #endif

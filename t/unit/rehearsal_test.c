@@ -14,13 +14,16 @@
 #define REHEARSED_US 2500u /* to arm a guest that rehearses */
 #define PLAIN_US 700u      /* to arm one that does not */
 
-/* A guest is armed, and a run takes it `idle_us` later. Returns whether it had rehearsed. */
+/*
+ * A guest is armed, and a run takes it `idle_us` later; 0: the run had waited. Returns whether the
+ * guest rehearsed.
+ */
 static bool
 serve(struct pool *pool, uint64_t idle_us)
 {
 	bool rehearses = rehearsal_pays(pool);
 
-	rehearsal_taken(pool, rehearses, rehearses ? REHEARSED_US : PLAIN_US, idle_us);
+	rehearsal_taken(pool, (struct rehearsal_guest){ rehearses, idle_us == 0, rehearses ? REHEARSED_US : PLAIN_US, idle_us });
 	return rehearses;
 }
 
@@ -91,7 +94,7 @@ test_busy_for_a_moment(void **state)
 
 	(void)state;
 	assert_true(serve(&pool, 30000));
-	rehearsal_taken(&pool, true, 10 * REHEARSED_US, 0);
+	rehearsal_taken(&pool, (struct rehearsal_guest){ true, true, 10 * REHEARSED_US, 0 });
 	assert_false(serve(&pool, 30000));
 	assert_true(serve(&pool, 30000));
 }
@@ -105,8 +108,8 @@ test_slower(void **state)
 	(void)state;
 	assert_true(serve(&pool, 3000));
 	for (int i = 0; i < 60; i++)
-		rehearsal_taken(&pool, true, 4 * REHEARSED_US, 9000);
-	rehearsal_taken(&pool, false, PLAIN_US, 2 * REHEARSED_US);
+		rehearsal_taken(&pool, (struct rehearsal_guest){ true, false, 4 * REHEARSED_US, 9000 });
+	rehearsal_taken(&pool, (struct rehearsal_guest){ false, false, PLAIN_US, 2 * REHEARSED_US });
 	assert_false(rehearsal_pays(&pool));
 }
 
