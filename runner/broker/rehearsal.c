@@ -1,3 +1,4 @@
+/* rehearsal.c - see rehearsal.h. Runs in the broker. */
 #include "broker/rehearsal.h"
 
 #include "broker/pool.h"
