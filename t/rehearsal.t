@@ -2,7 +2,7 @@
 # touched fewer pages. The answers are the same.
 use strict;
 use warnings;
-use Cellblock qw(slurp);
+use Cellblock qw(eventually slurp);
 use Test::More;
 
 my $cb = Cellblock->start(own => 1, conf => [['languages/nodejs.conf', qr/armed = 4/, 'armed = 1']]);
@@ -31,14 +31,15 @@ sub faults_after {
 for (@programs) {
     my ($language, $code) = @$_;
   SKIP: {
-        skip "no $language here", 10 if !$available{$language};
+        skip "no $language here", 1 if !$available{$language};
         faults_after(1, $language, $code);
         my $calm = faults_after(1, $language, $code);
-        my $busy = faults_after(40, $language, $code);
-        my $calm_again = faults_after(1, $language, $code);
+        # The last run of a burst may find a guest that waits for it. Then the next guest rehearses.
+        my $busy;
+        ok eventually(30, sub { ($busy = faults_after(40, $language, $code)) < $calm }), "$language: after a burst a guest does not rehearse";
+        my $calm_again;
+        ok eventually(30, sub { ($calm_again = faults_after(1, $language, $code)) > $busy }), "$language: after a pause it does";
         note "$language: page faults of an armed guest: $calm, $busy after a burst, then $calm_again";
-        cmp_ok $busy, '<', $calm, "$language: after a burst a guest does not rehearse";
-        cmp_ok $busy, '<', $calm_again, "$language: after a pause it does";
     }
 }
 

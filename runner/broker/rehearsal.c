@@ -21,6 +21,10 @@ rehearsal_taken(struct pool *pool, struct rehearsal_guest guest)
 		rehearsal->arming_us = guest.arming_us;
 	else if (guest.has_rehearsed)
 		rehearsal->arming_us += ((int64_t)guest.arming_us - (int64_t)rehearsal->arming_us) / NEWS_SHARE;
-	rehearsal->was_waited_for = !has_others &&
-	    (guest.was_awaited || (!guest.has_rehearsed && guest.arming_us + guest.idle_us < rehearsal->arming_us));
+	/* The run that awaited it may have had another one, or have been cancelled. */
+	if (guest.was_awaited && guest.idle_us < guest.arming_us)
+		rehearsal->was_waited_for = !has_others;
+	else
+		rehearsal->was_waited_for = !has_others && !guest.has_rehearsed &&
+		    guest.arming_us + guest.idle_us < rehearsal->arming_us;
 }

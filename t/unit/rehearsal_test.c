@@ -86,6 +86,19 @@ test_others_are_armed(void **state)
 	assert_false(serve(&pool, 0));
 }
 
+/* A run waited, and was cancelled. The guest is idle then. */
+static void
+test_awaited_in_vain(void **state)
+{
+	struct pool pool = { 0 };
+
+	(void)state;
+	rehearsal_taken(&pool, (struct rehearsal_guest){ true, true, REHEARSED_US, 30000 });
+	assert_true(rehearsal_pays(&pool));
+	rehearsal_taken(&pool, (struct rehearsal_guest){ false, true, PLAIN_US, 30000 });
+	assert_true(rehearsal_pays(&pool));
+}
+
 /* The machine was busy for a moment. One guest took ten times as long, and a run waited for it. */
 static void
 test_busy_for_a_moment(void **state)
@@ -122,6 +135,7 @@ main(void)
 		cmocka_unit_test(test_in_a_row),
 		cmocka_unit_test(test_after_a_pause),
 		cmocka_unit_test(test_others_are_armed),
+		cmocka_unit_test(test_awaited_in_vain),
 		cmocka_unit_test(test_busy_for_a_moment),
 		cmocka_unit_test(test_slower),
 	};
