@@ -60,6 +60,7 @@ static const struct conf_key file_keys[] = {
 	{ .name = "answer", .type = CONF_LIST, .max = 256 },
 	{ .name = "deny", .type = CONF_LIST, .max = 256 },
 	{ .name = "ask", .type = CONF_LIST, .max = 256 },
+	{ .name = "announce", .type = CONF_LIST, .max = 256 },
 	{ .name = NULL },
 };
 
@@ -270,7 +271,7 @@ read_row(const struct reader *reader)
 			    "%s.calls: unknown system call \"%s\"; allowed: those that libseccomp knows, others with optional = true",
 			    conf_file_where(reader->row, where, sizeof where), row.calls.item[i]);
 		/* Other negative numbers stand for calls that this architecture does not have. */
-		if (rule.section == RULES_ZYGOTE)
+		if (rule.section == RULES_ZYGOTE || rule.section == RULES_ANNOUNCE)
 			rule.arg[ZYGOTE_MARK_ARG] = (struct rule_match){ .mask = UINT64_MAX, .value = ZYGOTE_MARK };
 		if (rule.call >= 0)
 			result = add_rules_when(reader, 0, &rule, row.calls.item[i]);

@@ -65,6 +65,7 @@ enum policy_question {
 	POLICY_ASKS_NOTHING,
 	POLICY_ASKS_LOOK,   /* "ask": to look at the network interfaces; denied like any other call, or made */
 	POLICY_ASKS_SOCKET, /* "internet": to make a socket, with a network by a proxy */
+	POLICY_ANNOUNCES,   /* "announce": a driver ends its program, and the call is made in any case */
 };
 
 /* A kind of call, by its arguments. */

@@ -145,14 +145,15 @@ has_section(const struct rules *rules, enum rule_section section, int call)
 	return false;
 }
 
-/* ENOSYS, kill or an answer. If zygotes make this call too, the rule applies to unmarked calls. */
+/* A rule that applies to unmarked calls only, if there are calls with the mark in `marked`, too. */
 static int
-add_unmarked(scmp_filter_ctx filter, const struct rules *rules, const struct rule *rule, uint32_t action)
+add_unmarked(scmp_filter_ctx filter, const struct rules *rules, enum rule_section marked, const struct rule *rule,
+    uint32_t action)
 {
 	struct scmp_arg_cmp match[RULE_ARGS + 1];
 	unsigned count = find_matches(rule, match);
 
-	if (has_section(rules, RULES_ZYGOTE, rule->call) && rule->arg[ZYGOTE_MARK_ARG].mask == 0)
+	if (has_section(rules, marked, rule->call) && rule->arg[ZYGOTE_MARK_ARG].mask == 0)
 		match[count++] = (struct scmp_arg_cmp){ .arg = ZYGOTE_MARK_ARG, .op = SCMP_CMP_NE, .datum_a = ZYGOTE_MARK };
 	return seccomp_rule_add_exact_array(filter, action, rule->call, count, match);
 }
@@ -221,11 +222,13 @@ compile_base(const struct rules *rules, unsigned grant, unsigned place, struct b
 
 		if (rule->section == RULES_ENOSYS || rule->section == RULES_KILL || rule->section == RULES_ANSWER ||
 		    (rule->section == RULES_HANDED && policy_rules_hand(grant, place)))
-			error = add_unmarked(filter, rules, rule, action_of(rule));
+			error = add_unmarked(filter, rules, RULES_ZYGOTE, rule, action_of(rule));
 		else if (rule->section == RULES_QUIET && !is_elsewhere_too(rules, rule, grant, place))
 			error = add_quiet(filter, has_listener, rule);
-		else if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, grant, place))
+		else if (rule->section == RULES_ZYGOTE)
 			error = add_rule(filter, SCMP_ACT_ALLOW, rule);
+		else if (policy_rules_permit(rule->section, grant, place))
+			error = add_unmarked(filter, rules, RULES_ANNOUNCE, rule, SCMP_ACT_ALLOW);
 	}
 	error = finish(filter, error, bpf);
 	if (error == 0)
@@ -289,6 +292,7 @@ policy_compile(const struct rules *rules, unsigned place, struct policy *policy,
 	list_calls(rules, RULES_DENY, POLICY_ASKS_NOTHING, &policy->denial, &policy->denials);
 	list_calls(rules, RULES_ASK, POLICY_ASKS_LOOK, &policy->asked, &policy->asked_count);
 	list_calls(rules, RULES_INTERNET, POLICY_ASKS_SOCKET, &policy->asked, &policy->asked_count);
+	list_calls(rules, RULES_ANNOUNCE, POLICY_ANNOUNCES, &policy->asked, &policy->asked_count);
 	for (unsigned grant = 0; failure == 0 && grant < GRANT_COUNT; grant++)
 		failure = compile_base(rules, grant, place, &policy->base[grant]);
 	if (failure == 0)

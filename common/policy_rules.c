@@ -23,6 +23,7 @@ const char *const policy_rule_sections[RULES_SECTIONS] = {
 	[RULES_ANSWER] = "answer",
 	[RULES_DENY] = "deny",
 	[RULES_ASK] = "ask",
+	[RULES_ANNOUNCE] = "announce",
 };
 
 static bool

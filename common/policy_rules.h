@@ -24,6 +24,7 @@ enum rule_section {
 	RULES_ANSWER,    /* not made, and not reported: returns the answer of its row */
 	RULES_DENY,      /* denied and reported like a call without a rule, but with the error of its row */
 	RULES_ASK,       /* the runner decides: it denies a call, or lets it be made */
+	RULES_ANNOUNCE,  /* marked like those of RULES_ZYGOTE, for guests until their end: the runner learns of the call first */
 	RULES_SECTIONS   /* their number; a call without a rule is denied with EPERM */
 };
 

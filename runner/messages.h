@@ -173,7 +173,7 @@ struct guest_start {
 	uint64_t tasks;        /* RLIMIT_NPROC, where there is no control group; 0: do not set it */
 	uint64_t file_bytes;   /* RLIMIT_FSIZE, at level chroot; 0: do not set it */
 	uint32_t has_pack;
-	uint32_t reserved;
+	uint32_t announces; /* its success, before it exits; see guest_end */
 };
 
 /*

@@ -67,6 +67,7 @@ struct broker {
 	uint32_t generation;               /* of the runner, counted from 1; 0: it has no parent */
 	int host_fd;                       /* level chroot: the root of the container, of which wardens make trees; -1: none */
 	int proc_files_fd;                 /* files that cells have in their /proc (meminfo.h); -1: cells have no /proc */
+	unsigned own_processors;           /* that this process may run on */
 	unsigned processors;               /* whose time a cell gets; 0: of all that it may run on */
 	int no_network_fd;                 /* level namespaces: the empty network namespace of cells without a network; else -1 */
 	int handed_fd;                     /* level chroot: the listener of handed_socket.h; -1: none */

@@ -22,6 +22,7 @@
 
 #define KILLED_LIMIT_US 10000000u /* for a killed guest to be reaped, before it is looked at again */
 #define LAST_WORDS_US 50000u      /* for a guest to write what it has in its buffers */
+#define EXIT_LIMIT_US 100000u     /* for a guest that has announced its end to exit */
 #define CPU_CHECK_MIN_US 5000u
 #define CPU_RLIMIT_SPARE_S 2u
 #define THREAD_STACK_BYTES (UINT64_C(8) << 20)
@@ -114,7 +115,9 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		.open_files = limits->open_files,
 		.memory_bytes = limits->memory_bytes,
 		.stack_bytes = limits->stack_bytes,
-		.has_pack = run->pack_fd >= 0 };
+		.has_pack = run->pack_fd >= 0,
+		/* With more runs than processors, the next run would only be in its way. */
+		.announces = broker->running < broker->own_processors };
 	int fds[RUN_FDS + 2];
 
 	if (broker->cgroup.version == 0) {
@@ -370,6 +373,27 @@ cell_run_settled(struct broker *broker, struct cell *cell)
 		cell_take_down(broker, cell);
 }
 
+bool
+cell_run_announced(struct broker *broker, struct cell *cell, int status, uint64_t resident_kib)
+{
+	const struct run *run = cell->run;
+	uint64_t cpu_us;
+
+	/* The end explains a failure, and has the time of processes that no group counts. */
+	if (cell->state != CELL_RUNNING || run == NULL || cell->end != END_ITSELF || status != 0 || cell->is_reserved ||
+	    run->is_compile || run->patterns_fd >= 0 || (broker->cgroup.version == 0 && cell->limits.processes > 1))
+		return false;
+	cpu_us = cell_run_cpu_us(broker, cell);
+	cell->wait_status = 0;
+	cell->usage = (struct rusage){ .ru_utime = { (time_t)(cpu_us / 1000000u), (suseconds_t)(cpu_us % 1000000u) },
+		.ru_maxrss = (long)least_bytes(resident_kib, cell->limits.memory_bytes / 1024u) };
+	cell->ended_us = clock_us();
+	finish_run(broker, cell);
+	cell->check_us = cell->ended_us + EXIT_LIMIT_US;
+	loop_wake_at(&broker->loop, cell->check_us);
+	return true;
+}
+
 void
 cell_run_guest_exited(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage)
 {
@@ -464,8 +488,8 @@ check_run(struct broker *broker, struct cell *cell, uint64_t now_us)
 	uint64_t left_us;
 
 	cell->check_us = now_us + KILLED_LIMIT_US;
-	if (cell->end != END_ITSELF) {
-		broker->isolation->kill(cell); /* it was asked to end, or did not die when it was killed */
+	if (cell->end != END_ITSELF || cell->run == NULL) {
+		broker->isolation->kill(cell); /* it was asked to end, did not die when it was killed, or goes on after its end */
 	} else if (wall_us >= cell->wall_limit_us && !stretch_wall_limit(broker, cell, wall_us, cpu_us)) {
 		end_late(broker, cell, END_WALL, now_us);
 	} else if (cpu_us >= cell->limits.cpu_ms * 1000) {

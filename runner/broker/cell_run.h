@@ -2,6 +2,7 @@
 #ifndef CELLBLOCK_CELL_RUN_H
 #define CELLBLOCK_CELL_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/resource.h>
 
@@ -25,6 +26,13 @@ void cell_run_end(struct broker *broker, struct cell *cell, enum run_end why);
 
 /* The run's owner goes away: nobody waits for the result any more. Ends the run. */
 void cell_run_drop(struct broker *broker, struct cell *cell);
+
+/*
+ * The cell's guest is about to exit with `status`; its largest resident set was `resident_kib`. If
+ * nothing but the kernel's work is left, the run is answered now, and this returns true. The guest
+ * says this itself: it can lie about its memory, and is killed if it does not exit.
+ */
+bool cell_run_announced(struct broker *broker, struct cell *cell, int status, uint64_t resident_kib);
 
 /* The cell's guest has died and been reaped. */
 void cell_run_guest_exited(struct broker *broker, struct cell *cell, int wait_status, const struct rusage *usage);

@@ -15,6 +15,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/cell_run.h"
 #include "broker/handed_socket.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
@@ -300,6 +301,22 @@ decide_other(struct broker *broker, struct listener *listener, struct cell *cell
 		answer(fd, request->id, error);
 }
 
+/*
+ * A driver ends its program. The kernel makes the call in any case. But a program could make it
+ * again and again, from handlers of signals and from processes that it starts.
+ */
+static void
+decide_end(struct broker *broker, int fd, struct cell *cell, const struct seccomp_notif *request)
+{
+	bool is_answered = cell != NULL && (pid_t)request->pid == cell->guest_pid &&
+	    cell_run_announced(broker, cell, (int)request->data.args[0], request->data.args[1]);
+
+	if (!is_answered && (cell == NULL || is_flood(&cell->denied_until_us, ANSWERED_AT_ONCE, ANSWERED_EVERY_US)))
+		hold(broker, fd, request->id, 0);
+	else
+		answer(fd, request->id, 0);
+}
+
 /* Decide about a call, by what it asks. */
 static void
 decide(struct broker *broker, struct listener *listener, const struct seccomp_notif *request)
@@ -311,6 +328,9 @@ decide(struct broker *broker, struct listener *listener, const struct seccomp_no
 	switch (policy_question(listener->policy, request->data.nr, args, listener->has_proxy)) {
 	case POLICY_ASKS_SOCKET:
 		decide_socket(broker, listener->watch.fd, cell, request);
+		break;
+	case POLICY_ANNOUNCES:
+		decide_end(broker, listener->watch.fd, cell, request);
 		break;
 	case POLICY_ASKS_LOOK:
 		decide_other(broker, listener, cell, request, true);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -187,6 +188,15 @@ timeout_ms(uint64_t wake_us)
 	return wake_us - now_us > WAIT_MOST_US ? (int)(WAIT_MOST_US / 1000u) : (int)((wake_us - now_us + 999u) / 1000u);
 }
 
+/* The number of processors that this process may run on. */
+static unsigned
+allowed_processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+}
+
 static void
 begin(struct broker *broker, int door_fd)
 {
@@ -199,6 +209,7 @@ begin(struct broker *broker, int door_fd)
 	run_queue_init(broker);
 	meter_begin(broker);
 	broker->loop.wake_us = 0;
+	broker->own_processors = allowed_processors();
 	zygotes_wake_one(broker);
 	sigemptyset(&children);
 	sigaddset(&children, SIGCHLD);

@@ -275,15 +275,6 @@ static void __attribute__((noreturn)) exec_hooked(const struct broker *broker, c
 	die("zygote: run %s in its root: %s", argv[0], strerror(errno));
 }
 
-/* The number of processors that this process may run on. */
-static unsigned
-allowed_processors(void)
-{
-	cpu_set_t set;
-
-	return sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-}
-
 static void __attribute__((noreturn)) launch(const struct broker *broker, const struct zygote *zygote, bool is_spare)
 {
 	const struct language *language = zygote->language;
@@ -291,7 +282,7 @@ static void __attribute__((noreturn)) launch(const struct broker *broker, const 
 	struct launcher_config launcher = { .language = language->config,
 		.version = language->version,
 		.env = env,
-		.processors = broker->processors != 0 ? broker->processors : allowed_processors(),
+		.processors = broker->processors != 0 ? broker->processors : broker->own_processors,
 		.is_spare = is_spare };
 
 	make_env(broker, zygote, env);

@@ -28,6 +28,7 @@ static const char *const fates[RULES_SECTIONS] = {
 	[RULES_ANSWER] = "not made, succeeds",
 	[RULES_DENY] = "denied",
 	[RULES_ASK] = "as the runner decides",
+	[RULES_ANNOUNCE] = "announced to the runner",
 };
 
 static const char *

@@ -123,6 +123,12 @@ bool guest_is_disk_full(void);
 bool guest_write_program(const char *name, const struct job_header *head, const char *code);
 
 /*
+ * End the program: exit with `status`. Success is announced to the broker first. It answers the run
+ * then, before the kernel has freed this process's memory.
+ */
+void guest_end(int status) __attribute__((noreturn));
+
+/*
  * Close the control socket: the next thing that this process does is to read the program. From then
  * on it holds no channel to the runner. execve(2) does the same.
  */

@@ -24,7 +24,7 @@ static const struct bad_file {
 	const char *text, *rest;
 } bad_files[] = {
 	{ "alow = ();",
-	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, internet, sockets, handed, loopback, unix, zygote, enosys, kill, quiet, answer, deny, ask" },
+	    ":1: unknown key \"alow\"; allowed: include, allow, processes, network, internet, sockets, handed, loopback, unix, zygote, enosys, kill, quiet, answer, deny, ask, announce" },
 	{ "allow = [\"read\"];", ":1: allow: is not a list of groups; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = (\n\"read\");", ":1: allow: element 0 is not a group; allowed: ( { ... }, ... ) with 0 to 256 groups" },
 	{ "allow = ( { calls = [\"read\"]; } );",

@@ -439,6 +439,33 @@ test_marked_calls(void **state)
 	policy_free(policy);
 }
 
+/* Exit as a driver does at the end of its program, and with the answer if the call is not made. */
+static void
+exit_marked(const void *unused)
+{
+	(void)unused;
+	mark_syscall(SYS_exit_group, 7, 0, 0, 0, 0);
+	behind_filters_end(errno);
+}
+
+/* The runner learns of the marked exit alone. Where it denies that, the other one is made. */
+static void
+test_the_end_is_announced(void **state)
+{
+	static const uint64_t plain[6] = { 7 };
+	struct policy *policy = behind_filters_load("python3");
+	int refused;
+
+	(void)state;
+	for (unsigned grant = 0; grant < GRANT_COUNT; grant++) {
+		assert_int_equal(behind_filters_run(policy, grant, exit_marked, NULL, &refused), SENTINEL);
+		assert_int_equal(refused, SYS_exit_group);
+		assert_int_equal(attempt(policy, grant, SYS_exit_group, plain, &refused), 7);
+		assert_int_equal(refused, -1);
+	}
+	policy_free(policy);
+}
+
 /*
  * Make every call of this architecture: a denied one is reported by its number, and no other is
  * reported.
@@ -531,6 +558,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_python_calls),
 		cmocka_unit_test(test_marked_calls),
+		cmocka_unit_test(test_the_end_is_announced),
 		cmocka_unit_test(test_every_refused_call_is_told),
 		cmocka_unit_test(test_worker_calls),
 #if defined(__x86_64__)

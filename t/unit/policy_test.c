@@ -124,6 +124,7 @@ static uint32_t
 expected(const struct rules *rules, unsigned who, int newest, const struct seccomp_data *data)
 {
 	bool is_marked = data->args[ZYGOTE_MARK_ARG] == ZYGOTE_MARK, has_zygotes = false, is_zygotes = false, is_allowed = false;
+	bool is_announced = false;
 	uint32_t answer = SECCOMP_RET_ERRNO | EPERM;
 
 	for (size_t i = 0; i < rules->count; i++) {
@@ -132,6 +133,7 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 		has_zygotes |= rule->section == RULES_ZYGOTE;
 		/* A guest is killed for a marked call, whatever its other arguments are. */
 		is_zygotes |= rule->section == RULES_ZYGOTE && rule->call == data->nr && is_marked;
+		is_announced |= rule->section == RULES_ANNOUNCE && rule->call == data->nr && is_marked;
 	}
 	if (has_zygotes)
 		answer = SECCOMP_RET_USER_NOTIF;
@@ -143,7 +145,7 @@ expected(const struct rules *rules, unsigned who, int newest, const struct secco
 		if (!fits(rule, data))
 			continue;
 		if (rule->section == RULES_ZYGOTE || policy_rules_permit(rule->section, who % ZYGOTE, place))
-			is_allowed = true;
+			is_allowed |= !is_announced || rule->section == RULES_ZYGOTE || rule->arg[ZYGOTE_MARK_ARG].mask != 0;
 		else if (rule->section == RULES_ENOSYS)
 			answer = SECCOMP_RET_ERRNO | ENOSYS;
 		else if (rule->section == RULES_KILL)
@@ -382,6 +384,31 @@ test_questions(void **state)
 	check_filters(policy_directory, "p");
 }
 
+/* The runner learns of a call with the mark. Without it, the call is like any other. */
+static void
+test_announced_calls(void **state)
+{
+	uint64_t args[RULE_ARGS] = { 0 };
+	char error[512];
+	struct policy *policy;
+
+	(void)state;
+	policy_directory_write(policy_path,
+	    "allow = ( { reason = \"r\"; calls = [\"exit_group\", \"exit\"]; } );\n"
+	    "announce = ( { reason = \"r\"; calls = [\"exit_group\"]; when = ( { arg = 0; one_of = [\"0\"]; } ); } );\n"
+	    "zygote = ( { reason = \"r\"; calls = [\"setns\"]; } );\n");
+	policy = policy_load(policy_directory, "p", 0, error, sizeof error);
+	assert_non_null(policy);
+	assert_int_equal(policy_question(policy, SYS_exit_group, args, false), POLICY_ASKS_NOTHING);
+	args[ZYGOTE_MARK_ARG] = ZYGOTE_MARK;
+	assert_int_equal(policy_question(policy, SYS_exit_group, args, false), POLICY_ANNOUNCES);
+	assert_int_equal(policy_question(policy, SYS_exit, args, false), POLICY_ASKS_NOTHING);
+	args[0] = 1;
+	assert_int_equal(policy_question(policy, SYS_exit_group, args, false), POLICY_ASKS_NOTHING);
+	policy_free(policy);
+	check_filters(policy_directory, "p");
+}
+
 /* Every combination of rules for one call. */
 static void
 test_rules_side_by_side(void **state)
@@ -511,6 +538,7 @@ main(void)
 		cmocka_unit_test(test_sockets_of_networks),
 		cmocka_unit_test(test_errors_of_denied_calls),
 		cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_announced_calls),
 		cmocka_unit_test(test_rules_side_by_side),
 		cmocka_unit_test(test_nothing_is_allowed_by_an_empty_file),
 		cmocka_unit_test(test_other_architectures_die),

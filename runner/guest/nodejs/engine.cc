@@ -38,6 +38,7 @@ using v8::Value;
 
 /* This code runs inside Node's open(2) of the program: on its main thread, in its main context. */
 Isolate *isolate;
+void (*end_program)(int status) = _exit; /* in a guest: guest_end */
 node::MultiIsolatePlatform *platform;
 v8::Global<Function> *guest_function; /* the function that driver.js returns */
 
@@ -104,7 +105,7 @@ process()
 void
 exit_at_once(node::Environment *, int code)
 {
-	_exit(code);
+	end_program(code);
 }
 
 /*
@@ -132,7 +133,7 @@ exit_at_end(void *)
 
 	if (code->IsUndefined() && NODE_MAJOR_VERSION > 20 && waits_for_ever())
 		_exit(UNSETTLED_TOP_LEVEL_AWAIT);
-	_exit(code->Int32Value(context()).FromMaybe(0));
+	end_program(code->Int32Value(context()).FromMaybe(0));
 }
 
 /* V8 got no memory and would abort. That is the memory limit. */
@@ -447,11 +448,12 @@ start_clock()
 }
 
 void
-begin_guest(bool rehearses)
+begin_guest(bool rehearses, void (*end)(int status))
 {
 	HandleScope scope(isolate);
 	Local<Value> argument[] = { v8::Boolean::New(isolate, rehearses) };
 
+	end_program = end;
 	if (guest_function != nullptr)
 		guest_function->Get(isolate)->Call(context(), v8::Undefined(isolate), 1, argument).FromMaybe(Local<Value>());
 }

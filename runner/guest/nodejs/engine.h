@@ -45,9 +45,10 @@ struct engine {
 
 	/*
 	 * In a guest, before the run comes: take note of what the run may change. A guest that
-	 * rehearses does the first things that every run does, too.
+	 * rehearses does the first things that every run does, too. `end` is to end the program
+	 * with its exit status.
 	 */
-	void (*begin_guest)(bool rehearses);
+	void (*begin_guest)(bool rehearses, void (*end)(int status));
 
 	/* Start the clock of the run, and set its arguments, each ended by a NUL. */
 	void (*begin)(const char *args, uint32_t count);

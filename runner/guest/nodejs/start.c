@@ -509,7 +509,7 @@ serve(int flags)
 	if (!after_fork())
 		guest_fail("reseed");
 	sort_descriptors();
-	engine->begin_guest(guest_rehearses);
+	engine->begin_guest(guest_rehearses, guest_end);
 	guest_report_ready();
 	return begin_run(guest_receive_run());
 }

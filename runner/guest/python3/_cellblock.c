@@ -488,7 +488,7 @@ run_guest(void)
 		signal(SIGINT, SIG_DFL);
 		raise(SIGINT);
 	}
-	_exit(status & 0xff);
+	guest_end(status & 0xff);
 }
 
 /* ---- the start of the zygote --------------------------------------------------------------------- */
