@@ -166,8 +166,8 @@ post_delayed_task(v8::Platform *, v8::TaskPriority, std::unique_ptr<v8::Task> ta
 #endif
 
 /*
- * The slot of a virtual function in its table. By the C++ ABI a pointer to the member is the offset
- * in bytes, plus 1.
+ * The slot of a virtual function in its table. By the C++ ABI a pointer to the member begins with
+ * the offset in bytes. The ABI adds 1 to it on amd64, but not on arm64. The division drops that.
  */
 template <typename Member>
 size_t
@@ -177,7 +177,7 @@ slot_of(Member member)
 
 	static_assert(sizeof member >= sizeof word, "a pointer to a member function");
 	memcpy(&word, &member, sizeof word);
-	return (word - 1) / sizeof(void *);
+	return word / sizeof(void *);
 }
 
 /* A derived class may name the protected members. */
