@@ -203,7 +203,8 @@ fork_to_test(int *out)
 }
 
 /*
- * Read the test's output until its end, or until the time is up. Returns whether the test passed.
+ * Read the test's output until its end, or until the time is up. Returns true, or false with what
+ * went wrong in `said`: the first line of output, or how the child ended without one.
  */
 static bool
 wait_for_test(pid_t pid, int out, char *said, size_t size)
@@ -223,7 +224,14 @@ wait_for_test(pid_t pid, int out, char *said, size_t size)
 	}
 	close(out);
 	waitpid(pid, &status, 0);
-	return n == 0 && WIFEXITED(status) && WEXITSTATUS(status) == SELF_TEST_DONE;
+	if (n == 0 && WIFEXITED(status) && WEXITSTATUS(status) == SELF_TEST_DONE)
+		return true;
+	said[strcspn(said, "\n")] = '\0';
+	if (said[0] == '\0' && WIFSIGNALED(status))
+		snprintf(said, size, "a child was killed by signal %d", WTERMSIG(status));
+	else if (said[0] == '\0')
+		snprintf(said, size, "a child ended at once with exit status %d", WEXITSTATUS(status));
+	return false;
 }
 
 /* Do the two lines have the same word in one of their places? */
@@ -268,8 +276,7 @@ self_test(char *error, size_t size)
 			return true;
 		}
 		if (!wait_for_test(pid, out, said[i], sizeof said[i])) {
-			said[i][strcspn(said[i], "\n")] = '\0';
-			snprintf(error, size, "self-test: %.150s", said[i][0] == '\0' ? "a child ended at once" : said[i]);
+			snprintf(error, size, "self-test: %.150s", said[i]);
 			return true;
 		}
 	}
