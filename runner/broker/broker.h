@@ -107,4 +107,11 @@ struct broker {
 	char trouble[PROTO_TEXT_SIZE]; /* why the last cell that could not be made could not */
 };
 
+/* Whether the runs leave a processor for work that spares another run some time. */
+static inline bool
+broker_has_processor(const struct broker *broker)
+{
+	return broker->running < broker->own_processors;
+}
+
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/dispatch.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -450,7 +451,7 @@ arm(struct broker *broker, struct cell *cell, struct zygote *zygote, bool is_ren
 	cell->pid_ns = 0;
 	cell->is_torn = false;
 	/* The self-test attacks a guest that has done all that a guest may have done. */
-	cell->rehearses = cell->is_reserved || rehearsal_pays(pool_of(cell));
+	cell->rehearses = cell->is_reserved || (broker_has_processor(broker) && rehearsal_pays(pool_of(cell)));
 	read_bases(broker, cell);
 	failure = request_cell(broker, cell, zygote);
 	if (failure.step != NULL) {
@@ -510,10 +511,13 @@ static bool
 is_wanted(const struct broker *broker, const struct cell *cell)
 {
 	const struct pool *pool = pool_of(cell);
-	uint32_t ahead = broker->is_short ? 0 : language_armed(cell->language, cell->pool);
+	uint32_t others = pool->armed_count + pool->arming_count;
 
-	return language_is_awake(cell->language) && !pool_backs_off(pool) &&
-	    pool->armed_count + pool->arming_count < pool->queued + ahead;
+	if (!language_is_awake(cell->language) || pool_backs_off(pool))
+		return false;
+	if (broker->is_short)
+		return others < pool->queued;
+	return others + pool->returning <= dispatch_most_cells(cell->language, cell->pool);
 }
 
 int

@@ -11,6 +11,7 @@
 
 #include "broker/broker.h"
 #include "broker/cell.h"
+#include "broker/dispatch.h"
 #include "broker/isolation.h"
 #include "broker/language.h"
 #include "broker/run.h"
@@ -116,8 +117,8 @@ hand_over(struct broker *broker, const struct cell *cell, const struct run *run)
 		.memory_bytes = limits->memory_bytes,
 		.stack_bytes = limits->stack_bytes,
 		.has_pack = run->pack_fd >= 0,
-		/* With more runs than processors, the next run would only be in its way. */
-		.announces = broker->running < broker->own_processors };
+		/* Else the client's next run would only compete with the end of this one. */
+		.announces = broker_has_processor(broker) };
 	int fds[RUN_FDS + 2];
 
 	if (broker->cgroup.version == 0) {
@@ -221,6 +222,7 @@ cell_run_start(struct broker *broker, struct cell *cell, struct run *run)
 	if (cell_may_return(broker, cell)) {
 		cell->is_returning = true;
 		cell->language->pool[cell->pool].returning++;
+		dispatch_count_demand(broker, &cell->language->pool[cell->pool], handed_us);
 	}
 	broker->running++;
 	if (run->is_followed)

@@ -121,6 +121,47 @@ cells_ahead(const struct language *language, uint32_t number)
 	return wanted - (returning < wanted / 2 ? returning : wanted / 2);
 }
 
+uint32_t
+dispatch_most_cells(struct language *language, uint32_t number)
+{
+	struct pool *pool = &language->pool[number];
+	uint32_t at_once = demand_most(&pool->demand, clock_us());
+
+	/* A run that is alone has one of those that are ready, and needs none besides. */
+	return pool->queued + language_armed(language, number) + (at_once > 1 ? at_once - 1 : 0);
+}
+
+void
+dispatch_count_demand(struct broker *broker, struct pool *pool, uint64_t now_us)
+{
+	demand_count(&pool->demand, now_us, pool->returning);
+	loop_wake_at(&broker->loop, demand_next_us(&pool->demand));
+}
+
+uint64_t
+dispatch_keep_time(struct broker *broker, uint64_t now_us)
+{
+	uint64_t next_us = NEVER_US;
+
+	for (size_t l = 0; l < broker->language_count; l++) {
+		for (uint32_t p = 0; p < LANGUAGE_POOLS; p++) {
+			struct language *language = &broker->language[l];
+			struct pool *pool = &language->pool[p];
+
+			if (demand_next_us(&pool->demand) > now_us) {
+				next_us = earlier_us(next_us, demand_next_us(&pool->demand));
+				continue;
+			}
+			demand_most(&pool->demand, now_us);
+			while (pool->armed != NULL &&
+			    pool->armed_count + pool->arming_count + pool->returning > dispatch_most_cells(language, p))
+				cell_give_up(broker, pool->armed);
+			next_us = earlier_us(next_us, demand_next_us(&pool->demand));
+		}
+	}
+	return next_us;
+}
+
 /*
  * Arm the cells that a pool wants: one for each run that waits, and with `ahead` those that it
  * keeps ready, too. Returns whether a cell was missing for a run.

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/demand.h"
 #include "broker/failure.h"
 #include "broker/rehearsal.h"
 #include "broker/run.h"
@@ -32,6 +33,7 @@ struct pool {
 	unsigned failures;        /* to make a cell, in a row */
 	uint64_t retry_us;        /* no cell is made before; 0: no failure */
 	uint64_t made_us;         /* when its last cell was made */
+	struct demand demand;     /* of runs that are expected to leave their cells in order */
 	struct rehearsal rehearsal;
 };
 

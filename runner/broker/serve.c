@@ -172,6 +172,7 @@ keep_time(struct broker *broker)
 	for (uint32_t i = 0; i < broker->config->cells; i++)
 		next_us = earlier_us(next_us, cell_run_check(broker, &broker->cell[i], now_us));
 	next_us = earlier_us(next_us, run_queue_keep_time(broker, now_us));
+	next_us = earlier_us(next_us, dispatch_keep_time(broker, now_us));
 	next_us = earlier_us(next_us, drain_keep_time(broker, now_us));
 	loop_wake_at(&broker->loop, next_us);
 }
