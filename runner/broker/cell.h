@@ -10,7 +10,7 @@
  *     FREE        nothing of it is there but its control group
  *     ARMING      requested from the warden; until its guest reports
  *     ARMED       its guest waits for a run
- *     RUNNING     its guest executes a run
+ *     RUNNING     its guest executes a run, or has announced its end, and exits
  *     SETTLING    the guest has ended; something is still to be learned before the verdict
  *     ENDING      until nothing is left in it
  *     RECLAIMING  too much is still charged to its control group: the warden empties it
