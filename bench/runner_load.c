@@ -77,7 +77,7 @@ run_once(struct load_client *client)
 		.limits = { .wall_ms = 15000,
 		    .cpu_ms = 15000,
 		    .memory_bytes = 256 << 20,
-		    .processes = 1,
+		    .processes = 512, /* as many as a run may have by default: cells are armed for these */
 		    .output_bytes = 1 << 20,
 		    .disk_bytes = 64 << 20,
 		    .threads = 64,
