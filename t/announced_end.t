@@ -5,6 +5,7 @@ use warnings;
 use Cellblock qw(eventually slurp);
 use POSIX ();
 use Test::More;
+use Tracer;
 
 use constant PF_EXITING => 4; # in the flags of /proc/PID/stat
 
@@ -120,6 +121,21 @@ for (@race) {
     }, 120);
     is_deeply \@bad, [], "$name: all runs are answered";
     ok eventually(30, sub { !grep { (slurp("/proc/$_/cmdline") // '') =~ /^sleep\x0061/ } map { m{(\d+)} } glob '/proc/[0-9]*' }), "$name: nothing goes on";
+}
+
+# The same for certain: the broker has answered the run, and is slow to let the call be made.
+SKIP: {
+    skip $_, 4 for grep {defined} Tracer::missing();
+    $cb->processes_at_rest;
+    my $goes_on = sub { grep { (slurp("/proc/$_/cmdline") // '') =~ /^sleep\x0063/ } map { m{(\d+)} } glob '/proc/[0-9]*' };
+    my $tracer = Tracer->attach([$cb->pids('broker')], '-e', 'trace=ioctl', '-e', 'inject=ioctl:delay_enter=3000000:when=2');
+    ok $tracer->is_attached, 'strace is attached' or diag $tracer->says;
+    my $data = announced("threading.Thread(target=lambda: (time.sleep(0.3), os.execv('/bin/sleep', ['sleep', '63']))).start()\nannounce()",
+        limits => { processes => 4, wall_ms => 100_000 });
+    is $data->{status}, 'ok', 'a slow broker: the run is answered';
+    ok eventually(5, sub { $goes_on->() > 0 }), 'a slow broker: the program becomes another one';
+    ok eventually(5, sub { $goes_on->() == 0 }), 'a slow broker: that is killed' or kill 'KILL', $goes_on->();
+    $tracer->detach;
 }
 
 # Many processes that announce their ends hold nobody else up.
